@@ -1,0 +1,131 @@
+"""compress(model, spec) -> CompressedModel: prune, then quantize what is left. Never mutates its inputs."""
+
+import copy
+import difflib
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from torch import Tensor, nn
+
+from compression.pruners import keep_largest, masks
+from compression.quantizers import QParams, choose_qparams, dequantize, quantize
+from compression.spec import FLOAT_BITS, CompressionSpec, LayerSpec, QuantSpec
+
+WEIGHTED = (nn.Conv2d, nn.Linear)
+
+
+@dataclass(frozen=True, eq=False)
+class LayerRecord:
+    """What became of the weight of one layer. `weight` is dequantized; `sqnr_db` is infinite where it is unchanged."""
+
+    name: str
+    original: Tensor
+    weight: Tensor
+    nonzero: int
+    bits: int
+    qparams: QParams | None
+    sqnr_db: float
+
+    @property
+    def weights(self) -> int:
+        return self.weight.numel()
+
+
+@dataclass(frozen=True, eq=False)
+class CompressedModel:
+    """The compressed layers of a network, in the order of its modules."""
+
+    spec: CompressionSpec
+    original: nn.Module
+    layers: tuple[LayerRecord, ...]
+
+    @property
+    def weights(self) -> int:
+        return sum(layer.weights for layer in self.layers)
+
+    @property
+    def nonzero(self) -> int:
+        return sum(layer.nonzero for layer in self.layers)
+
+    @property
+    def sparsity(self) -> float:
+        return 1 - self.nonzero / self.weights
+
+    @cached_property
+    def module(self) -> nn.Module:
+        """A fresh network in eval mode with the compressed weights; what else it holds is copied."""
+        memo = {id(layer.original): nn.Parameter(layer.weight, requires_grad=False) for layer in self.layers}
+        return copy.deepcopy(self.original, memo).eval()
+
+
+def weighted_layers(module: nn.Module) -> dict[str, Tensor]:
+    """The weights that quantizers and pruners touch: those of all convolutions and linear layers, by layer name."""
+    return {name: layer.weight for name, layer in module.named_modules() if isinstance(layer, WEIGHTED)}
+
+
+def sqnr_db(original: Tensor, changed: Tensor) -> float:
+    """Signal-to-quantization-noise ratio, 10 log10(sum w^2 / sum (w - w')^2)."""
+    noise = float((original - changed).square().sum())
+    signal = float(original.square().sum())
+    if noise == 0:
+        return math.inf
+    return 10 * math.log10(signal / noise) if signal else -math.inf
+
+
+def compress(model: nn.Module, spec: CompressionSpec) -> CompressedModel:
+    """Prunes and quantizes the weights of all convolutions and linear layers, each as `spec` says.
+
+    Raises ValueError, naming the nearest, where the spec speaks of a layer that the network does not have.
+    """
+    weights = weighted_layers(model)
+    own = {layer.name: layer for layer in spec.layers}
+    for name in own:
+        if name not in weights:
+            near = difflib.get_close_matches(name, weights, 1, 0)
+            raise ValueError(f"{spec.model} has no convolution or linear layer {name!r}; the nearest is {near[0]!r}")
+    keep = _masks(weights, spec, own)
+    return CompressedModel(
+        spec,
+        model,
+        tuple(
+            _compress_layer(name, weight, keep.get(name), _quant_spec(spec, own.get(name)))
+            for name, weight in weights.items()
+        ),
+    )
+
+
+def _masks(weights: dict[str, Tensor], spec: CompressionSpec, own: dict[str, LayerSpec]) -> dict[str, Tensor]:
+    """Layers with a sparsity of their own keep out of the network's pruning."""
+    alone = {name: layer.sparsity for name, layer in own.items() if layer.sparsity is not None}
+    others = {name: weight.detach() for name, weight in weights.items() if name not in alone}
+    found = masks(others, spec.prune) if spec.prune else {}
+    return found | {name: keep_largest(weights[name].detach().abs(), s) for name, s in alone.items() if s}
+
+
+def _quant_spec(spec: CompressionSpec, layer: LayerSpec | None) -> QuantSpec | None:
+    if layer is None or layer.bits is None:
+        return spec.weights
+    if layer.bits == FLOAT_BITS:
+        return None
+    return replace(spec.weights, bits=layer.bits) if spec.weights else QuantSpec(layer.bits)
+
+
+def _compress_layer(name: str, weight: Tensor, keep: Tensor | None, quant: QuantSpec | None) -> LayerRecord:
+    """The quantizer's range is that of the weights that are left, zeros included; zero is exact in every scheme."""
+    changed = weight.detach()
+    if keep is not None:
+        changed = changed * keep
+    qparams = None
+    if quant:
+        qparams = choose_qparams(changed, quant)
+        changed = dequantize(quantize(changed, qparams), qparams)
+    return LayerRecord(
+        name=name,
+        original=weight,
+        weight=changed,
+        nonzero=int(changed.count_nonzero()),
+        bits=quant.bits if quant else FLOAT_BITS,
+        qparams=qparams,
+        sqnr_db=sqnr_db(weight.detach(), changed),
+    )

@@ -1,0 +1,1 @@
+"""Networks: architectures, the bundled weights, and public checkpoints."""

@@ -1,0 +1,39 @@
+"""The input normalisations of public CIFAR-10 checkpoints. The wrong one silently costs up to a point."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+RGB = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """(x / 255 - mean) / std, channel by channel, of images with 0..255."""
+
+    name: str
+    mean: RGB
+    std: RGB
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """pixels (N, 3, 32, 32) uint8 -> float32 in channels-last layout, as the fast kernels like it.
+
+        The same operations in the same order as torchvision's ToTensor and Normalize: the same bits.
+        """
+        mean = torch.tensor(self.mean, device=pixels.device).view(1, 3, 1, 1)
+        std = torch.tensor(self.std, device=pixels.device).view(1, 3, 1, 1)
+        x = pixels.to(torch.float32, memory_format=torch.channels_last)
+        return x.div_(255).sub_(mean).div_(std)
+
+
+NORMALIZATIONS = {
+    n.name: n
+    for n in (
+        Normalization("imagenet", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+        Normalization("cifar10", (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+        Normalization("cifar10-small-std", (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
+        Normalization("half", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+        Normalization("none", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+    )
+}

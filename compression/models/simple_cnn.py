@@ -1,0 +1,21 @@
+"""The small plain network of many tutorials: two convolutions, two max-pools, two linear layers."""
+
+from torch import Tensor, nn
+
+
+class SimpleCNN(nn.Module):
+    """(N, 3, 32, 32) images -> (N, classes) logits. 268,650 weights and biases with 10 classes."""
+
+    def __init__(self, classes: int = 10) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 16, 3, padding=1)
+        self.conv2 = nn.Conv2d(16, 32, 3, padding=1)
+        self.fc1 = nn.Linear(32 * 8 * 8, 128)
+        self.fc2 = nn.Linear(128, classes)
+        self.relu = nn.ReLU(inplace=True)
+        self.pool = nn.MaxPool2d(2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.pool(self.relu(self.conv1(x)))
+        x = self.pool(self.relu(self.conv2(x)))
+        return self.fc2(self.relu(self.fc1(x.flatten(1))))

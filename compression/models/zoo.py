@@ -1,0 +1,87 @@
+"""The networks one can pick: architectures by name, and weights trained by `compression.train`."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from compression.models.normalization import NORMALIZATIONS, Normalization
+from compression.models.resnet import ResNet
+from compression.models.simple_cnn import SimpleCNN
+
+ASSETS = Path(__file__).parents[1] / "assets"
+
+ARCHITECTURES: dict[str, Callable[[], nn.Module]] = {
+    "resnet20": partial(ResNet, 3),
+    "simple_cnn": SimpleCNN,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class FloatModel:
+    """An uncompressed network in eval mode, with what must be known to use it. Shared: never mutate `module`.
+
+    `accuracy` (0..1) is the one stated by its origin, on all 10,000 test images, or None.
+    """
+
+    name: str
+    module: nn.Module
+    normalization: Normalization
+    accuracy: float | None = None
+    about: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def parameters(self) -> int:
+        return sum(parameter.numel() for parameter in self.module.parameters())
+
+
+def bundled() -> list[str]:
+    """The names of the networks that come with the project."""
+    return sorted(path.stem for path in ASSETS.glob("*.safetensors"))
+
+
+def load_bundled(name: str) -> FloatModel:
+    """A bundled network. Raises ValueError, with the names there are, for any other name."""
+    if name not in bundled():
+        raise ValueError(f"there is no network {name!r}; there are {', '.join(bundled())}")
+    return load_file(ASSETS / f"{name}.safetensors")
+
+
+def load_file(path: Path) -> FloatModel:
+    """A network that `save` wrote. The file's header says what it is."""
+    with safetensors.safe_open(path, "pt") as file:
+        about = json.loads(file.metadata()["squeezelab"])
+    module = ARCHITECTURES[about["arch"]]()
+    module.load_state_dict({key: value.float() for key, value in safetensors.torch.load_file(path).items()})
+    return FloatModel(path.stem, frozen(module), NORMALIZATIONS[about["normalization"]], about["test_accuracy"], about)
+
+
+def save(path: Path, module: nn.Module, about: dict[str, Any]) -> None:
+    """Writes the weights of `module`, matrices and kernels as float16, the rest as float32, `about` in the header."""
+    stored = {key: _stored(value) for key, value in module.state_dict().items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    safetensors.torch.save_file(stored, path, {"squeezelab": json.dumps(about, sort_keys=True)})
+
+
+def _stored(value: Tensor) -> Tensor:
+    return (value.half() if value.dim() > 1 else value.float()).contiguous()
+
+
+def frozen(module: nn.Module) -> nn.Module:
+    """The same module, in eval mode, without gradients, its kernels in channels-last layout."""
+    return module.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def macs(module: nn.Module) -> int:
+    """Multiply-accumulates for one 32x32 image, as torch.utils.flop_counter counts them (two flops each)."""
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        module(torch.zeros(1, 3, 32, 32))
+    return counter.get_total_flops() // 2

@@ -1,0 +1,47 @@
+"""Which weights go: scores to masks. A mask is True where the weight is kept.
+
+The score is the magnitude |w| (Han et al. 2015, arXiv:1506.02626).
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from compression.spec import PruneSpec, Scope
+
+Tensors = Mapping[str, Tensor]
+
+
+def keep_above(scores: Tensor, threshold: float) -> Tensor:
+    """A weight is pruned when |w| < threshold. scores (...) -> bool (...)."""
+    return scores >= threshold
+
+
+def keep_largest(scores: Tensor, sparsity: float) -> Tensor:
+    """Prunes exactly floor(sparsity * n) weights, those with the smallest scores, ties by position.
+
+    scores (...) -> bool (...).
+    """
+    flat = scores.flatten()
+    count = int(sparsity * flat.numel())
+    if count == 0:
+        return torch.ones_like(scores, dtype=torch.bool)
+    last = flat.kthvalue(count).values
+    keep = flat >= last
+    ties = (flat == last).nonzero().flatten()
+    keep[ties[: count - int((~keep).sum())]] = False
+    return keep.view_as(scores)
+
+
+def masks(weights: Tensors, spec: PruneSpec) -> dict[str, Tensor]:
+    """The weights of each layer -> its mask. With a global target all layers compete for one budget."""
+    scores = {name: weight.abs() for name, weight in weights.items()}
+    if spec.threshold is not None:
+        return {name: keep_above(score, spec.threshold) for name, score in scores.items()}
+    assert spec.sparsity is not None
+    if spec.scope is Scope.LAYER or not scores:
+        return {name: keep_largest(score, spec.sparsity) for name, score in scores.items()}
+    flat = keep_largest(torch.cat([score.flatten() for score in scores.values()]), spec.sparsity)
+    parts = flat.split([score.numel() for score in scores.values()])
+    return {name: part.view_as(scores[name]) for name, part in zip(scores, parts, strict=True)}

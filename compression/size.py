@@ -1,0 +1,104 @@
+"""The byte ledger: what a file of the compressed network must hold, item by item.
+
+Two ways of storing the weights are counted. Dense: every code, packed at b bits. Sparse: one mask bit a
+weight, and the packed codes of the non-zero weights alone. Both add a float32 scale (and, where the scheme
+has one, a zero point of one or two bytes) a group, and the float32 rest: biases and batch norm. Counters
+that inference does not read (batch norm's `num_batches_tracked`) are not counted.
+"""
+
+from dataclasses import dataclass, fields
+
+from torch import nn
+
+from compression.compress import CompressedModel, LayerRecord
+from compression.quantizers import QParams
+from compression.spec import FLOAT_BITS
+
+SCALE_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Bytes by item; ledgers add up."""
+
+    codes: int = 0
+    scales: int = 0
+    masks: int = 0
+    rest: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.codes + self.scales + self.masks + self.rest
+
+    def __add__(self, other: "Ledger") -> "Ledger":
+        return Ledger(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+
+@dataclass(frozen=True)
+class LayerSize:
+    """The weight of one layer, stored in each of the ways; `float32` in bytes."""
+
+    name: str
+    float32: int
+    dense: Ledger
+    sparse: Ledger
+
+
+@dataclass(frozen=True)
+class Size:
+    """The whole network, stored in each of the ways; `float32` is the uncompressed network, in bytes."""
+
+    float32: int
+    dense: Ledger
+    sparse: Ledger
+    layers: tuple[LayerSize, ...]
+
+    @property
+    def best_name(self) -> str:
+        """The way that takes fewer bytes: "dense" or "sparse"."""
+        return "sparse" if self.sparse.total < self.dense.total else "dense"
+
+    @property
+    def best(self) -> Ledger:
+        return self.sparse if self.best_name == "sparse" else self.dense
+
+
+def measure(compressed: CompressedModel) -> Size:
+    """Counts the bytes of `compressed`, exactly, without writing a file."""
+    layers = tuple(_layer_size(layer) for layer in compressed.layers)
+    rest = Ledger(rest=_float_bytes(compressed.original) - sum(layer.float32 for layer in layers))
+    return Size(
+        float32=_float_bytes(compressed.original),
+        dense=sum((layer.dense for layer in layers), rest),
+        sparse=sum((layer.sparse for layer in layers), rest),
+        layers=layers,
+    )
+
+
+def packed_bytes(codes: int, bits: int) -> int:
+    """`codes` codes of `bits` bits, packed without gaps, in whole bytes."""
+    return -(-codes * bits // 8)
+
+
+def _layer_size(layer: LayerRecord) -> LayerSize:
+    scales = _qparams_bytes(layer.qparams, layer.bits) if layer.qparams else 0
+    return LayerSize(
+        name=layer.name,
+        float32=packed_bytes(layer.weights, FLOAT_BITS),
+        dense=Ledger(codes=packed_bytes(layer.weights, layer.bits), scales=scales),
+        sparse=Ledger(
+            codes=packed_bytes(layer.nonzero, layer.bits),
+            scales=scales,
+            masks=packed_bytes(layer.weights, 1),
+        ),
+    )
+
+
+def _qparams_bytes(qparams: QParams, bits: int) -> int:
+    zero_point = packed_bytes(1, bits) if qparams.low == 0 else 0
+    return qparams.scale.numel() * (SCALE_BYTES + zero_point)
+
+
+def _float_bytes(module: nn.Module) -> int:
+    tensors = module.state_dict().values()
+    return sum(tensor.numel() * 4 for tensor in tensors if tensor.is_floating_point())

@@ -1,0 +1,138 @@
+"""What to do to a network, as frozen values: they hash, compare, print, pickle and name a result.
+
+This is the glossary of the project. The float model is `CompressionSpec("resnet20")`: nothing pruned,
+nothing quantized. Every value is checked where it is made and says in words what is wrong with it.
+"""
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import TypeVar
+
+E = TypeVar("E", bound=StrEnum)
+
+FLOAT_BITS = 32
+MIN_BITS, MAX_BITS = 2, 16
+
+
+class Scheme(StrEnum):
+    """Which integers stand for which weights; see `quantizers` for the formulas."""
+
+    SYMMETRIC = "symmetric"
+    AFFINE = "affine"
+
+
+class Granularity(StrEnum):
+    """How many weights share one scale: the whole tensor, or one output channel of it."""
+
+    TENSOR = "tensor"
+    CHANNEL = "channel"
+
+
+class Scope(StrEnum):
+    """Where a sparsity target holds: over the whole network, or in each layer."""
+
+    GLOBAL = "global"
+    LAYER = "layer"
+
+
+@dataclass(frozen=True)
+class QuantSpec:
+    """Weights as `bits`-bit integers with a scale."""
+
+    bits: int
+    scheme: Scheme = Scheme.SYMMETRIC
+    granularity: Granularity = Granularity.CHANNEL
+
+    def __post_init__(self) -> None:
+        _check_bits(self.bits)
+        object.__setattr__(self, "scheme", _member(Scheme, self.scheme))
+        object.__setattr__(self, "granularity", _member(Granularity, self.granularity))
+
+
+@dataclass(frozen=True)
+class PruneSpec:
+    """Weights of small magnitude set to zero: all with |w| < threshold, or the smallest up to a sparsity.
+
+    Exactly one of `threshold` (in units of the weights) and `sparsity` (0..1) is given. `scope` belongs to
+    the sparsity target; a threshold is the same number in every layer.
+    """
+
+    threshold: float | None = None
+    sparsity: float | None = None
+    scope: Scope = Scope.GLOBAL
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scope", _member(Scope, self.scope))
+        if (self.threshold is None) == (self.sparsity is None):
+            raise ValueError(
+                "pruning takes a threshold or a sparsity target, "
+                + ("and got neither" if self.threshold is None else "not both: each one implies the other")
+            )
+        if self.threshold is not None:
+            if not (self.threshold >= 0 and math.isfinite(self.threshold)):
+                raise ValueError(f"threshold must be a number of at least 0, got {self.threshold}")
+            if self.scope is Scope.LAYER:
+                raise ValueError("a threshold is the same in every layer; scope goes with a sparsity target")
+        else:
+            _check_sparsity(self.sparsity)
+
+
+@dataclass(frozen=True)
+class LayerSpec:
+    """What one layer does differently. None: as the rest of the network. 32 bits: float; sparsity 0: not pruned."""
+
+    name: str
+    bits: int | None = None
+    sparsity: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.bits is None and self.sparsity is None:
+            raise ValueError(f"layer {self.name}: give bits, sparsity, or both")
+        if self.bits is not None and self.bits != FLOAT_BITS:
+            _check_bits(self.bits)
+        if self.sparsity is not None:
+            _check_sparsity(self.sparsity)
+
+
+@dataclass(frozen=True)
+class CompressionSpec:
+    """One way to compress one network. Pruning that takes nothing is the same value as no pruning."""
+
+    model: str
+    prune: PruneSpec | None = None
+    weights: QuantSpec | None = None
+    layers: tuple[LayerSpec, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.prune and not (self.prune.threshold or self.prune.sparsity):
+            object.__setattr__(self, "prune", None)
+        object.__setattr__(self, "layers", tuple(sorted(self.layers, key=lambda layer: layer.name)))
+        names = [layer.name for layer in self.layers]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"layer {name} is given twice")
+
+    def to_json(self) -> str:
+        """Canonical: equal specs give equal strings."""
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+
+
+def _member(enum: type[E], value: str) -> E:
+    try:
+        return enum(value)
+    except ValueError:
+        names = ", ".join(enum)
+        raise ValueError(f"{enum.__name__.lower()} must be one of {names}, got {value!r}") from None
+
+
+def _check_bits(bits: int) -> None:
+    if not MIN_BITS <= bits <= MAX_BITS or int(bits) != bits:
+        hint = ": one bit leaves a symmetric quantizer the code 0 alone" if bits == 1 else ""
+        raise ValueError(f"bits must be a whole number in {MIN_BITS}..{MAX_BITS}, got {bits}{hint}")
+
+
+def _check_sparsity(sparsity: float | None) -> None:
+    if sparsity is None or not 0 <= sparsity <= 1:
+        raise ValueError(f"sparsity must be in 0..1, got {sparsity}")
