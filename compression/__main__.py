@@ -18,6 +18,7 @@ from compression.evaluate import BATCH, Evaluation, evaluate_batches, join
 from compression.models import zoo
 from compression.models.checkpoint import CheckpointError, load_checkpoint
 from compression.models.normalization import NORMALIZATIONS
+from compression.operations import layer_macs
 from compression.size import Size, measure
 from compression.spec import (
     CompressionSpec,
@@ -110,7 +111,7 @@ def run_models(options: argparse.Namespace) -> None:
             {
                 "model": model.name,
                 "parameters": model.parameters,
-                "macs": zoo.macs(model.module),
+                "macs": sum(layer_macs(model.module).values()),
                 "accuracy": model.accuracy,
                 "normalization": model.normalization.name,
             }
@@ -120,7 +121,7 @@ def run_models(options: argparse.Namespace) -> None:
         return
     for model in models:
         print(
-            f"{model.name:12} {model.parameters:>9,} parameters {zoo.macs(model.module) / 1e6:7.2f} M MACs "
+            f"{model.name:12} {model.parameters:>9,} parameters {sum(layer_macs(model.module).values()) / 1e6:7.2f} M MACs "
             f"{model.accuracy:.2%} on CIFAR-10's {TEST.images:,} test images"
         )
 

@@ -17,11 +17,18 @@ WEIGHTED = (nn.Conv2d, nn.Linear)
 
 @dataclass(frozen=True, eq=False)
 class LayerRecord:
-    """What became of the weight of one layer. `weight` is dequantized; `sqnr_db` is infinite where it is unchanged."""
+    """What became of the weight of one layer.
+
+    `weight` is dequantized. `pruned` weights went for their small magnitude, all below `threshold`, the smallest
+    magnitude that was kept (infinite where none was). `nonzero` counts what is left after rounding too.
+    `sqnr_db` is infinite where the weight is unchanged.
+    """
 
     name: str
     original: Tensor
     weight: Tensor
+    pruned: int
+    threshold: float
     nonzero: int
     bits: int
     qparams: QParams | None
@@ -114,7 +121,11 @@ def _quant_spec(spec: CompressionSpec, layer: LayerSpec | None) -> QuantSpec | N
 def _compress_layer(name: str, weight: Tensor, keep: Tensor | None, quant: QuantSpec | None) -> LayerRecord:
     """The quantizer's range is that of the weights that are left, zeros included; zero is exact in every scheme."""
     changed = weight.detach()
+    pruned, threshold = 0, 0.0
     if keep is not None:
+        kept = changed[keep]
+        pruned = weight.numel() - kept.numel()
+        threshold = float(kept.abs().min()) if kept.numel() else math.inf
         changed = changed * keep
     qparams = None
     if quant:
@@ -124,6 +135,8 @@ def _compress_layer(name: str, weight: Tensor, keep: Tensor | None, quant: Quant
         name=name,
         original=weight,
         weight=changed,
+        pruned=pruned,
+        threshold=threshold,
         nonzero=int(changed.count_nonzero()),
         bits=quant.bits if quant else FLOAT_BITS,
         qparams=qparams,

@@ -16,7 +16,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -316,12 +315,6 @@ def write_whole(path: Path, content: bytes) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
-
-
-@lru_cache(maxsize=2)
-def load_once(split: Split = TEST) -> ImageSet:
-    """`load`, remembered for the life of the process (the pages are one medium-lived caller of many)."""
-    return load(split)
 
 
 # ---- download

@@ -11,7 +11,6 @@ import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from compression.models.normalization import NORMALIZATIONS, Normalization
 from compression.models.resnet import ResNet
@@ -78,10 +77,3 @@ def _stored(value: Tensor) -> Tensor:
 def frozen(module: nn.Module) -> nn.Module:
     """The same module, in eval mode, without gradients, its kernels in channels-last layout."""
     return module.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-
-def macs(module: nn.Module) -> int:
-    """Multiply-accumulates for one 32x32 image, as torch.utils.flop_counter counts them (two flops each)."""
-    with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        module(torch.zeros(1, 3, 32, 32))
-    return counter.get_total_flops() // 2
