@@ -120,8 +120,9 @@ def run_models(options: argparse.Namespace) -> None:
         print(json.dumps({"models": rows}))
         return
     for model in models:
+        macs = sum(layer_macs(model.module).values())
         print(
-            f"{model.name:12} {model.parameters:>9,} parameters {sum(layer_macs(model.module).values()) / 1e6:7.2f} M MACs "
+            f"{model.name:12} {model.parameters:>9,} parameters {macs / 1e6:7.2f} M MACs "
             f"{model.accuracy:.2%} on CIFAR-10's {TEST.images:,} test images"
         )
 

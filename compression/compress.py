@@ -62,7 +62,7 @@ class CompressedModel:
     @cached_property
     def module(self) -> nn.Module:
         """A fresh network in eval mode with the compressed weights; what else it holds is copied."""
-        memo = {id(layer.original): nn.Parameter(layer.weight, requires_grad=False) for layer in self.layers}
+        memo = {id(layer.original): nn.Parameter(layer.weight.clone(), requires_grad=False) for layer in self.layers}
         return copy.deepcopy(self.original, memo).eval()
 
 

@@ -7,6 +7,7 @@ as one file under `data/`, whose SHA-256 therefore *is* the fingerprint: each st
 """
 
 import hashlib
+import http.client
 import io
 import json
 import os
@@ -129,7 +130,7 @@ class Box:
 
 
 def _batch_files(root: Path, split: Split) -> list[Path]:
-    names = ["test_batch"] if split is TEST else [f"data_batch_{i}" for i in range(1, 6)]
+    names = ["test_batch"] if split.name == TEST.name else [f"data_batch_{i}" for i in range(1, 6)]
     for folder in (root, root / "cifar-10-batches-py"):
         files = [folder / name for name in names if (folder / name).is_file()]
         if files:
@@ -176,15 +177,27 @@ def _read_batches(files: tuple[Path, ...]) -> Records:
                 batch = _ArraysOnly(file, encoding="bytes").load()
             labels = np.asarray(batch[b"labels"], np.uint8)
             pixels = np.asarray(batch[b"data"], np.uint8).reshape(len(labels), PIXELS)
-        except (pickle.UnpicklingError, EOFError, KeyError, ValueError, TypeError, struct.error) as error:
+        except (
+            OSError,
+            EOFError,
+            pickle.UnpicklingError,
+            AttributeError,
+            KeyError,
+            OverflowError,
+            TypeError,
+            ValueError,
+            struct.error,
+        ) as error:
             raise DataError(f"{path} is not a whole CIFAR-10 batch: {error}") from error
         parts.append(np.concatenate([labels[:, None], pixels], 1))
     return np.concatenate(parts)
 
 
-def _record(image: bytes | Path, label: int, name: str) -> Records:
+def _record(image: bytes | Path | None, label: int | None, name: str) -> Records:
+    if label not in range(len(CLASSES)):
+        raise DataError(f"{name} has the label {label}, where CIFAR-10 has 0..{len(CLASSES) - 1}")
     try:
-        with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image) as picture:
+        with Image.open(image if isinstance(image, Path) else io.BytesIO(image or b"")) as picture:
             if picture.size != (32, 32):
                 raise DataError(f"{name} is {picture.width}x{picture.height} pixels, not 32x32")
             pixels = np.asarray(picture.convert("RGB"))
@@ -197,11 +210,11 @@ def _read_parquet(files: tuple[Path, ...]) -> Records:
     rows = []
     for path in files:
         try:
-            table = pyarrow.parquet.read_table(path, columns=["img", "label"])
+            table = pyarrow.parquet.read_table(path, columns=["img.bytes", "label"])
         except (pyarrow.ArrowException, OSError) as error:
             raise DataError(f"{path} is not a whole Parquet file: {str(error).splitlines()[0]}") from error
         for number, row in enumerate(table.to_pylist()):
-            rows.append(_record(row["img"]["bytes"], row["label"], f"image {number:,} of {path}"))
+            rows.append(_record((row["img"] or {}).get("bytes"), row["label"], f"image {number:,} of {path}"))
     return np.stack(rows) if rows else np.empty((0, RECORD), np.uint8)
 
 
@@ -290,14 +303,15 @@ def _read_cache(split: Split, box: Box | None, data: Path) -> ImageSet | None:
     array, note = _cache_files(split, data)
     try:
         origin = json.loads(note.read_text())
-        if box and box.signature != origin["signature"]:
+        source, signature = origin["source"], origin["signature"]
+        if box and box.signature != signature:
             return None
         records = np.memmap(array, np.uint8, "c", shape=(split.images, RECORD))
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
     if array.stat().st_size != split.nbytes or hashlib.sha256(records.data).hexdigest() != split.fingerprint:
         return None
-    return image_set(records, origin["source"])
+    return image_set(records, source)
 
 
 def _write_cache(records: Records, box: Box, data: Path) -> None:
@@ -334,7 +348,7 @@ def download(split: Split, data: Path = DATA, progress: Progress | None = None, 
         _fetch(url, partial, progress)
     except urllib.error.HTTPError as error:
         raise DataError(f"{url} answers {error.code} {error.reason}") from error
-    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+    except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
         reason = getattr(error, "reason", None) or error
         raise DataError(
             f"{url} cannot be reached ({reason}); what came so far is kept, and the next try goes on from there"

@@ -82,7 +82,7 @@ def evaluate_batches(module: nn.Module, images: ImageSet, normalize: Normalizati
             logits = module(normalize(batch.pixels)).float()
             top5 = logits.topk(5).indices
             yield Evaluation(
-                predictions=logits.argmax(1),
+                predictions=logits.argmax(1).to(torch.uint8),
                 labels=batch.labels,
                 in_top5=(top5 == batch.labels[:, None]).any(1),
                 losses=F.cross_entropy(logits, batch.labels, reduction="none"),

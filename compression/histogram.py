@@ -1,10 +1,17 @@
-"""Histograms binned where the weights are, so that a page is sent hundreds of numbers and not millions."""
+"""What there is to see of the weights, binned where they are: a page is sent hundreds of numbers, not millions."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from compression.compress import CompressedModel, LayerRecord, weighted_layers
+from compression.quantizers import levels
+from compression.spec import CompressionSpec, Scope
+
+MOST_LEVELS = 64
 
 
 @dataclass(frozen=True)
@@ -15,9 +22,64 @@ class Histogram:
     counts: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class WeightView:
+    """The weights of one layer or of the whole network, before and after.
+
+    `after` counts the non-zero weights, `zeros` the others. `levels` are all values that the quantizers can
+    give, empty where there are none or more than 64. `threshold`: the smallest magnitude that was kept, None
+    where nothing was pruned or where layers differ.
+    """
+
+    before: Histogram
+    after: Histogram
+    zeros: int
+    weights: int
+    levels: tuple[float, ...]
+    threshold: float | None
+
+
 def histogram(weights: Sequence[Tensor], bins: int, low: float, high: float) -> Histogram:
     """All `weights`, of any shapes, in `bins` equal bins of low..high; what lies outside is not counted."""
     flat = torch.cat([weight.detach().flatten() for weight in weights])
     counts = torch.histc(flat, bins, low, high)
     edges = torch.linspace(low, high, bins + 1)
     return Histogram(tuple(edges.tolist()), tuple(int(count) for count in counts.tolist()))
+
+
+def weight_view(compressed: CompressedModel, layer: str | None = None, bins: int = 121) -> WeightView:
+    """Histograms over the range of the float weights, symmetric about zero. `bins` is odd: one is around zero."""
+    records = [record for record in compressed.layers if layer in (None, record.name)]
+    reach = max(float(record.original.abs().max()) for record in records) or 1.0
+    after = [record.weight[record.weight != 0] for record in records]
+    left = sum(len(weights) for weights in after)
+    total = sum(record.weights for record in records)
+    return WeightView(
+        before=histogram([record.original for record in records], bins, -reach, reach),
+        after=histogram(after, bins, -reach, reach),
+        zeros=total - left,
+        weights=total,
+        levels=_levels(records),
+        threshold=_threshold(compressed.spec, records),
+    )
+
+
+def largest_useful_threshold(model: nn.Module) -> float:
+    """The magnitude that 99 % of the weights are below: a threshold beyond it leaves next to nothing."""
+    return float(torch.cat([weight.abs().flatten() for weight in weighted_layers(model).values()]).quantile(0.99))
+
+
+def _levels(records: Sequence[LayerRecord]) -> tuple[float, ...]:
+    found = [levels(record.qparams) for record in records if record.qparams]
+    if len(found) < len(records):
+        return ()
+    values = torch.cat(found).unique()
+    return tuple(values.tolist()) if len(values) <= MOST_LEVELS else ()
+
+
+def _threshold(spec: CompressionSpec, records: Sequence[LayerRecord]) -> float | None:
+    one_budget = spec.prune and spec.prune.scope is Scope.GLOBAL and all(own.sparsity is None for own in spec.layers)
+    if not any(record.pruned for record in records) or not (one_budget or len(records) == 1):
+        return None
+    smallest = min(record.threshold for record in records)
+    return smallest if math.isfinite(smallest) else None

@@ -76,9 +76,9 @@ def dequantize(codes: Tensor, qparams: QParams) -> Tensor:
 
 
 def levels(qparams: QParams) -> Tensor:
-    """Every value that the quantizer can give: (groups, 2^b or 2^b - 1)."""
+    """Every value that the quantizer can give, ascending: (groups * codes,), shared ones once."""
     codes = torch.arange(qparams.low, qparams.high + 1, dtype=torch.int32)
-    return (codes - qparams.zero_point.reshape(-1, 1)) * qparams.scale.reshape(-1, 1)
+    return ((codes - qparams.zero_point.reshape(-1, 1)) * qparams.scale.reshape(-1, 1)).unique()
 
 
 def _usable(scale: Tensor) -> Tensor:

@@ -46,7 +46,7 @@ class QuantSpec:
     granularity: Granularity = Granularity.CHANNEL
 
     def __post_init__(self) -> None:
-        _check_bits(self.bits)
+        object.__setattr__(self, "bits", _whole_bits(self.bits))
         object.__setattr__(self, "scheme", _member(Scheme, self.scheme))
         object.__setattr__(self, "granularity", _member(Granularity, self.granularity))
 
@@ -71,6 +71,7 @@ class PruneSpec:
                 + ("and got neither" if self.threshold is None else "not both: each one implies the other")
             )
         if self.threshold is not None:
+            object.__setattr__(self, "threshold", float(self.threshold))
             if not (self.threshold >= 0 and math.isfinite(self.threshold)):
                 raise ValueError(f"threshold must be a number of at least 0, got {self.threshold}")
             if self.scope is Scope.LAYER:

@@ -1,6 +1,7 @@
 """Public checkpoints of somebody else's training: their names mended, their normalisation found by trying."""
 
 import pickle
+import struct
 import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -47,9 +48,11 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     except (
         OSError,
         EOFError,
+        AssertionError,
+        LookupError,
         RuntimeError,
         ValueError,
-        KeyError,
+        struct.error,
         zipfile.BadZipFile,
         safetensors.SafetensorError,
     ) as error:
