@@ -214,7 +214,7 @@ def _read_parquet(files: tuple[Path, ...]) -> Records:
         except (pyarrow.ArrowException, OSError) as error:
             raise DataError(f"{path} is not a whole Parquet file: {str(error).splitlines()[0]}") from error
         for number, row in enumerate(table.to_pylist()):
-            rows.append(_record((row["img"] or {}).get("bytes"), row["label"], f"image {number:,} of {path}"))
+            rows.append(_record(row["bytes"], row["label"], f"image {number:,} of {path}"))
     return np.stack(rows) if rows else np.empty((0, RECORD), np.uint8)
 
 
