@@ -76,8 +76,8 @@ class PruneSpec:
                 raise ValueError(f"threshold must be a number of at least 0, got {self.threshold}")
             if self.scope is Scope.LAYER:
                 raise ValueError("a threshold is the same in every layer; scope goes with a sparsity target")
-        else:
-            _check_sparsity(self.sparsity)
+        if self.sparsity is not None:
+            object.__setattr__(self, "sparsity", _fraction(self.sparsity))
 
 
 @dataclass(frozen=True)
@@ -91,10 +91,10 @@ class LayerSpec:
     def __post_init__(self) -> None:
         if self.bits is None and self.sparsity is None:
             raise ValueError(f"layer {self.name}: give bits, sparsity, or both")
-        if self.bits is not None and self.bits != FLOAT_BITS:
-            _check_bits(self.bits)
+        if self.bits is not None:
+            object.__setattr__(self, "bits", FLOAT_BITS if self.bits == FLOAT_BITS else _whole_bits(self.bits))
         if self.sparsity is not None:
-            _check_sparsity(self.sparsity)
+            object.__setattr__(self, "sparsity", _fraction(self.sparsity))
 
 
 @dataclass(frozen=True)
@@ -128,12 +128,14 @@ def _member(enum: type[E], value: str) -> E:
         raise ValueError(f"{enum.__name__.lower()} must be one of {names}, got {value!r}") from None
 
 
-def _check_bits(bits: int) -> None:
+def _whole_bits(bits: float) -> int:
     if not MIN_BITS <= bits <= MAX_BITS or int(bits) != bits:
         hint = ": one bit leaves a symmetric quantizer the code 0 alone" if bits == 1 else ""
         raise ValueError(f"bits must be a whole number in {MIN_BITS}..{MAX_BITS}, got {bits}{hint}")
+    return int(bits)
 
 
-def _check_sparsity(sparsity: float | None) -> None:
-    if sparsity is None or not 0 <= sparsity <= 1:
+def _fraction(sparsity: float) -> float:
+    if not 0 <= sparsity <= 1:
         raise ValueError(f"sparsity must be in 0..1, got {sparsity}")
+    return float(sparsity)
