@@ -1,0 +1,67 @@
+"""What several test files share: networks, and real data where this machine has it."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from compression.data import TEST, DataMissing, ImageSet, load
+from compression.models import zoo
+from compression.models.resnet import ResNet
+
+PROJECT = Path(__file__).parents[1]
+PUBLIC_CHECKPOINT = PROJECT.parent / "shared" / "checkpoints" / "resnet20-12fca82f.th"
+
+
+@pytest.fixture(scope="session")
+def test_images() -> ImageSet:
+    """All 10,000 real test images."""
+    try:
+        return load(TEST)
+    except DataMissing as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def public_checkpoint() -> Path:
+    """Somebody else's ResNet-20, as it was published."""
+    if not PUBLIC_CHECKPOINT.exists():
+        pytest.skip(f"there is no public checkpoint {PUBLIC_CHECKPOINT.name} beside the project, in shared/checkpoints")
+    return PUBLIC_CHECKPOINT
+
+
+@pytest.fixture(scope="session")
+def simple_cnn() -> zoo.FloatModel:
+    """A trained network; shared by all tests, which must leave it as it is."""
+    return zoo.load_bundled("simple_cnn")
+
+
+@pytest.fixture
+def net() -> nn.Module:
+    """conv (2, 1, 2, 2) -> batch norm -> linear (3, 2), with weights that one can follow on paper."""
+    module = nn.Sequential()
+    module.add_module("conv", nn.Conv2d(1, 2, 2))
+    module.add_module("bn", nn.BatchNorm2d(2))
+    module.add_module("fc", nn.Linear(2, 3))
+    with torch.no_grad():
+        module.conv.weight.copy_(torch.tensor([[[[-7.0, 0.4], [1.6, 0.0]]], [[[0.7, -0.1], [0.2, 0.3]]]]))
+        module.fc.weight.copy_(torch.tensor([[5.0, -6.0], [0.5, -0.6], [3.0, 2.0]]))
+    return module.eval()
+
+
+@pytest.fixture(scope="session")
+def random_resnet() -> nn.Module:
+    """An untrained ResNet-20 with option B shortcuts; shared."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return zoo.frozen(ResNet(3))
+
+
+@pytest.fixture
+def copied_project(tmp_path: Path) -> Path:
+    """The package alone, far from any data: what a stranger without CIFAR-10 has."""
+    folder = tmp_path / "squeezelab"
+    shutil.copytree(PROJECT / "compression", folder / "compression", ignore=shutil.ignore_patterns("__pycache__"))
+    return folder

@@ -1,0 +1,170 @@
+"""compress(): what it does to a network on paper, that it never touches the original, and what it refuses."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from compression.compress import compress, sqnr_db, weighted_layers
+from compression.models.zoo import FloatModel
+from compression.quantizers import choose_qparams, dequantize, quantize
+from compression.spec import CompressionSpec, LayerSpec, PruneSpec, QuantSpec
+
+SPECS = [
+    CompressionSpec("m"),
+    CompressionSpec("m", PruneSpec(sparsity=0.5)),
+    CompressionSpec("m", PruneSpec(threshold=0.02), QuantSpec(4)),
+    CompressionSpec("m", PruneSpec(sparsity=0.5, scope="layer"), QuantSpec(3, "affine", "tensor")),
+    CompressionSpec("m", weights=QuantSpec(2, "affine")),
+]
+each_spec = pytest.mark.parametrize("spec", SPECS, ids=["float", "pruned", "threshold-4", "layer-3", "affine-2"])
+
+
+def state_bits(module: nn.Module) -> dict[str, bytes]:
+    return {name: value.numpy().tobytes() for name, value in module.state_dict().items()}
+
+
+def weight_of(module: nn.Module, spec: CompressionSpec, layer: str) -> Tensor:
+    return next(record.weight for record in compress(module, spec).layers if record.name == layer)
+
+
+# ---- on paper
+
+
+def test_pruning_then_quantizing_on_paper(net: nn.Module) -> None:
+    """conv: -7, 0.4, 1.6, 0 | 0.7, -0.1, 0.2, 0.3; a threshold of 0.3; then 4 bits: steps of 1 and of 0.1."""
+    conv, _ = compress(net, CompressionSpec("net", PruneSpec(threshold=0.3), QuantSpec(4))).layers
+    torch.testing.assert_close(conv.weight.flatten(), torch.tensor([-7, 0, 2, 0, 0.7, 0, 0, 0.3]))
+    assert (conv.weights, conv.pruned, conv.nonzero, conv.bits) == (8, 3, 4, 4)
+    assert conv.threshold == pytest.approx(0.3)
+    assert conv.sqnr_db == pytest.approx(10 * math.log10((49 + 0.16 + 2.56 + 0.63) / (0.16 + 0.16 + 0.01 + 0.04)))
+
+
+def test_the_float_spec_changes_nothing_and_says_so(net: nn.Module) -> None:
+    compressed = compress(net, CompressionSpec("net"))
+    assert state_bits(compressed.module) == state_bits(net)
+    for layer in compressed.layers:
+        assert (layer.pruned, layer.bits, layer.qparams, layer.sqnr_db) == (0, 32, None, math.inf)
+
+
+def test_the_network_counts_its_layers_together(net: nn.Module) -> None:
+    compressed = compress(net, CompressionSpec("net", PruneSpec(threshold=0.55)))
+    assert (compressed.weights, compressed.nonzero) == (14, 8)  # of conv -7, 1.6, 0.7, of fc all but 0.5 are left
+    assert compressed.sparsity == pytest.approx(6 / 14)
+
+
+def test_convolutions_and_linear_layers_have_weights_and_batch_norm_has_not(net: nn.Module) -> None:
+    assert list(weighted_layers(net)) == ["conv", "fc"]
+
+
+def test_biases_and_batch_norm_stay_as_they_are(net: nn.Module) -> None:
+    before = state_bits(net)
+    after = state_bits(compress(net, CompressionSpec("net", PruneSpec(sparsity=0.9), QuantSpec(2))).module)
+    assert {name for name in before if before[name] != after[name]} == {"conv.weight", "fc.weight"}
+
+
+@pytest.mark.parametrize(
+    ("original", "changed", "expected"),
+    [([3.0, 4.0], [3.0, 4.5], 20.0), ([1.0, 2.0], [1.0, 2.0], math.inf), ([0.0], [1.0], -math.inf)],
+)
+def test_sqnr_on_paper(original: list[float], changed: list[float], expected: float) -> None:
+    assert sqnr_db(torch.tensor(original), torch.tensor(changed)) == pytest.approx(expected)
+
+
+# ---- layers that do something else
+
+
+def test_a_layer_alone_touches_that_layer_only(net: nn.Module) -> None:
+    conv, fc = compress(net, CompressionSpec("net", layers=(LayerSpec("fc", bits=4, sparsity=0.5),))).layers
+    assert torch.equal(conv.weight, net.conv.weight)
+    assert (fc.bits, fc.pruned, conv.bits, conv.pruned) == (4, 3, 32, 0)
+
+
+def test_a_layer_keeps_the_scheme_of_the_network_when_it_changes_its_bits(net: nn.Module) -> None:
+    spec = CompressionSpec("net", weights=QuantSpec(8, "affine", "tensor"), layers=(LayerSpec("fc", bits=3),))
+    weight = net.fc.weight.detach()
+    qparams = choose_qparams(weight, QuantSpec(3, "affine", "tensor"))
+    assert torch.equal(weight_of(net, spec, "fc"), dequantize(quantize(weight, qparams), qparams))
+
+
+def test_a_layer_can_stay_float_and_unpruned(net: nn.Module) -> None:
+    spec = CompressionSpec("net", PruneSpec(sparsity=0.5), QuantSpec(2), (LayerSpec("conv", bits=32, sparsity=0),))
+    assert torch.equal(weight_of(net, spec, "conv"), net.conv.weight)
+
+
+def test_a_layer_with_a_sparsity_of_its_own_keeps_out_of_the_global_budget(net: nn.Module) -> None:
+    spec = CompressionSpec("net", PruneSpec(sparsity=0.5), layers=(LayerSpec("conv", sparsity=0.25),))
+    assert [layer.pruned for layer in compress(net, spec).layers] == [2, 3]
+
+
+# ---- laws
+
+
+@each_spec
+def test_the_original_is_never_touched(spec: CompressionSpec, simple_cnn: FloatModel) -> None:
+    before = state_bits(simple_cnn.module)
+    compressed = compress(simple_cnn.module, spec)
+    compressed.module(torch.zeros(1, 3, 32, 32))
+    for value in compressed.module.state_dict().values():
+        value.zero_()
+    assert state_bits(simple_cnn.module) == before
+
+
+@each_spec
+def test_compressing_twice_gives_the_same_bits(spec: CompressionSpec, simple_cnn: FloatModel) -> None:
+    one, other = (compress(simple_cnn.module, spec) for _ in range(2))
+    assert one.module is not other.module
+    assert state_bits(one.module) == state_bits(other.module)
+
+
+@each_spec
+def test_what_was_compressed_stays_as_it_is_when_compressed_again(spec: CompressionSpec, net: nn.Module) -> None:
+    once = compress(net, spec)
+    again = compress(once.module, spec)
+    for before, after in zip(once.layers, again.layers, strict=True):
+        torch.testing.assert_close(after.weight, before.weight, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("granularity", ["tensor", "channel"])
+@pytest.mark.parametrize("scheme", ["symmetric", "affine"])
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_a_pruned_weight_stays_exactly_zero_when_quantized(
+    bits: int, scheme: str, granularity: str, random_resnet: nn.Module
+) -> None:
+    prune = PruneSpec(sparsity=0.6)
+    pruned = compress(random_resnet, CompressionSpec("m", prune))
+    both = compress(random_resnet, CompressionSpec("m", prune, QuantSpec(bits, scheme, granularity)))
+    for zeros, layer in zip(pruned.layers, both.layers, strict=True):
+        assert (layer.weight[zeros.weight == 0] == 0).all()
+        assert layer.pruned == zeros.pruned == zeros.weights - zeros.nonzero
+
+
+@pytest.mark.parametrize("sparsity", [0.1, 0.5, 0.9, 1.0])
+def test_the_sparsity_is_exactly_the_target(sparsity: float, random_resnet: nn.Module) -> None:
+    compressed = compress(random_resnet, CompressionSpec("m", PruneSpec(sparsity=sparsity)))
+    assert compressed.weights - compressed.nonzero == math.floor(sparsity * compressed.weights)
+
+
+def test_the_module_is_ready_to_evaluate_even_if_the_original_was_training(net: nn.Module) -> None:
+    module = compress(net.train(), SPECS[1]).module
+    assert net.training
+    assert not any(part.training for part in module.modules())
+    assert not module.conv.weight.requires_grad
+
+
+# ---- refused
+
+
+@pytest.mark.parametrize(("name", "nearest"), [("conv1", "conv"), ("fcc", "fc"), ("Conv", "conv")])
+def test_an_unknown_layer_is_refused_and_the_nearest_named(name: str, nearest: str, net: nn.Module) -> None:
+    spec = CompressionSpec("net", layers=(LayerSpec(name, bits=4),))
+    with pytest.raises(ValueError, match=f"no convolution or linear layer '{name}'; the nearest is '{nearest}'"):
+        compress(net, spec)
+
+
+def test_weights_that_are_no_numbers_are_refused(net: nn.Module) -> None:
+    with torch.no_grad():
+        net.fc.weight[0, 0] = math.nan
+    with pytest.raises(ValueError, match="NaN"):
+        compress(net, CompressionSpec("net", weights=QuantSpec(4)))

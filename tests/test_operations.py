@@ -1,0 +1,52 @@
+"""Multiply-accumulates and bit operations, counted by hand."""
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from compression.compress import compress
+from compression.models import zoo
+from compression.models.resnet import ResNet
+from compression.operations import bit_operations, layer_macs
+from compression.spec import CompressionSpec, LayerSpec, PruneSpec, QuantSpec
+
+
+class Small(nn.Module):
+    """A strided convolution of 3x3 to 4 x 16 x 16, then a linear layer to 10."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, stride=2, padding=1)
+        self.fc = nn.Linear(4 * 16 * 16, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc(self.conv(x).flatten(1))
+
+
+def test_macs_on_paper() -> None:
+    assert layer_macs(Small()) == {"conv": 16 * 16 * 4 * 3 * 9, "fc": 1024 * 10}
+
+
+def test_macs_of_resnet20_follow_from_its_shapes() -> None:
+    """conv1, three stages of six 3x3 convolutions (two of which see half the channels), shortcuts, fc."""
+    first, last = 32 * 32 * 3 * 16 * 9, 64 * 10
+    full = [(32 // 2**stage) ** 2 * (16 * 2**stage) ** 2 * 9 for stage in range(3)]
+    shortcuts = 16 * 16 * 16 * 32 + 8 * 8 * 32 * 64
+    stages = 6 * full[0] + 5.5 * full[1] + 5.5 * full[2]
+    assert sum(layer_macs(zoo.frozen(ResNet(3))).values()) == first + stages + shortcuts + last
+    assert sum(layer_macs(zoo.frozen(ResNet(3, "A"))).values()) == first + stages + last
+
+
+@pytest.mark.parametrize("arch", zoo.ARCHITECTURES)
+def test_the_layers_make_the_whole(arch: str) -> None:
+    module = zoo.frozen(zoo.ARCHITECTURES[arch]())
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        module(torch.zeros(1, 3, 32, 32))
+    assert 2 * sum(layer_macs(module).values()) == counter.get_total_flops()
+
+
+def test_bit_operations_on_paper() -> None:
+    module = Small().eval()
+    spec = CompressionSpec("small", PruneSpec(sparsity=0.9), QuantSpec(4), (LayerSpec("fc", bits=8),))
+    assert bit_operations(compress(module, spec), {"conv": 100, "fc": 10}) == 100 * 4 * 32 + 10 * 8 * 32

@@ -1,0 +1,110 @@
+"""The byte ledger: on paper, and how it moves with bits and sparsity."""
+
+from itertools import pairwise
+
+import pytest
+from torch import nn
+
+from compression.compress import compress
+from compression.size import Ledger, Size, measure, packed_bytes
+from compression.spec import CompressionSpec, LayerSpec, PruneSpec, QuantSpec
+
+# The network on paper: conv 2x1x2x2 = 8 weights, fc 3x2 = 6. The float rest: conv's 2 biases, fc's 3, and batch
+# norm's weight, bias, mean and variance of 2 each: 13 numbers, 52 bytes. All in float32: 4 * (8 + 6 + 13) = 108.
+REST = 52
+
+
+def size(module: nn.Module, *parts, **named) -> Size:
+    return measure(compress(module, CompressionSpec("net", *parts, **named)))
+
+
+@pytest.mark.parametrize(
+    ("codes", "bits", "expected"), [(0, 8, 0), (1, 2, 1), (4, 2, 1), (5, 2, 2), (3, 5, 2), (9, 32, 36)]
+)
+def test_packed_codes_take_whole_bytes(codes: int, bits: int, expected: int) -> None:
+    assert packed_bytes(codes, bits) == expected
+
+
+def test_the_float_network_on_paper(net: nn.Module) -> None:
+    found = size(net)
+    assert found.float32 == 108
+    assert found.dense == Ledger(codes=56, rest=REST)
+    assert found.sparse.masks == 2  # and that buys nothing: conv has one zero, fc none
+    assert found.sparse.codes == 52
+
+
+@pytest.mark.parametrize(
+    ("quant", "dense"),
+    [
+        (QuantSpec(4, "symmetric", "channel"), Ledger(codes=4 + 3, scales=(2 + 3) * 4, rest=REST)),
+        (QuantSpec(4, "symmetric", "tensor"), Ledger(codes=4 + 3, scales=2 * 4, rest=REST)),
+        (QuantSpec(3, "affine", "tensor"), Ledger(codes=3 + 3, scales=2 * (4 + 1), rest=REST)),
+        (QuantSpec(9, "affine", "channel"), Ledger(codes=9 + 7, scales=5 * (4 + 2), rest=REST)),
+    ],
+    ids=["symmetric-channel", "symmetric-tensor", "affine-tensor", "affine-channel"],
+)
+def test_dense_codes_with_their_scales_on_paper(quant: QuantSpec, dense: Ledger, net: nn.Module) -> None:
+    assert size(net, None, quant).dense == dense
+
+
+def test_a_sparse_network_on_paper(net: nn.Module) -> None:
+    """A threshold of 0.65 leaves 3 weights of conv and 4 of fc; at 16 bits none of them rounds to zero."""
+    found = size(net, PruneSpec(threshold=0.65), QuantSpec(16, "symmetric", "tensor"))
+    assert found.sparse == Ledger(codes=3 * 2 + 4 * 2, scales=8, masks=2, rest=REST)
+    assert found.dense == Ledger(codes=16 + 12, scales=8, rest=REST)
+    assert (found.best_name, found.best) == ("sparse", found.sparse)
+
+
+def test_a_layer_that_stays_float_is_counted_as_float(net: nn.Module) -> None:
+    found = size(net, None, QuantSpec(4, granularity="tensor"), layers=(LayerSpec("fc", bits=32),))
+    assert [layer.dense for layer in found.layers] == [Ledger(codes=4, scales=4), Ledger(codes=24)]
+    assert [layer.float32 for layer in found.layers] == [32, 24]
+
+
+def test_ledgers_add_up_item_by_item() -> None:
+    assert Ledger(1, 2, 3, 4) + Ledger(10, 20, 30, 40) == Ledger(11, 22, 33, 44)
+    assert Ledger(1, 2, 3, 4).total == 10
+
+
+# ---- laws, on ResNet-20
+
+
+@pytest.mark.parametrize("scheme", ["symmetric", "affine"])
+@pytest.mark.parametrize("granularity", ["tensor", "channel"])
+def test_the_dense_size_falls_with_the_bits(scheme: str, granularity: str, random_resnet: nn.Module) -> None:
+    totals = [size(random_resnet, None, QuantSpec(b, scheme, granularity)).dense.total for b in range(16, 1, -1)]
+    assert all(fewer < more for more, fewer in pairwise([size(random_resnet).float32, *totals]))
+
+
+@pytest.mark.parametrize("quant", [None, QuantSpec(8), QuantSpec(4, "affine", "tensor")], ids=["float", "8", "4"])
+def test_the_sparse_size_falls_with_the_sparsity(quant: QuantSpec | None, random_resnet: nn.Module) -> None:
+    totals = [
+        size(random_resnet, PruneSpec(sparsity=s), quant).sparse.total for s in (0.1, 0.3, 0.5, 0.7, 0.9, 0.99, 1.0)
+    ]
+    assert all(fewer < more for more, fewer in pairwise(totals))
+
+
+@pytest.mark.parametrize("sparsity", [0.0, 0.5, 0.9])
+def test_pruning_alone_leaves_the_dense_size_as_it_was(sparsity: float, random_resnet: nn.Module) -> None:
+    """The loudest complaint in the field, and true: zeros in a dense file take as much room as other weights."""
+    pruned = size(random_resnet, PruneSpec(sparsity=sparsity), QuantSpec(8))
+    assert pruned.dense == size(random_resnet, None, QuantSpec(8)).dense
+
+
+@pytest.mark.parametrize("prune", [None, PruneSpec(sparsity=0.05), PruneSpec(sparsity=0.9)], ids=["0", "5", "90"])
+def test_the_smaller_way_is_the_best(prune: PruneSpec | None, random_resnet: nn.Module) -> None:
+    found = size(random_resnet, prune, QuantSpec(8))
+    assert found.best.total == min(found.dense.total, found.sparse.total)
+    assert found.best is getattr(found, found.best_name)
+
+
+def test_the_layers_and_the_rest_make_the_whole(random_resnet: nn.Module) -> None:
+    found = size(random_resnet, PruneSpec(sparsity=0.5), QuantSpec(4))
+    assert sum(layer.dense.total for layer in found.layers) + found.dense.rest == found.dense.total
+    assert sum(layer.float32 for layer in found.layers) + found.dense.rest == found.float32
+
+
+def test_float32_is_four_bytes_for_each_number_that_inference_reads(random_resnet: nn.Module) -> None:
+    numbers = sum(p.numel() for p in random_resnet.parameters())
+    statistics = sum(b.numel() for name, b in random_resnet.named_buffers() if "running" in name)
+    assert size(random_resnet).float32 == 4 * (numbers + statistics)

@@ -1,0 +1,123 @@
+"""Specs: values that compare, hash, print and refuse nonsense in words."""
+
+import dataclasses
+import json
+import pickle
+
+import pytest
+
+from compression.spec import CompressionSpec, Granularity, LayerSpec, PruneSpec, QuantSpec, Scheme, Scope
+
+FULL = CompressionSpec(
+    "resnet20",
+    PruneSpec(sparsity=0.5, scope=Scope.LAYER),
+    QuantSpec(4, Scheme.AFFINE, Granularity.TENSOR),
+    (LayerSpec("fc", bits=8), LayerSpec("conv1", bits=32, sparsity=0.0)),
+)
+
+
+def test_the_float_model_is_a_spec_with_nothing_in_it() -> None:
+    assert CompressionSpec("resnet20") == CompressionSpec("resnet20", None, None, ())
+
+
+def test_names_given_as_text_become_members_of_their_enum() -> None:
+    spec = QuantSpec(4, "affine", "tensor")
+    assert spec.scheme is Scheme.AFFINE
+    assert spec.granularity is Granularity.TENSOR
+    assert PruneSpec(sparsity=0.5, scope="layer").scope is Scope.LAYER
+
+
+def test_json_is_canonical_text() -> None:
+    assert CompressionSpec("m", PruneSpec(sparsity=0.5), QuantSpec(4)).to_json() == (
+        '{"layers":[],"model":"m","prune":{"scope":"global","sparsity":0.5,"threshold":null},'
+        '"weights":{"bits":4,"granularity":"channel","scheme":"symmetric"}}'
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (CompressionSpec("m", PruneSpec(threshold=0)), CompressionSpec("m")),
+        (CompressionSpec("m", PruneSpec(sparsity=0.0, scope="layer")), CompressionSpec("m")),
+        (CompressionSpec("m", PruneSpec(sparsity=1)), CompressionSpec("m", PruneSpec(sparsity=1.0))),
+        (CompressionSpec("m", PruneSpec(threshold=2)), CompressionSpec("m", PruneSpec(threshold=2.0))),
+        (CompressionSpec("m", weights=QuantSpec(4.0)), CompressionSpec("m", weights=QuantSpec(4))),
+        (
+            CompressionSpec("m", layers=(LayerSpec("a", 8.0, 0), LayerSpec("b", 32.0))),
+            CompressionSpec("m", layers=[LayerSpec("b", 32), LayerSpec("a", 8, 0.0)]),
+        ),
+    ],
+    ids=["threshold-0", "sparsity-0", "sparsity-1", "threshold-2", "bits-4", "order-of-layers"],
+)
+def test_specs_that_mean_the_same_are_equal_in_every_way(one: CompressionSpec, other: CompressionSpec) -> None:
+    assert one == other
+    assert hash(one) == hash(other)
+    assert one.to_json() == other.to_json()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": "simple_cnn"},
+        {"prune": None},
+        {"prune": PruneSpec(sparsity=0.5)},
+        {"weights": None},
+        {"weights": QuantSpec(4, Scheme.AFFINE)},
+        {"layers": ()},
+    ],
+    ids=str,
+)
+def test_specs_that_differ_have_different_json(change: dict) -> None:
+    other = dataclasses.replace(FULL, **change)
+    assert other != FULL
+    assert other.to_json() != FULL.to_json()
+
+
+def test_a_spec_survives_pickling_and_its_json_can_be_read() -> None:
+    assert pickle.loads(pickle.dumps(FULL)) == FULL
+    assert json.loads(FULL.to_json())["layers"][0] == {"name": "conv1", "bits": 32, "sparsity": 0.0}
+
+
+def test_a_spec_cannot_be_changed() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        FULL.model = "other"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("bits", [1, 0, -4, 17, 32, 3.5, float("nan")])
+def test_bits_outside_2_to_16_are_refused(bits: float) -> None:
+    with pytest.raises(ValueError, match=r"bits must be a whole number in 2\.\.16, got"):
+        QuantSpec(bits)
+
+
+def test_one_bit_is_refused_with_the_reason() -> None:
+    with pytest.raises(ValueError, match="one bit leaves a symmetric quantizer the code 0 alone"):
+        QuantSpec(1)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: PruneSpec(), "a threshold or a sparsity target, and got neither"),
+        (lambda: PruneSpec(threshold=0.1, sparsity=0.5), "not both"),
+        (lambda: PruneSpec(threshold=-0.1), "threshold must be a number of at least 0, got -0.1"),
+        (lambda: PruneSpec(threshold=float("nan")), "threshold must be a number"),
+        (lambda: PruneSpec(threshold=float("inf")), "threshold must be a number"),
+        (lambda: PruneSpec(threshold=0.1, scope="layer"), "the same in every layer"),
+        (lambda: PruneSpec(sparsity=1.01), r"sparsity must be in 0\.\.1, got 1.01"),
+        (lambda: PruneSpec(sparsity=-0.01), r"sparsity must be in 0\.\.1"),
+        (lambda: PruneSpec(sparsity=float("nan")), r"sparsity must be in 0\.\.1"),
+        (lambda: PruneSpec(sparsity=0.5, scope="world"), "scope must be one of global, layer, got 'world'"),
+        (lambda: QuantSpec(8, "cubic"), "scheme must be one of symmetric, affine, got 'cubic'"),
+        (lambda: QuantSpec(8, granularity="row"), "granularity must be one of tensor, channel, got 'row'"),
+        (lambda: LayerSpec("fc"), "layer fc: give bits, sparsity, or both"),
+        (lambda: LayerSpec("fc", bits=1), "bits must be"),
+        (lambda: LayerSpec("fc", sparsity=2), "sparsity must be"),
+        (
+            lambda: CompressionSpec("m", layers=(LayerSpec("fc", 4), LayerSpec("fc", sparsity=0.5))),
+            "layer fc is given twice",
+        ),
+    ],
+)
+def test_nonsense_is_refused_in_words(make, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        make()
