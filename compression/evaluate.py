@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from compression.data import CLASSES, ImageSet
+from compression.folding import folded
 from compression.models.normalization import Normalization
 
 BATCH = 125  # larger batches fall out of a small CPU's cache and are slower; and it divides 1,000
@@ -75,7 +76,8 @@ def join(parts: list[Evaluation]) -> Evaluation:
 
 
 def evaluate_batches(module: nn.Module, images: ImageSet, normalize: Normalization) -> Iterator[Evaluation]:
-    """Yields the evaluation of each batch of `BATCH` images, in order. `module` is in eval mode."""
+    """Yields the evaluation of each batch of `BATCH` images, in order. `module` is in eval mode; it is folded."""
+    module = folded(module)
     for start in range(0, len(images), BATCH):
         batch = images[start : start + BATCH]
         with torch.inference_mode():

@@ -1,0 +1,75 @@
+"""Folding changes the time that a network takes, not what it computes."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from compression.folding import folded
+from compression.models.resnet import ResNet
+from compression.models.simple_cnn import SimpleCNN
+
+
+def settled(module: nn.Module) -> nn.Module:
+    """`module` in eval mode, with batch norms that do something."""
+    generator = torch.Generator().manual_seed(0)
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            for tensor in (part.weight.data, part.bias.data, part.running_mean, part.running_var):
+                assert tensor is not None
+                tensor.copy_(torch.rand(tensor.shape, generator=generator) + 0.5)
+    return module.eval()
+
+
+class Preactivated(nn.Module):
+    """A batch norm before its convolution, and a convolution that two parts read: neither can be folded."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bn1, self.conv1, self.bn2 = nn.BatchNorm2d(3), nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv1(self.bn1(x))
+        return x + self.bn2(x)
+
+
+class Undecided(nn.Module):
+    """What it does depends on the values of its input: torch.fx cannot follow."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.bn1(self.conv1(x)) if x.sum() > 0 else x
+
+
+def batch_norms(module: nn.Module) -> int:
+    return sum(isinstance(part, nn.BatchNorm2d) for part in module.modules())
+
+
+@pytest.mark.parametrize("option", ["A", "B"])
+def test_a_folded_resnet_has_no_batch_norm_and_computes_the_same(option: str) -> None:
+    module = settled(ResNet(3, option))
+    before = {key: value.clone() for key, value in module.state_dict().items()}
+    images = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    small = folded(module)
+    assert batch_norms(small) == 0
+    torch.testing.assert_close(small(images), module(images), rtol=1e-4, atol=1e-4)
+    assert all(torch.equal(before[key], value) for key, value in module.state_dict().items())
+
+
+def test_batch_norms_that_do_not_follow_a_convolution_alone_stay() -> None:
+    module = settled(Preactivated())
+    images = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    assert batch_norms(folded(module)) == 2
+    torch.testing.assert_close(folded(module)(images), module(images))
+
+
+@pytest.mark.parametrize("module", [SimpleCNN(), Undecided()], ids=lambda module: type(module).__name__)
+def test_what_cannot_be_folded_is_returned_as_it_is(module: nn.Module) -> None:
+    assert folded(module.eval()) is module
+
+
+def test_folding_twice_changes_nothing() -> None:
+    once = folded(settled(ResNet(1)))
+    assert folded(once) is once
