@@ -1,0 +1,26 @@
+# Two targets do everything on a fresh machine: `make app` and `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: app test
+
+app: .venv/app
+	$(BIN)/streamlit run app.py
+
+test: .venv/test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+.venv/app: requirements.txt
+	@$(PYTHON) -c "import sys; (3, 11) <= sys.version_info < (3, 14) or sys.exit( \
+	'Squeezelab needs Python 3.11 to 3.13 (from 3.14 on the standard library owns the name compression); ' \
+	f'this is {sys.version.split()[0]}. Name another one: make PYTHON=python3.12 app')"
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -r requirements.txt
+	@touch $@
+
+.venv/test: .venv/app tests/requirements.txt
+	$(BIN)/pip install -r tests/requirements.txt
+	@touch $@

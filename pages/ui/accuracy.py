@@ -1,0 +1,120 @@
+"""The accuracy panel: the first 1,000 images at once, all 10,000 on a button, or what to do without images."""
+
+import time
+from collections.abc import Iterator
+from itertools import chain
+from typing import NamedTuple
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from compression.data import TEST, DataError, DataMissing, ImageSet, download
+from compression.spec import CompressionSpec
+from pages.ui import charts, compute, format
+
+FIRST = 1_000
+
+
+class Places(NamedTuple):
+    """Where the panel puts what: the metric and the sentence are rewritten while images are counted."""
+
+    metric: DeltaGenerator
+    sentence: DeltaGenerator
+    asked: DeltaGenerator
+    chart: DeltaGenerator
+
+
+def panel(spec: CompressionSpec, places: Places) -> None:
+    """Fills the places, counting images where they were not counted before, by anyone.
+
+    After each chunk of images Streamlit looks whether the reader has moved on; what was counted is kept.
+    """
+    images = compute.test_images()
+    if isinstance(images, DataError):
+        places.metric.metric("Accuracy", "no images", border=True, height="stretch")
+        with places.chart:
+            _what_to_do(images)
+        return
+    counted = compute.counted(spec)
+    with places.asked:
+        progress = st.empty()
+        with progress.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
+            by_class = st.toggle("By class", key="classes", bind="query-params")
+            everything = st.button(
+                f"Count all {len(images):,}",
+                key="everything",
+                icon=":material/functions:",
+                disabled=counted is not None and counted.total == len(images),
+                help="Until then, accuracy is counted on the first 1,000 images",
+            )
+    _show(spec, places)
+    for _ in _count(spec, images, FIRST):
+        _show(spec, places)
+    before, after = compute.same_images(spec)
+    figure = charts.class_accuracy(before, after) if by_class else charts.accuracy(before, after)
+    alt = "Accuracy of the float and the compressed network"
+    places.chart.plotly_chart(figure, config=charts.CONFIG, key="accuracy", alt=alt)
+    if everything:
+        with progress.container(horizontal=True, vertical_alignment="center"):
+            bar = st.progress(0.0)
+            st.button("Stop", key="stop", icon=":material/stop:")
+        for share, seconds in _count(spec, images, len(images)):
+            bar.progress(share, f"{format.percent(share, 0)}, {format.seconds_left(seconds)}")
+            _show(spec, places)
+        st.rerun()
+
+
+def _count(spec: CompressionSpec, images: ImageSet, upto: int) -> Iterator[tuple[float, float]]:
+    """Counts the float network's images, then those of `spec`; yields (share done, seconds left) after each chunk."""
+    plain = CompressionSpec(spec.model)
+    todo = compute.chunks_left(plain, upto) + (compute.chunks_left(spec, upto) if spec != plain else 0)
+    start = time.monotonic()
+    for done, _ in enumerate(chain(compute.count(plain, images, upto), compute.count(spec, images, upto)), 1):
+        yield done / todo, (time.monotonic() - start) * (todo - done) / done
+
+
+def _show(spec: CompressionSpec, places: Places) -> None:
+    before, after = compute.same_images(spec)
+    if not after:
+        places.metric.metric("Accuracy", "…", border=True, height="stretch")
+        places.sentence.caption("Counting the first images …")
+        return
+    low, high = after.interval
+    places.metric.metric(
+        "Accuracy",
+        format.plus_minus(after.accuracy, (high - low) / 2),
+        format.points(after.accuracy - before.accuracy),
+        border=True,
+        height="stretch",
+        help="The share of test images that are classified correctly, and the change against the float network "
+        "on the same images.",
+    )
+    places.sentence.caption(
+        f"{after.correct:,} of {'all' if after.total == TEST.images else 'the first'} {after.total:,} test images "
+        f"right, 95 % interval {format.interval(low, high)}. Float: {before.correct:,} of the same."
+    )
+
+
+def _what_to_do(problem: DataError) -> None:
+    """Words, and for missing images a button that fetches them."""
+    if not isinstance(problem, DataMissing):
+        st.warning(f"Accuracy is off: {problem}.", icon=":material/broken_image:")
+        return
+    st.info(
+        "Accuracy needs CIFAR-10's test images, and there are none here. Fetch them, or point the environment "
+        "variable CIFAR10_ROOT at a copy. All else on this page works without them.",
+        icon=":material/image_search:",
+    )
+    if st.button("Download 24 MB", key="download", icon=":material/download:"):
+        bar = st.progress(0.0, "Connecting")
+        try:
+            download(
+                TEST,
+                progress=lambda done, total: bar.progress(done / total, f"{format.size(done)} of {format.size(total)}"),
+            )
+        except DataError as error:
+            bar.empty()
+            st.error(f"{error}.", icon=":material/cloud_off:")
+        else:
+            compute.test_images.clear()
+            st.rerun()

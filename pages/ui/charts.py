@@ -1,0 +1,168 @@
+"""Values -> Plotly figures. One colour per meaning on every page; imports no streamlit."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import plotly.graph_objects as go
+
+from compression.compress import LayerRecord
+from compression.evaluate import Evaluation
+from compression.histogram import WeightView
+from compression.size import LayerSize
+from pages.ui import format
+
+FLOAT = "#0072B2"
+COMPRESSED = "#E69F00"
+REMOVED = "#999999"
+GAIN = "#009E73"
+LOSS = "#CC79A7"
+HEIGHT = 240
+CONFIG = {"displaylogo": False, "displayModeBar": False}
+
+
+def _figure(title: str, x_title: str, y_title: str) -> go.Figure:
+    figure = go.Figure()
+    figure.update_layout(
+        title={"text": title, "font": {"size": 14}, "x": 0, "y": 0.98, "yanchor": "top"},
+        height=HEIGHT,
+        margin={"l": 8, "r": 8, "t": 46, "b": 8},
+        legend={"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom", "font": {"size": 11}, "itemwidth": 30},
+        bargap=0.15,
+        hoverlabel={"namelength": -1},
+        uirevision="same",
+    )
+    figure.update_xaxes(title={"text": x_title, "standoff": 4, "font": {"size": 12}}, tickfont={"size": 11})
+    figure.update_yaxes(title={"text": y_title, "standoff": 4, "font": {"size": 12}}, tickfont={"size": 11})
+    return figure
+
+
+def weights(view: WeightView, of: str) -> go.Figure:
+    """Counts on a log axis: outliers, which stretch the range of a quantizer, stay visible."""
+    figure = _figure(f"Weights of {of}", "weight", "weights in bin (log)")
+    edges = view.before.edges
+    centres = [(a + b) / 2 for a, b in pairwise(edges)]
+    width = edges[1] - edges[0]
+    for name, counts, colour, opacity in (
+        ("float", view.before.counts, FLOAT, 0.45),
+        ("compressed", view.after.counts, COMPRESSED, 0.85),
+    ):
+        figure.add_bar(
+            x=centres,
+            y=[count or None for count in counts],
+            width=width,
+            name=name,
+            marker={"color": colour, "opacity": opacity, "line": {"width": 0}},
+            hovertemplate="%{y:,} weights near %{x:.4f}",
+        )
+    if view.zeros:
+        figure.add_bar(
+            x=[0],
+            y=[view.zeros],
+            width=width,
+            name="zero",
+            marker={"color": REMOVED},
+            hovertemplate=f"%{{y:,}} of {view.weights:,} weights are zero",
+        )
+    if view.levels:
+        figure.add_scatter(
+            x=view.levels,
+            y=[0.6] * len(view.levels),
+            mode="markers",
+            name=f"{len(view.levels)} levels",
+            marker={"symbol": "line-ns-open", "size": 9, "color": COMPRESSED, "line": {"width": 1.5}},
+            hovertemplate="level %{x:.4f}",
+        )
+    for side in (-1, 1) if view.threshold else ():
+        figure.add_vline(side * view.threshold, line={"color": LOSS, "width": 1.5, "dash": "dash"})
+    top = max(*view.before.counts, *view.after.counts, view.zeros)
+    figure.update_layout(barmode="overlay", bargap=0)
+    figure.update_yaxes(type="log", range=[-0.4, len(str(top))], dtick=1, exponentformat="SI")
+    figure.update_xaxes(range=[edges[0], edges[-1]])
+    return figure
+
+
+def layer_bytes(layers: Sequence[LayerSize], best_name: str) -> go.Figure:
+    """Bytes of the weight of each layer, before and after."""
+    figure = _figure("Bytes by layer", "", "kB")
+    names = [layer.name for layer in layers]
+    after = [getattr(layer, best_name).total for layer in layers]
+    for name, counts, colour in (
+        ("float32", [layer.float32 for layer in layers], FLOAT),
+        (f"compressed ({best_name})", after, COMPRESSED),
+    ):
+        figure.add_bar(
+            x=names,
+            y=[count / 1000 for count in counts],
+            name=name,
+            marker={"color": colour},
+            customdata=counts,
+            hovertemplate="%{x}: %{customdata:,} bytes",
+        )
+    return _layer_axis(figure)
+
+
+def layer_sparsity(layers: Sequence[LayerRecord]) -> go.Figure:
+    """The share of zeros in each layer."""
+    figure = _figure("Sparsity by layer", "", "weights that are zero")
+    figure.add_bar(
+        x=[layer.name for layer in layers],
+        y=[1 - layer.nonzero / layer.weights for layer in layers],
+        marker={"color": REMOVED},
+        customdata=[(layer.weights - layer.nonzero, layer.weights) for layer in layers],
+        hovertemplate="%{x}: %{y:.1%}, %{customdata[0]:,} of %{customdata[1]:,}",
+        name="zero",
+    )
+    figure.update_layout(showlegend=False)
+    figure.update_yaxes(range=[0, 1], tickformat=".0%")
+    return _layer_axis(figure)
+
+
+def accuracy(before: Evaluation, after: Evaluation) -> go.Figure:
+    """Float and compressed on the same images, each with its 95 % interval."""
+    figure = _figure(f"Accuracy on {after.total:,} images", "classified correctly, with 95 % interval", "")
+    for name, evaluation, colour in (("compressed", after, COMPRESSED), ("float", before, FLOAT)):
+        low, high = evaluation.interval
+        figure.add_bar(
+            x=[evaluation.accuracy],
+            y=[name],
+            orientation="h",
+            marker={"color": colour},
+            text=[format.percent(evaluation.accuracy)],
+            textposition="inside",
+            insidetextanchor="start",
+            error_x={
+                "array": [high - evaluation.accuracy],
+                "arrayminus": [evaluation.accuracy - low],
+                "width": 6,
+                "thickness": 2,
+                "color": "#777777",
+            },
+            hovertemplate=f"{evaluation.correct:,} of {evaluation.total:,} correct",
+            name=name,
+        )
+    figure.update_layout(showlegend=False, bargap=0.35)
+    figure.update_xaxes(range=[0, 1.02], tickformat=".0%", dtick=0.25)
+    return figure
+
+
+def class_accuracy(before: Evaluation, after: Evaluation) -> go.Figure:
+    """Float and compressed on the same images, class by class."""
+    figure = _figure("Accuracy by class", "", "classified correctly")
+    for name, evaluation, colour in (("float", before, FLOAT), ("compressed", after, COMPRESSED)):
+        classes = evaluation.per_class
+        figure.add_bar(
+            x=list(classes),
+            y=[correct / total if total else None for correct, total in classes.values()],
+            name=name,
+            marker={"color": colour},
+            customdata=list(classes.values()),
+            hovertemplate="%{x}: %{customdata[0]:,} of %{customdata[1]:,}",
+        )
+    figure.update_yaxes(range=[0, 1], tickformat=".0%")
+    figure.update_xaxes(tickangle=-45)
+    return figure
+
+
+def _layer_axis(figure: go.Figure) -> go.Figure:
+    figure.update_xaxes(tickangle=-90, tickfont={"size": 9}, type="category", dtick=1)
+    return figure

@@ -1,0 +1,121 @@
+"""Widgets -> specs. Every widget is in the URL, so that a link shows the same picture to anyone."""
+
+import math
+from typing import Any
+
+import streamlit as st
+
+from compression.compress import LayerRecord
+from compression.spec import MAX_BITS, CompressionSpec, Granularity, PruneSpec, QuantSpec, Scheme, Scope
+from pages.ui import compute
+
+FLOAT = "float"
+BITS = [FLOAT, str(MAX_BITS), "8", "7", "6", "5", "4", "3", "2"]
+WHOLE = "whole network"
+MOST_SPARSE = 0.99
+SPARSITY, THRESHOLD = "sparsity", "threshold"
+
+
+def quantization() -> QuantSpec | None:
+    bits = st.select_slider(
+        "Bits a weight", BITS, key="bits", bind="query-params", help="32-bit float, or integers with a scale"
+    )
+    off = bits == FLOAT
+    with st.container(horizontal=True, gap="small"):
+        scheme = st.segmented_control(
+            "Scheme",
+            list(Scheme),
+            default=Scheme.SYMMETRIC,
+            required=True,
+            key="scheme",
+            bind="query-params",
+            disabled=off,
+            help="Symmetric: zero in the middle, scale from the largest |w|. "
+            "Affine: the range from the smallest to the largest weight, with an integer zero point.",
+        )
+        granularity = st.segmented_control(
+            "A scale for each",
+            list(Granularity),
+            default=Granularity.CHANNEL,
+            required=True,
+            key="granularity",
+            bind="query-params",
+            disabled=off,
+            help="One scale for the whole weight tensor, or one for each output channel.",
+        )
+    return None if off else QuantSpec(int(bits), scheme, granularity)
+
+
+def pruning(model: str) -> PruneSpec:
+    """Two sliders for one thing: the one that does not rule is grey and shows what the other one comes to.
+
+    It has no key: assigning to a bound widget sends the browser a stale link.
+    """
+    by = st.segmented_control(
+        "Prune by",
+        [SPARSITY, THRESHOLD],
+        default=SPARSITY,
+        required=True,
+        key="by",
+        bind="query-params",
+        help="Sparsity: the smallest weights go until this share is zero. Threshold: all weights with |w| below it go.",
+    )
+    places = {SPARSITY: st.container(), THRESHOLD: st.container()}
+    if by == THRESHOLD:
+        with places[THRESHOLD]:
+            prune = PruneSpec(_threshold_slider(model, key=THRESHOLD, bind="query-params"))
+        layers = _layers(model, prune)
+        share = sum(layer.pruned for layer in layers) / sum(layer.weights for layer in layers)
+        with places[SPARSITY]:
+            _sparsity_slider(value=min(MOST_SPARSE, round(share, 2)), disabled=True)
+        return prune
+    with places[SPARSITY]:
+        prune = PruneSpec(sparsity=_sparsity_slider(key=SPARSITY, bind="query-params"), scope=_scope())
+    thresholds = [layer.threshold for layer in _layers(model, prune)]
+    with places[THRESHOLD]:
+        if prune.scope is Scope.GLOBAL:
+            top, step = _threshold_scale(model)
+            _threshold_slider(model, value=min(top, step * round(min(thresholds) / step)), disabled=True)
+        else:
+            st.caption(f"Threshold on |w|: {min(thresholds):.4f} to {max(thresholds):.4f}, by layer")
+    return prune
+
+
+def _sparsity_slider(**options: Any) -> float:
+    return st.slider("Sparsity", 0.0, MOST_SPARSE, step=0.01, format="percent", **options)
+
+
+def _threshold_slider(model: str, **options: Any) -> float:
+    top, step = _threshold_scale(model)
+    decimals = max(0, -math.floor(math.log10(step)))
+    return st.slider("Threshold on |w|", 0.0, top, step=step, format=f"%.{decimals}f", **options)
+
+
+def _scope() -> Scope:
+    return st.segmented_control(
+        "Target holds",
+        list(Scope),
+        default=Scope.GLOBAL,
+        required=True,
+        format_func={Scope.GLOBAL: "overall", Scope.LAYER: "in each layer"}.get,
+        key="scope",
+        bind="query-params",
+    )
+
+
+def _threshold_scale(model: str) -> tuple[float, float]:
+    """The end and the step of a threshold slider on which 99 % of these weights lie, in 20 to 200 round steps."""
+    reach = compute.largest_useful_threshold(model)
+    step = 10.0 ** math.floor(math.log10(reach / 20))
+    return step * math.ceil(reach / step), step
+
+
+def _layers(model: str, prune: PruneSpec) -> tuple[LayerRecord, ...]:
+    return compute.compressed(CompressionSpec(model, prune=prune)).layers
+
+
+def layer(model: str) -> str | None:
+    """Which weights to look at: a layer, or None for the whole network."""
+    names = [WHOLE, *compute.layer_macs(model)]
+    name = st.selectbox("Weights shown", names, key="layer", bind="query-params")
+    return None if name == WHOLE else name

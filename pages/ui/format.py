@@ -1,0 +1,49 @@
+"""Values -> words, once. Fractions become percent here and nowhere else; kB is 1,000 bytes."""
+
+NARROW = "\N{NARROW NO-BREAK SPACE}"
+
+
+def percent(fraction: float, digits: int = 1) -> str:
+    """0.917 -> "91.7 %"."""
+    return f"{100 * fraction:.{digits}f}{NARROW}%"
+
+
+def plus_minus(fraction: float, half_width: float) -> str:
+    """(0.917, 0.017) -> "91.7 ± 1.7 %"."""
+    return f"{100 * fraction:.1f} \N{PLUS-MINUS SIGN} {percent(half_width)}"
+
+
+def points(difference: float) -> str:
+    """-0.0123 -> "-1.2 points"; the sign is always there, but for nothing at all."""
+    rounded = round(100 * difference, 1)
+    return f"{rounded:+.1f} points" if rounded else "0.0 points"
+
+
+def interval(low: float, high: float) -> str:
+    """(0.9, 0.92) -> "90.0 to 92.0 %"."""
+    return f"{100 * low:.1f} to {percent(high)}"
+
+
+def quantity(value: float, unit: str = "") -> str:
+    """134217 -> "134 k", with the unit behind it; three figures."""
+    for size, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            number = value / size
+            return f"{number:.{max(0, 2 - (number >= 10) - (number >= 100))}f}{NARROW}{prefix}{unit}"
+    return f"{value:.0f}{NARROW}{unit}".rstrip(NARROW)
+
+
+def size(count: int) -> str:
+    """134217 -> "134 kB"."""
+    return quantity(count, "B")
+
+
+def times(ratio: float) -> str:
+    """7.94 -> "7.9x"."""
+    return f"{ratio:.1f}\N{MULTIPLICATION SIGN}"
+
+
+def seconds_left(seconds: float) -> str:
+    """75 -> "about 1 min 15 s left"."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"about {minutes} min {rest} s left" if minutes else f"about {rest} s left"

@@ -1,0 +1,60 @@
+"""What every page begins with: page config, menu, model picker, and what accuracy stands on."""
+
+import streamlit as st
+
+from compression.data import DataError
+from compression.models import zoo
+from pages.ui import compute, format
+
+SIDEBAR_PIXELS = 240
+MENU = (
+    ("app.py", "Explore", ":material/tune:"),
+    ("pages/guide.py", "What the numbers mean", ":material/menu_book:"),
+)
+
+
+def open_page(title: str) -> str:
+    """Draws the frame; returns the name of the network that is picked."""
+    st.set_page_config(f"{title} · Squeezelab", "🗜️", layout="wide", initial_sidebar_state=SIDEBAR_PIXELS)
+    with st.sidebar:
+        st.subheader(":material/compress: Squeezelab", anchor=False)
+        for path, label, icon in MENU:
+            st.page_link(path, label=label, icon=icon)
+        name = st.selectbox("Network", zoo.bundled(), key="model", bind="query-params")
+        model = compute.float_model(name)
+        st.caption(
+            f"{format.quantity(model.parameters)} parameters  \n"
+            f"{format.quantity(sum(compute.layer_macs(name).values()))} multiply-accumulates an image  \n"
+            f"{format.percent(model.accuracy, 2)} accuracy as float, on all 10,000 test images"
+        )
+        images = compute.test_images()
+        if isinstance(images, DataError):
+            st.badge("No CIFAR-10: no accuracy", icon=":material/image_not_supported:", color="orange")
+        else:
+            st.badge(f"{len(images):,} test images, verified", icon=":material/verified:", color="green")
+            st.caption(f"CIFAR-10 from {images.source}")
+    return name
+
+
+def linked() -> dict[str, str]:
+    """What the link says that this browser session was opened with; empty after its first run."""
+    if "opened" in st.session_state:
+        return {}
+    st.session_state["opened"] = True
+    return st.query_params.to_dict()
+
+
+def say_rejected(link: dict[str, str]) -> None:
+    """Says which values of the link mean nothing here. Call it when all widgets are drawn."""
+    for key, value in link.items():
+        shown = st.session_state.get(key)
+        if shown is None or not _same(value, shown):
+            what = "this page does not know" if shown is None else f"is not possible here: showing {shown}"
+            st.toast(f"The link says {key}={value}, which {what}.", icon=":material/link_off:", duration="long")
+
+
+def _same(text: str, value: object) -> bool:
+    try:
+        return float(text) == float(str(value))
+    except ValueError:
+        return text.lower() == str(value).lower()

@@ -1,0 +1,113 @@
+"""What a person does with the Explore page, in a real browser."""
+
+import re
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from compression.compress import compress
+from compression.evaluate import evaluate
+from compression.models import zoo
+from compression.size import measure
+from compression.spec import CompressionSpec, PruneSpec, QuantSpec
+from pages.ui import format
+
+MODEL = "simple_cnn"
+SECONDS_30 = 30_000
+SECONDS_90 = 90_000
+
+
+def metric(page: Page, label: str) -> Locator:
+    return (
+        page.get_by_test_id("stMetric").filter(has=page.get_by_text(label, exact=True)).get_by_test_id("stMetricValue")
+    )
+
+
+def press(page: Page, slider: str, key: str, times: int) -> None:
+    page.get_by_role("slider", name=slider, exact=True).focus()
+    for _ in range(times):
+        page.keyboard.press(key)
+
+
+def test_moving_the_sliders_shows_what_compression_computes(page, server):
+    page.goto(f"{server}/?model={MODEL}")
+    press(page, "Bits a weight", "ArrowRight", 6)
+    press(page, "Sparsity", "ArrowRight", 40)
+    spec = CompressionSpec(MODEL, PruneSpec(sparsity=0.4), QuantSpec(4))
+    compressed = compress(zoo.load_bundled(MODEL).module, spec)
+    expect(metric(page, "Size")).to_have_text(format.size(measure(compressed).best.total), timeout=SECONDS_30)
+    expect(metric(page, "Sparsity")).to_have_text(format.percent(compressed.sparsity))
+
+
+def test_accuracy_is_what_compression_counts(page, server, test_images):
+    page.goto(f"{server}/?model={MODEL}&bits=3")
+    model = zoo.load_bundled(MODEL)
+    compressed = compress(model.module, CompressionSpec(MODEL, weights=QuantSpec(3)))
+    evaluation = evaluate(compressed.module, test_images[:1000], model.normalization)
+    expect(page.get_by_text(f"{evaluation.correct:,} of the first 1,000 test images")).to_be_visible(timeout=SECONDS_30)
+    page.get_by_role("button", name="Count all 10,000").click()
+    everything = evaluate(compressed.module, test_images, model.normalization)
+    expect(page.get_by_text(f"{everything.correct:,} of all 10,000 test images")).to_be_visible(timeout=SECONDS_90)
+    expect(metric(page, "Accuracy")).to_contain_text(f"{100 * everything.accuracy:.1f}")
+
+
+def test_a_slider_moves_while_all_images_are_counted(page, server, test_images):
+    page.goto(f"{server}/?model={MODEL}&bits=5")
+    page.get_by_role("button", name="Count all 10,000").click()
+    press(page, "Bits a weight", "ArrowRight", 1)
+    compressed = compress(zoo.load_bundled(MODEL).module, CompressionSpec(MODEL, weights=QuantSpec(4)))
+    expect(metric(page, "Size")).to_have_text(format.size(measure(compressed).best.total), timeout=SECONDS_30)
+
+
+def test_a_link_shows_the_same_picture_to_somebody_else(page, browser: Browser, server):
+    page.goto(f"{server}/?model={MODEL}")
+    press(page, "Bits a weight", "ArrowRight", 5)
+    press(page, "Sparsity", "ArrowRight", 30)
+    expect(page).to_have_url(re.compile("sparsity=0.3$"), timeout=SECONDS_30)
+    expect(metric(page, "Sparsity")).to_contain_text("30.")
+    size = metric(page, "Size").inner_text()
+    page.reload()
+    expect(metric(page, "Size")).to_have_text(size, timeout=SECONDS_30)
+    other = browser.new_context().new_page()
+    other.goto(page.url)
+    expect(metric(other, "Size")).to_have_text(size, timeout=SECONDS_30)
+    other.context.close()
+
+
+def test_a_nonsense_link_falls_back_and_says_so(page, server):
+    page.goto(f"{server}/?model={MODEL}&bits=99&flavour=sweet")
+    expect(page.get_by_text("The link says bits=99, which is not possible here: showing float.")).to_be_visible(
+        timeout=SECONDS_30
+    )
+    expect(page.get_by_text("The link says flavour=sweet, which this page does not know.")).to_be_visible()
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (1920, 1080)])
+@pytest.mark.parametrize(("theme", "bright"), [("light", True), ("dark", False)])
+def test_the_answer_is_on_one_screen_in_both_themes(browser, server, width, height, theme, bright):
+    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme)
+    page = context.new_page()
+    page.goto(f"{server}/?model={MODEL}&bits=4&sparsity=0.5")
+    for part in (metric(page, "Accuracy"), metric(page, "Bit operations"), page.get_by_test_id("stPlotlyChart").first):
+        expect(part).to_be_in_viewport(ratio=1, timeout=SECONDS_30)
+    background = page.evaluate("getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor")
+    red = int(re.findall(r"\d+", background)[0])
+    assert (red > 200) is bright
+    context.close()
+
+
+def test_without_images_all_but_accuracy_works_and_the_place_says_what_to_do(page, bare_server):
+    page.goto(f"{bare_server}/?model={MODEL}&bits=4")
+    expect(metric(page, "Accuracy")).to_have_text("no images", timeout=SECONDS_30)
+    compressed = compress(zoo.load_bundled(MODEL).module, CompressionSpec(MODEL, weights=QuantSpec(4)))
+    expect(metric(page, "Size")).to_have_text(format.size(measure(compressed).best.total))
+    expect(page.get_by_text("Accuracy needs CIFAR-10's test images")).to_be_visible()
+    page.get_by_role("button", name="Download 24 MB").click()
+    expect(page.get_by_text("cannot be reached")).to_be_visible(timeout=SECONDS_30)
+
+
+def test_a_cold_deep_link_to_the_guide_opens_and_the_menu_leads_back(page, server):
+    page.goto(f"{server}/guide")
+    expect(page.get_by_role("heading", name="What the numbers mean")).to_be_visible(timeout=SECONDS_30)
+    page.get_by_role("link", name="Explore").click()
+    expect(metric(page, "Size")).to_be_visible(timeout=SECONDS_30)

@@ -1,0 +1,34 @@
+"""Numbers become words in one place."""
+
+import pytest
+
+from pages.ui import format
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(0, "0"), (999, "999"), (1_000, "1.00 k"), (12_345, "12.3 k"), (268_650, "269 k"), (1_900_000, "1.90 M")],
+)
+def test_quantities_have_three_figures(value, words):
+    assert format.quantity(value).replace("\N{NARROW NO-BREAK SPACE}", " ") == words
+
+
+def test_a_kilobyte_is_a_thousand_bytes():
+    assert format.size(1_000) == "1.00\N{NARROW NO-BREAK SPACE}kB"
+
+
+@pytest.mark.parametrize(
+    ("difference", "words"), [(-0.0123, "-1.2 points"), (0.01, "+1.0 points"), (0, "0.0 points"), (-1e-5, "0.0 points")]
+)
+def test_a_change_has_a_sign_unless_it_rounds_to_nothing(difference, words):
+    assert format.points(difference) == words
+
+
+def test_an_interval_and_a_half_width_are_percent():
+    assert format.interval(0.9, 0.92) == "90.0 to 92.0\N{NARROW NO-BREAK SPACE}%"
+    assert format.plus_minus(0.917, 0.017) == "91.7 \N{PLUS-MINUS SIGN} 1.7\N{NARROW NO-BREAK SPACE}%"
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(4.4, "about 4 s left"), (75, "about 1 min 15 s left")])
+def test_time_left_is_in_minutes_and_seconds(seconds, words):
+    assert format.seconds_left(seconds) == words
