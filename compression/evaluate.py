@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 import torch.nn.functional as F
@@ -50,6 +50,10 @@ class Evaluation:
     @property
     def interval(self) -> tuple[float, float]:
         return wilson_interval(self.correct, self.total)
+
+    def first(self, images: int) -> "Evaluation":
+        """The evaluation of the first `images` alone."""
+        return Evaluation(*(getattr(self, field.name)[:images] for field in fields(self)))
 
     @property
     def top5(self) -> float:
