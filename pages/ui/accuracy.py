@@ -27,7 +27,7 @@ class Places(NamedTuple):
 def panel(spec: CompressionSpec, places: Places) -> None:
     """Fills the places, counting images where they were not counted before, by anyone.
 
-    After each chunk of images Streamlit looks whether the reader has moved on; what was counted is kept.
+    After each batch of images Streamlit looks whether the reader has moved on; what was counted is kept.
     """
     images = compute.test_images()
     if isinstance(images, DataError):
@@ -65,11 +65,11 @@ def panel(spec: CompressionSpec, places: Places) -> None:
 
 
 def _count(spec: CompressionSpec, images: ImageSet, upto: int) -> Iterator[tuple[float, float]]:
-    """Counts the float network's images, then those of `spec`; yields (share done, seconds left) after each chunk."""
-    plain = CompressionSpec(spec.model)
-    todo = compute.chunks_left(plain, upto) + (compute.chunks_left(spec, upto) if spec != plain else 0)
+    """Counts the float network's images, then those of `spec`; yields (share done, seconds left) after each batch."""
+    specs = dict.fromkeys((CompressionSpec(spec.model), spec))
+    todo = sum(compute.batches_left(each, upto) for each in specs)
     start = time.monotonic()
-    for done, _ in enumerate(chain(compute.count(plain, images, upto), compute.count(spec, images, upto)), 1):
+    for done, _ in enumerate(chain.from_iterable(compute.count(each, images, upto) for each in specs), 1):
         yield done / todo, (time.monotonic() - start) * (todo - done) / done
 
 

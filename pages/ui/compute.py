@@ -1,6 +1,6 @@
 """What the pages compute, each answer kept by its spec. The only file that caches for Streamlit.
 
-Nothing that is kept is ever mutated, but for `_chunks`: the evaluated images of a spec, which only grow.
+Nothing that is kept is ever mutated, but for `_batches`: the evaluated batches of a spec, which only grow.
 """
 
 from collections.abc import Iterator
@@ -9,11 +9,9 @@ import streamlit as st
 
 from compression import compress as core
 from compression import data, histogram, operations, size
-from compression.evaluate import Evaluation, evaluate, join
+from compression.evaluate import BATCH, Evaluation, evaluate_batches, join
 from compression.models import zoo
 from compression.spec import CompressionSpec
-
-CHUNK = 250  # images between two looks at whether the reader has moved on
 
 
 @st.cache_resource(show_spinner=False)
@@ -60,13 +58,13 @@ def test_images() -> data.ImageSet | data.DataError:
 
 
 @st.cache_resource(max_entries=512, show_spinner=False)
-def _chunks(spec: CompressionSpec) -> dict[int, Evaluation]:
+def _batches(spec: CompressionSpec) -> dict[int, Evaluation]:
     return {}
 
 
 def counted(spec: CompressionSpec) -> Evaluation | None:
     """The images of `spec` that were evaluated so far, for anyone: a prefix of the test images."""
-    parts = [part for _, part in sorted(_chunks(spec).items())]
+    parts = [part for _, part in sorted(_batches(spec).items())]
     return join(parts) if parts else None
 
 
@@ -79,13 +77,16 @@ def same_images(spec: CompressionSpec) -> tuple[Evaluation, Evaluation] | tuple[
     return before.first(images), after.first(images)
 
 
-def chunks_left(spec: CompressionSpec, upto: int) -> int:
-    return max(0, upto // CHUNK - len(_chunks(spec)))
+def batches_left(spec: CompressionSpec, upto: int) -> int:
+    """How many batches of the first `upto` images are still to be evaluated."""
+    return max(0, upto // BATCH - len(_batches(spec)))
 
 
-def count(spec: CompressionSpec, images: data.ImageSet, upto: int) -> Iterator[int]:
-    """Evaluates what is missing of the first `upto` images; yields how many there are after each chunk."""
-    chunks, model = _chunks(spec), float_model(spec.model)
-    for start in range(CHUNK * len(chunks), upto, CHUNK):
-        chunks[start] = evaluate(compressed(spec).module, images[start : start + CHUNK], model.normalization)
-        yield start + CHUNK
+def count(spec: CompressionSpec, images: data.ImageSet, upto: int) -> Iterator[None]:
+    """Evaluates what is missing of the first `upto` images; yields after each batch, which is then counted."""
+    batches, model = _batches(spec), float_model(spec.model)
+    start = BATCH * len(batches)
+    for part in evaluate_batches(compressed(spec).module, images[start:upto], model.normalization):
+        batches[start] = part
+        start += part.total
+        yield
