@@ -1,0 +1,100 @@
+"""The figures of the README, each measured now, beside what they should be.
+
+    python -m benchmarks.figures [--images 10000]
+
+Prints one markdown table: a public ResNet-20 (its accuracy as float, quantized and pruned, beside the values
+in tests/test_reference.py, whose pytest this needs) and the bundled networks (accuracy beside the one that their file
+states; bytes). Parts whose data is not there are left out, with a line that says so. The reference values
+hold for all 10,000 images; with fewer the differences mean nothing.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from itertools import chain
+
+from tqdm import tqdm
+
+from benchmarks.setting import conditions, table
+from compression.compress import compress
+from compression.data import PROJECT, DataError, ImageSet, load
+from compression.evaluate import evaluate
+from compression.models import zoo
+from compression.models.checkpoint import load_checkpoint
+from compression.size import measure
+from compression.spec import CompressionSpec, Granularity, PruneSpec, QuantSpec, Scheme
+from tests.test_reference import COLUMNS, FLOAT, PRUNED, QUANTIZED
+
+PUBLIC = PROJECT.parent / "shared" / "checkpoints" / "resnet20-12fca82f.th"
+SIZED_BITS = (8, 4)
+Row = tuple[str, str, str, str]
+
+
+def reference(model: str) -> dict[CompressionSpec, float]:
+    """Spec -> accuracy in per cent, as the tests expect it."""
+    quantized = {
+        CompressionSpec(model, weights=QuantSpec(bits, Scheme(scheme), Granularity(granularity))): value
+        for bits, values in QUANTIZED.items()
+        for (scheme, granularity), value in zip(COLUMNS, values, strict=True)
+    }
+    pruned = {CompressionSpec(model, PruneSpec(sparsity=sparsity)): value for sparsity, value in PRUNED.items()}
+    return {CompressionSpec(model): FLOAT} | quantized | pruned
+
+
+def public_rows(images: ImageSet) -> Iterator[Row]:
+    model = load_checkpoint(PUBLIC, "resnet20", load())
+    for spec, expected in reference(model.name).items():
+        result = evaluate(compress(model.module, spec).module, images, model.normalization)
+        what = in_words(spec, f"float, normalisation found: {model.normalization.name}")
+        yield accuracy_row(f"public ResNet-20, {what}", result.accuracy * 100, expected)
+
+
+def bundled_rows(images: ImageSet | None) -> Iterator[Row]:
+    """Accuracy (where there are images) and bytes of each bundled network."""
+    for name in zoo.bundled():
+        model = zoo.load_bundled(name)
+        if images:
+            measured = evaluate(model.module, images, model.normalization).accuracy
+            yield accuracy_row(f"{name}, float", measured * 100, (model.accuracy or 0) * 100)
+        yield f"{name}, bundled file", f"{(zoo.ASSETS / f'{name}.safetensors').stat().st_size:,} bytes", "", ""
+        yield f"{name}, float32", f"{measure(compress(model.module, CompressionSpec(name))).float32:,} bytes", "", ""
+        for bits in SIZED_BITS:
+            size = measure(compress(model.module, CompressionSpec(name, weights=QuantSpec(bits))))
+            times = f"{size.float32 / size.best.total:.2f} times smaller"
+            yield f"{name}, {bits} bits", f"{size.best.total:,} bytes, {times}", "", ""
+
+
+def in_words(spec: CompressionSpec, otherwise: str) -> str:
+    if spec.weights:
+        return f"{spec.weights.bits} bits, {spec.weights.scheme}, {spec.weights.granularity}"
+    return f"{100 * (spec.prune.sparsity or 0):.0f} % pruned" if spec.prune else otherwise
+
+
+def accuracy_row(what: str, measured_percent: float, expected_percent: float) -> Row:
+    difference = f"{measured_percent - expected_percent:+.2f}"
+    return what, f"{measured_percent:.2f} %", f"{expected_percent:.2f} %", difference
+
+
+def left_out(part: str, reason: object) -> None:
+    print(f"left out: {part}: {reason}", file=sys.stderr)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=10_000)
+    options = parser.parse_args()
+    images = None
+    try:
+        images = load()[: options.images]
+    except DataError as error:
+        left_out("all accuracies", error)
+    if images and not PUBLIC.exists():
+        left_out("the public ResNet-20", f"there is no {PUBLIC}")
+    public = public_rows(images) if images and PUBLIC.exists() else iter(())
+    rows = list(tqdm(chain(public, bundled_rows(images)), desc="figures", unit="", leave=False))
+    print(f"{len(images) if images else 0:,} test images; {conditions()}\n")
+    print(table(("figure", "measured", "expected", "difference"), rows))
+
+
+if __name__ == "__main__":
+    main()

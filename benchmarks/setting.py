@@ -1,0 +1,44 @@
+"""What every benchmark needs around its measurement: a network, a table, and a line on the conditions."""
+
+import platform
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from compression.models import zoo
+from compression.models.normalization import NORMALIZATIONS
+
+
+def network(name: str, random: bool) -> zoo.FloatModel:
+    """A bundled network; with `random`, or where its weights are not there, the same network untrained.
+
+    Raises ValueError for a name that is neither bundled nor an architecture.
+    """
+    if not random and name in zoo.bundled():
+        return zoo.load_bundled(name)
+    if name not in zoo.ARCHITECTURES:
+        raise ValueError(f"there is no network {name!r}; there are {', '.join(zoo.ARCHITECTURES)}")
+    why = "as asked" if random else "it is not bundled yet"
+    print(f"{name} gets random weights, {why}: its speed is the same, its accuracy is not", file=sys.stderr)
+    torch.manual_seed(0)
+    return zoo.FloatModel(f"{name} (random weights)", zoo.frozen(zoo.ARCHITECTURES[name]()), NORMALIZATIONS["cifar10"])
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A markdown table, its first column words and the others figures."""
+    lines = [header, ["---"] + ["--:"] * (len(header) - 1), *rows]
+    return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)
+
+
+def conditions() -> str:
+    """One line: processor, cores, threads and versions, on which any time depends."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    processor = models[0] if models else platform.processor() or platform.machine()
+    return (
+        f"{processor}, {torch.get_num_threads()} threads, torch {torch.__version__}, "
+        f"Python {platform.python_version()}, {platform.system()}"
+    )
