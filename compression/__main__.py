@@ -297,6 +297,8 @@ def run_train(options: argparse.Namespace) -> None:
 
 
 def _show_epoch(bar: tqdm, progress: train.Progress) -> None:
+    if bar.n == 0:  # steps that were done before a kill do not count for the time left
+        bar.initial = bar.n = progress.steps_done - 1
     bar.update(progress.steps_done - bar.n)
     bar.set_postfix_str(
         f"epoch {progress.epoch}/{progress.epochs}, loss {progress.loss:.3f}, "

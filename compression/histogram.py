@@ -70,10 +70,10 @@ def largest_useful_threshold(model: nn.Module) -> float:
 
 
 def _levels(records: Sequence[LayerRecord]) -> tuple[float, ...]:
-    found = [levels(record.qparams) for record in records if record.qparams]
-    if len(found) < len(records):
+    found = [record.qparams for record in records if record.qparams]
+    if len(found) < len(records) or any(qparams.high - qparams.low >= MOST_LEVELS for qparams in found):
         return ()
-    values = torch.cat(found).unique()
+    values = torch.cat([levels(qparams) for qparams in found]).unique()
     return tuple(values.tolist()) if len(values) <= MOST_LEVELS else ()
 
 
