@@ -50,7 +50,7 @@ def histogram(weights: Sequence[Tensor], bins: int, low: float, high: float) -> 
 def weight_view(compressed: CompressedModel, layer: str | None = None, bins: int = 121) -> WeightView:
     """Histograms over the range of the float weights, symmetric about zero. `bins` is odd: one is around zero."""
     records = [record for record in compressed.layers if layer in (None, record.name)]
-    reach = max(float(record.original.abs().max()) for record in records) or 1.0
+    reach = max(float(record.original.detach().abs().max()) for record in records) or 1.0
     after = [record.weight[record.weight != 0] for record in records]
     left = sum(len(weights) for weights in after)
     total = sum(record.weights for record in records)
@@ -66,7 +66,8 @@ def weight_view(compressed: CompressedModel, layer: str | None = None, bins: int
 
 def largest_useful_threshold(model: nn.Module) -> float:
     """The magnitude that 99 % of the weights are below: a threshold beyond it leaves next to nothing."""
-    return float(torch.cat([weight.abs().flatten() for weight in weighted_layers(model).values()]).quantile(0.99))
+    weights = [weight.detach().flatten() for weight in weighted_layers(model).values()]
+    return float(torch.cat(weights).abs().quantile(0.99))
 
 
 def _levels(records: Sequence[LayerRecord]) -> tuple[float, ...]:
