@@ -22,8 +22,8 @@ from compression.evaluate import evaluate
 from compression.models import zoo
 from compression.models.checkpoint import load_checkpoint
 from compression.size import measure
-from compression.spec import CompressionSpec, Granularity, PruneSpec, QuantSpec, Scheme
-from tests.test_reference import COLUMNS, FLOAT, PRUNED, QUANTIZED
+from compression.spec import CompressionSpec, Granularity, QuantSpec, Scheme
+from tests.test_reference import COLUMNS, FLOAT, PRUNED, QUANTIZED, pruned
 
 PUBLIC = PROJECT.parent / "shared" / "checkpoints" / "resnet20-12fca82f.th"
 SIZED_BITS = (8, 4)
@@ -37,8 +37,8 @@ def reference(model: str) -> dict[CompressionSpec, float]:
         for bits, values in QUANTIZED.items()
         for (scheme, granularity), value in zip(COLUMNS, values, strict=True)
     }
-    pruned = {CompressionSpec(model, PruneSpec(sparsity=sparsity)): value for sparsity, value in PRUNED.items()}
-    return {CompressionSpec(model): FLOAT} | quantized | pruned
+    at_equal_counts = {pruned(model, sparsity): value for sparsity, value in PRUNED.items()}
+    return {CompressionSpec(model): FLOAT} | quantized | at_equal_counts
 
 
 def public_rows(images: ImageSet) -> Iterator[Row]:

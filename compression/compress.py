@@ -83,9 +83,15 @@ def sqnr_db(original: Tensor, changed: Tensor) -> float:
 def compress(model: nn.Module, spec: CompressionSpec) -> CompressedModel:
     """Prunes and quantizes the weights of all convolutions and linear layers, each as `spec` says.
 
-    Raises ValueError, naming the nearest, where the spec speaks of a layer that the network does not have.
+    Raises ValueError where there is no such layer, where a weight is not finite, or, naming the nearest, where
+    the spec speaks of a layer that the network does not have.
     """
     weights = weighted_layers(model)
+    if not weights:
+        raise ValueError(f"{spec.model} has no convolution or linear layer to compress")
+    for name, weight in weights.items():
+        if not weight.isfinite().all():
+            raise ValueError(f"cannot compress {spec.model}: layer {name} has weights that are NaN or infinite")
     own = {layer.name: layer for layer in spec.layers}
     for name in own:
         if name not in weights:

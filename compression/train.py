@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from compression.data import ImageSet
+from compression.models.checkpoint import DAMAGED
 from compression.models.normalization import NORMALIZATIONS
 
 
@@ -156,7 +157,10 @@ def _save(parts: dict, recipe: Recipe, epochs_done: int, path: Path) -> None:
 
 def _resume_(parts: dict, recipe: Recipe, path: Path) -> int:
     """Puts the saved state into `parts`; returns the number of epochs done."""
-    saved = torch.load(path, weights_only=True)
+    try:
+        saved = torch.load(path, weights_only=True)
+    except DAMAGED as error:
+        raise ValueError(f"{path} is damaged; move it away to start afresh") from error
     if saved["recipe"] != dataclasses.asdict(recipe):
         raise ValueError(f"{path} belongs to another recipe: {saved['recipe']}; move it away to start afresh")
     try:

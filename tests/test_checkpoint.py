@@ -52,6 +52,7 @@ DIALECTS: dict[str, Callable[[Tensors], Mapping]] = {
     "no counters": lambda found: {k: v for k, v in found.items() if not k.endswith("num_batches_tracked")},
     "akamaster": lambda found: {"state_dict": prefixed(renamed("fc.", "linear.")(found)), "best_prec1": 91.7},
     "kuangliu": lambda found: {"net": renamed("downsample", "shortcut")(found), "acc": 91.7, "epoch": 199},
+    "wrapped twice": lambda found: {"model": {"state_dict": found}},
     **{wrapper: lambda found, wrapper=wrapper: {wrapper: found, "epoch": 3} for wrapper in WRAPPERS},
 }
 

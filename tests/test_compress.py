@@ -163,8 +163,14 @@ def test_an_unknown_layer_is_refused_and_the_nearest_named(name: str, nearest: s
         compress(net, spec)
 
 
-def test_weights_that_are_no_numbers_are_refused(net: nn.Module) -> None:
+@pytest.mark.parametrize("how", [{"weights": QuantSpec(4)}, {"prune": PruneSpec(sparsity=0.5)}])
+def test_weights_that_are_no_numbers_are_refused(how: dict, net: nn.Module) -> None:
     with torch.no_grad():
         net.fc.weight[0, 0] = math.nan
-    with pytest.raises(ValueError, match="NaN"):
-        compress(net, CompressionSpec("net", weights=QuantSpec(4)))
+    with pytest.raises(ValueError, match="layer fc has weights that are NaN"):
+        compress(net, CompressionSpec("net", **how))
+
+
+def test_a_network_with_nothing_to_compress_is_refused() -> None:
+    with pytest.raises(ValueError, match="no convolution or linear layer to compress"):
+        compress(nn.ReLU(), CompressionSpec("net"))

@@ -27,11 +27,22 @@ QUANTIZED = {
 COLUMNS = [("symmetric", "tensor"), ("symmetric", "channel"), ("affine", "tensor"), ("affine", "channel")]
 PRUNED = {0.3: 91.54, 0.5: 90.07, 0.6: 83.70, 0.7: 72.96, 0.8: 41.44}
 
+WEIGHTS = 268_336  # of all convolutions and the linear layer
+
 CELLS = [
     pytest.param(QuantSpec(bits, *column), per_cent, id=f"{bits}-{'-'.join(column)}")
     for bits, row in QUANTIZED.items()
     for column, per_cent in zip(COLUMNS, row, strict=True)
 ]
+
+
+def pruned(model: str, sparsity: float) -> CompressionSpec:
+    """Exactly as many weights as in the table, whose author rounded the count where we take its floor.
+
+    At 80 % that is one weight of 268,336 more, and 43 images of 10,000 fewer: 41.87 % by our own rule.
+    """
+    count = round(sparsity * WEIGHTS)
+    return CompressionSpec(model, PruneSpec(sparsity=(count + 0.5) / WEIGHTS))
 
 
 @pytest.fixture(scope="module")
@@ -66,5 +77,4 @@ def test_quantized_is_as_measured_elsewhere(
 def test_pruned_is_as_measured_elsewhere(
     sparsity: float, per_cent: float, resnet20: FloatModel, test_images: ImageSet
 ) -> None:
-    spec = CompressionSpec("resnet20", PruneSpec(sparsity=sparsity))
-    assert images_off(resnet20, spec, test_images, per_cent) <= 5
+    assert images_off(resnet20, pruned("resnet20", sparsity), test_images, per_cent) <= 5

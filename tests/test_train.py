@@ -105,6 +105,13 @@ def test_the_checkpoint_of_something_else_is_refused_and_kept(
     assert (tmp_path / "run.pt").read_bytes() == before
 
 
+def test_a_damaged_checkpoint_is_refused_and_kept(tmp_path: Path) -> None:
+    (tmp_path / "run.pt").write_bytes(b"half of what was wri")
+    with pytest.raises(ValueError, match=r"run\.pt is damaged; move it away to start afresh"):
+        train(fresh(), images(), RECIPE, tmp_path / "run.pt")
+    assert (tmp_path / "run.pt").read_bytes() == b"half of what was wri"
+
+
 # ---- what training does
 
 

@@ -22,6 +22,18 @@ from compression.models.zoo import ARCHITECTURES, FloatModel, frozen
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "params")
 RENAMES = {"linear": "fc", "shortcut": "downsample"}
 TRIAL_IMAGES = 500
+DAMAGED = (  # what torch and safetensors raise on files that are cut or have other bytes in them
+    OSError,
+    EOFError,
+    AssertionError,
+    LookupError,
+    RuntimeError,
+    ValueError,
+    struct.error,
+    zipfile.BadZipFile,
+    safetensors.SafetensorError,
+    pickle.UnpicklingError,
+)
 
 
 class CheckpointError(Exception):
@@ -45,22 +57,11 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             f"{path} is not plain weights: reading it would run code that it brings along, or it is damaged. "
             "Save it again with torch.save(model.state_dict(), path) or as .safetensors"
         ) from error
-    except (
-        OSError,
-        EOFError,
-        AssertionError,
-        LookupError,
-        RuntimeError,
-        ValueError,
-        struct.error,
-        zipfile.BadZipFile,
-        safetensors.SafetensorError,
-    ) as error:
+    except DAMAGED as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise CheckpointError(f"{path} is damaged or not a checkpoint ({first})") from error
-    for wrapper in WRAPPERS:
-        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
-            content = content[wrapper]
+    while inner := _unwrapped(content):
+        content = inner
     if not isinstance(content, Mapping):
         raise CheckpointError(f"{path} holds a {type(content).__name__}, not weights by name")
     tensors = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
@@ -70,6 +71,13 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         if not value.isfinite().all():
             raise CheckpointError(f"{path} has NaN or infinite values in {key}")
     return tensors
+
+
+def _unwrapped(content: Any) -> Mapping | None:
+    """What lies under one of the names that trainers wrap weights in, if anything does."""
+    if not isinstance(content, Mapping):
+        return None
+    return next((content[name] for name in WRAPPERS if isinstance(content.get(name), Mapping)), None)
 
 
 def canonical_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
