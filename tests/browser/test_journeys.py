@@ -24,7 +24,7 @@ def metric(page: Page, label: str) -> Locator:
 
 
 def press(page: Page, slider: str, key: str, times: int) -> None:
-    page.get_by_role("slider", name=slider, exact=True).focus()
+    page.get_by_role("slider", name=slider).focus()
     for _ in range(times):
         page.keyboard.press(key)
 
