@@ -381,6 +381,6 @@ def _fetch(url: str, partial: Path, progress: Progress | None) -> None:
             file.write(block)
             done += len(block)
             if progress:
-                progress(done, total)
+                progress(done, max(done, total))
         if done < total:
             raise ConnectionError(f"the connection closed after {done:,} of {total:,} bytes")

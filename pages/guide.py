@@ -39,8 +39,8 @@ channel. Biases and batch norm stay float32.
 st.header("Pruning", anchor=False)
 st.markdown(
     """
-Weights of small magnitude become zero: all below a threshold, or exactly as many as a sparsity target asks for. *Over
-the network*, all weights compete and large layers lose more; *in each layer*, every layer loses the same
+Weights of small magnitude become zero: all below a threshold, or exactly as many as a sparsity target asks for. With
+the scope *global* all weights compete and large layers lose more; with *layer* every layer loses the same
 share. Nothing is trained afterwards here: what you see is the damage itself.
 """
 )

@@ -20,11 +20,11 @@ class Places(NamedTuple):
 
     metric: DeltaGenerator
     sentence: DeltaGenerator
-    asked: DeltaGenerator
+    button: DeltaGenerator
     chart: DeltaGenerator
 
 
-def panel(spec: CompressionSpec, places: Places) -> None:
+def panel(spec: CompressionSpec, places: Places, by_class: bool) -> None:
     """Fills the places, counting images where they were not counted before, by anyone.
 
     After each batch of images Streamlit looks whether the reader has moved on; what was counted is kept.
@@ -36,31 +36,25 @@ def panel(spec: CompressionSpec, places: Places) -> None:
             _what_to_do(images)
         return
     counted = compute.counted(spec)
-    with places.asked:
-        progress = st.empty()
-        with progress.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
-            by_class = st.toggle("By class", key="classes", bind="query-params")
-            everything = st.button(
-                f"Count all {len(images):,}",
-                key="everything",
-                icon=":material/functions:",
-                disabled=counted is not None and counted.total == len(images),
-                help="Until then, accuracy is counted on the first 1,000 images",
-            )
-    _show(spec, places)
+    everything = places.button.button(
+        f"Count all {len(images):,}",
+        key="everything",
+        icon=":material/functions:",
+        disabled=counted is not None and counted.total == len(images),
+        help="Until then, accuracy is counted on the first 1,000 images",
+    )
+    places.sentence.caption(_show(spec, places.metric))
     for _ in _count(spec, images, FIRST):
-        _show(spec, places)
+        places.sentence.caption(_show(spec, places.metric))
     before, after = compute.same_images(spec)
     figure = charts.class_accuracy(before, after) if by_class else charts.accuracy(before, after)
     alt = "Accuracy of the float and the compressed network"
     places.chart.plotly_chart(figure, config=charts.CONFIG, key="accuracy", alt=alt)
     if everything:
-        with progress.container(horizontal=True, vertical_alignment="center"):
-            bar = st.progress(0.0)
-            st.button("Stop", key="stop", icon=":material/stop:")
+        places.button.button("Stop", key="stop", icon=":material/stop:")
         for share, seconds in _count(spec, images, len(images)):
-            bar.progress(share, f"{format.percent(share, 0)}, {format.seconds_left(seconds)}")
-            _show(spec, places)
+            _show(spec, places.metric)
+            places.sentence.progress(share, f"{format.percent(share, 0)} counted, {format.seconds_left(seconds)}")
         st.rerun()
 
 
@@ -73,14 +67,14 @@ def _count(spec: CompressionSpec, images: ImageSet, upto: int) -> Iterator[tuple
         yield done / todo, (time.monotonic() - start) * (todo - done) / done
 
 
-def _show(spec: CompressionSpec, places: Places) -> None:
+def _show(spec: CompressionSpec, metric: DeltaGenerator) -> str:
+    """Rewrites the metric; returns a sentence on what it stands on."""
     before, after = compute.same_images(spec)
     if not after:
-        places.metric.metric("Accuracy", "…", border=True, height="stretch")
-        places.sentence.caption("Counting the first images …")
-        return
+        metric.metric("Accuracy", "…", border=True, height="stretch")
+        return "Counting the first images …"
     low, high = after.interval
-    places.metric.metric(
+    metric.metric(
         "Accuracy",
         format.plus_minus(after.accuracy, (high - low) / 2),
         format.points(after.accuracy - before.accuracy),
@@ -89,9 +83,10 @@ def _show(spec: CompressionSpec, places: Places) -> None:
         help="The share of test images that are classified correctly, and the change against the float network "
         "on the same images.",
     )
-    places.sentence.caption(
-        f"{after.correct:,} of {'all' if after.total == TEST.images else 'the first'} {after.total:,} test images "
-        f"right, 95 % interval {format.interval(low, high)}. Float: {before.correct:,} of the same."
+    some = "all" if after.total == TEST.images else "the first"
+    return (
+        f"{after.correct:,} of {some} {after.total:,} test images right, 95 % interval {format.interval(low, high)}. "
+        f"Float: {before.correct:,} of the same."
     )
 
 

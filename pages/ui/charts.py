@@ -45,7 +45,7 @@ def weights(view: WeightView, of: str) -> go.Figure:
     edges = view.before.edges
     top = max(*view.before.counts, *view.after.counts, view.zeros)
     figure = _figure(
-        f"Weights of {of}",
+        f"Weights of {of}" + (f", {len(view.levels)} levels" if view.levels else ""),
         {"title": "weight", "range": [edges[0], edges[-1]]},
         {
             "title": "weights in bin (log)",
@@ -61,7 +61,7 @@ def weights(view: WeightView, of: str) -> go.Figure:
     centres = [(a + b) / 2 for a, b in pairwise(edges)]
     width = edges[1] - edges[0]
     for name, counts, colour, opacity in (
-        ("float", view.before.counts, FLOAT, 0.45),
+        ("float", view.before.counts, FLOAT, 0.6),
         ("compressed", view.after.counts, COMPRESSED, 0.85),
     ):
         figure.add_bar(
@@ -86,9 +86,9 @@ def weights(view: WeightView, of: str) -> go.Figure:
             x=view.levels,
             y=[0.6] * len(view.levels),
             mode="markers",
-            name=f"{len(view.levels)} levels",
+            showlegend=False,
             marker={"symbol": "line-ns-open", "size": 9, "color": COMPRESSED, "line": {"width": 1.5}},
-            hovertemplate="level %{x:.4f}",
+            hovertemplate="level %{x:.4f}<extra></extra>",
         )
     return figure
 

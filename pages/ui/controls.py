@@ -93,13 +93,13 @@ def _threshold_slider(model: str, **options: Any) -> float:
 
 def _scope() -> Scope:
     return st.segmented_control(
-        "Target holds",
+        "Scope of the target",
         list(Scope),
         default=Scope.GLOBAL,
         required=True,
-        format_func={Scope.GLOBAL: "overall", Scope.LAYER: "in each layer"}.get,
         key="scope",
         bind="query-params",
+        help="Global: all weights compete, so large layers lose more. Layer: each layer loses the same share.",
     )
 
 
