@@ -19,12 +19,13 @@ class Normalization:
     def __call__(self, pixels: Tensor) -> Tensor:
         """pixels (N, 3, 32, 32) uint8 -> float32 in channels-last layout, as the fast kernels like it.
 
-        The same operations in the same order as torchvision's ToTensor and Normalize: the same bits.
+        The same operations in the same order as torchvision's ToTensor and Normalize: the same bits. Arithmetic
+        comes first and layout last: on planes it takes half the time.
         """
         mean = torch.tensor(self.mean, device=pixels.device).view(1, 3, 1, 1)
         std = torch.tensor(self.std, device=pixels.device).view(1, 3, 1, 1)
-        x = pixels.to(torch.float32, memory_format=torch.channels_last)
-        return x.div_(255).sub_(mean).div_(std)
+        x = pixels.float().div_(255).sub_(mean).div_(std)
+        return x.contiguous(memory_format=torch.channels_last)
 
 
 NORMALIZATIONS = {
