@@ -2,17 +2,19 @@
 
 import streamlit as st
 
+import pages.ui.supported  # noqa: F401
 from compression.spec import CompressionSpec
 from pages.ui import accuracy, answer, controls, frame
 
-model = frame.open_page("Explore")
+frame.open_page("Explore")
+model = frame.pick_network()
 link = frame.linked()
 st.subheader("How small can this network get, and what does it cost?", anchor=False)
 side, main = st.columns([1, 3.6], gap="medium")
 
 with side:
     weights = controls.quantization()
-    prune = controls.pruning(model)
+    prune = controls.pruning(model, weights)
     spec = CompressionSpec(model, prune=prune, weights=weights)
     layer = controls.layer(model)
 

@@ -13,11 +13,12 @@ from tqdm import tqdm
 
 from compression import train
 from compression.compress import CompressedModel, compress
-from compression.data import DATA, SPLITS, TEST, TRAIN, DataError, DataMissing, ImageSet, download, load
+from compression.data import DATA, SPLITS, TEST, TRAIN, DataError, DataMissing, ImageSet, load
+from compression.download import download
 from compression.evaluate import BATCH, Evaluation, evaluate_batches, join
 from compression.models import zoo
 from compression.models.checkpoint import CheckpointError, load_checkpoint
-from compression.models.normalization import NORMALIZATIONS
+from compression.models.normalization import NORMALIZATIONS, Normalization
 from compression.operations import layer_macs
 from compression.size import Size, measure
 from compression.spec import (
@@ -198,8 +199,8 @@ def run_evaluate(options: argparse.Namespace) -> None:
     model = _float_model(options)
     compressed = compress(model.module, spec)
     images = load()[: options.images]
-    before = _evaluate(model.module, images, model, "float")
-    after = _evaluate(compressed.module, images, model, "compressed")
+    before = _evaluate(model.module, images, model.normalization, "float")
+    after = _evaluate(compressed.module, images, model.normalization, "compressed")
     size = measure(compressed)
     if options.json:
         print(json.dumps(report(compressed, model, size, before, after)))
@@ -243,8 +244,8 @@ def report(
     }
 
 
-def _evaluate(module: nn.Module, images: ImageSet, model: zoo.FloatModel, name: str) -> Evaluation:
-    batches = evaluate_batches(module, images, model.normalization)
+def _evaluate(module: nn.Module, images: ImageSet, normalization: Normalization, name: str) -> Evaluation:
+    batches = evaluate_batches(module, images, normalization)
     bar = tqdm(batches, total=-(-len(images) // BATCH), desc=name, unit="batch", leave=False)
     return join(list(bar))
 
@@ -272,26 +273,25 @@ def run_train(options: argparse.Namespace) -> None:
     changes = {k: v for k in ("epochs", "seed") if (v := getattr(options, k)) is not None}
     recipe = dataclasses.replace(train.RECIPES[options.name], **changes)
     out = options.out or DATA / "training" / f"{options.name}.safetensors"
-    images = load(TRAIN)
+    images, test = load(TRAIN), load(TEST)
     torch.manual_seed(recipe.seed)
     module = zoo.ARCHITECTURES[options.name]()
     with tqdm(desc=options.name, unit="step", total=recipe.epochs * recipe.steps(len(images))) as bar:
         module = train.train(
             module, images, recipe, DATA / "training" / f"{options.name}.pt", lambda p: _show_epoch(bar, p)
         )
+    module = zoo.rounded(module.cpu())
+    result = _evaluate(module, test, NORMALIZATIONS[recipe.normalization], "test")
     about = {
         "arch": options.name,
         "normalization": recipe.normalization,
         "recipe": dataclasses.asdict(recipe),
         "trained_on": f"CIFAR-10's {len(images):,} training images, fingerprint {TRAIN.fingerprint}",
-        "test_accuracy": None,
+        "test_accuracy": result.accuracy,
     }
-    zoo.save(out, module.cpu(), about)
-    stored = zoo.load_file(out)
-    result = _evaluate(stored.module, load(), stored, "test")
-    zoo.save(out, stored.module, about | {"test_accuracy": result.accuracy})
+    zoo.save(out, module, about)
     if options.json:
-        print(json.dumps(about | {"file": str(out), "test_accuracy": result.accuracy}))
+        print(json.dumps({"file": str(out), **about}))
     else:
         print(f"{out}: {result.accuracy:.2%} on CIFAR-10's {result.total:,} test images")
 

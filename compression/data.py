@@ -7,15 +7,11 @@ as one file under `data/`, whose SHA-256 therefore *is* the fingerprint: each st
 """
 
 import hashlib
-import http.client
 import io
 import json
 import os
 import pickle
 import struct
-import urllib.error
-import urllib.request
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,10 +28,8 @@ RECORD = 1 + PIXELS
 
 PROJECT = Path(__file__).resolve().parents[1]
 DATA = PROJECT / "data"
-HUB = "https://huggingface.co/datasets/uoft-cs/cifar10/resolve/main/plain_text"
 
 Records = npt.NDArray[np.uint8]
-Progress = Callable[[int, int], None]
 
 
 class DataError(Exception):
@@ -206,7 +200,7 @@ def _record(image: bytes | Path | None, label: int | None, name: str) -> Records
     return np.concatenate([np.array([label], np.uint8), pixels.transpose(2, 0, 1).reshape(-1)])
 
 
-def _read_parquet(files: tuple[Path, ...]) -> Records:
+def read_parquet(files: tuple[Path, ...]) -> Records:
     rows = []
     for path in files:
         try:
@@ -228,7 +222,7 @@ def _read_folders(files: tuple[Path, ...]) -> Records:
 
 
 FINDERS = {"batches": _batch_files, "Parquet": _parquet_files, "class folders": _class_folders}
-READERS = {"batches": _read_batches, "Parquet": _read_parquet, "class folders": _read_folders}
+READERS = {"batches": _read_batches, "Parquet": read_parquet, "class folders": _read_folders}
 
 
 # ---- finding, verifying, caching
@@ -329,58 +323,3 @@ def write_whole(path: Path, content: bytes) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
-
-
-# ---- download
-
-
-def download(split: Split, data: Path = DATA, progress: Progress | None = None, hub: str = HUB) -> Path:
-    """Fetches the Parquet file of `split` into `data/cifar10/plain_text` and verifies it.
-
-    `progress(bytes so far, bytes in all)` is called as it grows. A broken transfer keeps what came, under
-    another name, and the next call goes on from there. Raises DataError, in words, for whatever goes wrong.
-    """
-    target = data / "cifar10" / "plain_text" / split.download
-    partial = target.with_suffix(".partial")
-    url = f"{hub}/{split.download}"
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _fetch(url, partial, progress)
-    except urllib.error.HTTPError as error:
-        raise DataError(f"{url} answers {error.code} {error.reason}") from error
-    except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
-        reason = getattr(error, "reason", None) or error
-        raise DataError(
-            f"{url} cannot be reached ({reason}); what came so far is kept, and the next try goes on from there"
-        ) from error
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise DataError(f"cannot write {partial}: {error.strerror}") from error
-    try:
-        verify(canonical(_read_parquet((partial,))), split, f"what {url} sent")
-    except DataError:
-        partial.unlink(missing_ok=True)
-        raise
-    partial.replace(target)
-    return target
-
-
-def _fetch(url: str, partial: Path, progress: Progress | None) -> None:
-    have = partial.stat().st_size if partial.exists() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
-    try:
-        response = urllib.request.urlopen(request, timeout=30)
-    except urllib.error.HTTPError as error:
-        if have and error.code == 416:  # nothing is left to send: it had all arrived
-            return
-        raise
-    with response, partial.open("ab" if response.status == 206 else "wb") as file:
-        done = file.tell()
-        total = done + int(response.headers.get("Content-Length", 0))
-        while block := response.read(1 << 18):
-            file.write(block)
-            done += len(block)
-            if progress:
-                progress(done, max(done, total))
-        if done < total:
-            raise ConnectionError(f"the connection closed after {done:,} of {total:,} bytes")

@@ -87,12 +87,13 @@ def evaluate_batches(module: nn.Module, images: ImageSet, normalize: Normalizati
         with torch.inference_mode():
             logits = module(normalize(batch.pixels)).float()
             top5 = logits.topk(5).indices
-            yield Evaluation(
+            evaluation = Evaluation(
                 predictions=logits.argmax(1).to(torch.uint8),
                 labels=batch.labels,
                 in_top5=(top5 == batch.labels[:, None]).any(1),
                 losses=F.cross_entropy(logits, batch.labels, reduction="none"),
             )
+        yield evaluation
 
 
 def evaluate(module: nn.Module, images: ImageSet, normalize: Normalization) -> Evaluation:

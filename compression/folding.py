@@ -3,37 +3,38 @@
 In eval mode a batch norm is a scale and a shift of each channel, and the convolution before it can do both:
 w' = w * gamma / sqrt(var + eps), b' = beta + (b - mean) * gamma / sqrt(var + eps)
 (Jacob et al. 2018, arXiv:1712.05877, section 3.2).
+
+Which batch norm follows which convolution is said by the classes themselves, in FOLDS, and by the order of an
+nn.Sequential. (torch.fx would find out by tracing; but while it traces it patches nn.Module for all threads.)
 """
 
-from torch import fx, nn
-from torch.fx.proxy import TraceError
+import copy
+from collections.abc import Iterator
+from itertools import pairwise
+
+from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 def folded(module: nn.Module) -> nn.Module:
-    """A network without the batch norms that directly follow a convolution; it shares its other layers with `module`.
+    """A copy in which batch norms that follow a convolution are gone, or `module` itself where there are none.
 
-    `module` is in eval mode and stays as it is. Outputs differ by rounding alone. Where nothing can be folded,
-    because there is no batch norm or torch.fx cannot follow the code, the answer is `module` itself.
+    `module` is in eval mode and stays as it is. Outputs differ by rounding alone.
     """
-    if not any(isinstance(part, nn.BatchNorm2d) for part in module.modules()):
+    if not any(_pairs(module)):
         return module
-    try:
-        traced = fx.symbolic_trace(module)
-    except TraceError:
-        return module
-    layers = dict(traced.named_modules())
-    targets = [node.target for node in traced.graph.nodes]
-    for node in list(traced.graph.nodes):
-        norm, before = layers.get(str(node.target)), node.args[0] if node.args else None
-        if not (isinstance(norm, nn.BatchNorm2d) and isinstance(before, fx.Node)):
-            continue
-        conv = layers.get(str(before.target))
-        alone = len(before.users) == targets.count(before.target) == targets.count(node.target) == 1
-        if isinstance(conv, nn.Conv2d) and alone and norm.running_mean is not None:
-            traced.set_submodule(str(before.target), fuse_conv_bn_eval(conv, norm))
-            node.replace_all_uses_with(before)
-            traced.graph.erase_node(node)
-    traced.delete_all_unused_submodules()
-    traced.recompile()
-    return traced
+    module = copy.deepcopy(module)
+    for parent, conv, norm in list(_pairs(module)):
+        setattr(parent, conv, fuse_conv_bn_eval(getattr(parent, conv), getattr(parent, norm)))
+        setattr(parent, norm, nn.Identity())
+    return module
+
+
+def _pairs(module: nn.Module) -> Iterator[tuple[nn.Module, str, str]]:
+    """(parent, name of a convolution, name of the batch norm that alone reads it), all over `module`."""
+    for parent in module.modules():
+        names = list(parent._modules)
+        beside = pairwise(names) if isinstance(parent, nn.Sequential) else ()
+        for conv, norm in (*beside, *getattr(parent, "FOLDS", ())):
+            if isinstance(getattr(parent, conv), nn.Conv2d) and isinstance(getattr(parent, norm), nn.BatchNorm2d):
+                yield parent, conv, norm

@@ -48,9 +48,10 @@ def histogram(weights: Sequence[Tensor], bins: int, low: float, high: float) -> 
 
 
 def weight_view(compressed: CompressedModel, layer: str | None = None, bins: int = 121) -> WeightView:
-    """Histograms over the range of the float weights, symmetric about zero. `bins` is odd: one is around zero."""
+    """Histograms over the range of the weights before and after, in `bins` bins: an odd number, one around zero."""
     records = [record for record in compressed.layers if layer in (None, record.name)]
-    reach = max(float(record.original.detach().abs().max()) for record in records) or 1.0
+    both = [weight for record in records for weight in (record.original.detach(), record.weight)]
+    reach = max(float(weight.abs().max()) for weight in both) or 1.0
     after = [record.weight[record.weight != 0] for record in records]
     left = sum(len(weights) for weights in after)
     total = sum(record.weights for record in records)

@@ -158,14 +158,15 @@ def _save(parts: dict, recipe: Recipe, epochs_done: int, path: Path) -> None:
 def _resume_(parts: dict, recipe: Recipe, path: Path) -> int:
     """Puts the saved state into `parts`; returns the number of epochs done."""
     try:
-        saved = torch.load(path, weights_only=True)
-    except DAMAGED as error:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        recipe_saved, epochs_done = saved["recipe"], saved["epochs_done"]
+    except (*DAMAGED, TypeError) as error:
         raise ValueError(f"{path} is damaged; move it away to start afresh") from error
-    if saved["recipe"] != dataclasses.asdict(recipe):
-        raise ValueError(f"{path} belongs to another recipe: {saved['recipe']}; move it away to start afresh")
+    if recipe_saved != dataclasses.asdict(recipe):
+        raise ValueError(f"{path} belongs to another recipe: {recipe_saved}; move it away to start afresh")
     try:
         for name, part in parts.items():
             part.load_state_dict(saved[name])
     except RuntimeError as error:
         raise ValueError(f"{path} belongs to another network; move it away to start afresh") from error
-    return saved["epochs_done"]
+    return epochs_done

@@ -1,5 +1,7 @@
 """The pages, driven without a browser: what they show is what `compression` computes."""
 
+import sys
+
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -8,7 +10,7 @@ from compression.data import PROJECT
 from compression.models import zoo
 from compression.size import measure
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
-from pages.ui import format
+from pages.ui import compute, format
 
 
 @pytest.fixture
@@ -66,6 +68,41 @@ def test_one_layer_can_be_looked_at(page):
     page.selectbox(key="layer").set_value("fc2").run()
     assert not page.exception
     assert page.selectbox(key="layer").value == "fc2"
+
+
+def test_every_bundled_network_opens_and_moves():
+    for name in zoo.bundled():
+        page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=120)
+        page.query_params["model"] = name
+        page.query_params["bits"] = "4"
+        assert not page.run().exception
+        size = measure(compress(zoo.load_bundled(name).module, CompressionSpec(name, weights=QuantSpec(4))))
+        assert metrics(page)["Size"] == format.size(size.best.total)
+
+
+def test_a_network_picked_on_one_page_stays_picked(page):
+    page.switch_page("pages/guide.py").run()
+    page.switch_page("app.py").run()
+    assert page.selectbox(key="model").value == "simple_cnn"
+
+
+def test_a_damaged_data_set_is_told_and_all_else_works(monkeypatch, tmp_path):
+    (tmp_path / "test-00000-of-00001.parquet").write_bytes(b"not a Parquet file")
+    monkeypatch.setenv("CIFAR10_ROOT", str(tmp_path))
+    for cache in (compute.test_images, compute._loaded):
+        cache.clear()
+    page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=120).run()
+    for cache in (compute.test_images, compute._loaded):
+        cache.clear()
+    assert metrics(page)["Accuracy"] == "no images"
+    assert "is not a whole Parquet file" in page.warning[0].value
+
+
+def test_python_3_14_is_refused_in_a_sentence(monkeypatch):
+    monkeypatch.setattr(sys, "version_info", (3, 14, 0, "final", 0))
+    monkeypatch.delitem(sys.modules, "pages.ui.supported", raising=False)
+    page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=120).run()
+    assert page.error[0].value.startswith("Squeezelab needs Python 3.11 to 3.13")
 
 
 def test_accuracy_is_counted_on_the_first_thousand_images_and_then_on_all(page, test_images):

@@ -14,7 +14,8 @@ import pyarrow.parquet
 import pytest
 from PIL import Image
 
-from compression.data import RECORD, DataError, Split, canonical, download, image_set, load
+from compression.data import RECORD, DataError, Split, canonical, image_set, load
+from compression.download import download
 
 RECORDS = np.random.default_rng(1).integers(0, 10, (150, RECORD), np.uint8)
 SMALL = Split("test", 150, hashlib.sha256(canonical(RECORDS).tobytes()).hexdigest(), "test-00000-of-00001.parquet")

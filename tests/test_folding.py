@@ -1,5 +1,7 @@
 """Folding changes the time that a network takes, not what it computes."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -21,7 +23,7 @@ def settled(module: nn.Module) -> nn.Module:
 
 
 class Preactivated(nn.Module):
-    """A batch norm before its convolution, and a convolution that two parts read: neither can be folded."""
+    """A batch norm before its convolution, and no word on which follows which: neither can be folded."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,17 +32,6 @@ class Preactivated(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv1(self.bn1(x))
         return x + self.bn2(x)
-
-
-class Undecided(nn.Module):
-    """What it does depends on the values of its input: torch.fx cannot follow."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv1, self.bn1 = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.bn1(self.conv1(x)) if x.sum() > 0 else x
 
 
 def batch_norms(module: nn.Module) -> int:
@@ -65,9 +56,36 @@ def test_batch_norms_that_do_not_follow_a_convolution_alone_stay() -> None:
     torch.testing.assert_close(folded(module)(images), module(images))
 
 
-@pytest.mark.parametrize("module", [SimpleCNN(), Undecided()], ids=lambda module: type(module).__name__)
-def test_what_cannot_be_folded_is_returned_as_it_is(module: nn.Module) -> None:
-    assert folded(module.eval()) is module
+def test_a_network_without_batch_norm_is_returned_as_it_is() -> None:
+    module = SimpleCNN().eval()
+    assert folded(module) is module
+
+
+def test_a_sequence_says_by_its_order_what_follows_what() -> None:
+    module = settled(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.BatchNorm2d(4)))
+    images = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    assert batch_norms(folded(module)) == 1
+    torch.testing.assert_close(folded(module)(images), module(images))
+
+
+def test_sessions_fold_and_compute_side_by_side() -> None:
+    """Two threads fold while others compute: nothing is patched for all of them."""
+    module = settled(ResNet(1))
+    images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        expected = module(images)
+
+    def fold(_: int) -> bool:
+        with torch.inference_mode():
+            return torch.allclose(folded(module)(images), expected, rtol=1e-4, atol=1e-4)
+
+    def compute(_: int) -> bool:
+        with torch.inference_mode():
+            return torch.equal(module(images), expected)
+
+    with ThreadPoolExecutor(4) as pool:
+        jobs = [pool.submit(job, turn) for turn in range(20) for job in (fold, fold, compute, compute)]
+        assert all(job.result() for job in jobs)
 
 
 def test_folding_twice_changes_nothing() -> None:

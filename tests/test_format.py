@@ -7,7 +7,16 @@ from pages.ui import format
 
 @pytest.mark.parametrize(
     ("value", "words"),
-    [(0, "0"), (999, "999"), (1_000, "1.00 k"), (12_345, "12.3 k"), (268_650, "269 k"), (1_900_000, "1.90 M")],
+    [
+        (0, "0"),
+        (999, "999"),
+        (1_000, "1.00 k"),
+        (12_345, "12.3 k"),
+        (268_650, "269 k"),
+        (1_900_000, "1.90 M"),
+        (99_960, "100 k"),
+        (999_700, "1.00 M"),
+    ],
 )
 def test_quantities_have_three_figures(value, words):
     assert format.quantity(value).replace("\N{NARROW NO-BREAK SPACE}", " ") == words

@@ -8,7 +8,7 @@ from torch import nn
 from compression.compress import compress
 from compression.histogram import Histogram, histogram, largest_useful_threshold, weight_view
 from compression.quantizers import levels
-from compression.spec import CompressionSpec, LayerSpec, PruneSpec, QuantSpec
+from compression.spec import CompressionSpec, Granularity, LayerSpec, PruneSpec, QuantSpec, Scheme
 
 
 def spec(*parts, **named) -> CompressionSpec:
@@ -28,8 +28,14 @@ def test_counts_are_those_of_numpy() -> None:
     np.testing.assert_allclose(found.edges, edges, atol=1e-6)
 
 
-def test_every_weight_is_in_a_bin_or_a_zero(random_resnet: nn.Module) -> None:
-    compressed = compress(random_resnet, spec(PruneSpec(sparsity=0.5), QuantSpec(4)))
+@pytest.mark.parametrize("bits", [2, 4])
+@pytest.mark.parametrize("scheme", list(Scheme))
+@pytest.mark.parametrize("granularity", list(Granularity))
+def test_every_weight_is_in_a_bin_or_a_zero(
+    bits: int, scheme: Scheme, granularity: Granularity, random_resnet: nn.Module
+) -> None:
+    """Also those that an affine grid, moved so that zero is on it, puts beyond the largest float weight."""
+    compressed = compress(random_resnet, spec(PruneSpec(sparsity=0.5), QuantSpec(bits, scheme, granularity)))
     view = weight_view(compressed)
     assert sum(view.before.counts) == view.weights == compressed.weights
     assert sum(view.after.counts) + view.zeros == view.weights

@@ -26,6 +26,8 @@ class PadShortcut(nn.Module):
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions beside a shortcut."""
 
+    FOLDS = (("conv1", "bn1"), ("conv2", "bn2"))
+
     def __init__(self, channels_in: int, channels: int, stride: int, option: str) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(channels_in, channels, 3, stride, padding=1, bias=False)
@@ -51,6 +53,8 @@ class BasicBlock(nn.Module):
 
 class ResNet(nn.Module):
     """(N, 3, 32, 32) images -> (N, classes) logits; depth = 6 * blocks + 2 (ResNet-20: blocks = 3)."""
+
+    FOLDS = (("conv1", "bn1"),)
 
     def __init__(self, blocks: int, option: str = "B", classes: int = 10) -> None:
         super().__init__()

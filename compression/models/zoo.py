@@ -1,5 +1,6 @@
 """The networks one can pick: architectures by name, and weights trained by `compression.train`."""
 
+import copy
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from compression.data import write_whole
 from compression.models.normalization import NORMALIZATIONS, Normalization
 from compression.models.resnet import ResNet
 from compression.models.simple_cnn import SimpleCNN
@@ -67,7 +69,14 @@ def save(path: Path, module: nn.Module, about: dict[str, Any]) -> None:
     """Writes the weights of `module`, matrices and kernels as float16, the rest as float32, `about` in the header."""
     stored = {key: _stored(value) for key, value in module.state_dict().items()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    safetensors.torch.save_file(stored, path, {"squeezelab": json.dumps(about, sort_keys=True)})
+    write_whole(path, safetensors.torch.save(stored, {"squeezelab": json.dumps(about, sort_keys=True)}))
+
+
+def rounded(module: nn.Module) -> nn.Module:
+    """A copy with the weights that the file of `save` would give back, frozen."""
+    module = copy.deepcopy(module)
+    module.load_state_dict({key: _stored(value).float() for key, value in module.state_dict().items()})
+    return frozen(module)
 
 
 def _stored(value: Tensor) -> Tensor:

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from compression.data import TEST, DataError, DataMissing, ImageSet, download
+from compression.data import TEST, DataError, DataMissing, ImageSet
+from compression.download import download
 from compression.spec import CompressionSpec
 from pages.ui import charts, compute, format
 
@@ -74,10 +75,13 @@ def _show(spec: CompressionSpec, metric: DeltaGenerator) -> str:
         metric.metric("Accuracy", "…", border=True, height="stretch")
         return "Counting the first images …"
     low, high = after.interval
+    same = after.correct == before.correct
     metric.metric(
         "Accuracy",
         format.plus_minus(after.accuracy, (high - low) / 2),
-        format.points(after.accuracy - before.accuracy),
+        "as float" if same else format.points(after.accuracy - before.accuracy),
+        delta_color="off" if same else "normal",
+        delta_arrow="off" if same else "auto",
         border=True,
         height="stretch",
         help="The share of test images that are classified correctly, and the change against the float network "

@@ -15,7 +15,8 @@ def size(place: DeltaGenerator, spec: CompressionSpec) -> None:
         "Size",
         format.size(best.total),
         f"{format.times(ratio)} smaller" if best.total < found.float32 else "as float32",
-        f"The bytes that a file must hold; as float32 it is {found.float32:,}. Stored {found.best_name}: "
+        f"A count, without file header and entropy coding; float32 takes {found.float32:,} bytes. "
+        f"Stored {found.best_name}: "
         f"{best.codes:,} bytes of codes, {best.scales:,} of scales and zero points, {best.masks:,} of masks, "
         f"{best.rest:,} of float32 biases and batch norm. Dense takes {found.dense.total:,} bytes, "
         f"sparse {found.sparse.total:,}.",

@@ -32,7 +32,6 @@ def _figure(title: str, x: dict[str, Any], y: dict[str, Any], **layout: Any) -> 
             "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "font": {"size": 11}, "itemwidth": 30},
             "bargap": 0.15,
             "hoverlabel": {"namelength": -1},
-            "uirevision": "same",
             "xaxis": {"tickfont": {"size": 11}, **x, "title": {"text": x.get("title", ""), **text}},
             "yaxis": {"tickfont": {"size": 11}, **y, "title": {"text": y.get("title", ""), **text}},
             **layout,
@@ -45,7 +44,7 @@ def weights(view: WeightView, of: str) -> go.Figure:
     edges = view.before.edges
     top = max(*view.before.counts, *view.after.counts, view.zeros)
     figure = _figure(
-        f"Weights of {of}" + (f", {len(view.levels)} levels" if view.levels else ""),
+        f"Weights of {of}",
         {"title": "weight", "range": [edges[0], edges[-1]]},
         {
             "title": "weights in bin (log)",
@@ -125,8 +124,8 @@ def layer_sparsity(layers: Sequence[LayerRecord]) -> go.Figure:
         x=[layer.name for layer in layers],
         y=[1 - layer.nonzero / layer.weights for layer in layers],
         marker={"color": REMOVED},
-        customdata=[(layer.weights - layer.nonzero, layer.weights) for layer in layers],
-        hovertemplate="%{x}: %{y:.1%}, %{customdata[0]:,} of %{customdata[1]:,}",
+        customdata=[(layer.weights - layer.nonzero, layer.weights, layer.sqnr_db) for layer in layers],
+        hovertemplate="%{x}: %{y:.1%}, %{customdata[0]:,} of %{customdata[1]:,}; SQNR %{customdata[2]:.1f} dB",
         name="zero",
     )
     return figure

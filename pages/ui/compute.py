@@ -3,15 +3,19 @@
 Nothing that is kept is ever mutated, but for `_batches`: the evaluated batches of a spec, which only grow.
 """
 
+import threading
 from collections.abc import Iterator
 
 import streamlit as st
 
 from compression import compress as core
 from compression import data, histogram, operations, size
-from compression.evaluate import BATCH, Evaluation, evaluate_batches, join
+from compression.evaluate import BATCH, Evaluation, evaluate, join
+from compression.folding import folded
 from compression.models import zoo
 from compression.spec import CompressionSpec
+
+_TURN = threading.Lock()
 
 
 @st.cache_resource(show_spinner=False)
@@ -48,11 +52,16 @@ def bit_operations(spec: CompressionSpec) -> int:
     return operations.bit_operations(compressed(spec), layer_macs(spec.model))
 
 
-@st.cache_resource(ttl=60, show_spinner="Reading CIFAR-10")
+@st.cache_resource(show_spinner="Reading CIFAR-10")
+def _loaded() -> data.ImageSet:
+    return data.load()
+
+
+@st.cache_resource(ttl=60, show_spinner=False)
 def test_images() -> data.ImageSet | data.DataError:
-    """The images, or what is wrong with them; looked for again after a minute."""
+    """The images, or what is wrong with them; that is looked at again after a minute."""
     try:
-        return data.load()
+        return _loaded()
     except data.DataError as error:
         return error
 
@@ -83,10 +92,16 @@ def batches_left(spec: CompressionSpec, upto: int) -> int:
 
 
 def count(spec: CompressionSpec, images: data.ImageSet, upto: int) -> Iterator[None]:
-    """Evaluates what is missing of the first `upto` images; yields after each batch, which is then counted."""
+    """Evaluates what is missing of the first `upto` images; yields after each batch that is counted, by anyone.
+
+    Sessions take turns, batch by batch: two that want the same images share the work.
+    """
     batches, model = _batches(spec), float_model(spec.model)
-    start = BATCH * len(batches)
-    for part in evaluate_batches(compressed(spec).module, images[start:upto], model.normalization):
-        batches[start] = part
-        start += part.total
+    if BATCH * len(batches) >= upto:
+        return
+    module = folded(compressed(spec).module)
+    while (start := BATCH * len(batches)) < upto:
+        with _TURN:
+            if start not in batches:
+                batches[start] = evaluate(module, images[start : start + BATCH], model.normalization)
         yield

@@ -5,7 +5,6 @@ from typing import Any
 
 import streamlit as st
 
-from compression.compress import LayerRecord
 from compression.spec import MAX_BITS, CompressionSpec, Granularity, PruneSpec, QuantSpec, Scheme, Scope
 from pages.ui import compute
 
@@ -46,7 +45,7 @@ def quantization() -> QuantSpec | None:
     return None if off else QuantSpec(int(bits), scheme, granularity)
 
 
-def pruning(model: str) -> PruneSpec:
+def pruning(model: str, weights: QuantSpec | None) -> PruneSpec:
     """Two sliders for one thing: the one that does not rule is grey and shows what the other one comes to.
 
     It has no key: assigning to a bound widget sends the browser a stale link.
@@ -64,14 +63,14 @@ def pruning(model: str) -> PruneSpec:
     if by == THRESHOLD:
         with places[THRESHOLD]:
             prune = PruneSpec(_threshold_slider(model, key=THRESHOLD, bind="query-params"))
-        layers = _layers(model, prune)
+        layers = compute.compressed(CompressionSpec(model, prune, weights)).layers
         share = sum(layer.pruned for layer in layers) / sum(layer.weights for layer in layers)
         with places[SPARSITY]:
             _sparsity_slider(value=min(MOST_SPARSE, round(share, 2)), disabled=True)
         return prune
     with places[SPARSITY]:
         prune = PruneSpec(sparsity=_sparsity_slider(key=SPARSITY, bind="query-params"), scope=_scope())
-    thresholds = [layer.threshold for layer in _layers(model, prune)]
+    thresholds = [layer.threshold for layer in compute.compressed(CompressionSpec(model, prune, weights)).layers]
     with places[THRESHOLD]:
         if prune.scope is Scope.GLOBAL:
             top, step = _threshold_scale(model)
@@ -108,10 +107,6 @@ def _threshold_scale(model: str) -> tuple[float, float]:
     reach = compute.largest_useful_threshold(model)
     step = 10.0 ** math.floor(math.log10(reach / 20))
     return step * math.ceil(reach / step), step
-
-
-def _layers(model: str, prune: PruneSpec) -> tuple[LayerRecord, ...]:
-    return compute.compressed(CompressionSpec(model, prune=prune)).layers
 
 
 def layer(model: str) -> str | None:

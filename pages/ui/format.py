@@ -26,6 +26,7 @@ def interval(low: float, high: float) -> str:
 
 def quantity(value: float, unit: str = "") -> str:
     """134217 -> "134 k", with the unit behind it; three figures."""
+    value = float(f"{value:.3g}")
     for size, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= size:
             number = value / size
@@ -39,8 +40,8 @@ def size(count: int) -> str:
 
 
 def times(ratio: float) -> str:
-    """7.94 -> "7.9x"."""
-    return f"{ratio:.1f}\N{MULTIPLICATION SIGN}"
+    """7.94 -> "7.9x", 1.02 -> "1.02x"."""
+    return f"{ratio:.{2 if ratio < 1.1 else 1}f}\N{MULTIPLICATION SIGN}"
 
 
 def seconds_left(seconds: float) -> str:

@@ -7,19 +7,25 @@ from compression.models import zoo
 from pages.ui import compute, format
 
 SIDEBAR_PIXELS = 240
+MOST_TOASTS = 3
 MENU = (
     ("app.py", "Explore", ":material/tune:"),
     ("pages/guide.py", "What the numbers mean", ":material/menu_book:"),
 )
 
 
-def open_page(title: str) -> str:
-    """Draws the frame; returns the name of the network that is picked."""
+def open_page(title: str) -> None:
+    """Page config and menu."""
     st.set_page_config(f"{title} · Squeezelab", "🗜️", layout="wide", initial_sidebar_state=SIDEBAR_PIXELS)
     with st.sidebar:
         st.subheader(":material/compress: Squeezelab", anchor=False)
         for path, label, icon in MENU:
             st.page_link(path, label=label, icon=icon)
+
+
+def pick_network() -> str:
+    """The model picker, and what accuracy stands on."""
+    with st.sidebar:
         name = st.selectbox("Network", zoo.bundled(), key="model", bind="query-params")
         model = compute.float_model(name)
         st.caption(
@@ -46,11 +52,16 @@ def linked() -> dict[str, str]:
 
 def say_rejected(link: dict[str, str]) -> None:
     """Says which values of the link mean nothing here. Call it when all widgets are drawn."""
-    for key, value in link.items():
+    wrong = {key: value for key, value in link.items() if not _same(value, st.session_state.get(key))}
+    for key, value in list(wrong.items())[:MOST_TOASTS]:
         shown = st.session_state.get(key)
-        if shown is None or not _same(value, shown):
-            what = "this page does not know" if shown is None else f"is not possible here: showing {shown}"
-            st.toast(f"The link says {key}={value}, which {what}.", icon=":material/link_off:", duration="long")
+        what = "has no effect here" if shown is None else f"is not possible here: showing {shown}"
+        st.toast(f"The link says {_code(f'{key}={value}')}, which {what}.", icon=":material/link_off:", duration="long")
+
+
+def _code(text: str) -> str:
+    """Somebody else's text, so that it is shown and not rendered."""
+    return f"`{text.replace('`', '')[:40]}`"
 
 
 def _same(text: str, value: object) -> bool:

@@ -45,7 +45,10 @@ def serving(folder: Path, environment: dict[str, str]) -> Iterator[str]:
         yield url
     finally:
         server.terminate()
-        server.wait(10)
+        try:
+            server.wait(10)
+        except subprocess.TimeoutExpired:
+            server.kill()
 
 
 def _wait(url: str) -> None:
@@ -73,6 +76,7 @@ def bare_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         (shutil.copytree if source.is_dir() else shutil.copy)(source, _made(folder) / name)
     hidden = {name: value for name, value in os.environ.items() if name != "CIFAR10_ROOT"}
     nowhere = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
+    nowhere |= {"no_proxy": "", "NO_PROXY": ""}
     with serving(folder, hidden | nowhere) as url:
         yield url
 

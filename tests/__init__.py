@@ -1,0 +1,3 @@
+"""`compression` first: it says how threads wait before torch is loaded."""
+
+import compression  # noqa: F401
