@@ -16,8 +16,9 @@ from itertools import chain
 from tqdm import tqdm
 
 from benchmarks.setting import conditions, table
+from compression.cifar10 import DataError
 from compression.compress import compress
-from compression.data import PROJECT, DataError, ImageSet, load
+from compression.data import PROJECT, ImageSet, load
 from compression.evaluate import evaluate
 from compression.models import zoo
 from compression.models.checkpoint import load_checkpoint

@@ -12,8 +12,9 @@ from torch import nn
 from tqdm import tqdm
 
 from compression import train
+from compression.cifar10 import SPLITS, TEST, TRAIN, DataError, DataMissing
 from compression.compress import CompressedModel, compress
-from compression.data import DATA, SPLITS, TEST, TRAIN, DataError, DataMissing, ImageSet, load
+from compression.data import DATA, ImageSet, load
 from compression.download import download
 from compression.evaluate import BATCH, Evaluation, evaluate_batches, join
 from compression.models import zoo

@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from compression.data import DATA, DataError, Split, canonical, read_parquet, verify
+from compression.boxes import read_parquet
+from compression.cifar10 import DataError, Split, canonical, verify
+from compression.data import DATA
 
 HUB = "https://huggingface.co/datasets/uoft-cs/cifar10/resolve/main/plain_text"
 

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from compression.data import CLASSES, ImageSet
+from compression.cifar10 import CLASSES
+from compression.data import ImageSet
 from compression.folding import folded
 from compression.models.normalization import Normalization
 

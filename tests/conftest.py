@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from compression.data import TEST, DataMissing, ImageSet, load
+from compression.cifar10 import TEST, DataMissing
+from compression.data import ImageSet, load
 from compression.models import zoo
 from compression.models.resnet import ResNet
 

@@ -10,8 +10,9 @@ import pytest
 
 from compression import data
 from compression.__main__ import main
+from compression.cifar10 import TEST
 from compression.compress import compress
-from compression.data import TEST, ImageSet
+from compression.data import ImageSet
 from compression.evaluate import evaluate
 from compression.models import zoo
 from compression.operations import layer_macs

@@ -19,7 +19,8 @@ import torch
 from PIL import Image
 
 from compression import data
-from compression.data import (
+from compression.boxes import box_in
+from compression.cifar10 import (
     CLASSES,
     PIXELS,
     RECORD,
@@ -27,14 +28,12 @@ from compression.data import (
     TRAIN,
     DataError,
     DataMissing,
-    ImageSet,
     Records,
     Split,
-    box_in,
     canonical,
-    load,
     verify,
 )
+from compression.data import ImageSet, load
 from compression.evaluate import evaluate
 from compression.models.zoo import FloatModel
 

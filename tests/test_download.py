@@ -14,7 +14,8 @@ import pyarrow.parquet
 import pytest
 from PIL import Image
 
-from compression.data import RECORD, DataError, Split, canonical, image_set, load
+from compression.cifar10 import RECORD, DataError, Split, canonical
+from compression.data import image_set, load
 from compression.download import download
 
 RECORDS = np.random.default_rng(1).integers(0, 10, (150, RECORD), np.uint8)

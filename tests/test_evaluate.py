@@ -7,8 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from compression.cifar10 import CLASSES
 from compression.compress import compress
-from compression.data import CLASSES, ImageSet
+from compression.data import ImageSet
 from compression.evaluate import BATCH, Evaluation, evaluate, evaluate_batches, join, wilson_interval
 from compression.models.normalization import NORMALIZATIONS
 from compression.models.zoo import FloatModel

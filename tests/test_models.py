@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from compression.data import TRAIN, ImageSet
+from compression.cifar10 import TRAIN
+from compression.data import ImageSet
 from compression.evaluate import evaluate
 from compression.models import zoo
 from compression.models.normalization import NORMALIZATIONS, Normalization

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from compression.data import TEST, DataError, DataMissing, ImageSet
+from compression.cifar10 import TEST, DataError, DataMissing
+from compression.data import ImageSet
 from compression.download import download
 from compression.spec import CompressionSpec
 from pages.ui import charts, compute, format

@@ -10,6 +10,7 @@ import streamlit as st
 
 from compression import compress as core
 from compression import data, histogram, operations, size
+from compression.cifar10 import DataError
 from compression.evaluate import BATCH, Evaluation, evaluate, join
 from compression.folding import folded
 from compression.models import zoo
@@ -58,11 +59,11 @@ def _loaded() -> data.ImageSet:
 
 
 @st.cache_resource(ttl=60, show_spinner=False)
-def test_images() -> data.ImageSet | data.DataError:
+def test_images() -> data.ImageSet | DataError:
     """The images, or what is wrong with them; that is looked at again after a minute."""
     try:
         return _loaded()
-    except data.DataError as error:
+    except DataError as error:
         return error
 
 

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from compression.data import DataError
+from compression.cifar10 import DataError
 from compression.models import zoo
 from pages.ui import compute, format
 
