@@ -34,7 +34,7 @@ def largest_useful_threshold(name: str) -> float:
     return histogram.largest_useful_threshold(float_model(name).module)
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
+@st.cache_resource(max_entries=32, show_spinner=False)
 def compressed(spec: CompressionSpec) -> core.CompressedModel:
     return core.compress(float_model(spec.model).module, spec)
 
