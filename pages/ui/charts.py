@@ -17,7 +17,6 @@ COMPRESSED = "#E69F00"
 REMOVED = "#999999"
 HEIGHT = 240
 SHARE = {"range": [0, 1], "tickformat": ".0%"}
-LAYERS = {"tickangle": -90, "tickfont": {"size": 9}, "type": "category", "dtick": 1}
 CONFIG = {"displaylogo": False, "displayModeBar": False}
 
 
@@ -97,10 +96,16 @@ def _line(at: float) -> dict[str, Any]:
     return {"type": "line", "x0": at, "x1": at, "y0": 0, "y1": 1, "yref": "paper", "line": line}
 
 
+def _layer_axis(names: Sequence[str]) -> dict[str, Any]:
+    """Every layer has a tick, with a short form of its name; the whole name is in the hover text."""
+    short = [name.removeprefix("layer").replace("downsample.0", "down") for name in names]
+    return {"tickangle": -90, "tickfont": {"size": 9}, "type": "category", "tickvals": names, "ticktext": short}
+
+
 def layer_bytes(layers: Sequence[LayerSize], best_name: str) -> go.Figure:
     """Bytes of the weight of each layer, before and after."""
-    figure = _figure("Bytes by layer", LAYERS, {"title": "kB"})
     names = [layer.name for layer in layers]
+    figure = _figure("Bytes by layer", _layer_axis(names), {"title": "kB"})
     after = [getattr(layer, best_name).total for layer in layers]
     for name, counts, colour in (
         ("float32", [layer.float32 for layer in layers], FLOAT),
@@ -119,9 +124,11 @@ def layer_bytes(layers: Sequence[LayerSize], best_name: str) -> go.Figure:
 
 def layer_sparsity(layers: Sequence[LayerRecord]) -> go.Figure:
     """The share of zeros in each layer."""
-    figure = _figure("Sparsity by layer", LAYERS, {"title": "weights that are zero", **SHARE}, showlegend=False)
+    names = [layer.name for layer in layers]
+    y = {"title": "weights that are zero", **SHARE}
+    figure = _figure("Sparsity by layer", _layer_axis(names), y, showlegend=False)
     figure.add_bar(
-        x=[layer.name for layer in layers],
+        x=names,
         y=[1 - layer.nonzero / layer.weights for layer in layers],
         marker={"color": REMOVED},
         customdata=[(layer.weights - layer.nonzero, layer.weights, layer.sqnr_db) for layer in layers],
