@@ -15,6 +15,7 @@ from compression.spec import CompressionSpec
 from pages.ui import charts, compute, format
 
 FIRST = 1_000
+REFRESH_SECONDS = 0.25  # more often, and painting takes the browser more than counting takes the server
 
 
 class Places(NamedTuple):
@@ -29,7 +30,7 @@ class Places(NamedTuple):
 def panel(spec: CompressionSpec, places: Places, by_class: bool) -> None:
     """Fills the places, counting images where they were not counted before, by anyone.
 
-    After each batch of images Streamlit looks whether the reader has moved on; what was counted is kept.
+    Whenever it draws, Streamlit looks whether the reader has moved on; what was counted is kept.
     """
     images = compute.test_images()
     if isinstance(images, DataError):
@@ -61,12 +62,15 @@ def panel(spec: CompressionSpec, places: Places, by_class: bool) -> None:
 
 
 def _count(spec: CompressionSpec, images: ImageSet, upto: int) -> Iterator[tuple[float, float]]:
-    """Counts the float network's images, then those of `spec`; yields (share done, seconds left) after each batch."""
+    """Counts the float network's images, then those of `spec`; yields (share done, seconds left) now and then."""
     specs = dict.fromkeys((CompressionSpec(spec.model), spec))
     todo = sum(compute.batches_left(each, upto) for each in specs)
-    start = time.monotonic()
+    start = shown = time.monotonic()
     for done, _ in enumerate(chain.from_iterable(compute.count(each, images, upto) for each in specs), 1):
-        yield done / todo, (time.monotonic() - start) * (todo - done) / done
+        now = time.monotonic()
+        if now - shown > REFRESH_SECONDS or done >= todo:
+            shown = now
+            yield min(1.0, done / todo), (now - start) * max(0, todo - done) / done
 
 
 def _show(spec: CompressionSpec, metric: DeltaGenerator) -> str:

@@ -36,7 +36,7 @@ def serving(folder: Path, environment: dict[str, str]) -> Iterator[str]:
         port = probe.getsockname()[1]
     options = ["--server.port", str(port), "--server.address", "127.0.0.1", "--server.headless", "true"]
     server = subprocess.Popen(
-        [sys.executable, "-m", "streamlit", "run", "app.py", *options, "--server.fileWatcherType", "none"],
+        [sys.executable, "-m", "streamlit", "run", "app.py", *options],
         cwd=folder,
         env=environment,
     )
