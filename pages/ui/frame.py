@@ -3,6 +3,7 @@
 import streamlit as st
 
 from compression.cifar10 import DataError
+from compression.data import PROJECT
 from compression.models import zoo
 from pages.ui import compute, format
 
@@ -38,7 +39,7 @@ def pick_network() -> str:
             st.badge("No CIFAR-10: no accuracy", icon=":material/image_not_supported:", color="orange")
         else:
             st.badge(f"{len(images):,} test images, verified", icon=":material/verified:", color="green")
-            st.caption(f"CIFAR-10 from {images.source}")
+            st.caption(f"CIFAR-10 from {images.source.replace(str(PROJECT.parent), '..')}")
     return name
 
 
