@@ -21,26 +21,21 @@ def quantization() -> QuantSpec | None:
     )
     off = bits == FLOAT
     with st.container(horizontal=True, gap="small"):
-        scheme = st.segmented_control(
+        scheme = _choice(
             "Scheme",
             list(Scheme),
-            default=Scheme.SYMMETRIC,
-            required=True,
-            key="scheme",
-            bind="query-params",
-            disabled=off,
-            help="Symmetric: zero in the middle, scale from the largest |w|. "
+            "scheme",
+            "Symmetric: zero in the middle, scale from the largest |w|. "
             "Affine: the range from the smallest to the largest weight, with an integer zero point.",
+            disabled=off,
         )
-        granularity = st.segmented_control(
+        granularity = _choice(
             "A scale for each",
             list(Granularity),
+            "granularity",
+            "One scale for the whole weight tensor, or one for each output channel.",
             default=Granularity.CHANNEL,
-            required=True,
-            key="granularity",
-            bind="query-params",
             disabled=off,
-            help="One scale for the whole weight tensor, or one for each output channel.",
         )
     return None if off else QuantSpec(int(bits), scheme, granularity)
 
@@ -50,14 +45,11 @@ def pruning(model: str, weights: QuantSpec | None) -> PruneSpec:
 
     It has no key: assigning to a bound widget sends the browser a stale link.
     """
-    by = st.segmented_control(
+    by = _choice(
         "Prune by",
         [SPARSITY, THRESHOLD],
-        default=SPARSITY,
-        required=True,
-        key="by",
-        bind="query-params",
-        help="Sparsity: the smallest weights go until this share is zero. Threshold: all weights with |w| below it go.",
+        "by",
+        "Sparsity: the smallest weights go until this share is zero. Threshold: all weights with |w| below it go.",
     )
     places = {SPARSITY: st.container(), THRESHOLD: st.container()}
     if by == THRESHOLD:
@@ -91,14 +83,25 @@ def _threshold_slider(model: str, **options: Any) -> float:
 
 
 def _scope() -> Scope:
-    return st.segmented_control(
+    return _choice(
         "Scope of the target",
         list(Scope),
-        default=Scope.GLOBAL,
+        "scope",
+        "Global: all weights compete, so large layers lose more. Layer: each layer loses the same share.",
+    )
+
+
+def _choice(label: str, options: list, key: str, words: str, default: Any = None, disabled: bool = False) -> Any:
+    """One of a few `options`, in the link under `key`; the first one unless there is a `default`."""
+    return st.segmented_control(
+        label,
+        options,
+        default=default or options[0],
         required=True,
-        key="scope",
+        key=key,
         bind="query-params",
-        help="Global: all weights compete, so large layers lose more. Layer: each layer loses the same share.",
+        disabled=disabled,
+        help=words,
     )
 
 
