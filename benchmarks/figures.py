@@ -43,7 +43,7 @@ def reference(model: str) -> dict[CompressionSpec, float]:
 
 
 def public_rows(images: ImageSet) -> Iterator[Row]:
-    model = load_checkpoint(PUBLIC, "resnet20", load())
+    model = load_checkpoint(PUBLIC, load())
     for spec, expected in reference(model.name).items():
         result = evaluate(compress(model.module, spec).module, images, model.normalization)
         what = in_words(spec, f"float, normalisation found: {model.normalization.name}")

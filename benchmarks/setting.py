@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from compression.models import zoo
+from compression.models.architectures import ARCHITECTURES
 from compression.models.normalization import NORMALIZATIONS
 
 
@@ -18,12 +19,12 @@ def network(name: str, random: bool) -> zoo.FloatModel:
     """
     if not random and name in zoo.bundled():
         return zoo.load_bundled(name)
-    if name not in zoo.ARCHITECTURES:
-        raise ValueError(f"there is no network {name!r}; there are {', '.join(zoo.ARCHITECTURES)}")
+    if name not in ARCHITECTURES:
+        raise ValueError(f"there is no network {name!r}; there are {', '.join(ARCHITECTURES)}")
     why = "as asked" if random else "it is not bundled yet"
     print(f"{name} gets random weights, {why}: its speed is the same, its accuracy is not", file=sys.stderr)
     torch.manual_seed(0)
-    return zoo.FloatModel(f"{name} (random weights)", zoo.frozen(zoo.ARCHITECTURES[name]()), NORMALIZATIONS["cifar10"])
+    return zoo.FloatModel(f"{name} (random weights)", zoo.frozen(ARCHITECTURES[name].make()), NORMALIZATIONS["cifar10"])
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -18,8 +18,10 @@ from compression.data import DATA, ImageSet, load
 from compression.download import download
 from compression.evaluate import BATCH, Evaluation, evaluate_batches, join
 from compression.models import zoo
-from compression.models.checkpoint import CheckpointError, load_checkpoint
+from compression.models.architectures import ARCHITECTURES
+from compression.models.checkpoint import load_checkpoint
 from compression.models.normalization import NORMALIZATIONS, Normalization
+from compression.models.reading import CheckpointError
 from compression.operations import layer_macs
 from compression.size import Size, measure
 from compression.spec import (
@@ -68,8 +70,8 @@ def parser() -> argparse.ArgumentParser:
     evaluation = commands.add_parser("evaluate", help="compress a network, count its bytes, measure its accuracy")
     network = evaluation.add_mutually_exclusive_group(required=True)
     network.add_argument("--model", metavar="NAME", help="a bundled network")
-    network.add_argument("--checkpoint", metavar="FILE", type=Path, help="a public checkpoint; needs --arch")
-    evaluation.add_argument("--arch", metavar="NAME", help=f"one of {', '.join(zoo.ARCHITECTURES)}")
+    network.add_argument("--checkpoint", metavar="FILE", type=Path, help="a public checkpoint")
+    evaluation.add_argument("--arch", metavar="NAME", help="of the checkpoint; seen from its tensors if not given")
     evaluation.add_argument(
         "--normalization",
         metavar="NAME",
@@ -256,13 +258,11 @@ def _float_model(options: argparse.Namespace) -> zoo.FloatModel:
         if options.arch or options.normalization:
             raise ValueError("--arch and --normalization belong to --checkpoint; a bundled network knows its own")
         return zoo.load_bundled(options.model)
-    if not options.arch:
-        raise ValueError(f"--checkpoint needs --arch: one of {', '.join(zoo.ARCHITECTURES)}")
     if options.normalization is None:
-        return load_checkpoint(options.checkpoint, options.arch, load())
+        return load_checkpoint(options.checkpoint, load(), options.arch)
     if options.normalization not in NORMALIZATIONS:
         raise ValueError(f"--normalization must be one of {', '.join(NORMALIZATIONS)}, got {options.normalization!r}")
-    return load_checkpoint(options.checkpoint, options.arch, NORMALIZATIONS[options.normalization])
+    return load_checkpoint(options.checkpoint, NORMALIZATIONS[options.normalization], options.arch)
 
 
 # ---- train
@@ -276,7 +276,7 @@ def run_train(options: argparse.Namespace) -> None:
     out = options.out or DATA / "training" / f"{options.name}.safetensors"
     images, test = load(TRAIN), load(TEST)
     torch.manual_seed(recipe.seed)
-    module = zoo.ARCHITECTURES[options.name]()
+    module = ARCHITECTURES[options.name].make()
     with tqdm(desc=options.name, unit="step", total=recipe.epochs * recipe.steps(len(images))) as bar:
         module = train.train(
             module, images, recipe, DATA / "training" / f"{options.name}.pt", lambda p: _show_epoch(bar, p)

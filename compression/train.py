@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from compression.data import ImageSet
-from compression.models.checkpoint import DAMAGED
 from compression.models.normalization import NORMALIZATIONS
+from compression.models.reading import DAMAGED
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,11 @@ class Recipe:
 
 
 RECIPES = {
-    "simple_cnn": Recipe(epochs=30, max_lr=0.05, seed=1),
+    "cnn3": Recipe(epochs=30, max_lr=0.05, seed=1),
+    "mobilenetv2": Recipe(epochs=30, max_lr=0.2, weight_decay=3e-4, crop_pad_pixels=3, seed=1),
     "resnet20": Recipe(epochs=64, max_lr=0.2, seed=1),
+    "simple_cnn": Recipe(epochs=30, max_lr=0.05, seed=1),
+    "vgg": Recipe(epochs=26, max_lr=0.1, seed=1),
 }
 
 
@@ -160,7 +163,7 @@ def _resume_(parts: dict, recipe: Recipe, path: Path) -> int:
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
         recipe_saved, epochs_done = saved["recipe"], saved["epochs_done"]
-    except (*DAMAGED, TypeError) as error:
+    except DAMAGED as error:
         raise ValueError(f"{path} is damaged; move it away to start afresh") from error
     if recipe_saved != dataclasses.asdict(recipe):
         raise ValueError(f"{path} belongs to another recipe: {recipe_saved}; move it away to start afresh")

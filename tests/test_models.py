@@ -11,6 +11,7 @@ from compression.cifar10 import TRAIN
 from compression.data import ImageSet
 from compression.evaluate import evaluate
 from compression.models import zoo
+from compression.models.architectures import ARCHITECTURES
 from compression.models.normalization import NORMALIZATIONS, Normalization
 from compression.models.resnet import BasicBlock, PadShortcut, ResNet
 from compression.models.simple_cnn import SimpleCNN
@@ -40,9 +41,9 @@ def test_the_depth_is_six_times_the_blocks_plus_two(blocks: int) -> None:
     assert len(layers) == 6 * blocks + 2
 
 
-@pytest.mark.parametrize("arch", zoo.ARCHITECTURES)
+@pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_images_become_ten_logits(arch: str) -> None:
-    module = zoo.frozen(zoo.ARCHITECTURES[arch]())
+    module = zoo.frozen(ARCHITECTURES[arch].make())
     assert module(torch.zeros(3, 3, 32, 32)).shape == (3, 10)
 
 
@@ -93,7 +94,7 @@ def test_normalising_leaves_the_pixels_alone() -> None:
 
 
 def test_there_are_bundled_networks_and_together_they_are_small() -> None:
-    assert set(zoo.bundled()) <= set(zoo.ARCHITECTURES)
+    assert set(zoo.bundled()) <= set(ARCHITECTURES)
     assert "simple_cnn" in zoo.bundled()
     assert sum(path.stat().st_size for path in zoo.ASSETS.iterdir()) < 2_000_000
 
@@ -104,7 +105,7 @@ def test_a_bundled_network_says_where_it_comes_from(name: str) -> None:
     assert model.about["arch"] == name
     assert model.about["recipe"]["normalization"] == model.normalization.name
     assert TRAIN.fingerprint in model.about["trained_on"]
-    assert model.parameters == sum(p.numel() for p in zoo.ARCHITECTURES[name]().parameters())
+    assert model.parameters == sum(p.numel() for p in ARCHITECTURES[name].make().parameters())
 
 
 @each_bundled

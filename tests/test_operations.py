@@ -7,6 +7,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from compression.compress import compress
 from compression.models import zoo
+from compression.models.architectures import ARCHITECTURES
 from compression.models.resnet import ResNet
 from compression.operations import bit_operations, layer_macs
 from compression.spec import CompressionSpec, LayerSpec, PruneSpec, QuantSpec
@@ -38,9 +39,9 @@ def test_macs_of_resnet20_follow_from_its_shapes() -> None:
     assert sum(layer_macs(zoo.frozen(ResNet(3, "A"))).values()) == first + stages + last
 
 
-@pytest.mark.parametrize("arch", zoo.ARCHITECTURES)
+@pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_the_layers_make_the_whole(arch: str) -> None:
-    module = zoo.frozen(zoo.ARCHITECTURES[arch]())
+    module = zoo.frozen(ARCHITECTURES[arch].make())
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         module(torch.zeros(1, 3, 32, 32))
     assert 2 * sum(layer_macs(module).values()) == counter.get_total_flops()

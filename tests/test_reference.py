@@ -47,7 +47,7 @@ def pruned(model: str, sparsity: float) -> CompressionSpec:
 
 @pytest.fixture(scope="module")
 def resnet20(public_checkpoint, test_images: ImageSet) -> FloatModel:
-    return load_checkpoint(public_checkpoint, "resnet20", test_images)
+    return load_checkpoint(public_checkpoint, test_images)
 
 
 def images_off(model: FloatModel, spec: CompressionSpec, images: ImageSet, per_cent: float) -> int:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from compression.data import ImageSet
-from compression.models import zoo
+from compression.models.architectures import ARCHITECTURES
 from compression.models.resnet import ResNet
 from compression.models.simple_cnn import SimpleCNN
 from compression.train import RECIPES, Progress, Recipe, pad_crop_flip, train
@@ -145,7 +145,7 @@ def test_the_average_is_ready_to_use_and_the_images_are_as_they_were() -> None:
 
 
 def test_every_recipe_is_of_an_architecture_and_names_its_normalisation() -> None:
-    assert RECIPES.keys() == zoo.ARCHITECTURES.keys()
+    assert RECIPES.keys() == ARCHITECTURES.keys()
 
 
 @pytest.mark.parametrize(("count", "steps"), [(1, 1), (128, 1), (129, 2), (50_000, 391)])

@@ -1,120 +1,180 @@
-"""Public checkpoints of somebody else's training: their names mended, their normalisation found by trying."""
+"""Public checkpoints of somebody else's training: recognised by their tensors, their normalisation found by trying."""
 
-import pickle
-import struct
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from compression.cifar10 import CLASSES
 from compression.data import ImageSet
 from compression.evaluate import evaluate
+from compression.models.architectures import ARCHITECTURES, Architecture
 from compression.models.normalization import NORMALIZATIONS, Normalization
-from compression.models.resnet import ResNet
-from compression.models.zoo import ARCHITECTURES, FloatModel, frozen
+from compression.models.reading import CheckpointError, read_tensors
+from compression.models.zoo import FloatModel, frozen
 
-WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "params")
-RENAMES = {"linear": "fc", "shortcut": "downsample"}
 TRIAL_IMAGES = 500
-DAMAGED = (  # what torch and safetensors raise on files that are cut or have other bytes in them
-    OSError,
-    EOFError,
-    AssertionError,
-    LookupError,
-    RuntimeError,
-    ValueError,
-    struct.error,
-    zipfile.BadZipFile,
-    safetensors.SafetensorError,
-    pickle.UnpicklingError,
-)
+Tensors = Mapping[str, Tensor]
 
 
-class CheckpointError(Exception):
-    """A checkpoint cannot be used; the message says why, in the reader's words."""
+# ---- names as in our own modules
+
+PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.")
+RENAMES = {"linear": "fc", "shortcut": "downsample"}
+COUNTERS = ("num_batches_tracked", "n_averaged")
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The float tensors of a checkpoint by name, as the file has them. Never runs code from the file.
+def canonical(tensors: Tensors) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """The same tensors named as in our own modules, and in words what that took."""
+    found = {key: value for key, value in tensors.items() if key.rsplit(".", 1)[-1] not in COUNTERS}
+    words = []
+    for step in (_without_prefixes, _with_masks_applied, _with_our_names, _with_our_head):
+        renamed, word = step(found)
+        if word:
+            words.append(word)
+        found = renamed
+    return found, tuple(words)
 
-    Raises CheckpointError where the file is missing or damaged, needs a pickle that runs code, or holds no weights.
-    """
-    try:
-        if path.suffix == ".safetensors":
-            content: Any = safetensors.torch.load_file(path)
-        else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise CheckpointError(f"there is no file {path}") from None
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{path} is not plain weights: reading it would run code that it brings along, or it is damaged. "
-            "Save it again with torch.save(model.state_dict(), path) or as .safetensors"
-        ) from error
-    except DAMAGED as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise CheckpointError(f"{path} is damaged or not a checkpoint ({first})") from error
-    while inner := _unwrapped(content):
-        content = inner
-    if not isinstance(content, Mapping):
-        raise CheckpointError(f"{path} holds a {type(content).__name__}, not weights by name")
-    tensors = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
-    if not tensors:
-        raise CheckpointError(f"{path} holds no weights")
+
+def _without_prefixes(tensors: Tensors) -> tuple[dict[str, Tensor], str]:
+    """What is in front of every name comes from wrappers: DataParallel, torch.compile, somebody's own class."""
+    taken = ""
+    while prefix := next((p for p in PREFIXES if tensors and all(key.startswith(p) for key in tensors)), None):
+        tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
+        taken += prefix
+    return dict(tensors), f"“{taken}” taken off every name" if taken else ""
+
+
+def _with_masks_applied(tensors: Tensors) -> tuple[dict[str, Tensor], str]:
+    """torch.nn.utils.prune keeps `weight_orig` and `weight_mask`; the weight is their product."""
+    shapes = {key: value.shape for key, value in tensors.items()}
+    masks = [key.removesuffix("_mask") for key in tensors if key.endswith("_mask")]
+    pruned = [key for key in masks if shapes.get(f"{key}_orig") == shapes[f"{key}_mask"]]
+    both = {f"{key}{end}" for key in pruned for end in ("_orig", "_mask")}
+    left = {key: value for key, value in tensors.items() if key not in both}
+    products = {key: tensors[f"{key}_orig"] * tensors[f"{key}_mask"] for key in pruned}
+    return left | products, f"{len(pruned)} masks of torch.nn.utils.prune applied" if pruned else ""
+
+
+def _with_our_names(tensors: Tensors) -> tuple[dict[str, Tensor], str]:
+    """`fc` for `linear` and `downsample` for `shortcut`, unless the network has both."""
+    if any("rbr_" in key for key in tensors):
+        return dict(tensors), ""
+    renamed = {".".join(RENAMES.get(part, part) for part in key.split(".")): value for key, value in tensors.items()}
+    if len(renamed) < len(tensors):
+        return dict(tensors), ""
+    used = [old for old in RENAMES if any(old in key.split(".") for key in tensors)]
+    return renamed, ", ".join(f"“{old}” read as “{RENAMES[old]}”" for old in used)
+
+
+def _with_our_head(tensors: Tensors) -> tuple[dict[str, Tensor], str]:
+    """The linear layers of a VGG's head at 0, 3, 6, whether it was one layer or a dropout came first."""
+    moves = {}
+    if "classifier.weight" in tensors:
+        moves = {"classifier": "classifier.0"}
+    elif "classifier.4.weight" in tensors:
+        moves = {"classifier.1": "classifier.0", "classifier.4": "classifier.3"}
+    renamed = {}
     for key, value in tensors.items():
-        if not value.isfinite().all():
-            raise CheckpointError(f"{path} has NaN or infinite values in {key}")
-    return tensors
+        layer, _, kind = key.rpartition(".")
+        renamed[f"{moves.get(layer, layer)}.{kind}" if layer else key] = value
+    if not moves or len(renamed) < len(tensors):
+        return dict(tensors), ""
+    return renamed, "the layers of the head renumbered"
 
 
-def _unwrapped(content: Any) -> Mapping | None:
-    """What lies under one of the names that trainers wrap weights in, if anything does."""
-    if not isinstance(content, Mapping):
-        return None
-    return next((content[name] for name in WRAPPERS if isinstance(content.get(name), Mapping)), None)
+# ---- which network
 
 
-def canonical_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Names as in our own modules: no `module.` in front, `fc` for `linear`, `downsample` for `shortcut`."""
-    return {
-        ".".join(RENAMES.get(part, part) for part in key.removeprefix("module.").split(".")): value
-        for key, value in tensors.items()
-    }
+@dataclass(frozen=True)
+class Recognised:
+    """A checkpoint as a network of ours; `remapped` says in words what its names took."""
+
+    architecture: Architecture
+    module: nn.Module
+    remapped: tuple[str, ...]
+
+    @property
+    def sentence(self) -> str:
+        parameters = sum(parameter.numel() for parameter in self.module.parameters())
+        return "; ".join((f"{self.architecture.words}, {parameters:,} parameters", *self.remapped))
 
 
-def build(arch: str, tensors: Mapping[str, Tensor]) -> nn.Module:
-    """A network `arch` with these weights. Raises CheckpointError, naming the tensors, where they do not fit."""
-    if arch not in ARCHITECTURES:
+@cache
+def _shapes(arch: str) -> dict[str, torch.Size]:
+    """Name -> shape of each tensor of an architecture, but for its counters."""
+    state = ARCHITECTURES[arch].make().state_dict()
+    return {key: value.shape for key, value in state.items() if key.rsplit(".", 1)[-1] not in COUNTERS}
+
+
+def recognise(tensors: Tensors, arch: str | None = None) -> Recognised:
+    """The network of ours that these tensors belong to; with `arch`, that one or its variants and no other.
+
+    Raises CheckpointError, naming the tensors, where they fit none.
+    """
+    found, remapped = canonical(tensors)
+    shapes = {key: value.shape for key, value in found.items()}
+    nearest, most = None, -1
+    for candidate in _candidates(shapes, arch):
+        expected = _shapes(candidate.name)
+        if expected == shapes:
+            return Recognised(candidate, _filled(candidate, found), remapped)
+        same = sum(shapes.get(key) == shape for key, shape in expected.items())
+        if same > most:
+            nearest, most = candidate, same
+    if nearest is None:
+        few = ", ".join(list(shapes)[:3])
+        raise CheckpointError(
+            f"no architecture that is known here has tensors like these ({few}, …). Known are ResNet-8 to -110 for "
+            "CIFAR, VGG-11 to -19, MobileNetV2, ShuffleNetV2, RepVGG, and the networks that come along"
+        )
+    raise CheckpointError(_difference(nearest.name, _shapes(nearest.name), shapes))
+
+
+def _candidates(shapes: Mapping[str, torch.Size], arch: str | None) -> Iterator[Architecture]:
+    if arch is not None and arch not in ARCHITECTURES:
         raise CheckpointError(f"there is no architecture {arch!r}; there are {', '.join(ARCHITECTURES)}")
-    module = ARCHITECTURES[arch]()
-    if isinstance(module, ResNet) and not any(".downsample." in key for key in tensors):
-        module = ResNet(len(module.layer1), option="A")
-    expected = module.state_dict()
-    counters = {key for key in expected if key.endswith("num_batches_tracked")}
-    missing = sorted(expected.keys() - tensors.keys() - counters)
-    extra = sorted(tensors.keys() - expected.keys())
+    for candidate in ARCHITECTURES.values():
+        asked = arch is None or arch in (candidate.name, candidate.name.partition("-")[0])
+        if asked and (arch is not None or all(name in shapes for name in candidate.landmarks)):
+            yield candidate
+
+
+def _filled(architecture: Architecture, tensors: Tensors) -> nn.Module:
+    module = architecture.make()
+    module.load_state_dict({**module.state_dict(), **{key: value.float() for key, value in tensors.items()}})
+    return frozen(module)
+
+
+def _difference(name: str, expected: Mapping[str, torch.Size], shapes: Mapping[str, torch.Size]) -> str:
+    missing = sorted(expected.keys() - shapes.keys())
+    extra = sorted(shapes.keys() - expected.keys())
     if missing or extra:
         parts = [_few("it lacks", missing), _few("it has unknown", extra)]
-        raise CheckpointError(f"the checkpoint is not a {arch}: " + "; ".join(part for part in parts if part))
-    for key in expected.keys() - counters:
-        if expected[key].shape != tensors[key].shape:
-            raise CheckpointError(
-                f"the checkpoint is not a {arch} for ten classes: {key} should have shape "
-                f"{tuple(expected[key].shape)} and has {tuple(tensors[key].shape)}"
-            )
-    module.load_state_dict({key: tensors[key].float() for key in expected.keys() - counters}, strict=False)
-    return frozen(module)
+        return f"the checkpoint is not a {name}: " + "; ".join(part for part in parts if part)
+    wrong = [key for key in expected if expected[key] != shapes[key]]
+    head = [key for key in wrong if len(expected[key]) and expected[key][0] == len(CLASSES)]
+    if head == wrong and len({shapes[key][0] for key in wrong if len(shapes[key])}) == 1:
+        classes = shapes[wrong[0]][0]
+        return f"the checkpoint is a {name} for {classes} classes, and CIFAR-10 has {len(CLASSES)} ({wrong[0]})"
+    key = wrong[0]
+    more = f"; {len(wrong) - 1} more do not fit" if len(wrong) > 1 else ""
+    return (
+        f"the checkpoint is not a {name}: {key} should have shape {tuple(expected[key])} "
+        f"and has {tuple(shapes[key])}{more}"
+    )
 
 
 def _few(words: str, names: list[str]) -> str:
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return f"{words} {', '.join(names[:3])}{more}" if names else ""
+
+
+# ---- which normalisation
 
 
 @dataclass(frozen=True)
@@ -126,24 +186,34 @@ class Trial:
     loss: float
 
 
-def try_normalizations(module: nn.Module, images: ImageSet) -> tuple[Trial, ...]:
+def try_normalizations(
+    module: nn.Module, images: ImageSet, report: Callable[[float], None] = lambda share: None
+) -> tuple[Trial, ...]:
     """A trial of each known normalisation on the first 500 of `images`, lowest loss first.
 
     The loss decides: between neighbours it moves on every image, where the accuracy moves on one of hundreds
     (a public ResNet-20 gets one image of 500 more with a wrong one that costs it on all 10,000).
+    `report(share done)` is called after each.
     """
     few = images[:TRIAL_IMAGES]
-    found = ((name, evaluate(module, few, n)) for name, n in NORMALIZATIONS.items())
-    trials = (Trial(name, evaluation.accuracy, evaluation.loss) for name, evaluation in found)
+    trials = []
+    for name, normalization in NORMALIZATIONS.items():
+        evaluation = evaluate(module, few, normalization)
+        trials.append(Trial(name, evaluation.accuracy, evaluation.loss))
+        report(len(trials) / len(NORMALIZATIONS))
     return tuple(sorted(trials, key=lambda trial: trial.loss))
 
 
-def load_checkpoint(path: Path, arch: str, normalization: Normalization | ImageSet) -> FloatModel:
+def load_checkpoint(path: Path, normalization: Normalization | ImageSet, arch: str | None = None) -> FloatModel:
     """A public checkpoint as a FloatModel. Given images instead of a normalisation, finds it by trying."""
-    module = build(arch, canonical_names(read_tensors(path)))
-    about: dict[str, Any] = {"origin": str(path)}
+    recognised = recognise(read_tensors(path), arch)
+    about: dict[str, Any] = {
+        "origin": str(path),
+        "arch": recognised.architecture.name,
+        "recognised": recognised.sentence,
+    }
     if isinstance(normalization, ImageSet):
-        trials = try_normalizations(module, normalization)
+        trials = try_normalizations(recognised.module, normalization)
         about["tried"] = [asdict(trial) for trial in trials]
         normalization = NORMALIZATIONS[trials[0].normalization]
-    return FloatModel(path.stem, module, normalization, None, about)
+    return FloatModel(path.stem, recognised.module, normalization, None, about)

@@ -1,4 +1,4 @@
-"""The small plain network of many tutorials: two convolutions, two max-pools, two linear layers."""
+"""The small plain networks of many tutorials: convolutions, max-pools, two linear layers."""
 
 from torch import Tensor, nn
 
@@ -18,4 +18,23 @@ class SimpleCNN(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.pool(self.relu(self.conv1(x)))
         x = self.pool(self.relu(self.conv2(x)))
+        return self.fc2(self.relu(self.fc1(x.flatten(1))))
+
+
+class CNN3(nn.Module):
+    """(N, 3, 32, 32) images -> (N, classes) logits. 356,810 weights and biases with 10 classes."""
+
+    def __init__(self, classes: int = 10) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 32, 3, padding=1)
+        self.conv2 = nn.Conv2d(32, 64, 3, padding=1)
+        self.conv3 = nn.Conv2d(64, 128, 3, padding=1)
+        self.fc1 = nn.Linear(128 * 4 * 4, 128)
+        self.fc2 = nn.Linear(128, classes)
+        self.relu = nn.ReLU(inplace=True)
+        self.pool = nn.MaxPool2d(2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for conv in (self.conv1, self.conv2, self.conv3):
+            x = self.pool(self.relu(conv(x)))
         return self.fc2(self.relu(self.fc1(x.flatten(1))))

@@ -1,10 +1,8 @@
-"""The networks one can pick: architectures by name, and weights trained by `compression.train`."""
+"""The networks one can pick: weights trained by `compression.train`."""
 
 import copy
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from compression.data import write_whole
+from compression.models.architectures import ARCHITECTURES
 from compression.models.normalization import NORMALIZATIONS, Normalization
-from compression.models.resnet import ResNet
-from compression.models.simple_cnn import SimpleCNN
 
 ASSETS = Path(__file__).parents[1] / "assets"
-
-ARCHITECTURES: dict[str, Callable[[], nn.Module]] = {
-    "resnet20": partial(ResNet, 3),
-    "simple_cnn": SimpleCNN,
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +52,7 @@ def load_file(path: Path) -> FloatModel:
     """A network that `save` wrote. The file's header says what it is."""
     with safetensors.safe_open(path, "pt") as file:
         about = json.loads(file.metadata()["squeezelab"])
-    module = ARCHITECTURES[about["arch"]]()
+    module = ARCHITECTURES[about["arch"]].make()
     module.load_state_dict({key: value.float() for key, value in safetensors.torch.load_file(path).items()})
     return FloatModel(path.stem, frozen(module), NORMALIZATIONS[about["normalization"]], about["test_accuracy"], about)
 
