@@ -7,8 +7,8 @@ from compression.spec import CompressionSpec
 from pages.ui import accuracy, answer, controls, frame
 
 frame.open_page("Explore")
-model = frame.pick_network()
 link = frame.linked()
+model = frame.pick_network()
 st.subheader("How small can this network get, and what does it cost?", anchor=False)
 side, main = st.columns([1, 3.6], gap="medium")
 

@@ -49,7 +49,7 @@ class Recipe:
 
 
 RECIPES = {
-    "cnn3": Recipe(epochs=30, max_lr=0.05, seed=1),
+    "cnn3": Recipe(epochs=20, max_lr=0.05, seed=1),
     "mobilenetv2": Recipe(epochs=30, max_lr=0.2, weight_decay=3e-4, crop_pad_pixels=3, seed=1),
     "resnet20": Recipe(epochs=64, max_lr=0.2, seed=1),
     "simple_cnn": Recipe(epochs=30, max_lr=0.05, seed=1),

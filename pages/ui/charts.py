@@ -6,6 +6,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from compression.card import ChannelRanges
 from compression.compress import LayerRecord
 from compression.evaluate import Evaluation
 from compression.histogram import WeightView
@@ -15,6 +16,7 @@ from pages.ui import format
 FLOAT = "#0072B2"
 COMPRESSED = "#E69F00"
 REMOVED = "#999999"
+LOSS = "#CC79A7"
 HEIGHT = 240
 SHARE = {"range": [0, 1], "tickformat": ".0%"}
 CONFIG = {"displaylogo": False, "displayModeBar": False}
@@ -184,3 +186,41 @@ def class_accuracy(before: Evaluation, after: Evaluation) -> go.Figure:
             hovertemplate="%{x}: %{customdata[0]:,} of %{customdata[1]:,}",
         )
     return figure
+
+
+def channel_ranges(ranges: ChannelRanges, layer: str, bits: int) -> go.Figure:
+    """A box for each output channel: from its smallest to its largest weight, quartiles and median between.
+
+    The band holds the weights that one scale for the whole tensor rounds to zero.
+    """
+    figure = _figure(
+        f"{layer}, channel by channel",
+        {"title": "output channel"},
+        {"title": "weight", "zeroline": False},
+        height=340,
+        shapes=[_band(ranges.half_step)],
+    )
+    channels = range(len(ranges.low))
+    for name, colour, lost in (("keeps weights", FLOAT, False), ("all zero", LOSS, True)):
+        own = [i for i in channels if ranges.lost[i] is lost]
+        if own:
+            figure.add_box(
+                x=own,
+                lowerfence=[ranges.low[i] for i in own],
+                q1=[ranges.lower_quartile[i] for i in own],
+                median=[ranges.median[i] for i in own],
+                q3=[ranges.upper_quartile[i] for i in own],
+                upperfence=[ranges.high[i] for i in own],
+                name=name,
+                marker={"color": colour},
+                line={"width": 1},
+                whiskerwidth=0,
+            )
+    band = {"color": REMOVED, "size": 11, "symbol": "square", "opacity": 0.4}
+    figure.add_scatter(x=[None], y=[None], mode="markers", marker=band, name=f"zero with one {bits}-bit scale")
+    return figure
+
+
+def _band(half_height: float) -> dict[str, Any]:
+    band = {"type": "rect", "x0": 0, "x1": 1, "xref": "paper", "y0": -half_height, "y1": half_height}
+    return {**band, "fillcolor": REMOVED, "opacity": 0.3, "line": {"width": 0}, "layer": "below"}

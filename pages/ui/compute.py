@@ -8,28 +8,66 @@ from collections.abc import Iterator
 
 import streamlit as st
 
+from compression import card, data, histogram, operations, size
 from compression import compress as core
-from compression import data, histogram, operations, size
 from compression.cifar10 import DataError
 from compression.evaluate import BATCH, Evaluation, evaluate, join
 from compression.folding import folded
-from compression.models import zoo
+from compression.models import library, public, zoo
 from compression.spec import CompressionSpec
 
 _TURN = threading.Lock()
 
 
-@st.cache_resource(show_spinner=False)
+def mine() -> dict[str, zoo.FloatModel]:
+    """The networks that were brought along in this browser session, by name. No other session sees them."""
+    return st.session_state.setdefault("mine", {})
+
+
+def networks() -> list[str]:
+    """Every network that this session can pick."""
+    return [*library.names(), *mine()]
+
+
 def float_model(name: str) -> zoo.FloatModel:
-    return zoo.load_bundled(name)
+    return mine().get(name) or _shared_model(name)
 
 
-@st.cache_data(show_spinner=False)
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _shared_model(name: str) -> zoo.FloatModel:
+    return library.load(name)
+
+
+def float_accuracy(name: str) -> tuple[float | None, str]:
+    """The accuracy (0..1) of the float network as its origin states it, else as counted so far; and on what."""
+    model = float_model(name)
+    if model.accuracy is not None:
+        return model.accuracy, "on all 10,000 test images"
+    found = counted(CompressionSpec(name))
+    return (found.accuracy, f"on {found.total:,} test images") if found else (None, "not counted yet")
+
+
+@st.cache_data(ttl=60, show_spinner=False)
+def public_unreachable() -> str | None:
+    return public.unreachable(timeout_seconds=2)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
 def layer_macs(name: str) -> dict[str, int]:
     return operations.layer_macs(float_model(name).module)
 
 
-@st.cache_data(show_spinner=False)
+@st.cache_data(max_entries=256, show_spinner=False)
+def layer_cards(name: str) -> tuple[card.LayerCard, ...]:
+    return card.layer_cards(float_model(name).module, layer_macs(name))
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def channel_ranges(name: str, layer: str, bits: int) -> card.ChannelRanges:
+    return card.channel_ranges(float_model(name).module.get_submodule(layer).weight, bits)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
 def largest_useful_threshold(name: str) -> float:
     return histogram.largest_useful_threshold(float_model(name).module)
 

@@ -1,6 +1,7 @@
 """Values -> words, once. Fractions become percent here and nowhere else; kB is 1,000 bytes."""
 
 NARROW = "\N{NARROW NO-BREAK SPACE}"
+TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 def percent(fraction: float, digits: int = 1) -> str:
@@ -41,7 +42,7 @@ def size(count: int) -> str:
 
 def times(ratio: float) -> str:
     """7.94 -> "7.9x", 1.02 -> "1.02x"."""
-    return f"{ratio:.{2 if ratio < 1.1 else 1}f}\N{MULTIPLICATION SIGN}"
+    return f"{ratio:.{2 if ratio < 1.1 else 1}f}{TIMES}"
 
 
 def seconds_left(seconds: float) -> str:

@@ -4,15 +4,17 @@ import streamlit as st
 
 from compression.cifar10 import DataError
 from compression.data import PROJECT
-from compression.models import zoo
 from pages.ui import compute, format
 
 SIDEBAR_PIXELS = 240
 MOST_TOASTS = 3
 MENU = (
     ("app.py", "Explore", ":material/tune:"),
+    ("pages/networks.py", "Networks", ":material/hub:"),
+    ("pages/checkpoint.py", "Bring your own", ":material/upload_file:"),
     ("pages/guide.py", "What the numbers mean", ":material/menu_book:"),
 )
+LINKED = ("model", "bits", "scheme", "granularity", "by", "sparsity", "threshold", "scope", "layer", "classes")
 
 
 def open_page(title: str) -> None:
@@ -21,26 +23,42 @@ def open_page(title: str) -> None:
     with st.sidebar:
         st.subheader(":material/compress: Squeezelab", anchor=False)
         for path, label, icon in MENU:
-            st.page_link(path, label=label, icon=icon)
+            st.page_link(path, label=label, icon=icon, query_params=carried())
+
+
+def carried() -> dict[str, str]:
+    """What a link to another page takes along: a page that has the same widgets opens as they stand here."""
+    values = {key: st.session_state[key] for key in LINKED if key in st.session_state}
+    return st.query_params.to_dict() | {key: _as_in_link(value) for key, value in values.items()}
+
+
+def _as_in_link(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def pick_network() -> str:
-    """The model picker, and what accuracy stands on."""
+    """The model picker in the sidebar, and what accuracy stands on."""
     with st.sidebar:
-        name = st.selectbox("Network", zoo.bundled(), key="model", bind="query-params")
-        model = compute.float_model(name)
+        name = st.selectbox("Network", compute.networks(), key="model", bind="query-params")
+        parameters = format.quantity(compute.float_model(name).parameters)
+        accuracy, images = compute.float_accuracy(name)
         st.caption(
-            f"{format.quantity(model.parameters)} parameters  \n"
+            f"{parameters} parameters  \n"
             f"{format.quantity(sum(compute.layer_macs(name).values()))} multiply-accumulates an image  \n"
-            f"{format.percent(model.accuracy, 2)} accuracy as float, on all 10,000 test images"
+            + (f"{format.percent(accuracy, 2)} accuracy as float, {images}" if accuracy else "")
         )
+    data_status()
+    return name
+
+
+def data_status() -> None:
+    with st.sidebar:
         images = compute.test_images()
         if isinstance(images, DataError):
             st.badge("No CIFAR-10: no accuracy", icon=":material/image_not_supported:", color="orange")
         else:
             st.badge(f"{len(images):,} test images, verified", icon=":material/verified:", color="green")
             st.caption(f"CIFAR-10 from {images.source.replace(str(PROJECT.parent), '..')}")
-    return name
 
 
 def linked() -> dict[str, str]:
@@ -57,6 +75,8 @@ def say_rejected(link: dict[str, str]) -> None:
     for key, value in list(wrong.items())[:MOST_TOASTS]:
         shown = st.session_state.get(key)
         what = "has no effect here" if shown is None else f"is not possible here: showing {shown}"
+        if key == "model":
+            what += ". A network that somebody brought along stays in their browser session"
         st.toast(f"The link says {_code(f'{key}={value}')}, which {what}.", icon=":material/link_off:", duration="long")
 
 

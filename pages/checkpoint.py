@@ -1,0 +1,16 @@
+"""Bring your own: a checkpoint from somebody's disk, recognised, tried, counted, and then a network like the others."""
+
+import streamlit as st
+
+import pages.ui.supported  # noqa: F401
+from pages.ui import frame, upload
+
+frame.open_page("Bring your own")
+st.subheader("What does your own network lose?", anchor=False)
+side, main = st.columns([1, 1.6], gap="large")
+with side:
+    file, stated = upload.ask()
+with main:
+    upload.answer(file, stated)
+upload.shelf()
+frame.data_status()

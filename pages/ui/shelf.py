@@ -1,0 +1,67 @@
+"""The picker of all networks, and the public ones that can be fetched."""
+
+import pandas as pd
+import streamlit as st
+
+from compression.cifar10 import DataError
+from compression.models import public
+from pages.ui import compute, format
+
+GREY = "color: #999999"
+
+
+def pick() -> str:
+    """All networks that this session can use, side by side."""
+    names = compute.networks()
+    return st.pills(
+        "Network",
+        names,
+        default=names[0],
+        required=True,
+        key="model",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+
+
+def public_networks() -> None:
+    """The public networks, those greyed out that cannot be reached, and a button that fetches one."""
+    fetched = public.fetched()
+    missing = [name for name in public.PUBLIC if name not in fetched]
+    with st.expander(f"Public networks: {len(fetched)} fetched, {len(missing)} not", icon=":material/cloud_download:"):
+        problem = compute.public_unreachable() if missing else None
+        st.caption(
+            "Trained by chenyaofo (pytorch-cifar-models, BSD 3-Clause), for CIFAR-10. Only weights are fetched, once, "
+            "into data/; the architectures are our own, and each file is checked against its published SHA-256."
+        )
+        state = {name: "ready" if name in fetched else problem or "can be fetched" for name in public.PUBLIC}
+        rows = pd.DataFrame(
+            {
+                "Network": list(state),
+                "Accuracy as published": [format.percent(public.PUBLIC[name].accuracy, 2) for name in state],
+                "State": list(state.values()),
+            }
+        )
+        greyed = rows.style.apply(lambda row: [GREY if row["State"] == problem else ""] * len(row), axis=1)
+        st.dataframe(greyed, hide_index=True, height=300, alt="Public networks with accuracy and state")
+        if missing:
+            with st.container(horizontal=True, vertical_alignment="bottom"):
+                name = st.selectbox("Fetch", missing, key="wanted", disabled=problem is not None, width=320)
+                if st.button(
+                    "Fetch", icon=":material/download:", key="fetch", disabled=problem is not None, help=problem
+                ):
+                    _fetch(name)
+
+
+def _fetch(name: str) -> None:
+    bar = st.progress(0.0, "Connecting")
+    try:
+        public.fetch(
+            name,
+            progress=lambda done, total: bar.progress(done / total, f"{format.size(done)} of {format.size(total)}"),
+        )
+    except DataError as error:
+        bar.empty()
+        st.error(f"{error}.", icon=":material/cloud_off:")
+    else:
+        st.rerun()
