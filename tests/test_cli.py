@@ -171,10 +171,9 @@ def test_a_public_checkpoint_is_evaluated(
         ("evaluate --model simple_cnn --images 0", "--images must be in 1..10,000, got 0"),
         ("evaluate --model simple_cnn --images 10001", "--images must be in 1..10,000, got 10001"),
         ("evaluate --model simple_cnn --arch resnet20", "--arch and --normalization belong to --checkpoint"),
-        ("evaluate --checkpoint nowhere.th", "--checkpoint needs --arch: one of"),
         ("evaluate --checkpoint nowhere.th --arch resnet20 --normalization mnist", "--normalization must be one of"),
         ("evaluate --checkpoint nowhere.th --arch resnet20 --normalization none", "there is no file nowhere.th"),
-        ("train vgg", "there is no recipe 'vgg'; there are"),
+        ("train alexnet", "there is no recipe 'alexnet'; there are"),
         ("train simple_cnn --epochs 0", "epochs and batch_size must be at least 1, got 0"),
     ],
 )
