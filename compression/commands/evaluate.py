@@ -11,8 +11,8 @@ from compression.commands.bars import evaluate_with_bar
 from compression.compress import CompressedModel, compress
 from compression.data import load
 from compression.evaluate import Evaluation
-from compression.models import zoo
-from compression.models.checkpoint import load_checkpoint
+from compression.models import library
+from compression.models.checkpoint import TRIAL_IMAGES, load_checkpoint
 from compression.models.normalization import NORMALIZATIONS
 from compression.models.zoo import FloatModel
 from compression.size import Size, measure
@@ -23,7 +23,7 @@ HELP = "compress a network, count its bytes, measure its accuracy"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     network = parser.add_mutually_exclusive_group(required=True)
-    network.add_argument("--model", metavar="NAME", help="a bundled network")
+    network.add_argument("--model", metavar="NAME", help="a network that `models` lists as here")
     network.add_argument("--checkpoint", metavar="FILE", type=Path, help="a public checkpoint")
     parser.add_argument("--arch", metavar="NAME", help="of the checkpoint; seen from its tensors if not given")
     parser.add_argument(
@@ -63,6 +63,7 @@ def run(options: argparse.Namespace) -> None:
     low, high = after.interval
     print(
         f"{spec.to_json()}\n"
+        f"{_recognised(model)}"
         f"accuracy  {after.accuracy:.2%} of {after.total:,} test images (95 % interval {low:.2%} to {high:.2%}), "
         f"float {before.accuracy:.2%}; normalisation {model.normalization.name}\n"
         f"weights   {compressed.nonzero:,} of {compressed.weights:,} are not zero: {compressed.sparsity:.2%} sparse\n"
@@ -100,10 +101,14 @@ def layer_from(text: str) -> LayerSpec:
 def report(
     compressed: CompressedModel, model: FloatModel, size: Size, before: Evaluation, after: Evaluation
 ) -> dict[str, Any]:
-    """What `evaluate --json` prints: accuracies in 0..1, sizes in bytes, the interval that of 95 %."""
+    """What `evaluate --json` prints: accuracies in 0..1, sizes in bytes, the interval that of 95 %.
+
+    Of weights from elsewhere also what was `recognised`, and how each normalisation that was `tried` did.
+    """
     return {
         "model": compressed.spec.model,
         "normalization": model.normalization.name,
+        **{key: model.about[key] for key in ("recognised", "tried") if key in model.about},
         "spec": dataclasses.asdict(compressed.spec),
         "images": after.total,
         "correct": after.correct,
@@ -125,11 +130,22 @@ def report(
     }
 
 
+def _recognised(model: FloatModel) -> str:
+    """Lines on weights from elsewhere: which network they are, and how the normalisations did that were tried."""
+    lines = ""
+    if "recognised" in model.about:
+        lines += f"network   {model.about['recognised']}\n"
+    if "tried" in model.about:
+        trials = (f"{t['normalization']} {t['accuracy']:.2%} (loss {t['loss']:.3f})" for t in model.about["tried"])
+        lines += f"tried     {', '.join(trials)} on {TRIAL_IMAGES} test images; the lowest loss counts\n"
+    return lines
+
+
 def _float_model(options: argparse.Namespace) -> FloatModel:
     if options.model:
         if options.arch or options.normalization:
-            raise ValueError("--arch and --normalization belong to --checkpoint; a bundled network knows its own")
-        return zoo.load_bundled(options.model)
+            raise ValueError("--arch and --normalization belong to --checkpoint; a network with a name knows its own")
+        return library.load(options.model)
     if options.normalization is None:
         return load_checkpoint(options.checkpoint, load(), options.arch)
     if options.normalization not in NORMALIZATIONS:
