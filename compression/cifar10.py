@@ -19,7 +19,7 @@ Records = npt.NDArray[np.uint8]
 
 
 class DataError(Exception):
-    """CIFAR-10 cannot be used; the message says why, in the reader's words."""
+    """CIFAR-10, or a file that was fetched, cannot be used; the message says why, in the reader's words."""
 
 
 class DataMissing(DataError):

@@ -1,6 +1,9 @@
 """What several test files share: networks, and real data where this machine has it."""
 
 import shutil
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from compression.cifar10 import TEST, DataMissing
 from compression.data import ImageSet, load
 from compression.models import zoo
 from compression.models.resnet import ResNet
+from tests.hub import Hub
 
 PROJECT = Path(__file__).parents[1]
 PUBLIC_CHECKPOINT = PROJECT.parent / "shared" / "checkpoints" / "resnet20-12fca82f.th"
@@ -66,3 +70,46 @@ def copied_project(tmp_path: Path) -> Path:
     folder = tmp_path / "squeezelab"
     shutil.copytree(PROJECT / "compression", folder / "compression", ignore=shutil.ignore_patterns("__pycache__"))
     return folder
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A server that runs as long as the test does."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    here = Hub()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            here.answer(self)
+
+        do_HEAD = do_GET
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    here.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield here
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def nobody(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of a server that is not there."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    server.server_close()
+    return f"http://127.0.0.1:{server.server_port}"
+
+
+@pytest.fixture
+def room_for() -> Iterator[Callable[[int], None]]:
+    """Limits the bytes that this process can write to one file, as a disk does that is nearly full."""
+    resource = pytest.importorskip("resource", reason="this system cannot limit the size of files")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda count: resource.setrlimit(resource.RLIMIT_FSIZE, (count, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -1,5 +1,7 @@
 """The command line: the numbers of the package, one JSON object, and one sentence where something is wrong."""
 
+import hashlib
+import io
 import json
 import os
 import subprocess
@@ -7,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from compression import data
 from compression.__main__ import main
@@ -14,10 +17,14 @@ from compression.cifar10 import TEST
 from compression.compress import compress
 from compression.data import ImageSet
 from compression.evaluate import evaluate
-from compression.models import zoo
+from compression.models import library, zoo
+from compression.models.architectures import ARCHITECTURES
+from compression.models.normalization import NORMALIZATIONS
+from compression.models.public import PUBLIC, RELEASES
 from compression.operations import layer_macs
 from compression.size import measure
 from compression.spec import CompressionSpec, LayerSpec, PruneSpec, QuantSpec
+from tests.hub import Hub, files
 
 Captured = pytest.CaptureFixture[str]
 KEYS = {
@@ -54,19 +61,63 @@ def json_of(capsys: Captured, *arguments: str) -> dict:
 # ---- models
 
 
-def test_models_are_told_with_their_sizes_and_accuracies(capsys: Captured) -> None:
-    rows = {row["model"]: row for row in json_of(capsys, "models")["models"]}
-    assert list(rows) == zoo.bundled()
+def test_models_that_are_here_are_told_with_their_sizes_and_accuracies(capsys: Captured) -> None:
+    rows = {row["model"]: row for row in json_of(capsys, "models")["models"] if row["here"]}
+    assert list(rows) == library.names()
     for name, row in rows.items():
-        model = zoo.load_bundled(name)
+        model = library.load(name)
         assert row["parameters"] == model.parameters
         assert row["macs"] == sum(layer_macs(model.module).values())
         assert row["accuracy"] == model.accuracy
+        assert row["normalization"] == model.normalization.name
+        assert row["public"] == (name in PUBLIC)
 
 
-def test_models_read_well_too(capsys: Captured) -> None:
-    assert main(["models"]) == 0
-    assert "simple_cnn     268,650 parameters" in capsys.readouterr().out
+def test_public_models_are_told_that_are_not_here(capsys: Captured) -> None:
+    rows = {row["model"]: row for row in json_of(capsys, "models")["models"] if not row["here"]}
+    assert list(rows) == [name for name in PUBLIC if name not in library.names()]
+    for name, row in rows.items():
+        assert (row["parameters"], row["macs"], row["public"]) == (None, None, True)
+        assert row["accuracy"] == PUBLIC[name].accuracy
+
+
+def test_models_read_well_too(copied_project: Path) -> None:
+    lines = run(copied_project, "models").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == [*zoo.bundled(), *PUBLIC]
+    [bundled] = [line for line in lines if line.startswith("simple_cnn ")]
+    assert "268,650 parameters" in bundled
+    [missing] = [line for line in lines if line.startswith("cifar10_vgg16_bn ")]
+    assert "not fetched" in missing
+    assert missing.endswith("94.16% on CIFAR-10's 10,000 test images, as published")
+
+
+def test_a_public_model_is_fetched_and_then_a_model_like_the_others(hub: Hub, copied_project: Path) -> None:
+    """The real command, with another server and another file in its table."""
+    file = io.BytesIO()
+    torch.save(ARCHITECTURES["resnet20"].make().state_dict(), file)
+    hub.content = file.getvalue()
+    digits = hashlib.sha256(hub.content).hexdigest()[:8]
+    table = copied_project / "compression" / "models" / "public.py"
+    table.write_text(
+        table.read_text(encoding="utf-8").replace(RELEASES, hub.url).replace("4118986f", digits), encoding="utf-8"
+    )
+    wanted = "cifar10_resnet20"
+    refused = one_sentence(run(copied_project, "evaluate", "--model", wanted))
+    assert f"fetch it with `python -m compression models --fetch {wanted}`" in refused
+    fetched = run(copied_project, "models", "--fetch", wanted)
+    assert fetched.stdout.split()[:3] == [wanted, "272,474", "parameters"]
+    assert files(copied_project / "data") == [f"{wanted}-{digits}.pt"]
+    rows = {row["model"]: row for row in json.loads(run(copied_project, "models", "--json").stdout)["models"]}
+    assert (rows[wanted]["here"], rows[wanted]["parameters"]) == (True, 272_474)
+    needs_images = one_sentence(run(copied_project, "evaluate", "--model", wanted))
+    assert "there are no CIFAR-10 test images here" in needs_images
+    assert len(hub.requests) == 1
+
+
+def test_without_a_server_fetching_ends_in_one_sentence(nobody: str, copied_project: Path) -> None:
+    done = run(copied_project, "models", "--fetch", "cifar10_resnet20", https_proxy=nobody, no_proxy="")
+    assert "cannot be reached (Connection refused)" in one_sentence(done)
+    assert done.stdout == ""
 
 
 # ---- evaluate
@@ -133,15 +184,40 @@ def test_evaluate_reads_well_too(capsys: Captured, test_images: ImageSet) -> Non
     assert "times smaller" in out
 
 
-@pytest.mark.parametrize("normalization", [[], ["--normalization", "imagenet"]], ids=["found", "given"])
-def test_a_public_checkpoint_is_evaluated(
-    normalization: list[str], capsys: Captured, public_checkpoint: Path, test_images: ImageSet
+def test_a_checkpoint_alone_is_recognised_and_its_normalisation_found(
+    capsys: Captured, public_checkpoint: Path, test_images: ImageSet
 ) -> None:
-    arguments = ["--checkpoint", str(public_checkpoint), "--arch", "resnet20", "--images", "125", *normalization]
-    found = json_of(capsys, "evaluate", *arguments)
+    found = json_of(capsys, "evaluate", "--checkpoint", str(public_checkpoint), "--images", "125")
     assert found["model"] == public_checkpoint.stem
-    assert found["normalization"] == "imagenet"
+    assert found["recognised"].startswith("ResNet-20 with shortcuts without parameters (option A), 269,722 parameters")
+    assert {trial["normalization"] for trial in found["tried"]} == set(NORMALIZATIONS)
+    assert found["normalization"] == found["tried"][0]["normalization"] == "imagenet"
     assert found["accuracy"] == found["float_accuracy"] > 0.85
+
+
+def test_a_normalisation_that_is_given_is_taken_and_none_tried(
+    capsys: Captured, public_checkpoint: Path, test_images: ImageSet
+) -> None:
+    arguments = ["--checkpoint", str(public_checkpoint), "--arch", "resnet20", "--images", "125"]
+    found = json_of(capsys, "evaluate", *arguments, "--normalization", "half")
+    assert found["normalization"] == "half"
+    assert "tried" not in found
+    assert "“linear” read as “fc”" in found["recognised"]
+
+
+def test_what_was_recognised_and_tried_reads_well_too(
+    capsys: Captured, public_checkpoint: Path, test_images: ImageSet
+) -> None:
+    assert main(["evaluate", "--checkpoint", str(public_checkpoint), "--images", "125"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].startswith("network   ResNet-20 with shortcuts without parameters (option A), 269,722 parameters")
+    assert lines[2].startswith("tried     imagenet 9")
+    assert lines[2].endswith(" on 500 test images; the lowest loss counts")
+
+
+def test_a_bundled_model_needs_no_recognising(capsys: Captured, test_images: ImageSet) -> None:
+    found = json_of(capsys, "evaluate", "--model", "simple_cnn", "--images", "125")
+    assert not {"recognised", "tried"} & set(found)
 
 
 # ---- what is wrong is told in one sentence
@@ -171,10 +247,10 @@ def test_a_public_checkpoint_is_evaluated(
         ("evaluate --model simple_cnn --images 0", "--images must be in 1..10,000, got 0"),
         ("evaluate --model simple_cnn --images 10001", "--images must be in 1..10,000, got 10001"),
         ("evaluate --model simple_cnn --arch resnet20", "--arch and --normalization belong to --checkpoint"),
-        ("evaluate --checkpoint nowhere.th", "--checkpoint needs --arch: one of"),
         ("evaluate --checkpoint nowhere.th --arch resnet20 --normalization mnist", "--normalization must be one of"),
         ("evaluate --checkpoint nowhere.th --arch resnet20 --normalization none", "there is no file nowhere.th"),
-        ("train vgg", "there is no recipe 'vgg'; there are"),
+        ("models --fetch resnet20", "there is no public network 'resnet20'; there are cifar10_resnet20, "),
+        ("train alexnet", "there is no recipe 'alexnet'; there are"),
         ("train simple_cnn --epochs 0", "epochs and batch_size must be at least 1, got 0"),
     ],
 )

@@ -2,10 +2,8 @@
 
 import hashlib
 import io
-import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +15,7 @@ from PIL import Image
 from compression.cifar10 import RECORD, DataError, Split, canonical
 from compression.data import image_set, load
 from compression.download import download
+from tests.hub import Hub, files
 
 RECORDS = np.random.default_rng(1).integers(0, 10, (150, RECORD), np.uint8)
 SMALL = Split("test", 150, hashlib.sha256(canonical(RECORDS).tobytes()).hexdigest(), "test-00000-of-00001.parquet")
@@ -36,55 +35,10 @@ def parquet(records: np.ndarray) -> bytes:
 CONTENT = parquet(RECORDS)
 
 
-@dataclass
-class Hub:
-    """A server of one file. `cut_after`: it hangs up after so many bytes; `status`: it answers that instead."""
-
-    url: str = ""
-    content: bytes = CONTENT
-    cut_after: int | None = None
-    status: int | None = None
-    knows_ranges: bool = True
-    requests: list[str | None] = field(default_factory=list)
-
-    def answer(self, handler: BaseHTTPRequestHandler) -> None:
-        wanted = handler.headers.get("Range")
-        self.requests.append(wanted)
-        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and self.knows_ranges else 0
-        if self.status or start >= len(self.content):
-            handler.send_error(self.status or 416)
-            return
-        body = self.content[start:]
-        handler.send_response(206 if start else 200)
-        handler.send_header("Content-Length", str(len(body)))
-        handler.end_headers()
-        handler.wfile.write(body[: self.cut_after])
-
-
 @pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    here = Hub()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            here.answer(self)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    here.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield here
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-def files(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+def hub(hub: Hub) -> Hub:
+    hub.content = CONTENT
+    return hub
 
 
 def test_a_whole_download_is_one_file_that_loads(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,11 +139,9 @@ def test_an_answer_of_no_is_told(status: int, words: str, hub: Hub, tmp_path: Pa
     assert files(tmp_path) == []
 
 
-def test_no_server_is_told(hub: Hub, tmp_path: Path) -> None:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
-    server.server_close()  # nobody listens at its port now
+def test_no_server_is_told(nobody: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"cannot be reached .*Connection refused"):
-        download(SMALL, tmp_path, hub=f"http://127.0.0.1:{server.server_port}")
+        download(SMALL, tmp_path, hub=nobody)
     assert files(tmp_path) == []
 
 
@@ -201,15 +153,6 @@ def test_a_server_that_does_not_speak_http_is_told(hub: Hub, tmp_path: Path) -> 
     with pytest.raises(DataError, match=r"cannot be reached \(220 mail\.example ready"):
         download(SMALL, tmp_path, hub=hub.url)
     assert files(tmp_path) == []
-
-
-@pytest.fixture
-def room_for() -> Iterator[Callable[[int], None]]:
-    """Limits the bytes that this process can write to one file, as a disk does that is nearly full."""
-    resource = pytest.importorskip("resource", reason="this system cannot limit the size of files")
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda count: resource.setrlimit(resource.RLIMIT_FSIZE, (count, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_download_too_large_for_the_disk_leaves_nothing(

@@ -53,16 +53,17 @@ class CheckpointError(Exception):
     """A checkpoint cannot be used; the message says why, in the reader's words."""
 
 
-def read_tensors(source: Path | bytes, name: str | None = None) -> dict[str, Tensor]:
+def read_tensors(source: Path | bytes, name: str | None = None, most_bytes: int = MOST_BYTES) -> dict[str, Tensor]:
     """The tensors of a checkpoint by name, as the file has them. Never runs code from the file.
 
     `source` is a path, or the content of a file called `name`; what it is is seen from the content.
+    Neither the file nor its tensors may have more than `most_bytes`.
     Raises CheckpointError where it is missing, damaged, too large, needs a pickle that runs code, or holds no weights.
     """
     name = name or str(source)
-    content = source if isinstance(source, bytes) else _content(source)
-    if len(content) > MOST_BYTES:
-        raise CheckpointError(f"{name} has {len(content):,} bytes; {MOST_BYTES:,} are the most that is read")
+    content = source if isinstance(source, bytes) else _content(source, most_bytes)
+    if len(content) > most_bytes:
+        raise CheckpointError(f"{name} has {len(content):,} bytes; {most_bytes:,} are the most that is read")
     try:
         found = _loaded(content, name)
     except DAMAGED as error:
@@ -76,9 +77,9 @@ def read_tensors(source: Path | bytes, name: str | None = None) -> dict[str, Ten
     if not tensors:
         raise CheckpointError(f"{name} holds no weights")
     size = sum(value.numel() * value.element_size() for value in tensors.values())
-    if size > MOST_BYTES:
+    if size > most_bytes:
         raise CheckpointError(
-            f"{name} says that its tensors have {size:,} bytes; {MOST_BYTES:,} are the most that is read"
+            f"{name} says that its tensors have {size:,} bytes; {most_bytes:,} are the most that is read"
         )
     for key, value in tensors.items():
         if not value.isfinite().all():
@@ -86,10 +87,10 @@ def read_tensors(source: Path | bytes, name: str | None = None) -> dict[str, Ten
     return tensors
 
 
-def _content(path: Path) -> bytes:
+def _content(path: Path, most_bytes: int) -> bytes:
     try:
         with path.open("rb") as file:
-            return file.read(MOST_BYTES + 1)
+            return file.read(most_bytes + 1)
     except FileNotFoundError:
         raise CheckpointError(f"there is no file {path}") from None
     except OSError as error:

@@ -1,0 +1,68 @@
+"""`models`: the networks there are, and fetching public ones."""
+
+import argparse
+import json
+from typing import Any
+
+from compression.cifar10 import TEST
+from compression.commands.bars import byte_bar
+from compression.models import library, public
+from compression.operations import layer_macs
+
+HELP = "the networks there are: bundled, and public ones that can be fetched"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--fetch", metavar="NAME", help="fetch a public network, once, into data/models")
+
+
+def run(options: argparse.Namespace) -> None:
+    if options.fetch:
+        with byte_bar(options.fetch) as progress:
+            public.fetch(options.fetch, progress)
+        rows = [row_of_loaded(options.fetch)]
+    else:
+        here = library.names()
+        rows = [row_of_loaded(name) for name in here]
+        rows += [row_of_missing(name) for name in public.PUBLIC if name not in here]
+    if options.json:
+        print(json.dumps({"models": rows}))
+        return
+    for row in rows:
+        print(line(row))
+
+
+def row_of_loaded(name: str) -> dict[str, Any]:
+    """What `models --json` says of a network that can be used; accuracy in 0..1, MACs an image."""
+    model = library.load(name)
+    return {
+        "model": name,
+        "here": True,
+        "public": name in public.PUBLIC,
+        "parameters": model.parameters,
+        "macs": sum(layer_macs(model.module).values()),
+        "accuracy": model.accuracy,
+        "normalization": model.normalization.name,
+    }
+
+
+def row_of_missing(name: str) -> dict[str, Any]:
+    """As `row_of_loaded`, of a public network that is to be fetched first."""
+    model = public.PUBLIC[name]
+    return {
+        "model": name,
+        "here": False,
+        "public": True,
+        "parameters": None,
+        "macs": None,
+        "accuracy": model.accuracy,
+        "normalization": model.normalization,
+    }
+
+
+def line(row: dict[str, Any]) -> str:
+    counted = "not fetched"
+    if row["here"]:
+        counted = f"{row['parameters']:>10,} parameters {row['macs'] / 1e6:7.2f} M MACs"
+    published = ", as published" if row["public"] else ""
+    return f"{row['model']:25} {counted:38} {row['accuracy']:.2%} on CIFAR-10's {TEST.images:,} test images{published}"
