@@ -12,7 +12,7 @@ from compression.cifar10 import TEST, DataError, DataMissing
 from compression.data import ImageSet
 from compression.download import download
 from compression.spec import CompressionSpec
-from pages.ui import charts, compute, format
+from pages.ui import charts, compute, fetching, format
 
 FIRST = 1_000
 REFRESH_SECONDS = 0.25  # more often, and painting takes the browser more than counting takes the server
@@ -109,16 +109,8 @@ def _what_to_do(problem: DataError) -> None:
         "variable CIFAR10_ROOT at a copy. All else on this page works without them.",
         icon=":material/image_search:",
     )
-    if st.button("Download 24 MB", key="download", icon=":material/download:"):
-        bar = st.progress(0.0, "Connecting")
-        try:
-            download(
-                TEST,
-                progress=lambda done, total: bar.progress(done / total, f"{format.size(done)} of {format.size(total)}"),
-            )
-        except DataError as error:
-            bar.empty()
-            st.error(f"{error}.", icon=":material/cloud_off:")
-        else:
-            compute.test_images.clear()
-            st.rerun()
+    if st.button("Download 24 MB", key="download", icon=":material/download:") and (
+        fetching.with_bar(lambda progress: download(TEST, progress=progress))
+    ):
+        compute.test_images.clear()
+        st.rerun()

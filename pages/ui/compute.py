@@ -42,7 +42,7 @@ def float_accuracy(name: str) -> tuple[float | None, str]:
     """The accuracy (0..1) of the float network as its origin states it, else as counted so far; and on what."""
     model = float_model(name)
     if model.accuracy is not None:
-        return model.accuracy, "on all 10,000 test images"
+        return model.accuracy, "as published" if name in public.PUBLIC else "on all 10,000 test images"
     found = counted(CompressionSpec(name))
     return (found.accuracy, f"on {found.total:,} test images") if found else (None, "not counted yet")
 

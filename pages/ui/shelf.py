@@ -3,9 +3,8 @@
 import pandas as pd
 import streamlit as st
 
-from compression.cifar10 import DataError
 from compression.models import public
-from pages.ui import compute, format
+from pages.ui import compute, fetching, format
 
 GREY = "color: #999999"
 
@@ -31,8 +30,9 @@ def public_networks() -> None:
     with st.expander(f"Public networks: {len(fetched)} fetched, {len(missing)} not", icon=":material/cloud_download:"):
         problem = compute.public_unreachable() if missing else None
         st.caption(
-            "Trained by chenyaofo (pytorch-cifar-models, BSD 3-Clause), for CIFAR-10. Only weights are fetched, once, "
-            "into data/; the architectures are our own, and each file is checked against its published SHA-256."
+            "Trained by chenyaofo (pytorch-cifar-models, BSD 3-Clause). Only weights are fetched, once, into data/; the "
+            "architectures are our own, and each file is checked against the beginning of its SHA-256 in its name. The "
+            "published accuracy is that of the best of 200 epochs as judged by the test images themselves."
         )
         state = {name: "ready" if name in fetched else problem or "can be fetched" for name in public.PUBLIC}
         rows = pd.DataFrame(
@@ -45,23 +45,9 @@ def public_networks() -> None:
         greyed = rows.style.apply(lambda row: [GREY if row["State"] == problem else ""] * len(row), axis=1)
         st.dataframe(greyed, hide_index=True, height=300, alt="Public networks with accuracy and state")
         if missing:
+            off = problem is not None
             with st.container(horizontal=True, vertical_alignment="bottom"):
-                name = st.selectbox("Fetch", missing, key="wanted", disabled=problem is not None, width=320)
-                if st.button(
-                    "Fetch", icon=":material/download:", key="fetch", disabled=problem is not None, help=problem
-                ):
-                    _fetch(name)
-
-
-def _fetch(name: str) -> None:
-    bar = st.progress(0.0, "Connecting")
-    try:
-        public.fetch(
-            name,
-            progress=lambda done, total: bar.progress(done / total, f"{format.size(done)} of {format.size(total)}"),
-        )
-    except DataError as error:
-        bar.empty()
-        st.error(f"{error}.", icon=":material/cloud_off:")
-    else:
-        st.rerun()
+                name = st.selectbox("Fetch", missing, key="wanted", disabled=off, width=320)
+                wants = st.button("Fetch", icon=":material/download:", key="fetch", disabled=off, help=problem)
+            if wants and fetching.with_bar(lambda progress: public.fetch(name, progress)):
+                st.rerun()
