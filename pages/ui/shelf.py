@@ -30,8 +30,8 @@ def public_networks() -> None:
     with st.expander(f"Public networks: {len(fetched)} fetched, {len(missing)} not", icon=":material/cloud_download:"):
         problem = compute.public_unreachable() if missing else None
         st.caption(
-            "Trained by chenyaofo (pytorch-cifar-models, BSD 3-Clause). Only weights are fetched, once, into data/; the "
-            "architectures are our own, and each file is checked against the beginning of its SHA-256 in its name. The "
+            "Trained by chenyaofo (pytorch-cifar-models, BSD 3-Clause). Only weights are fetched, once, into data/, for "
+            "architectures of our own, and each file is checked against the beginning of its SHA-256 in its name. The "
             "published accuracy is that of the best of 200 epochs as judged by the test images themselves."
         )
         state = {name: "ready" if name in fetched else problem or "can be fetched" for name in public.PUBLIC}
