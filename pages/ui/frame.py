@@ -8,6 +8,7 @@ from pages.ui import compute, format
 
 SIDEBAR_PIXELS = 240
 MOST_TOASTS = 3
+START = "resnet20"
 MENU = (
     ("app.py", "Explore", ":material/tune:"),
     ("pages/networks.py", "Networks", ":material/hub:"),
@@ -39,7 +40,8 @@ def _as_in_link(value: object) -> str:
 def pick_network() -> str:
     """The model picker in the sidebar, and what accuracy stands on."""
     with st.sidebar:
-        name = st.selectbox("Network", compute.networks(), key="model", bind="query-params")
+        names = compute.networks()
+        name = st.selectbox("Network", names, names.index(START), key="model", bind="query-params")
         parameters = format.quantity(compute.float_model(name).parameters)
         accuracy, images = compute.float_accuracy(name)
         st.caption(

@@ -4,18 +4,17 @@ import pandas as pd
 import streamlit as st
 
 from compression.models import public
-from pages.ui import compute, fetching, format
+from pages.ui import compute, fetching, format, frame
 
 GREY = "color: #999999"
 
 
 def pick() -> str:
     """All networks that this session can use, side by side."""
-    names = compute.networks()
     return st.pills(
         "Network",
-        names,
-        default=names[0],
+        compute.networks(),
+        default=frame.START,
         required=True,
         key="model",
         bind="query-params",
@@ -30,9 +29,9 @@ def public_networks() -> None:
     with st.expander(f"Public networks: {len(fetched)} fetched, {len(missing)} not", icon=":material/cloud_download:"):
         problem = compute.public_unreachable() if missing else None
         st.caption(
-            "Trained by chenyaofo (pytorch-cifar-models, BSD 3-Clause). Only weights are fetched, once, into data/, for "
-            "architectures of our own, and each file is checked against the beginning of its SHA-256 in its name. The "
-            "published accuracy is that of the best of 200 epochs as judged by the test images themselves."
+            "Trained by chenyaofo (pytorch-cifar-models, BSD 3-Clause). Only weights are fetched, once, into data/, "
+            "for architectures of our own, and each file is checked against the beginning of its SHA-256 in its name. "
+            "The published accuracy is that of the best of 200 epochs as judged by the test images themselves."
         )
         state = {name: "ready" if name in fetched else problem or "can be fetched" for name in public.PUBLIC}
         rows = pd.DataFrame(
