@@ -62,7 +62,7 @@ def answer(file: Any, stated: float | None) -> None:
         try:
             recognised = recognise(read_tensors(content, _plain(file.name)))
         except CheckpointError as error:
-            st.error(f"{_capital(str(error))}.", icon=":material/broken_image:")
+            st.error(f"Not taken: {error}.", icon=":material/broken_image:")
             return
         _keep(name, file.name, recognised)
     model = compute.mine()[name]

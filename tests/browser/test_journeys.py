@@ -1,4 +1,4 @@
-"""What a person does with the Explore page, in a real browser."""
+"""What a person does with the pages, in a real browser."""
 
 import re
 
@@ -128,3 +128,61 @@ def test_a_cold_deep_link_to_the_guide_opens_and_the_menu_leads_back(page, serve
     expect(page.get_by_role("heading", name="What the numbers mean")).to_be_visible(timeout=SECONDS_30)
     page.get_by_role("link", name="Explore").click()
     expect(metric(page, "Size")).to_be_visible(timeout=SECONDS_30)
+
+
+# ---- networks, and the reader's own
+
+
+def test_what_is_picked_and_set_goes_along_from_page_to_page(page, server):
+    page.goto(f"{server}/?model={LARGE}&bits=4&sparsity=0.3")
+    menu = page.get_by_test_id("stSidebar")
+    menu.get_by_text("Networks", exact=True).click()
+    page.get_by_test_id("stMain").get_by_text(MODEL, exact=True).click()
+    expect(page.get_by_test_id("stMetricValue").nth(1)).to_have_text(
+        format.quantity(zoo.load_bundled(MODEL).parameters), timeout=SECONDS_30
+    )
+    menu.get_by_text("Explore", exact=True).click()
+    compressed = compress(zoo.load_bundled(MODEL).module, CompressionSpec(MODEL, PruneSpec(sparsity=0.3), QuantSpec(4)))
+    expect(metric(page, "Size")).to_have_text(format.size(measure(compressed).best.total), timeout=SECONDS_30)
+    expect(page).to_have_url(re.compile(f"model={MODEL}"))
+
+
+def test_a_network_of_ones_own_is_on_every_page_of_ones_own_session_alone(
+    page, page_of, server, public_checkpoint, test_images
+):
+    page.goto(f"{server}/checkpoint")
+    page.locator("input[type=file]").set_input_files(public_checkpoint)
+    expect(page.get_by_text("ResNet-20 with shortcuts without parameters (option A)")).to_be_visible(timeout=SECONDS_90)
+    expect(page.get_by_text("Normalisation: imagenet")).to_be_visible(timeout=SECONDS_90)
+    page.get_by_test_id("stMain").get_by_text("Explore resnet20-12fca82f").click()
+    expect(page.get_by_text("of the first 1,000 test images")).to_be_visible(timeout=SECONDS_90)
+    expect(page).to_have_url(re.compile("model=resnet20-12fca82f-"))
+    link = page.url
+    page.get_by_test_id("stSidebar").get_by_text("Networks", exact=True).click()
+    expect(page.get_by_text("Your file resnet20-12fca82f.th")).to_be_visible(timeout=SECONDS_30)
+    other = page_of()
+    other.goto(link)
+    expect(other.get_by_text("A network that somebody brought along stays in their browser session")).to_be_visible(
+        timeout=SECONDS_30
+    )
+    expect(other.get_by_text("12fca82f-")).to_have_count(1)  # the toast that quotes the link
+
+
+def test_a_damaged_upload_is_told_and_the_next_one_is_taken(page, server, public_checkpoint, tmp_path):
+    page.goto(f"{server}/checkpoint")
+    cut = tmp_path / "cut.th"
+    cut.write_bytes(public_checkpoint.read_bytes()[:300_000])
+    page.locator("input[type=file]").set_input_files(cut)
+    expect(page.get_by_text("Not taken: cut.th is damaged")).to_be_visible(timeout=SECONDS_30)
+    page.locator("input[type=file]").set_input_files(public_checkpoint)
+    expect(page.get_by_text("ResNet-20 with shortcuts without parameters (option A)")).to_be_visible(timeout=SECONDS_90)
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (1920, 1080)])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_card_shows_what_one_scale_does_to_a_depthwise_layer(page_of, server, width, height, theme):
+    page = page_of(viewport={"width": width, "height": height}, color_scheme=theme)
+    page.goto(f"{server}/networks?model=mobilenetv2")
+    expect(page.get_by_test_id("stPlotlyChart")).to_be_in_viewport(ratio=0.6, timeout=SECONDS_30)
+    expect(page.get_by_test_id("stDataFrame").first).to_be_in_viewport(ratio=0.6)
+    expect(page.get_by_text(re.compile("channels would be zero altogether"))).to_be_attached()
