@@ -72,7 +72,7 @@ def largest_useful_threshold(name: str) -> float:
     return histogram.largest_useful_threshold(float_model(name).module)
 
 
-@st.cache_resource(max_entries=32, show_spinner=False)
+@st.cache_resource(max_entries=12, show_spinner=False)  # a VGG-19 and its copy take 160 MB
 def compressed(spec: CompressionSpec) -> core.CompressedModel:
     return core.compress(float_model(spec.model).module, spec)
 

@@ -78,7 +78,7 @@ def say_rejected(link: dict[str, str]) -> None:
         shown = st.session_state.get(key)
         what = "has no effect here" if shown is None else f"is not possible here: showing {shown}"
         if key == "model":
-            what += ". A network that somebody brought along stays in their browser session"
+            what += ". Public networks must be fetched first, and those that somebody brought along stay with them"
         st.toast(f"The link says {_code(f'{key}={value}')}, which {what}.", icon=":material/link_off:", duration="long")
 
 

@@ -162,9 +162,7 @@ def test_a_network_of_ones_own_is_on_every_page_of_ones_own_session_alone(
     expect(page.get_by_text("Your file resnet20-12fca82f.th")).to_be_visible(timeout=SECONDS_30)
     other = page_of()
     other.goto(link)
-    expect(other.get_by_text("A network that somebody brought along stays in their browser session")).to_be_visible(
-        timeout=SECONDS_30
-    )
+    expect(other.get_by_text("those that somebody brought along stay with them")).to_be_visible(timeout=SECONDS_30)
     expect(other.get_by_text("12fca82f-")).to_have_count(1)  # the toast that quotes the link
 
 
