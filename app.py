@@ -14,8 +14,8 @@ side, main = st.columns([1, 3.6], gap="medium")
 
 with side:
     weights = controls.quantization()
-    prune = controls.pruning(model, weights)
-    spec = CompressionSpec(model, prune=prune, weights=weights)
+    fold = controls.folding(model)
+    spec = controls.pruning(CompressionSpec(model, weights=weights, fold_bn=fold))
     layer = controls.layer(model)
 
 with main:

@@ -2,7 +2,7 @@
 
     python -m benchmarks.lessons [--images 10000]
 
-Prints a markdown table: accuracy as float, at 4 bits with one scale a tensor and with one a channel, and with the
+Prints a markdown table: accuracy as float, at 4 bits with one scale a tensor and with one a channel, each with batch norm apart and folded, and with the
 smallest weights pruned over the whole network; and two sentences on what the differences say.
 """
 
@@ -26,7 +26,13 @@ def specs(name: str) -> dict[str, CompressionSpec]:
     """Column -> spec."""
     return {
         "float": CompressionSpec(name),
-        **{f"{BITS} bits a {g}": CompressionSpec(name, weights=QuantSpec(BITS, granularity=g)) for g in Granularity},
+        **{
+            f"{BITS} bits a {g}{', folded' if fold else ''}": CompressionSpec(
+                name, weights=QuantSpec(BITS, granularity=g), fold_bn=fold
+            )
+            for fold in (False, True)
+            for g in Granularity
+        },
         **{f"{s:.0%} pruned": CompressionSpec(name, PruneSpec(sparsity=s)) for s in SPARSITIES},
     }
 
@@ -45,11 +51,14 @@ def lessons(found: dict[str, dict[str, float]]) -> list[str]:
     def lost(name: str, column: str) -> float:
         return found[name]["float"] - found[name][column]
 
-    tensor, channel = (lost(LESSON_BITS, f"{BITS} bits a {g}") for g in (Granularity.TENSOR, Granularity.CHANNEL))
     over, residual = (lost(name, f"{s:.0%} pruned") for name, s in (LESSON_VGG, LESSON_RESNET))
+    quantized = [
+        f"{LESSON_BITS} at {BITS} bits, batch norm {words}, loses {lost(LESSON_BITS, f'{BITS} bits a tensor{end}'):.2f} "
+        f"points with one scale a tensor and {lost(LESSON_BITS, f'{BITS} bits a channel{end}'):.2f} with one a channel."
+        for words, end in (("apart", ""), ("folded", ", folded"))
+    ]
     return [
-        f"{LESSON_BITS} at {BITS} bits loses {tensor:.2f} points with one scale a tensor and {channel:.2f} with one a "
-        f"channel: {tensor - channel:.2f} points more.",
+        *quantized,
         f"{LESSON_VGG[0]} loses {over:.2f} points at {LESSON_VGG[1]:.0%} sparsity, "
         f"{LESSON_RESNET[0]} {residual:.2f} points at {LESSON_RESNET[1]:.0%}.",
     ]

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from torch import Tensor, nn
 
+from compression.folding import folded
 from compression.pruners import keep_largest, masks
 from compression.quantizers import QParams, choose_qparams, dequantize, quantize
 from compression.spec import FLOAT_BITS, CompressionSpec, LayerSpec, QuantSpec
@@ -41,7 +42,7 @@ class LayerRecord:
 
 @dataclass(frozen=True, eq=False)
 class CompressedModel:
-    """The compressed layers of a network, in the order of its modules."""
+    """The compressed layers of a network, in the order of its modules. `original`: folded, where the spec says so."""
 
     spec: CompressionSpec
     original: nn.Module
@@ -81,11 +82,12 @@ def sqnr_db(original: Tensor, changed: Tensor) -> float:
 
 
 def compress(model: nn.Module, spec: CompressionSpec) -> CompressedModel:
-    """Prunes and quantizes the weights of all convolutions and linear layers, each as `spec` says.
+    """Folds batch norm if `spec` says so, then prunes and quantizes the weights of all convolutions and linear layers.
 
     Raises ValueError where there is no such layer, where a weight is not finite, or, naming the nearest, where
     the spec speaks of a layer that the network does not have.
     """
+    model = folded(model) if spec.fold_bn else model
     weights = weighted_layers(model)
     if not weights:
         raise ValueError(f"{spec.model} has no convolution or linear layer to compress")

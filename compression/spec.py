@@ -99,12 +99,16 @@ class LayerSpec:
 
 @dataclass(frozen=True)
 class CompressionSpec:
-    """One way to compress one network. Pruning that takes nothing is the same value as no pruning."""
+    """One way to compress one network. Pruning that takes nothing is the same value as no pruning.
+
+    `fold_bn`: batch norm goes into the convolution before it first, as it does where networks are deployed.
+    """
 
     model: str
     prune: PruneSpec | None = None
     weights: QuantSpec | None = None
     layers: tuple[LayerSpec, ...] = ()
+    fold_bn: bool = False
 
     def __post_init__(self) -> None:
         if self.prune and not (self.prune.threshold or self.prune.sparsity):

@@ -9,12 +9,15 @@ frame.open_page("Networks")
 link = frame.linked()
 st.subheader("Which network, and what is it made of?", anchor=False)
 name = shelf.pick()
-card.facts(name)
+facts = st.container()
 left, right = st.columns([1.15, 1], gap="medium")
-with left:
-    card.layers(name)
 with right:
-    card.channels(name)
+    fold = card.folding(name)
+    card.channels(name, fold)
+with left:
+    card.layers(name, fold)
+with facts:
+    card.facts(name, fold)
 frame.data_status()
 frame.say_rejected(link)
 shelf.public_networks()

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from compression.compress import compress, sqnr_db, weighted_layers
+from compression.models.resnet import ResNet
 from compression.models.zoo import FloatModel
 from compression.quantizers import choose_qparams, dequantize, quantize
-from compression.spec import CompressionSpec, LayerSpec, PruneSpec, QuantSpec
+from compression.spec import CompressionSpec, Granularity, LayerSpec, PruneSpec, QuantSpec
 
 SPECS = [
     CompressionSpec("m"),
@@ -174,3 +175,49 @@ def test_weights_that_are_no_numbers_are_refused(how: dict, net: nn.Module) -> N
 def test_a_network_with_nothing_to_compress_is_refused() -> None:
     with pytest.raises(ValueError, match="no convolution or linear layer to compress"):
         compress(nn.ReLU(), CompressionSpec("net"))
+
+
+# ---- batch norm folded first
+
+
+def settled_resnet() -> nn.Module:
+    """A small ResNet whose batch norms scale their channels very differently."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        module = ResNet(1)
+        for part in module.modules():
+            if isinstance(part, nn.BatchNorm2d):
+                part.weight.data.uniform_(0.1, 3)
+                part.running_mean.normal_()
+                part.running_var.uniform_(0.1, 3)
+        return module.eval()
+
+
+def logits(module: nn.Module) -> Tensor:
+    with torch.inference_mode():
+        return module(torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(1)))
+
+
+def test_folding_alone_leaves_the_outputs_and_the_input_as_they_are() -> None:
+    module = settled_resnet()
+    before = {key: value.clone() for key, value in module.state_dict().items()}
+    folded = compress(module, CompressionSpec("resnet8", fold_bn=True))
+    torch.testing.assert_close(logits(folded.module), logits(module), rtol=1e-4, atol=1e-4)
+    assert not any(isinstance(part, nn.BatchNorm2d) for part in folded.module.modules())
+    assert all(torch.equal(value, before[key]) for key, value in module.state_dict().items())
+
+
+@pytest.mark.parametrize("bits", [3, 4, 8])
+def test_a_scale_for_each_channel_does_not_care_whether_batch_norm_is_folded(bits: int) -> None:
+    """Folding scales a channel, and its own scale follows: the codes are the same."""
+    module, weights = settled_resnet(), QuantSpec(bits, granularity=Granularity.CHANNEL)
+    apart = compress(module, CompressionSpec("resnet8", weights=weights))
+    folded = compress(module, CompressionSpec("resnet8", weights=weights, fold_bn=True))
+    torch.testing.assert_close(logits(folded.module), logits(apart.module), rtol=1e-3, atol=1e-3)
+
+
+def test_one_scale_for_all_channels_suffers_from_folding() -> None:
+    module, weights = settled_resnet(), QuantSpec(4, granularity=Granularity.TENSOR)
+    specs = (CompressionSpec("resnet8", weights=weights, fold_bn=fold) for fold in (False, True))
+    apart, folded = (float((logits(compress(module, spec).module) - logits(module)).norm()) for spec in specs)
+    assert folded > 1.2 * apart

@@ -44,6 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="what one layer does differently (bits:32 is float); may be given again for other layers",
     )
+    parser.add_argument(
+        "--fold-bn", action="store_true", help="fold batch norm into the convolution before it first, as for deployment"
+    )
     parser.add_argument("--images", metavar="N", type=int, default=TEST.images, help="test images (default all)")
 
 
@@ -83,6 +86,7 @@ def spec_from(options: argparse.Namespace, model: str) -> CompressionSpec:
         prune=PruneSpec(**prune) if prune else None,
         weights=QuantSpec(options.bits, **quant) if options.bits is not None else None,
         layers=tuple(layer_from(text) for text in options.layer),
+        fold_bn=options.fold_bn,
     )
 
 

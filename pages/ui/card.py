@@ -10,10 +10,10 @@ HEIGHT = 430
 BITS = ["2", "3", "4", "5", "6", "8"]
 
 
-def facts(name: str) -> None:
+def facts(name: str, fold: bool) -> None:
     """Four metrics, and a line on where the network comes from."""
     model = compute.float_model(name)
-    cards = compute.layer_cards(name)
+    cards = compute.layer_cards(name, fold)
     worst = max(cards, key=lambda layer: layer.spread)
     accuracy, images = compute.float_accuracy(name)
     macs = sum(layer.macs for layer in cards)
@@ -45,9 +45,9 @@ def origin(model: FloatModel) -> str:
     return ". ".join(word[0].upper() + word[1:] for word in words) + "."
 
 
-def layers(name: str) -> None:
+def layers(name: str, fold: bool) -> None:
     """One row a layer."""
-    cards = compute.layer_cards(name)
+    cards = compute.layer_cards(name, fold)
     rows = pd.DataFrame(
         {
             "Layer": [layer.name for layer in cards],
@@ -75,15 +75,27 @@ def layers(name: str) -> None:
     )
 
 
-def channels(name: str) -> None:
+def folding(name: str) -> bool:
+    """Whether spread and ranges are those with batch norm folded in, as where networks are deployed."""
+    return st.toggle(
+        "Batch norm folded in",
+        value=True,
+        key="card_fold",
+        disabled=not compute.has_batch_norm(name),
+        help="Where networks are deployed, batch norm goes into the convolution before it. Then each channel's weights "
+        "carry its scale. In training, weight decay keeps the channels alike and batch norm holds their scales.",
+    )
+
+
+def channels(name: str, fold: bool) -> None:
     """A box for each channel of one layer, the widest spread one at first."""
-    cards = compute.layer_cards(name)
+    cards = compute.layer_cards(name, fold)
     names = [layer.name for layer in cards]
     worst = max(range(len(cards)), key=lambda i: cards[i].spread)
     where, how = st.columns([1.4, 1], vertical_alignment="bottom")
     layer = where.selectbox("Layer", names, index=worst, key=f"channels of {name}")
     bits = int(how.select_slider("Bits of one shared scale", BITS, value="4", key="card_bits"))
-    ranges = compute.channel_ranges(name, layer, bits)
+    ranges = compute.channel_ranges(name, layer, bits, fold)
     alt = f"The range of the weights of each channel of {layer}"
     st.plotly_chart(charts.channel_ranges(ranges, layer, bits), config=charts.CONFIG, key="channels", alt=alt)
     lost, all_of_them = sum(ranges.lost), len(ranges.lost)

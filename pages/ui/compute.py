@@ -5,6 +5,7 @@ Nothing that is kept is ever mutated, but for `_batches`: the evaluated batches 
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 import streamlit as st
 
@@ -57,24 +58,37 @@ def layer_macs(name: str) -> dict[str, int]:
     return operations.layer_macs(float_model(name).module)
 
 
-@st.cache_data(max_entries=256, show_spinner=False)
-def layer_cards(name: str) -> tuple[card.LayerCard, ...]:
-    return card.layer_cards(float_model(name).module, layer_macs(name))
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _folded_model(name: str) -> zoo.FloatModel:
+    return replace(float_model(name), module=folded(float_model(name).module))
+
+
+def _model(name: str, fold: bool) -> zoo.FloatModel:
+    return _folded_model(name) if fold else float_model(name)
+
+
+def has_batch_norm(name: str) -> bool:
+    return _folded_model(name).module is not float_model(name).module
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
-def channel_ranges(name: str, layer: str, bits: int) -> card.ChannelRanges:
-    return card.channel_ranges(float_model(name).module.get_submodule(layer).weight, bits)
+def layer_cards(name: str, fold: bool) -> tuple[card.LayerCard, ...]:
+    return card.layer_cards(_model(name, fold).module, layer_macs(name))
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
-def largest_useful_threshold(name: str) -> float:
-    return histogram.largest_useful_threshold(float_model(name).module)
+def channel_ranges(name: str, layer: str, bits: int, fold: bool) -> card.ChannelRanges:
+    return card.channel_ranges(core.weighted_layers(_model(name, fold).module)[layer], bits)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def largest_useful_threshold(name: str, fold: bool) -> float:
+    return histogram.largest_useful_threshold(_model(name, fold).module)
 
 
 @st.cache_resource(max_entries=12, show_spinner=False)  # a VGG-19 and its copy take 160 MB
 def compressed(spec: CompressionSpec) -> core.CompressedModel:
-    return core.compress(float_model(spec.model).module, spec)
+    return core.compress(_model(spec.model, spec.fold_bn).module, spec)
 
 
 @st.cache_data(max_entries=1024, show_spinner=False)

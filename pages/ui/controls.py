@@ -1,6 +1,7 @@
 """Widgets -> specs. Every widget is in the URL, so that a link shows the same picture to anyone."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import streamlit as st
@@ -40,10 +41,22 @@ def quantization() -> QuantSpec | None:
     return None if off else QuantSpec(int(bits), scheme, granularity)
 
 
-def pruning(model: str, weights: QuantSpec | None) -> PruneSpec:
-    """Two sliders for one thing: the one that does not rule is grey and shows what the other one comes to.
+def folding(model: str) -> bool:
+    return st.toggle(
+        "Fold batch norm first",
+        key="fold",
+        bind="query-params",
+        disabled=not compute.has_batch_norm(model),
+        help="Batch norm goes into the convolution before it, as where networks are deployed: the same function, but "
+        "each channel's weights now carry its scale, and one scale for all of them fits few.",
+    )
 
-    It has no key: assigning to a bound widget sends the browser a stale link.
+
+def pruning(spec: CompressionSpec) -> CompressionSpec:
+    """`spec`, pruned as the reader says.
+
+    Two sliders for one thing: the one that does not rule is grey and shows what the other one comes to. It has no key:
+    assigning to a bound widget sends the browser a stale link.
     """
     by = _choice(
         "Prune by",
@@ -54,30 +67,31 @@ def pruning(model: str, weights: QuantSpec | None) -> PruneSpec:
     places = {SPARSITY: st.container(), THRESHOLD: st.container()}
     if by == THRESHOLD:
         with places[THRESHOLD]:
-            prune = PruneSpec(_threshold_slider(model, key=THRESHOLD, bind="query-params"))
-        layers = compute.compressed(CompressionSpec(model, prune, weights)).layers
+            spec = replace(spec, prune=PruneSpec(_threshold_slider(spec, key=THRESHOLD, bind="query-params")))
+        layers = compute.compressed(spec).layers
         share = sum(layer.pruned for layer in layers) / sum(layer.weights for layer in layers)
         with places[SPARSITY]:
             _sparsity_slider(value=min(MOST_SPARSE, round(share, 2)), disabled=True)
-        return prune
+        return spec
     with places[SPARSITY]:
         prune = PruneSpec(sparsity=_sparsity_slider(key=SPARSITY, bind="query-params"), scope=_scope())
-    thresholds = [layer.threshold for layer in compute.compressed(CompressionSpec(model, prune, weights)).layers]
+    spec = replace(spec, prune=prune)
+    thresholds = [layer.threshold for layer in compute.compressed(spec).layers]
     with places[THRESHOLD]:
         if prune.scope is Scope.GLOBAL:
-            top, step = _threshold_scale(model)
-            _threshold_slider(model, value=min(top, step * round(min(thresholds) / step)), disabled=True)
+            top, step = _threshold_scale(spec)
+            _threshold_slider(spec, value=min(top, step * round(min(thresholds) / step)), disabled=True)
         else:
             st.caption(f"Threshold on |w|: {min(thresholds):.4f} to {max(thresholds):.4f}, by layer")
-    return prune
+    return spec
 
 
 def _sparsity_slider(**options: Any) -> float:
     return st.slider("Sparsity", 0.0, MOST_SPARSE, step=0.01, format="percent", **options)
 
 
-def _threshold_slider(model: str, **options: Any) -> float:
-    top, step = _threshold_scale(model)
+def _threshold_slider(spec: CompressionSpec, **options: Any) -> float:
+    top, step = _threshold_scale(spec)
     decimals = max(0, -math.floor(math.log10(step)))
     return st.slider("Threshold on |w|", 0.0, top, step=step, format=f"%.{decimals}f", **options)
 
@@ -105,9 +119,9 @@ def _choice(label: str, options: list, key: str, words: str, default: Any = None
     )
 
 
-def _threshold_scale(model: str) -> tuple[float, float]:
+def _threshold_scale(spec: CompressionSpec) -> tuple[float, float]:
     """The end and the step of a threshold slider on which 99 % of these weights lie, in 20 to 200 round steps."""
-    reach = compute.largest_useful_threshold(model)
+    reach = compute.largest_useful_threshold(spec.model, spec.fold_bn)
     step = 10.0 ** math.floor(math.log10(reach / 20))
     return step * math.ceil(reach / step), step
 
