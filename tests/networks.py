@@ -1,0 +1,37 @@
+"""Networks for tests: untrained, with batch norms that do something, the same ones every time."""
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor, nn
+
+from compression.models.architectures import ARCHITECTURES
+
+Tensors = dict[str, Tensor]
+
+
+def settled(module: nn.Module) -> nn.Module:
+    """`module` in eval mode, with batch norms that do something."""
+    generator = torch.Generator().manual_seed(0)
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            for tensor in (part.weight.data, part.bias.data, part.running_mean, part.running_var):
+                assert tensor is not None
+                tensor.copy_(torch.rand(tensor.shape, generator=generator) + 0.5)
+    return module.eval()
+
+
+@lru_cache(maxsize=8)
+def network(arch: str) -> nn.Module:
+    """An untrained network; shared by all tests, which must leave it as it is."""
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        return settled(ARCHITECTURES[arch].make()).requires_grad_(False)
+
+
+def tensors(arch: str) -> Tensors:
+    return dict(network(arch).state_dict())
+
+
+def images(n: int = 2) -> Tensor:
+    return torch.randn(n, 3, 32, 32, generator=torch.Generator().manual_seed(1))
