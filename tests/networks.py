@@ -1,7 +1,10 @@
-"""Networks for tests: untrained, with batch norms that do something, the same ones every time."""
+"""Networks for tests, untrained and the same ones every time, and the kinds of files that they are saved in."""
 
+import io
+from collections.abc import Callable
 from functools import lru_cache
 
+import safetensors.torch
 import torch
 from torch import Tensor, nn
 
@@ -35,3 +38,16 @@ def tensors(arch: str) -> Tensors:
 
 def images(n: int = 2) -> Tensor:
     return torch.randn(n, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+
+
+def saved(content: object, new: bool = True) -> bytes:
+    file = io.BytesIO()
+    torch.save(content, file, _use_new_zipfile_serialization=new)
+    return file.getvalue()
+
+
+KINDS: dict[str, Callable[[Tensors], bytes]] = {
+    "zip": lambda content: saved(content),
+    "old": lambda content: saved(content, new=False),
+    "safe": lambda content: safetensors.torch.save(content),
+}
