@@ -2,8 +2,8 @@
 
     python -m benchmarks.lessons [--images 10000]
 
-Prints a markdown table: accuracy as float, at 4 bits with one scale a tensor and with one a channel, each with batch norm apart and folded, and with the
-smallest weights pruned over the whole network; and two sentences on what the differences say.
+Prints a markdown table: accuracy as float, at 4 bits with one scale a tensor and with one a channel, each with batch
+norm apart and folded, and with the smallest weights pruned over the whole network; and what the differences say.
 """
 
 import argparse
@@ -52,11 +52,13 @@ def lessons(found: dict[str, dict[str, float]]) -> list[str]:
         return found[name]["float"] - found[name][column]
 
     over, residual = (lost(name, f"{s:.0%} pruned") for name, s in (LESSON_VGG, LESSON_RESNET))
-    quantized = [
-        f"{LESSON_BITS} at {BITS} bits, batch norm {words}, loses {lost(LESSON_BITS, f'{BITS} bits a tensor{end}'):.2f} "
-        f"points with one scale a tensor and {lost(LESSON_BITS, f'{BITS} bits a channel{end}'):.2f} with one a channel."
-        for words, end in (("apart", ""), ("folded", ", folded"))
-    ]
+    quantized = []
+    for words, end in (("apart", ""), ("folded", ", folded")):
+        tensor, channel = (lost(LESSON_BITS, f"{BITS} bits a {g}{end}") for g in Granularity)
+        quantized.append(
+            f"{LESSON_BITS} at {BITS} bits, batch norm {words}, loses {tensor:.2f} points with one scale a tensor and "
+            f"{channel:.2f} with one a channel."
+        )
     return [
         *quantized,
         f"{LESSON_VGG[0]} loses {over:.2f} points at {LESSON_VGG[1]:.0%} sparsity, "

@@ -9,17 +9,7 @@ from torch import Tensor, nn
 from compression.folding import folded
 from compression.models.resnet import ResNet
 from compression.models.simple_cnn import SimpleCNN
-
-
-def settled(module: nn.Module) -> nn.Module:
-    """`module` in eval mode, with batch norms that do something."""
-    generator = torch.Generator().manual_seed(0)
-    for part in module.modules():
-        if isinstance(part, nn.BatchNorm2d):
-            for tensor in (part.weight.data, part.bias.data, part.running_mean, part.running_var):
-                assert tensor is not None
-                tensor.copy_(torch.rand(tensor.shape, generator=generator) + 0.5)
-    return module.eval()
+from tests.networks import images, network, settled
 
 
 class Preactivated(nn.Module):
@@ -47,6 +37,39 @@ def test_a_folded_resnet_has_no_batch_norm_and_computes_the_same(option: str) ->
     assert batch_norms(small) == 0
     torch.testing.assert_close(small(images), module(images), rtol=1e-4, atol=1e-4)
     assert all(torch.equal(before[key], value) for key, value in module.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("arch", "before", "after"),
+    [
+        ("mobilenetv2", 1 + 2 + 3 * 10 + 1, 0),
+        ("mobilenetv2_x0_5", 1 + 2 + 3 * 16 + 1, 0),
+        ("mobilenetv2_x1_0", 1 + 2 + 3 * 16 + 1, 0),
+        ("resnet8", 7 + 2, 0),
+        ("resnet8-a", 7, 0),
+        ("resnet56", 55 + 2, 0),
+        ("shufflenetv2_x0_5", 1 + (5 + 3 * 3) + (5 + 3 * 7) + (5 + 3 * 3) + 1, 0),
+        ("shufflenetv2_x1_0", 1 + (5 + 3 * 3) + (5 + 3 * 7) + (5 + 3 * 3) + 1, 0),
+        ("vgg", 9, 0),
+        ("vgg11_bn", 8, 0),
+        ("vgg16_bn-linear", 13, 0),
+        ("repvgg_a0", 2 * 22 + 2 + 3 + 13, 2 + 3 + 13),  # batch norms alone, beside the convolutions, have none
+        ("repvgg_a2", 2 * 22 + 1 + 3 + 13, 1 + 3 + 13),
+    ],
+)
+def test_all_batch_norms_that_follow_a_convolution_go_and_the_outputs_stay(arch: str, before: int, after: int) -> None:
+    module = network(arch)
+    small = folded(module)
+    assert (batch_norms(module), batch_norms(small)) == (before, after)
+    with torch.inference_mode():
+        expected = module(images())
+        torch.testing.assert_close(small(images()), expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
+
+
+def test_what_stays_in_a_folded_repvgg_are_the_branches_without_a_convolution() -> None:
+    norms = [name for name, part in folded(network("repvgg_a0")).named_modules() if isinstance(part, nn.BatchNorm2d)]
+    assert norms
+    assert all(name.endswith(".rbr_identity") for name in norms)
 
 
 def test_batch_norms_that_do_not_follow_a_convolution_alone_stay() -> None:

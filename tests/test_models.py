@@ -10,11 +10,14 @@ from torch import nn
 from compression.cifar10 import TRAIN
 from compression.data import ImageSet
 from compression.evaluate import evaluate
-from compression.models import zoo
+from compression.models import mobilenetv2, repvgg, shufflenetv2, vgg, zoo
 from compression.models.architectures import ARCHITECTURES
 from compression.models.normalization import NORMALIZATIONS, Normalization
 from compression.models.resnet import BasicBlock, PadShortcut, ResNet
 from compression.models.simple_cnn import SimpleCNN
+from compression.operations import layer_macs
+from compression.vision import torchvision
+from tests.networks import images, network, settled
 
 each_bundled = pytest.mark.parametrize("name", zoo.bundled())
 
@@ -35,6 +38,43 @@ def test_the_number_of_parameters_follows_from_the_paper(module: nn.Module, para
     assert sum(p.numel() for p in module.parameters()) == parameters
 
 
+PUBLISHED = {  # millions of parameters and of multiply-accumulates, as github.com/chenyaofo/pytorch-cifar-models has it
+    "resnet20": (0.27, 40.81),
+    "resnet56": (0.86, 125.75),
+    "vgg11_bn": (9.76, 153.29),
+    "vgg16_bn": (15.25, 313.73),
+    "mobilenetv2_x0_5": (0.70, 27.97),
+    "mobilenetv2_x0_75": (1.37, 59.31),
+    "mobilenetv2_x1_0": (2.24, 87.98),
+    "mobilenetv2_x1_4": (4.33, 170.07),
+    "shufflenetv2_x0_5": (0.35, 10.90),
+    "shufflenetv2_x1_0": (1.26, 45.00),
+    "shufflenetv2_x1_5": (2.49, 94.26),
+    "shufflenetv2_x2_0": (5.37, 187.81),
+    "repvgg_a0": (7.84, 489.08),
+    "repvgg_a1": (12.82, 851.33),
+    "repvgg_a2": (26.82, 1850.10),
+}
+
+
+@pytest.mark.parametrize("arch", PUBLISHED)
+def test_parameters_and_multiplications_are_as_many_as_published(arch: str) -> None:
+    module = network(arch)
+    counted = (sum(p.numel() for p in module.parameters()), sum(layer_macs(module).values()))
+    assert tuple(round(count / 1e6, 2) for count in counted) == PUBLISHED[arch]
+
+
+@pytest.mark.parametrize("name", vgg.PLANS)
+def test_batch_norm_and_hidden_layers_of_a_vgg_have_the_parameters_they_should(name: str) -> None:
+    def parameters(arch: str) -> int:
+        with torch.device("meta"):
+            return sum(p.numel() for p in ARCHITECTURES[arch].make().parameters())
+
+    channels = sum(width for width in vgg.PLANS[name] if isinstance(width, int))
+    assert parameters(f"{name}_bn") - parameters(name) == 2 * channels
+    assert parameters(name) - parameters(f"{name}-linear") == 2 * (512 * 512 + 512)
+
+
 @pytest.mark.parametrize("blocks", [1, 3, 5])
 def test_the_depth_is_six_times_the_blocks_plus_two(blocks: int) -> None:
     layers = [m for m in ResNet(blocks, "A").modules() if isinstance(m, nn.Conv2d | nn.Linear)]
@@ -43,17 +83,53 @@ def test_the_depth_is_six_times_the_blocks_plus_two(blocks: int) -> None:
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_images_become_ten_logits(arch: str) -> None:
-    module = zoo.frozen(ARCHITECTURES[arch].make())
-    assert module(torch.zeros(3, 3, 32, 32)).shape == (3, 10)
+    with torch.device("meta"):
+        assert ARCHITECTURES[arch].make()(torch.zeros(3, 3, 32, 32)).shape == (3, 10)
 
 
-def test_each_stage_of_a_resnet_halves_the_image() -> None:
-    module = ResNet(1)
-    sizes = []
-    for stage in (module.layer1, module.layer2, module.layer3):
-        stage.register_forward_hook(lambda _, __, out: sizes.append(tuple(out.shape[1:])))
-    module(torch.zeros(1, 3, 32, 32))
-    assert sizes == [(16, 32, 32), (32, 16, 16), (64, 8, 8)]
+@pytest.mark.parametrize(
+    ("arch", "stages", "shapes"),
+    [
+        ("resnet8", ("layer1", "layer2", "layer3"), [(16, 32), (32, 16), (64, 8)]),
+        ("resnet8-a", ("layer1", "layer2", "layer3"), [(16, 32), (32, 16), (64, 8)]),
+        (
+            "vgg16_bn",
+            ("features.6", "features.13", "features.23", "features.33", "features.43"),
+            [(64, 16), (128, 8), (256, 4), (512, 2), (512, 1)],
+        ),
+        ("vgg", ("features",), [(512, 2)]),
+        (
+            "mobilenetv2",
+            ("features.0", "features.4", "features.8", "features.12"),
+            [(16, 32), (24, 16), (48, 8), (512, 4)],
+        ),
+        (
+            "mobilenetv2_x1_0",
+            ("features.0", "features.1", "features.3", "features.6", "features.13", "features.17", "features.18"),
+            [(32, 32), (16, 32), (24, 32), (32, 16), (96, 8), (320, 4), (1280, 4)],
+        ),
+        (
+            "shufflenetv2_x1_0",
+            ("conv1", "stage2", "stage3", "stage4", "conv5"),
+            [(24, 32), (116, 16), (232, 8), (464, 4), (1024, 4)],
+        ),
+        (
+            "repvgg_a0",
+            ("stage0", "stage1", "stage2", "stage3", "stage4"),
+            [(48, 32), (48, 32), (96, 16), (192, 8), (1280, 4)],
+        ),
+    ],
+)
+def test_stages_have_the_channels_and_the_sizes_of_the_paper(
+    arch: str, stages: tuple[str, ...], shapes: list[tuple[int, int]]
+) -> None:
+    with torch.device("meta"):
+        module = ARCHITECTURES[arch].make()
+        sizes = []
+        for stage in stages:
+            module.get_submodule(stage).register_forward_hook(lambda _, __, out: sizes.append(tuple(out.shape[1:])))
+        module(torch.zeros(2, 3, 32, 32))
+    assert sizes == [(channels, size, size) for channels, size in shapes]
 
 
 def test_a_shortcut_without_parameters_takes_every_second_pixel_and_pads_channels_on_both_sides() -> None:
@@ -73,6 +149,76 @@ def test_a_block_whose_convolutions_are_zero_is_its_shortcut() -> None:
 def test_an_unknown_shortcut_is_refused() -> None:
     with pytest.raises(ValueError, match="shortcut option must be 'A' or 'B', got 'C'"):
         ResNet(3, "C")
+
+
+# ---- ours beside torchvision's, with the same weights
+
+
+def same_outputs(ours: nn.Module, theirs: nn.Module, x: torch.Tensor) -> None:
+    """Loads the weights of `ours` into `theirs`, all of them, and compares."""
+    theirs.load_state_dict(ours.state_dict())
+    with torch.inference_mode():
+        expected = theirs.eval()(x)
+        assert expected.std() > 0
+        torch.testing.assert_close(ours.eval()(x), expected)
+
+
+@pytest.mark.parametrize(("name", "configuration"), [("vgg11", "A"), ("vgg13", "B"), ("vgg16", "D"), ("vgg19", "E")])
+@pytest.mark.parametrize("norm", [True, False])
+def test_our_vgg_is_torchvisions(name: str, configuration: str, norm: bool) -> None:
+    """Theirs has linear layers for images of 224 pixels; they are replaced by those of public networks for CIFAR-10."""
+    theirs_of = torchvision.models.vgg
+    with torch.device("meta"):
+        theirs = theirs_of.VGG(nn.Identity(), init_weights=False)
+    theirs.features = theirs_of.make_layers(theirs_of.cfgs[configuration], batch_norm=norm)
+    theirs.avgpool = nn.AdaptiveAvgPool2d(1)
+    hidden = [nn.Linear(512, 512), nn.ReLU(), nn.Dropout(), nn.Linear(512, 512), nn.ReLU(), nn.Dropout()]
+    theirs.classifier = nn.Sequential(*hidden, nn.Linear(512, 10))
+    same_outputs(network(f"{name}_bn" if norm else name), theirs, images(1))
+
+
+@pytest.mark.parametrize("width", [0.5, 0.75, 1.0, 1.4])
+def test_our_mobilenetv2_is_torchvisions(width: float) -> None:
+    """Theirs is for images of 224 pixels; for 32 there is no stride in the first convolution and in the second row."""
+    rows = [[1, 16, 1, 1], [6, 24, 2, 1], [6, 32, 3, 2], [6, 64, 4, 2], [6, 96, 3, 1], [6, 160, 3, 2], [6, 320, 1, 1]]
+    theirs = torchvision.models.mobilenetv2.MobileNetV2(10, width, inverted_residual_setting=rows)
+    theirs.features[0][0].stride = (1, 1)
+    same_outputs(settled(mobilenetv2.scaled(width)), theirs, images(1))
+
+
+@pytest.mark.parametrize("size", shufflenetv2.WIDTHS)
+def test_our_shufflenetv2_is_torchvisions(size: str) -> None:
+    """Theirs is for images of 224 pixels; for 32 there is no stride in the first convolution and no max-pool."""
+    theirs = torchvision.models.shufflenetv2.ShuffleNetV2([4, 8, 4], list(shufflenetv2.WIDTHS[size]), 10)
+    theirs.conv1[0].stride = (1, 1)
+    theirs.maxpool = nn.Identity()
+    same_outputs(network(f"shufflenetv2_{size}"), theirs, images(1))
+
+
+@pytest.mark.parametrize(("channels", "stride"), [(16, 1), (32, 2)])
+def test_our_basic_block_is_torchvisions(channels: int, stride: int) -> None:
+    ours = settled(BasicBlock(16, channels, stride, "B"))
+    shortcut = None if stride == 1 else nn.Sequential(nn.Conv2d(16, 32, 1, 2, bias=False), nn.BatchNorm2d(32))
+    theirs = torchvision.models.resnet.BasicBlock(16, channels, stride, shortcut)
+    same_outputs(ours, theirs, torch.randn(2, 16, 8, 8, generator=torch.Generator().manual_seed(0)))
+
+
+@pytest.mark.parametrize(("channels", "stride"), [(4, 1), (4, 2), (6, 1)])
+def test_a_repvgg_block_is_one_convolution(channels: int, stride: int) -> None:
+    """The paper's section 3.3: each branch is a 3x3 convolution with a bias, and so is their sum."""
+    block = settled(repvgg.Block(4, channels, stride))
+    branches = [
+        (block.rbr_dense.conv.weight, block.rbr_dense.bn),
+        (F.pad(block.rbr_1x1.conv.weight, (1, 1, 1, 1)), block.rbr_1x1.bn),
+    ]
+    assert (block.rbr_identity is not None) == (channels == 4 and stride == 1)
+    if block.rbr_identity is not None:
+        branches.append((F.pad(torch.eye(4).view(4, 4, 1, 1), (1, 1, 1, 1)), block.rbr_identity))
+    gains = [norm.weight / (norm.running_var + norm.eps).sqrt() for _, norm in branches]
+    kernel = sum(weight * gain.view(-1, 1, 1, 1) for (weight, _), gain in zip(branches, gains, strict=True))
+    bias = sum(norm.bias - norm.running_mean * gain for (_, norm), gain in zip(branches, gains, strict=True))
+    x = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(block(x), F.relu(F.conv2d(x, kernel, bias, stride, padding=1)))
 
 
 # ---- normalisation

@@ -24,6 +24,7 @@ Tensors = Mapping[str, Tensor]
 # ---- names as in our own modules
 
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.")
+INSIDE = ("module", "_orig_mod")
 RENAMES = {"linear": "fc", "shortcut": "downsample"}
 COUNTERS = ("num_batches_tracked", "n_averaged")
 
@@ -32,7 +33,7 @@ def canonical(tensors: Tensors) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     """The same tensors named as in our own modules, and in words what that took."""
     found = {key: value for key, value in tensors.items() if key.rsplit(".", 1)[-1] not in COUNTERS}
     words = []
-    for step in (_without_prefixes, _with_masks_applied, _with_our_names, _with_our_head):
+    for step in (_without_prefixes, _without_wrappers_inside, _with_masks_applied, _with_our_names, _with_our_head):
         renamed, word = step(found)
         if word:
             words.append(word)
@@ -49,14 +50,29 @@ def _without_prefixes(tensors: Tensors) -> tuple[dict[str, Tensor], str]:
     return dict(tensors), f"“{taken}” taken off every name" if taken else ""
 
 
+def _without_wrappers_inside(tensors: Tensors) -> tuple[dict[str, Tensor], str]:
+    """DataParallel or torch.compile around a part of the network: `features.module.0.weight`."""
+    renamed = {".".join(part for part in key.split(".") if part not in INSIDE): tensors[key] for key in tensors}
+    if len(renamed) < len(tensors):
+        return dict(tensors), ""
+    taken = [part for part in INSIDE if any(part in key.split(".") for key in tensors)]
+    return renamed, ", ".join(f"“{part}.” taken out of names" for part in taken)
+
+
 def _with_masks_applied(tensors: Tensors) -> tuple[dict[str, Tensor], str]:
-    """torch.nn.utils.prune keeps `weight_orig` and `weight_mask`; the weight is their product."""
-    shapes = {key: value.shape for key, value in tensors.items()}
-    masks = [key.removesuffix("_mask") for key in tensors if key.endswith("_mask")]
-    pruned = [key for key in masks if shapes.get(f"{key}_orig") == shapes[f"{key}_mask"]]
+    """torch.nn.utils.prune keeps `weight_orig` and a `weight_mask` of zeros and ones; the weight is their product."""
+    masks = {key.removesuffix("_mask"): tensors[key].float() for key in tensors if key.endswith("_mask")}
+    pruned = [
+        key
+        for key, mask in masks.items()
+        if key not in tensors
+        and f"{key}_orig" in tensors
+        and tensors[f"{key}_orig"].shape == mask.shape
+        and ((mask == 0) | (mask == 1)).all()
+    ]
     both = {f"{key}{end}" for key in pruned for end in ("_orig", "_mask")}
     left = {key: value for key, value in tensors.items() if key not in both}
-    products = {key: tensors[f"{key}_orig"] * tensors[f"{key}_mask"] for key in pruned}
+    products = {key: tensors[f"{key}_orig"].float() * masks[key] for key in pruned}
     return left | products, f"{len(pruned)} masks of torch.nn.utils.prune applied" if pruned else ""
 
 
@@ -158,8 +174,9 @@ def _difference(name: str, expected: Mapping[str, torch.Size], shapes: Mapping[s
         return f"the checkpoint is not a {name}: " + "; ".join(part for part in parts if part)
     wrong = [key for key in expected if expected[key] != shapes[key]]
     head = [key for key in wrong if len(expected[key]) and expected[key][0] == len(CLASSES)]
-    if head == wrong and len({shapes[key][0] for key in wrong if len(shapes[key])}) == 1:
-        classes = shapes[wrong[0]][0]
+    counts = {tuple(shapes[key][:1]) for key in wrong}
+    if head == wrong and len(counts) == 1 and counts.isdisjoint({(), (len(CLASSES),)}):
+        (classes,) = counts.pop()
         return f"the checkpoint is a {name} for {classes} classes, and CIFAR-10 has {len(CLASSES)} ({wrong[0]})"
     key = wrong[0]
     more = f"; {len(wrong) - 1} more do not fit" if len(wrong) > 1 else ""

@@ -1,11 +1,14 @@
 """Reading somebody else's checkpoint: plain weights or nothing. No code of the file runs; no small file grows large."""
 
 import io
+import json
+import os
 import pickle
 import pickletools
+import re
 import struct
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,10 @@ import torch
 from torch import Tensor
 
 MOST_BYTES = 64_000_000
+MOST_HEADER_BYTES = 4_000_000  # of safetensors; a tensor takes about a hundred, and several times that in memory
+MOST_STEPS = 1_000_000  # of the pickles in a file, each of which may fill 200 bytes; a ResNet-110 takes 23,000
+MOST_IN_A_TUPLE = 1000  # with what is in the tuples inside it; a shape has four. Python hashes all of it, recursively
+MOST_DIMENSIONS = 8
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "params")
 DAMAGED = (  # what torch and safetensors raise on files that are cut or have other bytes in them
     OSError,
@@ -47,10 +54,20 @@ _CODE = (
     "is not plain weights: reading it would run code that it brings along ({}). "
     "Save it again with torch.save(model.state_dict(), path) or as .safetensors"
 )
+_RECORD = re.compile(  # what torch.load looks for in a zip archive
+    r"[^/]+/(data\.pkl|data/[0-9]+|version|byteorder|\.format_version|\.storage_alignment|\.data/serialization_id)"
+)
 
 
 class CheckpointError(Exception):
-    """A checkpoint cannot be used; the message says why, in the reader's words."""
+    """A checkpoint cannot be used; the message says why, in the reader's words.
+
+    Names from the file are part of it: what cannot be printed is shown as an escape, and there is an end to it.
+    """
+
+    def __init__(self, words: str) -> None:
+        shown = (letter if letter.isprintable() else repr(letter)[1:-1] for letter in words[:2000])
+        super().__init__("".join(shown))
 
 
 def read_tensors(source: Path | bytes, name: str | None = None, most_bytes: int = MOST_BYTES) -> dict[str, Tensor]:
@@ -71,9 +88,11 @@ def read_tensors(source: Path | bytes, name: str | None = None, most_bytes: int 
         raise CheckpointError(f"{name} is damaged or not a checkpoint ({first[:200]})") from error
     for _ in WRAPPERS:
         found = _unwrapped(found)
-    if not isinstance(found, Mapping):
+    if not isinstance(found, dict):
         raise CheckpointError(f"{name} holds a {type(found).__name__}, not weights by name")
-    tensors = {key: value for key, value in found.items() if isinstance(key, str) and isinstance(value, Tensor)}
+    # dict.items, because a file can give an OrderedDict an attribute `items`
+    everything = dict.items(found)
+    tensors = {key: value.detach() for key, value in everything if isinstance(key, str) and isinstance(value, Tensor)}
     if not tensors:
         raise CheckpointError(f"{name} holds no weights")
     size = sum(value.numel() * value.element_size() for value in tensors.values())
@@ -81,15 +100,25 @@ def read_tensors(source: Path | bytes, name: str | None = None, most_bytes: int 
         raise CheckpointError(
             f"{name} says that its tensors have {size:,} bytes; {most_bytes:,} are the most that is read"
         )
+    storages = {value.untyped_storage().data_ptr(): value.untyped_storage().nbytes() for value in tensors.values()}
+    if sum(storages.values()) > len(content):
+        raise CheckpointError(f"{name} is damaged: there is less in it than its tensors need")
     for key, value in tensors.items():
-        if not value.isfinite().all():
-            raise CheckpointError(f"{name} has NaN or infinite values in {key}")
+        if value.dim() > MOST_DIMENSIONS:
+            raise CheckpointError(f"{name} has {value.dim()} dimensions in {key}; {MOST_DIMENSIONS} are the most")
+        if value.is_complex():
+            raise CheckpointError(f"{name} has complex numbers in {key}")
+        if not value.float().isfinite().all():
+            raise CheckpointError(f"{name} has NaN or infinite values in {key} (as float32)")
     return tensors
 
 
 def _content(path: Path, most_bytes: int) -> bytes:
     try:
         with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > most_bytes:
+                raise CheckpointError(f"{path} has {size:,} bytes; {most_bytes:,} are the most that is read")
             return file.read(most_bytes + 1)
     except FileNotFoundError:
         raise CheckpointError(f"there is no file {path}") from None
@@ -100,41 +129,109 @@ def _content(path: Path, most_bytes: int) -> bytes:
 def _loaded(content: bytes, name: str) -> Any:
     """What the file holds; the errors of torch and safetensors pass through."""
     if content[8:9] == b"{":  # eight bytes of length, then JSON
+        _refuse_large_header(content, name)
         return safetensors.torch.load(content)
-    if content.startswith(b"PK\x03\x04"):
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            if sum(entry.file_size for entry in archive.infolist()) > len(content):
-                raise CheckpointError(f"{name} would grow when unpacked, as no checkpoint that torch saves does")
-            pickles = [archive.read(entry) for entry in archive.namelist() if entry.endswith("data.pkl")]
+    zipped = content.startswith(b"PK\x03\x04")
+    if zipped:
+        stream = _repacked(content, name)
     else:
-        pickles = [content]
-    for pickled in pickles:
-        _refuse_code(pickled, name)
+        stream = io.BytesIO(content)
+        _refuse_code(content, name, pickles=5)  # four of one value or one list, around the one with the tensors
     try:
-        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        found = torch.load(stream, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(f"{name} {_CODE.format('or it is damaged')}") from error
+    if not zipped and stream.tell() < len(content):
+        raise ValueError("bytes are left over")
+    return found
 
 
-def _refuse_code(pickled: bytes, name: str) -> None:
-    """Raises CheckpointError if any of the pickles that follow each other in `pickled` names more than weights need.
+def _refuse_large_header(content: bytes, name: str) -> None:
+    """Raises CheckpointError where a safetensors file names more than weights need."""
+    size = int.from_bytes(content[:8], "little")
+    if size > MOST_HEADER_BYTES:
+        raise CheckpointError(f"{name} says that its header has {size:,} bytes; {MOST_HEADER_BYTES:,} are the most")
+    for key, entry in json.loads(content[8 : 8 + size]).items():
+        dimensions = 0 if key == "__metadata__" else len(entry["shape"])
+        if dimensions > MOST_DIMENSIONS:
+            raise CheckpointError(f"{name} has {dimensions} dimensions in {key}; {MOST_DIMENSIONS} are the most")
 
-    Nothing is executed. The older format has five pickles, and then storages, which are no pickles.
+
+def _repacked(content: bytes, name: str) -> io.BytesIO:
+    """A new zip archive of the records that torch looks for, checked against their checksums.
+
+    torch takes the first of two records with one name and Python the last, and to torch `DATA.PKL` is `data.pkl`:
+    what torch reads has to be what is looked at here.
+    """
+    repacked = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as archive, zipfile.ZipFile(repacked, "w") as copy:
+        records = [record for record in archive.infolist() if _RECORD.fullmatch(record.filename)]
+        compressed = any(record.compress_type != zipfile.ZIP_STORED for record in records)
+        if compressed or sum(record.file_size for record in records) > len(content):
+            raise CheckpointError(f"{name} would grow when unpacked, as no checkpoint that torch saves does")
+        if not any(record.filename.endswith("/data.pkl") for record in records):
+            raise ValueError("a zip archive without data.pkl")
+        if len({record.filename for record in records}) < len(records):
+            raise ValueError("a zip archive with two records of one name")
+        for record in records:
+            if record.CRC == 0:
+                del record.CRC  # torch.serialization.set_crc32_options(False) leaves zeros
+            value = archive.read(record)
+            if record.filename.endswith("/data.pkl"):
+                _refuse_code(value, name)
+            copy.writestr(record.filename, value)
+    repacked.seek(0)
+    return repacked
+
+
+def _refuse_code(pickled: bytes, name: str, pickles: int = 1) -> None:
+    """Raises CheckpointError if any of the pickles that follow each other in `pickled` does more than weights need.
+
+    Nothing is executed. Errors of damaged pickles pass through.
     """
     stream = io.BytesIO(pickled)
-    for _ in range(5):
-        try:
-            for code, argument, _ in pickletools.genops(stream):
-                if code.name in ("GLOBAL", "INST", "STACK_GLOBAL") and argument not in _PLAIN:
-                    raise CheckpointError(
-                        f"{name} " + _CODE.format(str(argument or "names are hidden").replace(" ", "."))
-                    )
-        except (ValueError, IndexError, UnicodeDecodeError):
-            return
+    steps = 0
+    for _ in range(pickles):
+        for code, argument, size in _steps(stream):
+            steps += 1
+            if code in ("GLOBAL", "INST", "STACK_GLOBAL") and argument not in _PLAIN:
+                raise CheckpointError(f"{name} {_CODE.format(argument.replace(' ', '.') if argument else 'unnamed')}")
+            if size > MOST_IN_A_TUPLE or steps > MOST_STEPS:
+                raise CheckpointError(f"{name} is more intricate than any weights")
+
+
+def _steps(stream: io.BytesIO) -> Iterator[tuple[str, Any, int]]:
+    """Code and argument of each step of the pickle at which `stream` stands, and the size of the tuple that it makes.
+
+    A tuple counts for what is in it, and anything else for one.
+    """
+    stack: list[int] = []
+    below_marks: list[list[int]] = []
+    memo: dict[Any, int] = {}
+    for code, argument, _ in pickletools.genops(stream):
+        size = 1
+        if code.name == "MARK":
+            below_marks.append(stack)
+            stack = []
+        elif code.name in ("BINPUT", "LONG_BINPUT"):
+            memo[argument] = stack[-1]
+        elif code.name in ("BINGET", "LONG_BINGET"):
+            stack.append(memo[argument])
+        else:
+            taken: list[int] = []
+            below = len(code.stack_before)
+            if pickletools.markobject in code.stack_before:
+                taken, stack = stack, below_marks.pop()
+                below = code.stack_before.index(pickletools.markobject)
+            taken += [stack.pop() for _ in range(below)]
+            size = 1 + sum(taken) if "TUPLE" in code.name else 1
+            stack += [size] * len(code.stack_after)
+        yield code.name, argument, size
 
 
 def _unwrapped(content: Any) -> Any:
     """What lies under one of the names that trainers wrap weights in, or `content` itself."""
-    if not isinstance(content, Mapping):
+    if not isinstance(content, dict):
         return content
-    return next((content[name] for name in WRAPPERS if isinstance(content.get(name), Mapping)), content)
+    inside = (dict.get(content, name) for name in WRAPPERS)
+    return next((found for found in inside if isinstance(found, dict)), content)
