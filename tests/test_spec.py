@@ -29,7 +29,7 @@ def test_names_given_as_text_become_members_of_their_enum() -> None:
 
 def test_json_is_canonical_text() -> None:
     assert CompressionSpec("m", PruneSpec(sparsity=0.5), QuantSpec(4)).to_json() == (
-        '{"layers":[],"model":"m","prune":{"scope":"global","sparsity":0.5,"threshold":null},'
+        '{"fold_bn":false,"layers":[],"model":"m","prune":{"scope":"global","sparsity":0.5,"threshold":null},'
         '"weights":{"bits":4,"granularity":"channel","scheme":"symmetric"}}'
     )
 

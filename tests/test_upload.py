@@ -1,9 +1,13 @@
 """Bring your own: a checkpoint becomes a network of this browser session, or a sentence says why not."""
 
+import gc
 import io
 import pickle
+import resource
+import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import pytest
 import safetensors.torch
@@ -15,6 +19,7 @@ from compression.data import PROJECT
 from compression.evaluate import Evaluation
 from compression.models.resnet import ResNet
 from pages.ui import compute, upload
+from tests.test_damaged import damaged
 
 MIME = "application/octet-stream"
 
@@ -45,6 +50,19 @@ def page() -> AppTest:
     page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=120)
     page.switch_page("pages/checkpoint.py")
     return page.run()
+
+
+@pytest.fixture
+def no_images(monkeypatch, tmp_path_factory) -> Iterator[None]:
+    """Nothing to try normalisations on, which is most of the time that a sound upload takes."""
+    folder = tmp_path_factory.mktemp("no images")
+    (folder / "test-00000-of-00001.parquet").write_bytes(b"not a Parquet file")
+    monkeypatch.setenv("CIFAR10_ROOT", str(folder))
+    for cache in (compute.test_images, compute._loaded):
+        cache.clear()
+    yield
+    for cache in (compute.test_images, compute._loaded):
+        cache.clear()
 
 
 def send(page: AppTest, content: bytes, name: str = "my net.pth") -> AppTest:
@@ -143,14 +161,8 @@ def test_the_shelf_of_a_session_is_bounded(page):
     assert not any(name.startswith("net0-") for name in page.session_state["mine"])
 
 
-def test_without_images_the_normalisation_is_said_to_be_assumed(page, monkeypatch, tmp_path):
-    (tmp_path / "test-00000-of-00001.parquet").write_bytes(b"not a Parquet file")
-    monkeypatch.setenv("CIFAR10_ROOT", str(tmp_path))
-    for cache in (compute.test_images, compute._loaded):
-        cache.clear()
+def test_without_images_the_normalisation_is_said_to_be_assumed(page, no_images):
     send(page, saved(small().state_dict()))
-    for cache in (compute.test_images, compute._loaded):
-        cache.clear()
     assert "cannot be found by trying" in told(page)
 
 
@@ -178,7 +190,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "NaN": (saved(NAN), "NaN or infinite values in bn1.bias"),
     "unknown": (
         safetensors.torch.save({"a.b": torch.zeros(2)}),
-        "o architecture that is known here has tensors like these (a.b, …)",
+        "no architecture that is known here has tensors like these (a.b, …)",
     ),
     "a zip that grows": (stored_compressed(saved({"w": torch.zeros(10**6)})), "would grow when unpacked"),
     "absurd": (saved({"conv1.weight": torch.zeros(1).expand(10**9)}), "are the most that is read"),
@@ -199,6 +211,30 @@ def test_a_refused_file_costs_nothing_that_was_there(page):
     send(page, b"rubbish", "other.pt")
     assert page.error
     assert list(page.session_state["mine"]) == before
+
+
+def resident_bytes() -> int:
+    gc.collect()
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux tells a process how much memory it has")
+@pytest.mark.filterwarnings("ignore:invalid escape sequence")
+def test_two_hundred_damaged_uploads_leave_no_traceback_no_file_and_no_memory(page, no_images, monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    kinds = [kind for kind in upload.KINDS if kind != "bin"]
+    send(page, damaged(0), "first.pt")
+    before = resident_bytes()
+    refused = 0
+    for seed in range(200):
+        send(page, damaged(seed), f"net{seed}.{kinds[seed % len(kinds)]}")
+        assert bool(page.error) != bool(page.success)
+        refused += bool(page.error)
+    assert refused > 100
+    assert len(page.session_state["mine"]) <= upload.MOST_OF_ONE_SESSION
+    assert not list(tmp_path.iterdir())
+    assert resident_bytes() - before < 100_000_000
 
 
 def test_a_file_name_is_shown_and_not_rendered(page):
