@@ -21,7 +21,7 @@ def facts(name: str, fold: bool) -> None:
         ("Accuracy as float", format.percent(accuracy, 2) if accuracy else "not known", images),
         ("Parameters", format.quantity(model.parameters), f"{format.size(4 * model.parameters)} as float32"),
         ("Multiply-accumulates", format.quantity(macs), f"one image, {len(cards)} layers"),
-        ("Widest channel", format.times(worst.spread), f"the median, {worst.name}"),
+        ("Widest spread", format.times(worst.spread), f"in {worst.name}"),
     )
     for place, (label, value, below) in zip(st.columns(4), shown, strict=True):
         place.metric(label, value, below, delta_color="off", delta_arrow="off", border=True)
@@ -31,7 +31,7 @@ def facts(name: str, fold: bool) -> None:
 def origin(model: FloatModel) -> str:
     """Where the weights come from, under which licence, and how they were trained, as far as it is known."""
     about = model.about
-    words = [about["origin"] if "origin" in about else f"trained here on {about['trained_on'].partition(',')[0]}"]
+    words = [about["origin"] if "origin" in about else f"trained here on {about['trained_on'].partition(', fingerprint')[0]}"]
     words += [f"licence: {about['licence']}"] if "licence" in about else []
     words += [about["recognised"]] if "recognised" in about else []
     if recipe := about.get("recipe"):

@@ -197,7 +197,7 @@ def channel_ranges(ranges: ChannelRanges, layer: str, bits: int) -> go.Figure:
         f"{layer}, channel by channel",
         {"title": "output channel"},
         {"title": "weight", "zeroline": False},
-        height=340,
+        height=315,
         shapes=[_band(ranges.half_step)],
     )
     channels = range(len(ranges.low))
