@@ -31,7 +31,8 @@ def facts(name: str, fold: bool) -> None:
 def origin(model: FloatModel) -> str:
     """Where the weights come from, under which licence, and how they were trained, as far as it is known."""
     about = model.about
-    words = [about["origin"] if "origin" in about else f"trained here on {about['trained_on'].partition(', fingerprint')[0]}"]
+    here = f"trained here on {about.get('trained_on', '').partition(', fingerprint')[0]}"
+    words = [about.get("origin", here)]
     words += [f"licence: {about['licence']}"] if "licence" in about else []
     words += [about["recognised"]] if "recognised" in about else []
     if recipe := about.get("recipe"):

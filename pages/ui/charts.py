@@ -1,5 +1,6 @@
 """Values -> Plotly figures. One colour per meaning on every page; imports no streamlit."""
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -18,6 +19,7 @@ COMPRESSED = "#E69F00"
 REMOVED = "#999999"
 LOSS = "#CC79A7"
 HEIGHT = 240
+MOST_TICKS = 40
 SHARE = {"range": [0, 1], "tickformat": ".0%"}
 CONFIG = {"displaylogo": False, "displayModeBar": False}
 
@@ -99,9 +101,23 @@ def _line(at: float) -> dict[str, Any]:
 
 
 def _layer_axis(names: Sequence[str]) -> dict[str, Any]:
-    """Every layer has a tick, with a short form of its name; the whole name is in the hover text."""
-    short = [name.removeprefix("layer").replace("downsample.0", "down") for name in names]
-    return {"tickangle": -90, "tickfont": {"size": 9}, "type": "category", "tickvals": names, "ticktext": short}
+    """Ticks with a short form of the layers' names, as many as can be read; the whole name is in the hover text."""
+    shown = names[:: math.ceil(len(names) / MOST_TICKS)]
+    short = [_short(name) for name in shown]
+    return {"tickangle": -90, "tickfont": {"size": 9}, "type": "category", "tickvals": shown, "ticktext": short}
+
+
+def _short(name: str) -> str:
+    """ "layer2.0.downsample.0" -> "2.0.down", "features.3.conv.1.0" -> "3.1.0"."""
+    for long, brief in (
+        ("layer", ""),
+        ("features.", ""),
+        ("downsample.0", "down"),
+        (".conv.", "."),
+        ("classifier", "fc"),
+    ):
+        name = name.replace(long, brief)
+    return name
 
 
 def layer_bytes(layers: Sequence[LayerSize], best_name: str) -> go.Figure:
