@@ -4,11 +4,9 @@ import io
 import json
 import os
 import pickle
-import pickletools
 import re
 import struct
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +15,10 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from compression.models import pickles
+
 MOST_BYTES = 64_000_000
 MOST_HEADER_BYTES = 4_000_000  # of safetensors; a tensor takes about a hundred, and several times that in memory
-MOST_STEPS = 1_000_000  # of the pickles in a file, each of which may fill 200 bytes; a ResNet-110 takes 23,000
-MOST_IN_A_TUPLE = 1000  # with what is in the tuples inside it; a shape has four. Python hashes all of it, recursively
 MOST_DIMENSIONS = 8
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "params")
 DAMAGED = (  # what torch and safetensors raise on files that are cut or have other bytes in them
@@ -39,17 +37,6 @@ DAMAGED = (  # what torch and safetensors raise on files that are cut or have ot
     safetensors.SafetensorError,
     pickle.UnpicklingError,
 )
-_PLAIN = {  # what torch.save writes for tensors in dictionaries; torch.load allows more, bytearray(10**12) among it
-    "collections OrderedDict",
-    "torch Size",
-    "torch._utils _rebuild_tensor_v2",
-    "torch._utils _rebuild_tensor",
-    "torch._utils _rebuild_parameter",
-    *(
-        f"torch {kind}Storage"
-        for kind in ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")
-    ),
-}
 _CODE = (
     "is not plain weights: reading it would run code that it brings along ({}). "
     "Save it again with torch.save(model.state_dict(), path) or as .safetensors"
@@ -136,7 +123,7 @@ def _loaded(content: bytes, name: str) -> Any:
         stream = _repacked(content, name)
     else:
         stream = io.BytesIO(content)
-        _refuse_code(content, name, pickles=5)  # four of one value or one list, around the one with the tensors
+        _refuse_code(content, name, number=5)  # four of one value or one list, around the one with the tensors
     try:
         found = torch.load(stream, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -184,49 +171,14 @@ def _repacked(content: bytes, name: str) -> io.BytesIO:
     return repacked
 
 
-def _refuse_code(pickled: bytes, name: str, pickles: int = 1) -> None:
-    """Raises CheckpointError if any of the pickles that follow each other in `pickled` does more than weights need.
-
-    Nothing is executed. Errors of damaged pickles pass through.
-    """
-    stream = io.BytesIO(pickled)
-    steps = 0
-    for _ in range(pickles):
-        for code, argument, size in _steps(stream):
-            steps += 1
-            if code in ("GLOBAL", "INST", "STACK_GLOBAL") and argument not in _PLAIN:
-                raise CheckpointError(f"{name} {_CODE.format(argument.replace(' ', '.') if argument else 'unnamed')}")
-            if size > MOST_IN_A_TUPLE or steps > MOST_STEPS:
-                raise CheckpointError(f"{name} is more intricate than any weights")
-
-
-def _steps(stream: io.BytesIO) -> Iterator[tuple[str, Any, int]]:
-    """Code and argument of each step of the pickle at which `stream` stands, and the size of the tuple that it makes.
-
-    A tuple counts for what is in it, and anything else for one.
-    """
-    stack: list[int] = []
-    below_marks: list[list[int]] = []
-    memo: dict[Any, int] = {}
-    for code, argument, _ in pickletools.genops(stream):
-        size = 1
-        if code.name == "MARK":
-            below_marks.append(stack)
-            stack = []
-        elif code.name in ("BINPUT", "LONG_BINPUT"):
-            memo[argument] = stack[-1]
-        elif code.name in ("BINGET", "LONG_BINGET"):
-            stack.append(memo[argument])
-        else:
-            taken: list[int] = []
-            below = len(code.stack_before)
-            if pickletools.markobject in code.stack_before:
-                taken, stack = stack, below_marks.pop()
-                below = code.stack_before.index(pickletools.markobject)
-            taken += [stack.pop() for _ in range(below)]
-            size = 1 + sum(taken) if "TUPLE" in code.name else 1
-            stack += [size] * len(code.stack_after)
-        yield code.name, argument, size
+def _refuse_code(pickled: bytes, name: str, number: int = 1) -> None:
+    """Raises CheckpointError if one of the pickles would do more than weights need; errors of damaged ones pass."""
+    try:
+        pickles.inspect(pickled, number)
+    except pickles.Foreign as code:
+        raise CheckpointError(f"{name} {_CODE.format(code)}") from None
+    except pickles.Intricate:
+        raise CheckpointError(f"{name} is more intricate than any weights") from None
 
 
 def _unwrapped(content: Any) -> Any:
