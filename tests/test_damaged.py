@@ -141,9 +141,9 @@ def test_a_damaged_file_is_refused_or_its_network_is_sound(seed: int) -> None:
 def test_damage_is_mostly_seen() -> None:
     """The files of the test above are neither all sound nor all beyond recognition at the first byte."""
     refused = 0
-    for seed in range(200):
+    for seed in range(60):
         try:
             read_tensors(damaged(seed), "net")
         except CheckpointError:
             refused += 1
-    assert 100 < refused < 195
+    assert 30 < refused < 60

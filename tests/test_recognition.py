@@ -37,25 +37,12 @@ def without_counters(found: Mapping[str, Tensor]) -> Tensors:
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_every_architecture_is_recognised_from_its_tensors(arch: str) -> None:
+    """So they have its landmarks, and no other architecture has the same ones."""
     found = recognise(tensors(arch))
     assert found.architecture.name == arch
     assert found.remapped == ()
     state = found.module.state_dict()
     assert all(torch.equal(state[key], value) for key, value in tensors(arch).items())
-
-
-def test_no_two_architectures_have_the_same_tensors() -> None:
-    seen: dict[tuple, str] = {}
-    for arch, architecture in ARCHITECTURES.items():
-        with torch.device("meta"):
-            shapes = tuple(sorted((key, value.shape) for key, value in architecture.make().state_dict().items()))
-        assert seen.setdefault(shapes, arch) == arch
-
-
-@pytest.mark.parametrize("arch", ARCHITECTURES)
-def test_landmarks_are_tensors_of_the_architecture(arch: str) -> None:
-    with torch.device("meta"):
-        assert ARCHITECTURES[arch].make().state_dict().keys() >= set(ARCHITECTURES[arch].landmarks)
 
 
 @pytest.mark.parametrize("arch", ["resnet8", "resnet8-a", "vgg11", "mobilenetv2", "shufflenetv2_x0_5", "cnn3"])
