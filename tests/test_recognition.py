@@ -9,7 +9,8 @@ from torch.nn.utils import prune
 from torch.optim.swa_utils import AveragedModel
 
 from compression.models.architectures import ARCHITECTURES
-from compression.models.checkpoint import canonical, recognise
+from compression.models.checkpoint import recognise
+from compression.models.dialects import canonical
 from compression.models.reading import CheckpointError
 from compression.models.vgg import PLANS, VGG
 from tests.networks import Tensors, images, network, tensors
