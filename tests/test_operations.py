@@ -39,7 +39,9 @@ def test_macs_of_resnet20_follow_from_its_shapes() -> None:
     assert sum(layer_macs(zoo.frozen(ResNet(3, "A"))).values()) == first + stages + last
 
 
-@pytest.mark.parametrize("arch", ARCHITECTURES)
+@pytest.mark.parametrize(
+    "arch", ["cnn3", "mobilenetv2", "resnet8-a", "resnet20", "shufflenetv2_x0_5", "vgg", "vgg11-linear", "repvgg_a0"]
+)
 def test_the_layers_make_the_whole(arch: str) -> None:
     module = zoo.frozen(ARCHITECTURES[arch].make())
     with FlopCounterMode(display=False) as counter, torch.inference_mode():

@@ -1,6 +1,6 @@
 """Training: the same bits whether or not it was killed, and crops that are crops."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from compression.data import ImageSet
-from compression.models.architectures import ARCHITECTURES
+from compression.models import zoo
 from compression.models.resnet import ResNet
 from compression.models.simple_cnn import SimpleCNN
 from compression.train import RECIPES, Progress, Recipe, pad_crop_flip, train
@@ -144,8 +144,11 @@ def test_the_average_is_ready_to_use_and_the_images_are_as_they_were() -> None:
 # ---- recipes
 
 
-def test_every_recipe_is_of_an_architecture_and_names_its_normalisation() -> None:
-    assert RECIPES.keys() == ARCHITECTURES.keys()
+def test_every_bundled_network_has_the_recipe_that_its_file_states() -> None:
+    assert sorted(RECIPES) == zoo.bundled()
+    for name, recipe in RECIPES.items():
+        about = zoo.load_bundled(name).about
+        assert (about["arch"], about["recipe"]) == (name, asdict(recipe))
 
 
 @pytest.mark.parametrize(("count", "steps"), [(1, 1), (128, 1), (129, 2), (50_000, 391)])
