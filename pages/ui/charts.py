@@ -205,23 +205,24 @@ def class_accuracy(before: Evaluation, after: Evaluation) -> go.Figure:
 
 
 def channel_ranges(ranges: ChannelRanges, layer: str, bits: int) -> go.Figure:
-    """A box for each output channel: from its smallest to its largest weight, quartiles and median between.
+    """A box for each output channel, the widest first: from its smallest to its largest weight, with quartiles.
 
     The band holds the weights that one scale for the whole tensor rounds to zero.
     """
     figure = _figure(
         f"{layer}, channel by channel",
-        {"title": "output channel"},
+        {"title": "output channels, the widest first", "showticklabels": False},
         {"title": "weight", "zeroline": False},
         height=315,
         shapes=[_band(ranges.half_step)],
     )
-    channels = range(len(ranges.low))
+    widest_first = sorted(range(len(ranges.low)), key=lambda i: min(ranges.low[i], -ranges.high[i]))
+    rank = {channel: position for position, channel in enumerate(widest_first)}
     for name, colour, lost in (("keeps weights", FLOAT, False), ("all zero", LOSS, True)):
-        own = [i for i in channels if ranges.lost[i] is lost]
+        own = [i for i in widest_first if ranges.lost[i] is lost]
         if own:
             figure.add_box(
-                x=own,
+                x=[rank[i] for i in own],
                 lowerfence=[ranges.low[i] for i in own],
                 q1=[ranges.lower_quartile[i] for i in own],
                 median=[ranges.median[i] for i in own],
