@@ -64,7 +64,7 @@ def read_tensors(source: Path | bytes, name: str | None = None, most_bytes: int 
     Neither the file nor its tensors may have more than `most_bytes`.
     Raises CheckpointError where it is missing, damaged, too large, needs a pickle that runs code, or holds no weights.
     """
-    name = name or str(source)
+    name = name or ("the file" if isinstance(source, bytes) else str(source))
     content = source if isinstance(source, bytes) else _content(source, most_bytes)
     if len(content) > most_bytes:
         raise CheckpointError(f"{name} has {len(content):,} bytes; {most_bytes:,} are the most that is read")
