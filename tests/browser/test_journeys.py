@@ -13,7 +13,7 @@ from compression.spec import CompressionSpec, PruneSpec, QuantSpec
 from pages.ui import format
 
 MODEL = "simple_cnn"
-LARGE = "resnet20"  # slow enough that one can move on while it is evaluated
+LARGE = "vgg"  # slow enough that one can move on while it is evaluated
 SECONDS_30 = 30_000
 SECONDS_90 = 90_000
 
