@@ -1,0 +1,39 @@
+"""From an uploaded file to a network with its normalisation: seconds, cold, with nothing told about the file.
+
+    python -m benchmarks.recognition [FILE ...]
+
+Without a file, the public ResNet-20 in ../shared/checkpoints. Imports and the reading of CIFAR-10 are not counted:
+a server has done both long before.
+"""
+
+import sys
+import time
+from itertools import pairwise
+from pathlib import Path
+
+from benchmarks.figures import PUBLIC
+from benchmarks.setting import conditions, table
+from compression.data import load
+from compression.models.checkpoint import recognise, try_normalizations
+from compression.models.reading import read_tensors
+
+
+def main() -> None:
+    images = load()
+    rows = []
+    for path in [Path(name) for name in sys.argv[1:]] or [PUBLIC]:
+        times = [time.perf_counter()]
+        tensors = read_tensors(path)
+        times.append(time.perf_counter())
+        recognised = recognise(tensors)
+        times.append(time.perf_counter())
+        found = try_normalizations(recognised.module, images)[0].normalization
+        times.append(time.perf_counter())
+        parts = [f"{after - before:.2f}" for before, after in pairwise(times)]
+        rows.append((path.name, recognised.architecture.name, found, *parts, f"{times[-1] - times[0]:.2f}"))
+    print(f"{conditions()}\n")
+    print(table(("file", "network", "normalisation", "read", "recognise", "try", "seconds in all"), rows))
+
+
+if __name__ == "__main__":
+    main()
