@@ -131,9 +131,8 @@ def _compress_layer(name: str, weight: Tensor, keep: Tensor | None, quant: Quant
     changed = weight.detach()
     pruned, threshold = 0, 0.0
     if keep is not None:
-        kept = changed[keep]
-        pruned = weight.numel() - kept.numel()
-        threshold = float(kept.abs().min()) if kept.numel() else math.inf
+        pruned = weight.numel() - int(keep.count_nonzero())
+        threshold = float(changed.abs().masked_fill(~keep, math.inf).min())
         changed = changed * keep
     qparams = None
     if quant:
