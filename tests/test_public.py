@@ -1,7 +1,6 @@
 """Public networks, from a server of our own: what was published is what our modules are, fetched once and whole."""
 
 import hashlib
-import io
 import socket
 import threading
 import time
@@ -11,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
 
 from compression.cifar10 import DataError
 from compression.models import library, public, zoo
@@ -22,6 +20,7 @@ from compression.models.public import PUBLIC, PublicModel
 from compression.models.reading import CheckpointError, read_tensors
 from compression.operations import layer_macs
 from tests.hub import Hub, files
+from tests.networks import saved
 
 PUBLISHED = {  # millions of parameters and of multiply-accumulates, from the README of pytorch-cifar-models
     "resnet20": (0.27, 40.81),
@@ -49,13 +48,7 @@ NAME = "cifar10_made_up"
 each_public = pytest.mark.parametrize("name", PUBLIC)
 
 
-def saved(module: nn.Module) -> bytes:
-    file = io.BytesIO()
-    torch.save(module.state_dict(), file)
-    return file.getvalue()
-
-
-CONTENT = saved(ARCHITECTURES["resnet20"].make())
+CONTENT = saved(ARCHITECTURES["resnet20"].make().state_dict())
 
 
 def publish(content: bytes, monkeypatch: pytest.MonkeyPatch) -> PublicModel:
@@ -297,7 +290,7 @@ def test_a_file_that_was_damaged_is_refused_and_can_be_fetched_again(
 def test_another_network_than_the_stated_one_is_refused(
     arch: str, words: str, hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hub.content = saved(ARCHITECTURES[arch].make())
+    hub.content = saved(ARCHITECTURES[arch].make().state_dict())
     publish(hub.content, monkeypatch)
     public.fetch(NAME, data=tmp_path, releases=hub.url)
     with pytest.raises(CheckpointError, match=words):

@@ -19,6 +19,7 @@ from compression.data import PROJECT
 from compression.evaluate import Evaluation
 from compression.models.resnet import ResNet
 from pages.ui import compute, upload
+from tests.networks import saved
 from tests.test_damaged import damaged
 
 MIME = "application/octet-stream"
@@ -28,12 +29,6 @@ def small() -> nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(3)
         return ResNet(1, "A").eval()
-
-
-def saved(content: object) -> bytes:
-    stream = io.BytesIO()
-    torch.save(content, stream)
-    return stream.getvalue()
 
 
 def stored_compressed(content: bytes) -> bytes:
