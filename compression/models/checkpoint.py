@@ -139,16 +139,26 @@ def try_normalizations(
     return tuple(sorted(trials, key=lambda trial: trial.loss))
 
 
-def load_checkpoint(path: Path, normalization: Normalization | ImageSet, arch: str | None = None) -> FloatModel:
-    """A public checkpoint as a FloatModel. Given images instead of a normalisation, finds it by trying."""
-    recognised = recognise(read_tensors(path), arch)
+def float_model(
+    name: str,
+    recognised: Recognised,
+    normalization: Normalization | ImageSet,
+    origin: str,
+    report: Callable[[float], None] = lambda share: None,
+) -> FloatModel:
+    """A recognised network as a FloatModel. Given images instead of a normalisation, finds it by trying."""
     about: dict[str, Any] = {
-        "origin": str(path),
+        "origin": origin,
         "arch": recognised.architecture.name,
         "recognised": recognised.sentence,
     }
     if isinstance(normalization, ImageSet):
-        trials = try_normalizations(recognised.module, normalization)
+        trials = try_normalizations(recognised.module, normalization, report)
         about["tried"] = [asdict(trial) for trial in trials]
         normalization = NORMALIZATIONS[trials[0].normalization]
-    return FloatModel(path.stem, recognised.module, normalization, None, about)
+    return FloatModel(name, recognised.module, normalization, None, about)
+
+
+def load_checkpoint(path: Path, normalization: Normalization | ImageSet, arch: str | None = None) -> FloatModel:
+    """A public checkpoint as a FloatModel; `normalization` as in `float_model`."""
+    return float_model(path.stem, recognise(read_tensors(path), arch), normalization, str(path))

@@ -43,7 +43,7 @@ def origin(model: FloatModel) -> str:
             f"{recipe['crop_pad_pixels']} pixels and flips, weights averaged; seed {recipe['seed']}"
         )
     words.append(f"normalisation “{model.normalization.name}”")
-    return ". ".join(word[0].upper() + word[1:] for word in words) + "."
+    return ". ".join(format.capital(word) for word in words) + "."
 
 
 def layers(name: str, fold: bool) -> None:

@@ -45,6 +45,11 @@ def times(ratio: float) -> str:
     return f"{ratio:.{2 if ratio < 1.1 else 1}f}{TIMES}"
 
 
+def capital(sentence: str) -> str:
+    """ "one word" -> "One word", the rest as it is."""
+    return sentence[:1].upper() + sentence[1:]
+
+
 def seconds_left(seconds: float) -> str:
     """75 -> "about 1 min 15 s left"."""
     minutes, rest = divmod(round(seconds), 60)

@@ -21,10 +21,11 @@ LINKED = ("model", "bits", "scheme", "granularity", "fold", "by", "sparsity", "t
 def open_page(title: str) -> None:
     """Page config and menu."""
     st.set_page_config(f"{title} · Squeezelab", "🗜️", layout="wide", initial_sidebar_state=SIDEBAR_PIXELS)
+    settings = carried()
     with st.sidebar:
         st.subheader(":material/compress: Squeezelab", anchor=False)
         for path, label, icon in MENU:
-            st.page_link(path, label=label, icon=icon, query_params=carried())
+            st.page_link(path, label=label, icon=icon, query_params=settings)
 
 
 def carried() -> dict[str, str]:

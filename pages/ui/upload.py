@@ -8,9 +8,8 @@ import pandas as pd
 import streamlit as st
 
 from compression.cifar10 import DataError
-from compression.data import ImageSet
 from compression.evaluate import Evaluation
-from compression.models.checkpoint import TRIAL_IMAGES, Recognised, recognise, try_normalizations
+from compression.models.checkpoint import TRIAL_IMAGES, Recognised, float_model, recognise
 from compression.models.normalization import NORMALIZATIONS
 from compression.models.reading import MOST_BYTES, CheckpointError, read_tensors
 from compression.models.zoo import FloatModel
@@ -66,7 +65,7 @@ def answer(file: Any, stated: float | None) -> None:
             return
         _keep(name, file.name, recognised)
     model = compute.mine()[name]
-    st.success(f"{_capital(model.about['recognised'])}.", icon=":material/verified:")
+    st.success(f"{format.capital(model.about['recognised'])}.", icon=":material/verified:")
     _normalization(model)
     _accuracy(model, stated)
     st.page_link("app.py", label=f"Explore {name}", icon=":material/tune:", query_params={"model": name})
@@ -82,26 +81,22 @@ def _name(file_name: str, content: bytes) -> str:
     return f"{_plain(file_name).rpartition('.')[0]}-{hashlib.sha256(content).hexdigest()[:12]}"
 
 
-def _capital(sentence: str) -> str:
-    return sentence[0].upper() + sentence[1:]
-
-
 def _keep(name: str, file_name: str, recognised: Recognised) -> None:
     """Finds the normalisation and puts the network on this session's shelf; the oldest goes where it is full."""
     images = compute.test_images()
-    about: dict[str, Any] = {"origin": f"your file {_plain(file_name)}", "recognised": recognised.sentence}
-    normalization = "cifar10"
-    if isinstance(images, ImageSet):
-        bar = st.progress(0.0, "Trying normalisations")
-        about["tried"] = try_normalizations(
-            recognised.module, images, lambda share: bar.progress(share, "Trying normalisations")
-        )
-        bar.empty()
-        normalization = about["tried"][0].normalization
+    known = NORMALIZATIONS["cifar10"] if isinstance(images, DataError) else images
+    bar = st.empty()
+
+    def show(share: float) -> None:
+        bar.progress(share, "Trying normalisations")
+
+    show(0.0)
+    model = float_model(name, recognised, known, f"your file {_plain(file_name)}", show)
+    bar.empty()
     shelf = compute.mine()
     while len(shelf) >= MOST_OF_ONE_SESSION:
         del shelf[next(iter(shelf))]
-    shelf[name] = FloatModel(name, recognised.module, NORMALIZATIONS[normalization], None, about)
+    shelf[name] = model
 
 
 def _normalization(model: FloatModel) -> None:
@@ -115,18 +110,18 @@ def _normalization(model: FloatModel) -> None:
         )
         return
     st.caption(
-        f"Normalisation: **{trials[0].normalization}**, because with it the loss is lowest on the first {TRIAL_IMAGES} "
-        "test images. Accuracy moves by whole images, the loss moves with every one."
+        f"Normalisation: **{model.normalization.name}**, because with it the loss is lowest on the first "
+        f"{TRIAL_IMAGES} test images. Accuracy moves by whole images, the loss moves with every one."
     )
-    known = [NORMALIZATIONS[trial.normalization] for trial in trials]
+    known = [NORMALIZATIONS[trial["normalization"]] for trial in trials]
     st.dataframe(
         pd.DataFrame(
             {
                 "Normalisation": [n.name for n in known],
                 "Mean": [" ".join(f"{value:g}" for value in n.mean) for n in known],
                 "Std": [" ".join(f"{value:g}" for value in n.std) for n in known],
-                "Accuracy": [format.percent(trial.accuracy) for trial in trials],
-                "Loss": [f"{trial.loss:.3f}" for trial in trials],
+                "Accuracy": [format.percent(trial["accuracy"]) for trial in trials],
+                "Loss": [f"{trial['loss']:.3f}" for trial in trials],
             }
         ),
         hide_index=True,
