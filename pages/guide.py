@@ -27,7 +27,7 @@ st.markdown(
 The same slider does something else to each. A network with weights to spare survives pruning that ruins a tight one.
 A depthwise convolution has nine weights a channel, and each channel its own range: the **spread** on a network's card
 is the largest weight of its widest channel over that of its median channel, and where it is large, one scale for the
-whole tensor rounds most channels to zero.
+whole tensor is too coarse for most channels.
 
 **Normalisation** is part of a network: images must come in as they came in training, and the wrong mean and deviation
 silently cost up to a point. For a checkpoint whose normalisation nobody wrote down, the known ones are tried on
