@@ -31,7 +31,7 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, rows: slice) -> "ImageSet":
+    def __getitem__(self, rows: slice | torch.Tensor) -> "ImageSet":
         return ImageSet(self.pixels[rows], self.labels[rows], self.source)
 
 

@@ -1,8 +1,8 @@
 """Predictions, and what follows from them: accuracy with its uncertainty, top-5, loss, classes."""
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -29,20 +29,31 @@ def wilson_interval(correct: int, total: int) -> tuple[float, float]:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """One row an image: the predicted class, the label, whether the label is among the five best, the loss."""
+    """What a network said of images (N of them), and how well.
+
+    `predictions` (N,) uint8 and `labels` (N,) int64 are classes; `in_top5` counts the images whose label is among the
+    five best; `loss_sum` is their cross-entropy in nats, summed. `margins` (N,) float32 is the largest logit minus the
+    second, image by image, or None where nobody kept it.
+    """
 
     predictions: Tensor
     labels: Tensor
-    in_top5: Tensor
-    losses: Tensor
+    in_top5: int
+    loss_sum: float
+    margins: Tensor | None = None
 
     @property
     def total(self) -> int:
         return len(self.labels)
 
     @property
+    def right(self) -> Tensor:
+        """(N,) bool: the images that are classified correctly."""
+        return self.predictions == self.labels
+
+    @property
     def correct(self) -> int:
-        return int((self.predictions == self.labels).sum())
+        return int(self.right.sum())
 
     @property
     def accuracy(self) -> float:
@@ -52,51 +63,53 @@ class Evaluation:
     def interval(self) -> tuple[float, float]:
         return wilson_interval(self.correct, self.total)
 
-    def first(self, images: int) -> "Evaluation":
-        """The evaluation of the first `images` alone."""
-        return Evaluation(*(getattr(self, field.name)[:images] for field in fields(self)))
-
     @property
     def top5(self) -> float:
-        return float(self.in_top5.double().mean())
+        return self.in_top5 / self.total
 
     @property
     def loss(self) -> float:
         """Mean cross-entropy in nats."""
-        return float(self.losses.double().mean())
+        return self.loss_sum / self.total
 
     @property
     def per_class(self) -> dict[str, tuple[int, int]]:
         """Class name -> (correct, total)."""
         total = self.labels.bincount(minlength=len(CLASSES)).tolist()
-        right = self.labels[self.predictions == self.labels].bincount(minlength=len(CLASSES)).tolist()
+        right = self.labels[self.right].bincount(minlength=len(CLASSES)).tolist()
         return {name: (right[i], total[i]) for i, name in enumerate(CLASSES)}
 
 
-def join(parts: list[Evaluation]) -> Evaluation:
+def join(parts: Sequence[Evaluation]) -> Evaluation:
     """The evaluation of all images of `parts`, in that order."""
+    margins = [part.margins for part in parts if part.margins is not None]
     return Evaluation(
-        *(torch.cat([getattr(part, name) for part in parts]) for name in ("predictions", "labels", "in_top5", "losses"))
+        predictions=torch.cat([part.predictions for part in parts]),
+        labels=torch.cat([part.labels for part in parts]),
+        in_top5=sum(part.in_top5 for part in parts),
+        loss_sum=math.fsum(part.loss_sum for part in parts),
+        margins=torch.cat(margins) if len(margins) == len(parts) else None,
     )
 
 
-def evaluate_batches(module: nn.Module, images: ImageSet, normalize: Normalization) -> Iterator[Evaluation]:
-    """Yields the evaluation of each batch of `BATCH` images, in order. `module` is in eval mode; it is folded."""
-    module = folded(module)
-    for start in range(0, len(images), BATCH):
-        batch = images[start : start + BATCH]
-        with torch.inference_mode():
-            logits = module(normalize(batch.pixels)).float()
-            top5 = logits.topk(5).indices
-            evaluation = Evaluation(
-                predictions=logits.argmax(1).to(torch.uint8),
-                labels=batch.labels,
-                in_top5=(top5 == batch.labels[:, None]).any(1),
-                losses=F.cross_entropy(logits, batch.labels, reduction="none"),
-            )
-        yield evaluation
+def evaluate_batch(module: nn.Module, images: ImageSet, normalize: Normalization) -> Evaluation:
+    """All of `images` (N, 3, 32, 32) through `module` at once, on the device of its weights."""
+    device = next(module.parameters(), images.pixels).device
+    labels = images.labels.to(device)
+    with torch.inference_mode():
+        logits = module(normalize(images.pixels.to(device))).float()
+        best = logits.topk(5)
+        return Evaluation(
+            predictions=logits.argmax(1).to(torch.uint8).cpu(),
+            labels=images.labels,
+            in_top5=int((best.indices == labels[:, None]).sum()),
+            loss_sum=float(F.cross_entropy(logits, labels, reduction="none").double().sum()),
+            margins=(best.values[:, 0] - best.values[:, 1]).cpu(),
+        )
 
 
 def evaluate(module: nn.Module, images: ImageSet, normalize: Normalization) -> Evaluation:
-    """All of `images` (N, 3, 32, 32) through `module`."""
-    return join(list(evaluate_batches(module, images, normalize)))
+    """All of `images` (N, 3, 32, 32) through `module`, which is in eval mode; it is folded. In this process."""
+    module = folded(module)
+    batches = (images[start : start + BATCH] for start in range(0, len(images), BATCH))
+    return join([evaluate_batch(module, batch, normalize) for batch in batches])

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from compression.cifar10 import CLASSES
 from compression.compress import compress
 from compression.data import ImageSet
-from compression.evaluate import BATCH, Evaluation, evaluate, evaluate_batches, join, wilson_interval
+from compression.evaluate import BATCH, Evaluation, evaluate, evaluate_batch, join, wilson_interval
+from compression.folding import folded
 from compression.models.normalization import NORMALIZATIONS
 from compression.models.zoo import FloatModel
 from compression.spec import CompressionSpec, QuantSpec
@@ -34,7 +35,9 @@ class Fixed(nn.Module):
 
 
 def same(one: Evaluation, other: Evaluation) -> bool:
-    return all(torch.equal(a, b) for a, b in zip(vars(one).values(), vars(other).values(), strict=True))
+    return (one.in_top5, one.loss_sum) == (other.in_top5, other.loss_sum) and all(
+        torch.equal(getattr(one, name), getattr(other, name)) for name in ("predictions", "labels", "margins")
+    )
 
 
 # ---- the interval
@@ -71,8 +74,8 @@ def test_numbers_on_paper() -> None:
     found = Evaluation(
         predictions=torch.tensor([3, 3, 0, 9], dtype=torch.uint8),
         labels=torch.tensor([3, 5, 0, 0]),
-        in_top5=torch.tensor([True, True, True, False]),
-        losses=torch.tensor([0.5, 1.0, 0.25, 2.25]),
+        in_top5=3,
+        loss_sum=4.0,
     )
     assert (found.total, found.correct, found.accuracy, found.top5, found.loss) == (4, 2, 0.5, 0.75, 1.0)
     assert found.interval == wilson_interval(2, 4)
@@ -90,20 +93,31 @@ def test_predictions_top5_and_losses_of_known_logits() -> None:
     logits = -torch.arange(10.0).expand(3, 10)
     found = evaluate(Fixed(logits), few, NORMALIZATIONS["none"])
     assert found.predictions.tolist() == [0, 0, 0]
-    assert found.in_top5.tolist() == [True, True, False]
-    assert torch.equal(found.losses, F.cross_entropy(logits, few.labels, reduction="none"))
+    assert found.in_top5 == 2
+    assert found.loss_sum == pytest.approx(float(F.cross_entropy(logits, few.labels, reduction="sum")))
+    assert found.margins.tolist() == [1.0, 1.0, 1.0]
 
 
 @pytest.mark.parametrize("count", [1, BATCH - 1, BATCH, BATCH + 1, 3 * BATCH])
 def test_every_image_counts_once_and_in_order(count: int, simple_cnn: FloatModel) -> None:
-    parts = list(evaluate_batches(simple_cnn.module, images(count), simple_cnn.normalization))
-    assert [part.total for part in parts[:-1]] == [BATCH] * (len(parts) - 1)
-    assert torch.equal(join(parts).labels, images(count).labels)
+    assert torch.equal(
+        evaluate(simple_cnn.module, images(count), simple_cnn.normalization).labels, images(count).labels
+    )
 
 
-def test_the_first_images_are_the_evaluation_of_the_first_images(simple_cnn: FloatModel) -> None:
-    whole = evaluate(simple_cnn.module, images(3 * BATCH), simple_cnn.normalization)
-    assert same(whole.first(BATCH), evaluate(simple_cnn.module, images(3 * BATCH)[:BATCH], simple_cnn.normalization))
+def test_the_whole_is_its_parts(simple_cnn: FloatModel) -> None:
+    three = images(3 * BATCH)
+    module = folded(simple_cnn.module)
+    parts = [evaluate_batch(module, three[i * BATCH : (i + 1) * BATCH], simple_cnn.normalization) for i in range(3)]
+    assert same(join(parts), evaluate(simple_cnn.module, three, simple_cnn.normalization))
+    assert join(parts).correct == sum(part.correct for part in parts)
+
+
+def test_images_in_another_order_get_the_same_predictions(simple_cnn: FloatModel) -> None:
+    order = torch.randperm(2 * BATCH, generator=torch.Generator().manual_seed(1))
+    straight = evaluate(simple_cnn.module, images(2 * BATCH), simple_cnn.normalization)
+    mixed = evaluate(simple_cnn.module, images(2 * BATCH)[order], simple_cnn.normalization)
+    assert torch.equal(mixed.predictions, straight.predictions[order])
 
 
 # ---- laws

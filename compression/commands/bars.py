@@ -7,8 +7,9 @@ from torch import nn
 from tqdm import tqdm
 
 from compression.data import ImageSet
-from compression.evaluate import BATCH, Evaluation, evaluate_batches, join
+from compression.evaluate import BATCH, Evaluation, evaluate_batch, join
 from compression.fetching import Progress
+from compression.folding import folded
 from compression.models.normalization import Normalization
 
 
@@ -25,6 +26,6 @@ def byte_bar(name: str) -> Iterator[Progress]:
 
 
 def evaluate_with_bar(module: nn.Module, images: ImageSet, normalization: Normalization, name: str) -> Evaluation:
-    batches = evaluate_batches(module, images, normalization)
-    bar = tqdm(batches, total=-(-len(images) // BATCH), desc=name, unit="batch", leave=False)
-    return join(list(bar))
+    module = folded(module)
+    starts = tqdm(range(0, len(images), BATCH), desc=name, unit="batch", leave=False)
+    return join([evaluate_batch(module, images[start : start + BATCH], normalization) for start in starts])

@@ -135,8 +135,10 @@ def same_images(spec: CompressionSpec) -> tuple[Evaluation, Evaluation] | tuple[
     before, after = counted(CompressionSpec(spec.model)), counted(spec)
     if not before or not after:
         return None, None
-    images = min(before.total, after.total)
-    return before.first(images), after.first(images)
+    batches = min(len(_batches(each)) for each in (CompressionSpec(spec.model), spec))
+    return tuple(
+        join([_batches(each)[BATCH * i] for i in range(batches)]) for each in (CompressionSpec(spec.model), spec)
+    )
 
 
 def batches_left(spec: CompressionSpec, upto: int) -> int:
