@@ -17,7 +17,7 @@ BATCH = 125  # larger batches fall out of a small CPU's cache and are slower; an
 Z_95 = 1.959963984540054
 
 
-def wilson_interval(correct: int, total: int) -> tuple[float, float]:
+def wilson_interval(correct: float, total: float) -> tuple[float, float]:
     """The 95 % score interval of a proportion (Wilson 1927, JASA 22:209-212); (0, 1) where total is 0."""
     if total == 0:
         return 0.0, 1.0
