@@ -1,4 +1,4 @@
-"""Accuracy on all images while the predictions still come in: order, estimate, interval.
+"""Accuracy on all images while the predictions still come in: order, estimate, interval; and McNemar's test at the end.
 
 Compression changes the decision mostly where the float network's margin is small, so such images are more likely to
 be visited early, and each counts for less. The float network also divides the images into those it gets right and
@@ -180,3 +180,42 @@ def inclusion_scale(sizes: Tensor, count: int) -> float:
         if larger <= scale:
             return scale
         scale = larger
+
+
+@dataclass(frozen=True)
+class Flips:
+    """How many images a compressed network gets wrong that the float network gets right, and the other way round."""
+
+    lost: int
+    won: int
+
+    @property
+    def p(self) -> float:
+        """How often chance alone would part lost and won at least as far, were either as likely: McNemar's mid-p.
+
+        2 P(X < k) + P(X = k) with X binomial (lost + won, 1/2) and k the smaller of the two; 1 - P(X = k) / 2 where
+        they are equal (Fagerland, Lydersen and Laake 2013, BMC Medical Research Methodology 13:91). Exact: the sums
+        are whole numbers until the last division.
+        """
+        both, fewer = self.lost + self.won, min(self.lost, self.won)
+        if both == 0:
+            return 1.0
+        below, ways = 0, 1  # of 2^both: the ways to have fewer than i on one side, and those to have i
+        for i in range(fewer):
+            below += ways
+            ways = ways * (both - i) // (i + 1)
+        if self.lost == self.won:
+            return 1 - ways / 2 ** (both + 1)
+        return (2 * below + ways) / 2**both
+
+
+def flips(before: Evaluation, after: Evaluation) -> Flips:
+    """Between two evaluations of the same images. Raises ValueError where they are not the same."""
+    if not torch.equal(before.labels, after.labels):
+        raise ValueError("two networks can only be compared on the same images, and these are of different ones")
+    return Flips(int((before.right & ~after.right).sum()), int((~before.right & after.right).sum()))
+
+
+def mcnemar(before: Evaluation, after: Evaluation) -> float:
+    """Whether two networks differ in accuracy beyond chance: the mid-p value of `Flips`."""
+    return flips(before, after).p

@@ -1,7 +1,8 @@
-"""Estimates while predictions come in: an example on paper, exactness, laws, coverage."""
+"""Estimates while predictions come in: an example on paper, exactness, laws, coverage; and McNemar's test."""
 
 import math
 from collections.abc import Sequence
+from fractions import Fraction
 from itertools import permutations
 
 import pytest
@@ -12,10 +13,13 @@ from compression.cifar10 import CLASSES
 from compression.estimate import (
     PREFERENCE,
     Estimate,
+    Flips,
     Order,
     class_estimates,
     estimate,
+    flips,
     inclusion_scale,
+    mcnemar,
     plain_order,
     visiting_order,
 )
@@ -349,3 +353,40 @@ def test_no_estimate_from_other_images() -> None:
         estimate(plain_order(3), judged(bits("11"), labels[1:]), before)
     with pytest.raises(ValueError, match="the order has 4 images"):
         estimate(plain_order(4), judged(bits("11"), labels[:2]), before)
+
+
+# ---- McNemar
+
+
+@pytest.mark.parametrize(
+    ("lost", "won", "p"), [(1, 7, 0.0391), (6, 16, 0.0347), (0, 1, 0.5), (5, 5, 1 - 252 / 2048), (0, 0, 1.0)]
+)
+def test_mid_p_values(lost: int, won: int, p: float) -> None:
+    """The first two are the examples of Fagerland, Lydersen and Laake 2013, the others one can do on paper."""
+    assert Flips(lost, won).p == Flips(won, lost).p == pytest.approx(p, abs=5e-5)
+
+
+def test_mid_p_is_the_definition() -> None:
+    """More extreme outcomes count whole, equally extreme ones half."""
+    for flips_in_all in range(1, 30):
+        chances = [Fraction(math.comb(flips_in_all, k), 2**flips_in_all) for k in range(flips_in_all + 1)]
+        far = [abs(2 * k - flips_in_all) for k in range(flips_in_all + 1)]
+        for lost in range(flips_in_all + 1):
+            parts = [c if f > far[lost] else c / 2 for c, f in zip(chances, far, strict=True) if f >= far[lost]]
+            assert Flips(lost, flips_in_all - lost).p == pytest.approx(float(sum(parts)))
+
+
+def test_thousands_of_flips() -> None:
+    """Beside the normal limit, which mid-p approaches; and beyond the smallest float."""
+    for lost, won in ((4100, 3900), (4500, 4480), (1232, 1100)):
+        normal = math.erfc(abs(lost - won) / math.sqrt(2 * (lost + won)))
+        assert Flips(lost, won).p == pytest.approx(normal, rel=1e-3)
+    assert Flips(9000, 1).p == 0
+
+
+def test_flips_are_counted_image_by_image() -> None:
+    before, after = judged(bits("1111000")), judged(bits("0011100"))
+    assert flips(before, after) == Flips(lost=2, won=1)
+    assert mcnemar(before, after) == pytest.approx(2 * 1 / 8 + 3 / 8)
+    with pytest.raises(ValueError, match="different ones"):
+        flips(before, judged(bits("0011100"), torch.arange(7)))
