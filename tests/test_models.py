@@ -1,5 +1,7 @@
 """Networks: their shapes on paper, and the bundled weights, which are as good as their headers say."""
 
+import copy
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from compression.data import ImageSet
 from compression.evaluate import evaluate
 from compression.models import mobilenetv2, repvgg, shufflenetv2, vgg, zoo
 from compression.models.architectures import ARCHITECTURES
+from compression.models.checkpoint import load_checkpoint
 from compression.models.normalization import NORMALIZATIONS, Normalization
 from compression.models.resnet import BasicBlock, PadShortcut, ResNet
 from compression.models.simple_cnn import SimpleCNN
@@ -209,6 +212,69 @@ def test_normalising_leaves_the_pixels_alone() -> None:
     pixels = torch.full((2, 3, 32, 32), 7, dtype=torch.uint8)
     NORMALIZATIONS["imagenet"](pixels)
     assert (pixels == 7).all()
+
+
+# ---- the digest
+
+
+def digest(module: nn.Module, normalization: str = "cifar10", name: str = "a") -> str:
+    return zoo.FloatModel(name, module, NORMALIZATIONS[normalization]).digest
+
+
+def test_the_same_weights_have_the_same_digest_whatever_their_name_and_layout(random_resnet: nn.Module) -> None:
+    planes = copy.deepcopy(random_resnet).to(memory_format=torch.contiguous_format)
+    assert not planes.conv1.weight.is_contiguous(memory_format=torch.channels_last)
+    assert random_resnet.conv1.weight.is_contiguous(memory_format=torch.channels_last)
+    assert digest(planes, name="b") == digest(random_resnet)
+    assert len(digest(planes)) == 64
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda net: net.conv.weight[0, 0, 0, 0].add_(1e-6),
+        lambda net: net.bn.running_var[1].mul_(2),
+        lambda net: net.conv.weight.copy_(net.conv.weight.flip(0)),
+        lambda net: setattr(net.bn, "eps", 1e-3),
+        lambda net: setattr(net.conv, "stride", (2, 2)),
+        lambda net: setattr(net.fc, "weight", nn.Parameter(net.fc.weight.double())),
+        lambda net: net.add_module("relu", nn.ReLU()),
+        lambda net: setattr(net, "fc", nn.Sequential(net.fc)),
+    ],
+    ids=["a weight", "a statistic", "an order", "an epsilon", "a stride", "a precision", "a layer", "a name"],
+)
+def test_what_computes_differently_has_another_digest(change: Callable[[nn.Module], object], net: nn.Module) -> None:
+    before = digest(net)
+    assert digest(copy.deepcopy(net)) == before
+    with torch.no_grad():
+        change(net)
+    assert digest(net) != before
+
+
+def test_weights_that_only_have_another_shape_have_another_digest() -> None:
+    """The same bytes of the same name in layers that print alike."""
+
+    class Weights(nn.Module):
+        def __init__(self, shape: tuple[int, ...]) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(shape))
+
+    assert digest(Weights((2, 3))) != digest(Weights((3, 2)))
+
+
+def test_the_normalisation_counts_by_its_numbers_and_not_by_its_name(net: nn.Module) -> None:
+    half = NORMALIZATIONS["half"]
+    renamed = zoo.FloatModel("a", net, Normalization("another name", half.mean, half.std))
+    assert renamed.digest == digest(net, "half")
+    assert len({digest(net, name) for name in NORMALIZATIONS}) == len(NORMALIZATIONS)
+
+
+def test_a_bundled_network_brought_along_as_a_checkpoint_has_the_same_digest() -> None:
+    """Recognising it loses the number of its training steps, which computes nothing."""
+    bundled = zoo.load_bundled("resnet20")
+    brought = load_checkpoint(zoo.ASSETS / "resnet20.safetensors", bundled.normalization)
+    assert brought.module.bn1.num_batches_tracked != bundled.module.bn1.num_batches_tracked
+    assert brought.digest == bundled.digest
 
 
 # ---- the zoo

@@ -1,8 +1,10 @@
 """The networks one can pick: weights trained by `compression.train`."""
 
 import copy
+import hashlib
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from torch import Tensor, nn
 
 from compression.data import write_whole
 from compression.models.architectures import ARCHITECTURES
+from compression.models.dialects import COUNTERS
 from compression.models.normalization import NORMALIZATIONS, Normalization
 
 ASSETS = Path(__file__).parents[1] / "assets"
@@ -34,6 +37,20 @@ class FloatModel:
     @property
     def parameters(self) -> int:
         return sum(parameter.numel() for parameter in self.module.parameters())
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256, in hex, of what its predictions come from: the weights, the layers, the normalisation.
+
+        Not of its name nor of the layout of its weights in memory. Counters of training steps compute nothing and are
+        left out: a checkpoint may have lost them. Layers count as they print.
+        """
+        digest = hashlib.sha256(repr((self.module, self.normalization.mean, self.normalization.std)).encode())
+        for name, value in self.module.state_dict().items():
+            if name.rsplit(".", 1)[-1] not in COUNTERS:
+                digest.update(repr((name, value.dtype, tuple(value.shape))).encode())
+                digest.update(value.cpu().contiguous().flatten().view(torch.uint8).numpy())
+        return digest.hexdigest()
 
 
 def bundled() -> list[str]:
