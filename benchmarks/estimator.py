@@ -3,7 +3,7 @@
     python -m benchmarks.estimator [--orders 200] [--models resnet20 vgg mobilenetv2]
 
 Takes the predictions of the networks, float and compressed in 17 ways from very mild to broken, on all test images
-(evaluated once, then kept under data/benchmarks) and visits the images in many random orders. Prints markdown
+(evaluated once, then kept in the store) and visits the images in many random orders. Prints markdown
 tables, first by accuracy lost, then network by network: in what share of the orders the 95 % interval held the true
 accuracy; the root mean square error beside the standard errors of a plain sample of as many images, taken for its
 share of right ones and for its difference from the float network on the same images; and the mean half-width of the
@@ -11,23 +11,22 @@ interval. Chance alone moves a coverage of 95 % over 200 orders by 1.5 points (o
 """
 
 import argparse
-import hashlib
 import math
 from collections.abc import Iterator
 
-import numpy as np
 import pandas as pd
-import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from benchmarks.setting import conditions, table
-from compression.compress import compress
-from compression.data import DATA, ImageSet, load
+from compression.data import load
+from compression.engine import engine
 from compression.estimate import estimate, visiting_order
-from compression.evaluate import Evaluation, evaluate
+from compression.evaluate import Evaluation
+from compression.live import Evaluator
 from compression.models import zoo
 from compression.spec import CompressionSpec, Granularity, PruneSpec, QuantSpec, Scheme, Scope
+from compression.store import Store
 
 COUNTS = (125, 250, 500, 1000, 2000)  # the first is what a page shows first
 LOST = {"less than 2": 2, "2 to 5": 5, "5 to 20": 20, "20 or more": math.inf}
@@ -35,7 +34,6 @@ SUMMARY = (
     *("points lost", "images", "networks", "coverage %, mean", "min", "max"),
     *("error / plain sample's, mean", "max", "half-width, mean", "max"),
 )
-KEPT = DATA / "benchmarks"
 
 
 def ways(model: str) -> Iterator[tuple[str, CompressionSpec]]:
@@ -51,29 +49,16 @@ def ways(model: str) -> Iterator[tuple[str, CompressionSpec]]:
         yield f"{100 * sparsity:.0f} % of each layer pruned, 6 bits", CompressionSpec(model, pruned, QuantSpec(6))
 
 
-def predictions(model: zoo.FloatModel, spec: CompressionSpec, images: ImageSet) -> Evaluation:
-    """Of all images, by the network that `spec` makes of `model`: kept since the last time, or evaluated now."""
-    weights = (zoo.ASSETS / f"{model.name}.safetensors").read_bytes()
-    path = KEPT / f"{hashlib.sha256(spec.to_json().encode() + weights).hexdigest()[:16]}.npz"
-    if not path.exists():
-        found = evaluate(compress(model.module, spec).module, images, model.normalization)
-        KEPT.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(path, predictions=found.predictions, margins=found.margins)
-    with np.load(path) as kept:
-        classes, margins = torch.from_numpy(kept["predictions"]), torch.from_numpy(kept["margins"])
-    return Evaluation(classes, images.labels, in_top5=0, loss_sum=math.nan, margins=margins)
-
-
 def standard_error(values: Tensor, count: int) -> float:
     """values (N,) -> that of their mean over `count`, drawn without replacement (Cochran 1977, theorem 2.2)."""
     return math.sqrt(float(values.double().var()) * (1 / count - 1 / len(values)))
 
 
-def estimates(name: str, images: ImageSet, orders: int) -> Iterator[dict[str, object]]:
+def estimates(name: str, evaluator: Evaluator, orders: int) -> Iterator[dict[str, object]]:
     """A row for each way to compress the network, order and count; all figures in points."""
     model = zoo.load_bundled(name)
-    before = predictions(model, CompressionSpec(name), images)
-    compressed = {way: predictions(model, spec, images) for way, spec in tqdm(list(ways(name)), name)}
+    before = evaluator.evaluate(model, CompressionSpec(name))
+    compressed = {way: evaluator.evaluate(model, spec) for way, spec in tqdm(list(ways(name)), name)}
     known = {
         (way, count): {
             "network": name,
@@ -132,8 +117,8 @@ def main() -> None:
     parser.add_argument("--orders", type=int, default=200)
     parser.add_argument("--models", nargs="+", default=["resnet20", "vgg", "mobilenetv2"], choices=zoo.bundled())
     options = parser.parse_args()
-    images = load()
-    tries = pd.DataFrame(row for name in options.models for row in estimates(name, images, options.orders))
+    evaluator = Evaluator(engine(), Store(), load())
+    tries = pd.DataFrame(row for name in options.models for row in estimates(name, evaluator, options.orders))
     cases = tries.groupby(["network", "way", "accuracy", "lost", "images"]).mean()
     cases["error"] = cases.squared_error**0.5
     cases["share"] = cases.error / cases.plain

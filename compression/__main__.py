@@ -5,6 +5,7 @@ import sys
 
 from compression.cifar10 import DataError
 from compression.commands import data, evaluate, models, train
+from compression.engine import EngineError
 from compression.models.reading import CheckpointError
 
 COMMANDS = {"models": models, "data": data, "evaluate": evaluate, "train": train}
@@ -15,7 +16,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         options.run(options)
-    except (ValueError, OSError, DataError, CheckpointError) as error:
+    except (ValueError, OSError, DataError, CheckpointError, EngineError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -13,6 +13,7 @@ import torch
 
 PACKAGE = Path(__file__).parent
 COMPUTES = (
+    "chunks.py",
     "compress.py",
     "evaluate.py",
     "folding.py",

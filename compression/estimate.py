@@ -214,8 +214,3 @@ def flips(before: Evaluation, after: Evaluation) -> Flips:
     if not torch.equal(before.labels, after.labels):
         raise ValueError("two networks can only be compared on the same images, and these are of different ones")
     return Flips(int((before.right & ~after.right).sum()), int((~before.right & after.right).sum()))
-
-
-def mcnemar(before: Evaluation, after: Evaluation) -> float:
-    """Whether two networks differ in accuracy beyond chance: the mid-p value of `Flips`."""
-    return flips(before, after).p

@@ -1,6 +1,8 @@
 """What several test files share: networks, and real data where this machine has it."""
 
+import os
 import shutil
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,12 +14,22 @@ from torch import nn
 
 from compression.cifar10 import TEST, DataMissing
 from compression.data import ImageSet, load
+from compression.engine import Engine, engine
 from compression.models import zoo
 from compression.models.resnet import ResNet
 from tests.hub import Hub
 
 PROJECT = Path(__file__).parents[1]
 PUBLIC_CHECKPOINT = PROJECT.parent / "shared" / "checkpoints" / "resnet20-12fca82f.th"
+
+
+os.environ["SQUEEZELAB_RESULTS"] = tempfile.mkdtemp(prefix="squeezelab-tests-") + "/results.sqlite"
+
+
+@pytest.fixture(autouse=True)
+def own_results(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test finds what another one has evaluated."""
+    monkeypatch.setenv("SQUEEZELAB_RESULTS", str(tmp_path_factory.mktemp("results") / "results.sqlite"))
 
 
 @pytest.fixture(scope="session")
@@ -113,3 +125,10 @@ def room_for() -> Iterator[Callable[[int], None]]:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     yield lambda count: resource.setrlimit(resource.RLIMIT_FSIZE, (count, before[1]))
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.fixture(scope="session")
+def here() -> Iterator[Engine]:
+    """The engine of this process: two workers or as many as there are cores, started when they are first needed."""
+    yield engine()
+    engine().close()

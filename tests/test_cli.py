@@ -4,6 +4,8 @@ import hashlib
 import io
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +18,7 @@ from compression.__main__ import main
 from compression.cifar10 import TEST
 from compression.compress import compress
 from compression.data import ImageSet
+from compression.engine import Engine
 from compression.evaluate import evaluate
 from compression.models import library, zoo
 from compression.models.architectures import ARCHITECTURES
@@ -218,6 +221,52 @@ def test_what_was_recognised_and_tried_reads_well_too(
 def test_a_bundled_model_needs_no_recognising(capsys: Captured, test_images: ImageSet) -> None:
     found = json_of(capsys, "evaluate", "--model", "simple_cnn", "--images", "125")
     assert not {"recognised", "tried"} & set(found)
+
+
+def test_all_images_also_tell_what_was_lost_and_won(
+    capsys: Captured, simple_cnn: zoo.FloatModel, test_images: ImageSet
+) -> None:
+    found = json_of(capsys, "evaluate", "--model", "simple_cnn", "--bits", "3", "--images", "1000")
+    module = compress(simple_cnn.module, CompressionSpec("simple_cnn", weights=QuantSpec(3))).module
+    few = test_images[:1000]
+    before, after = (evaluate(m, few, simple_cnn.normalization).right for m in (simple_cnn.module, module))
+    assert found["exact"] is True
+    assert found["mcnemar"]["lost"] == int((before & ~after).sum()) > 0
+    assert found["mcnemar"]["won"] == int((after & ~before).sum())
+    assert main(["evaluate", "--model", "simple_cnn", "--bits", "3", "--images", "1000"]) == 0
+    assert f"{found['mcnemar']['lost']:,} images lost" in capsys.readouterr().out
+
+
+def test_what_was_evaluated_before_needs_no_worker(capsys: Captured, here: Engine, test_images: ImageSet) -> None:
+    first = json_of(capsys, "evaluate", "--model", "simple_cnn", "--bits", "4", "--images", "500")
+    here.close()
+    assert json_of(capsys, "evaluate", "--model", "simple_cnn", "--bits", "4", "--images", "500") == first
+    assert here.worker_pids == []
+
+
+def test_ctrl_c_leaves_an_estimate_with_its_interval(capsys: Captured, test_images: ImageSet) -> None:
+    """All of a real terminal's ways: the signal goes to the whole process group."""
+    json_of(capsys, "evaluate", "--model", "resnet20")
+    command = [sys.executable, "-m", "compression", "evaluate", "--model", "resnet20", "--bits", "4", "--json"]
+    running = subprocess.Popen(
+        command, cwd=data.PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    shown = ""
+    while not re.search(r"compressed: .* ± ", shown):
+        shown += running.stderr.read(1)
+    os.killpg(running.pid, signal.SIGINT)
+    out, err = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert err.endswith("stopped\n")
+    assert "Traceback" not in err
+    found = json.loads(out)
+    assert found["exact"] is False
+    assert 0 < found["correct"] < found["images"] < 10_000
+    low, high = found["interval"]
+    assert low < found["accuracy"] < high
+    assert low < 0.9074 < high
+    assert found["float_accuracy"] == 0.9241
+    assert found["top5"] is None
 
 
 # ---- what is wrong is told in one sentence

@@ -5,6 +5,7 @@ import io
 import pickle
 import resource
 import tempfile
+import time
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -97,12 +98,14 @@ def test_the_tried_normalisations_are_shown_lowest_loss_first(page, test_images)
     assert model.normalization.name == rows["Normalisation"][0]
 
 
-def test_all_images_are_counted_and_set_beside_what_the_reader_says(page, public_checkpoint, test_images):
+def test_all_images_are_counted_and_set_beside_what_the_reader_says(page, public_checkpoint, test_images, here):
     send(page, public_checkpoint.read_bytes(), public_checkpoint.name)
     page.number_input(key="stated").set_value(91.73)
-    page.button(key="count").click().run()
-    assert not page.exception
-    said = " ".join(block.value for block in page.markdown)
+    said, until = "", time.monotonic() + 120
+    while "test images are right" not in said and time.monotonic() < until:
+        said = " ".join(block.value for block in page.run().markdown)
+        assert not page.exception
+        time.sleep(0.1)
     assert "9,173 of 10,000 test images are right" in said
     assert "That is what you said." in said
 
@@ -111,7 +114,7 @@ def evaluation(correct: int, total: int) -> Evaluation:
     labels = torch.zeros(total, dtype=torch.int64)
     predictions = torch.ones(total, dtype=torch.uint8)
     predictions[:correct] = 0
-    return Evaluation(predictions, labels, labels.bool(), labels.float())
+    return Evaluation(predictions, labels, in_top5=total, loss_sum=0.0)
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,13 @@
 """Progress in the terminal."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-from torch import nn
 from tqdm import tqdm
 
-from compression.data import ImageSet
-from compression.evaluate import BATCH, Evaluation, evaluate_batch, join
+from compression.estimate import Estimate
 from compression.fetching import Progress
-from compression.folding import folded
-from compression.models.normalization import Normalization
+from compression.live import Reading
 
 
 @contextmanager
@@ -25,7 +22,17 @@ def byte_bar(name: str) -> Iterator[Progress]:
         yield show
 
 
-def evaluate_with_bar(module: nn.Module, images: ImageSet, normalization: Normalization, name: str) -> Evaluation:
-    module = folded(module)
-    starts = tqdm(range(0, len(images), BATCH), desc=name, unit="batch", leave=False)
-    return join([evaluate_batch(module, images[start : start + BATCH], normalization) for start in starts])
+def follow_with_bar(readings: Iterator[Reading], images: int, name: str) -> Reading:
+    """The last reading: the whole, or, after Ctrl-C, what was known by then."""
+    reading = next(readings)
+    with tqdm(total=images, desc=name, unit="image", leave=False) as bar, suppress(KeyboardInterrupt):
+        for reading in readings:
+            if reading.estimate:
+                bar.set_postfix_str(plus_minus(reading.estimate), refresh=False)
+            bar.update(reading.images - bar.n)
+    return reading
+
+
+def plus_minus(estimate: Estimate) -> str:
+    """ "91.70 % ± 0.62" """
+    return f"{estimate.accuracy:.2%} ± {100 * estimate.half_width:.2f}"

@@ -3,20 +3,25 @@
 import argparse
 import dataclasses
 import json
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from compression.cifar10 import TEST
-from compression.commands.bars import evaluate_with_bar
+from compression.commands.bars import follow_with_bar, plus_minus
 from compression.compress import CompressedModel, compress
 from compression.data import load
-from compression.evaluate import Evaluation
+from compression.engine import engine
+from compression.estimate import flips
+from compression.live import Evaluator, Reading
 from compression.models import library
 from compression.models.checkpoint import TRIAL_IMAGES, load_checkpoint
 from compression.models.normalization import NORMALIZATIONS
 from compression.models.zoo import FloatModel
 from compression.size import Size, measure
 from compression.spec import CompressionSpec, Granularity, LayerSpec, PruneSpec, QuantSpec, Scheme, Scope
+from compression.store import Store
 
 HELP = "compress a network, count its bytes, measure its accuracy"
 
@@ -51,28 +56,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    """Prints the report. Ctrl-C while images are evaluated makes it a report on those that are, and then goes on."""
     if not 1 <= options.images <= TEST.images:
         raise ValueError(f"--images must be in 1..{TEST.images:,}, got {options.images}")
     spec = spec_from(options, options.model or options.checkpoint.stem)
-    model = _float_model(options)
+    model = replace(_float_model(options), name=spec.model)
     compressed = compress(model.module, spec)
     images = load()[: options.images]
-    before = evaluate_with_bar(model.module, images, model.normalization, "float")
-    after = evaluate_with_bar(compressed.module, images, model.normalization, "compressed")
+    evaluator = Evaluator(engine(), Store(), images)
+    for name, each in {"float": CompressionSpec(spec.model), "compressed": spec}.items():
+        reading = follow_with_bar(evaluator.follow(model, each), len(images), name)
+        if not reading.exact:
+            break
     size = measure(compressed)
-    if options.json:
-        print(json.dumps(report(compressed, model, size, before, after)))
-        return
-    low, high = after.interval
-    print(
-        f"{spec.to_json()}\n"
-        f"{_recognised(model)}"
-        f"accuracy  {after.accuracy:.2%} of {after.total:,} test images (95 % interval {low:.2%} to {high:.2%}), "
-        f"float {before.accuracy:.2%}; normalisation {model.normalization.name}\n"
-        f"weights   {compressed.nonzero:,} of {compressed.weights:,} are not zero: {compressed.sparsity:.2%} sparse\n"
-        f"size      {size.best.total:,} bytes ({size.best_name}), float32 {size.float32:,}: "
-        f"{size.float32 / size.best.total:.2f} times smaller"
-    )
+    print((as_json if options.json else as_words)(compressed, model, size, reading))
+    if reading.notice:
+        print(reading.notice, file=sys.stderr)
+    if not reading.exact:
+        raise KeyboardInterrupt
 
 
 def spec_from(options: argparse.Namespace, model: str) -> CompressionSpec:
@@ -102,26 +103,63 @@ def layer_from(text: str) -> LayerSpec:
     return LayerSpec(name, **values)
 
 
-def report(
-    compressed: CompressedModel, model: FloatModel, size: Size, before: Evaluation, after: Evaluation
-) -> dict[str, Any]:
+def as_words(compressed: CompressedModel, model: FloatModel, size: Size, reading: Reading) -> str:
+    """What `evaluate` prints."""
+    return (
+        f"{compressed.spec.to_json()}\n"
+        f"{_recognised(model)}"
+        f"images    normalised as {model.normalization.name}\n"
+        f"accuracy  {_accuracy(reading)}\n"
+        f"weights   {compressed.nonzero:,} of {compressed.weights:,} are not zero: {compressed.sparsity:.2%} sparse\n"
+        f"size      {size.best.total:,} bytes ({size.best_name}), float32 {size.float32:,}: "
+        f"{size.float32 / size.best.total:.2f} times smaller"
+    )
+
+
+def _accuracy(reading: Reading) -> str:
+    """The accuracy, what it stands on, and the change against the float network."""
+    seen, before, estimate = reading.seen, reading.before, reading.estimate
+    if seen is None or estimate is None:
+        return "stopped before the first images came back"
+    if not reading.exact:
+        of = "of the float network alone" if before is None else f"float {before.accuracy:.2%}"
+        return f"{plus_minus(estimate)}, estimated: stopped after {seen.total:,} test images, {of}"
+    low, high = seen.interval
+    counted = f"{seen.accuracy:.2%} of {seen.total:,} test images (95 % interval {low:.2%} to {high:.2%})"
+    if before is None or before is seen:
+        return counted
+    change = flips(before, seen)
+    lost_and_won = f"{change.lost:,} images lost, {change.won:,} won, McNemar p = {change.p:.2g}"
+    return f"{counted}, float {before.accuracy:.2%}\nchange    {lost_and_won}"
+
+
+def as_json(compressed: CompressedModel, model: FloatModel, size: Size, reading: Reading) -> str:
     """What `evaluate --json` prints: accuracies in 0..1, sizes in bytes, the interval that of 95 %.
 
-    Of weights from elsewhere also what was `recognised`, and how each normalisation that was `tried` did.
+    `exact`: `accuracy` is that of all images that were asked for, the interval Wilson's. Otherwise it was stopped after
+    `images`, of which `correct` were right, and accuracy and interval are an estimate for all. Of weights from
+    elsewhere also what was `recognised`, and how each normalisation that was `tried` did.
     """
-    return {
+    seen, before, estimate = reading.seen, reading.before, reading.estimate
+    whole = reading.whole
+    change = flips(before, whole) if before and whole else None
+    interval = whole.interval if whole else estimate and (estimate.low, estimate.high)
+    found: dict[str, Any] = {
         "model": compressed.spec.model,
         "normalization": model.normalization.name,
         **{key: model.about[key] for key in ("recognised", "tried") if key in model.about},
         "spec": dataclasses.asdict(compressed.spec),
-        "images": after.total,
-        "correct": after.correct,
-        "accuracy": after.accuracy,
-        "interval": after.interval,
-        "float_accuracy": before.accuracy,
-        "top5": after.top5,
-        "loss": after.loss,
-        "per_class": after.per_class,
+        "evaluated": dataclasses.asdict(reading.spec),
+        "exact": reading.exact,
+        "images": reading.images,
+        "correct": seen and seen.correct,
+        "accuracy": estimate and estimate.accuracy,
+        "interval": interval,
+        "float_accuracy": before and before.accuracy,
+        "mcnemar": change and {"lost": change.lost, "won": change.won, "p": change.p},
+        "top5": whole and whole.top5,
+        "loss": whole and whole.loss,
+        "per_class": whole and whole.per_class,
         "weights": compressed.weights,
         "nonzero": compressed.nonzero,
         "sparsity": compressed.sparsity,
@@ -132,6 +170,7 @@ def report(
             "best": size.best.total,
         },
     }
+    return json.dumps(found)
 
 
 def _recognised(model: FloatModel) -> str:

@@ -10,11 +10,15 @@ from tqdm import tqdm
 
 from compression import train
 from compression.cifar10 import TEST, TRAIN
-from compression.commands.bars import evaluate_with_bar
+from compression.commands.bars import follow_with_bar
 from compression.data import DATA, load
+from compression.engine import engine
+from compression.live import Evaluator
 from compression.models import zoo
 from compression.models.architectures import ARCHITECTURES
 from compression.models.normalization import NORMALIZATIONS
+from compression.spec import CompressionSpec
+from compression.store import Store
 
 HELP = "train a bundled network again; killed, it resumes"
 
@@ -40,7 +44,11 @@ def run(options: argparse.Namespace) -> None:
             module, images, recipe, DATA / "training" / f"{options.name}.pt", lambda p: _show_epoch(bar, p)
         )
     module = zoo.rounded(module.cpu())
-    result = evaluate_with_bar(module, test, NORMALIZATIONS[recipe.normalization], "test")
+    model = zoo.FloatModel(options.name, module, NORMALIZATIONS[recipe.normalization])
+    evaluator = Evaluator(engine(), Store(), test)
+    result = follow_with_bar(evaluator.follow(model, CompressionSpec(model.name)), len(test), "test").whole
+    if result is None:
+        raise KeyboardInterrupt
     about = {
         "arch": options.name,
         "normalization": recipe.normalization,

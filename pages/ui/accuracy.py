@@ -1,25 +1,25 @@
-"""The accuracy panel: the first 1,000 images at once, all 10,000 on a button, or what to do without images."""
+"""The accuracy panel, live: an estimate at once, narrowing, exact when all images are counted; or what to do."""
 
-import time
-from collections.abc import Iterator
-from itertools import chain
 from typing import NamedTuple
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from compression.cifar10 import TEST, DataError, DataMissing
-from compression.data import ImageSet
 from compression.download import download
+from compression.estimate import Estimate, flips
+from compression.evaluate import Evaluation
+from compression.live import Reading
 from compression.spec import CompressionSpec
 from pages.ui import charts, compute, fetching, format
 
-FIRST = 1_000
-REFRESH_SECONDS = 0.25  # more often, and painting takes the browser more than counting takes the server
+CHART_SECONDS = 1.0
+STOPPED = "stopped"
+SENTENCE_PIXELS = 44  # of two lines, or one and a bar: what stands below does not jump
 
 
 class Places(NamedTuple):
-    """Where the panel puts what: the metric and the sentence are rewritten while images are counted."""
+    """Where the panel puts what."""
 
     metric: DeltaGenerator
     sentence: DeltaGenerator
@@ -28,75 +28,119 @@ class Places(NamedTuple):
 
 
 def panel(spec: CompressionSpec, places: Places, by_class: bool) -> None:
-    """Fills the places, counting images where they were not counted before, by anyone.
-
-    Whenever it draws, Streamlit looks whether the reader has moved on; what was counted is kept.
-    """
+    """Fills the places, and again while images are counted, in fragments of its own: no slider waits for it."""
     images = compute.test_images()
     if isinstance(images, DataError):
         places.metric.metric("Accuracy", "no images", border=True, height="stretch")
         with places.chart:
             _what_to_do(images)
         return
-    counted = compute.counted(spec)
-    everything = places.button.button(
-        f"Count all {len(images):,}",
-        key="everything",
-        icon=":material/functions:",
-        disabled=counted is not None and counted.total == len(images),
-        help="Until then, accuracy is counted on the first 1,000 images",
+    stopped = st.session_state.get(STOPPED) == spec
+    reading = compute.look(spec, go=not stopped)
+    if reading.exact or reading.error or stopped:
+        _figures(reading, places, stopped)
+        _chart(reading, places, by_class)
+        return
+    places.button.button(
+        "Stop", key="stop", icon=":material/stop:", on_click=lambda: st.session_state.update({STOPPED: spec})
     )
-    places.sentence.caption(_show(spec, places.metric))
-    for _ in _count(spec, images, FIRST):
-        places.sentence.caption(_show(spec, places.metric))
-    before, after = compute.same_images(spec)
-    figure = charts.class_accuracy(before, after) if by_class else charts.accuracy(before, after)
-    alt = "Accuracy of the float and the compressed network"
-    places.chart.plotly_chart(figure, config=charts.CONFIG, key="accuracy", alt=alt)
-    if everything:
-        places.button.button("Stop", key="stop", icon=":material/stop:")
-        for share, seconds in _count(spec, images, len(images)):
-            _show(spec, places.metric)
-            places.sentence.progress(share, f"{format.percent(share, 0)} counted, {format.seconds_left(seconds)}")
-        st.rerun()
+
+    @st.fragment(run_every=compute.poll_seconds())
+    def figures() -> None:
+        reading = compute.look(spec)
+        _figures(reading, places, stopped=False)
+        if reading.exact or reading.error:
+            st.rerun()
+
+    @st.fragment(run_every=max(CHART_SECONDS, compute.poll_seconds()))
+    def chart() -> None:
+        _chart(compute.look(spec), places, by_class)
+
+    figures()
+    chart()
 
 
-def _count(spec: CompressionSpec, images: ImageSet, upto: int) -> Iterator[tuple[float, float]]:
-    """Counts the float network's images, then those of `spec`; yields (share done, seconds left) now and then."""
-    specs = dict.fromkeys((CompressionSpec(spec.model), spec))
-    todo = sum(compute.batches_left(each, upto) for each in specs)
-    start = shown = time.monotonic()
-    for done, _ in enumerate(chain.from_iterable(compute.count(each, images, upto) for each in specs), 1):
-        now = time.monotonic()
-        if now - shown > REFRESH_SECONDS or done >= todo:
-            shown = now
-            yield min(1.0, done / todo), (now - start) * max(0, todo - done) / done
+def _figures(reading: Reading, places: Places, stopped: bool) -> None:
+    """The metric, and what it stands on."""
+    _metric(reading, places.metric)
+    with places.sentence.container(height=SENTENCE_PIXELS, border=False, vertical_alignment="center"):
+        sentence(reading, stopped)
+    if reading.error:
+        places.button.button("Try again", key="again", icon=":material/refresh:")
+    elif stopped:
+        places.button.button(
+            "Go on", key="on", icon=":material/play_arrow:", on_click=lambda: st.session_state.pop(STOPPED)
+        )
 
 
-def _show(spec: CompressionSpec, metric: DeltaGenerator) -> str:
-    """Rewrites the metric; returns a sentence on what it stands on."""
-    before, after = compute.same_images(spec)
-    if not after:
-        metric.metric("Accuracy", "…", border=True, height="stretch")
-        return "Counting the first images …"
-    low, high = after.interval
-    same = after.correct == before.correct
-    metric.metric(
+def sentence(reading: Reading, stopped: bool = False) -> None:
+    """What the accuracy stands on: a verdict, or how far the count is, or what is in its way."""
+    if reading.error:
+        st.warning(f"Counting stopped: {reading.error}.", icon=":material/error:")
+    elif reading.whole:
+        st.caption(verdict(reading.whole, reading.before))
+    else:
+        st.progress(reading.images / reading.total, _on_the_way(reading, stopped))
+    if reading.notice:
+        st.caption(f":material/info: {reading.notice}")
+
+
+def _metric(reading: Reading, place: DeltaGenerator) -> None:
+    estimate, before = reading.estimate, reading.before
+    if estimate is None:
+        place.metric("Accuracy", "…", border=True, height="stretch")
+        return
+    change = "" if before is None or reading.is_float else format.points(estimate.accuracy - before.accuracy)
+    same = reading.exact and before is not None and estimate.accuracy == before.accuracy
+    place.metric(
         "Accuracy",
-        format.plus_minus(after.accuracy, (high - low) / 2),
-        "as float" if same else format.points(after.accuracy - before.accuracy),
-        delta_color="off" if same else "normal",
-        delta_arrow="off" if same else "auto",
+        format.percent(estimate.accuracy, 2)
+        if reading.exact
+        else format.plus_minus(estimate.accuracy, estimate.half_width),
+        "as float" if same else change or "float not counted yet",
+        delta_color="off" if same or not change else "normal",
+        delta_arrow="off" if same or not change else "auto",
         border=True,
         height="stretch",
-        help="The share of test images that are classified correctly, and the change against the float network "
-        "on the same images.",
+        help="The share of all 10,000 test images that are classified correctly, and the change against the float "
+        "network. With ±: an estimate from the images so far, and its 95 % interval.",
     )
-    some = "all" if after.total == TEST.images else "the first"
+
+
+def verdict(after: Evaluation, before: Evaluation | None) -> str:
+    """What was counted, and whether the change against the float network is more than chance."""
+    counted = f"{after.correct:,} of {after.total:,} test images right"
+    if before is None or before is after:
+        return f"{counted}."
+    change = flips(before, after)
+    if change.lost == change.won == 0:
+        return f"{counted}, the very same as float."
+    meaning = f"this {'drop' if change.lost > change.won else 'gain'} is real"
     return (
-        f"{after.correct:,} of {some} {after.total:,} test images right, 95 % interval {format.interval(low, high)}. "
-        f"Float: {before.correct:,} of the same."
+        f"{counted}. Against float {change.lost:,} lost, {change.won:,} won: "
+        f"**{meaning if change.p < 0.05 else 'this may be chance'}** (McNemar, {format.p_value(change.p)})."
     )
+
+
+def _chart(reading: Reading, places: Places, by_class: bool) -> None:
+    estimate, before = reading.estimate, reading.before
+    if estimate is None:
+        figure = charts.accuracy(before, Estimate(0.0, 0.0, 1.0, 0, reading.total))
+    elif by_class and before:
+        figure = charts.class_accuracy(before, reading.class_estimates)
+    else:
+        figure = charts.accuracy(before, estimate)
+    alt = "Accuracy of the float and the compressed network"
+    places.chart.plotly_chart(figure, config=charts.CONFIG, key="accuracy", alt=alt)
+
+
+def _on_the_way(reading: Reading, stopped: bool) -> str:
+    if not reading.images:
+        return "Stopped before the first images" if stopped else "Counting the first images …"
+    counted = f"Estimated from {reading.images:,} of {reading.total:,} images"
+    if stopped:
+        return f"{counted}, stopped"
+    return counted if reading.seconds_left is None else f"{counted}, {format.seconds_left(reading.seconds_left)}"
 
 
 def _what_to_do(problem: DataError) -> None:

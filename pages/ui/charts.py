@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from compression.card import ChannelRanges
 from compression.compress import LayerRecord
+from compression.estimate import Estimate
 from compression.evaluate import Evaluation
 from compression.histogram import WeightView
 from compression.size import LayerSize
@@ -156,52 +157,75 @@ def layer_sparsity(layers: Sequence[LayerRecord]) -> go.Figure:
     return figure
 
 
-def accuracy(before: Evaluation, after: Evaluation) -> go.Figure:
-    """Float and compressed on the same images, each with its 95 % interval."""
+def accuracy(before: Evaluation | None, now: Estimate) -> go.Figure:
+    """Float, once it is evaluated, and compressed, with its 95 % interval as long as it is an estimate."""
     figure = _figure(
-        f"Accuracy on {after.total:,} images",
-        {"title": "classified correctly, with 95 % interval", **SHARE, "range": [0, 1.02], "dtick": 0.25},
-        {},
+        f"Accuracy on all {now.total:,} test images",
+        {"title": "classified correctly", **SHARE, "range": [0, 1.02], "dtick": 0.25},
+        {"type": "category", "categoryarray": ["compressed", "float"]},
         showlegend=False,
         bargap=0.35,
     )
-    for name, evaluation, colour in (("compressed", after, COMPRESSED), ("float", before, FLOAT)):
-        low, high = evaluation.interval
+    figure.add_bar(
+        x=[now.accuracy],
+        y=["compressed"],
+        orientation="h",
+        marker={"color": COMPRESSED},
+        text=[format.percent(now.accuracy, 2 if now.exact else 1)],
+        textposition="inside",
+        insidetextanchor="start",
+        error_x=None if now.exact else _error([now]),
+        hovertemplate=f"{'counted' if now.exact else 'estimated'} from {now.images:,} of {now.total:,} images",
+        name="compressed",
+    )
+    if before:
         figure.add_bar(
-            x=[evaluation.accuracy],
-            y=[name],
+            x=[before.accuracy],
+            y=["float"],
             orientation="h",
-            marker={"color": colour},
-            text=[format.percent(evaluation.accuracy)],
+            marker={"color": FLOAT},
+            text=[format.percent(before.accuracy, 2)],
             textposition="inside",
             insidetextanchor="start",
-            error_x={
-                "array": [high - evaluation.accuracy],
-                "arrayminus": [evaluation.accuracy - low],
-                "width": 6,
-                "thickness": 2,
-                "color": "#777777",
-            },
-            hovertemplate=f"{evaluation.correct:,} of {evaluation.total:,} correct",
-            name=name,
+            hovertemplate=f"{before.correct:,} of {before.total:,} correct",
+            name="float",
         )
     return figure
 
 
-def class_accuracy(before: Evaluation, after: Evaluation) -> go.Figure:
-    """Float and compressed on the same images, class by class."""
+def class_accuracy(before: Evaluation, now: dict[str, Estimate]) -> go.Figure:
+    """Float and compressed, class by class, with 95 % intervals as long as these are estimates."""
     figure = _figure("Accuracy by class", {"tickangle": -45}, {"title": "classified correctly", **SHARE})
-    for name, evaluation, colour in (("float", before, FLOAT), ("compressed", after, COMPRESSED)):
-        classes = evaluation.per_class
-        figure.add_bar(
-            x=list(classes),
-            y=[correct / total if total else None for correct, total in classes.values()],
-            name=name,
-            marker={"color": colour},
-            customdata=list(classes.values()),
-            hovertemplate="%{x}: %{customdata[0]:,} of %{customdata[1]:,}",
-        )
+    classes = before.per_class
+    figure.add_bar(
+        x=list(classes),
+        y=[correct / total if total else None for correct, total in classes.values()],
+        name="float",
+        marker={"color": FLOAT},
+        customdata=list(classes.values()),
+        hovertemplate="%{x}: %{customdata[0]:,} of %{customdata[1]:,}",
+    )
+    estimates = list(now.values())
+    figure.add_bar(
+        x=list(now),
+        y=[estimate.accuracy for estimate in estimates],
+        name="compressed",
+        marker={"color": COMPRESSED},
+        error_y=None if all(estimate.exact for estimate in estimates) else _error(estimates),
+        customdata=[(estimate.images, estimate.total) for estimate in estimates],
+        hovertemplate="%{x}: %{y:.1%}, from %{customdata[0]:,} of %{customdata[1]:,}",
+    )
     return figure
+
+
+def _error(estimates: Sequence[Estimate]) -> dict[str, Any]:
+    return {
+        "array": [estimate.high - estimate.accuracy for estimate in estimates],
+        "arrayminus": [estimate.accuracy - estimate.low for estimate in estimates],
+        "width": 4,
+        "thickness": 2,
+        "color": "#777777",
+    }
 
 
 def channel_ranges(ranges: ChannelRanges, layer: str, bits: int) -> go.Figure:

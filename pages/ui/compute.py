@@ -1,23 +1,22 @@
 """What the pages compute, each answer kept by its spec. The only file that caches for Streamlit.
 
-Nothing that is kept is ever mutated, but for `_batches`: the evaluated batches of a spec, which only grow.
+Nothing that is kept is ever mutated.
 """
 
-import threading
-from collections.abc import Iterator
+import uuid
 from dataclasses import replace
 
 import streamlit as st
 
-from compression import card, data, histogram, operations, size
+from compression import card, data, engine, histogram, live, operations, size, store
 from compression import compress as core
 from compression.cifar10 import DataError
-from compression.evaluate import BATCH, Evaluation, evaluate, join
 from compression.folding import folded
 from compression.models import library, public, zoo
 from compression.spec import CompressionSpec
 
-_TURN = threading.Lock()
+LEAST_POLL_SECONDS = 0.25  # more often, and painting takes the browser more than counting takes the server
+SECONDS_A_LOOKER = 0.06
 
 
 def mine() -> dict[str, zoo.FloatModel]:
@@ -44,8 +43,9 @@ def float_accuracy(name: str) -> tuple[float | None, str]:
     model = float_model(name)
     if model.accuracy is not None:
         return model.accuracy, "as published" if name in public.PUBLIC else "on all 10,000 test images"
-    found = counted(CompressionSpec(name))
-    return (found.accuracy, f"on {found.total:,} test images") if found else (None, "not counted yet")
+    images = test_images()
+    found = None if isinstance(images, DataError) else _evaluator().float_evaluation(model)
+    return (found.accuracy, f"on all {found.total:,} test images") if found else (None, "not counted yet")
 
 
 @st.cache_data(ttl=60, show_spinner=False)
@@ -119,44 +119,18 @@ def test_images() -> data.ImageSet | DataError:
         return error
 
 
-@st.cache_resource(max_entries=512, show_spinner=False)
-def _batches(spec: CompressionSpec) -> dict[int, Evaluation]:
-    return {}
+@st.cache_resource(show_spinner=False)
+def _evaluator() -> live.Evaluator:
+    """Of all sessions: what one of them asks for, the others need not."""
+    return live.Evaluator(engine.engine(), store.Store(), _loaded())
 
 
-def counted(spec: CompressionSpec) -> Evaluation | None:
-    """The images of `spec` that were evaluated so far, for anyone: a prefix of the test images."""
-    parts = [part for _, part in sorted(_batches(spec).items())]
-    return join(parts) if parts else None
+def look(spec: CompressionSpec, go: bool = True) -> live.Reading:
+    """What is known about the accuracy of `spec` now; with `go`, workers see to it that more will be."""
+    who = st.session_state.setdefault("who", uuid.uuid4().hex)
+    return _evaluator().look(who, float_model(spec.model), spec, go)
 
 
-def same_images(spec: CompressionSpec) -> tuple[Evaluation, Evaluation] | tuple[None, None]:
-    """The float network and `spec` on those first images that both have seen, if there are any."""
-    before, after = counted(CompressionSpec(spec.model)), counted(spec)
-    if not before or not after:
-        return None, None
-    batches = min(len(_batches(each)) for each in (CompressionSpec(spec.model), spec))
-    return tuple(
-        join([_batches(each)[BATCH * i] for i in range(batches)]) for each in (CompressionSpec(spec.model), spec)
-    )
-
-
-def batches_left(spec: CompressionSpec, upto: int) -> int:
-    """How many batches of the first `upto` images are still to be evaluated."""
-    return max(0, upto // BATCH - len(_batches(spec)))
-
-
-def count(spec: CompressionSpec, images: data.ImageSet, upto: int) -> Iterator[None]:
-    """Evaluates what is missing of the first `upto` images; yields after each batch that is counted, by anyone.
-
-    Sessions take turns, batch by batch: two that want the same images share the work.
-    """
-    batches, model = _batches(spec), float_model(spec.model)
-    if BATCH * len(batches) >= upto:
-        return
-    module = folded(compressed(spec).module)
-    while (start := BATCH * len(batches)) < upto:
-        with _TURN:
-            if start not in batches:
-                batches[start] = evaluate(module, images[start : start + BATCH], model.normalization)
-        yield
+def poll_seconds() -> float:
+    """How long to wait between two looks: the longer, the more people look."""
+    return max(LEAST_POLL_SECONDS, SECONDS_A_LOOKER * _evaluator().lookers)

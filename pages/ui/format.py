@@ -20,6 +20,11 @@ def points(difference: float) -> str:
     return f"{rounded:+.1f} points" if rounded else "0.0 points"
 
 
+def p_value(p: float) -> str:
+    """0.0312 -> "p = 0.031", 1e-9 -> "p < 0.001"."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+
+
 def interval(low: float, high: float) -> str:
     """(0.9, 0.92) -> "90.0 to 92.0 %"."""
     return f"{100 * low:.1f} to {percent(high)}"

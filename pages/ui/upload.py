@@ -14,7 +14,7 @@ from compression.models.normalization import NORMALIZATIONS
 from compression.models.reading import MOST_BYTES, CheckpointError, read_tensors
 from compression.models.zoo import FloatModel
 from compression.spec import CompressionSpec
-from pages.ui import compute, format
+from pages.ui import accuracy, compute, format
 
 KINDS = ("pth", "pt", "th", "tar", "bin", "safetensors")
 MOST_OF_ONE_SESSION = 4
@@ -130,23 +130,25 @@ def _normalization(model: FloatModel) -> None:
 
 
 def _accuracy(model: FloatModel, stated: float | None) -> None:
-    """Accuracy on all test images, counted on a button, beside what the reader says."""
-    images = compute.test_images()
-    if isinstance(images, DataError):
+    """Accuracy on all test images, counted while the reader looks on, beside what the reader says."""
+    if isinstance(compute.test_images(), DataError):
         return
     spec = CompressionSpec(model.name)
-    place = st.empty()
-    counted = compute.counted(spec)
-    if (counted is None or counted.total < len(images)) and place.button(
-        f"Count all {len(images):,} test images", key="count", icon=":material/functions:"
-    ):
-        todo = compute.batches_left(spec, len(images))
-        for done, _ in enumerate(compute.count(spec, images, len(images)), 1):
-            place.progress(min(1.0, done / todo), f"{format.percent(min(1.0, done / todo), 0)} counted")
-        place.empty()
-        counted = compute.counted(spec)
-    if counted:
-        st.markdown(verdict(counted, stated))
+
+    @st.fragment(run_every=compute.poll_seconds())
+    def watch() -> None:
+        reading = compute.look(spec)
+        accuracy.sentence(reading)
+        if reading.exact or reading.error:
+            st.rerun()
+
+    reading = compute.look(spec)
+    if reading.whole:
+        st.markdown(verdict(reading.whole, stated))
+    elif reading.error:
+        accuracy.sentence(reading)
+    else:
+        watch()
 
 
 def verdict(counted: Evaluation, stated: float | None) -> str:

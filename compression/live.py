@@ -1,0 +1,277 @@
+"""Accuracy that is live: asked for by many, evaluated once, told at any time, kept for good.
+
+An evaluation is a row of chunks of images, which workers take in the order of their numbers. `look` says what is known
+by now and keeps enough chunks going; an evaluation that nobody looks at comes to rest by itself.
+"""
+
+import hashlib
+import threading
+import time
+import uuid
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
+
+import numpy as np
+import torch
+
+from compression.arithmetic import arithmetic
+from compression.chunks import evaluate_rows
+from compression.cifar10 import TEST
+from compression.data import ImageSet
+from compression.engine import Engine, EngineError, Shared
+from compression.estimate import Estimate, Order, class_estimates, estimate, plain_order, visiting_order
+from compression.evaluate import BATCH, Evaluation, join
+from compression.models.zoo import FloatModel
+from compression.spec import CompressionSpec
+from compression.store import Key, Store
+
+AHEAD = 16  # chunks that are asked for at once: a second's work
+PLAIN_CHUNKS = 8  # of a spec whose float network is not evaluated yet, so that there is a number at once
+MOST_KEPT = 512
+POLL_SECONDS = 0.05
+LEVEL, LAST = 10**13, 10**15  # in a priority, beside milliseconds since 1970
+FORGET_SECONDS = 60
+LATELY_SECONDS = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What is known about the accuracy of `spec` now.
+
+    `seen` are the evaluated images in the order of their visit, or None; once that is all of them, in canonical order
+    (`exact`). `before` is the float network on all images, or None as long as it is not evaluated itself.
+    `notice` and `error` are sentences: on what stands in for what, and on what went wrong.
+    """
+
+    spec: CompressionSpec
+    order: Order
+    seen: Evaluation | None
+    before: Evaluation | None
+    seconds_left: float | None = None
+    notice: str | None = None
+    error: str | None = None
+
+    @property
+    def images(self) -> int:
+        return self.seen.total if self.seen else 0
+
+    @property
+    def total(self) -> int:
+        return len(self.order.rows)
+
+    @property
+    def exact(self) -> bool:
+        return self.images == self.total
+
+    @property
+    def whole(self) -> Evaluation | None:
+        """The evaluation of all images, once it is there."""
+        return self.seen if self.exact else None
+
+    @property
+    def is_float(self) -> bool:
+        return self.spec == CompressionSpec(self.spec.model)
+
+    @property
+    def estimate(self) -> Estimate | None:
+        return estimate(self.order, self.seen, self.before) if self.seen else None
+
+    @property
+    def class_estimates(self) -> dict[str, Estimate]:
+        """By class, once the float network is evaluated."""
+        return class_estimates(self.order, self.seen, self.before) if self.seen and self.before else {}
+
+
+@dataclass(eq=False)
+class _Counting:
+    """One evaluation on its way: chunk number -> its evaluation, the numbers that are asked for, and the whole.
+
+    Only chunks below `upto` are wanted. `asked_at` is in seconds since 1970, `begun` on the monotonic clock.
+    """
+
+    key: Key
+    model: FloatModel
+    spec: CompressionSpec
+    order: Order
+    upto: int
+    whole: Evaluation | None
+    asked_at: float = 0.0
+    parts: dict[int, Evaluation] = field(default_factory=dict)
+    asked: set[int] = field(default_factory=set)
+    begun: float | None = None
+
+    @cached_property
+    def name(self) -> str:
+        """Equal for equal work: what tasks are called."""
+        rows = self.order.rows.numpy().tobytes()
+        return f"count-{hashlib.sha256(repr(self.key).encode() + rows).hexdigest()[:24]}"
+
+    @property
+    def prefix(self) -> list[Evaluation]:
+        """The parts without a gap: chunks may come back in another order, but a sample is the first of its order."""
+        found: list[Evaluation] = []
+        while len(found) in self.parts:
+            found.append(self.parts[len(found)])
+        return found
+
+
+class Evaluator:
+    """Evaluations of all sessions of this process. All may be called from any thread, and none waits for work."""
+
+    def __init__(self, engine: Engine, store: Store, images: ImageSet) -> None:
+        """`images` are the test images, or the first of them."""
+        self._engine, self._store, self._images = engine, store, images
+        self._data = TEST.fingerprint + (f"[:{len(images)}]" if len(images) < TEST.images else "")
+        self._chunks = -(-len(images) // BATCH)
+        self._lock = threading.RLock()
+        self._countings: OrderedDict[tuple[Key, bool], _Counting] = OrderedDict()
+        self._watching: dict[str, tuple[_Counting, float]] = {}
+
+    def look(self, who: str, model: FloatModel, spec: CompressionSpec, go: bool = True, urgent: bool = True) -> Reading:
+        """What is known of `spec`; with `go`, sees to it that more will be.
+
+        `who` looks at one spec at a time: chunks of the one before that nobody else looks at are not begun any more.
+        What is not `urgent` waits for all that is.
+        """
+        with self._lock:
+            base = self._counting(model, CompressionSpec(spec.model), None)
+            counting = base if spec == base.spec else self._counting(model, spec, base.whole)
+            self._watch(who, counting, go)
+            error = None
+            try:
+                for each in dict.fromkeys((counting, base)):
+                    self._advance(each, go, urgent)
+            except EngineError as failure:
+                self._rest(counting)
+                self._rest(base)
+                error = str(failure)
+            parts = counting.prefix
+            seen = counting.whole or (join(parts) if parts else None)
+            notice = self._engine.notice or self._store.problem
+            order = plain_order(len(self._images)) if counting.whole else counting.order
+            return Reading(spec, order, seen, base.whole, self._seconds_left(counting), notice, error)
+
+    def follow(self, model: FloatModel, spec: CompressionSpec, urgent: bool = True) -> Iterator[Reading]:
+        """Readings, one after another, until one is exact. Raises EngineError where a worker fails."""
+        who = f"follow-{uuid.uuid4().hex}"
+        while not (reading := self.look(who, model, spec, urgent=urgent)).exact:
+            if reading.error:
+                raise EngineError(reading.error)
+            yield reading
+            time.sleep(POLL_SECONDS)
+        yield reading
+
+    def evaluate(self, model: FloatModel, spec: CompressionSpec, urgent: bool = False) -> Evaluation:
+        """The evaluation on all images; waits for it. Raises EngineError where a worker fails."""
+        *_, last = self.follow(model, spec, urgent)
+        assert last.whole
+        return last.whole
+
+    @property
+    def lookers(self) -> int:
+        """How many have looked lately."""
+        now = time.monotonic()
+        return sum(now - at < LATELY_SECONDS for _, at in list(self._watching.values()))
+
+    def float_evaluation(self, model: FloatModel) -> Evaluation | None:
+        """The float network on all images, if that is known."""
+        with self._lock:
+            return self._counting(model, CompressionSpec(model.name), None).whole
+
+    def _counting(self, model: FloatModel, spec: CompressionSpec, before: Evaluation | None) -> _Counting:
+        """The evaluation of `spec` so far, in the float network's order as soon as that is known."""
+        key = Key.of(model, spec, self._data)
+        place = key, before is not None
+        if place not in self._countings:
+            alone = before is None and spec != CompressionSpec(spec.model)
+            twin = self._countings.get((key, before is None))
+            self._countings[place] = _Counting(
+                key,
+                model,
+                spec,
+                order=_order(before) if before else plain_order(len(self._images)),
+                upto=min(PLAIN_CHUNKS, self._chunks) if alone else self._chunks,
+                whole=(twin and twin.whole) or self._store.get(key, self._images.labels),
+            )
+            while len(self._countings) > MOST_KEPT:
+                self._rest(self._countings.popitem(last=False)[1])
+        self._countings.move_to_end(place)
+        return self._countings[place]
+
+    def _watch(self, who: str, counting: _Counting, go: bool) -> None:
+        """Notes what `who` looks at; what nobody looks at any more rests."""
+        now = time.monotonic()
+        before = self._watching.pop(who, None)
+        if before is None or before[0] is not counting:
+            counting.asked_at = time.time()
+        left = [before] if before else []
+        if go:
+            self._watching[who] = counting, now
+        for one, seen in list(self._watching.items()):
+            if now - seen[1] > FORGET_SECONDS:
+                left.append(self._watching.pop(one))
+        for each, _ in left:
+            if all(watched is not each for watched, _ in self._watching.values()):
+                self._rest(each)
+
+    def _rest(self, counting: _Counting) -> None:
+        self._engine.drop((counting.name, number) for number in counting.asked)
+        counting.asked.clear()
+
+    def _advance(self, counting: _Counting, go: bool, urgent: bool) -> None:
+        """Takes in what has come back and, with `go`, asks for the chunks that come next."""
+        if counting.whole:
+            return
+        found = self._engine.take([(counting.name, number) for number in counting.asked])
+        for (_, number), part in found.items():
+            counting.asked.discard(number)
+            counting.parts[number] = part
+        if found and counting.begun is None:
+            counting.begun = time.monotonic()
+        if len(counting.parts) == self._chunks:
+            self._finish(counting)
+        elif go:
+            missing = (n for n in range(counting.upto) if n not in counting.parts and n not in counting.asked)
+            for number in list(missing)[: AHEAD - len(counting.asked)]:
+                self._ask(counting, number, urgent)
+
+    def _ask(self, counting: _Counting, number: int, urgent: bool) -> None:
+        """The first images of anybody come before the second images of anybody; among equals, the newest request."""
+        rows = counting.order.rows[number * BATCH : (number + 1) * BATCH]
+        self._engine.ask(
+            (counting.name, number),
+            evaluate_rows,
+            Shared(f"network-{counting.model.digest}", counting.model),
+            counting.spec,
+            rows.numpy().astype(np.uint16),
+            arithmetic(),
+            None if self._engine.local else Shared(f"images-{TEST.fingerprint}", self._images),
+            priority=int(1000 * counting.asked_at) - LEVEL * number.bit_length() - (0 if urgent else LAST),
+        )
+        counting.asked.add(number)
+
+    def _finish(self, counting: _Counting) -> None:
+        """All images are there: put into canonical order, kept, and stored."""
+        visited = join(counting.prefix)
+        place = torch.argsort(counting.order.rows)
+        margins = None
+        if counting.spec == CompressionSpec(counting.spec.model) and visited.margins is not None:
+            margins = visited.margins[place].half().float()  # as the store keeps them, so that orders are the same
+        counting.whole = replace(
+            visited, predictions=visited.predictions[place], labels=self._images.labels, margins=margins
+        )
+        counting.parts.clear()
+        self._store.put(counting.key, counting.whole)
+
+    def _seconds_left(self, counting: _Counting) -> float | None:
+        done = len(counting.parts)
+        if counting.begun is None or done < 2:
+            return None
+        return (time.monotonic() - counting.begun) / (done - 1) * (self._chunks - done)
+
+
+@lru_cache(maxsize=64)
+def _order(before: Evaluation) -> Order:
+    return visiting_order(before)
