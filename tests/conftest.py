@@ -1,5 +1,6 @@
 """What several test files share: networks, and real data where this machine has it."""
 
+import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -113,3 +114,17 @@ def room_for() -> Iterator[Callable[[int], None]]:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     yield lambda count: resource.setrlimit(resource.RLIMIT_FSIZE, (count, before[1]))
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.fixture
+def as_nobody() -> Iterator[None]:
+    """Whoever runs the tests, as a user whom permissions hold back."""
+    if not hasattr(os, "seteuid"):
+        pytest.skip("this system has no user ids")
+    before = os.geteuid()
+    try:
+        os.seteuid(before or 65534)
+    except OSError as error:
+        pytest.skip(f"root cannot become nobody here: {error.strerror}")
+    yield
+    os.seteuid(before)

@@ -1,0 +1,153 @@
+"""A result that was measured once is never computed again: evaluations in an SQLite file, each under its key.
+
+What cannot be read is computed again, what cannot be kept is not kept, and the caller goes on.
+"""
+
+import math
+import os
+import sqlite3
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from compression.arithmetic import arithmetic
+from compression.cifar10 import TEST
+from compression.data import DATA
+from compression.database import Database
+from compression.evaluate import Evaluation
+from compression.models.zoo import FloatModel
+from compression.spec import CompressionSpec
+
+Value = bytes | float | str | None
+
+VERSION = 1
+KEY = "weights, spec, data, arithmetic"
+CONTENT = "images, correct, in_top5, loss_sum, predictions, margins, checksum"
+TABLES = f"""
+    CREATE TABLE IF NOT EXISTS results (
+        weights TEXT, spec TEXT, data TEXT, arithmetic TEXT,
+        images INTEGER, correct INTEGER, in_top5 INTEGER, loss_sum REAL, predictions BLOB, margins BLOB,
+        checksum INTEGER, made TEXT,
+        PRIMARY KEY ({KEY})
+    )
+"""
+INSERT = f"INSERT OR REPLACE INTO results ({KEY}, {CONTENT}, made) VALUES (?{', ?' * 11})"
+SELECT = f"SELECT {CONTENT} FROM results WHERE ({KEY}) = (?, ?, ?, ?)"
+DELETE = f"DELETE FROM results WHERE ({KEY}) = (?, ?, ?, ?)"
+
+
+@dataclass(frozen=True)
+class Key:
+    """What a result depends on: digests of the float weights, of the images and of the arithmetic, and a spec.
+
+    `spec` is canonical JSON without the network's name: two names for the same weights share results.
+    """
+
+    weights: str
+    spec: str
+    data: str
+    arithmetic: str
+
+    @classmethod
+    def of(cls, model: FloatModel, spec: CompressionSpec, data: str = TEST.fingerprint) -> "Key":
+        """The key of `model` compressed as `spec` says. `data` names all images, in order: another key for fewer."""
+        return cls(model.digest, replace(spec, model="").to_json(), data, arithmetic())
+
+    @property
+    def columns(self) -> tuple[str, str, str, str]:
+        return self.weights, self.spec, self.data, self.arithmetic
+
+
+class Store:
+    """The evaluations kept in the file at `path`, which is made when the first one is kept.
+
+    `problem`: what last went wrong, in the reader's words, until a result is kept again. Nothing is raised for it.
+    """
+
+    def __init__(self, path: Path = DATA / "results.sqlite") -> None:
+        self.path = path
+        self.problem: str | None = None
+        self._database = Database(path, VERSION, TABLES)
+
+    def get(self, key: Key, labels: Tensor) -> Evaluation | None:
+        """The evaluation kept under `key`, or None. `labels` (N,): those of its images.
+
+        A row that is not whole, or is of other labels, is deleted.
+        """
+        if not os.path.exists(self.path):
+            return None
+        found, problem = self._database.attempt(partial(_read, key, labels), "kept results cannot be read")
+        self.problem = problem or self.problem
+        return found
+
+    def put(self, key: Key, evaluation: Evaluation) -> None:
+        """Keeps `evaluation` under `key`, in place of what was there; margins, if it has them, in half precision."""
+        row = _row(key, evaluation)
+        _, self.problem = self._database.attempt(
+            lambda database: database.execute(INSERT, row), "results cannot be kept"
+        )
+
+
+def _row(key: Key, evaluation: Evaluation) -> tuple[Value, ...]:
+    content = (
+        evaluation.total,
+        evaluation.correct,
+        evaluation.in_top5,
+        None if math.isnan(evaluation.loss_sum) else evaluation.loss_sum,  # SQLite has no NaN
+        _packed(evaluation.predictions),
+        None if evaluation.margins is None else evaluation.margins.half().numpy().tobytes(),
+    )
+    return *key.columns, *content, _checksum(key, content), f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def _read(key: Key, labels: Tensor, database: sqlite3.Connection) -> Evaluation | None:
+    row = database.execute(SELECT, key.columns).fetchone()
+    if row is None:
+        return None
+    evaluation = _evaluation(row, key, labels)
+    if evaluation is None:
+        database.execute(DELETE, key.columns)
+    return evaluation
+
+
+def _evaluation(row: tuple[Any, ...], key: Key, labels: Tensor) -> Evaluation | None:
+    """A row of SELECT; None unless it is as `_row` made it, for these labels."""
+    *content, checksum = row
+    images, correct, in_top5, loss_sum, predictions, margins = content
+    if checksum != _checksum(key, content) or images != len(labels):
+        return None
+    evaluation = Evaluation(
+        _unpacked(predictions, images),
+        labels,
+        in_top5,
+        math.nan if loss_sum is None else loss_sum,
+        None if margins is None else torch.from_numpy(np.frombuffer(margins, np.float16).astype(np.float32)),
+    )
+    return evaluation if evaluation.correct == correct else None
+
+
+def _checksum(key: Key, content: Sequence[Value]) -> int:
+    """CRC-32: SQLite itself does not notice a byte that changed inside a row, nor a row under another's key."""
+    parts = (part if isinstance(part, bytes) else repr(part).encode() for part in (*key.columns, *content))
+    return zlib.crc32(b"\0".join(parts))
+
+
+def _packed(classes: Tensor) -> bytes:
+    """classes (N,) 0..15 -> 4 bits each, two in a byte, the first one above."""
+    pairs = np.zeros((len(classes) + 1) // 2 * 2, np.uint8)
+    pairs[: len(classes)] = classes.numpy()
+    return (pairs[0::2] << 4 | pairs[1::2]).tobytes()
+
+
+def _unpacked(packed: bytes, count: int) -> Tensor:
+    """What `_packed` made of `count` classes -> (count,) uint8."""
+    pairs = np.frombuffer(packed, np.uint8)
+    return torch.from_numpy(np.stack([pairs >> 4, pairs & 0xF], 1).reshape(-1)[:count])
