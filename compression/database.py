@@ -42,7 +42,10 @@ class Unusable(Exception):
 
 @dataclass(frozen=True)
 class Database:
-    """The file at `path`, made where it is not. `tables` are the statements that make it; `version` counts from 1."""
+    """The file at `path`, made where it is not. `version` counts from 1.
+
+    `tables` are the statements that make it, and do nothing where another process has just made it.
+    """
 
     path: Path
     version: int
@@ -81,10 +84,13 @@ class Database:
     def _ready(self, connection: sqlite3.Connection) -> bool:
         """Whether the file has the tables of this version; a new one gets them, all at once."""
         connection.text_factory = bytes  # in a damaged file anything may be called text
-        connection.execute("PRAGMA journal_mode = OFF")  # safe with a WAL, and half of the waiting for the disk
+        connection.execute("PRAGMA synchronous = NORMAL")  # safe with a WAL, and half of the waiting for the disk
         version, tables = connection.execute(STATE).fetchone()
         if version == 0 and tables == 0:
-            connection.executescript(f"BEGIN IMMEDIATE;{self.tables}; PRAGMA user_version = {self.version}; COMMIT")
+            connection.executescript(
+                "PRAGMA journal_mode = WAL; BEGIN IMMEDIATE;"
+                f"{self.tables}; PRAGMA user_version = {self.version}; COMMIT"
+            )
             return True
         return version == self.version
 

@@ -132,3 +132,17 @@ def here() -> Iterator[Engine]:
     """The engine of this process: two workers or as many as there are cores, started when they are first needed."""
     yield engine()
     engine().close()
+
+
+@pytest.fixture
+def as_nobody() -> Iterator[None]:
+    """Whoever runs the tests, as a user whom permissions hold back."""
+    if not hasattr(os, "seteuid"):
+        pytest.skip("this system has no user ids")
+    before = os.geteuid()
+    try:
+        os.seteuid(before or 65534)
+    except OSError as error:
+        pytest.skip(f"root cannot become nobody here: {error.strerror}")
+    yield
+    os.seteuid(before)

@@ -8,7 +8,7 @@ import hashlib
 import io
 import os
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -316,20 +316,6 @@ def test_code_in_a_batch_is_refused_and_does_not_run(root: Path, cache: Path, tm
     with pytest.raises(DataError, match=r"it wants to run \w+\.open"):
         load(SMALL, cache)
     assert not trace.exists()
-
-
-@pytest.fixture
-def as_nobody() -> Iterator[None]:
-    """Whoever runs the tests, as a user whom permissions hold back."""
-    if not hasattr(os, "seteuid"):
-        pytest.skip("this system has no user ids")
-    before = os.geteuid()
-    try:
-        os.seteuid(before or 65534)
-    except OSError as error:
-        pytest.skip(f"root cannot become nobody here: {error.strerror}")
-    yield
-    os.seteuid(before)
 
 
 def test_an_unreadable_folder_is_told(root: Path, cache: Path, as_nobody: None) -> None:
