@@ -49,7 +49,7 @@ const all = (selector, where = document) => [...where.querySelectorAll(selector)
 addEventListener("pointerup", event => journey.released ??= event.timeStamp, true);
 
 const drawn = chart => chart.data && chart._fullLayout && chart.style.visibility !== "hidden"
-    && chart.querySelector(".point") && JSON.stringify(chart.data.map(trace => trace.y));
+    && chart.querySelector(".point, .js-fill") && JSON.stringify(chart.data.map(trace => trace.y));
 
 journey.shows = ({metrics, charts, words}) => {
     const said = Object.fromEntries(all("[data-testid=stMetric]").map(metric => [
@@ -122,7 +122,7 @@ def answer(model: FloatModel, macs: dict[str, int], spec: CompressionSpec) -> di
             "Sparsity": format.percent(compressed.sparsity),
             "Bit operations": format.quantity(bit_operations(compressed, macs)),
         },
-        "charts": [[list(trace["y"]) for trace in figure["data"]] for figure in figures],
+        "charts": [[list(trace["y"]) for trace in figure.to_dict()["data"]] for figure in figures],
     }
 
 
