@@ -1,12 +1,45 @@
-"""What a spec comes to, besides accuracy: three metrics and three charts."""
+"""What the widgets come to, in two fragments: at once what is computed at once, then accuracy."""
 
+from typing import NamedTuple
+
+import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from compression.spec import CompressionSpec
-from pages.ui import charts, compute, controls, format
+from pages.ui import accuracy, charts, compute, controls, format, frame
 
 
-def size(place: DeltaGenerator, spec: CompressionSpec) -> None:
+class Places(NamedTuple):
+    """Where the fast fragment puts what."""
+
+    grey: DeltaGenerator
+    size: DeltaGenerator
+    sparsity: DeltaGenerator
+    bit_operations: DeltaGenerator
+    weights: DeltaGenerator
+    bytes: DeltaGenerator
+    zeros: DeltaGenerator
+
+
+@st.fragment(key=frame.FAST)
+def fast(model: str, places: Places) -> None:
+    """All but accuracy: three metrics, three charts, and the grey slider."""
+    spec = controls.spec(model)
+    _size(places.size, spec)
+    _sparsity(places.sparsity, spec)
+    _bit_operations(places.bit_operations, spec)
+    _weights(places.weights, spec, controls.layer())
+    _layers(places.bytes, places.zeros, spec)
+    controls.grey(places.grey, spec)
+
+
+@st.fragment(key=frame.TRUTH)
+def truth(model: str, places: accuracy.Places) -> None:
+    """Accuracy, which takes its time. It runs when the fast fragment has been sent."""
+    accuracy.panel(controls.spec(model), places, st.session_state["classes"])
+
+
+def _size(place: DeltaGenerator, spec: CompressionSpec) -> None:
     found = compute.sizes(spec)
     best = found.best
     ratio = found.float32 / best.total
@@ -23,7 +56,7 @@ def size(place: DeltaGenerator, spec: CompressionSpec) -> None:
     )
 
 
-def sparsity(place: DeltaGenerator, spec: CompressionSpec) -> None:
+def _sparsity(place: DeltaGenerator, spec: CompressionSpec) -> None:
     compressed = compute.compressed(spec)
     _metric(
         place,
@@ -35,7 +68,7 @@ def sparsity(place: DeltaGenerator, spec: CompressionSpec) -> None:
     )
 
 
-def bit_operations(place: DeltaGenerator, spec: CompressionSpec) -> None:
+def _bit_operations(place: DeltaGenerator, spec: CompressionSpec) -> None:
     before, after = compute.bit_operations(CompressionSpec(spec.model)), compute.bit_operations(spec)
     _metric(
         place,
@@ -51,13 +84,13 @@ def _metric(place: DeltaGenerator, label: str, value: str, against_float: str, w
     place.metric(label, value, against_float, delta_color="off", delta_arrow="off", border=True, help=words)
 
 
-def weights(place: DeltaGenerator, spec: CompressionSpec, layer: str | None) -> None:
+def _weights(place: DeltaGenerator, spec: CompressionSpec, layer: str | None) -> None:
     figure = charts.weights(compute.weight_view(spec, layer), layer or controls.WHOLE)
     alt = "Histogram of the weights before and after compression"
     place.plotly_chart(figure, config=charts.CONFIG, key="weights", alt=alt)
 
 
-def layers(place: DeltaGenerator, other: DeltaGenerator, spec: CompressionSpec) -> None:
+def _layers(place: DeltaGenerator, other: DeltaGenerator, spec: CompressionSpec) -> None:
     found = compute.sizes(spec)
     figure = charts.layer_bytes(found.layers, found.best_name)
     place.plotly_chart(

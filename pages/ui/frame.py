@@ -9,6 +9,7 @@ from pages.ui import compute, format
 SIDEBAR_PIXELS = 240
 MOST_TOASTS = 3
 START = "resnet20"
+FAST, LINKS, TRUTH = "fast", "links", "truth"  # the fragments that a slider reruns, in this order
 MENU = (
     ("app.py", "Explore", ":material/tune:"),
     ("pages/networks.py", "Networks", ":material/hub:"),
@@ -21,11 +22,31 @@ LINKED = ("model", "bits", "scheme", "granularity", "fold", "by", "sparsity", "t
 def open_page(title: str) -> None:
     """Page config and menu."""
     st.set_page_config(f"{title} · Squeezelab", "🗜️", layout="wide", initial_sidebar_state=SIDEBAR_PIXELS)
-    settings = carried()
+    st.session_state["whole"] = False
     with st.sidebar:
         st.subheader(":material/compress: Squeezelab", anchor=False)
-        for path, label, icon in MENU:
-            st.page_link(path, label=label, icon=icon, query_params=settings)
+        _menu()
+
+
+@st.fragment(key=LINKS)
+def _menu() -> None:
+    settings = carried()
+    for path, label, icon in MENU:
+        st.page_link(path, label=label, icon=icon, query_params=settings)
+
+
+def close_page() -> None:
+    """Says that all of the page is drawn, so that from now on parts of it can be drawn anew."""
+    st.session_state["whole"] = True
+
+
+def rerun_answer() -> None:
+    """For `on_change`: draws the answer and the links of the menu anew and leaves the rest of the page as it stands.
+
+    A click ends the run that is under way; where that run had not yet drawn the whole page, it is begun again.
+    """
+    if st.session_state["whole"]:
+        st.rerun([FAST, LINKS, TRUTH])
 
 
 def carried() -> dict[str, str]:

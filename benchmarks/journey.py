@@ -1,0 +1,205 @@
+"""From releasing a slider to the panels painted: what a reader waits for, measured inside a real browser.
+
+    python -m benchmarks.journey [--models resnet20 vgg] [--moves 40]
+
+Prints a markdown table: median and 95th percentile in milliseconds over the moves, bits and sparsity in turn, each to a
+spec not seen before. The clock runs from the time stamp of the release until the browser has painted the first frame
+in which three metrics say and three charts have drawn what `compression` computes for the new spec. Accuracy
+is not waited for, but a move begins only when the page, accuracy included, has come to rest. The first line is the
+floor: the same in an empty page, with one slider and its value in words. Needs Debian's chromium.
+"""
+
+import argparse
+import random
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from playwright.sync_api import Browser, Page
+from tqdm import tqdm
+
+from benchmarks.setting import conditions, network, table
+from compression.compress import compress
+from compression.data import PROJECT
+from compression.histogram import weight_view
+from compression.models.zoo import FloatModel
+from compression.operations import bit_operations, layer_macs
+from compression.size import measure
+from compression.spec import CompressionSpec, PruneSpec, QuantSpec
+from pages.ui import charts, format
+from pages.ui.controls import BITS, MOST_SPARSE
+from tests.serving import browsing, chromium, serving
+
+WARM_UP = 3
+START = 8, 0.0  # bits and sparsity
+QUIET_MS = 400
+FLOOR = """\
+import streamlit as st
+st.write(f"It is {st.slider('Sparsity', 0.0, 0.99, step=0.01, format='percent')}")
+"""
+WATCH = """
+window.journey = {};
+const options = {subtree: true, childList: true, characterData: true, attributes: true};
+const text = element => element.textContent;
+const all = (selector, where = document) => [...where.querySelectorAll(selector)];
+addEventListener("pointerup", event => journey.released ??= event.timeStamp, true);
+
+const drawn = chart => chart.data && chart._fullLayout && chart.style.visibility !== "hidden"
+    && chart.querySelector(".point, .js-fill") && JSON.stringify(chart.data.map(trace => trace.y));
+
+journey.shows = ({metrics, charts, words}) => {
+    const said = Object.fromEntries(all("[data-testid=stMetric]").map(metric => [
+        text(metric.querySelector("[data-testid=stMetricLabel] p")),
+        text(metric.querySelector("[data-testid=stMetricValue]"))]));
+    if (!Object.entries(metrics).every(([label, value]) => said[label] === value)) return false;
+    if (words && !all("[data-testid=stMarkdownContainer]").some(element => text(element) === words)) return false;
+    const there = all(".js-plotly-plot").map(drawn);
+    return charts.every(chart => there.includes(JSON.stringify(chart)));
+};
+
+journey.expect = expected => {
+    journey.released = null;
+    journey.painted = new Promise((resolve, reject) => {
+        setTimeout(() => reject(Error(`never painted: ${JSON.stringify(expected)}`)), 30_000);
+        const observer = new MutationObserver(() => {
+            if (journey.released === null || !journey.shows(expected)) return;
+            observer.disconnect();
+            requestAnimationFrame(() => {
+                const {port1, port2} = new MessageChannel();  // its message comes when the frame is painted
+                port1.onmessage = () => resolve(performance.now() - journey.released);
+                port2.postMessage(0);
+            });
+        });
+        observer.observe(document.body, options);
+    });
+};
+
+journey.quiet = milliseconds => new Promise(resolve => {
+    const later = () => setTimeout(() => {
+        if (document.querySelector("[data-testid=stApp]")?.dataset.testScriptState === "notRunning") {
+            observer.disconnect();
+            resolve();
+        } else timer = later();
+    }, milliseconds);
+    const observer = new MutationObserver(() => { clearTimeout(timer); timer = later(); });
+    let timer = later();
+    observer.observe(document.body, options);
+});
+"""
+
+
+def specs(model: str, count: int) -> Iterator[CompressionSpec]:
+    """Different specs, the same ones each time; one follows from the one before by moving one slider."""
+    chance = random.Random(0)
+    bits, sparsity = START
+    seen = {START}
+    for turn in range(count):
+        while (bits, sparsity) in seen:
+            if turn % 2:
+                bits = int(chance.choice(BITS[1:]))
+            else:
+                sparsity = chance.randrange(1, 100) / 100
+        seen.add((bits, sparsity))
+        yield CompressionSpec(model, PruneSpec(sparsity=sparsity), QuantSpec(bits))
+
+
+def answer(model: FloatModel, macs: dict[str, int], spec: CompressionSpec) -> dict[str, Any]:
+    """What the page must show of `spec`: three metrics, and the heights of the bars of three charts."""
+    compressed = compress(model.module, spec)
+    size = measure(compressed)
+    figures = (
+        charts.weights(weight_view(compressed), "the network"),
+        charts.layer_bytes(size.layers, size.best_name),
+        charts.layer_sparsity(compressed.layers),
+    )
+    return {
+        "metrics": {
+            "Size": format.size(size.best.total),
+            "Sparsity": format.percent(compressed.sparsity),
+            "Bit operations": format.quantity(bit_operations(compressed, macs)),
+        },
+        "charts": [[list(trace["y"]) for trace in figure.to_dict()["data"]] for figure in figures],
+    }
+
+
+def release(page: Page, label: str, share: float, expected: dict[str, Any]) -> float:
+    """Moves a slider to `share` of its way; milliseconds from its release until `expected` is painted."""
+    page.evaluate(f"journey.quiet({QUIET_MS})")
+    page.evaluate("expected => journey.expect(expected)", expected)
+    track = page.get_by_role("group", name=label).locator("> [data-orientation]").bounding_box()
+    assert track
+    page.mouse.move(track["x"] + min(share * track["width"], track["width"] - 1), track["y"] + track["height"] / 2)
+    page.mouse.down()
+    page.mouse.up()
+    return page.evaluate("journey.painted")
+
+
+def opened(browser: Browser, url: str) -> Page:
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.set_default_timeout(60_000)
+    page.goto(url)
+    page.get_by_test_id("stSlider").first.wait_for()
+    page.evaluate(WATCH)
+    return page
+
+
+def floor(browser: Browser, moves: int) -> list[float]:
+    """Milliseconds of each move in a page that holds a slider and its value."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "app.py").write_text(FLOOR)
+        shutil.copytree(PROJECT / ".streamlit", Path(folder, ".streamlit"))
+        with serving(Path(folder)) as server:
+            page = opened(browser, server.url)
+            shares = [spec.prune.sparsity for spec in specs("", 2 * (WARM_UP + moves)) if spec.prune][::2]
+            return [
+                release(page, "Sparsity", share / MOST_SPARSE, {"metrics": {}, "charts": [], "words": f"It is {share}"})
+                for share in tqdm(shares, "floor", leave=False)
+            ]
+
+
+def moved(browser: Browser, url: str, name: str, moves: int) -> list[float]:
+    """Milliseconds of each move of the Explore page."""
+    model = network(name, random=False)
+    macs = layer_macs(model.module)
+    bits, sparsity = START
+    page = opened(browser, f"{url}/?model={name}&bits={bits}&sparsity={sparsity}")
+    took = []
+    for turn, spec in enumerate(tqdm(specs(name, WARM_UP + moves), name, WARM_UP + moves, leave=False)):
+        assert spec.prune
+        assert spec.weights
+        where = (
+            ("Bits a weight", BITS.index(str(spec.weights.bits)) / (len(BITS) - 1))
+            if turn % 2
+            else ("Sparsity", (spec.prune.sparsity or 0) / MOST_SPARSE)
+        )
+        took.append(release(page, *where, answer(model, macs, spec)))
+    page.close()
+    return took
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", default=["resnet20", "vgg"])
+    parser.add_argument("--moves", type=int, default=40)
+    options = parser.parse_args()
+    executable = chromium()
+    if not executable:
+        sys.exit("there is no chromium")
+    with browsing(executable) as browser:
+        took = {"an empty page": floor(browser, options.moves)}
+        with serving(PROJECT) as server:
+            took |= {name: moved(browser, server.url, name, options.moves) for name in options.models}
+    rows = [
+        (name, f"{np.median(times[WARM_UP:]):.0f}", f"{np.percentile(times[WARM_UP:], 95):.0f}")
+        for name, times in took.items()
+    ]
+    print(f"{options.moves} moves each, headless Chromium on the same machine; {conditions()}\n")
+    print(table(("release to painted", "median ms", "95th percentile ms"), rows))
+
+
+if __name__ == "__main__":
+    main()
