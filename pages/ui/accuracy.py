@@ -28,49 +28,62 @@ class Places(NamedTuple):
 
 
 def panel(spec: CompressionSpec, places: Places, by_class: bool) -> None:
-    """Fills the places, and again while images are counted, in fragments of its own: no slider waits for it."""
+    """Fills the places, and again while images are counted, in fragments of its own: no slider waits for it.
+
+    These write to all places in all states: where a fragment wrote nothing in the last run of the page, it may not.
+    """
     images = compute.test_images()
     if isinstance(images, DataError):
         places.metric.metric("Accuracy", "no images", border=True, height="stretch")
         with places.chart:
             _what_to_do(images)
         return
-    stopped = st.session_state.get(STOPPED) == spec
-    reading = compute.look(spec, go=not stopped)
-    if reading.exact or reading.error or stopped:
-        _figures(reading, places, stopped)
-        _chart(reading, places, by_class)
-        return
-    places.button.button(
-        "Stop", key="stop", icon=":material/stop:", on_click=lambda: st.session_state.update({STOPPED: spec})
-    )
+    going = _going(_look(spec))
+    poll = compute.poll_seconds()
 
-    @st.fragment(run_every=compute.poll_seconds())
+    @st.fragment(run_every=poll if going else None)
     def figures() -> None:
-        reading = compute.look(spec)
-        _figures(reading, places, stopped=False)
-        if reading.exact or reading.error:
+        reading = _look(spec)
+        _metric(reading, places.metric)
+        with places.sentence.container(height=SENTENCE_PIXELS, border=False, vertical_alignment="center"):
+            sentence(reading, _stopped(spec))
+        _button(reading, places.button)
+        if _going(reading) != going:
             st.rerun()
 
-    @st.fragment(run_every=max(CHART_SECONDS, compute.poll_seconds()))
+    @st.fragment(run_every=max(CHART_SECONDS, poll) if going else None)
     def chart() -> None:
-        _chart(compute.look(spec), places, by_class)
+        _chart(_look(spec), places, by_class)
 
     figures()
     chart()
 
 
-def _figures(reading: Reading, places: Places, stopped: bool) -> None:
-    """The metric, and what it stands on."""
-    _metric(reading, places.metric)
-    with places.sentence.container(height=SENTENCE_PIXELS, border=False, vertical_alignment="center"):
-        sentence(reading, stopped)
+def _stopped(spec: CompressionSpec) -> bool:
+    """Whether the reader has stopped this count."""
+    return st.session_state.get(STOPPED) == spec
+
+
+def _look(spec: CompressionSpec) -> Reading:
+    return compute.look(spec, go=not _stopped(spec))
+
+
+def _going(reading: Reading) -> bool:
+    """Whether there will be more to show."""
+    return not (reading.exact or reading.error or _stopped(reading.spec))
+
+
+def _button(reading: Reading, place: DeltaGenerator) -> None:
+    """What the reader can do about the count: always something in the place, or a fragment could not write to it."""
     if reading.error:
-        places.button.button("Try again", key="again", icon=":material/refresh:")
-    elif stopped:
-        places.button.button(
-            "Go on", key="on", icon=":material/play_arrow:", on_click=lambda: st.session_state.pop(STOPPED)
-        )
+        place.button("Try again", key="again", icon=":material/refresh:")
+    elif _stopped(reading.spec):
+        place.button("Go on", key="on", icon=":material/play_arrow:", on_click=lambda: st.session_state.pop(STOPPED))
+    elif reading.exact:
+        place.empty()
+    else:
+        stop = {STOPPED: reading.spec}
+        place.button("Stop", key="stop", icon=":material/stop:", on_click=lambda: st.session_state.update(stop))
 
 
 def sentence(reading: Reading, stopped: bool = False) -> None:
@@ -91,13 +104,13 @@ def _metric(reading: Reading, place: DeltaGenerator) -> None:
         place.metric("Accuracy", "…", border=True, height="stretch")
         return
     change = "" if before is None or reading.is_float else format.points(estimate.accuracy - before.accuracy)
-    same = reading.exact and before is not None and estimate.accuracy == before.accuracy
+    same = reading.exact and before is not None and not reading.is_float and estimate.accuracy == before.accuracy
     place.metric(
         "Accuracy",
         format.percent(estimate.accuracy, 2)
         if reading.exact
         else format.plus_minus(estimate.accuracy, estimate.half_width),
-        "as float" if same else change or "float not counted yet",
+        "as float" if same else change or ("the float network" if reading.is_float else "float not counted yet"),
         delta_color="off" if same or not change else "normal",
         delta_arrow="off" if same or not change else "auto",
         border=True,
