@@ -50,7 +50,7 @@ def one_move(model: FloatModel, macs: dict[str, int], spec: CompressionSpec) -> 
     for figure in (
         charts.weights(view, "the network"),
         charts.layer_bytes(size.layers, size.best_name),
-        charts.layer_sparsity(compressed.layers),
+        charts.layer_sparsity([layer.facts for layer in compressed.layers]),
     ):
         figure.to_json()
     marks.append(time.perf_counter())

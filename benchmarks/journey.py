@@ -148,7 +148,7 @@ def answer(model: FloatModel, macs: dict[str, int], spec: CompressionSpec) -> di
     figures = (
         charts.weights(weight_view(compressed), "the network"),
         charts.layer_bytes(size.layers, size.best_name),
-        charts.layer_sparsity(compressed.layers),
+        charts.layer_sparsity([layer.facts for layer in compressed.layers]),
     )
     return {
         "metrics": {

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -41,28 +41,32 @@ class WeightView:
 
 def histogram(weights: Sequence[Tensor], bins: int, low: float, high: float) -> Histogram:
     """All `weights`, of any shapes, in `bins` equal bins of low..high; what lies outside is not counted."""
-    flat = torch.cat([weight.detach().flatten() for weight in weights])
-    counts = torch.histc(flat, bins, low, high)
+    counts = torch.stack([torch.histc(weight.detach(), bins, low, high) for weight in weights]).sum(
+        0, dtype=torch.int64
+    )
     edges = torch.linspace(low, high, bins + 1)
-    return Histogram(tuple(edges.tolist()), tuple(int(count) for count in counts.tolist()))
+    return Histogram(tuple(edges.tolist()), tuple(counts.tolist()))
 
 
 def weight_view(compressed: CompressedModel, layer: str | None = None, bins: int = 121) -> WeightView:
     """Histograms over the range of the weights before and after, in `bins` bins: an odd number, one around zero."""
     records = [record for record in compressed.layers if layer in (None, record.name)]
     both = [weight for record in records for weight in (record.original.detach(), record.weight)]
-    reach = max(float(weight.abs().max()) for weight in both) or 1.0
-    after = [record.weight[record.weight != 0] for record in records]
-    left = sum(len(weights) for weights in after)
-    total = sum(record.weights for record in records)
+    reach = max(abs(float(end)) for weight in both for end in weight.aminmax()) or 1.0
+    zeros = sum(record.weights - record.nonzero for record in records)
+    after = histogram([record.weight for record in records], bins, -reach, reach)
     return WeightView(
         before=histogram([record.original for record in records], bins, -reach, reach),
-        after=histogram(after, bins, -reach, reach),
-        zeros=total - left,
-        weights=total,
+        after=replace(after, counts=_less(after.counts, bins // 2, zeros)),
+        zeros=zeros,
+        weights=sum(record.weights for record in records),
         levels=_levels(records),
         threshold=_threshold(compressed.spec, records),
     )
+
+
+def _less(counts: tuple[int, ...], place: int, by: int) -> tuple[int, ...]:
+    return (*counts[:place], counts[place] - by, *counts[place + 1 :])
 
 
 def largest_useful_threshold(model: nn.Module) -> float:

@@ -29,20 +29,20 @@ def keep_largest(scores: Tensor, sparsity: float) -> Tensor:
     if count == 0:
         return torch.ones_like(scores, dtype=torch.bool)
     last = float(np.partition(flat.numpy(), count - 1)[count - 1])  # a tenth of the time of torch's kthvalue
-    keep = flat >= last
-    ties = (flat == last).nonzero().flatten()
-    keep[ties[: count - int((~keep).sum())]] = False
+    keep = flat > last
+    spared = flat.numel() - int(keep.count_nonzero()) - count
+    if spared:
+        keep[(flat == last).nonzero().flatten()[-spared:]] = True
     return keep.view_as(scores)
 
 
 def masks(weights: Tensors, spec: PruneSpec) -> dict[str, Tensor]:
     """The weights of each layer -> its mask. With a global target all layers compete for one budget."""
-    scores = {name: weight.abs() for name, weight in weights.items()}
     if spec.threshold is not None:
-        return {name: keep_above(score, spec.threshold) for name, score in scores.items()}
+        return {name: keep_above(weight.abs(), spec.threshold) for name, weight in weights.items()}
     assert spec.sparsity is not None
-    if spec.scope is Scope.LAYER or not scores:
-        return {name: keep_largest(score, spec.sparsity) for name, score in scores.items()}
-    flat = keep_largest(torch.cat([score.flatten() for score in scores.values()]), spec.sparsity)
-    parts = flat.split([score.numel() for score in scores.values()])
-    return {name: part.view_as(scores[name]) for name, part in zip(scores, parts, strict=True)}
+    if spec.scope is Scope.LAYER or not weights:
+        return {name: keep_largest(weight.abs(), spec.sparsity) for name, weight in weights.items()}
+    flat = keep_largest(torch.cat([weight.flatten() for weight in weights.values()]).abs_(), spec.sparsity)
+    parts = flat.split([weight.numel() for weight in weights.values()])
+    return {name: part.view_as(weights[name]) for name, part in zip(weights, parts, strict=True)}

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from plotly.basedatatypes import BaseFigure
 
 from compression.card import ChannelRanges
-from compression.compress import LayerRecord
+from compression.compress import LayerFacts
 from compression.estimate import Estimate
 from compression.evaluate import Evaluation
 from compression.histogram import WeightView
@@ -177,7 +177,7 @@ def layer_bytes(layers: Sequence[LayerSize], best_name: str) -> Drawing:
     )
 
 
-def layer_sparsity(layers: Sequence[LayerRecord]) -> Drawing:
+def layer_sparsity(layers: Sequence[LayerFacts]) -> Drawing:
     """The share of zeros in each layer."""
     names = [layer.name for layer in layers]
     y = {"title": "weights that are zero", **SHARE}

@@ -4,7 +4,7 @@ Nothing that is kept is ever mutated.
 """
 
 import uuid
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import streamlit as st
 
@@ -17,6 +17,23 @@ from compression.spec import CompressionSpec
 
 LEAST_POLL_SECONDS = 0.25  # more often, and painting takes the browser more than counting takes the server
 SECONDS_A_LOOKER = 0.06
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is known of a spec at once; a thousand of these take less room than one network."""
+
+    size: size.Size
+    bit_operations: int
+    layers: tuple[core.LayerFacts, ...]
+
+    @property
+    def weights(self) -> int:
+        return sum(layer.weights for layer in self.layers)
+
+    @property
+    def nonzero(self) -> int:
+        return sum(layer.nonzero for layer in self.layers)
 
 
 def mine() -> dict[str, zoo.FloatModel]:
@@ -91,18 +108,19 @@ def compressed(spec: CompressionSpec) -> core.CompressedModel:
     return core.compress(_model(spec.model, spec.fold_bn).module, spec)
 
 
-@st.cache_data(max_entries=1024, show_spinner=False)
-def sizes(spec: CompressionSpec) -> size.Size:
-    return size.measure(compressed(spec))
+@st.cache_resource(max_entries=1024, show_spinner=False)
+def answer(spec: CompressionSpec) -> Answer:
+    made = compressed(spec)
+    return Answer(
+        size=size.measure(made),
+        bit_operations=operations.bit_operations(made, layer_macs(spec.model)),
+        layers=tuple(layer.facts for layer in made.layers),
+    )
 
 
-@st.cache_data(max_entries=1024, show_spinner=False)
+@st.cache_resource(max_entries=1024, show_spinner=False)
 def weight_view(spec: CompressionSpec, layer: str | None) -> histogram.WeightView:
     return histogram.weight_view(compressed(spec), layer)
-
-
-def bit_operations(spec: CompressionSpec) -> int:
-    return operations.bit_operations(compressed(spec), layer_macs(spec.model))
 
 
 @st.cache_resource(show_spinner="Reading CIFAR-10")

@@ -4,11 +4,13 @@ A widget that only the answer depends on reruns the fragments of the answer, not
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from compression.compress import LayerFacts
 from compression.spec import MAX_BITS, CompressionSpec, Granularity, PruneSpec, QuantSpec, Scheme, Scope
 from pages.ui import compute, frame
 
@@ -114,9 +116,8 @@ def _pruning(model: str, fold: bool) -> DeltaGenerator:
     return st.container()
 
 
-def grey(place: DeltaGenerator, spec: CompressionSpec) -> None:
+def grey(place: DeltaGenerator, spec: CompressionSpec, layers: Sequence[LayerFacts]) -> None:
     """Shows what the slider that rules comes to. No key: assigning to a bound widget sends the browser a stale link."""
-    layers = compute.compressed(spec).layers
     thresholds = [layer.threshold for layer in layers]
     with place:
         if st.session_state["by"] == THRESHOLD:
