@@ -113,12 +113,12 @@ def test_the_same_name_on_other_weights_is_another_network(evaluator, simple_cnn
 
 
 def test_what_was_evaluated_once_is_there_at_once_in_another_process_life(evaluator, simple_cnn):
-    found = evaluator(images=500).evaluate(simple_cnn, FOUR_BITS)
+    before, found = (evaluator(images=500).evaluate(simple_cnn, spec) for spec in (FLOAT, FOUR_BITS))
     nobody = Engine(address="", workers=1)
     reading = evaluator(engine=nobody, images=500).look("me", simple_cnn, FOUR_BITS)
     assert reading.exact
     assert torch.equal(reading.seen.predictions, found.predictions)
-    assert reading.before.accuracy == evaluator(images=500).evaluate(simple_cnn, FLOAT).accuracy
+    assert torch.equal(reading.before.predictions, before.predictions)
     assert nobody.worker_pids == []
 
 
@@ -172,16 +172,19 @@ def test_results_are_there_even_where_they_cannot_be_kept(evaluator, simple_cnn,
 
 def test_ten_kills_of_a_worker_change_no_prediction(evaluator, simple_cnn, test_images):
     engine = Engine(address="", workers=2, preload=["compression.chunks"])
-    mine = evaluator(engine=engine, images=10_000)
+    mine = evaluator(engine=engine, images=4_000)
     chance, kills, next_kill = random.Random(0), 0, 0.0
-    for bits in range(2, 9):
-        spec = CompressionSpec("simple_cnn", weights=QuantSpec(bits))
+    for percent in range(99):
+        spec = CompressionSpec("simple_cnn", PruneSpec(sparsity=percent / 100))
         for reading in mine.follow(simple_cnn, spec):
             alive = engine.worker_pids
             if kills < 10 and alive and reading.images and not reading.exact and time.monotonic() > next_kill:
                 os.kill(chance.choice(alive), signal.SIGKILL)
-                kills, next_kill = kills + 1, time.monotonic() + chance.uniform(0.2, 1.0)
-        assert torch.equal(reading.seen.predictions, in_this_process(simple_cnn, spec, test_images).predictions)
+                kills, next_kill = kills + 1, time.monotonic() + chance.uniform(0.2, 0.8)
+        expected = in_this_process(simple_cnn, spec, test_images[:4_000])
+        assert torch.equal(reading.seen.predictions, expected.predictions)
+        if kills == 10:
+            break
     engine.close()
     assert kills == 10
 
