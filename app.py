@@ -9,7 +9,7 @@ frame.open_page("Explore")
 link = frame.linked()
 model = frame.pick_network()
 st.subheader("How small can this network get, and what does it cost?", anchor=False)
-side, main = st.columns([1, 3.6], gap="medium")
+side, main = st.columns([1, 3], gap="medium")  # widths in eighths of a pixel, see charts.py
 
 with side:
     grey = controls.draw(model)

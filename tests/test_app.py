@@ -63,6 +63,23 @@ def test_a_threshold_shows_the_sparsity_that_it_comes_to(page):
     assert grey.value == pytest.approx(compressed.sparsity, abs=0.005)
 
 
+def test_a_sparsity_shows_the_threshold_that_it_comes_to(page):
+    page.slider(key="sparsity").set_value(0.5).run()
+    compressed = compress(zoo.load_bundled("simple_cnn").module, CompressionSpec("simple_cnn", PruneSpec(sparsity=0.5)))
+    (grey,) = [slider for slider in page.slider if slider.label.startswith("Threshold")]
+    assert grey.disabled
+    assert grey.value == pytest.approx(min(layer.threshold for layer in compressed.layers), abs=grey.step)
+
+
+def test_what_float_does_not_need_turns_grey_and_comes_alive_again(page):
+    for bits, off in (("float", True), ("4", False), ("3", False), ("float", True)):
+        if page.select_slider(key="bits").value != bits:
+            page.select_slider(key="bits").set_value(bits).run()
+        drawn = [group for group in page.button_group if group.key in ("scheme", "granularity")]
+        assert all(group.disabled is off for group in drawn)
+        page.run()
+
+
 @pytest.mark.parametrize("scope", ["global", "layer"])
 @pytest.mark.parametrize("scheme", ["symmetric", "affine"])
 @pytest.mark.parametrize("granularity", ["tensor", "channel"])

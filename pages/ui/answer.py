@@ -32,14 +32,15 @@ def fast(model: str, places: Places) -> None:
     spec, layer = controls.spec(model), controls.layer()
     found, as_float = compute.answer(spec), compute.answer(CompressionSpec(model))
     view = compute.weight_view(spec, layer)
+    ink = charts.INK[st.context.theme.type or "light"]
     _size(places.size, found.size)
     _sparsity(places.sparsity, found)
     _bit_operations(places.bit_operations, as_float.bit_operations, found.bit_operations)
     alt = "Histogram of the weights before and after compression"
-    _chart(places.weights, charts.weights(view, layer or controls.WHOLE), "weights", alt)
+    _chart(places.weights, charts.weights(view, layer or controls.WHOLE, ink), "weights", alt)
     alt = "Bytes of each layer before and after compression"
-    _chart(places.bytes, charts.layer_bytes(found.size.layers, found.size.best_name), "bytes", alt)
-    _chart(places.zeros, charts.layer_sparsity(found.layers), "zeros", "Share of zeros in each layer")
+    _chart(places.bytes, charts.layer_bytes(found.size.layers, found.size.best_name, ink), "bytes", alt)
+    _chart(places.zeros, charts.layer_sparsity(found.layers, ink), "zeros", "Share of zeros in each layer")
     controls.grey(places.grey, spec, found.layers)
 
 
@@ -92,4 +93,4 @@ def _metric(place: DeltaGenerator, label: str, value: str, against_float: str, w
 
 
 def _chart(place: DeltaGenerator, figure: charts.Drawing, key: str, alt: str) -> None:
-    place.plotly_chart(figure, config=charts.CONFIG, key=key, alt=alt)
+    place.plotly_chart(figure, config=charts.CONFIG, theme=None, key=key, alt=alt)

@@ -19,6 +19,7 @@ from pages.ui import format
 FLOAT = "#0072B2"
 COMPRESSED = "#E69F00"
 REMOVED = "#999999"
+INK = {"light": "#555962", "dark": "#b3b7bf"}  # each can still be read on the other ground, until the next move
 LOSS = "#CC79A7"
 HEIGHT = 240
 MOST_TICKS = 40
@@ -31,7 +32,7 @@ def _layout(title: str, x: dict[str, Any], y: dict[str, Any], **more: Any) -> di
     """`x` and `y` are axes, `title` among them."""
     text = {"standoff": 4, "font": {"size": 12}}
     return {
-        "title": {"text": title, "font": {"size": 14}, "x": 0, "y": 0.98, "yanchor": "top"},
+        "title": {"text": title, "font": {"size": 14}, "x": 0, "y": 0.98, "yanchor": "top", "pad": {"l": 4}},
         "height": HEIGHT,
         "margin": {"l": 8, "r": 8, "t": 46, "b": 8},
         "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "font": {"size": 11}, "itemwidth": 30},
@@ -48,10 +49,24 @@ def _figure(title: str, x: dict[str, Any], y: dict[str, Any], **more: Any) -> go
     return go.Figure(layout=_layout(title, x, y, **more))
 
 
-def _panel(title: str, x: dict[str, Any], y: dict[str, Any], below: int, **more: Any) -> dict[str, Any]:
-    """The layout of a chart whose margins are known, `below` among them: to find them, a browser draws it twice."""
-    known = {"automargin": False}
-    return _layout(title, x | known, y | known, margin={"l": 54, "r": 8, "t": 46, "b": below}, **more)
+def _panel(title: str, x: dict[str, Any], y: dict[str, Any], below: int, ink: str, **more: Any) -> dict[str, Any]:
+    """The layout of a chart that comes anew with every move. Nothing in it makes a browser draw it again.
+
+    Margins are known, `below` among them; to find them takes a second drawing. Streamlit hands each figure to Plotly
+    twice, copied, and Plotly draws a copy again where it has a template, no `datarevision`, or another width. So there
+    is no template, but `ink`, and the columns of the page have widths that Plotly, which rounds, takes as they are.
+    """
+    return _layout(
+        f"<b>{title}</b>",
+        {"automargin": False, "showgrid": False, "zeroline": False, **x},
+        {"automargin": False, "gridcolor": "rgba(128, 128, 128, 0.25)", "zeroline": False, **y},
+        margin={"l": 54, "r": 8, "t": 46, "b": below},
+        font={"family": "Source Sans, sans-serif", "color": ink},
+        paper_bgcolor="rgba(0, 0, 0, 0)",
+        plot_bgcolor="rgba(0, 0, 0, 0)",
+        datarevision=0,
+        **more,
+    )
 
 
 class Drawing(BaseFigure):
@@ -64,13 +79,13 @@ class Drawing(BaseFigure):
         return self._figure
 
 
-def weights(view: WeightView, of: str) -> Drawing:
+def weights(view: WeightView, of: str, ink: str = INK["light"]) -> Drawing:
     """Counts on a log axis: outliers, which stretch the range of a quantizer, stay visible."""
     edges = view.before.edges
     top = max(*view.before.counts, *view.after.counts, view.zeros)
     layout = _panel(
         f"Weights of {of}",
-        {"title": "weight", "range": [edges[0], edges[-1]], "zeroline": False},
+        {"title": "weight", "range": [edges[0], edges[-1]]},
         {
             "title": "weights in bin (log)",
             "type": "log",
@@ -79,9 +94,10 @@ def weights(view: WeightView, of: str) -> Drawing:
             "exponentformat": "SI",
         },
         below=40,
+        ink=ink,
         shapes=[_line(side * view.threshold) for side in (-1, 1) if view.threshold],
     )
-    centres = [(a + b) / 2 for a, b in pairwise(edges)]
+    centres = [float(f"{(a + b) / 2:.5g}") for a, b in pairwise(edges)]
     near = "%{customdata:,} weights near %{x:.4f}"
     traces = [
         _steps("float", centres, view.before.counts, "rgba(0, 114, 178, 0.6)", near),
@@ -152,13 +168,13 @@ def _short(name: str) -> str:
     return name
 
 
-def layer_bytes(layers: Sequence[LayerSize], best_name: str) -> Drawing:
+def layer_bytes(layers: Sequence[LayerSize], best_name: str, ink: str = INK["light"]) -> Drawing:
     """Bytes of the weight of each layer, before and after."""
     names = [layer.name for layer in layers]
     float32 = [layer.float32 for layer in layers]
     after = [getattr(layer, best_name).total for layer in layers]
     return Drawing(
-        _panel("Bytes by layer", _layer_axis(names), {"title": "kB"}, _room(names)),
+        _panel("Bytes by layer", _layer_axis(names), {"title": "kB"}, _room(names), ink),
         *(
             {
                 "type": "bar",
@@ -177,12 +193,12 @@ def layer_bytes(layers: Sequence[LayerSize], best_name: str) -> Drawing:
     )
 
 
-def layer_sparsity(layers: Sequence[LayerFacts]) -> Drawing:
+def layer_sparsity(layers: Sequence[LayerFacts], ink: str = INK["light"]) -> Drawing:
     """The share of zeros in each layer."""
     names = [layer.name for layer in layers]
     y = {"title": "weights that are zero", **SHARE}
     return Drawing(
-        _panel("Sparsity by layer", _layer_axis(names), y, _room(names), showlegend=False),
+        _panel("Sparsity by layer", _layer_axis(names), y, _room(names), ink, showlegend=False),
         {
             "type": "bar",
             "x": names,
