@@ -146,9 +146,9 @@ def answer(model: FloatModel, macs: dict[str, int], spec: CompressionSpec) -> di
     compressed = compress(model.module, spec)
     size = measure(compressed)
     figures = (
-        charts.weights(weight_view(compressed), "the network"),
-        charts.layer_bytes(size.layers, size.best_name),
-        charts.layer_sparsity([layer.facts for layer in compressed.layers]),
+        charts.weights(weight_view(compressed), "the network", charts.ink("light")),
+        charts.layer_bytes(size.layers, size.best_name, charts.ink("light")),
+        charts.layer_sparsity([layer.facts for layer in compressed.layers], charts.ink("light")),
     )
     return {
         "metrics": {

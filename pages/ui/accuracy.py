@@ -136,15 +136,14 @@ def verdict(after: Evaluation, before: Evaluation | None) -> str:
 
 
 def _chart(reading: Reading, places: Places, by_class: bool) -> None:
-    estimate, before = reading.estimate, reading.before
-    if estimate is None:
-        figure = charts.accuracy(before, Estimate(0.0, 0.0, 1.0, 0, reading.total))
-    elif by_class and before:
-        figure = charts.class_accuracy(before, reading.class_estimates)
+    before, ink = reading.before, charts.ink(st.context.theme.type)
+    if by_class and before and reading.seen:
+        figure = charts.class_accuracy(before, reading.class_estimates, ink)
     else:
-        figure = charts.accuracy(before, estimate)
+        nothing_yet = Estimate(0.0, 0.0, 1.0, 0, reading.total)
+        figure = charts.accuracy(before, reading.estimate or nothing_yet, ink)
     alt = "Accuracy of the float and the compressed network"
-    places.chart.plotly_chart(figure, config=charts.CONFIG, key="accuracy", alt=alt)
+    places.chart.plotly_chart(figure, config=charts.CONFIG, theme=None, key="accuracy", alt=alt)
 
 
 def _on_the_way(reading: Reading, stopped: bool) -> str:

@@ -32,7 +32,7 @@ def fast(model: str, places: Places) -> None:
     spec, layer = controls.spec(model), controls.layer()
     found, as_float = compute.answer(spec), compute.answer(CompressionSpec(model))
     view = compute.weight_view(spec, layer)
-    ink = charts.INK[st.context.theme.type or "light"]
+    ink = charts.ink(st.context.theme.type)
     _size(places.size, found.size)
     _sparsity(places.sparsity, found)
     _bit_operations(places.bit_operations, as_float.bit_operations, found.bit_operations)

@@ -69,6 +69,11 @@ def _panel(title: str, x: dict[str, Any], y: dict[str, Any], below: int, ink: st
     )
 
 
+def ink(theme: str | None) -> str:
+    """The colour of what is written, on the ground of a theme."""
+    return INK[theme or "light"]
+
+
 class Drawing(BaseFigure):
     """A figure given as Plotly's own dicts. Plotly's classes check every value, in 6 ms a move; here the tests do."""
 
@@ -79,7 +84,7 @@ class Drawing(BaseFigure):
         return self._figure
 
 
-def weights(view: WeightView, of: str, ink: str = INK["light"]) -> Drawing:
+def weights(view: WeightView, of: str, ink: str) -> Drawing:
     """Counts on a log axis: outliers, which stretch the range of a quantizer, stay visible."""
     edges = view.before.edges
     top = max(*view.before.counts, *view.after.counts, view.zeros)
@@ -168,7 +173,7 @@ def _short(name: str) -> str:
     return name
 
 
-def layer_bytes(layers: Sequence[LayerSize], best_name: str, ink: str = INK["light"]) -> Drawing:
+def layer_bytes(layers: Sequence[LayerSize], best_name: str, ink: str) -> Drawing:
     """Bytes of the weight of each layer, before and after."""
     names = [layer.name for layer in layers]
     float32 = [layer.float32 for layer in layers]
@@ -193,7 +198,7 @@ def layer_bytes(layers: Sequence[LayerSize], best_name: str, ink: str = INK["lig
     )
 
 
-def layer_sparsity(layers: Sequence[LayerFacts], ink: str = INK["light"]) -> Drawing:
+def layer_sparsity(layers: Sequence[LayerFacts], ink: str) -> Drawing:
     """The share of zeros in each layer."""
     names = [layer.name for layer in layers]
     y = {"title": "weights that are zero", **SHARE}
@@ -211,65 +216,69 @@ def layer_sparsity(layers: Sequence[LayerFacts], ink: str = INK["light"]) -> Dra
     )
 
 
-def accuracy(before: Evaluation | None, now: Estimate) -> go.Figure:
+def accuracy(before: Evaluation | None, now: Estimate, ink: str) -> Drawing:
     """Float, once it is evaluated, and compressed, with its 95 % interval as long as it is an estimate."""
-    figure = _figure(
+    bars = [
+        _bar("compressed", now.accuracy, COMPRESSED, 2 if now.exact else 1)
+        | ({} if now.exact else {"error_x": _error([now])})
+        | {"hovertemplate": f"{'counted' if now.exact else 'estimated'} from {now.images:,} of {now.total:,} images"}
+    ]
+    if before:
+        words = {"hovertemplate": f"{before.correct:,} of {before.total:,} correct"}
+        bars.append(_bar("float", before.accuracy, FLOAT, 2) | words)
+    layout = _panel(
         f"Accuracy on all {now.total:,} test images",
         {"title": "classified correctly", **SHARE, "range": [0, 1.02], "dtick": 0.25},
-        {"type": "category", "categoryarray": ["compressed", "float"]},
+        {"type": "category", "categoryorder": "array", "categoryarray": ["compressed", "float"], "showgrid": False},
+        below=40,
+        ink=ink,
         showlegend=False,
         bargap=0.35,
     )
-    figure.add_bar(
-        x=[now.accuracy],
-        y=["compressed"],
-        orientation="h",
-        marker={"color": COMPRESSED},
-        text=[format.percent(now.accuracy, 2 if now.exact else 1)],
-        textposition="inside",
-        insidetextanchor="start",
-        error_x=None if now.exact else _error([now]),
-        hovertemplate=f"{'counted' if now.exact else 'estimated'} from {now.images:,} of {now.total:,} images",
-        name="compressed",
-    )
-    if before:
-        figure.add_bar(
-            x=[before.accuracy],
-            y=["float"],
-            orientation="h",
-            marker={"color": FLOAT},
-            text=[format.percent(before.accuracy, 2)],
-            textposition="inside",
-            insidetextanchor="start",
-            hovertemplate=f"{before.correct:,} of {before.total:,} correct",
-            name="float",
-        )
-    return figure
+    layout["margin"]["l"] = 84
+    return Drawing(layout, *bars)
 
 
-def class_accuracy(before: Evaluation, now: dict[str, Estimate]) -> go.Figure:
+def _bar(name: str, share: float, colour: str, digits: int) -> dict[str, Any]:
+    return {
+        "type": "bar",
+        "orientation": "h",
+        "x": [share],
+        "y": [name],
+        "name": name,
+        "marker": {"color": colour},
+        "text": [format.percent(share, digits)],
+        "textposition": "inside",
+        "insidetextanchor": "start",
+    }
+
+
+def class_accuracy(before: Evaluation, now: dict[str, Estimate], ink: str) -> Drawing:
     """Float and compressed, class by class, with 95 % intervals as long as these are estimates."""
-    figure = _figure("Accuracy by class", {"tickangle": -45}, {"title": "classified correctly", **SHARE})
     classes = before.per_class
-    figure.add_bar(
-        x=list(classes),
-        y=[correct / total if total else None for correct, total in classes.values()],
-        name="float",
-        marker={"color": FLOAT},
-        customdata=list(classes.values()),
-        hovertemplate="%{x}: %{customdata[0]:,} of %{customdata[1]:,}",
-    )
     estimates = list(now.values())
-    figure.add_bar(
-        x=list(now),
-        y=[estimate.accuracy for estimate in estimates],
-        name="compressed",
-        marker={"color": COMPRESSED},
-        error_y=None if all(estimate.exact for estimate in estimates) else _error(estimates),
-        customdata=[(estimate.images, estimate.total) for estimate in estimates],
-        hovertemplate="%{x}: %{y:.1%}, from %{customdata[0]:,} of %{customdata[1]:,}",
-    )
-    return figure
+    as_float = {
+        "type": "bar",
+        "x": list(classes),
+        "y": [correct / total if total else None for correct, total in classes.values()],
+        "name": "float",
+        "marker": {"color": FLOAT},
+        "customdata": list(classes.values()),
+        "hovertemplate": "%{x}: %{customdata[0]:,} of %{customdata[1]:,}",
+    }
+    compressed = {
+        "type": "bar",
+        "x": list(now),
+        "y": [estimate.accuracy for estimate in estimates],
+        "name": "compressed",
+        "marker": {"color": COMPRESSED},
+        "customdata": [(estimate.images, estimate.total) for estimate in estimates],
+        "hovertemplate": "%{x}: %{y:.1%}, from %{customdata[0]:,} of %{customdata[1]:,}",
+    }
+    if not all(estimate.exact for estimate in estimates):
+        compressed["error_y"] = _error(estimates)
+    y = {"title": "classified correctly", **SHARE}
+    return Drawing(_panel("Accuracy by class", {"tickangle": -45}, y, below=70, ink=ink), as_float, compressed)
 
 
 def _error(estimates: Sequence[Estimate]) -> dict[str, Any]:
