@@ -229,13 +229,13 @@ def accuracy(before: Evaluation | None, now: Estimate, ink: str) -> Drawing:
     layout = _panel(
         f"Accuracy on all {now.total:,} test images",
         {"title": "classified correctly", **SHARE, "range": [0, 1.02], "dtick": 0.25},
-        {"type": "category", "categoryorder": "array", "categoryarray": ["compressed", "float"], "showgrid": False},
+        {"type": "category", "categoryorder": "array", "categoryarray": ["compressed", "float"], "ticksuffix": " "},
         below=40,
         ink=ink,
         showlegend=False,
         bargap=0.35,
     )
-    layout["margin"]["l"] = 84
+    layout["margin"] |= {"l": 88, "r": 24}
     return Drawing(layout, *bars)
 
 
