@@ -24,5 +24,5 @@ with main:
 
 frame.say_rejected(link)
 answer.fast(model, answer.Places(grey, *metrics[1:], top[0], *bottom))
-frame.close_page()
 answer.truth(model, accuracy.Places(metrics[0].empty(), said.empty(), button, top[1]))
+frame.close_page()

@@ -36,7 +36,10 @@ def _menu() -> None:
 
 
 def close_page() -> None:
-    """Says that all of the page is drawn, so that from now on parts of it can be drawn anew."""
+    """Says that the page is drawn to its end, so that from now on its fragments can be drawn anew.
+
+    Before that, a fragment might have to fill a place in which it drew nothing yet, and Streamlit refuses.
+    """
     st.session_state["whole"] = True
 
 

@@ -4,6 +4,7 @@ import re
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from compression.compress import compress
 from compression.evaluate import evaluate
@@ -88,6 +89,58 @@ def test_counting_can_be_stopped_and_goes_on_where_it_was(page, server, test_ima
     page.get_by_role("button", name="Go on").click()
     expect(stop_button(page)).to_be_visible(timeout=SECONDS_30)
     expect(stopped).to_have_count(0)
+
+
+def test_a_move_draws_the_answer_and_the_links_of_the_menu_and_nothing_else(page, server):
+    drawn = []
+    page.on(
+        "websocket", lambda socket: socket.on("framereceived", lambda data: drawn.append(ForwardMsg.FromString(data)))
+    )
+    page.goto(f"{server}/?model={MODEL}&bits=8")
+    expect(page.get_by_text("of the first 1,000 test images")).to_be_visible(timeout=SECONDS_30)
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning", timeout=SECONDS_30)
+    drawn.clear()
+    press(page, "Bits a weight", "ArrowRight", 1)
+    compressed = compress(zoo.load_bundled(MODEL).module, CompressionSpec(MODEL, weights=QuantSpec(7)))
+    expect(metric(page, "Size")).to_have_text(format.size(measure(compressed).best.total), timeout=SECONDS_30)
+    expect(page.get_by_test_id("stPageLink").first.get_by_role("link")).to_have_attribute(
+        "href", re.compile("bits=7"), timeout=SECONDS_30
+    )
+    deltas = [message.delta for message in drawn if message.WhichOneof("type") == "delta"]
+    assert deltas
+    assert all(delta.fragment_id for delta in deltas)
+
+
+def test_a_move_before_the_page_is_whole_begins_the_page_again(page, server):
+    page.goto(f"{server}/?model={LARGE}&bits=8")
+    page.get_by_role("slider", name="Bits a weight").wait_for(timeout=SECONDS_30)
+    press(page, "Bits a weight", "ArrowRight", 2)
+    compressed = compress(zoo.load_bundled(LARGE).module, CompressionSpec(LARGE, weights=QuantSpec(6)))
+    expect(metric(page, "Size")).to_have_text(format.size(measure(compressed).best.total), timeout=SECONDS_30)
+    expect(page.get_by_test_id("stPlotlyChart")).to_have_count(4, timeout=SECONDS_90)
+    expect(page.get_by_label("Weights shown")).to_be_visible()
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+
+
+def test_what_was_moved_goes_along_to_another_page_and_back(page, server):
+    page.goto(f"{server}/?model={MODEL}&bits=8")
+    expect(metric(page, "Size")).to_be_visible(timeout=SECONDS_30)
+    press(page, "Bits a weight", "ArrowRight", 3)
+    press(page, "Sparsity", "ArrowRight", 30)
+    compressed = compress(zoo.load_bundled(MODEL).module, CompressionSpec(MODEL, PruneSpec(sparsity=0.3), QuantSpec(5)))
+    size = format.size(measure(compressed).best.total)
+    expect(metric(page, "Size")).to_have_text(size, timeout=SECONDS_30)
+    menu = page.get_by_test_id("stSidebar")
+    expect(menu.get_by_role("link", name="Networks")).to_have_attribute(
+        "href", re.compile("bits=5.*sparsity=0.3|sparsity=0.3.*bits=5"), timeout=SECONDS_30
+    )
+    menu.get_by_role("link", name="Networks").click()
+    expect(page.get_by_text("Which network, and what is it made of?")).to_be_visible(timeout=SECONDS_30)
+    menu.get_by_role("link", name="Explore").click()
+    expect(metric(page, "Size")).to_have_text(size, timeout=SECONDS_30)
+    press(page, "Bits a weight", "ArrowRight", 1)
+    compressed = compress(zoo.load_bundled(MODEL).module, CompressionSpec(MODEL, PruneSpec(sparsity=0.3), QuantSpec(4)))
+    expect(metric(page, "Size")).to_have_text(format.size(measure(compressed).best.total), timeout=SECONDS_30)
 
 
 def test_a_link_shows_the_same_picture_to_somebody_else(page, page_of, server):
