@@ -19,7 +19,7 @@ from compression.folding import folded
 from compression.models.zoo import FloatModel
 from compression.spec import CompressionSpec
 
-MOST_BYTES = 200_000_000  # of compressed networks, kept by a worker
+MOST_BYTES = 64_000_000  # of compressed networks, kept by a worker
 
 _kept: OrderedDict[tuple[str, CompressionSpec], nn.Module] = OrderedDict()
 
