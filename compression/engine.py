@@ -168,6 +168,8 @@ class Engine:
         asked = self._asked[key]
         arguments = [self._share(item) if isinstance(item, Shared) else item for item in asked.arguments]
         asked.future = self._client.submit(asked.function, *arguments, key=key, priority=asked.priority)
+        if asked.future.status == "error":  # the failure of before, which Dask has not let go of yet
+            asked.future.retry()
 
     def _share(self, shared: Shared) -> Future:
         """The value as a task's result: a worker that dies with it is no loss."""

@@ -30,8 +30,11 @@ def square(number: int, pause: float = 0.0) -> int:
     return number**2
 
 
-def fail(words: str) -> None:
-    raise ValueError(words)
+def need(path: str) -> str:
+    """Runs on a worker: what the file says; fails as long as there is none."""
+    if not os.path.exists(path):
+        raise ValueError("there are no images here")
+    return Path(path).read_text()
 
 
 def shared_length(value: bytes) -> int:
@@ -119,13 +122,14 @@ def test_a_value_that_many_tasks_share_arrives(engine: Engine) -> None:
     assert set(collect(engine, [("shared", number) for number in range(4)]).values()) == {500_000}
 
 
-def test_a_failure_is_told_in_its_own_words_and_can_be_asked_again(engine: Engine) -> None:
-    for _ in range(2):
-        engine.ask(("fails", 0), fail, "there are no images here")
+def test_a_failure_is_told_in_its_own_words_and_can_be_asked_again(engine: Engine, tmp_path: Path) -> None:
+    for _ in range(3):
+        engine.ask(("fails", 0), need, str(tmp_path / "images"))
         with pytest.raises(EngineError, match=r"^there are no images here$"):
             collect(engine, [("fails", 0)])
-    engine.ask(("fails", 0), square, 3)
-    assert collect(engine, [("fails", 0)]) == {("fails", 0): 9}
+    (tmp_path / "images").write_text("here they are")
+    engine.ask(("fails", 0), need, str(tmp_path / "images"))
+    assert collect(engine, [("fails", 0)]) == {("fails", 0): "here they are"}
 
 
 @pytest.mark.parametrize("victim", ["worker", "scheduler"])

@@ -11,7 +11,7 @@ from compression.estimate import Estimate, flips
 from compression.evaluate import Evaluation
 from compression.live import Reading
 from compression.spec import CompressionSpec
-from pages.ui import charts, compute, fetching, format
+from pages.ui import charts, compute, fetching, format, frame
 
 CHART_SECONDS = 1.0
 STOPPED = "stopped"
@@ -40,9 +40,19 @@ def panel(spec: CompressionSpec, places: Places, by_class: bool) -> None:
         return
     going = _going(_look(spec))
     poll = compute.poll_seconds()
+    drawn = set()
+
+    def too_early(name: str) -> bool:
+        """Whether this is a poll that comes before a run of the page that was broken off is made good."""
+        if name in drawn:
+            return not frame.is_whole()
+        drawn.add(name)
+        return False
 
     @st.fragment(run_every=poll if going else None)
     def figures() -> None:
+        if too_early("figures"):
+            return
         reading = _look(spec)
         _metric(reading, places.metric)
         with places.sentence.container(height=SENTENCE_PIXELS, border=False, vertical_alignment="center"):
@@ -53,7 +63,8 @@ def panel(spec: CompressionSpec, places: Places, by_class: bool) -> None:
 
     @st.fragment(run_every=max(CHART_SECONDS, poll) if going else None)
     def chart() -> None:
-        _chart(_look(spec), places, by_class)
+        if not too_early("chart"):
+            _chart(_look(spec), places, by_class)
 
     figures()
     chart()

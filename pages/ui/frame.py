@@ -43,12 +43,17 @@ def close_page() -> None:
     st.session_state["whole"] = True
 
 
+def is_whole() -> bool:
+    """Whether the last run of the page came to its end."""
+    return st.session_state["whole"]
+
+
 def rerun_answer() -> None:
     """For `on_change`: draws the answer and the links of the menu anew and leaves the rest of the page as it stands.
 
     A click ends the run that is under way; where that run had not yet drawn the whole page, it is begun again.
     """
-    if st.session_state["whole"]:
+    if is_whole():
         st.rerun([FAST, LINKS, TRUTH])
 
 
