@@ -12,17 +12,27 @@ st.subheader("How small can this network get, and what does it cost?", anchor=Fa
 side, main = st.columns([1, 3], gap="medium")  # widths in eighths of a pixel, see charts.py
 
 with side:
-    grey = controls.draw(model)
+    controls.draw(model)
 
 with main:
-    metrics = st.columns(4)
-    said, asked = st.columns([1.5, 1], vertical_alignment="center")
-    top, bottom = st.columns(2), st.columns(2)
-    with asked.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
-        controls.by_class()
-        button = st.empty()
+    first, others = st.columns([1, 3])
+    said, how = st.columns([5, 1], vertical_alignment="center")
+    left, right = st.columns(2)
+    below = st.container()
 
+with others:
+    answer.metrics(model)
+with left:
+    answer.weights(model)
+with below:
+    answer.layers(model)
+with how:
+    controls.by_class()
+with first:
+    accuracy.metric(model)
+with said:
+    accuracy.sentence(model)
+with right:
+    accuracy.chart(model)
 frame.say_rejected(link)
-answer.fast(model, answer.Places(grey, *metrics[1:], top[0], *bottom))
-answer.truth(model, accuracy.Places(metrics[0].empty(), said.empty(), button, top[1]))
 frame.close_page()

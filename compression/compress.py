@@ -3,6 +3,7 @@
 import copy
 import difflib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -57,13 +58,10 @@ class LayerRecord:
         return LayerFacts(self.name, self.weights, self.pruned, self.threshold, self.nonzero, self.sqnr_db)
 
 
-@dataclass(frozen=True, eq=False)
-class CompressedModel:
-    """The compressed layers of a network, in the order of its modules. `original`: folded, where the spec says so."""
+class InLayers:
+    """What is known of a whole network from its `layers`."""
 
-    spec: CompressionSpec
-    original: nn.Module
-    layers: tuple[LayerRecord, ...]
+    layers: Sequence[LayerFacts | LayerRecord]
 
     @property
     def weights(self) -> int:
@@ -76,6 +74,15 @@ class CompressedModel:
     @property
     def sparsity(self) -> float:
         return 1 - self.nonzero / self.weights
+
+
+@dataclass(frozen=True, eq=False)
+class CompressedModel(InLayers):
+    """The compressed layers of a network, in the order of its modules. `original`: folded, where the spec says so."""
+
+    spec: CompressionSpec
+    original: nn.Module
+    layers: tuple[LayerRecord, ...]
 
     @cached_property
     def module(self) -> nn.Module:

@@ -2,6 +2,9 @@
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from streamlit.runtime.pages_manager import PagesManager
@@ -114,16 +117,34 @@ def test_a_network_picked_on_one_page_stays_picked(page):
     assert page.selectbox(key="model").value == "simple_cnn"
 
 
-def test_a_damaged_data_set_is_told_and_all_else_works(monkeypatch, tmp_path):
-    (tmp_path / "test-00000-of-00001.parquet").write_bytes(b"not a Parquet file")
-    monkeypatch.setenv("CIFAR10_ROOT", str(tmp_path))
-    for cache in (compute.test_images, compute._loaded):
+@contextmanager
+def damaged_data(folder: Path) -> Iterator[None]:
+    """CIFAR-10 is a damaged file in `folder`, for as long as this lasts."""
+    (folder / "test-00000-of-00001.parquet").write_bytes(b"not a Parquet file")
+    caches = compute.test_images, compute._loaded
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CIFAR10_ROOT", str(folder))
+        for cache in caches:
+            cache.clear()
+        yield
+    for cache in caches:
         cache.clear()
-    page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=120).run()
-    for cache in (compute.test_images, compute._loaded):
-        cache.clear()
+
+
+def test_a_damaged_data_set_is_told_and_all_else_works(tmp_path):
+    with damaged_data(tmp_path):
+        page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=120).run()
     assert metrics(page)["Accuracy"] == "no images"
     assert "is not a whole Parquet file" in page.warning[0].value
+
+
+def test_images_that_appear_are_counted_from_the_next_move_on(tmp_path, test_images, here):
+    page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=120)
+    page.query_params["model"] = "simple_cnn"
+    with damaged_data(tmp_path):
+        assert metrics(page.run())["Accuracy"] == "no images"
+    page.slider(key="sparsity").set_value(0.5).run()
+    assert "%" in until_exact(page)
 
 
 def test_python_3_14_is_refused_in_a_sentence(monkeypatch):

@@ -1,9 +1,8 @@
 """The accuracy panel, live: an estimate at once, narrowing, exact when all images are counted; or what to do."""
 
-from typing import NamedTuple
+from collections.abc import Callable
 
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
 from compression.cifar10 import TEST, DataError, DataMissing
 from compression.download import download
@@ -11,63 +10,56 @@ from compression.estimate import Estimate, flips
 from compression.evaluate import Evaluation
 from compression.live import Reading
 from compression.spec import CompressionSpec
-from pages.ui import charts, compute, fetching, format, frame
+from pages.ui import charts, compute, controls, fetching, format, frame, show
 
 CHART_SECONDS = 1.0
 STOPPED = "stopped"
 SENTENCE_PIXELS = 44  # of two lines, or one and a bar: what stands below does not jump
 
 
-class Places(NamedTuple):
-    """Where the panel puts what."""
-
-    metric: DeltaGenerator
-    sentence: DeltaGenerator
-    button: DeltaGenerator
-    chart: DeltaGenerator
+@st.fragment(key=frame.ACCURACY)
+def metric(model: str) -> None:
+    """The number, live."""
+    _live(model, _metric)
 
 
-def panel(spec: CompressionSpec, places: Places, by_class: bool) -> None:
-    """Fills the places, and again while images are counted, in fragments of its own: no slider waits for it.
+@st.fragment(key=frame.SENTENCE)
+def sentence(model: str) -> None:
+    """What the number stands on, live, and a button that stops the count or goes on with it."""
 
-    These write to all places in all states: where a fragment wrote nothing in the last run of the page, it may not.
-    """
-    images = compute.test_images()
-    if isinstance(images, DataError):
-        places.metric.metric("Accuracy", "no images", border=True, height="stretch")
-        with places.chart:
-            _what_to_do(images)
-        return
-    going = _going(_look(spec))
-    poll = compute.poll_seconds()
-    drawn = set()
+    def draw(reading: Reading | DataError) -> None:
+        with st.container(horizontal=True, height=SENTENCE_PIXELS, border=False, vertical_alignment="center"):
+            if not isinstance(reading, DataError):
+                with st.container():
+                    say(reading, _stopped(reading.spec))
+                _button(reading)
 
-    def too_early(name: str) -> bool:
-        """Whether this is a poll that comes before a run of the page that was broken off is made good."""
-        if name in drawn:
-            return not frame.is_whole()
-        drawn.add(name)
-        return False
+    _live(model, draw)
 
-    @st.fragment(run_every=poll if going else None)
-    def figures() -> None:
-        if too_early("figures"):
-            return
-        reading = _look(spec)
-        _metric(reading, places.metric)
-        with places.sentence.container(height=SENTENCE_PIXELS, border=False, vertical_alignment="center"):
-            sentence(reading, _stopped(spec))
-        _button(reading, places.button)
+
+@st.fragment(key=frame.CHART)
+def chart(model: str) -> None:
+    """Accuracy as a chart, live, in all or by class; or what to do about missing images."""
+    _live(model, _chart, CHART_SECONDS)
+
+
+def _live(model: str, draw: Callable[[Reading | DataError], None], least_seconds: float = 0.0) -> None:
+    """Draws what is known, and again while images are counted, in a fragment within: no slider waits for it."""
+    going = _going(_look(model))
+
+    @st.fragment(run_every=max(least_seconds, compute.poll_seconds()) if going else None)
+    def again() -> None:
+        reading = _look(model)
+        draw(reading)
         if _going(reading) != going:
             st.rerun()
 
-    @st.fragment(run_every=max(CHART_SECONDS, poll) if going else None)
-    def chart() -> None:
-        if not too_early("chart"):
-            _chart(_look(spec), places, by_class)
+    again()
 
-    figures()
-    chart()
+
+def _look(model: str) -> Reading | DataError:
+    images, spec = compute.test_images(), controls.spec(model)
+    return images if isinstance(images, DataError) else compute.look(spec, go=not _stopped(spec))
 
 
 def _stopped(spec: CompressionSpec) -> bool:
@@ -75,29 +67,23 @@ def _stopped(spec: CompressionSpec) -> bool:
     return st.session_state.get(STOPPED) == spec
 
 
-def _look(spec: CompressionSpec) -> Reading:
-    return compute.look(spec, go=not _stopped(spec))
-
-
-def _going(reading: Reading) -> bool:
+def _going(reading: Reading | DataError) -> bool:
     """Whether there will be more to show."""
-    return not (reading.exact or reading.error or _stopped(reading.spec))
+    return not (isinstance(reading, DataError) or reading.exact or reading.error or _stopped(reading.spec))
 
 
-def _button(reading: Reading, place: DeltaGenerator) -> None:
-    """What the reader can do about the count: always something in the place, or a fragment could not write to it."""
+def _button(reading: Reading) -> None:
+    """What the reader can do about the count."""
     if reading.error:
-        place.button("Try again", key="again", icon=":material/refresh:")
+        st.button("Try again", key="again", icon=":material/refresh:")
     elif _stopped(reading.spec):
-        place.button("Go on", key="on", icon=":material/play_arrow:", on_click=lambda: st.session_state.pop(STOPPED))
-    elif reading.exact:
-        place.empty()
-    else:
+        st.button("Go on", key="on", icon=":material/play_arrow:", on_click=lambda: st.session_state.pop(STOPPED))
+    elif not reading.exact:
         stop = {STOPPED: reading.spec}
-        place.button("Stop", key="stop", icon=":material/stop:", on_click=lambda: st.session_state.update(stop))
+        st.button("Stop", key="stop", icon=":material/stop:", on_click=lambda: st.session_state.update(stop))
 
 
-def sentence(reading: Reading, stopped: bool = False) -> None:
+def say(reading: Reading, stopped: bool = False) -> None:
     """What the accuracy stands on: a verdict, or how far the count is, or what is in its way."""
     if reading.error:
         st.warning(f"Counting stopped: {reading.error}.", icon=":material/error:")
@@ -109,14 +95,17 @@ def sentence(reading: Reading, stopped: bool = False) -> None:
         st.caption(f":material/info: {reading.notice}")
 
 
-def _metric(reading: Reading, place: DeltaGenerator) -> None:
+def _metric(reading: Reading | DataError) -> None:
+    if isinstance(reading, DataError):
+        st.metric("Accuracy", "no images", "not counted", delta_color="off", delta_arrow="off", border=True)
+        return
     estimate, before = reading.estimate, reading.before
     if estimate is None:
-        place.metric("Accuracy", "…", border=True, height="stretch")
+        st.metric("Accuracy", "…", "counting", delta_color="off", delta_arrow="off", border=True)
         return
     change = "" if before is None or reading.is_float else format.points(estimate.accuracy - before.accuracy)
     same = reading.exact and before is not None and not reading.is_float and estimate.accuracy == before.accuracy
-    place.metric(
+    st.metric(
         "Accuracy",
         format.percent(estimate.accuracy, 2)
         if reading.exact
@@ -125,7 +114,6 @@ def _metric(reading: Reading, place: DeltaGenerator) -> None:
         delta_color="off" if same or not change else "normal",
         delta_arrow="off" if same or not change else "auto",
         border=True,
-        height="stretch",
         help="The share of all 10,000 test images that are classified correctly, and the change against the float "
         "network. With ±: an estimate from the images so far, and its 95 % interval.",
     )
@@ -146,15 +134,17 @@ def verdict(after: Evaluation, before: Evaluation | None) -> str:
     )
 
 
-def _chart(reading: Reading, places: Places, by_class: bool) -> None:
-    before, ink = reading.before, charts.ink(st.context.theme.type)
-    if by_class and before and reading.seen:
-        figure = charts.class_accuracy(before, reading.class_estimates, ink)
+def _chart(reading: Reading | DataError) -> None:
+    if isinstance(reading, DataError):
+        _what_to_do(reading)
+        return
+    before = reading.before
+    if st.session_state["classes"] and before and reading.seen:
+        figure = charts.class_accuracy(before, reading.class_estimates, show.ink())
     else:
         nothing_yet = Estimate(0.0, 0.0, 1.0, 0, reading.total)
-        figure = charts.accuracy(before, reading.estimate or nothing_yet, ink)
-    alt = "Accuracy of the float and the compressed network"
-    places.chart.plotly_chart(figure, config=charts.CONFIG, theme=None, key="accuracy", alt=alt)
+        figure = charts.accuracy(before, reading.estimate or nothing_yet, show.ink())
+    show.chart(figure, "accuracy", "Accuracy of the float and the compressed network")
 
 
 def _on_the_way(reading: Reading, stopped: bool) -> str:

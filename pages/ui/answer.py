@@ -1,53 +1,50 @@
-"""What the widgets come to, in two fragments: at once what is computed at once, then accuracy."""
-
-from typing import NamedTuple
+"""What is computed at once: three metrics and three charts, in fragments that a move of a slider draws anew."""
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from compression.histogram import WeightView
 from compression.size import Size
 from compression.spec import CompressionSpec
-from pages.ui import accuracy, charts, compute, controls, format, frame
+from pages.ui import charts, compute, controls, format, frame, show
 
 
-class Places(NamedTuple):
-    """Where the fast fragment puts what."""
-
-    grey: DeltaGenerator
-    size: DeltaGenerator
-    sparsity: DeltaGenerator
-    bit_operations: DeltaGenerator
-    weights: DeltaGenerator
-    bytes: DeltaGenerator
-    zeros: DeltaGenerator
-
-
-@st.fragment(key=frame.FAST)
-def fast(model: str, places: Places) -> None:
-    """All but accuracy: three metrics, three charts, and the grey slider.
-
-    Everything is computed before anything is drawn, so that it reaches the browser in one piece: each piece takes it
-    10 ms.
+def _known(model: str) -> tuple[compute.Answer, WeightView]:
+    """All that the fragments below need. The first of them computes it, so that all reach the browser in one piece:
+    each piece takes it 10 ms.
     """
-    spec, layer = controls.spec(model), controls.layer()
-    found, as_float = compute.answer(spec), compute.answer(CompressionSpec(model))
-    view = compute.weight_view(spec, layer)
-    ink = charts.ink(st.context.theme.type)
-    _size(places.size, found.size)
-    _sparsity(places.sparsity, found)
-    _bit_operations(places.bit_operations, as_float.bit_operations, found.bit_operations)
+    spec = controls.spec(model)
+    return compute.answer(spec), compute.weight_view(spec, controls.layer())
+
+
+@st.fragment(key=frame.METRICS)
+def metrics(model: str) -> None:
+    """Size, sparsity and bit operations."""
+    found, _ = _known(model)
+    size, sparsity, operations = st.columns(3)
+    _size(size, found.size)
+    _sparsity(sparsity, found)
+    _bit_operations(operations, compute.answer(CompressionSpec(model)).bit_operations, found.bit_operations)
+
+
+@st.fragment(key=frame.WEIGHTS)
+def weights(model: str) -> None:
+    """The histogram before and after."""
+    _, view = _known(model)
     alt = "Histogram of the weights before and after compression"
-    _chart(places.weights, charts.weights(view, layer or controls.WHOLE, ink), "weights", alt)
-    alt = "Bytes of each layer before and after compression"
-    _chart(places.bytes, charts.layer_bytes(found.size.layers, found.size.best_name, ink), "bytes", alt)
-    _chart(places.zeros, charts.layer_sparsity(found.layers, ink), "zeros", "Share of zeros in each layer")
-    controls.grey(places.grey, spec, found.layers)
+    show.chart(charts.weights(view, controls.layer() or controls.WHOLE, show.ink()), "weights", alt)
 
 
-@st.fragment(key=frame.TRUTH)
-def truth(model: str, places: accuracy.Places) -> None:
-    """Accuracy, which takes its time. It runs when the fast fragment has been sent."""
-    accuracy.panel(controls.spec(model), places, st.session_state["classes"])
+@st.fragment(key=frame.LAYERS)
+def layers(model: str) -> None:
+    """Bytes and zeros of each layer."""
+    found, _ = _known(model)
+    size, zeros = st.columns(2)
+    with size:
+        alt = "Bytes of each layer before and after compression"
+        show.chart(charts.layer_bytes(found.size.layers, found.size.best_name, show.ink()), "bytes", alt)
+    with zeros:
+        show.chart(charts.layer_sparsity(found.layers, show.ink()), "zeros", "Share of zeros in each layer")
 
 
 def _size(place: DeltaGenerator, size: Size) -> None:
@@ -70,7 +67,7 @@ def _sparsity(place: DeltaGenerator, found: compute.Answer) -> None:
     _metric(
         place,
         "Sparsity",
-        format.percent(1 - found.nonzero / found.weights),
+        format.percent(found.sparsity),
         f"{found.nonzero:,} left",
         f"The share of the {found.weights:,} weights of convolutions and linear layers that are exactly zero: "
         "pruned, or rounded to zero.",
@@ -90,7 +87,3 @@ def _bit_operations(place: DeltaGenerator, before: int, after: int) -> None:
 
 def _metric(place: DeltaGenerator, label: str, value: str, against_float: str, words: str) -> None:
     place.metric(label, value, against_float, delta_color="off", delta_arrow="off", border=True, help=words)
-
-
-def _chart(place: DeltaGenerator, figure: charts.Drawing, key: str, alt: str) -> None:
-    place.plotly_chart(figure, config=charts.CONFIG, theme=None, key=key, alt=alt)

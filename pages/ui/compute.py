@@ -20,20 +20,12 @@ SECONDS_A_LOOKER = 0.06
 
 
 @dataclass(frozen=True)
-class Answer:
+class Answer(core.InLayers):
     """What is known of a spec at once; a thousand of these take less room than one network."""
 
     size: size.Size
     bit_operations: int
     layers: tuple[core.LayerFacts, ...]
-
-    @property
-    def weights(self) -> int:
-        return sum(layer.weights for layer in self.layers)
-
-    @property
-    def nonzero(self) -> int:
-        return sum(layer.nonzero for layer in self.layers)
 
 
 def mine() -> dict[str, zoo.FloatModel]:

@@ -4,13 +4,10 @@ A widget that only the answer depends on reruns the fragments of the answer, not
 """
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
-from compression.compress import LayerFacts
 from compression.spec import MAX_BITS, CompressionSpec, Granularity, PruneSpec, QuantSpec, Scheme, Scope
 from pages.ui import compute, frame
 
@@ -35,8 +32,8 @@ def layer() -> str | None:
     return None if name == WHOLE else name
 
 
-def draw(model: str) -> DeltaGenerator:
-    """All widgets; returns the place of the grey slider."""
+def draw(model: str) -> None:
+    """All widgets."""
     _quantization()
     fold = st.toggle(
         "Fold batch norm first",
@@ -46,10 +43,9 @@ def draw(model: str) -> DeltaGenerator:
         help="Batch norm goes into the convolution before it, as where networks are deployed: the same function, but "
         "each channel's weights now carry its scale, and one scale for all of them fits few.",
     )
-    grey = _pruning(model, fold)
+    _pruning(model, fold)
     names = [WHOLE, *compute.layer_macs(model)]
     st.selectbox("Weights shown", names, key="layer", bind="query-params", on_change=frame.rerun_answer)
-    return grey
 
 
 def by_class() -> None:
@@ -93,8 +89,8 @@ def _bits_moved() -> None:
         frame.rerun_answer()
 
 
-def _pruning(model: str, fold: bool) -> DeltaGenerator:
-    """Two sliders for one thing: the one that rules, and a place for the grey one."""
+def _pruning(model: str, fold: bool) -> None:
+    """Two sliders for one thing: the one that rules, and the grey one."""
     by = _choice(
         "Prune by",
         [SPARSITY, THRESHOLD],
@@ -102,9 +98,11 @@ def _pruning(model: str, fold: bool) -> DeltaGenerator:
         "Sparsity: the smallest weights go until this share is zero. Threshold: all weights with |w| below it go.",
     )
     if by == THRESHOLD:
-        grey = st.container()
+        above = st.container()
         _threshold_slider(model, fold, key=THRESHOLD, bind="query-params", on_change=frame.rerun_answer)
-        return grey
+        with above:
+            _grey(model)
+        return
     _sparsity_slider(key=SPARSITY, bind="query-params", on_change=frame.rerun_answer)
     _choice(
         "Scope of the target",
@@ -113,22 +111,24 @@ def _pruning(model: str, fold: bool) -> DeltaGenerator:
         "Global: all weights compete, so large layers lose more. Layer: each layer loses the same share.",
         on_change=frame.rerun_answer,
     )
-    return st.container()
+    _grey(model)
 
 
-def grey(place: DeltaGenerator, spec: CompressionSpec, layers: Sequence[LayerFacts]) -> None:
+@st.fragment(key=frame.GREY)
+def _grey(model: str) -> None:
     """Shows what the slider that rules comes to. No key: assigning to a bound widget sends the browser a stale link."""
-    thresholds = [layer.threshold for layer in layers]
-    with place:
-        if st.session_state["by"] == THRESHOLD:
-            share = sum(layer.pruned for layer in layers) / sum(layer.weights for layer in layers)
-            _sparsity_slider(value=min(MOST_SPARSE, round(share, 2)), disabled=True)
-        elif st.session_state["scope"] == Scope.GLOBAL:
-            top, step = _threshold_scale(spec.model, spec.fold_bn)
-            at = min(top, step * round(min(thresholds) / step))
-            _threshold_slider(spec.model, spec.fold_bn, value=at, disabled=True)
-        else:
-            st.caption(f"Threshold on |w|: {min(thresholds):.4f} to {max(thresholds):.4f}, by layer")
+    wanted = spec(model)
+    found = compute.answer(wanted)
+    thresholds = [layer.threshold for layer in found.layers]
+    if st.session_state["by"] == THRESHOLD:
+        share = sum(layer.pruned for layer in found.layers) / found.weights
+        _sparsity_slider(value=min(MOST_SPARSE, round(share, 2)), disabled=True)
+    elif st.session_state["scope"] == Scope.GLOBAL:
+        top, step = _threshold_scale(model, wanted.fold_bn)
+        at = min(top, step * round(min(thresholds) / step))
+        _threshold_slider(model, wanted.fold_bn, value=at, disabled=True)
+    else:
+        st.caption(f"Threshold on |w|: {min(thresholds):.4f} to {max(thresholds):.4f}, by layer")
 
 
 def _sparsity_slider(**options: Any) -> float:

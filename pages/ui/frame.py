@@ -1,5 +1,7 @@
 """What every page begins with: page config, menu, model picker, and what accuracy stands on."""
 
+from collections.abc import Callable, Sequence
+
 import streamlit as st
 
 from compression.cifar10 import DataError
@@ -9,7 +11,10 @@ from pages.ui import compute, format
 SIDEBAR_PIXELS = 240
 MOST_TOASTS = 3
 START = "resnet20"
-FAST, LINKS, TRUTH = "fast", "links", "truth"  # the fragments that a slider reruns, in this order
+METRICS, WEIGHTS, LAYERS, GREY = "metrics", "weights", "layers", "grey"
+ACCURACY, SENTENCE, CHART = "accuracy", "sentence", "chart"
+LINKS = "links"
+ANSWER = (METRICS, WEIGHTS, LAYERS, GREY, LINKS, ACCURACY, SENTENCE, CHART)  # what a slider draws anew, in this order
 MENU = (
     ("app.py", "Explore", ":material/tune:"),
     ("pages/networks.py", "Networks", ":material/hub:"),
@@ -23,6 +28,8 @@ def open_page(title: str) -> None:
     """Page config and menu."""
     st.set_page_config(f"{title} · Squeezelab", "🗜️", layout="wide", initial_sidebar_state=SIDEBAR_PIXELS)
     st.session_state["whole"] = False
+    if st.session_state.get("page") != title:
+        st.session_state.update(page=title, arriving=True)
     with st.sidebar:
         st.subheader(":material/compress: Squeezelab", anchor=False)
         _menu()
@@ -36,16 +43,8 @@ def _menu() -> None:
 
 
 def close_page() -> None:
-    """Says that the page is drawn to its end, so that from now on its fragments can be drawn anew.
-
-    Before that, a fragment might have to fill a place in which it drew nothing yet, and Streamlit refuses.
-    """
+    """Says that the page is drawn to its end: now its fragments are known, and can be drawn anew one by one."""
     st.session_state["whole"] = True
-
-
-def is_whole() -> bool:
-    """Whether the last run of the page came to its end."""
-    return st.session_state["whole"]
 
 
 def rerun_answer() -> None:
@@ -53,8 +52,8 @@ def rerun_answer() -> None:
 
     A click ends the run that is under way; where that run had not yet drawn the whole page, it is begun again.
     """
-    if is_whole():
-        st.rerun([FAST, LINKS, TRUTH])
+    if st.session_state["whole"]:
+        st.rerun(ANSWER)
 
 
 def carried() -> dict[str, str]:
@@ -71,7 +70,8 @@ def pick_network() -> str:
     """The model picker in the sidebar, and what accuracy stands on."""
     with st.sidebar:
         names = compute.networks()
-        name = st.selectbox("Network", names, names.index(START), key="model", bind="query-params")
+        start = names.index(START)
+        name = picked(names, lambda: st.selectbox("Network", names, start, key="model", bind="query-params"))
         parameters = format.quantity(compute.float_model(name).parameters)
         accuracy, images = compute.float_accuracy(name)
         st.caption(
@@ -80,6 +80,21 @@ def pick_network() -> str:
             + (f"{format.percent(accuracy, 2)} accuracy as float, {images}" if accuracy else "")
         )
     data_status()
+    return name
+
+
+def picked(names: Sequence[str], picker: Callable[[], str]) -> str:
+    """What `picker` says, one of `names`. On arrival at a page that is what the link says, else what was picked before.
+
+    Streamlit cannot see to it: it drops from a link what a widget of the page before had put there, and a browser that
+    leaves a page before it is whole remembers widgets longer than it should.
+    """
+    if st.session_state["arriving"]:
+        name = st.query_params.get("model", st.session_state.get("picked"))
+        if name in names:
+            st.session_state["model"] = name
+        st.session_state["arriving"] = False
+    st.session_state["picked"] = name = picker()
     return name
 
 

@@ -12,16 +12,17 @@ GREY = "color: #999999"
 def pick() -> str:
     """All networks that this session can use, side by side."""
     names = compute.networks()
-    if "model" not in st.query_params and st.session_state.get("model") in names:
-        st.session_state["model"] = st.session_state["model"]  # picked on another page; a new widget would forget it
-    return st.pills(
-        "Network",
+    return frame.picked(
         names,
-        default=frame.START,
-        required=True,
-        key="model",
-        bind="query-params",
-        label_visibility="collapsed",
+        lambda: st.pills(
+            "Network",
+            names,
+            default=frame.START,
+            required=True,
+            key="model",
+            bind="query-params",
+            label_visibility="collapsed",
+        ),
     )
 
 

@@ -138,7 +138,7 @@ def _accuracy(model: FloatModel, stated: float | None) -> None:
     @st.fragment(run_every=compute.poll_seconds())
     def watch() -> None:
         reading = compute.look(spec)
-        accuracy.sentence(reading)
+        accuracy.say(reading)
         if reading.exact or reading.error:
             st.rerun()
 
@@ -146,7 +146,7 @@ def _accuracy(model: FloatModel, stated: float | None) -> None:
     if reading.whole:
         st.markdown(verdict(reading.whole, stated))
     elif reading.error:
-        accuracy.sentence(reading)
+        accuracy.say(reading)
     else:
         watch()
 

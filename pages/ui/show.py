@@ -1,0 +1,14 @@
+"""How a chart of `charts` gets onto a page: in the ink of the reader's theme, and by its key."""
+
+import streamlit as st
+
+from pages.ui import charts
+
+
+def ink() -> str:
+    """The colour of what is written, on the ground of the reader's theme."""
+    return charts.ink(st.context.theme.type)
+
+
+def chart(figure: charts.Drawing, key: str, alt: str) -> None:
+    st.plotly_chart(figure, config=charts.CONFIG, theme=None, key=key, alt=alt)
