@@ -49,8 +49,7 @@ def one_move(model: FloatModel, macs: dict[str, int], spec: CompressionSpec) -> 
     marks.append(time.perf_counter())
     for figure in (
         charts.weights(view, "the network", charts.ink("light")),
-        charts.layer_bytes(size.layers, size.best_name, charts.ink("light")),
-        charts.layer_sparsity([layer.facts for layer in compressed.layers], charts.ink("light")),
+        charts.layers(size.layers, size.best_name, [layer.facts for layer in compressed.layers], charts.ink("light")),
     ):
         figure.to_json()
     marks.append(time.perf_counter())

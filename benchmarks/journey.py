@@ -4,7 +4,7 @@
 
 Prints a markdown table: median and 95th percentile in milliseconds over the moves, bits and sparsity in turn, each to a
 spec not seen before. The clock runs from the time stamp of the release until the browser has painted the first frame
-in which three metrics say and three charts have drawn what `compression` computes for the new spec. The first line is
+in which three metrics say and two charts have drawn what `compression` computes for the new spec. The first line is
 the floor: the same in an empty page, with one slider and its value in words.
 
 A second table: from the release to the first accuracy, to one within a point of its interval's middle (of the specs
@@ -142,13 +142,12 @@ def specs(model: str, count: int) -> Iterator[CompressionSpec]:
 
 
 def answer(model: FloatModel, macs: dict[str, int], spec: CompressionSpec) -> dict[str, Any]:
-    """What the page must show of `spec`: three metrics, and the heights of the bars of three charts."""
+    """What the page must show of `spec`: three metrics, and the heights of the bars of two charts."""
     compressed = compress(model.module, spec)
     size = measure(compressed)
     figures = (
         charts.weights(weight_view(compressed), "the network", charts.ink("light")),
-        charts.layer_bytes(size.layers, size.best_name, charts.ink("light")),
-        charts.layer_sparsity([layer.facts for layer in compressed.layers], charts.ink("light")),
+        charts.layers(size.layers, size.best_name, [layer.facts for layer in compressed.layers], charts.ink("light")),
     )
     return {
         "metrics": {

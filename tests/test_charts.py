@@ -26,8 +26,7 @@ def test_plotly_finds_nothing_wrong_with_them(spec):
     size = measure(compressed)
     for drawing in (
         charts.weights(weight_view(compressed), "all", charts.ink("light")),
-        charts.layer_bytes(size.layers, size.best_name, charts.ink("light")),
-        charts.layer_sparsity([layer.facts for layer in compressed.layers], charts.ink("light")),
+        charts.layers(size.layers, size.best_name, [layer.facts for layer in compressed.layers], charts.ink("light")),
     ):
         assert go.Figure(drawing.to_dict()).data
 

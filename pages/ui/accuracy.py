@@ -1,5 +1,6 @@
 """The accuracy panel, live: an estimate at once, narrowing, exact when all images are counted; or what to do."""
 
+import time
 from collections.abc import Callable
 
 import streamlit as st
@@ -13,13 +14,16 @@ from compression.spec import CompressionSpec
 from pages.ui import charts, compute, controls, fetching, format, frame, show
 
 CHART_SECONDS = 1.0
+PAINT_SECONDS = 0.1
 STOPPED = "stopped"
 SENTENCE_PIXELS = 44  # of two lines, or one and a bar: what stands below does not jump
 
 
 @st.fragment(key=frame.ACCURACY)
 def metric(model: str) -> None:
-    """The number, live."""
+    """The number, live. After a move, all but accuracy is painted first: to count would take the browser's cores."""
+    if frame.is_whole() and _going(_look(model, go=False)):
+        time.sleep(PAINT_SECONDS)
     _live(model, _metric)
 
 
@@ -57,9 +61,9 @@ def _live(model: str, draw: Callable[[Reading | DataError], None], least_seconds
     again()
 
 
-def _look(model: str) -> Reading | DataError:
+def _look(model: str, go: bool = True) -> Reading | DataError:
     images, spec = compute.test_images(), controls.spec(model)
-    return images if isinstance(images, DataError) else compute.look(spec, go=not _stopped(spec))
+    return images if isinstance(images, DataError) else compute.look(spec, go and not _stopped(spec))
 
 
 def _stopped(spec: CompressionSpec) -> bool:

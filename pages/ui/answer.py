@@ -1,4 +1,4 @@
-"""What is computed at once: three metrics and three charts, in fragments that a move of a slider draws anew."""
+"""What is computed at once: three metrics and two charts, in fragments that a move of a slider draws anew."""
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -39,12 +39,8 @@ def weights(model: str) -> None:
 def layers(model: str) -> None:
     """Bytes and zeros of each layer."""
     found, _ = _known(model)
-    size, zeros = st.columns(2)
-    with size:
-        alt = "Bytes of each layer before and after compression"
-        show.chart(charts.layer_bytes(found.size.layers, found.size.best_name, show.ink()), "bytes", alt)
-    with zeros:
-        show.chart(charts.layer_sparsity(found.layers, show.ink()), "zeros", "Share of zeros in each layer")
+    alt = "Bytes of each layer before and after compression, and its share of zeros"
+    show.chart(charts.layers(found.size.layers, found.size.best_name, found.layers, show.ink()), "layers", alt)
 
 
 def _size(place: DeltaGenerator, size: Size) -> None:

@@ -14,7 +14,7 @@ START = "resnet20"
 METRICS, WEIGHTS, LAYERS, GREY = "metrics", "weights", "layers", "grey"
 ACCURACY, SENTENCE, CHART = "accuracy", "sentence", "chart"
 LINKS = "links"
-ANSWER = (METRICS, WEIGHTS, LAYERS, GREY, LINKS, ACCURACY, SENTENCE, CHART)  # what a slider draws anew, in this order
+ANSWER = (METRICS, WEIGHTS, LAYERS, GREY, ACCURACY, SENTENCE, CHART, LINKS)  # what a slider draws anew, in this order
 MENU = (
     ("app.py", "Explore", ":material/tune:"),
     ("pages/networks.py", "Networks", ":material/hub:"),
@@ -47,12 +47,17 @@ def close_page() -> None:
     st.session_state["whole"] = True
 
 
+def is_whole() -> bool:
+    """Whether the page has been drawn to its end: no longer does what is drawn now belong to its first drawing."""
+    return st.session_state["whole"]
+
+
 def rerun_answer() -> None:
     """For `on_change`: draws the answer and the links of the menu anew and leaves the rest of the page as it stands.
 
     A click ends the run that is under way; where that run had not yet drawn the whole page, it is begun again.
     """
-    if st.session_state["whole"]:
+    if is_whole():
         st.rerun(ANSWER)
 
 

@@ -117,7 +117,7 @@ def test_a_move_before_the_page_is_whole_begins_the_page_again(page, server):
     press(page, "Bits a weight", "ArrowRight", 2)
     compressed = compress(zoo.load_bundled(LARGE).module, CompressionSpec(LARGE, weights=QuantSpec(6)))
     expect(metric(page, "Size")).to_have_text(format.size(measure(compressed).best.total), timeout=SECONDS_30)
-    expect(page.get_by_test_id("stPlotlyChart")).to_have_count(4, timeout=SECONDS_90)
+    expect(page.get_by_test_id("stPlotlyChart")).to_have_count(3, timeout=SECONDS_90)
     expect(page.get_by_label("Weights shown")).to_be_visible()
     expect(page.get_by_test_id("stException")).to_have_count(0)
 
@@ -172,7 +172,7 @@ def test_the_answer_is_on_one_screen_in_both_themes(page_of, server, model, widt
     page = page_of(viewport={"width": width, "height": height}, color_scheme=theme)
     page.goto(f"{server}/?model={model}&bits=4&sparsity=0.5")
     charts = page.get_by_test_id("stPlotlyChart")
-    expect(charts).to_have_count(4, timeout=SECONDS_90)
+    expect(charts).to_have_count(3, timeout=SECONDS_90)
     for part in (metric(page, "Accuracy"), metric(page, "Bit operations"), charts.nth(0), charts.nth(1)):
         expect(part).to_be_in_viewport(ratio=0.99)
     for chart in charts.all():
