@@ -14,6 +14,8 @@ import torch
 PACKAGE = Path(__file__).parent
 COMPUTES = (
     "chunks.py",
+    "clips.py",
+    "codebooks.py",
     "compress.py",
     "evaluate.py",
     "folding.py",

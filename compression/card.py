@@ -6,8 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from compression.compress import weighted_layers
-from compression.quantizers import choose_qparams
-from compression.spec import Granularity, QuantSpec
+from compression.quantizers import symmetric_qparams
 
 QUARTILES = torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0])
 
@@ -73,6 +72,6 @@ def channel_ranges(weight: Tensor, bits: int) -> ChannelRanges:
     """The ranges of the channels of `weight` (C_out, ...), beside the step of one `bits`-bit scale for all of them."""
     flat = weight.detach().flatten(1)
     low, lower, median, upper, high = (tuple(row.tolist()) for row in flat.quantile(QUARTILES, 1))
-    half_step = float(choose_qparams(weight.detach(), QuantSpec(bits, granularity=Granularity.TENSOR)).scale) / 2
+    half_step = float(symmetric_qparams(*weight.detach().aminmax(), bits).scale) / 2
     lost = tuple((flat.abs().amax(1) <= half_step).tolist())
     return ChannelRanges(low, lower, median, upper, high, half_step, lost)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from compression.codebooks import Codebook
 from compression.folding import folded
 from compression.pruners import keep_largest, masks
 from compression.quantizers import QParams, choose_qparams, dequantize, quantize
@@ -46,7 +47,7 @@ class LayerRecord:
     threshold: float
     nonzero: int
     bits: int
-    qparams: QParams | None
+    qparams: QParams | Codebook | None
     sqnr_db: float
 
     @property
@@ -151,7 +152,7 @@ def _quant_spec(spec: CompressionSpec, layer: LayerSpec | None) -> QuantSpec | N
 
 
 def _compress_layer(name: str, weight: Tensor, keep: Tensor | None, quant: QuantSpec | None) -> LayerRecord:
-    """The quantizer's range is that of the weights that are left, zeros included; zero is exact in every scheme."""
+    """The quantizer's range is that of the weights that are left, zeros included; what is pruned stays exactly zero."""
     changed = weight.detach()
     pruned, threshold = 0, 0.0
     if keep is not None:
@@ -162,6 +163,8 @@ def _compress_layer(name: str, weight: Tensor, keep: Tensor | None, quant: Quant
     if quant:
         qparams = choose_qparams(changed, quant)
         changed = dequantize(quantize(changed, qparams), qparams)
+        if keep is not None and not qparams.zero_is_exact:
+            changed = changed * keep
     return LayerRecord(
         name=name,
         original=weight,

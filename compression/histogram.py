@@ -77,7 +77,7 @@ def largest_useful_threshold(model: nn.Module) -> float:
 
 def _levels(records: Sequence[LayerRecord]) -> tuple[float, ...]:
     found = [record.qparams for record in records if record.qparams]
-    if len(found) < len(records) or any(qparams.high - qparams.low >= MOST_LEVELS for qparams in found):
+    if len(found) < len(records) or any(qparams.codes > MOST_LEVELS for qparams in found):
         return ()
     values = torch.cat([levels(qparams) for qparams in found]).unique()
     return tuple(values.tolist()) if len(values) <= MOST_LEVELS else ()

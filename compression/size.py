@@ -1,20 +1,22 @@
 """The byte ledger: what a file of the compressed network must hold, item by item.
 
-Two ways of storing the weights are counted. Dense: every code, packed at b bits. Sparse: one mask bit a
-weight, and the packed codes of the non-zero weights alone. Both add a float32 scale (and, where the scheme
-has one, a zero point of one or two bytes) a group, and the float32 rest: biases and batch norm. Counters
-that inference does not read (batch norm's `num_batches_tracked`) are not counted.
+Two ways of storing the weights are counted. Dense: every code, packed at b bits, and one mask bit a weight where
+weights were pruned and no code stands for zero. Sparse: one mask bit a weight, and the packed codes of the non-zero
+weights alone. Both add what the values of each group need: a float32 scale and, where the scheme has one, a zero point
+of one or two bytes (four, where it is no integer); or a codebook's float32 numbers. And the float32 rest: biases and
+batch norm. Counters that inference does not read (batch norm's `num_batches_tracked`) are not counted.
 """
 
 from dataclasses import dataclass, fields
 
 from torch import nn
 
+from compression.codebooks import Codebook
 from compression.compress import CompressedModel, LayerRecord
 from compression.quantizers import QParams
 from compression.spec import FLOAT_BITS
 
-SCALE_BYTES = 4
+FLOAT_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -82,21 +84,21 @@ def packed_bytes(codes: int, bits: int) -> int:
 
 def _layer_size(layer: LayerRecord) -> LayerSize:
     scales = _qparams_bytes(layer.qparams, layer.bits) if layer.qparams else 0
+    masks = packed_bytes(layer.weights, 1)
+    needs_mask = bool(layer.pruned and layer.qparams and not layer.qparams.zero_is_exact)
     return LayerSize(
         name=layer.name,
         float32=packed_bytes(layer.weights, FLOAT_BITS),
-        dense=Ledger(codes=packed_bytes(layer.weights, layer.bits), scales=scales),
-        sparse=Ledger(
-            codes=packed_bytes(layer.nonzero, layer.bits),
-            scales=scales,
-            masks=packed_bytes(layer.weights, 1),
-        ),
+        dense=Ledger(packed_bytes(layer.weights, layer.bits), scales, masks * needs_mask),
+        sparse=Ledger(packed_bytes(layer.nonzero, layer.bits), scales, masks),
     )
 
 
-def _qparams_bytes(qparams: QParams, bits: int) -> int:
-    zero_point = packed_bytes(1, bits) if qparams.low == 0 else 0
-    return qparams.scale.numel() * (SCALE_BYTES + zero_point)
+def _qparams_bytes(qparams: QParams | Codebook, bits: int) -> int:
+    if isinstance(qparams, Codebook):
+        return len(qparams.values) * qparams.stored * FLOAT_BYTES
+    integer = packed_bytes(1, bits) if qparams.low == 0 else 0
+    return qparams.scale.numel() * (FLOAT_BYTES + (integer if qparams.zero_is_exact else FLOAT_BYTES))
 
 
 def _float_bytes(module: nn.Module) -> int:

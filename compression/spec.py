@@ -21,6 +21,40 @@ class Scheme(StrEnum):
 
     SYMMETRIC = "symmetric"
     AFFINE = "affine"
+    MIN_MAX = "min-max"
+    POWER_OF_TWO = "power-of-two"
+    K_MEANS = "k-means"
+    TERNARY = "ternary"
+    BINARY = "binary"
+
+    @property
+    def bits(self) -> range:
+        """The bit widths that it can have."""
+        return BITS.get(self, range(MIN_BITS, MAX_BITS + 1))
+
+    @property
+    def clips(self) -> bool:
+        """Whether it covers a range, that could be clipped; the others find values of their own."""
+        return self in (Scheme.SYMMETRIC, Scheme.AFFINE, Scheme.MIN_MAX)
+
+
+BITS = {
+    Scheme.K_MEANS: range(1, 9),  # beyond, its codebooks outgrow what the codes save
+    Scheme.TERNARY: range(2, 3),
+    Scheme.BINARY: range(1, 2),
+}
+
+
+class Clip(StrEnum):
+    """Which range of the weights the integers cover; see `clips`. What lies beyond goes to its ends."""
+
+    FULL = "full"
+    PERCENTILE = "percentile"
+    STDS = "stds"
+    MEANS = "means"
+    LEAST_ERROR = "least-error"
+    GAUSSIAN = "gaussian"
+    LAPLACE = "laplace"
 
 
 class Granularity(StrEnum):
@@ -44,11 +78,15 @@ class QuantSpec:
     bits: int
     scheme: Scheme = Scheme.SYMMETRIC
     granularity: Granularity = Granularity.CHANNEL
+    clip: Clip = Clip.FULL
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "bits", _whole_bits(self.bits))
         object.__setattr__(self, "scheme", _member(Scheme, self.scheme))
+        object.__setattr__(self, "bits", _whole_bits(self.bits, self.scheme))
         object.__setattr__(self, "granularity", _member(Granularity, self.granularity))
+        object.__setattr__(self, "clip", _member(Clip, self.clip))
+        if self.clip is not Clip.FULL and not self.scheme.clips:
+            raise ValueError(f"{self.scheme} weights find values of their own: there is no range to clip")
 
 
 @dataclass(frozen=True)
@@ -132,10 +170,13 @@ def _member(enum: type[E], value: str) -> E:
         raise ValueError(f"{enum.__name__.lower()} must be one of {names}, got {value!r}") from None
 
 
-def _whole_bits(bits: float) -> int:
-    if not MIN_BITS <= bits <= MAX_BITS or int(bits) != bits:
+def _whole_bits(bits: float, scheme: Scheme = Scheme.SYMMETRIC) -> int:
+    able = scheme.bits
+    if bits not in able:
+        widths = f"a whole number in {able[0]}..{able[-1]}" if len(able) > 1 else str(able[0])
+        whose = f" of {scheme} weights" if scheme in BITS else ""
         hint = ": one bit leaves a symmetric quantizer the code 0 alone" if bits == 1 else ""
-        raise ValueError(f"bits must be a whole number in {MIN_BITS}..{MAX_BITS}, got {bits}{hint}")
+        raise ValueError(f"bits{whose} must be {widths}, got {bits}{hint}")
     return int(bits)
 
 

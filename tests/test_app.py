@@ -15,7 +15,7 @@ from compression.data import PROJECT
 from compression.evaluate import evaluate
 from compression.models import zoo
 from compression.size import measure
-from compression.spec import CompressionSpec, PruneSpec, QuantSpec
+from compression.spec import CompressionSpec, PruneSpec, QuantSpec, Scheme
 from pages.ui import compute, format
 
 
@@ -78,21 +78,34 @@ def test_what_float_does_not_need_turns_grey_and_comes_alive_again(page):
     for bits, off in (("float", True), ("4", False), ("3", False), ("float", True)):
         if page.select_slider(key="bits").value != bits:
             page.select_slider(key="bits").set_value(bits).run()
-        drawn = [group for group in page.button_group if group.key in ("scheme", "granularity")]
-        assert all(group.disabled is off for group in drawn)
         page.run()
+        drawn = page.selectbox(key="scheme"), page.segmented_control(key="granularity")
+        assert all(widget.disabled is off for widget in drawn)
 
 
 @pytest.mark.parametrize("scope", ["global", "layer"])
-@pytest.mark.parametrize("scheme", ["symmetric", "affine"])
+@pytest.mark.parametrize("scheme", Scheme)
 @pytest.mark.parametrize("granularity", ["tensor", "channel"])
 def test_every_choice_survives_the_ends_of_the_sliders(page, scope, scheme, granularity):
     page.select_slider(key="bits").set_value("2").run()
-    page.segmented_control(key="scheme").set_value(scheme)
+    page.selectbox(key="scheme").set_value(scheme)
     page.segmented_control(key="granularity").set_value(granularity)
     page.segmented_control(key="scope").set_value(scope)
     page.slider(key="sparsity").set_value(0.99).run()
     assert float(metrics(page)["Sparsity"].split()[0]) >= 99
+
+
+def test_a_scheme_that_cannot_have_the_bits_of_the_slider_says_which_it_takes(page):
+    said = lambda: [caption.value for caption in page.caption if "weights take" in caption.value]
+    page.select_slider(key="bits").set_value("4").run()
+    assert said() == []
+    page.selectbox(key="scheme").set_value(Scheme.TERNARY).run()
+    assert said() == ["Ternary weights take 2 bits, not 4."]
+    spec = CompressionSpec("simple_cnn", None, QuantSpec(2, "ternary"))
+    compressed = compress(zoo.load_bundled("simple_cnn").module, spec)
+    assert metrics(page)["Size"] == format.size(measure(compressed).best.total)
+    page.select_slider(key="bits").set_value("2").run()
+    assert said() == []
 
 
 def test_one_layer_can_be_looked_at(page):

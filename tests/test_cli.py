@@ -131,6 +131,7 @@ def test_without_a_server_fetching_ends_in_one_sentence(nobody: str, copied_proj
     [
         ("", CompressionSpec("simple_cnn")),
         ("--bits 4", CompressionSpec("simple_cnn", weights=QuantSpec(4))),
+        ("--scheme ternary", CompressionSpec("simple_cnn", weights=QuantSpec(2, "ternary"))),
         (
             "--bits 5 --scheme affine --granularity tensor --sparsity 0.5 --scope layer",
             CompressionSpec("simple_cnn", PruneSpec(sparsity=0.5, scope="layer"), QuantSpec(5, "affine", "tensor")),
@@ -141,7 +142,7 @@ def test_without_a_server_fetching_ends_in_one_sentence(nobody: str, copied_proj
             CompressionSpec("simple_cnn", None, QuantSpec(8), (LayerSpec("fc1", 4, 0.5), LayerSpec("conv1", 32))),
         ),
     ],
-    ids=["float", "bits", "all", "threshold", "layers"],
+    ids=["float", "bits", "scheme", "all", "threshold", "layers"],
 )
 def test_evaluate_prints_what_the_package_computes(
     options: str, spec: CompressionSpec, capsys: Captured, simple_cnn: zoo.FloatModel, test_images: ImageSet
@@ -278,7 +279,7 @@ def test_ctrl_c_leaves_an_estimate_with_its_interval(capsys: Captured, test_imag
         ("evaluate --model resnet21", "there is no network 'resnet21'; there are"),
         ("evaluate --model simple_cnn --bits 1", "bits must be a whole number in 2..16, got 1: one bit leaves"),
         ("evaluate --model simple_cnn --bits 33", "bits must be a whole number in 2..16, got 33"),
-        ("evaluate --model simple_cnn --bits 4 --scheme cubic", "scheme must be one of symmetric, affine, got 'cubic'"),
+        ("evaluate --model simple_cnn --bits 4 --scheme cubic", "scheme must be one of symmetric, affine, min-max"),
         ("evaluate --model simple_cnn --bits 4 --granularity row", "granularity must be one of tensor, channel"),
         ("evaluate --model simple_cnn --scheme affine", "--scheme says how to quantize; give --bits too"),
         ("evaluate --model simple_cnn --threshold 0.1 --sparsity 0.5", "a threshold or a sparsity target, not both"),

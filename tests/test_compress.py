@@ -10,7 +10,7 @@ from compression.compress import compress, sqnr_db, weighted_layers
 from compression.models.resnet import ResNet
 from compression.models.zoo import FloatModel
 from compression.quantizers import choose_qparams, dequantize, quantize
-from compression.spec import CompressionSpec, Granularity, LayerSpec, PruneSpec, QuantSpec
+from compression.spec import CompressionSpec, Granularity, LayerSpec, PruneSpec, QuantSpec, Scheme
 
 SPECS = [
     CompressionSpec("m"),
@@ -127,11 +127,12 @@ def test_what_was_compressed_stays_as_it_is_when_compressed_again(spec: Compress
         torch.testing.assert_close(after.weight, before.weight, rtol=1e-6, atol=0)
 
 
-@pytest.mark.parametrize("granularity", ["tensor", "channel"])
-@pytest.mark.parametrize("scheme", ["symmetric", "affine"])
-@pytest.mark.parametrize("bits", [2, 4, 8])
+@pytest.mark.parametrize("granularity", Granularity)
+@pytest.mark.parametrize(
+    ("scheme", "bits"), [(scheme, bits) for scheme in Scheme for bits in (1, 2, 4, 8) if bits in scheme.bits]
+)
 def test_a_pruned_weight_stays_exactly_zero_when_quantized(
-    bits: int, scheme: str, granularity: str, random_resnet: nn.Module
+    scheme: Scheme, bits: int, granularity: Granularity, random_resnet: nn.Module
 ) -> None:
     prune = PruneSpec(sparsity=0.6)
     pruned = compress(random_resnet, CompressionSpec("m", prune))

@@ -40,8 +40,13 @@ def test_the_float_network_on_paper(net: nn.Module) -> None:
         (QuantSpec(4, "symmetric", "tensor"), Ledger(codes=4 + 3, scales=2 * 4, rest=REST)),
         (QuantSpec(3, "affine", "tensor"), Ledger(codes=3 + 3, scales=2 * (4 + 1), rest=REST)),
         (QuantSpec(9, "affine", "channel"), Ledger(codes=9 + 7, scales=5 * (4 + 2), rest=REST)),
+        (QuantSpec(4, "min-max", "channel"), Ledger(codes=4 + 3, scales=5 * (4 + 4), rest=REST)),
+        (QuantSpec(4, "power-of-two", "channel"), Ledger(codes=4 + 3, scales=5 * 4, rest=REST)),
+        (QuantSpec(2, "k-means", "tensor"), Ledger(codes=2 + 2, scales=2 * 4 * 4, rest=REST)),
+        (QuantSpec(2, "ternary", "channel"), Ledger(codes=2 + 2, scales=5 * 4, rest=REST)),
+        (QuantSpec(1, "binary", "tensor"), Ledger(codes=1 + 1, scales=2 * 4, rest=REST)),
     ],
-    ids=["symmetric-channel", "symmetric-tensor", "affine-tensor", "affine-channel"],
+    ids=lambda value: f"{value.scheme}-{value.granularity}" if isinstance(value, QuantSpec) else "",
 )
 def test_dense_codes_with_their_scales_on_paper(quant: QuantSpec, dense: Ledger, net: nn.Module) -> None:
     assert size(net, None, quant).dense == dense
@@ -53,6 +58,16 @@ def test_a_sparse_network_on_paper(net: nn.Module) -> None:
     assert found.sparse == Ledger(codes=3 * 2 + 4 * 2, scales=8, masks=2, rest=REST)
     assert found.dense == Ledger(codes=16 + 12, scales=8, rest=REST)
     assert (found.best_name, found.best) == ("sparse", found.sparse)
+
+
+@pytest.mark.parametrize(
+    ("quant", "masks"),
+    [(QuantSpec(4), 0), (QuantSpec(4, "min-max"), 2), (QuantSpec(2, "ternary"), 0), (QuantSpec(1, "binary"), 2)],
+    ids=lambda value: str(getattr(value, "scheme", value)),
+)
+def test_where_no_code_stands_for_zero_pruned_weights_take_a_mask(quant: QuantSpec, masks: int, net: nn.Module) -> None:
+    assert size(net, PruneSpec(threshold=0.65), quant).dense.masks == masks
+    assert size(net, None, quant).dense.masks == 0
 
 
 def test_a_layer_that_stays_float_is_counted_as_float(net: nn.Module) -> None:

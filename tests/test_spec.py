@@ -30,7 +30,7 @@ def test_names_given_as_text_become_members_of_their_enum() -> None:
 def test_json_is_canonical_text() -> None:
     assert CompressionSpec("m", PruneSpec(sparsity=0.5), QuantSpec(4)).to_json() == (
         '{"fold_bn":false,"layers":[],"model":"m","prune":{"scope":"global","sparsity":0.5,"threshold":null},'
-        '"weights":{"bits":4,"granularity":"channel","scheme":"symmetric"}}'
+        '"weights":{"bits":4,"clip":"full","granularity":"channel","scheme":"symmetric"}}'
     )
 
 
@@ -107,7 +107,12 @@ def test_one_bit_is_refused_with_the_reason() -> None:
         (lambda: PruneSpec(sparsity=-0.01), r"sparsity must be in 0\.\.1"),
         (lambda: PruneSpec(sparsity=float("nan")), r"sparsity must be in 0\.\.1"),
         (lambda: PruneSpec(sparsity=0.5, scope="world"), "scope must be one of global, layer, got 'world'"),
-        (lambda: QuantSpec(8, "cubic"), "scheme must be one of symmetric, affine, got 'cubic'"),
+        (lambda: QuantSpec(8, "cubic"), "scheme must be one of symmetric, affine, min-max, .*, binary, got 'cubic'"),
+        (lambda: QuantSpec(4, "ternary"), "bits of ternary weights must be 2, got 4"),
+        (lambda: QuantSpec(2, "binary"), "bits of binary weights must be 1, got 2"),
+        (lambda: QuantSpec(9, "k-means"), r"bits of k-means weights must be a whole number in 1\.\.8, got 9"),
+        (lambda: QuantSpec(8, clip="most"), "clip must be one of full, percentile, .*, got 'most'"),
+        (lambda: QuantSpec(4, "k-means", clip="stds"), "k-means weights find values of their own"),
         (lambda: QuantSpec(8, granularity="row"), "granularity must be one of tensor, channel, got 'row'"),
         (lambda: LayerSpec("fc"), "layer fc: give bits, sparsity, or both"),
         (lambda: LayerSpec("fc", bits=1), "bits must be"),

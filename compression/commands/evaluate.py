@@ -20,9 +20,10 @@ from compression.models.checkpoint import TRIAL_IMAGES, load_checkpoint
 from compression.models.normalization import NORMALIZATIONS
 from compression.models.zoo import FloatModel
 from compression.size import Size, measure
-from compression.spec import CompressionSpec, Granularity, LayerSpec, PruneSpec, QuantSpec, Scheme, Scope
+from compression.spec import Clip, CompressionSpec, Granularity, LayerSpec, PruneSpec, QuantSpec, Scheme, Scope
 from compression.store import Store
 
+FIXED = {scheme: scheme.bits[0] for scheme in Scheme if len(scheme.bits) == 1}
 HELP = "compress a network, count its bytes, measure its accuracy"
 
 
@@ -36,9 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help=f"of the checkpoint: one of {', '.join(NORMALIZATIONS)}; found by trying if not given",
     )
-    parser.add_argument("--bits", metavar="B", type=int, help="bits a weight, 2 to 16")
-    parser.add_argument("--scheme", metavar="S", help=f"{' or '.join(Scheme)} (default symmetric)")
+    parser.add_argument("--bits", metavar="B", type=int, help="bits a weight, 2 to 16; ternary and binary need none")
+    parser.add_argument("--scheme", metavar="S", help=f"{', '.join(Scheme)} (default symmetric)")
     parser.add_argument("--granularity", metavar="G", help=f"{' or '.join(Granularity)} (default channel)")
+    parser.add_argument("--clip", metavar="C", help=f"the range that is covered: {', '.join(Clip)} (default full)")
     parser.add_argument("--threshold", metavar="T", type=float, help="prune the weights with |w| < T")
     parser.add_argument("--sparsity", metavar="S", type=float, help="prune this fraction, 0 to 1, of the weights")
     parser.add_argument("--scope", metavar="S", help=f"of the sparsity: {' or '.join(Scope)} (default global)")
@@ -78,14 +80,17 @@ def run(options: argparse.Namespace) -> None:
 
 def spec_from(options: argparse.Namespace, model: str) -> CompressionSpec:
     """The spec that the options describe. Raises ValueError on options that contradict each other."""
-    quant = {k: v for k in ("scheme", "granularity") if (v := getattr(options, k)) is not None}
-    if quant and options.bits is None:
+    quant = {k: v for k in ("scheme", "granularity", "clip") if (v := getattr(options, k)) is not None}
+    bits = options.bits
+    if bits is None and options.scheme in FIXED:
+        bits = FIXED[options.scheme]
+    if quant and bits is None:
         raise ValueError(f"--{next(iter(quant))} says how to quantize; give --bits too")
     prune = {k: v for k in ("threshold", "sparsity", "scope") if (v := getattr(options, k)) is not None}
     return CompressionSpec(
         model,
         prune=PruneSpec(**prune) if prune else None,
-        weights=QuantSpec(options.bits, **quant) if options.bits is not None else None,
+        weights=QuantSpec(bits, **quant) if bits is not None else None,
         layers=tuple(layer_from(text) for text in options.layer),
         fold_bn=options.fold_bn,
     )

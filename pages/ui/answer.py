@@ -52,10 +52,9 @@ def _size(place: DeltaGenerator, size: Size) -> None:
         format.size(best.total),
         f"{format.times(ratio)} smaller" if best.total < size.float32 else "as float32",
         f"A count, without file header and entropy coding; float32 takes {size.float32:,} bytes. "
-        f"Stored {size.best_name}: "
-        f"{best.codes:,} bytes of codes, {best.scales:,} of scales and zero points, {best.masks:,} of masks, "
-        f"{best.rest:,} of float32 biases and batch norm. Dense takes {size.dense.total:,} bytes, "
-        f"sparse {size.sparse.total:,}.",
+        f"Stored {size.best_name}: {best.codes:,} bytes of codes, {best.scales:,} of scales, zero points, codebooks, "
+        f"{best.masks:,} of masks, {best.rest:,} of float32 biases and batch norm. "
+        f"Dense takes {size.dense.total:,} bytes, sparse {size.sparse.total:,}.",
     )
 
 

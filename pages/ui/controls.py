@@ -8,12 +8,21 @@ from typing import Any
 
 import streamlit as st
 
-from compression.spec import MAX_BITS, CompressionSpec, Granularity, PruneSpec, QuantSpec, Scheme, Scope
-from pages.ui import compute, frame
+from compression.spec import MAX_BITS, Clip, CompressionSpec, Granularity, PruneSpec, QuantSpec, Scheme, Scope
+from pages.ui import compute, format, frame
 
 FLOAT = "float"
 BITS = [FLOAT, str(MAX_BITS), "8", "7", "6", "5", "4", "3", "2"]
 WHOLE = "whole network"
+SCHEMES = """\
+Symmetric: zero in the middle, scale from the largest |w|. Affine: from the smallest to the largest weight, with an
+integer zero point. Min-max: the same, but zero is not exact. Power of two: the nearest ±2ⁿ. K-means: the best values
+there are, in a codebook. Ternary: 0 and ±a. Binary: ±a."""
+CLIPS = """\
+What lies beyond the range goes to its end, and the rest gets finer steps. Full: from the smallest to the largest
+weight. Percentile: but for the largest 0.1 %. Stds: mean ± 3 standard deviations. Means: ± 5 times the mean |w|. Least
+error: the fraction of the full range with the least squared error. Gaussian, Laplace: the best range if the weights
+were so distributed (ACIQ)."""
 MOST_SPARSE = 0.99
 SPARSITY, THRESHOLD = "sparsity", "threshold"
 
@@ -22,8 +31,20 @@ def spec(model: str) -> CompressionSpec:
     """What the widgets say now, in whichever run."""
     said = st.session_state
     prune = PruneSpec(said[THRESHOLD]) if said["by"] == THRESHOLD else PruneSpec(None, said[SPARSITY], said["scope"])
-    weights = None if said["bits"] == FLOAT else QuantSpec(int(said["bits"]), said["scheme"], said["granularity"])
+    weights = None if said["bits"] == FLOAT else _weights()
     return CompressionSpec(model, prune, weights, fold_bn=said["fold"])
+
+
+def _weights() -> QuantSpec:
+    said = st.session_state
+    clip = said["clip"] if Scheme(said["scheme"]).clips else Clip.FULL
+    return QuantSpec(_bits(), said["scheme"], said["granularity"], clip)
+
+
+def _bits() -> int:
+    """The bits of the slider, or the nearest that the scheme can have."""
+    able = Scheme(st.session_state["scheme"]).bits
+    return min(max(int(st.session_state["bits"]), able[0]), able[-1])
 
 
 def layer() -> str | None:
@@ -45,7 +66,8 @@ def draw(model: str) -> None:
     )
     _pruning(model, fold)
     names = [WHOLE, *compute.layer_macs(model)]
-    st.selectbox("Weights shown", names, key="layer", bind="query-params", on_change=frame.rerun_answer)
+    with st.sidebar:
+        st.selectbox("Weights shown", names, key="layer", bind="query-params", on_change=frame.rerun_answer)
 
 
 def by_class() -> None:
@@ -59,33 +81,59 @@ def _quantization() -> None:
         key="bits",
         bind="query-params",
         help="32-bit float, or integers with a scale",
-        on_change=_bits_moved,
+        on_change=_moved,
     )
-    st.session_state["float"] = off = bits == FLOAT
+    off = bits == FLOAT
     with st.container(horizontal=True, gap="small"):
-        _choice(
+        scheme = st.selectbox(
             "Scheme",
             list(Scheme),
-            "scheme",
-            "Symmetric: zero in the middle, scale from the largest |w|. "
-            "Affine: the range from the smallest to the largest weight, with an integer zero point.",
+            key="scheme",
+            bind="query-params",
+            help=SCHEMES,
             disabled=off,
-            on_change=frame.rerun_answer,
+            width=140,  # so that the next one has room beside it where the window is wide
+            on_change=_moved,
         )
         _choice(
             "A scale for each",
             list(Granularity),
             "granularity",
-            "One scale for the whole weight tensor, or one for each output channel.",
+            "One scale (or codebook) for the whole weight tensor, or one for each output channel.",
             default=Granularity.CHANNEL,
             disabled=off,
             on_change=frame.rerun_answer,
         )
+    st.selectbox(
+        "Range",
+        list(Clip),
+        key="clip",
+        bind="query-params",
+        help=CLIPS,
+        disabled=off or not Scheme(scheme).clips,
+        on_change=frame.rerun_answer,
+    )
+    st.session_state["drawn for"] = _grey_and_words()
+    if _other_bits():
+        st.caption(_other_bits())
 
 
-def _bits_moved() -> None:
-    """To float or away from it, other widgets turn grey or come alive: that is for the page to draw."""
-    if st.session_state["float"] == (st.session_state["bits"] == FLOAT):
+def _other_bits() -> str:
+    """What to say where the scheme cannot have the bits of the slider."""
+    said = st.session_state
+    if said["bits"] == FLOAT or int(said["bits"]) == _bits():
+        return ""
+    return f"{format.capital(said['scheme'])} weights take {_bits()} bit{'s' * (_bits() > 1)}, not {said['bits']}."
+
+
+def _grey_and_words() -> tuple[bool, bool, str]:
+    said = st.session_state
+    return said["bits"] == FLOAT, Scheme(said["scheme"]).clips, _other_bits()
+
+
+def _moved() -> None:
+    """Where other widgets turn grey or come alive, or words come or go, that is for the page to draw."""
+    if st.session_state["drawn for"] == _grey_and_words():
         frame.rerun_answer()
 
 

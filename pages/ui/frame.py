@@ -21,7 +21,10 @@ MENU = (
     ("pages/checkpoint.py", "Bring your own", ":material/upload_file:"),
     ("pages/guide.py", "What the numbers mean", ":material/menu_book:"),
 )
-LINKED = ("model", "bits", "scheme", "granularity", "fold", "by", "sparsity", "threshold", "scope", "layer", "classes")
+LINKED = (
+    *("model", "bits", "scheme", "clip", "granularity", "fold"),
+    *("by", "sparsity", "threshold", "scope", "layer", "classes"),
+)
 
 
 def open_page(title: str) -> None:

@@ -1,0 +1,151 @@
+"""Quantizers whose values are no evenly spaced grid: a codebook for each group of weights, found from the weights.
+
+A weight that is exactly zero has no say in it: it has been pruned, or it might as well have been.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from compression.clips import mean_among
+from compression.spec import Scheme
+
+TINY = torch.finfo(torch.float32).tiny
+MOST_EXPONENTS = 127  # below the largest one float32 has no more
+MOST_ROUNDS = 100  # of Lloyd's algorithm
+SAMPLE = 1024  # weights of a row that its start is found from
+
+Float = npt.NDArray[np.floating]
+
+
+@dataclass(frozen=True, eq=False)
+class Codebook:
+    """Code k stands for `values[g, k]` (groups, K), ascending, in group g: a row of weights.
+
+    A weight has the code k if k of the `bounds` (groups, K - 1) lie below it. `stored`: how many float32 numbers of a
+    group a file must hold to know its values.
+    """
+
+    values: Tensor
+    bounds: Tensor
+    stored: int
+
+    @property
+    def codes(self) -> int:
+        """How many values there are in a group."""
+        return self.values.shape[1]
+
+    @property
+    def zero_is_exact(self) -> bool:
+        return bool((self.values == 0).any(1).all())
+
+    def quantize(self, weight: Tensor) -> Tensor:
+        """weight (C_out, ...) -> int32 codes of the same shape."""
+        codes = torch.searchsorted(self.bounds, weight.reshape(len(self.bounds), -1).contiguous(), out_int32=True)
+        return torch.empty_like(weight, dtype=torch.int32).copy_(codes.view(weight.shape))
+
+    def dequantize(self, codes: Tensor) -> Tensor:
+        """codes (C_out, ...) -> float32 weights of the same shape."""
+        values = self.values.gather(1, codes.reshape(len(self.values), -1).long())
+        return torch.empty_like(codes, dtype=self.values.dtype).copy_(values.view(codes.shape))
+
+
+def power_of_two(rows: Tensor, bits: int) -> Codebook:
+    """sign(w) * 2^round(log2 |w|), for the 2^(b-1) - 1 exponents from the largest weight's downwards, and zero.
+
+    Hardware shifts instead of multiplying. Miyashita et al. 2016 (arXiv:1603.01025), section 3. It fails where it
+    matters: of large weights, which steer most, it keeps the least, and bits beyond five add only values near zero.
+    rows (groups, n) -> values (groups, 2^b - 1).
+    """
+    top = rows.abs().amax(1, keepdim=True).clamp(min=TINY).log2().round().clamp(max=127)
+    exponents = top - torch.arange(min(2 ** (bits - 1) - 1, MOST_EXPONENTS))
+    steps, edges = exponents.exp2(), (exponents - 0.5).exp2()
+    steps = torch.where(rows.abs().amax(1, keepdim=True) < TINY, 0.0, _flushed(steps))
+    zero = torch.zeros_like(top)
+    return Codebook(torch.cat([-steps, zero, steps.flip(1)], 1), _both_sides(edges.flip(1)), stored=1)
+
+
+def ternary(rows: Tensor, bits: int) -> Codebook:
+    """-a, 0, a: zero where |w| <= 0.7 mean|w|, and a = mean|w| of the others.
+
+    Ternary weight networks: Li and Liu 2016 (arXiv:1605.04711), section 2.2. It fails without training: a network must
+    learn to live with three values. rows (groups, n) -> values (groups, 3).
+    """
+    magnitude = rows.abs()
+    threshold = 0.7 * mean_among(magnitude, magnitude > 0)
+    a = _flushed(mean_among(magnitude, magnitude > threshold))
+    return Codebook(torch.cat([-a, torch.zeros_like(a), a], 1), _both_sides(threshold), stored=1)
+
+
+def binary(rows: Tensor, bits: int) -> Codebook:
+    """sign(w) * mean|w|, the best scale for signs alone.
+
+    Binary weight networks: Rastegari et al. 2016 (arXiv:1603.05279), section 3.1. No code stands for zero, so a pruned
+    weight needs a mask. It fails without training. rows (groups, n) -> values (groups, 2).
+    """
+    magnitude = rows.abs()
+    a = _flushed(mean_among(magnitude, magnitude > 0))
+    return Codebook(torch.cat([-a, a], 1), torch.zeros_like(a), stored=1)
+
+
+def k_means(rows: Tensor, bits: int) -> Codebook:
+    """2^b values, each the mean of the weights that are nearest to it.
+
+    Lloyd's algorithm until nothing moves: the weight sharing of Deep Compression (Han et al. 2015, arXiv:1510.00149,
+    section 3). The rows are sorted once; then a cluster is a stretch of a row, and its mean a difference of running
+    sums. It fails to be fast where it is used: a product needs a look into the codebook. Where a row has hardly more
+    weights than values, the best of many starts may do better.
+    rows (groups, n) -> values (groups, 2^b).
+    """
+    order = np.sort(torch.where(rows == 0, torch.inf, rows).numpy(), axis=1)  # what is zero comes last
+    count = np.isfinite(order).sum(1, keepdims=True)
+    order[:] = np.where(np.isfinite(order), order, np.take_along_axis(order, np.maximum(count - 1, 0), 1))
+    order[count[:, 0] == 0] = 0
+    sums = np.pad(np.cumsum(order, 1, dtype=np.float64), ((0, 0), (1, 0)))
+    values, sorted_rows, ends = _companded(order, 2**bits), torch.from_numpy(order), None
+    for _ in range(MOST_ROUNDS):
+        bounds = torch.from_numpy((values[:, 1:] + values[:, :-1]) / 2)
+        inner = torch.searchsorted(sorted_rows, bounds.float(), right=True).numpy()
+        before, ends = ends, np.minimum(np.concatenate([np.zeros_like(count), inner, count], 1), count)
+        if before is not None and np.array_equal(before, ends):
+            break
+        members = np.diff(ends, axis=1)
+        totals = np.diff(np.take_along_axis(sums, ends, 1), axis=1)
+        values = np.where(members, totals / np.maximum(members, 1), values)
+    found = _flushed(torch.from_numpy(np.sort(values, axis=1)).float())
+    return Codebook(found, (found[:, 1:] + found[:, :-1]) / 2, stored=2**bits)
+
+
+def _companded(order: Float, values: int) -> Float:
+    """Sorted rows (groups, n) -> where `values` values are nearly best: as dense as the cube root of the density of the
+    weights (Panter and Dite 1951), which is the gaps between neighbours to the power of two thirds, added up.
+    """
+    places = np.linspace(0, order.shape[1] - 1, min(order.shape[1], SAMPLE)).astype(int)
+    points = order[:, places]
+    hole = (points[:, :-1] < 0) & (points[:, 1:] > 0)  # that pruning leaves: no value belongs there
+    gaps = np.where(hole, 0, np.diff(points, axis=1))
+    far = np.pad(np.cumsum(gaps ** (2 / 3), 1, dtype=np.float64), ((0, 0), (1, 0)))
+    wanted = far[:, -1:] * (np.arange(values) + 0.5) / values
+    return np.stack([np.interp(*row) for row in zip(wanted, far, points, strict=True)])
+
+
+CODEBOOKS: dict[Scheme, Callable[[Tensor, int], Codebook]] = {
+    Scheme.POWER_OF_TWO: power_of_two,
+    Scheme.K_MEANS: k_means,
+    Scheme.TERNARY: ternary,
+    Scheme.BINARY: binary,
+}
+
+
+def _flushed(values: Tensor) -> Tensor:
+    """Subnormal values become zero: a processor takes ten times as long over them."""
+    return torch.where(values.abs() < TINY, 0.0, values)
+
+
+def _both_sides(edges: Tensor) -> Tensor:
+    """Positive bounds (groups, m) ascending -> those of both signs (groups, 2m). On a bound a weight falls inwards."""
+    return torch.cat([torch.nextafter(-edges.flip(1), torch.tensor(-torch.inf)), edges], 1)
