@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from compression.data import PROJECT
 from tests.serving import browsing, chromium, serving
+
+expect.set_options(timeout=30_000)  # a machine with much to do is slow, not wrong
 
 
 @pytest.fixture(scope="session")

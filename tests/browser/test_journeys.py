@@ -15,7 +15,6 @@ from pages.ui import format
 
 MODEL = "simple_cnn"
 LARGE = "vgg"  # slow enough that one can move on while it is evaluated
-SECONDS_30 = 30_000
 SECONDS_90 = 90_000
 
 
@@ -41,7 +40,7 @@ def test_moving_the_sliders_shows_what_compression_computes(page, server):
     press(page, "Sparsity", "ArrowRight", 40)
     spec = CompressionSpec(MODEL, PruneSpec(sparsity=0.4), QuantSpec(4))
     compressed = compress(zoo.load_bundled(MODEL).module, spec)
-    expect(metric(page, "Size")).to_have_text(format.size(measure(compressed).best.total), timeout=SECONDS_30)
+    expect(metric(page, "Size")).to_have_text(format.size(measure(compressed).best.total))
     expect(metric(page, "Sparsity")).to_have_text(format.percent(compressed.sparsity))
 
 
@@ -63,7 +62,7 @@ def test_what_somebody_has_counted_is_there_at_once_for_somebody_else(page, page
     expect(exact).to_be_visible(timeout=SECONDS_90)
     other = page_of()
     other.goto(page.url)
-    expect(metric(other, "Accuracy")).not_to_be_empty(timeout=SECONDS_30)
+    expect(metric(other, "Accuracy")).not_to_be_empty()
     assert "±" not in metric(other, "Accuracy").inner_text()
     expect(metric(other, "Accuracy")).to_have_text(metric(page, "Accuracy").inner_text())
 
@@ -73,7 +72,7 @@ def test_a_slider_moves_while_images_are_counted(page, server, test_images):
     expect(stop_button(page)).to_be_visible(timeout=SECONDS_90)
     press(page, "Bits a weight", "ArrowRight", 1)
     compressed = compress(zoo.load_bundled(LARGE).module, CompressionSpec(LARGE, weights=QuantSpec(4)))
-    expect(metric(page, "Size")).to_have_text(format.size(measure(compressed).best.total), timeout=SECONDS_30)
+    expect(metric(page, "Size")).to_have_text(format.size(measure(compressed).best.total))
     expect(page.get_by_text(re.compile("^Estimated from [0-9,]+ of 10,000 images"))).to_be_visible(timeout=SECONDS_90)
 
 
@@ -82,12 +81,12 @@ def test_counting_can_be_stopped_and_goes_on_where_it_was(page, server, test_ima
     expect(metric(page, "Accuracy")).to_contain_text("±", timeout=SECONDS_90)
     stop_button(page).click()
     stopped = page.get_by_text(re.compile("^Estimated from [0-9,]+ of 10,000 images, stopped$"))
-    expect(stopped).to_be_visible(timeout=SECONDS_30)
+    expect(stopped).to_be_visible()
     words = stopped.inner_text()
     page.wait_for_timeout(1_500)
     expect(stopped).to_have_text(words)
     page.get_by_role("button", name="Go on").click()
-    expect(stop_button(page)).to_be_visible(timeout=SECONDS_30)
+    expect(stop_button(page)).to_be_visible()
     expect(stopped).to_have_count(0)
 
 
@@ -98,14 +97,12 @@ def test_a_move_draws_the_answer_and_the_links_of_the_menu_and_nothing_else(page
     )
     page.goto(f"{server}/?model={LARGE}&bits=8")
     expect(metric(page, "Accuracy")).to_contain_text("±", timeout=SECONDS_90)
-    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning", timeout=SECONDS_30)
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
     drawn.clear()
     press(page, "Bits a weight", "ArrowRight", 1)
     compressed = compress(zoo.load_bundled(LARGE).module, CompressionSpec(LARGE, weights=QuantSpec(7)))
-    expect(metric(page, "Size")).to_have_text(format.size(measure(compressed).best.total), timeout=SECONDS_30)
-    expect(page.get_by_test_id("stPageLink").first.get_by_role("link")).to_have_attribute(
-        "href", re.compile("bits=7"), timeout=SECONDS_30
-    )
+    expect(metric(page, "Size")).to_have_text(format.size(measure(compressed).best.total))
+    expect(page.get_by_test_id("stPageLink").first.get_by_role("link")).to_have_attribute("href", re.compile("bits=7"))
     deltas = [message.delta for message in drawn if message.WhichOneof("type") == "delta"]
     assert deltas
     assert all(delta.fragment_id for delta in deltas)
@@ -113,10 +110,10 @@ def test_a_move_draws_the_answer_and_the_links_of_the_menu_and_nothing_else(page
 
 def test_a_move_before_the_page_is_whole_begins_the_page_again(page, server):
     page.goto(f"{server}/?model={LARGE}&bits=8")
-    page.get_by_role("slider", name="Bits a weight").wait_for(timeout=SECONDS_30)
+    page.get_by_role("slider", name="Bits a weight").wait_for()
     press(page, "Bits a weight", "ArrowRight", 2)
     compressed = compress(zoo.load_bundled(LARGE).module, CompressionSpec(LARGE, weights=QuantSpec(6)))
-    expect(metric(page, "Size")).to_have_text(format.size(measure(compressed).best.total), timeout=SECONDS_30)
+    expect(metric(page, "Size")).to_have_text(format.size(measure(compressed).best.total))
     expect(page.get_by_test_id("stPlotlyChart")).to_have_count(3, timeout=SECONDS_90)
     expect(page.get_by_label("Weights shown")).to_be_visible()
     expect(page.get_by_test_id("stException")).to_have_count(0)
@@ -124,44 +121,42 @@ def test_a_move_before_the_page_is_whole_begins_the_page_again(page, server):
 
 def test_what_was_moved_goes_along_to_another_page_and_back(page, server):
     page.goto(f"{server}/?model={MODEL}&bits=8")
-    expect(metric(page, "Size")).to_be_visible(timeout=SECONDS_30)
+    expect(metric(page, "Size")).to_be_visible()
     press(page, "Bits a weight", "ArrowRight", 3)
     press(page, "Sparsity", "ArrowRight", 30)
     compressed = compress(zoo.load_bundled(MODEL).module, CompressionSpec(MODEL, PruneSpec(sparsity=0.3), QuantSpec(5)))
     size = format.size(measure(compressed).best.total)
-    expect(metric(page, "Size")).to_have_text(size, timeout=SECONDS_30)
+    expect(metric(page, "Size")).to_have_text(size)
     menu = page.get_by_test_id("stSidebar")
     expect(menu.get_by_role("link", name="Networks")).to_have_attribute(
-        "href", re.compile("bits=5.*sparsity=0.3|sparsity=0.3.*bits=5"), timeout=SECONDS_30
+        "href", re.compile("bits=5.*sparsity=0.3|sparsity=0.3.*bits=5")
     )
     menu.get_by_role("link", name="Networks").click()
-    expect(page.get_by_text("Which network, and what is it made of?")).to_be_visible(timeout=SECONDS_30)
+    expect(page.get_by_text("Which network, and what is it made of?")).to_be_visible()
     menu.get_by_role("link", name="Explore").click()
-    expect(metric(page, "Size")).to_have_text(size, timeout=SECONDS_30)
+    expect(metric(page, "Size")).to_have_text(size)
     press(page, "Bits a weight", "ArrowRight", 1)
     compressed = compress(zoo.load_bundled(MODEL).module, CompressionSpec(MODEL, PruneSpec(sparsity=0.3), QuantSpec(4)))
-    expect(metric(page, "Size")).to_have_text(format.size(measure(compressed).best.total), timeout=SECONDS_30)
+    expect(metric(page, "Size")).to_have_text(format.size(measure(compressed).best.total))
 
 
 def test_a_link_shows_the_same_picture_to_somebody_else(page, page_of, server):
     page.goto(f"{server}/?model={MODEL}")
     press(page, "Bits a weight", "ArrowRight", 5)
     press(page, "Sparsity", "ArrowRight", 30)
-    expect(page).to_have_url(re.compile("sparsity=0.3$"), timeout=SECONDS_30)
+    expect(page).to_have_url(re.compile("sparsity=0.3$"))
     expect(metric(page, "Sparsity")).to_contain_text("30.")
     size = metric(page, "Size").inner_text()
     page.reload()
-    expect(metric(page, "Size")).to_have_text(size, timeout=SECONDS_30)
+    expect(metric(page, "Size")).to_have_text(size)
     other = page_of()
     other.goto(page.url)
-    expect(metric(other, "Size")).to_have_text(size, timeout=SECONDS_30)
+    expect(metric(other, "Size")).to_have_text(size)
 
 
 def test_a_nonsense_link_falls_back_and_says_so(page, server):
     page.goto(f"{server}/?model={MODEL}&bits=99&flavour=sweet")
-    expect(page.get_by_text("The link says bits=99, which is not possible here: showing float.")).to_be_visible(
-        timeout=SECONDS_30
-    )
+    expect(page.get_by_text("The link says bits=99, which is not possible here: showing float.")).to_be_visible()
     expect(page.get_by_text("The link says flavour=sweet, which has no effect here.")).to_be_visible()
 
 
@@ -184,19 +179,19 @@ def test_the_answer_is_on_one_screen_in_both_themes(page_of, server, model, widt
 
 def test_without_images_all_but_accuracy_works_and_the_place_says_what_to_do(page, bare_server):
     page.goto(f"{bare_server}/?model={MODEL}&bits=4")
-    expect(metric(page, "Accuracy")).to_have_text("no images", timeout=SECONDS_30)
+    expect(metric(page, "Accuracy")).to_have_text("no images")
     compressed = compress(zoo.load_bundled(MODEL).module, CompressionSpec(MODEL, weights=QuantSpec(4)))
     expect(metric(page, "Size")).to_have_text(format.size(measure(compressed).best.total))
     expect(page.get_by_text("Accuracy needs CIFAR-10's test images")).to_be_visible()
     page.get_by_role("button", name="Download 24 MB").click()
-    expect(page.get_by_text("cannot be reached")).to_be_visible(timeout=SECONDS_30)
+    expect(page.get_by_text("cannot be reached")).to_be_visible()
 
 
 def test_a_cold_deep_link_to_the_guide_opens_and_the_menu_leads_back(page, server):
     page.goto(f"{server}/guide")
-    expect(page.get_by_role("heading", name="What the numbers mean")).to_be_visible(timeout=SECONDS_30)
+    expect(page.get_by_role("heading", name="What the numbers mean")).to_be_visible()
     page.get_by_role("link", name="Explore").click()
-    expect(metric(page, "Size")).to_be_visible(timeout=SECONDS_30)
+    expect(metric(page, "Size")).to_be_visible()
 
 
 # ---- networks, and the reader's own
@@ -208,11 +203,11 @@ def test_what_is_picked_and_set_goes_along_from_page_to_page(page, server):
     menu.get_by_text("Networks", exact=True).click()
     page.get_by_test_id("stMain").get_by_text(MODEL, exact=True).click()
     expect(page.get_by_test_id("stMetricValue").nth(1)).to_have_text(
-        format.quantity(zoo.load_bundled(MODEL).parameters), timeout=SECONDS_30
+        format.quantity(zoo.load_bundled(MODEL).parameters)
     )
     menu.get_by_text("Explore", exact=True).click()
     compressed = compress(zoo.load_bundled(MODEL).module, CompressionSpec(MODEL, PruneSpec(sparsity=0.3), QuantSpec(4)))
-    expect(metric(page, "Size")).to_have_text(format.size(measure(compressed).best.total), timeout=SECONDS_30)
+    expect(metric(page, "Size")).to_have_text(format.size(measure(compressed).best.total))
     expect(page).to_have_url(re.compile(f"model={MODEL}"))
 
 
@@ -228,10 +223,10 @@ def test_a_network_of_ones_own_is_on_every_page_of_ones_own_session_alone(
     expect(page).to_have_url(re.compile("model=resnet20-12fca82f-"))
     link = page.url
     page.get_by_test_id("stSidebar").get_by_text("Networks", exact=True).click()
-    expect(page.get_by_text("Your file resnet20-12fca82f.th")).to_be_visible(timeout=SECONDS_30)
+    expect(page.get_by_text("Your file resnet20-12fca82f.th")).to_be_visible()
     other = page_of()
     other.goto(link)
-    expect(other.get_by_text("those that somebody brought along stay with them")).to_be_visible(timeout=SECONDS_30)
+    expect(other.get_by_text("those that somebody brought along stay with them")).to_be_visible()
     expect(other.get_by_text("12fca82f-")).to_have_count(1)  # the toast that quotes the link
 
 
@@ -240,7 +235,7 @@ def test_a_damaged_upload_is_told_and_the_next_one_is_taken(page, server, public
     cut = tmp_path / "cut.th"
     cut.write_bytes(public_checkpoint.read_bytes()[:300_000])
     page.locator("input[type=file]").set_input_files(cut)
-    expect(page.get_by_text("Not taken: cut.th is damaged")).to_be_visible(timeout=SECONDS_30)
+    expect(page.get_by_text("Not taken: cut.th is damaged")).to_be_visible()
     page.locator("input[type=file]").set_input_files(public_checkpoint)
     expect(page.get_by_text("ResNet-20 with shortcuts without parameters (option A)")).to_be_visible(timeout=SECONDS_90)
 
@@ -250,6 +245,6 @@ def test_a_damaged_upload_is_told_and_the_next_one_is_taken(page, server, public
 def test_the_card_shows_what_one_scale_does_to_a_depthwise_layer(page_of, server, width, height, theme):
     page = page_of(viewport={"width": width, "height": height}, color_scheme=theme)
     page.goto(f"{server}/networks?model=mobilenetv2")
-    expect(page.get_by_test_id("stPlotlyChart")).to_be_in_viewport(ratio=0.6, timeout=SECONDS_30)
+    expect(page.get_by_test_id("stPlotlyChart")).to_be_in_viewport(ratio=0.6)
     expect(page.get_by_test_id("stDataFrame").first).to_be_in_viewport(ratio=0.6)
     expect(page.get_by_text(re.compile("channels would be zero altogether"))).to_be_attached()
