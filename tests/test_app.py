@@ -108,6 +108,22 @@ def test_a_scheme_that_cannot_have_the_bits_of_the_slider_says_which_it_takes(pa
     assert said() == []
 
 
+def test_a_clipped_range_shows_what_compression_computes_and_a_codebook_has_none(page):
+    page.select_slider(key="bits").set_value("3").run()
+    page.segmented_control(key="granularity").set_value("tensor")
+    page.selectbox(key="clip").set_value("percentile").run()
+    module = zoo.load_bundled("simple_cnn").module
+    full, clipped = (
+        compress(module, CompressionSpec("simple_cnn", None, QuantSpec(3, granularity="tensor", clip=clip))).sparsity
+        for clip in ("full", "percentile")
+    )
+    assert metrics(page)["Sparsity"] == format.percent(clipped) != format.percent(full)
+    page.run()
+    page.selectbox(key="scheme").set_value("k-means").run()
+    assert page.selectbox(key="clip").disabled
+    assert not page.exception
+
+
 def test_one_layer_can_be_looked_at(page):
     page.selectbox(key="layer").set_value("fc2").run()
     assert not page.exception

@@ -16,8 +16,8 @@ BITS = [FLOAT, str(MAX_BITS), "8", "7", "6", "5", "4", "3", "2"]
 WHOLE = "whole network"
 SCHEMES = """\
 Symmetric: zero in the middle, scale from the largest |w|. Affine: from the smallest to the largest weight, with an
-integer zero point. Min-max: the same, but zero is not exact. Power of two: the nearest ±2ⁿ. K-means: the best values
-there are, in a codebook. Ternary: 0 and ±a. Binary: ±a."""
+integer zero point. Min-max: the same, but zero is not exact. Power of two: the nearest ±2ⁿ. K-means: a codebook of
+means that Lloyd's algorithm finds. Ternary: 0 and ±a. Binary: ±a."""
 CLIPS = """\
 What lies beyond the range goes to its end, and the rest gets finer steps. Full: from the smallest to the largest
 weight. Percentile: but for the largest 0.1 %. Stds: mean ± 3 standard deviations. Means: ± 5 times the mean |w|. Least
