@@ -40,7 +40,7 @@ def main() -> None:
     rows = []
     for scheme, clip in itertools.product(Scheme, Clip):
         if scheme.clips or clip is Clip.FULL:
-            bits = min(max(options.bits, scheme.bits[0]), scheme.bits[-1])
+            bits = scheme.nearest_bits(options.bits)
             times = [milliseconds(model, QuantSpec(bits, scheme, granularity, clip)) for granularity in Granularity]
             rows.append((scheme, str(bits), clip, *(f"{each:.0f}" for each in times)))
     print(f"{model.name}; {conditions()}\n")

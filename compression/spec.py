@@ -32,6 +32,10 @@ class Scheme(StrEnum):
         """The bit widths that it can have."""
         return BITS.get(self, range(MIN_BITS, MAX_BITS + 1))
 
+    def nearest_bits(self, bits: int) -> int:
+        """`bits`, or the nearest width that it can have."""
+        return min(max(bits, self.bits[0]), self.bits[-1])
+
     @property
     def clips(self) -> bool:
         """Whether it covers a range, that could be clipped; the others find values of their own."""

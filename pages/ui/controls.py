@@ -43,8 +43,7 @@ def _weights() -> QuantSpec:
 
 def _bits() -> int:
     """The bits of the slider, or the nearest that the scheme can have."""
-    able = Scheme(st.session_state["scheme"]).bits
-    return min(max(int(st.session_state["bits"]), able[0]), able[-1])
+    return Scheme(st.session_state["scheme"]).nearest_bits(int(st.session_state["bits"]))
 
 
 def layer() -> str | None:
