@@ -18,6 +18,7 @@ from compression.evaluate import Evaluation, evaluate_batch
 from compression.folding import folded
 from compression.models.zoo import FloatModel
 from compression.spec import CompressionSpec
+from compression.training import evidence_for
 
 MOST_BYTES = 64_000_000  # of compressed networks, kept by a worker
 
@@ -53,7 +54,7 @@ def _ready(model: FloatModel, spec: CompressionSpec) -> nn.Module:
     if key not in _kept:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         torch.backends.cudnn.allow_tf32 = False  # or a GPU rounds to ten bits, and many images fall otherwise
-        _kept[key] = folded(compress(model.module, spec).module).to(device)
+        _kept[key] = folded(compress(model.module, spec, evidence_for(model, spec)).module).to(device)
         while sum(map(_nbytes, _kept.values())) > MOST_BYTES and len(_kept) > 1:
             _kept.popitem(last=False)
     _kept.move_to_end(key)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from compression.codebooks import Codebook
+from compression.evidence import NONE, Evidence
 from compression.folding import folded
 from compression.pruners import keep_largest, masks
 from compression.quantizers import QParams, choose_qparams, dequantize, quantize
@@ -106,7 +107,7 @@ def sqnr_db(original: Tensor, changed: Tensor) -> float:
     return 10 * math.log10(signal / noise) if signal else -math.inf
 
 
-def compress(model: nn.Module, spec: CompressionSpec) -> CompressedModel:
+def compress(model: nn.Module, spec: CompressionSpec, evidence: Evidence = NONE) -> CompressedModel:
     """Folds batch norm if `spec` says so, then prunes and quantizes the weights of all convolutions and linear layers.
 
     Raises ValueError where there is no such layer, where a weight is not finite, or, naming the nearest, where

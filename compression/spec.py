@@ -161,6 +161,11 @@ class CompressionSpec:
             if names.count(name) > 1:
                 raise ValueError(f"layer {name} is given twice")
 
+    @property
+    def needs_sample(self) -> bool:
+        """Whether `compress` must see training images for it."""
+        return False
+
     def to_json(self) -> str:
         """Canonical: equal specs give equal strings."""
         return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))

@@ -22,6 +22,7 @@ from compression.models.zoo import FloatModel
 from compression.size import Size, measure
 from compression.spec import Clip, CompressionSpec, Granularity, LayerSpec, PruneSpec, QuantSpec, Scheme, Scope
 from compression.store import Store
+from compression.training import evidence_for
 
 FIXED = {scheme: scheme.bits[0] for scheme in Scheme if len(scheme.bits) == 1}
 HELP = "compress a network, count its bytes, measure its accuracy"
@@ -63,7 +64,7 @@ def run(options: argparse.Namespace) -> None:
         raise ValueError(f"--images must be in 1..{TEST.images:,}, got {options.images}")
     spec = spec_from(options, options.model or options.checkpoint.stem)
     model = replace(_float_model(options), name=spec.model)
-    compressed = compress(model.module, spec)
+    compressed = compress(model.module, spec, evidence_for(model, spec))
     images = load()[: options.images]
     evaluator = Evaluator(engine(), Store(), images)
     for name, each in {"float": CompressionSpec(spec.model), "compressed": spec}.items():

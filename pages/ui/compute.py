@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import streamlit as st
 
-from compression import card, data, engine, histogram, live, operations, size, store
+from compression import card, data, engine, histogram, live, operations, size, store, training
 from compression import compress as core
 from compression.cifar10 import DataError
 from compression.folding import folded
@@ -97,7 +97,8 @@ def largest_useful_threshold(name: str, fold: bool) -> float:
 
 @st.cache_resource(max_entries=12, show_spinner=False)  # a VGG-19 and its copy take 160 MB
 def compressed(spec: CompressionSpec) -> core.CompressedModel:
-    return core.compress(_model(spec.model, spec.fold_bn).module, spec)
+    model = _model(spec.model, spec.fold_bn)
+    return core.compress(model.module, spec, training.evidence_for(model, spec))
 
 
 @st.cache_resource(max_entries=1024, show_spinner=False)
