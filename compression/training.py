@@ -13,7 +13,7 @@ SAMPLE_IMAGES = 1000
 
 
 def evidence_for(model: FloatModel, spec: CompressionSpec) -> Evidence:
-    """What `compress` needs to know for `spec`, and no more. Raises DataError where that takes images that are missing."""
+    """What `compress` needs to know for `spec`, and no more. Raises DataError where images for it are missing."""
     return Evidence(training_sample(model.normalization)) if spec.needs_sample else NONE
 
 
