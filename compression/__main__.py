@@ -4,11 +4,11 @@ import argparse
 import sys
 
 from compression.cifar10 import DataError
-from compression.commands import data, evaluate, models, train
+from compression.commands import calibrate, data, evaluate, models, train
 from compression.engine import EngineError
 from compression.models.reading import CheckpointError
 
-COMMANDS = {"models": models, "data": data, "evaluate": evaluate, "train": train}
+COMMANDS = {"models": models, "data": data, "evaluate": evaluate, "train": train, "calibrate": calibrate}
 
 
 def main(arguments: list[str] | None = None) -> int:

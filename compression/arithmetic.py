@@ -1,7 +1,8 @@
 """Which arithmetic predictions come from: a digest of the code that computes them, so that no change of it meets
 results of before.
 
-Networks and images are not part of it, nor is the code that makes or reads them: both have digests of their own.
+Networks and images are not part of it, nor is the code that makes or reads them: both have digests of their own. The
+calibrations of the bundled networks have none, and are part of it.
 """
 
 import ast
@@ -12,7 +13,10 @@ from pathlib import Path
 import torch
 
 PACKAGE = Path(__file__).parent
+CALIBRATIONS = "assets/calibration/*.safetensors"
 COMPUTES = (
+    "activations.py",
+    "calibration.py",
     "chunks.py",
     "clips.py",
     "codebooks.py",
@@ -20,10 +24,12 @@ COMPUTES = (
     "evaluate.py",
     "evidence.py",
     "folding.py",
+    "observing.py",
     "pruners.py",
     "quantizers.py",
     "spec.py",
     "training.py",
+    "models/calibrations.py",
     "models/mobilenetv2.py",
     "models/normalization.py",
     "models/repvgg.py",
@@ -36,13 +42,15 @@ COMPUTES = (
 
 @cache
 def arithmetic(package: Path = PACKAGE, torch_version: str = torch.__version__) -> str:
-    """16 hex digits that change with the code of COMPUTES in `package` and with the version of torch.
+    """16 hex digits that change with what COMPUTES and CALIBRATIONS name in `package`, and with the version of torch.
 
     Comments, docstrings and layout are no code. Read once: a running process goes on with the code it has loaded.
     """
     digest = hashlib.sha256(torch_version.encode())
     for name in COMPUTES:
         digest.update(f"\0{name}\0{code(package.joinpath(name).read_text(encoding='utf-8'))}".encode())
+    for path in sorted(package.glob(CALIBRATIONS)):
+        digest.update(f"\0{path.name}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()[:16]
 
 

@@ -1,9 +1,12 @@
-"""compress(model, spec) -> CompressedModel: prune, then quantize what is left. Never mutates its inputs."""
+"""compress(model, spec) -> CompressedModel: prune, then quantize what is left. Never mutates its inputs.
+
+Batch norm is folded before all that or, to see what it costs, after it.
+"""
 
 import copy
 import difflib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -11,12 +14,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from compression.activations import InputQuantizer, input_quantizers
 from compression.codebooks import Codebook
 from compression.evidence import NONE, Evidence
 from compression.folding import folded
 from compression.pruners import keep_largest, masks
 from compression.quantizers import QParams, choose_qparams, dequantize, quantize
-from compression.spec import FLOAT_BITS, CompressionSpec, LayerSpec, QuantSpec
+from compression.spec import FLOAT_BITS, CompressionSpec, LayerSpec, Order, QuantSpec
 
 WEIGHTED = (nn.Conv2d, nn.Linear)
 
@@ -34,11 +38,12 @@ class LayerFacts(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class LayerRecord:
-    """What became of the weight of one layer.
+    """What became of the weight of one layer, and, with `inputs`, of what it sees.
 
     `weight` is dequantized. `pruned` weights went for their small magnitude, all below `threshold`, the smallest
     magnitude that was kept (infinite where none was). `nonzero` counts what is left after rounding too.
-    `sqnr_db` is infinite where the weight is unchanged.
+    `sqnr_db` is infinite where the weight is unchanged. Where batch norm was folded after quantizing, `original` is the
+    folded weight, and what was pruned was chosen before that, with its `threshold`.
     """
 
     name: str
@@ -50,10 +55,15 @@ class LayerRecord:
     bits: int
     qparams: QParams | Codebook | None
     sqnr_db: float
+    inputs: InputQuantizer | None = None
 
     @property
     def weights(self) -> int:
         return self.weight.numel()
+
+    @property
+    def activation_bits(self) -> int:
+        return self.inputs.bits if self.inputs else FLOAT_BITS
 
     @property
     def facts(self) -> LayerFacts:
@@ -88,9 +98,14 @@ class CompressedModel(InLayers):
 
     @cached_property
     def module(self) -> nn.Module:
-        """A fresh network in eval mode with the compressed weights; what else it holds is copied."""
-        memo = {id(layer.original): nn.Parameter(layer.weight.clone(), requires_grad=False) for layer in self.layers}
-        return copy.deepcopy(self.original, memo).eval()
+        """A fresh network in eval mode with the compressed weights, its inputs quantized by forward pre-hooks; what
+        else it holds is copied.
+        """
+        module = _with_weights(self.original, self.layers)
+        for layer in self.layers:
+            if layer.inputs:
+                module.get_submodule(layer.name).register_forward_pre_hook(layer.inputs)
+        return module
 
 
 def weighted_layers(module: nn.Module) -> dict[str, Tensor]:
@@ -110,11 +125,13 @@ def sqnr_db(original: Tensor, changed: Tensor) -> float:
 def compress(model: nn.Module, spec: CompressionSpec, evidence: Evidence = NONE) -> CompressedModel:
     """Folds batch norm if `spec` says so, then prunes and quantizes the weights of all convolutions and linear layers.
 
-    Raises ValueError where there is no such layer, where a weight is not finite, or, naming the nearest, where
-    the spec speaks of a layer that the network does not have.
+    Their inputs are quantized as the float network's calibration says, whatever becomes of the weights.
+    Raises ValueError where there is no such layer, where a weight is not finite, where a calibration is missing, or,
+    naming the nearest, where the spec speaks of a layer that the network does not have.
     """
-    model = folded(model) if spec.fold_bn else model
-    weights = weighted_layers(model)
+    original = folded(model) if spec.fold_bn else model
+    late = spec.order is Order.QUANTIZE_FIRST
+    weights = weighted_layers(model if late else original)
     if not weights:
         raise ValueError(f"{spec.model} has no convolution or linear layer to compress")
     for name, weight in weights.items():
@@ -126,14 +143,23 @@ def compress(model: nn.Module, spec: CompressionSpec, evidence: Evidence = NONE)
             near = difflib.get_close_matches(name, weights, 1, 0)
             raise ValueError(f"{spec.model} has no convolution or linear layer {name!r}; the nearest is {near[0]!r}")
     keep = _masks(weights, spec, own)
-    return CompressedModel(
-        spec,
-        model,
-        tuple(
-            _compress_layer(name, weight, keep.get(name), _quant_spec(spec, own.get(name)))
-            for name, weight in weights.items()
-        ),
-    )
+    quants = {name: _quant_spec(spec, own.get(name)) for name in weights}
+    layers = [_compress_layer(name, weight, keep.get(name), quants[name]) for name, weight in weights.items()]
+    if late:
+        after = weighted_layers(folded(_with_weights(model, layers)))
+        before = weighted_layers(original)
+        layers = [
+            _folded_layer(layer, before[name], after[name], keep.get(name), quants[name])
+            for name, layer in zip(weights, layers, strict=True)
+        ]
+    inputs = input_quantizers(weights, spec, evidence.calibration)
+    return CompressedModel(spec, original, tuple(replace(layer, inputs=inputs.get(layer.name)) for layer in layers))
+
+
+def _with_weights(module: nn.Module, layers: Iterable[LayerRecord]) -> nn.Module:
+    """A copy of `module`, whose weights are the `original` ones of `layers`, with the compressed ones."""
+    memo = {id(layer.original): nn.Parameter(layer.weight.clone(), requires_grad=False) for layer in layers}
+    return copy.deepcopy(module, memo).eval()
 
 
 def _masks(weights: dict[str, Tensor], spec: CompressionSpec, own: dict[str, LayerSpec]) -> dict[str, Tensor]:
@@ -176,4 +202,23 @@ def _compress_layer(name: str, weight: Tensor, keep: Tensor | None, quant: Quant
         bits=quant.bits if quant else FLOAT_BITS,
         qparams=qparams,
         sqnr_db=sqnr_db(weight.detach(), changed),
+    )
+
+
+def _folded_layer(
+    layer: LayerRecord, original: Tensor, weight: Tensor, keep: Tensor | None, quant: QuantSpec | None
+) -> LayerRecord:
+    """`layer` once batch norm has been folded into it. Its values are off their integers then, and are rounded again.
+
+    `original`: its float weight, folded; `weight`: its compressed one, folded; `keep`: what was not pruned. A layer
+    that folding leaves as it is keeps its integers.
+    """
+    if torch.equal(weight, layer.weight):
+        return replace(layer, original=original)
+    again = _compress_layer(layer.name, weight, keep, quant)
+    return replace(
+        again,
+        original=original,
+        threshold=layer.threshold,
+        sqnr_db=sqnr_db(original.detach(), again.weight),
     )

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from compression.calibration import Seen
+
 
 @dataclass(frozen=True, eq=False)
 class Sample:
@@ -15,9 +17,10 @@ class Sample:
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """None: not at hand. What needs it then says so."""
+    """None: not at hand. What needs it then says so. `calibration`: what each layer of the float network saw."""
 
     sample: Sample | None = None
+    calibration: Seen | None = None
 
 
 NONE = Evidence()

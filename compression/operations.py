@@ -5,7 +5,6 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from compression.compress import CompressedModel, weighted_layers
-from compression.spec import FLOAT_BITS
 
 
 def layer_macs(module: nn.Module) -> dict[str, int]:
@@ -18,8 +17,8 @@ def layer_macs(module: nn.Module) -> dict[str, int]:
 
 
 def bit_operations(compressed: CompressedModel, macs: dict[str, int]) -> int:
-    """Sum of MACs * weight bits * activation bits (32 here) over the layers (Baskin et al. 2018, arXiv:1804.10969).
+    """Sum of MACs * weight bits * activation bits over the layers (Baskin et al. 2018, arXiv:1804.10969).
 
     Zeros count like other weights: dense kernels multiply them all the same.
     """
-    return sum(macs[layer.name] * layer.bits * FLOAT_BITS for layer in compressed.layers)
+    return sum(macs[layer.name] * layer.bits * layer.activation_bits for layer in compressed.layers)

@@ -3,8 +3,9 @@
 Two ways of storing the weights are counted. Dense: every code, packed at b bits, and one mask bit a weight where
 weights were pruned and no code stands for zero. Sparse: one mask bit a weight, and the packed codes of the non-zero
 weights alone. Both add what the values of each group need: a float32 scale and, where the scheme has one, a zero point
-of one or two bytes (four, where it is no integer); or a codebook's float32 numbers. And the float32 rest: biases and
-batch norm. Counters that inference does not read (batch norm's `num_batches_tracked`) are not counted.
+of one or two bytes (four, where it is no integer); or a codebook's float32 numbers. A layer whose inputs are quantized
+needs one scale and zero point more. And the float32 rest: biases and batch norm. Counters that inference does not read
+(batch norm's `num_batches_tracked`) are not counted.
 """
 
 from dataclasses import dataclass, fields
@@ -84,6 +85,8 @@ def packed_bytes(codes: int, bits: int) -> int:
 
 def _layer_size(layer: LayerRecord) -> LayerSize:
     scales = _qparams_bytes(layer.qparams, layer.bits) if layer.qparams else 0
+    if layer.inputs:
+        scales += FLOAT_BYTES + packed_bytes(1, layer.inputs.bits)
     masks = packed_bytes(layer.weights, 1)
     needs_mask = bool(layer.pruned and layer.qparams and not layer.qparams.zero_is_exact)
     return LayerSize(

@@ -61,6 +61,23 @@ class Clip(StrEnum):
     LAPLACE = "laplace"
 
 
+class Calibration(StrEnum):
+    """Which range of a layer's inputs the integers cover; see `calibration`."""
+
+    MIN_MAX = "min-max"
+    MOVING_AVERAGE = "moving-average"
+    PERCENTILE = "percentile"
+    LEAST_ERROR = "least-error"
+    KL = "kl"
+
+
+class Order(StrEnum):
+    """Whether batch norm is folded before weights are quantized, or after: then they have to be quantized again."""
+
+    FOLD_FIRST = "fold-first"
+    QUANTIZE_FIRST = "quantize-first"
+
+
 class Granularity(StrEnum):
     """How many weights share one scale: the whole tensor, or one output channel of it."""
 
@@ -94,6 +111,23 @@ class QuantSpec:
 
 
 @dataclass(frozen=True)
+class ActivationSpec:
+    """The inputs of convolutions and linear layers as `bits`-bit integers, one scale and zero point a layer (affine).
+
+    The range that they cover is fixed beforehand, from what the float network sees of training images.
+    """
+
+    bits: int
+    calibration: Calibration = Calibration.MIN_MAX
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "calibration", _member(Calibration, self.calibration))
+        if self.bits not in range(MIN_BITS, MAX_BITS + 1):
+            raise ValueError(f"activation bits must be a whole number in {MIN_BITS}..{MAX_BITS}, got {self.bits}")
+        object.__setattr__(self, "bits", int(self.bits))
+
+
+@dataclass(frozen=True)
 class PruneSpec:
     """Weights of small magnitude set to zero: all with |w| < threshold, or the smallest up to a sparsity.
 
@@ -124,7 +158,10 @@ class PruneSpec:
 
 @dataclass(frozen=True)
 class LayerSpec:
-    """What one layer does differently. None: as the rest of the network. 32 bits: float; sparsity 0: not pruned."""
+    """What one layer does differently. None: as the rest of the network. 32 bits: float; sparsity 0: not pruned.
+
+    `bits` are those of its weights; a layer that is float has float inputs too.
+    """
 
     name: str
     bits: int | None = None
@@ -143,7 +180,8 @@ class LayerSpec:
 class CompressionSpec:
     """One way to compress one network. Pruning that takes nothing is the same value as no pruning.
 
-    `fold_bn`: batch norm goes into the convolution before it first, as it does where networks are deployed.
+    `fold_bn`: batch norm goes into the convolution before it first, as it does where networks are deployed. `order`
+    says when; where nothing is folded or no weights are quantized it says nothing, and is the default.
     """
 
     model: str
@@ -151,8 +189,11 @@ class CompressionSpec:
     weights: QuantSpec | None = None
     layers: tuple[LayerSpec, ...] = ()
     fold_bn: bool = False
+    activations: ActivationSpec | None = None
+    order: Order = Order.FOLD_FIRST
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "order", _member(Order, self.order))
         if self.prune and not (self.prune.threshold or self.prune.sparsity):
             object.__setattr__(self, "prune", None)
         object.__setattr__(self, "layers", tuple(sorted(self.layers, key=lambda layer: layer.name)))
@@ -160,11 +201,23 @@ class CompressionSpec:
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"layer {name} is given twice")
+        if not (self.fold_bn and self.quantizes_weights):
+            object.__setattr__(self, "order", Order.FOLD_FIRST)
+
+    @property
+    def quantizes_weights(self) -> bool:
+        """Whether the weights of any layer become integers."""
+        return self.weights is not None or any(layer.bits not in (None, FLOAT_BITS) for layer in self.layers)
 
     @property
     def needs_sample(self) -> bool:
         """Whether `compress` must see training images for it."""
         return False
+
+    @property
+    def needs_calibration(self) -> bool:
+        """Whether `compress` must know what the float network's layers see."""
+        return self.activations is not None
 
     def to_json(self) -> str:
         """Canonical: equal specs give equal strings."""

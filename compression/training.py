@@ -1,20 +1,32 @@
-"""The training images that compression asks for: the first thousand in canonical order, which is a random one."""
+"""What training images say, for compression that asks: the first thousand in canonical order, which is a random one."""
 
 from functools import lru_cache
 
-from compression.cifar10 import TRAIN
+from compression.calibration import Seen
+from compression.cifar10 import TRAIN, DataMissing
 from compression.data import load
-from compression.evidence import NONE, Evidence, Sample
+from compression.evidence import Evidence, Sample
+from compression.models import calibrations
 from compression.models.normalization import Normalization
 from compression.models.zoo import FloatModel
+from compression.observing import observe
 from compression.spec import CompressionSpec
 
 SAMPLE_IMAGES = 1000
+MOST_KEPT = 32
+
+_seen: dict[str, Seen] = {}
 
 
 def evidence_for(model: FloatModel, spec: CompressionSpec) -> Evidence:
-    """What `compress` needs to know for `spec`, and no more. Raises DataError where images for it are missing."""
-    return Evidence(training_sample(model.normalization)) if spec.needs_sample else NONE
+    """What `compress` needs to know for `spec`, and no more. `model`: as it was loaded, not folded.
+
+    Raises DataError where images for it are missing, ValueError where a file of the project is damaged.
+    """
+    return Evidence(
+        sample=training_sample(model.normalization) if spec.needs_sample else None,
+        calibration=calibration(model) if spec.needs_calibration else None,
+    )
 
 
 @lru_cache(maxsize=2)
@@ -22,3 +34,27 @@ def training_sample(normalization: Normalization) -> Sample:
     """Raises DataMissing where there are no training images, DataError where they are damaged."""
     images = load(TRAIN)[:SAMPLE_IMAGES]
     return Sample(normalization(images.pixels), images.labels)
+
+
+def calibration(model: FloatModel) -> Seen:
+    """What each layer of `model` sees of the training sample: from the file that came along with its weights, else seen
+    anew, once in a process. A file that was made with other weights does not count.
+    """
+    if model.digest not in _seen:
+        path = calibrations.file_of(model)
+        seen = calibrations.load(path, model) if path and path.exists() else None
+        while len(_seen) >= MOST_KEPT:
+            _seen.pop(next(iter(_seen)), None)
+        _seen[model.digest] = seen or observed(model)
+    return _seen[model.digest]
+
+
+def observed(model: FloatModel) -> Seen:
+    """The same, seen anew. Raises DataMissing, saying what for, where there are no training images."""
+    try:
+        sample = training_sample(model.normalization)
+    except DataMissing as error:
+        raise DataMissing(
+            f"to quantize activations, the ranges of {model.name} have to be seen on training images, and {error}"
+        ) from error
+    return observe(model.module, sample.inputs)

@@ -90,6 +90,14 @@ def test_another_torch_has_another_digest() -> None:
     assert arithmetic(torch_version="1.0") != arithmetic()
 
 
+def test_another_calibration_has_another_digest(package: Path) -> None:
+    [first, *_] = sorted((package / "assets" / "calibration").iterdir())
+    first.write_bytes(first.read_bytes()[:-1] + b"?")
+    assert after(package) != arithmetic()
+    first.unlink()
+    assert after(package) != arithmetic()
+
+
 def test_files_that_compute_cannot_change_places(package: Path) -> None:
     one, other = package / "pruners.py", package / "quantizers.py"
     first, second = one.read_bytes(), other.read_bytes()
@@ -110,4 +118,5 @@ def test_everything_that_evaluating_and_compressing_import_is_digested() -> None
                 folder = PACKAGE.parent.joinpath(*node.module.split("."))
                 places = [folder.with_suffix(".py"), *(folder / f"{alias.name}.py" for alias in node.names)]
                 waiting |= {p.relative_to(PACKAGE).as_posix() for p in places if p.exists()} - found
-    assert found | {"chunks.py", "training.py"} == {*COMPUTES} | OTHERWISE_DIGESTED
+    evidence = {"chunks.py", "training.py", "observing.py", "models/calibrations.py"}
+    assert found | evidence == {*COMPUTES} | OTHERWISE_DIGESTED

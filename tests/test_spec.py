@@ -6,13 +6,27 @@ import pickle
 
 import pytest
 
-from compression.spec import CompressionSpec, Granularity, LayerSpec, PruneSpec, QuantSpec, Scheme, Scope
+from compression.spec import (
+    ActivationSpec,
+    Calibration,
+    CompressionSpec,
+    Granularity,
+    LayerSpec,
+    Order,
+    PruneSpec,
+    QuantSpec,
+    Scheme,
+    Scope,
+)
 
 FULL = CompressionSpec(
     "resnet20",
     PruneSpec(sparsity=0.5, scope=Scope.LAYER),
     QuantSpec(4, Scheme.AFFINE, Granularity.TENSOR),
     (LayerSpec("fc", bits=8), LayerSpec("conv1", bits=32, sparsity=0.0)),
+    fold_bn=True,
+    activations=ActivationSpec(8, Calibration.KL),
+    order=Order.QUANTIZE_FIRST,
 )
 
 
@@ -29,7 +43,7 @@ def test_names_given_as_text_become_members_of_their_enum() -> None:
 
 def test_json_is_canonical_text() -> None:
     assert CompressionSpec("m", PruneSpec(sparsity=0.5), QuantSpec(4)).to_json() == (
-        '{"fold_bn":false,"layers":[],"model":"m","prune":{"scope":"global","sparsity":0.5,"threshold":null},'
+        '{"activations":null,"fold_bn":false,"layers":[],"model":"m","order":"fold-first","prune":{"scope":"global","sparsity":0.5,"threshold":null},'
         '"weights":{"bits":4,"clip":"full","granularity":"channel","scheme":"symmetric"}}'
     )
 
@@ -43,11 +57,35 @@ def test_json_is_canonical_text() -> None:
         (CompressionSpec("m", PruneSpec(threshold=2)), CompressionSpec("m", PruneSpec(threshold=2.0))),
         (CompressionSpec("m", weights=QuantSpec(4.0)), CompressionSpec("m", weights=QuantSpec(4))),
         (
+            CompressionSpec("m", activations=ActivationSpec(8.0, "kl")),
+            CompressionSpec("m", activations=ActivationSpec(8, Calibration.KL)),
+        ),
+        (
+            CompressionSpec("m", weights=QuantSpec(4), order="quantize-first"),
+            CompressionSpec("m", weights=QuantSpec(4)),
+        ),
+        (CompressionSpec("m", fold_bn=True, order="quantize-first"), CompressionSpec("m", fold_bn=True)),
+        (
+            CompressionSpec("m", layers=(LayerSpec("fc", 32),), fold_bn=True, order="quantize-first"),
+            CompressionSpec("m", layers=(LayerSpec("fc", 32),), fold_bn=True),
+        ),
+        (
             CompressionSpec("m", layers=(LayerSpec("a", 8.0, 0), LayerSpec("b", 32.0))),
             CompressionSpec("m", layers=[LayerSpec("b", 32), LayerSpec("a", 8, 0.0)]),
         ),
     ],
-    ids=["threshold-0", "sparsity-0", "sparsity-1", "threshold-2", "bits-4", "order-of-layers"],
+    ids=[
+        "threshold-0",
+        "sparsity-0",
+        "sparsity-1",
+        "threshold-2",
+        "bits-4",
+        "activations-8",
+        "order-without-folding",
+        "order-without-weights",
+        "order-with-float-layers-alone",
+        "order-of-layers",
+    ],
 )
 def test_specs_that_mean_the_same_are_equal_in_every_way(one: CompressionSpec, other: CompressionSpec) -> None:
     assert one == other
@@ -64,6 +102,9 @@ def test_specs_that_mean_the_same_are_equal_in_every_way(one: CompressionSpec, o
         {"weights": None},
         {"weights": QuantSpec(4, Scheme.AFFINE)},
         {"layers": ()},
+        {"activations": None},
+        {"activations": ActivationSpec(8)},
+        {"order": Order.FOLD_FIRST},
     ],
     ids=str,
 )
@@ -114,6 +155,10 @@ def test_one_bit_is_refused_with_the_reason() -> None:
         (lambda: QuantSpec(8, clip="most"), "clip must be one of full, percentile, .*, got 'most'"),
         (lambda: QuantSpec(4, "k-means", clip="stds"), "k-means weights find values of their own"),
         (lambda: QuantSpec(8, granularity="row"), "granularity must be one of tensor, channel, got 'row'"),
+        (lambda: ActivationSpec(1), r"activation bits must be a whole number in 2\.\.16, got 1"),
+        (lambda: ActivationSpec(17), r"activation bits must be a whole number in 2\.\.16, got 17"),
+        (lambda: ActivationSpec(8, "mean"), "calibration must be one of min-max, .*, kl, got 'mean'"),
+        (lambda: CompressionSpec("m", order="never"), "order must be one of fold-first, quantize-first, got 'never'"),
         (lambda: LayerSpec("fc"), "layer fc: give bits, sparsity, or both"),
         (lambda: LayerSpec("fc", bits=1), "bits must be"),
         (lambda: LayerSpec("fc", sparsity=2), "sparsity must be"),

@@ -20,7 +20,19 @@ from compression.models.checkpoint import TRIAL_IMAGES, load_checkpoint
 from compression.models.normalization import NORMALIZATIONS
 from compression.models.zoo import FloatModel
 from compression.size import Size, measure
-from compression.spec import Clip, CompressionSpec, Granularity, LayerSpec, PruneSpec, QuantSpec, Scheme, Scope
+from compression.spec import (
+    ActivationSpec,
+    Calibration,
+    Clip,
+    CompressionSpec,
+    Granularity,
+    LayerSpec,
+    Order,
+    PruneSpec,
+    QuantSpec,
+    Scheme,
+    Scope,
+)
 from compression.store import Store
 from compression.training import evidence_for
 
@@ -42,6 +54,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scheme", metavar="S", help=f"{', '.join(Scheme)} (default symmetric)")
     parser.add_argument("--granularity", metavar="G", help=f"{' or '.join(Granularity)} (default channel)")
     parser.add_argument("--clip", metavar="C", help=f"the range that is covered: {', '.join(Clip)} (default full)")
+    parser.add_argument("--activation-bits", metavar="B", type=int, help="bits an input of a layer, 2 to 16")
+    parser.add_argument(
+        "--calibration",
+        metavar="C",
+        help=f"the range of inputs that is covered: {', '.join(Calibration)} (default min-max)",
+    )
     parser.add_argument("--threshold", metavar="T", type=float, help="prune the weights with |w| < T")
     parser.add_argument("--sparsity", metavar="S", type=float, help="prune this fraction, 0 to 1, of the weights")
     parser.add_argument("--scope", metavar="S", help=f"of the sparsity: {' or '.join(Scope)} (default global)")
@@ -54,6 +72,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--fold-bn", action="store_true", help="fold batch norm into the convolution before it first, as for deployment"
+    )
+    parser.add_argument(
+        "--order", metavar="O", help=f"of folding and quantizing: {' or '.join(Order)} (default fold-first)"
     )
     parser.add_argument("--images", metavar="N", type=int, default=TEST.images, help="test images (default all)")
 
@@ -87,14 +108,22 @@ def spec_from(options: argparse.Namespace, model: str) -> CompressionSpec:
         bits = FIXED[options.scheme]
     if quant and bits is None:
         raise ValueError(f"--{next(iter(quant))} says how to quantize; give --bits too")
+    if options.calibration is not None and options.activation_bits is None:
+        raise ValueError("--calibration says how to quantize activations; give --activation-bits too")
+    activations = {"bits": options.activation_bits, "calibration": options.calibration or Calibration.MIN_MAX}
     prune = {k: v for k in ("threshold", "sparsity", "scope") if (v := getattr(options, k)) is not None}
-    return CompressionSpec(
+    spec = CompressionSpec(
         model,
         prune=PruneSpec(**prune) if prune else None,
         weights=QuantSpec(bits, **quant) if bits is not None else None,
         layers=tuple(layer_from(text) for text in options.layer),
         fold_bn=options.fold_bn,
+        activations=ActivationSpec(**activations) if options.activation_bits is not None else None,
+        order=options.order or Order.FOLD_FIRST,
     )
+    if options.order and not (spec.fold_bn and spec.quantizes_weights):
+        raise ValueError("--order is that of folding and quantizing weights; give --fold-bn and --bits too")
+    return spec
 
 
 def layer_from(text: str) -> LayerSpec:

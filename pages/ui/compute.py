@@ -13,7 +13,7 @@ from compression import compress as core
 from compression.cifar10 import DataError
 from compression.folding import folded
 from compression.models import library, public, zoo
-from compression.spec import CompressionSpec
+from compression.spec import CompressionSpec, Order
 
 LEAST_POLL_SECONDS = 0.25  # more often, and painting takes the browser more than counting takes the server
 SECONDS_A_LOOKER = 0.06
@@ -97,8 +97,9 @@ def largest_useful_threshold(name: str, fold: bool) -> float:
 
 @st.cache_resource(max_entries=12, show_spinner=False)  # a VGG-19 and its copy take 160 MB
 def compressed(spec: CompressionSpec) -> core.CompressedModel:
-    model = _model(spec.model, spec.fold_bn)
-    return core.compress(model.module, spec, training.evidence_for(model, spec))
+    model = float_model(spec.model)
+    given = _model(spec.model, spec.fold_bn and spec.order is Order.FOLD_FIRST)
+    return core.compress(given.module, spec, training.evidence_for(model, spec))
 
 
 @st.cache_resource(max_entries=1024, show_spinner=False)

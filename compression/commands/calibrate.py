@@ -1,0 +1,27 @@
+"""`calibrate`: what the layers of the bundled networks see of training images, written beside their weights."""
+
+import argparse
+import json
+
+from compression.models import calibrations, zoo
+from compression.training import SAMPLE_IMAGES, observed
+
+HELP = "look again at what the bundled networks' layers see of training images, for quantized activations"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", nargs="?", help="one of the bundled networks (default: all)")
+
+
+def run(options: argparse.Namespace) -> None:
+    rows = []
+    for name in [options.name] if options.name else zoo.bundled():
+        model = zoo.load_bundled(name)
+        path = calibrations.CALIBRATIONS / f"{name}.safetensors"
+        seen = observed(model)
+        calibrations.save(path, model, seen)
+        rows.append({"model": name, "file": str(path), "layers": len(seen), "images": SAMPLE_IMAGES})
+        if not options.json:
+            print(f"{path}: {len(seen)} layers, {SAMPLE_IMAGES:,} training images")
+    if options.json:
+        print(json.dumps({"calibrations": rows}))
