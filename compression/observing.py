@@ -1,7 +1,6 @@
 """What the layers of a network see: images are run through it, and the inputs of each layer are counted."""
 
 import copy
-import math
 from collections.abc import Callable
 
 import torch
@@ -13,13 +12,14 @@ from compression.compress import weighted_layers
 BATCH = 50  # images: twenty batches of a thousand
 MOMENTUM = 0.9  # of the moving averages
 MOST_COUNTED = 2**24  # at once, for torch counts in float32
+WIDEST = torch.finfo(torch.float32).max / BINS / 2  # in magnitude, for it finds their bins in float32 too
 
 
 def observe(module: nn.Module, inputs: Tensor) -> Seen:
     """Runs `inputs` (N, ...) through a copy of `module` twice: for the extremes, and then for the histograms.
 
     Layer name -> its stats, for each convolution and linear layer that any input reaches.
-    Raises ValueError where a layer sees NaN or infinity.
+    Raises ValueError where a layer sees NaN, infinity, or an input beyond WIDEST.
     """
     module = copy.deepcopy(module).eval()  # others may run the original meanwhile
     ends: dict[str, list[tuple[float, float]]] = {}
@@ -27,8 +27,8 @@ def observe(module: nn.Module, inputs: Tensor) -> Seen:
 
     def see_ends(name: str, x: Tensor) -> None:
         low, high = (float(end) for end in x.aminmax())  # a NaN anywhere makes both of them NaN
-        if not math.isfinite(high - low):
-            raise ValueError(f"layer {name} sees inputs that are NaN or infinite: they have no range to quantize")
+        if not (abs(low) <= WIDEST and abs(high) <= WIDEST):
+            raise ValueError(f"layer {name} sees inputs that are NaN, infinite or nearly so: no range could hold them")
         ends.setdefault(name, []).append((min(low, 0.0), max(high, 0.0)))
 
     def count(name: str, x: Tensor) -> None:

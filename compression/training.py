@@ -40,13 +40,14 @@ def calibration(model: FloatModel) -> Seen:
     """What each layer of `model` sees of the training sample: from the file that came along with its weights, else seen
     anew, once in a process. A file that was made with other weights does not count.
     """
-    if model.digest not in _seen:
+    seen = _seen.get(model.digest)
+    if seen is None:
         path = calibrations.file_of(model)
-        seen = calibrations.load(path, model) if path and path.exists() else None
+        seen = (calibrations.load(path, model) if path and path.exists() else None) or observed(model)
         while len(_seen) >= MOST_KEPT:
             _seen.pop(next(iter(_seen)), None)
-        _seen[model.digest] = seen or observed(model)
-    return _seen[model.digest]
+        _seen[model.digest] = seen
+    return seen
 
 
 def observed(model: FloatModel) -> Seen:

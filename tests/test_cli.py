@@ -15,18 +15,19 @@ import torch
 
 from compression import data
 from compression.__main__ import main
-from compression.cifar10 import TEST
+from compression.cifar10 import TEST, DataMissing
 from compression.compress import compress
 from compression.data import ImageSet
 from compression.engine import Engine
 from compression.evaluate import evaluate
-from compression.models import library, zoo
+from compression.models import calibrations, library, zoo
 from compression.models.architectures import ARCHITECTURES
 from compression.models.normalization import NORMALIZATIONS
 from compression.models.public import PUBLIC, RELEASES
 from compression.operations import layer_macs
 from compression.size import measure
-from compression.spec import CompressionSpec, LayerSpec, PruneSpec, QuantSpec
+from compression.spec import ActivationSpec, CompressionSpec, LayerSpec, PruneSpec, QuantSpec
+from compression.training import evidence_for, observed, training_sample
 from tests.hub import Hub, files
 
 Captured = pytest.CaptureFixture[str]
@@ -141,14 +142,24 @@ def test_without_a_server_fetching_ends_in_one_sentence(nobody: str, copied_proj
             "--layer fc1=bits:4,sparsity:0.5 --layer conv1=bits:32 --bits 8",
             CompressionSpec("simple_cnn", None, QuantSpec(8), (LayerSpec("fc1", 4, 0.5), LayerSpec("conv1", 32))),
         ),
+        (
+            "--bits 8 --activation-bits 3 --calibration kl --fold-bn --order quantize-first",
+            CompressionSpec(
+                "simple_cnn",
+                weights=QuantSpec(8),
+                fold_bn=True,
+                activations=ActivationSpec(3, "kl"),
+                order="quantize-first",
+            ),
+        ),
     ],
-    ids=["float", "bits", "scheme", "all", "threshold", "layers"],
+    ids=["float", "bits", "scheme", "all", "threshold", "layers", "activations"],
 )
 def test_evaluate_prints_what_the_package_computes(
     options: str, spec: CompressionSpec, capsys: Captured, simple_cnn: zoo.FloatModel, test_images: ImageSet
 ) -> None:
     found = json_of(capsys, "evaluate", "--model", "simple_cnn", "--images", "250", *options.split())
-    compressed = compress(simple_cnn.module, spec)
+    compressed = compress(simple_cnn.module, spec, evidence_for(simple_cnn, spec))
     size = measure(compressed)
     before, after = (
         evaluate(module, test_images[:250], simple_cnn.normalization)
@@ -270,6 +281,30 @@ def test_ctrl_c_leaves_an_estimate_with_its_interval(capsys: Captured, test_imag
     assert found["top5"] is None
 
 
+# ---- calibrate
+
+
+def test_calibrate_writes_what_the_layers_see(
+    capsys: Captured, simple_cnn: zoo.FloatModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    try:
+        training_sample(simple_cnn.normalization)
+    except DataMissing as error:
+        pytest.skip(str(error))
+    monkeypatch.setattr(calibrations, "CALIBRATIONS", tmp_path)
+    [row] = json_of(capsys, "calibrate", "simple_cnn")["calibrations"]
+    assert row == {
+        "model": "simple_cnn",
+        "file": str(tmp_path / "simple_cnn.safetensors"),
+        "layers": 4,
+        "images": 1000,
+    }
+    found, seen = calibrations.load(Path(row["file"]), simple_cnn), observed(simple_cnn)
+    assert list(found) == list(seen)
+    for name, stats in seen.items():
+        assert (found[name].low, found[name].high) == pytest.approx((stats.low, stats.high), rel=1e-4)
+
+
 # ---- what is wrong is told in one sentence
 
 
@@ -294,6 +329,16 @@ def test_ctrl_c_leaves_an_estimate_with_its_interval(capsys: Captured, test_imag
         ("evaluate --model simple_cnn --layer fc1=colour:4", "--layer takes NAME=bits:4,sparsity:0.5"),
         ("evaluate --model simple_cnn --layer fc1=bits:1", "bits must be a whole number in 2..16, got 1"),
         ("evaluate --model simple_cnn --layer fc1=bits:4 --layer fc1=bits:8", "layer fc1 is given twice"),
+        (
+            "evaluate --model simple_cnn --activation-bits 1",
+            "activation bits must be a whole number in 2..16, got 1",
+        ),
+        ("evaluate --model simple_cnn --calibration kl", "--calibration says how to quantize activations; give --act"),
+        ("evaluate --model simple_cnn --activation-bits 8 --calibration max", "calibration must be one of min-max, mo"),
+        ("evaluate --model resnet20 --bits 8 --order quantize-first", "give --fold-bn and --bits too"),
+        ("evaluate --model resnet20 --fold-bn --order quantize-first", "give --fold-bn and --bits too"),
+        ("evaluate --model resnet20 --fold-bn --bits 8 --order any", "order must be one of fold-first, quantize-first"),
+        ("calibrate resnet21", "there is no network 'resnet21'; there are"),
         ("evaluate --model simple_cnn --images 0", "--images must be in 1..10,000, got 0"),
         ("evaluate --model simple_cnn --images 10001", "--images must be in 1..10,000, got 10001"),
         ("evaluate --model simple_cnn --arch resnet20", "--arch and --normalization belong to --checkpoint"),

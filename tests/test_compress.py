@@ -1,6 +1,7 @@
 """compress(): what it does to a network on paper, that it never touches the original, and what it refuses."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from compression.compress import compress, sqnr_db, weighted_layers
 from compression.models.resnet import ResNet
 from compression.models.zoo import FloatModel
 from compression.quantizers import choose_qparams, dequantize, quantize
-from compression.spec import CompressionSpec, Granularity, LayerSpec, PruneSpec, QuantSpec, Scheme
+from compression.spec import CompressionSpec, Granularity, LayerSpec, Order, PruneSpec, QuantSpec, Scheme
 
 SPECS = [
     CompressionSpec("m"),
@@ -222,3 +223,81 @@ def test_one_scale_for_all_channels_suffers_from_folding() -> None:
     specs = (CompressionSpec("resnet8", weights=weights, fold_bn=fold) for fold in (False, True))
     apart, folded = (float((logits(compress(module, spec).module) - logits(module)).norm()) for spec in specs)
     assert folded > 1.2 * apart
+
+
+# ---- batch norm folded afterwards
+
+
+def orders(weights: QuantSpec, prune: PruneSpec | None = None) -> tuple[CompressionSpec, CompressionSpec]:
+    """Folding first, and quantizing first."""
+    first, late = (
+        CompressionSpec("resnet8", prune, weights, fold_bn=True, order=order)
+        for order in (Order.FOLD_FIRST, Order.QUANTIZE_FIRST)
+    )
+    return first, late
+
+
+def test_quantizing_folding_and_quantizing_again_on_paper(net: nn.Module) -> None:
+    """conv in 2 bits, one scale: 7, so -7, 0, 0, 0 | 0, 0, 0, 0. Batch norm times 2 and times 1: then the scale is 14."""
+    with torch.no_grad():
+        net.bn.weight.copy_(torch.tensor([2.0, 1.0]))
+        net.bn.running_var.fill_(1 - net.bn.eps)
+    conv, fc = compress(net, orders(QuantSpec(2, granularity="tensor"))[1]).layers
+    torch.testing.assert_close(conv.weight.flatten(), torch.tensor([-14.0, 0, 0, 0, 0, 0, 0, 0]))
+    torch.testing.assert_close(
+        conv.original.flatten(), (net.conv.weight * torch.tensor([2.0, 1]).view(2, 1, 1, 1)).flatten()
+    )
+    assert float(conv.qparams.scale) == pytest.approx(14)
+    assert conv.sqnr_db == pytest.approx(sqnr_db(conv.original.detach(), conv.weight))
+    assert torch.equal(
+        fc.weight, weight_of(net, CompressionSpec("net", weights=QuantSpec(2, granularity="tensor")), "fc")
+    )
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4, 8])
+def test_the_second_rounding_changes_nothing_with_a_symmetric_scale_for_each_channel(bits: int) -> None:
+    """Folding scales a channel, its scale follows, and each code is the same: whichever comes first."""
+    first, late = (compress(settled_resnet(), spec).layers for spec in orders(QuantSpec(bits)))
+    for one, other in zip(first, late, strict=True):
+        torch.testing.assert_close(other.original, one.original, rtol=0, atol=0)
+        torch.testing.assert_close(other.weight, one.weight, rtol=1e-5, atol=1e-6)
+        assert other.sqnr_db == pytest.approx(one.sqnr_db, abs=1e-3)
+
+
+@pytest.mark.parametrize("bits", [3, 4, 5])
+def test_two_roundings_hurt_where_channels_share_a_scale(bits: int) -> None:
+    module = settled_resnet()
+    first, late = orders(QuantSpec(bits, granularity=Granularity.TENSOR))
+    once, twice = (compress(module, spec) for spec in (first, late))
+    for one, other in zip(once.layers, twice.layers, strict=True):
+        assert other.sqnr_db < one.sqnr_db or other.name == "fc"
+        assert len(other.weight.unique()) <= 2**bits
+    error, more = (float((logits(made.module) - logits(module)).norm()) for made in (once, twice))
+    assert more > error
+
+
+@pytest.mark.parametrize("scheme", Scheme)
+def test_a_pruned_weight_stays_zero_through_both_roundings(scheme: Scheme) -> None:
+    """Pruned are those that are small before folding."""
+    prune = PruneSpec(sparsity=0.6)
+    module = settled_resnet()
+    zeros = compress(module, CompressionSpec("resnet8", prune)).layers
+    made = compress(module, orders(QuantSpec(scheme.nearest_bits(4), scheme), prune)[1])
+    for pruned, layer in zip(zeros, made.layers, strict=True):
+        assert (layer.weight[pruned.weight == 0] == 0).all()
+        assert (layer.pruned, layer.threshold) == (pruned.pruned, pruned.threshold)
+
+
+def test_a_layer_that_stays_float_is_only_folded() -> None:
+    spec = replace(orders(QuantSpec(4))[1], layers=(LayerSpec("conv1", bits=32),))
+    conv = compress(settled_resnet(), spec).layers[0]
+    assert (conv.name, conv.bits, conv.qparams, conv.sqnr_db) == ("conv1", 32, None, math.inf)
+    assert torch.equal(conv.weight, conv.original)
+
+
+def test_the_module_of_either_order_has_the_weights_of_its_records() -> None:
+    for spec in orders(QuantSpec(4, granularity="tensor")):
+        made = compress(settled_resnet(), spec)
+        weights = weighted_layers(made.module)
+        assert all(torch.equal(weights[layer.name], layer.weight) for layer in made.layers)
+        assert not any(isinstance(part, nn.BatchNorm2d) for part in made.module.modules())

@@ -91,6 +91,7 @@ def test_the_threshold_is_the_smallest_magnitude_that_was_kept(net: nn.Module) -
         (spec(PruneSpec(sparsity=0.5, scope="layer")), None, False),
         (spec(PruneSpec(sparsity=0.5, scope="layer")), "fc", True),
         (spec(PruneSpec(sparsity=0.5), layers=(LayerSpec("fc", sparsity=0.2),)), None, False),
+        (spec(PruneSpec(sparsity=0.5), QuantSpec(4), fold_bn=True, order="quantize-first"), None, False),
         (spec(None, QuantSpec(4)), None, False),
     ],
 )

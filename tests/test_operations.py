@@ -6,11 +6,13 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from compression.compress import compress
+from compression.evidence import Evidence
 from compression.models import zoo
 from compression.models.architectures import ARCHITECTURES
 from compression.models.resnet import ResNet
+from compression.observing import observe
 from compression.operations import bit_operations, layer_macs
-from compression.spec import CompressionSpec, LayerSpec, PruneSpec, QuantSpec
+from compression.spec import ActivationSpec, CompressionSpec, LayerSpec, PruneSpec, QuantSpec
 
 
 class Small(nn.Module):
@@ -53,3 +55,11 @@ def test_bit_operations_on_paper() -> None:
     module = Small().eval()
     spec = CompressionSpec("small", PruneSpec(sparsity=0.9), QuantSpec(4), (LayerSpec("fc", bits=8),))
     assert bit_operations(compress(module, spec), {"conv": 100, "fc": 10}) == 100 * 4 * 32 + 10 * 8 * 32
+
+
+def test_bit_operations_with_activations_on_paper() -> None:
+    """A layer that stays float has float inputs too."""
+    module = Small().eval()
+    spec = CompressionSpec("small", weights=QuantSpec(4), layers=(LayerSpec("fc", 32),), activations=ActivationSpec(6))
+    compressed = compress(module, spec, Evidence(calibration=observe(module, torch.ones(1, 3, 32, 32))))
+    assert bit_operations(compressed, {"conv": 100, "fc": 10}) == 100 * 4 * 6 + 10 * 32 * 32
