@@ -8,7 +8,7 @@ from compression.data import load
 from compression.evidence import Evidence, Sample
 from compression.models import calibrations
 from compression.models.normalization import Normalization
-from compression.models.zoo import FloatModel
+from compression.models.zoo import FloatModel, bundled
 from compression.observing import observe
 from compression.spec import CompressionSpec
 
@@ -42,8 +42,9 @@ def calibration(model: FloatModel) -> Seen:
     """
     seen = _seen.get(model.digest)
     if seen is None:
-        path = calibrations.file_of(model)
-        seen = (calibrations.load(path, model) if path and path.exists() else None) or observed(model)
+        path = calibrations.file_of(model.name)
+        along = calibrations.load(path, model) if model.name in bundled() and path.exists() else None
+        seen = along or observed(model)
         while len(_seen) >= MOST_KEPT:
             _seen.pop(next(iter(_seen)), None)
         _seen[model.digest] = seen

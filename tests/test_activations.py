@@ -297,7 +297,7 @@ def with_nan(content: bytes) -> bytes:
 @pytest.mark.parametrize("damage", [cut, emptied, without_header, with_a_layer_less, with_nan])
 def test_a_damaged_file_is_refused_with_what_to_do(damage, simple_cnn: zoo.FloatModel, tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
-    path.write_bytes(damage((calibrations.CALIBRATIONS / "simple_cnn.safetensors").read_bytes()))
+    path.write_bytes(damage(calibrations.file_of("simple_cnn").read_bytes()))
     with pytest.raises(
         ValueError, match=r"is damaged; make it again with `python -m compression calibrate simple_cnn`"
     ):

@@ -238,7 +238,7 @@ def orders(weights: QuantSpec, prune: PruneSpec | None = None) -> tuple[Compress
 
 
 def test_quantizing_folding_and_quantizing_again_on_paper(net: nn.Module) -> None:
-    """conv in 2 bits, one scale: 7, so -7, 0, 0, 0 | 0, 0, 0, 0. Batch norm times 2 and times 1: then the scale is 14."""
+    """conv in 2 bits, one scale of 7: -7, 0, 0, 0 | 0, 0, 0, 0. Batch norm times 2 and times 1: a scale of 14."""
     with torch.no_grad():
         net.bn.weight.copy_(torch.tensor([2.0, 1.0]))
         net.bn.running_var.fill_(1 - net.bn.eps)

@@ -17,8 +17,7 @@ def run(options: argparse.Namespace) -> None:
     rows = []
     for name in [options.name] if options.name else zoo.bundled():
         model = zoo.load_bundled(name)
-        path = calibrations.CALIBRATIONS / f"{name}.safetensors"
-        seen = observed(model)
+        path, seen = calibrations.file_of(name), observed(model)
         calibrations.save(path, model, seen)
         rows.append({"model": name, "file": str(path), "layers": len(seen), "images": SAMPLE_IMAGES})
         if not options.json:

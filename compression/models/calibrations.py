@@ -14,14 +14,14 @@ import torch
 from compression.calibration import BINS, InputStats, Seen
 from compression.data import write_whole
 from compression.models.reading import DAMAGED
-from compression.models.zoo import ASSETS, FloatModel, bundled
+from compression.models.zoo import ASSETS, FloatModel
 
 CALIBRATIONS = ASSETS / "calibration"
 
 
-def file_of(model: FloatModel, folder: Path = CALIBRATIONS) -> Path | None:
-    """Where the calibration of a bundled network lies, or would; None for other networks."""
-    return folder / f"{model.name}.safetensors" if model.name in bundled() else None
+def file_of(name: str) -> Path:
+    """Where the calibration of the bundled network `name` lies."""
+    return CALIBRATIONS / f"{name}.safetensors"
 
 
 def save(path: Path, model: FloatModel, seen: Seen) -> None:
