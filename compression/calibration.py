@@ -61,7 +61,7 @@ def min_max(stats: InputStats, bits: int) -> Range:
     r"""Everything that was seen: nothing is clipped, and one rare large input makes the steps coarse for all others.
 
     Formula: l = \min x, \quad h = \max x
-    Source: Jacob et al. 2018 (arXiv:1712.05877), section 3.1.
+    Source: Wu et al. 2020 (arXiv:2004.09602), "max".
     Fails: with few bits, where a few outliers stretch the range.
 
     stats, bits -> low, high.
@@ -86,7 +86,7 @@ def percentile(stats: InputStats, bits: int) -> Range:
     zero, only the largest are clipped.
 
     Formula: l = Q_{0.001}(x), \quad h = Q_{0.999}(x)
-    Source: Wu et al. 2020 (arXiv:2004.09602), section 3.2.
+    Source: Wu et al. 2020 (arXiv:2004.09602), "percentile".
     Fails: where the network listens to what is rare and large, and with many bits, where clipping gains nothing.
 
     stats, bits -> low, high, edges of bins of the histogram.
