@@ -29,6 +29,7 @@ COMPUTES = (
     "quantizers.py",
     "spec.py",
     "training.py",
+    "weights.py",
     "models/calibrations.py",
     "models/mobilenetv2.py",
     "models/normalization.py",

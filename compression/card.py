@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from compression.compress import weighted_layers
 from compression.quantizers import symmetric_qparams
+from compression.weights import CONVOLUTIONS, TRANSPOSED, compressible
 
+TIMES = "\N{MULTIPLICATION SIGN}"
 QUARTILES = torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0])
 
 
@@ -43,19 +44,21 @@ class ChannelRanges:
 def layer_cards(module: nn.Module, macs: dict[str, int]) -> tuple[LayerCard, ...]:
     """The card of each layer with weights, in the order of the modules. `macs`: those of `layer_macs`."""
     modules = dict(module.named_modules())
-    return tuple(
-        LayerCard(name, kind(modules[name]), tuple(weight.shape), weight.numel(), macs[name], spread(weight))
-        for name, weight in weighted_layers(module).items()
-    )
+    cards = []
+    for name, weight in compressible(module).items():
+        shape, wide = tuple(weight.tensor.shape), spread(weight.channels_first)
+        cards.append(LayerCard(name, kind(modules[name]), shape, weight.tensor.numel(), macs[name], wide))
+    return tuple(cards)
 
 
 def kind(layer: nn.Module) -> str:
     """A convolution or a linear layer in short: "depthwise 3x3 /2" has stride 2."""
-    if not isinstance(layer, nn.Conv2d):
+    if not isinstance(layer, (*CONVOLUTIONS, *TRANSPOSED)):
         return "linear"
     name = "depthwise" if layer.groups == layer.in_channels > 1 else "conv"
+    transposed = "transposed " if isinstance(layer, TRANSPOSED) else ""
     stride = f" /{layer.stride[0]}" if layer.stride[0] > 1 else ""
-    return f"{name} {layer.kernel_size[0]}\N{MULTIPLICATION SIGN}{layer.kernel_size[1]}{stride}"
+    return f"{transposed}{name} {TIMES.join(map(str, layer.kernel_size))}{stride}"
 
 
 def spread(weight: Tensor) -> float:

@@ -6,7 +6,7 @@ Batch norm is folded before all that or, to see what it costs, after it.
 import copy
 import difflib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -20,9 +20,8 @@ from compression.evidence import NONE, Evidence
 from compression.folding import folded
 from compression.pruners import keep_largest, masks
 from compression.quantizers import QParams, choose_qparams, dequantize, quantize
-from compression.spec import FLOAT_BITS, CompressionSpec, LayerSpec, Order, QuantSpec
-
-WEIGHTED = (nn.Conv2d, nn.Linear)
+from compression.spec import FLOAT_BITS, Also, CompressionSpec, LayerSpec, Order, QuantSpec
+from compression.weights import Weight, compressible, turned
 
 
 class LayerFacts(NamedTuple):
@@ -43,7 +42,8 @@ class LayerRecord:
     `weight` is dequantized. `pruned` weights went for their small magnitude, all below `threshold`, the smallest
     magnitude that was kept (infinite where none was). `nonzero` counts what is left after rounding too.
     `sqnr_db` is infinite where the weight is unchanged. Where batch norm was folded after quantizing, `original` is the
-    folded weight, and what was pruned was chosen before that, with its `threshold`.
+    folded weight, and what was pruned was chosen before that, with its `threshold`. `transposed`: the groups of a
+    transposed convolution, whose `original` and `weight` have the output channels in dimension 1; 0 for other layers.
     """
 
     name: str
@@ -56,6 +56,7 @@ class LayerRecord:
     qparams: QParams | Codebook | None
     sqnr_db: float
     inputs: InputQuantizer | None = None
+    transposed: int = 0
 
     @property
     def weights(self) -> int:
@@ -64,6 +65,11 @@ class LayerRecord:
     @property
     def activation_bits(self) -> int:
         return self.inputs.bits if self.inputs else FLOAT_BITS
+
+    @property
+    def channels_first(self) -> Tensor:
+        """`weight` as (C_out, ...), the shape that `qparams` go with."""
+        return turned(self.weight, self.transposed)
 
     @property
     def facts(self) -> LayerFacts:
@@ -108,9 +114,9 @@ class CompressedModel(InLayers):
         return module
 
 
-def weighted_layers(module: nn.Module) -> dict[str, Tensor]:
-    """The weights that quantizers and pruners touch: those of all convolutions and linear layers, by layer name."""
-    return {name: layer.weight for name, layer in module.named_modules() if isinstance(layer, WEIGHTED)}
+def weighted_layers(module: nn.Module, also: Collection[Also] = ()) -> dict[str, Tensor]:
+    """The weights that quantizers and pruners touch, by layer name, each of the shape that its module has it in."""
+    return {name: weight.tensor for name, weight in compressible(module, also).items()}
 
 
 def sqnr_db(original: Tensor, changed: Tensor) -> float:
@@ -123,17 +129,23 @@ def sqnr_db(original: Tensor, changed: Tensor) -> float:
 
 
 def compress(model: nn.Module, spec: CompressionSpec, evidence: Evidence = NONE) -> CompressedModel:
-    """Folds batch norm if `spec` says so, then prunes and quantizes the weights of all convolutions and linear layers.
+    """Folds batch norm if `spec` says so, then prunes and quantizes the weights of all convolutions and linear layers,
+    and those that it says `also`. A parameter that layers share is compressed once and stays shared.
 
-    Their inputs are quantized as the float network's calibration says, whatever becomes of the weights.
+    The inputs of convolutions and linear layers are quantized as the float network's calibration says, whatever becomes
+    of the weights; those of a layer whose weight goes by the name of another one stay float.
     Raises ValueError where there is no such layer, where a weight is not finite, where a calibration is missing, or,
     naming the nearest, where the spec speaks of a layer that the network does not have.
     """
     original = folded(model) if spec.fold_bn else model
     late = spec.order is Order.QUANTIZE_FIRST
-    weights = weighted_layers(model if late else original)
+    found = compressible(model if late else original, spec.also)
+    weights = {name: weight.channels_first for name, weight in found.items()}
+    kinds = " or ".join(("convolution", "linear", *spec.also))
     if not weights:
-        raise ValueError(f"{spec.model} has no convolution or linear layer to compress")
+        others = [f"{kind} weights" for kind in Also if compressible(model, (kind,))]
+        hint = f"; `also` of the spec adds its {' and '.join(others)}" if others else ""
+        raise ValueError(f"{spec.model} has no {kinds} layer to compress{hint}")
     for name, weight in weights.items():
         if not torch.stack(weight.aminmax()).isfinite().all():  # a NaN anywhere makes both of them NaN
             raise ValueError(f"cannot compress {spec.model}: layer {name} has weights that are NaN or infinite")
@@ -141,18 +153,18 @@ def compress(model: nn.Module, spec: CompressionSpec, evidence: Evidence = NONE)
     for name in own:
         if name not in weights:
             near = difflib.get_close_matches(name, weights, 1, 0)
-            raise ValueError(f"{spec.model} has no convolution or linear layer {name!r}; the nearest is {near[0]!r}")
+            raise ValueError(f"{spec.model} has no {kinds} layer {name!r}; the nearest is {near[0]!r}")
     keep = _masks(weights, spec, own)
     quants = {name: _quant_spec(spec, own.get(name)) for name in weights}
-    layers = [_compress_layer(name, weight, keep.get(name), quants[name]) for name, weight in weights.items()]
+    layers = [_compress_layer(name, weight, keep.get(name), quants[name]) for name, weight in found.items()]
     if late:
-        after = weighted_layers(folded(_with_weights(model, layers)))
-        before = weighted_layers(original)
+        after = compressible(folded(_with_weights(model, layers)), spec.also)
+        before = weighted_layers(original, spec.also)
         layers = [
             _folded_layer(layer, before[name], after[name], keep.get(name), quants[name])
             for name, layer in zip(weights, layers, strict=True)
         ]
-    inputs = input_quantizers(weights, spec, evidence.calibration)
+    inputs = input_quantizers(weighted_layers(original), spec, evidence.calibration)
     return CompressedModel(spec, original, tuple(replace(layer, inputs=inputs.get(layer.name)) for layer in layers))
 
 
@@ -165,9 +177,9 @@ def _with_weights(module: nn.Module, layers: Iterable[LayerRecord]) -> nn.Module
 def _masks(weights: dict[str, Tensor], spec: CompressionSpec, own: dict[str, LayerSpec]) -> dict[str, Tensor]:
     """Layers with a sparsity of their own keep out of the network's pruning."""
     alone = {name: layer.sparsity for name, layer in own.items() if layer.sparsity is not None}
-    others = {name: weight.detach() for name, weight in weights.items() if name not in alone}
+    others = {name: weight for name, weight in weights.items() if name not in alone}
     found = masks(others, spec.prune) if spec.prune else {}
-    return found | {name: keep_largest(weights[name].detach().abs(), s) for name, s in alone.items() if s}
+    return found | {name: keep_largest(weights[name].abs(), s) for name, s in alone.items() if s}
 
 
 def _quant_spec(spec: CompressionSpec, layer: LayerSpec | None) -> QuantSpec | None:
@@ -178,12 +190,12 @@ def _quant_spec(spec: CompressionSpec, layer: LayerSpec | None) -> QuantSpec | N
     return replace(spec.weights, bits=layer.bits) if spec.weights else QuantSpec(layer.bits)
 
 
-def _compress_layer(name: str, weight: Tensor, keep: Tensor | None, quant: QuantSpec | None) -> LayerRecord:
+def _compress_layer(name: str, weight: Weight, keep: Tensor | None, quant: QuantSpec | None) -> LayerRecord:
     """The quantizer's range is that of the weights that are left, zeros included; what is pruned stays exactly zero."""
-    changed = weight.detach()
+    original = changed = weight.channels_first
     pruned, threshold = 0, 0.0
     if keep is not None:
-        pruned = weight.numel() - int(keep.count_nonzero())
+        pruned = changed.numel() - int(keep.count_nonzero())
         threshold = float(torch.where(keep, changed.abs(), math.inf).min())
         changed = changed * keep
     qparams = None
@@ -194,26 +206,27 @@ def _compress_layer(name: str, weight: Tensor, keep: Tensor | None, quant: Quant
             changed = changed * keep
     return LayerRecord(
         name=name,
-        original=weight,
-        weight=changed,
+        original=weight.tensor,
+        weight=turned(changed, weight.transposed),
         pruned=pruned,
         threshold=threshold,
         nonzero=int((changed != 0).count_nonzero()),  # on floats it takes four times as long
         bits=quant.bits if quant else FLOAT_BITS,
         qparams=qparams,
-        sqnr_db=sqnr_db(weight.detach(), changed),
+        sqnr_db=sqnr_db(original, changed),
+        transposed=weight.transposed,
     )
 
 
 def _folded_layer(
-    layer: LayerRecord, original: Tensor, weight: Tensor, keep: Tensor | None, quant: QuantSpec | None
+    layer: LayerRecord, original: Tensor, weight: Weight, keep: Tensor | None, quant: QuantSpec | None
 ) -> LayerRecord:
     """`layer` once batch norm has been folded into it. Its values are off their integers then, and are rounded again.
 
     `original`: its float weight, folded; `weight`: its compressed one, folded; `keep`: what was not pruned. A layer
     that folding leaves as it is keeps its integers.
     """
-    if torch.equal(weight, layer.weight):
+    if torch.equal(weight.tensor, layer.weight):
         return replace(layer, original=original)
     again = _compress_layer(layer.name, weight, keep, quant)
     return replace(

@@ -132,7 +132,7 @@ class Pixel:
 
 
 def filter_codes(record: LayerRecord, channel: int) -> Integers:
-    """The weights of one output channel of `record`, a layer whose channels are dimension 0 -> codes (C_in, ...).
+    """The weights of one output channel of `record` -> codes (C_in / groups, kernel ...).
 
     Raises ValueError where its weights are no integers of at most 8 bits with a scale, or there is no such channel.
     """
@@ -142,9 +142,10 @@ def filter_codes(record: LayerRecord, channel: int) -> Integers:
             f"layer {record.name} has no integers to multiply: that takes weights of at most {BITS} bits with a scale "
             "and an integer zero point, as symmetric and affine ones are"
         )
-    _within("channel", channel, len(record.weight))
+    weight = record.channels_first
+    _within("channel", channel, len(weight))
     scale, zero_point = (each.reshape(-1)[channel % each.numel()] for each in (qparams.scale, qparams.zero_point))
-    return Integers(quantize(record.weight, qparams)[channel], float(scale), int(zero_point))
+    return Integers(quantize(weight, qparams)[channel], float(scale), int(zero_point))
 
 
 def pixel(

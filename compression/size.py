@@ -10,7 +10,7 @@ needs one scale and zero point more. And the float32 rest: biases and batch norm
 
 from dataclasses import dataclass, fields
 
-from torch import nn
+from torch import Tensor, nn
 
 from compression.codebooks import Codebook
 from compression.compress import CompressedModel, LayerRecord
@@ -105,5 +105,6 @@ def _qparams_bytes(qparams: QParams | Codebook, bits: int) -> int:
 
 
 def _float_bytes(module: nn.Module) -> int:
-    tensors = module.state_dict().values()
-    return sum(tensor.numel() * 4 for tensor in tensors if tensor.is_floating_point())
+    """A tensor that has several names counts once."""
+    tensors = {id(each): each for each in module.state_dict(keep_vars=True).values() if isinstance(each, Tensor)}
+    return sum(tensor.numel() * FLOAT_BYTES for tensor in tensors.values() if tensor.is_floating_point())

@@ -85,6 +85,13 @@ class Granularity(StrEnum):
     CHANNEL = "channel"
 
 
+class Also(StrEnum):
+    """Weights that are compressed on request, beside those of convolutions and linear layers; see `weights`."""
+
+    EMBEDDING = "embedding"
+    RECURRENT = "recurrent"
+
+
 class Scope(StrEnum):
     """Where a sparsity target holds: over the whole network, or in each layer."""
 
@@ -182,6 +189,7 @@ class CompressionSpec:
 
     `fold_bn`: batch norm goes into the convolution before it first, as it does where networks are deployed. `order`
     says when; where nothing is folded or no weights are quantized it says nothing, and is the default.
+    `also`: other weights to compress.
     """
 
     model: str
@@ -191,12 +199,14 @@ class CompressionSpec:
     fold_bn: bool = False
     activations: ActivationSpec | None = None
     order: Order = Order.FOLD_FIRST
+    also: tuple[Also, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "order", _member(Order, self.order))
         if self.prune and not (self.prune.threshold or self.prune.sparsity):
             object.__setattr__(self, "prune", None)
         object.__setattr__(self, "layers", tuple(sorted(self.layers, key=lambda layer: layer.name)))
+        object.__setattr__(self, "also", tuple(sorted({_member(Also, kind) for kind in self.also})))
         names = [layer.name for layer in self.layers]
         for name in names:
             if names.count(name) > 1:

@@ -62,6 +62,9 @@ def test_the_spread_is_the_widest_channel_over_the_median_one() -> None:
         (nn.Conv2d(8, 8, 1), f"conv 1{X}1"),
         (nn.Conv2d(8, 8, 3, stride=2, groups=8), f"depthwise 3{X}3 /2"),
         (nn.Conv2d(1, 4, (3, 1)), f"conv 3{X}1"),
+        (nn.Conv1d(1, 4, 3, stride=2), "conv 3 /2"),
+        (nn.Conv3d(1, 4, (1, 2, 3)), f"conv 1{X}2{X}3"),
+        (nn.ConvTranspose2d(4, 4, 2, stride=2, groups=4), f"transposed depthwise 2{X}2 /2"),
         (nn.Linear(3, 2), "linear"),
     ],
 )

@@ -69,7 +69,7 @@ def test_the_accumulator_is_the_convolution_of_the_fake_quantized_tensors(weight
     with torch.no_grad():
         outputs = conv(fake_quantized(inputs).double())
     for place, found in pixels(compressed, inputs).items():
-        bias = 0.0 if conv.bias is None else float(conv.bias[place[0]])
+        bias = 0.0 if conv.bias is None else conv.bias[place[0]].item()
         expected = float(outputs[0][place])
         assert found.expected == pytest.approx(expected, rel=1e-6, abs=1e-6)  # torch's quantizer is float32
         assert found.accumulator * found.accumulator_scale + bias == pytest.approx(expected, rel=1e-6, abs=1e-5)
