@@ -91,6 +91,48 @@ def test_a_sequence_says_by_its_order_what_follows_what() -> None:
     torch.testing.assert_close(folded(module)(images), module(images))
 
 
+FOLLOWED = {
+    "conv1d": (lambda: nn.Conv1d(4, 6, 3, groups=2), nn.BatchNorm1d, (5, 4, 9)),
+    "conv3d": (lambda: nn.Conv3d(4, 6, 2, bias=False), nn.BatchNorm3d, (5, 4, 3, 4, 5)),
+    "transposed1d": (lambda: nn.ConvTranspose1d(4, 6, 3), nn.BatchNorm1d, (5, 4, 9)),
+    "transposed2d": (lambda: nn.ConvTranspose2d(6, 6, 3, bias=False), nn.BatchNorm2d, (5, 6, 4, 5)),
+    "transposed3d": (lambda: nn.ConvTranspose3d(4, 6, 2), nn.BatchNorm3d, (5, 4, 3, 4, 5)),
+    "linear": (lambda: nn.Linear(4, 6), nn.BatchNorm1d, (5, 4)),
+    "linear without a bias": (lambda: nn.Linear(4, 6, bias=False), nn.BatchNorm1d, (5, 4)),
+}
+
+
+@pytest.mark.parametrize("affine", [True, False])
+@pytest.mark.parametrize(("make", "norm", "shape"), FOLLOWED.values(), ids=FOLLOWED)
+def test_layers_of_any_dimension_take_the_batch_norm_after_them(
+    make, norm, shape: tuple[int, ...], affine: bool
+) -> None:
+    module = nn.Sequential(make(), norm(6, affine=affine))
+    inputs = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    module(inputs * 3 + 1)  # while it is training: now its statistics are not those of before
+    small = folded(module)
+    assert isinstance(small[1], nn.Identity)
+    assert module.training
+    torch.testing.assert_close(small(inputs), module.eval()(inputs), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("layer", "norm", "shape"),
+    [
+        (nn.ConvTranspose2d(4, 6, 3, groups=2), nn.BatchNorm2d(6), (2, 4, 5, 5)),
+        (nn.ConvTranspose2d(4, 4, 3, groups=4), nn.BatchNorm2d(4), (2, 4, 5, 5)),
+        (nn.Linear(4, 6), nn.BatchNorm1d(7), (2, 7, 4)),
+        (nn.Conv2d(4, 6, 3), nn.BatchNorm2d(6, track_running_stats=False), (2, 4, 5, 5)),
+        (nn.Conv2d(4, 6, 3), nn.InstanceNorm2d(6), (2, 4, 5, 5)),
+    ],
+    ids=["groups", "depthwise", "sequences", "statistics of the batch", "instance norm"],
+)
+def test_what_cannot_be_folded_stays(layer: nn.Module, norm: nn.Module, shape: tuple[int, ...]) -> None:
+    module = nn.Sequential(layer, norm).eval()
+    assert folded(module) is module
+    module(torch.zeros(shape))
+
+
 def test_sessions_fold_and_compute_side_by_side() -> None:
     """Two threads fold while others compute: nothing is patched for all of them."""
     module = settled(ResNet(1))
