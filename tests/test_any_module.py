@@ -13,11 +13,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from compression.card import layer_cards
 from compression.compress import CompressedModel, compress, weighted_layers
+from compression.evidence import Evidence
 from compression.histogram import weight_view
+from compression.observing import observe
 from compression.operations import bit_operations, layer_macs
 from compression.quantizers import dequantize, quantize
 from compression.size import measure
-from compression.spec import Also, CompressionSpec, Granularity, LayerSpec, PruneSpec, QuantSpec, Scheme
+from compression.spec import ActivationSpec, Also, CompressionSpec, Granularity, LayerSpec, PruneSpec, QuantSpec, Scheme
 from compression.weights import turned
 
 EVERYTHING = tuple(Also)
@@ -290,6 +292,29 @@ def test_what_is_pruned_stays_zero_and_the_module_has_the_weights_of_the_record(
     assert float(pruned.weight[pruned.weight != 0].abs().min()) == pruned.threshold
     assert small.layers[0].weight.shape == module[0].weight.shape
     assert torch.equal(small.module[0].weight, small.layers[0].weight)
+
+
+# ---- batch norm folded late, and activations
+
+
+def test_batch_norm_may_be_folded_into_a_transposed_convolution_after_quantizing() -> None:
+    """At 16 bits the order costs nothing; and what was pruned before stays zero."""
+    module = nn.Sequential(nn.ConvTranspose1d(4, 6, 3), nn.BatchNorm1d(6), nn.Linear(6, 2))
+    module[1].running_var.uniform_(0.1, 3)
+    spec = CompressionSpec("mine", PruneSpec(sparsity=0.3), QuantSpec(16), fold_bn=True, order="quantize-first")
+    record = compress(module, spec).layers[0]
+    scales = (module[1].running_var + module[1].eps).rsqrt()
+    alone = compress(module, CompressionSpec("mine", PruneSpec(sparsity=0.3))).layers[0]
+    torch.testing.assert_close(record.weight, alone.weight * scales[:, None], rtol=1e-3, atol=1e-4)
+    assert torch.equal(record.weight == 0, alone.weight == 0)
+
+
+def test_activations_are_quantized_where_convolutions_and_linear_layers_see_them(reader: Task) -> None:
+    module, inputs, labels = reader
+    spec = CompressionSpec("mine", weights=QuantSpec(8), activations=ActivationSpec(8), also=EVERYTHING)
+    small = compress(module, spec, Evidence(calibration=observe(module, inputs[:500])))
+    assert {layer.name for layer in small.layers if layer.inputs} == {"head"}
+    assert accuracy(small.module, inputs, labels) > accuracy(module, inputs, labels) - 0.01
 
 
 # ---- what else there is to say of it
