@@ -1,7 +1,8 @@
 """The range that a quantizer covers: what lies beyond is clipped to its ends, and the rest gets finer steps.
 
-Each function takes rows (groups, n), all finite, and the bits, and returns low and high, (groups, 1) each. A weight
-that is exactly zero has been pruned and has no say in what is typical. No range goes beyond the weights.
+Each function takes rows (groups, n), all finite, and what is wanted of the quantizer, and returns low and high,
+(groups, 1) each. A weight that is exactly zero has been pruned and has no say in what is typical. No range goes beyond
+the weights.
 """
 
 import math
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from compression.spec import Clip
+from compression.spec import Clip, QuantSpec
 
 Range = tuple[Tensor, Tensor]
 
@@ -21,41 +22,78 @@ STDS = 3.0
 MEANS = 5.0  # of the magnitude; for a Gaussian that is 4 standard deviations
 
 
-def percentile(rows: Tensor, bits: int) -> Range:
-    """The largest 0.1 % of the magnitudes are clipped, whatever they mean to the network."""
+def full(rows: Tensor, spec: QuantSpec) -> Range:
+    r"""From the smallest weight to the largest: nothing is clipped, so no weight is off by more than its rounding.
+
+    Formula: [\min w, \max w]
+    Source: Krishnamoorthi 2018 (arXiv:1806.08342), section 2, as it treats weights.
+    Fails: where one weight lies far out, for it makes the steps coarse for all others.
+    """
+    low, high = rows.aminmax(dim=1, keepdim=True)
+    return low, high
+
+
+def percentile(rows: Tensor, spec: QuantSpec) -> Range:
+    r"""The largest magnitudes are clipped, one weight in a thousand, so that outliers do not set the steps of all.
+
+    Formula: [-P, P], \quad P = P_{99.9}\,\lvert w \rvert
+    Source: Wu et al. 2020 (arXiv:2004.09602), section 3.3; here of the weights that are not zero.
+    Fails: where the largest weights are the ones that matter, for it clips that share of any layer.
+    """
     magnitude = np.sort(rows.abs().numpy(), axis=1)  # a fraction of the time of torch's
     zeros = (magnitude == 0).sum(1, keepdims=True)
     place = zeros + np.ceil((rows.shape[1] - zeros) * (PERCENTILE / 100)).astype(int) - 1
     return _within(rows, torch.from_numpy(np.take_along_axis(magnitude, np.maximum(place, 0), 1)))
 
 
-def stds(rows: Tensor, bits: int) -> Range:
-    """Mean plus and minus three standard deviations. It fails where weights are far from a Gaussian's."""
+def stds(rows: Tensor, spec: QuantSpec) -> Range:
+    r"""The mean plus and minus three standard deviations: of a Gaussian's weights all but 0.3 %.
+
+    Formula: [\mu - 3 \sigma, \mu + 3 \sigma]
+    Source: Zmora et al. 2019 (arXiv:1910.12232), the clipping N_STD of Distiller.
+    Fails: where weights are far from a Gaussian's: outliers widen the deviation that should keep them out.
+    """
     mean, deviation = _moments(rows)
     return _around(rows, mean, STDS * deviation)
 
 
-def means(rows: Tensor, bits: int) -> Range:
-    """Plus and minus five times the mean magnitude, which outliers move less than a standard deviation."""
+def means(rows: Tensor, spec: QuantSpec) -> Range:
+    r"""Plus and minus five times the mean magnitude, which outliers move less than they move a standard deviation.
+
+    Formula: [-5\,\overline{\lvert w \rvert}, 5\,\overline{\lvert w \rvert}]
+    Source: A rule of thumb, in the unit that Li and Liu 2016 (arXiv:1605.04711) have for ternary weights.
+    Fails: where few bits would need a tighter range, or many bits a wider one: it does not look at them.
+    """
     return _within(rows, MEANS * mean_among(rows.abs(), rows != 0))
 
 
-def gaussian(rows: Tensor, bits: int) -> Range:
-    """The range that is best for weights of a Gaussian with their mean and standard deviation.
+def gaussian(rows: Tensor, spec: QuantSpec) -> Range:
+    r"""The range with the least squared error if the weights were a Gaussian's, with their mean and standard deviation:
+    known beforehand for each bit width, without a search.
 
-    ACIQ: Banner et al. 2019 (arXiv:1810.05723), section 3. It fails where they are no Gaussian's, and cannot know.
+    Formula: \mu \pm a\sigma, \quad a = \arg\min_a \mathrm{E}(w - \hat w)^2 \text{ for } w \sim N(0, 1)
+    Source: ACIQ, Banner et al. 2019 (arXiv:1810.05723), section 3.
+    Fails: where they are no Gaussian's, and cannot know.
     """
     mean, deviation = _moments(rows)
-    return _around(rows, mean, best_gaussian(bits) * deviation)
+    return _around(rows, mean, best_gaussian(spec.bits) * deviation)
 
 
-def laplace(rows: Tensor, bits: int) -> Range:
-    """The same for a Laplace distribution, with its longer tails: its scale is the mean distance from the mean."""
+def laplace(rows: Tensor, spec: QuantSpec) -> Range:
+    r"""The range with the least squared error if the weights were a Laplace distribution's, which has longer tails than
+    a Gaussian: its width is the mean distance from the mean.
+
+    Formula: \mu \pm a\beta, \quad \beta = \overline{\lvert w - \mu \rvert}, \quad
+        a = \arg\min_a \mathrm{E}(w - \hat w)^2 \text{ for } w \sim \mathrm{Laplace}(0, 1)
+    Source: ACIQ, Banner et al. 2019 (arXiv:1810.05723), section 3.
+    Fails: where tails are shorter: at many bits it then covers what is empty, though never beyond the weights.
+    """
     mean, _ = _moments(rows)
-    return _around(rows, mean, best_laplace(bits) * mean_among((rows - mean).abs(), rows != 0))
+    return _around(rows, mean, best_laplace(spec.bits) * mean_among((rows - mean).abs(), rows != 0))
 
 
-CLIPS: dict[Clip, Callable[[Tensor, int], Range]] = {
+CLIPS: dict[Clip, Callable[[Tensor, QuantSpec], Range]] = {
+    Clip.FULL: full,
     Clip.PERCENTILE: percentile,
     Clip.STDS: stds,
     Clip.MEANS: means,

@@ -55,10 +55,14 @@ class Codebook:
 
 
 def power_of_two(rows: Tensor, bits: int) -> Codebook:
-    """sign(w) * 2^round(log2 |w|), for the 2^(b-1) - 1 exponents from the largest weight's downwards, and zero.
+    r"""Zero and the powers of two from the largest weight's downwards: hardware shifts instead of multiplying.
 
-    Hardware shifts instead of multiplying. Miyashita et al. 2016 (arXiv:1603.01025), section 3. It fails where it
-    matters: of large weights, which steer most, it keeps the least, and bits beyond five add only values near zero.
+    Formula: \hat w = \mathrm{sign}(w)\, 2^{e}, \quad e = \mathrm{round}(\log_2 \lvert w \rvert), \quad
+        e_{\max} - (2^{b-1} - 2) \le e \le e_{\max}
+    Source: Miyashita et al. 2016 (arXiv:1603.01025), section 3.
+    Fails: where it matters: of large weights, which steer most, it keeps the least, and bits beyond five add only
+        values near zero.
+
     rows (groups, n) -> values (groups, 2^b - 1).
     """
     top = rows.abs().amax(1, keepdim=True).clamp(min=TINY).log2().round().clamp(max=127)
@@ -70,10 +74,14 @@ def power_of_two(rows: Tensor, bits: int) -> Codebook:
 
 
 def ternary(rows: Tensor, bits: int) -> Codebook:
-    """-a, 0, a: zero where |w| <= 0.7 mean|w|, and a = mean|w| of the others.
+    r"""Three values: zero for what is small, and plus and minus the mean magnitude of the rest. No product is left.
 
-    Ternary weight networks: Li and Liu 2016 (arXiv:1605.04711), section 2.2. It fails without training: a network must
-    learn to live with three values. rows (groups, n) -> values (groups, 3).
+    Formula: \hat w \in \{-a, 0, a\}, \quad \hat w = 0 \text{ for } \lvert w \rvert \le 0.7\,\overline{\lvert w \rvert},
+        \quad a = \text{mean } \lvert w \rvert \text{ of the others}
+    Source: Ternary weight networks, Li and Liu 2016 (arXiv:1605.04711), section 2.2.
+    Fails: without training: a network must learn to live with three values.
+
+    rows (groups, n) -> values (groups, 3).
     """
     magnitude = rows.abs()
     threshold = 0.7 * mean_among(magnitude, magnitude > 0)
@@ -82,10 +90,13 @@ def ternary(rows: Tensor, bits: int) -> Codebook:
 
 
 def binary(rows: Tensor, bits: int) -> Codebook:
-    """sign(w) * mean|w|, the best scale for signs alone.
+    r"""The sign of each weight, times the mean magnitude, which is the best scale for signs alone: one bit a weight.
 
-    Binary weight networks: Rastegari et al. 2016 (arXiv:1603.05279), section 3.1. No code stands for zero, so a pruned
-    weight needs a mask. It fails without training. rows (groups, n) -> values (groups, 2).
+    Formula: \hat w = \mathrm{sign}(w)\,\overline{\lvert w \rvert}
+    Source: Rastegari et al. 2016 (arXiv:1603.05279), section 3.1.
+    Fails: without training; and where weights are pruned, for no code stands for zero, and they need a mask.
+
+    rows (groups, n) -> values (groups, 2).
     """
     magnitude = rows.abs()
     a = _flushed(mean_among(magnitude, magnitude > 0))
@@ -93,12 +104,14 @@ def binary(rows: Tensor, bits: int) -> Codebook:
 
 
 def k_means(rows: Tensor, bits: int) -> Codebook:
-    """2^b values, each the mean of the weights that are nearest to it.
+    r"""Values that are the means of the weights nearest to them: a codebook shaped by the weights themselves.
 
-    Lloyd's algorithm until nothing moves: the weight sharing of Deep Compression (Han et al. 2015, arXiv:1510.00149,
-    section 3). The rows are sorted once; then a cluster is a stretch of a row, and its mean a difference of running
-    sums. It fails to be fast where it is used: a product needs a look into the codebook. Where a row has hardly more
-    weights than values, the best of many starts may do better.
+    Formula: \min_{c_1, \ldots, c_{2^b}} \sum_i \min_k (w_i - c_k)^2
+    Source: Deep Compression's weight sharing, Han et al. 2015 (arXiv:1510.00149), section 3.
+    Fails: to be fast where it is used: each product needs a look into the codebook.
+
+    Lloyd's algorithm until nothing moves. The rows are sorted once; then a cluster is a stretch of a row, and its mean
+    a difference of running sums. Where a row has hardly more weights than values, the best of many starts may win.
     rows (groups, n) -> values (groups, 2^b).
     """
     order = np.sort(torch.where(rows == 0, torch.inf, rows).numpy(), axis=1)  # what is zero comes last

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from compression.clips import CLIPS
+from compression.clips import CLIPS, Range
 from compression.codebooks import CODEBOOKS, Codebook
 from compression.spec import Clip, Granularity, QuantSpec, Scheme
 
@@ -44,9 +44,14 @@ class QParams:
 
 
 def symmetric_qparams(low: Tensor, high: Tensor, bits: int) -> QParams:
-    """scale = max|w| / (2^(b-1) - 1), zero point 0, narrow range -(2^(b-1)-1) .. 2^(b-1)-1.
+    r"""Zero in the middle and equal steps to both sides: a product needs no correction, and zero is exact.
 
-    Krishnamoorthi 2018 (arXiv:1806.08342), section 2.2. low, high: the range of each group of weights.
+    Formula: q = \mathrm{round}(w / s), \quad s = \max\lvert w \rvert \,/\, (2^{b-1} - 1),
+        \quad \lvert q \rvert \le 2^{b-1} - 1
+    Source: Krishnamoorthi 2018 (arXiv:1806.08342), section 2.2.
+    Fails: where the weights of a group lie mostly to one side of zero: the codes of the other side are wasted.
+
+    low, high: the range of each group of weights.
     """
     top = 2 ** (bits - 1) - 1
     scale = _usable(torch.maximum(-low, high) / top)
@@ -54,9 +59,15 @@ def symmetric_qparams(low: Tensor, high: Tensor, bits: int) -> QParams:
 
 
 def affine_qparams(low: Tensor, high: Tensor, bits: int) -> QParams:
-    """Range widened to contain 0, scale = (max - min) / (2^b - 1), zero_point = round(-min / scale), codes 0 .. 2^b-1.
+    r"""Equal steps from the smallest weight to the largest, a range that is widened to contain zero. The zero point is
+    an integer, so that zero is exact: what was pruned stays zero.
 
-    Jacob et al. 2018 (arXiv:1712.05877), section 2.1: the zero point is an integer, so 0 is exact.
+    Formula: q = \mathrm{round}(w / s) + z, \quad s = (\max w - \min w) / (2^b - 1),
+        \quad z = \mathrm{round}(-\min w / s)
+    Source: Jacob et al. 2018 (arXiv:1712.05877), section 2.1.
+    Fails: to be as fast as symmetric: each product needs a correction for the zero point.
+
+    low, high: the range of each group of weights.
     """
     top = 2**bits - 1
     low, high = low.clamp(max=0), high.clamp(min=0)
@@ -65,9 +76,13 @@ def affine_qparams(low: Tensor, high: Tensor, bits: int) -> QParams:
 
 
 def min_max_qparams(low: Tensor, high: Tensor, bits: int) -> QParams:
-    """code = round((w - min) / (max - min) * (2^b - 1)): the range as it is, and a zero point that is no integer.
+    r"""The range as it is, cut into equal steps: both ends are exact, but zero is not: the zero point is no integer.
 
-    The quantizer of many tutorials. Both ends are exact and zero is not, so a pruned weight needs a mask to stay zero.
+    Formula: q = \mathrm{round}\left(\frac{w - \min w}{\max w - \min w} (2^b - 1)\right)
+    Source: Many a tutorial; Jacob et al. 2018 (arXiv:1712.05877), section 2.1, say why to round the zero point.
+    Fails: where weights are pruned: no code stands for zero, and a mask must keep them there.
+
+    low, high: the range of each group of weights.
     """
     scale = _usable((high - low) / (2**bits - 1))
     low = torch.where(low.abs() < SMALLEST_SCALE, 0.0, low)
@@ -92,17 +107,20 @@ def choose_qparams(weight: Tensor, spec: QuantSpec) -> QParams | Codebook:
     rows = partial(weight.reshape, (len(weight) if per_channel else 1, -1))
     if spec.scheme in CODEBOOKS:
         return CODEBOOKS[spec.scheme](rows(), spec.bits)
-    if spec.clip is Clip.LEAST_ERROR:
-        low, high = _least_error(rows(), spec)
-    elif spec.clip is not Clip.FULL:
-        low, high = CLIPS[spec.clip](rows(), spec.bits)
+    if spec.clip is not Clip.FULL:
+        low, high = RANGES[spec.clip](rows(), spec)
     shape = (-1, *[1] * len(dims)) if per_channel else ()
     return QPARAMS[spec.scheme](low.view(shape), high.view(shape), spec.bits)
 
 
-def _least_error(rows: Tensor, spec: QuantSpec) -> tuple[Tensor, Tensor]:
-    """Of TRIED fractions of the range, the largest of each row's with the least squared error: the OMSE of
-    Choukroun et al. 2019 (arXiv:1902.06822). Long rows are tried on SAMPLE evenly spaced quantiles of theirs.
+def least_error(rows: Tensor, spec: QuantSpec) -> Range:
+    r"""Of 33 fractions of the full range, from all of it down to a fifth, the one with the least squared error.
+
+    Formula: [\alpha \min w, \alpha \max w], \quad \alpha = \arg\min_\alpha \sum (w - \hat w_\alpha)^2
+    Source: OMSE, Choukroun et al. 2019 (arXiv:1902.06822).
+    Fails: where the network minds other errors more: a large weight clipped may cost more than many that are rounded.
+
+    Long rows are tried on SAMPLE evenly spaced quantiles of theirs.
     """
     sample = rows
     if rows.shape[1] > SAMPLE:
@@ -117,6 +135,9 @@ def _least_error(rows: Tensor, spec: QuantSpec) -> tuple[Tensor, Tensor]:
         best = torch.where(error < least, fraction, best)
         least = torch.minimum(error, least)
     return best * low, best * high
+
+
+RANGES: dict[Clip, Callable[[Tensor, QuantSpec], Range]] = {**CLIPS, Clip.LEAST_ERROR: least_error}
 
 
 def quantize(weight: Tensor, qparams: QParams | Codebook) -> Tensor:

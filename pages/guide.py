@@ -1,9 +1,24 @@
 """What the numbers of the laboratory mean, and what they stand on."""
 
+from enum import StrEnum
+
 import streamlit as st
 
 import pages.ui.supported  # noqa: F401
-from pages.ui import frame
+from compression.spec import Clip, Scheme
+from compression.words import words
+from pages.ui import format, frame
+
+
+def _methods(enum: type[StrEnum]) -> None:
+    """What each member does, its formula, when it fails, and whose it is."""
+    for member in enum:
+        said = words(member)
+        st.markdown(f"**{format.capital(member).replace('-', ' ')}.** {said.text}")
+        st.latex(said.formula)
+        st.markdown(f"*It fails* {said.fails}")
+        st.caption(said.source)
+
 
 frame.open_page("What the numbers mean")
 st.title("What the numbers mean", anchor=False)
@@ -46,36 +61,24 @@ st.header("Bits", anchor=False)
 st.markdown("A quantizer turns weights into whole numbers, and whole numbers back into weights:")
 st.latex(r"q = \mathrm{round}(w / s) + z, \qquad \hat w = (q - z)\, s")
 st.markdown(
-    r"""
-| scheme | scale $s$ | zero point $z$ | codes with $b$ bits |
-|---|---|---|---|
-| symmetric | $\max \lvert w \rvert \,/\, (2^{b-1} - 1)$ | 0 | $-(2^{b-1}-1)$ to $2^{b-1}-1$ |
-| affine | $(\max w - \min w) / (2^b - 1)$, range widened to hold 0 | $\mathrm{round}(-\min w / s)$ | 0 to $2^b - 1$ |
-| min-max | $(\max w - \min w) / (2^b - 1)$ | $-\min w / s$, no integer | 0 to $2^b - 1$ |
+    """
+With an integer zero point *z* a weight of zero stays exactly zero. Where no code stands for zero, a weight that was
+pruned needs a mask to stay there, and the size counts it. Some schemes have values of their own in place of even steps.
+"""
+)
+_methods(Scheme)
 
-With an integer zero point a weight of zero stays exactly zero. Min-max, the quantizer of many tutorials, has none:
-there a weight that was pruned needs a mask to stay zero, and the size counts it. The others have values of their own:
-
-| scheme | values | which one a weight gets |
-|---|---|---|
-| power of two | $0, \pm 2^{e-i}$, $i < 2^{b-1}-1$, $2^e$ nearest to $\max \lvert w \rvert$ | the nearest exponent |
-| k-means | $2^b$ means, by Lloyd's algorithm, until nothing moves | the nearest |
-| ternary | $0, \pm a$, $a$ the mean $\lvert w \rvert$ of the others | zero up to $0.7$ of the mean $\lvert w \rvert$ |
-| binary | $\pm a$, $a$ the mean $\lvert w \rvert$ | its sign |
-
-Ternary and binary networks must be trained as such; put onto a trained network, they show why.
-
-**Range.** The formulas above cover all weights, from the smallest to the largest. One that is far out makes the steps
-coarse for all others; so the range may be cut, and what lies beyond goes to its ends: at the largest 0.1 % of the
-magnitudes (*percentile*), at three standard deviations (*stds*), at five times the mean magnitude (*means*), where the
-squared error is least (*least error*, tried in 33 steps), or where it would be least for a *Gaussian* or a *Laplace*
-distribution of the weights' own mean and width (ACIQ, arXiv:1810.05723). What a network minds most is not always the
-squared error.
+st.header("Range", anchor=False)
+st.markdown(
+    """
+One weight that is far out makes even steps coarse for all others; so the range may be cut, and what lies beyond goes
+to its ends. What a network minds most is not always the squared error.
 
 Outliers are also why one scale *for each output channel* keeps more accuracy than one for the whole tensor, for four
 bytes a channel. Biases and batch norm stay float32.
 """
 )
+_methods(Clip)
 
 st.header("Pruning", anchor=False)
 st.markdown(

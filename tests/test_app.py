@@ -15,7 +15,8 @@ from compression.data import PROJECT
 from compression.evaluate import evaluate
 from compression.models import zoo
 from compression.size import measure
-from compression.spec import CompressionSpec, PruneSpec, QuantSpec, Scheme
+from compression.spec import Clip, CompressionSpec, PruneSpec, QuantSpec, Scheme
+from compression.words import words
 from pages.ui import compute, format
 
 
@@ -221,3 +222,13 @@ def test_the_guide_opens(page):
     page.switch_page("pages/guide.py").run()
     assert not page.exception
     assert page.title[0].value == "What the numbers mean"
+
+
+def test_the_guide_has_the_words_of_every_scheme_and_range(page):
+    page.switch_page("pages/guide.py").run()
+    written, formulas = ("\n".join(each.value for each in kind) for kind in (page.markdown, page.latex))
+    for said in map(words, [*Scheme, *Clip]):
+        assert said.text in written
+        assert said.fails in written
+        assert said.formula in formulas
+        assert said.source in "\n".join(each.value for each in page.caption)
