@@ -47,9 +47,10 @@ class Staircase:
         return sum(count / total * math.log2(total / count) for count in self.counts if count)
 
     def polyline(self, low: float, high: float) -> tuple[list[float], list[float]]:
-        """The steps from `low` to `high` as weights and levels: two points a step."""
+        """The steps from `low` to `high` as weights and levels: two points for each step that is seen there."""
         ends = [low, *(min(max(bound, low), high) for bound in self.bounds), high]
-        return [end for pair in pairwise(ends) for end in pair], [level for level in self.levels for _ in range(2)]
+        seen = [(step, level) for step, level in zip(pairwise(ends), self.levels, strict=True) if step[0] < step[1]]
+        return [end for step, _ in seen for end in step], [level for _, level in seen for _ in range(2)]
 
 
 def staircase(record: LayerRecord, channel: int | None = None, bins: int = 121) -> Staircase:

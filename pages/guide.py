@@ -6,18 +6,13 @@ import streamlit as st
 
 import pages.ui.supported  # noqa: F401
 from compression.spec import Clip, Scheme
-from compression.words import words
-from pages.ui import format, frame
+from pages.ui import frame, methods
 
 
 def _methods(enum: type[StrEnum]) -> None:
-    """What each member does, its formula, when it fails, and whose it is."""
+    """The words of all members."""
     for member in enum:
-        said = words(member)
-        st.markdown(f"**{format.capital(member).replace('-', ' ')}.** {said.text}")
-        st.latex(said.formula)
-        st.markdown(f"*It fails* {said.fails}")
-        st.caption(said.source)
+        methods.say(member)
 
 
 frame.open_page("What the numbers mean")

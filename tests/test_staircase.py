@@ -34,6 +34,7 @@ def test_on_paper(net: nn.Module) -> None:
     assert found.entropy_bits == pytest.approx(2 * (1 / 6) * math.log2(6) + 2 * (1 / 3) * math.log2(3))
     under = lambda tie: float(torch.nextafter(torch.tensor(tie), torch.tensor(-torch.inf)))
     assert found.bounds == (under(-5.0), -3, under(-1.0), 1, under(3.0), 5)  # ties go to the even code
+    assert found.polyline(-0.5, 2) == ([-0.5, 1, 1, 2], [0, 0, 2, 2])
     assert found.polyline(-7, 7)[1] == [level for level in found.levels for _ in range(2)]
     assert found.polyline(-7, 7)[0][:2] == [-7, found.bounds[0]]
     assert found.sqnr_db == pytest.approx(10 * math.log10((25 + 36 + 0.25 + 0.36 + 9 + 4) / (1 + 0.25 + 0.36 + 1)))

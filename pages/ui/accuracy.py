@@ -22,9 +22,9 @@ SENTENCE_PIXELS = 44  # of two lines, or one and a bar: what stands below does n
 @st.fragment(key=frame.ACCURACY)
 def metric(model: str) -> None:
     """The number, live. After a move, all but accuracy is painted first: to count would take the browser's cores."""
-    if frame.is_whole() and _going(_look(model, go=False)):
+    if frame.is_whole() and going(_look(model, go=False)):
         time.sleep(PAINT_SECONDS)
-    _live(model, _metric)
+    live(lambda: _look(model), number)
 
 
 @st.fragment(key=frame.SENTENCE)
@@ -38,24 +38,26 @@ def sentence(model: str) -> None:
                     say(reading, _stopped(reading.spec))
                 _button(reading)
 
-    _live(model, draw)
+    live(lambda: _look(model), draw)
 
 
 @st.fragment(key=frame.CHART)
 def chart(model: str) -> None:
     """Accuracy as a chart, live, in all or by class; or what to do about missing images."""
-    _live(model, _chart, CHART_SECONDS)
+    live(lambda: _look(model), _chart, CHART_SECONDS)
 
 
-def _live(model: str, draw: Callable[[Reading | DataError], None], least_seconds: float = 0.0) -> None:
+def live(
+    look: Callable[[], Reading | DataError], draw: Callable[[Reading | DataError], None], least_seconds: float = 0.0
+) -> None:
     """Draws what is known, and again while images are counted, in a fragment within: no slider waits for it."""
-    going = _going(_look(model))
+    more = going(look())
 
-    @st.fragment(run_every=max(least_seconds, compute.poll_seconds()) if going else None)
+    @st.fragment(run_every=max(least_seconds, compute.poll_seconds()) if more else None)
     def again() -> None:
-        reading = _look(model)
+        reading = look()
         draw(reading)
-        if _going(reading) != going:
+        if going(reading) != more:
             st.rerun()
 
     again()
@@ -71,7 +73,7 @@ def _stopped(spec: CompressionSpec) -> bool:
     return st.session_state.get(STOPPED) == spec
 
 
-def _going(reading: Reading | DataError) -> bool:
+def going(reading: Reading | DataError) -> bool:
     """Whether there will be more to show."""
     return not (isinstance(reading, DataError) or reading.exact or reading.error or _stopped(reading.spec))
 
@@ -99,13 +101,14 @@ def say(reading: Reading, stopped: bool = False) -> None:
         st.caption(f":material/info: {reading.notice}")
 
 
-def _metric(reading: Reading | DataError) -> None:
+def number(reading: Reading | DataError, border: bool = True) -> None:
+    """The accuracy as far as it is known, and the change against the float network."""
     if isinstance(reading, DataError):
-        st.metric("Accuracy", "no images", "not counted", delta_color="off", delta_arrow="off", border=True)
+        st.metric("Accuracy", "no images", "not counted", delta_color="off", delta_arrow="off", border=border)
         return
     estimate, before = reading.estimate, reading.before
     if estimate is None:
-        st.metric("Accuracy", "…", "counting", delta_color="off", delta_arrow="off", border=True)
+        st.metric("Accuracy", "…", "counting", delta_color="off", delta_arrow="off", border=border)
         return
     change = "" if before is None or reading.is_float else format.points(estimate.accuracy - before.accuracy)
     same = reading.exact and before is not None and not reading.is_float and estimate.accuracy == before.accuracy
@@ -117,7 +120,7 @@ def _metric(reading: Reading | DataError) -> None:
         "as float" if same else change or ("the float network" if reading.is_float else "float not counted yet"),
         delta_color="off" if same or not change else "normal",
         delta_arrow="off" if same or not change else "auto",
-        border=True,
+        border=border,
         help="The share of all 10,000 test images that are classified correctly, and the change against the float "
         "network. With ±: an estimate from the images so far, and its 95 % interval.",
     )
@@ -140,7 +143,7 @@ def verdict(after: Evaluation, before: Evaluation | None) -> str:
 
 def _chart(reading: Reading | DataError) -> None:
     if isinstance(reading, DataError):
-        _what_to_do(reading)
+        what_to_do(reading)
         return
     before = reading.before
     if st.session_state["classes"] and before and reading.seen:
@@ -160,7 +163,7 @@ def _on_the_way(reading: Reading, stopped: bool) -> str:
     return counted if reading.seconds_left is None else f"{counted}, {format.seconds_left(reading.seconds_left)}"
 
 
-def _what_to_do(problem: DataError) -> None:
+def what_to_do(problem: DataError) -> None:
     """Words, and for missing images a button that fetches them."""
     if not isinstance(problem, DataMissing):
         st.warning(f"Accuracy is off: {problem}.", icon=":material/broken_image:")

@@ -18,6 +18,7 @@ from pages.ui import format
 
 FLOAT = "#0072B2"
 COMPRESSED = "#E69F00"
+COMPRESSED_OTHERWISE = "#D55E00"  # where two ways stand side by side
 REMOVED = "#999999"
 INK = {"light": "#555962", "dark": "#b3b7bf"}  # each can still be read on the other ground, until the next move
 LOSS = "#CC79A7"
@@ -50,7 +51,7 @@ def _figure(title: str, x: dict[str, Any], y: dict[str, Any], **more: Any) -> go
     return go.Figure(layout=_layout(title, x, y, **more))
 
 
-def _panel(title: str, x: dict[str, Any], y: dict[str, Any], below: int, ink: str, **more: Any) -> dict[str, Any]:
+def panel(title: str, x: dict[str, Any], y: dict[str, Any], below: int, ink: str, **more: Any) -> dict[str, Any]:
     """The layout of a chart that comes anew with every move. Nothing in it makes a browser draw it again.
 
     Margins are known, `below` among them; to find them takes a second drawing. Streamlit hands each figure to Plotly
@@ -89,7 +90,7 @@ def weights(view: WeightView, of: str, ink: str) -> Drawing:
     """Counts on a log axis: outliers, which stretch the range of a quantizer, stay visible."""
     edges = view.before.edges
     top = max(*view.before.counts, *view.after.counts, view.zeros)
-    layout = _panel(
+    layout = panel(
         f"Weights of {of}",
         {"title": "weight", "range": [edges[0], edges[-1]]},
         {
@@ -106,13 +107,13 @@ def weights(view: WeightView, of: str, ink: str) -> Drawing:
     centres = [float(f"{(a + b) / 2:.5g}") for a, b in pairwise(edges)]
     near = "%{customdata:,} weights near %{x:.4f}"
     traces = [
-        _steps("float", centres, view.before.counts, "rgba(0, 114, 178, 0.6)", near),
-        _steps("compressed", centres, view.after.counts, "rgba(230, 159, 0, 0.85)", near),
+        steps("float", centres, view.before.counts, "rgba(0, 114, 178, 0.6)", near),
+        steps("compressed", centres, view.after.counts, "rgba(230, 159, 0, 0.85)", near),
     ]
     if view.zeros:
         half = (edges[1] - edges[0]) / 2
         words = f"%{{customdata:,}} of {view.weights:,} weights are zero"
-        traces.append(_steps("zero", [-half, half], [view.zeros] * 2, REMOVED, words))
+        traces.append(steps("zero", [-half, half], [view.zeros] * 2, REMOVED, words))
     if view.levels:
         traces.append(
             {
@@ -128,7 +129,7 @@ def weights(view: WeightView, of: str, ink: str) -> Drawing:
     return Drawing(layout, *traces)
 
 
-def _steps(name: str, centres: Sequence[float], counts: Sequence[int], colour: str, words: str) -> dict[str, Any]:
+def steps(name: str, centres: Sequence[float], counts: Sequence[int], colour: str, words: str) -> dict[str, Any]:
     """A histogram as one filled path: a browser draws it in a fraction of the time of one bar a bin."""
     return {
         "type": "scatter",
@@ -149,14 +150,14 @@ def _line(at: float) -> dict[str, Any]:
     return {"type": "line", "x0": at, "x1": at, "y0": 0, "y1": 1, "yref": "paper", "line": line}
 
 
-def _layer_axis(names: Sequence[str]) -> dict[str, Any]:
+def layer_axis(names: Sequence[str]) -> dict[str, Any]:
     """Ticks with a short form of the layers' names, as many as can be read; the whole name is in the hover text."""
     shown = names[:: math.ceil(len(names) / MOST_TICKS)]
     short = [_short(name) for name in shown]
     return {"tickangle": -90, "tickfont": {"size": 9}, "type": "category", "tickvals": shown, "ticktext": short}
 
 
-def _room(names: Sequence[str]) -> int:
+def room(names: Sequence[str]) -> int:
     """Pixels below the axis for the upright names of layers, up to where they would take more room than the bars."""
     return min(90, 16 + 5 * max(len(_short(name)) for name in names))
 
@@ -181,15 +182,15 @@ def layers(sizes: Sequence[LayerSize], best_name: str, facts: Sequence[LayerFact
     """
     names = [layer.name for layer in sizes]
     after = [getattr(layer, best_name).total for layer in sizes]
-    below = _room(names)
-    layout = _panel(
+    below = room(names)
+    layout = panel(
         "Bytes by layer",
-        {**_layer_axis(names), "anchor": "y2"},
+        {**layer_axis(names), "anchor": "y2"},
         {"title": "kB", "nticks": 4, "domain": [0.6, 1]},
         below,
         ink,
         height=LAYERS_HEIGHT,
-        annotations=[_title("Sparsity by layer", 0.4, ink)],
+        annotations=[lower_title("Sparsity by layer", 0.4, ink)],
     )
     layout["yaxis2"] = layout["yaxis"] | SHARE | {"title": {}, "domain": [0, 0.4], "dtick": 0.5}
     return Drawing(
@@ -223,7 +224,7 @@ def layers(sizes: Sequence[LayerSize], best_name: str, facts: Sequence[LayerFact
     )
 
 
-def _title(text: str, top: float, ink: str) -> dict[str, Any]:
+def lower_title(text: str, top: float, ink: str) -> dict[str, Any]:
     """The title of a lower panel: above its `top` (0..1 of the plot), and flush left with the title of the chart."""
     font = {"size": 14, "color": ink}
     place = {"x": 0, "y": top, "xref": "paper", "yref": "paper", "xanchor": "left", "yanchor": "bottom"}
@@ -240,7 +241,7 @@ def accuracy(before: Evaluation | None, now: Estimate, ink: str) -> Drawing:
     if before:
         words = {"hovertemplate": f"{before.correct:,} of {before.total:,} correct"}
         bars.append(_bar("float", before.accuracy, FLOAT, 2) | words)
-    layout = _panel(
+    layout = panel(
         f"Accuracy on all {now.total:,} test images",
         {"title": "classified correctly", **SHARE, "range": [0, 1.02], "dtick": 0.25},
         {"type": "category", "categoryorder": "array", "categoryarray": ["compressed", "float"], "ticksuffix": " "},
@@ -292,7 +293,7 @@ def class_accuracy(before: Evaluation, now: dict[str, Estimate], ink: str) -> Dr
     if not all(estimate.exact for estimate in estimates):
         compressed["error_y"] = _error(estimates)
     y = {"title": "classified correctly", **SHARE}
-    return Drawing(_panel("Accuracy by class", {"tickangle": -45}, y, below=70, ink=ink), as_float, compressed)
+    return Drawing(panel("Accuracy by class", {"tickangle": -45}, y, below=70, ink=ink), as_float, compressed)
 
 
 def _error(estimates: Sequence[Estimate]) -> dict[str, Any]:

@@ -5,10 +5,11 @@ Nothing that is kept is ever mutated.
 
 import uuid
 from dataclasses import dataclass, replace
+from typing import Any
 
 import streamlit as st
 
-from compression import card, data, engine, histogram, live, operations, size, store, training
+from compression import card, data, engine, histogram, integers, live, operations, size, staircase, store, training
 from compression import compress as core
 from compression.cifar10 import DataError
 from compression.folding import folded
@@ -117,6 +118,11 @@ def weight_view(spec: CompressionSpec, layer: str | None) -> histogram.WeightVie
     return histogram.weight_view(compressed(spec), layer)
 
 
+@st.cache_resource(max_entries=1024, show_spinner=False)
+def stairs(spec: CompressionSpec, layer: str, channel: int | None) -> staircase.Staircase:
+    return staircase.staircase(next(record for record in compressed(spec).layers if record.name == layer), channel)
+
+
 @st.cache_resource(show_spinner="Reading CIFAR-10")
 def _loaded() -> data.ImageSet:
     return data.load()
@@ -137,9 +143,33 @@ def _evaluator() -> live.Evaluator:
     return live.Evaluator(engine.engine(), store.Store(), _loaded())
 
 
-def look(spec: CompressionSpec, go: bool = True) -> live.Reading:
-    """What is known about the accuracy of `spec` now; with `go`, workers see to it that more will be."""
-    who = st.session_state.setdefault("who", uuid.uuid4().hex)
+@st.cache_resource(max_entries=256, show_spinner=False)
+def _layer_input(name: str, fold: bool, layer: str) -> Any:
+    """What the first test image is when it comes into `layer` of the float network."""
+    model = _model(name, fold)
+    return integers.layer_input(model.module, layer, model.normalization(_loaded()[:1].pixels))
+
+
+@st.cache_resource(max_entries=1024, show_spinner=False)
+def filter_codes(spec: CompressionSpec, layer: str, channel: int) -> integers.Integers:
+    return integers.filter_codes(next(record for record in compressed(spec).layers if record.name == layer), channel)
+
+
+@st.cache_resource(max_entries=1024, show_spinner=False)
+def pixel(spec: CompressionSpec, layer: str, channel: int) -> integers.Pixel:
+    """That in the middle of the output of `layer`, for the first test image."""
+    inputs = _layer_input(spec.model, spec.fold_bn, layer)
+    middle = (size // 2 for size in compressed(spec).original.get_submodule(layer)(inputs).shape[2:])
+    ends = float(inputs.min()), float(inputs.max())
+    return integers.pixel(compressed(spec), layer, inputs, ends, (channel, *middle))
+
+
+def look(spec: CompressionSpec, go: bool = True, side: str = "") -> live.Reading:
+    """What is known about the accuracy of `spec` now; with `go`, workers see to it that more will be.
+
+    A page looks at one spec at a time, or at one on each `side`.
+    """
+    who = st.session_state.setdefault("who", uuid.uuid4().hex) + side
     return _evaluator().look(who, float_model(spec.model), spec, go)
 
 

@@ -1,5 +1,7 @@
 """Values -> words, once. Fractions become percent here and nowhere else; kB is 1,000 bytes."""
 
+import math
+
 NARROW = "\N{NARROW NO-BREAK SPACE}"
 TIMES = "\N{MULTIPLICATION SIGN}"
 
@@ -48,6 +50,11 @@ def size(count: int) -> str:
 def times(ratio: float) -> str:
     """7.94 -> "7.9x", 1.02 -> "1.02x"."""
     return f"{ratio:.{2 if ratio < 1.1 else 1}f}{TIMES}"
+
+
+def decibels(ratio_db: float) -> str:
+    """19.34 -> "19.3 dB", infinity -> "no noise"."""
+    return "no noise" if ratio_db == math.inf else f"{ratio_db:.1f}{NARROW}dB"
 
 
 def capital(sentence: str) -> str:

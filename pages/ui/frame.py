@@ -17,6 +17,7 @@ LINKS = "links"
 ANSWER = (METRICS, WEIGHTS, LAYERS, GREY, ACCURACY, SENTENCE, CHART, LINKS)  # what a slider draws anew, in this order
 MENU = (
     ("app.py", "Explore", ":material/tune:"),
+    ("pages/quantization.py", "Quantization", ":material/stairs:"),
     ("pages/networks.py", "Networks", ":material/hub:"),
     ("pages/checkpoint.py", "Bring your own", ":material/upload_file:"),
     ("pages/guide.py", "What the numbers mean", ":material/menu_book:"),
@@ -24,6 +25,7 @@ MENU = (
 LINKED = (
     *("model", "bits", "scheme", "clip", "granularity", "fold"),
     *("by", "sparsity", "threshold", "scope", "layer", "classes"),
+    *("channel", "left_scheme", "left_clip", "left_granularity", "right_scheme", "right_clip", "right_granularity"),
 )
 
 
@@ -55,13 +57,13 @@ def is_whole() -> bool:
     return st.session_state["whole"]
 
 
-def rerun_answer() -> None:
+def rerun_answer(fragments: Sequence[str] = ANSWER) -> None:
     """For `on_change`: draws the answer and the links of the menu anew and leaves the rest of the page as it stands.
 
     A click ends the run that is under way; where that run had not yet drawn the whole page, it is begun again.
     """
     if is_whole():
-        st.rerun(ANSWER)
+        st.rerun(fragments)
 
 
 def carried() -> dict[str, str]:

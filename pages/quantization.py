@@ -1,0 +1,51 @@
+"""Quantization: the same weights on the same bits in two ways, side by side. Which quantizer, and why?"""
+
+import streamlit as st
+
+import pages.ui.supported  # noqa: F401
+from pages.ui import (
+    frame,
+    quantization_accuracy,
+    quantization_answer,
+    quantization_controls,
+    quantization_integers,
+)
+from pages.ui.quantization_controls import Side
+
+frame.open_page("Quantization")
+link = frame.linked()
+model = frame.pick_network()
+st.subheader("Which quantizer, and why?", anchor=False)
+above = st.container()
+sides = dict(zip(Side, st.columns(2, gap="medium"), strict=True))
+between = st.container()
+pictures = dict(zip(Side, st.columns(2, gap="medium"), strict=True))
+
+numbers, others = {}, {}
+for side, place in sides.items():
+    with place:
+        quantization_controls.pick(side)
+        numbers[side], others[side] = st.columns([1, 2])
+with above:
+    quantization_controls.shared(model)
+for side, place in others.items():
+    with place:
+        quantization_answer.facts(model, side)
+for side, place in pictures.items():
+    with place:
+        quantization_answer.pictures(model, side)
+quantization_answer.layers(model)
+for side, place in zip(Side, st.columns(2, gap="medium"), strict=True):
+    with place:
+        quantization_answer.words(model, side)
+st.subheader("The integers of one filter", anchor=False)
+for side, place in zip(Side, st.columns(2, gap="medium"), strict=True):
+    with place:
+        quantization_integers.draw(model, side)
+for side, place in numbers.items():
+    with place:
+        quantization_accuracy.metric(model, side)
+with between:
+    quantization_accuracy.verdict(model)
+frame.say_rejected(link)
+frame.close_page()

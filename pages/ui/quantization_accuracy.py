@@ -1,0 +1,73 @@
+"""The accuracy of both sides, live, and whether they differ by more than chance."""
+
+import time
+from functools import partial
+
+import streamlit as st
+
+from compression.cifar10 import DataError
+from compression.estimate import flips
+from compression.evaluate import Evaluation
+from compression.live import Reading
+from pages.ui import accuracy, compute, format, quantization_controls
+from pages.ui.quantization_controls import NUMBER, VERDICT, Side
+
+
+def metric(model: str, side: Side) -> None:
+    """The number of one side, live; after a move what takes no counting is painted first."""
+
+    @st.fragment(key=f"{NUMBER} {side}")
+    def draw() -> None:
+        if accuracy.going(_look(model, side, go=False)):
+            time.sleep(accuracy.PAINT_SECONDS)
+        accuracy.live(partial(_look, model, side), partial(accuracy.number, border=False))
+
+    draw()
+
+
+@st.fragment(key=VERDICT)
+def verdict(model: str) -> None:
+    """How far the counts are, and then what McNemar's test says of the two."""
+
+    def look() -> Reading | DataError:
+        """The reading of the side that has more to come."""
+        left, right = (_look(model, side) for side in Side)
+        return left if accuracy.going(left) else right
+
+    def draw(slower: Reading | DataError) -> None:
+        if isinstance(slower, DataError):
+            accuracy.what_to_do(slower)
+            return
+        with st.container(height=accuracy.SENTENCE_PIXELS, border=False):
+            left, right = (_look(model, side) for side in Side)
+            if left.whole and right.whole:
+                st.markdown(between(left.whole, right.whole))
+            elif left.error or right.error:
+                accuracy.say(left if left.error else right)
+            else:
+                images, total = left.images + right.images, left.total + right.total
+                counted = f"{left.images:,} images counted on the left, {right.images:,} on the right"
+                st.progress(images / total, f"{counted}, of {left.total:,}: then the two can be compared")
+
+    accuracy.live(look, draw)
+
+
+def between(left: Evaluation, right: Evaluation) -> str:
+    """Which side is better on the same images, and whether it is more than chance."""
+    counted = f"{left.correct:,} images right on the left, {right.correct:,} on the right, of {left.total:,}."
+    change = flips(left, right)
+    if change.lost == change.won == 0:
+        return f"{counted} Both sides are right on the very same images."
+    better = "left" if change.lost > change.won else "right"
+    meaning = f"the {better} is better, and this is no chance" if change.p < 0.05 else "this may be chance"
+    return (
+        f"{counted} {change.lost:,} are right on the left alone, {change.won:,} on the right alone: "
+        f"**{meaning}** (McNemar, {format.p_value(change.p)})."
+    )
+
+
+def _look(model: str, side: Side, go: bool = True) -> Reading | DataError:
+    images = compute.test_images()
+    if isinstance(images, DataError):
+        return images
+    return compute.look(quantization_controls.spec(model, side), go, side)
