@@ -69,9 +69,9 @@ class Size:
 def measure(compressed: CompressedModel) -> Size:
     """Counts the bytes of `compressed`, exactly, without writing a file."""
     layers = tuple(_layer_size(layer) for layer in compressed.layers)
-    rest = Ledger(rest=_float_bytes(compressed.original) - sum(layer.float32 for layer in layers))
+    rest = Ledger(rest=float_bytes(compressed.original) - sum(layer.float32 for layer in layers))
     return Size(
-        float32=_float_bytes(compressed.original),
+        float32=float_bytes(compressed.original),
         dense=sum((layer.dense for layer in layers), rest),
         sparse=sum((layer.sparse for layer in layers), rest),
         layers=layers,
@@ -104,7 +104,7 @@ def _qparams_bytes(qparams: QParams | Codebook, bits: int) -> int:
     return qparams.scale.numel() * (FLOAT_BYTES + (integer if qparams.zero_is_exact else FLOAT_BYTES))
 
 
-def _float_bytes(module: nn.Module) -> int:
-    """A tensor that has several names counts once."""
+def float_bytes(module: nn.Module) -> int:
+    """All floats of `module`, buffers too, as float32. A tensor that has several names counts once."""
     tensors = {id(each): each for each in module.state_dict(keep_vars=True).values() if isinstance(each, Tensor)}
     return sum(tensor.numel() * FLOAT_BYTES for tensor in tensors.values() if tensor.is_floating_point())

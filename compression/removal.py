@@ -1,0 +1,103 @@
+"""Filters that are zero, physically removed: fewer channels, fewer multiplications, the same answers.
+
+A zero is multiplied like any other number. To gain anything a filter has to go: out of its layer, out of the batch
+norm after it, out of all layers that read it and of all that is added to it. Nothing about that is believed: each time
+the smaller network answers beside the one with the zeros, and where it answers otherwise, by more than rounding, what
+was taken comes back and the result says so.
+"""
+
+import copy
+
+from torch import Tensor, nn
+
+from compression.compress import weighted_layers
+from compression.coupling import LOCK, Group, first_layers, group_of, pruning_group, trace
+from compression.models.zoo import frozen
+from compression.picking import as_convolutions_, as_shortcuts_
+from compression.smaller import Left, Proof, Smaller, compare
+
+LOST = (AssertionError, AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
+MOST_NAMES = 3
+
+
+def remove_zeroed(module: nn.Module, example: Tensor) -> Smaller:
+    r"""Filters that are zero are taken out of the network: it becomes smaller and faster on any hardware, and answers
+    as before.
+
+    Formula: y = \sum_{c:\, w_c \neq 0} w_c * x_c
+    Source: Li et al. 2017 (arXiv:1608.08710), section 3; Fang et al. 2023 (arXiv:2301.12900), section 3.
+    Fails: a channel has to stay where a shortcut adds one to it that is not zero, or where a bias makes it a constant.
+
+    `module` is in eval mode and stays as it is; `example` (N, ...) are inputs of it.
+    """
+    proof = Proof(module, example)
+    whole = as_convolutions_(copy.deepcopy(module))
+    with LOCK:
+        try:
+            firsts = first_layers(trace(whole, example))
+        except LOST as error:
+            return compare(
+                module, module, proof, _all_left(module, f"torch-pruning cannot follow this network ({error!r})")
+            )
+        small, refused = _shrunk(whole, firsts, proof)
+        graph = trace(copy.deepcopy(small), example)
+        groups = [group_of(graph, first) for first in firsts]
+    layers = list(weighted_layers(module))
+    left = [one for group in groups for one in _left(group, layers, refused.get(group.first))]
+    left.sort(key=lambda one: layers.index(one.layer))
+    return compare(module, frozen(as_shortcuts_(small)), proof, tuple(left))
+
+
+def _shrunk(module: nn.Module, firsts: list[str], proof: Proof) -> tuple[nn.Module, dict[str, str]]:
+    """What is left of `module` when the groups of `firsts` lose their zeros, and by group why it could not.
+
+    All at once; where that changes the answers, each half by itself, until those are found that are to blame.
+    """
+    try:
+        small = _without_zeros(module, firsts, proof.example)
+        difference = proof.difference(small)
+        if proof.holds(difference):
+            return small, {}
+        why = f"without them answers differ by up to {difference:.2g}"
+    except LOST as error:
+        why = f"torch-pruning cannot take them out ({error!r})"
+    if len(firsts) == 1:
+        return module, {firsts[0]: why}
+    half = len(firsts) // 2
+    module, one = _shrunk(module, firsts[:half], proof)
+    module, other = _shrunk(module, firsts[half:], proof)
+    return module, one | other
+
+
+def _without_zeros(module: nn.Module, firsts: list[str], example: Tensor) -> nn.Module:
+    """A copy without the zero channels of the groups of `firsts`, in that order: what one loses, others may notice."""
+    small = copy.deepcopy(module)
+    graph = trace(small, example)
+    for first in firsts:
+        if channels := group_of(graph, first).removable:
+            pruning_group(graph, first, channels).prune()
+    return small
+
+
+def _left(group: Group, layers: list[str], refused: str | None) -> list[Left]:
+    """The zero filters of `layers` that are still there."""
+    found = []
+    for name, empty in group.empty.items():
+        if name in layers and (count := int(empty.sum())):
+            blamed = [other for other, alive in group.alive.items() if bool((alive & empty).any())]
+            more = f" and {len(blamed) - MOST_NAMES} more" if len(blamed) > MOST_NAMES else ""
+            if refused:
+                why = refused
+            elif group.answers:
+                why = "they are the network's answers"
+            elif not blamed:
+                why = "a layer needs one channel at least"
+            else:
+                why = f"the channels are not zero in {', '.join(blamed[:MOST_NAMES])}{more}"
+            found.append(Left(name, count, why))
+    return found
+
+
+def _all_left(module: nn.Module, why: str) -> tuple[Left, ...]:
+    counts = {name: int(weight.flatten(1).eq(0).all(1).sum()) for name, weight in weighted_layers(module).items()}
+    return tuple(Left(name, count, why) for name, count in counts.items() if count)
