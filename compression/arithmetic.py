@@ -24,6 +24,7 @@ COMPUTES = (
     "evaluate.py",
     "evidence.py",
     "folding.py",
+    "merging.py",
     "observing.py",
     "pruners.py",
     "quantizers.py",

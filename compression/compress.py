@@ -18,6 +18,7 @@ from compression.activations import InputQuantizer, input_quantizers
 from compression.codebooks import Codebook
 from compression.evidence import NONE, Evidence
 from compression.folding import folded
+from compression.merging import merge_filters
 from compression.pruners import keep_largest, masks
 from compression.quantizers import QParams, choose_qparams, dequantize, quantize
 from compression.spec import FLOAT_BITS, Also, CompressionSpec, LayerSpec, Order, QuantSpec
@@ -96,7 +97,7 @@ class InLayers:
 
 @dataclass(frozen=True, eq=False)
 class CompressedModel(InLayers):
-    """The compressed layers of a network, in the order of its modules. `original`: folded, where the spec says so."""
+    """The compressed layers of a network, in the order of its modules. `original`: folded and merged as `spec` says."""
 
     spec: CompressionSpec
     original: nn.Module
@@ -129,13 +130,13 @@ def sqnr_db(original: Tensor, changed: Tensor) -> float:
 
 
 def compress(model: nn.Module, spec: CompressionSpec, evidence: Evidence = NONE) -> CompressedModel:
-    """Folds batch norm if `spec` says so, then prunes and quantizes the weights of all convolutions and linear layers,
-    and those that it says `also`. A parameter that layers share is compressed once and stays shared.
+    """Folds batch norm and merges filters if `spec` says so; then prunes and quantizes the weights of all convolutions
+    and linear layers, and those that it says `also`. A parameter that layers share is compressed once and stays shared.
 
     The inputs of convolutions and linear layers are quantized as the float network's calibration says, whatever becomes
     of the weights; those of a layer whose weight goes by the name of another one stay float.
-    Raises ValueError where there is no such layer, where a weight is not finite, where a calibration is missing, or,
-    naming the nearest, where the spec speaks of a layer that the network does not have.
+    Raises ValueError where there is no such layer, where a weight is not finite, where a calibration is missing, where
+    nothing can be merged, or, naming the nearest, where the spec speaks of a layer that the network does not have.
     """
     original = folded(model) if spec.fold_bn else model
     late = spec.order is Order.QUANTIZE_FIRST
@@ -154,6 +155,10 @@ def compress(model: nn.Module, spec: CompressionSpec, evidence: Evidence = NONE)
         if name not in weights:
             near = difflib.get_close_matches(name, weights, 1, 0)
             raise ValueError(f"{spec.model} has no {kinds} layer {name!r}; the nearest is {near[0]!r}")
+    if spec.merge is not None:
+        original = merge_filters(original, spec.merge).module
+        found = compressible(original, spec.also)
+        weights = {name: weight.channels_first for name, weight in found.items()}
     keep = _masks(weights, spec, own)
     quants = {name: _quant_spec(spec, own.get(name)) for name in weights}
     layers = [_compress_layer(name, weight, keep.get(name), quants[name]) for name, weight in found.items()]

@@ -34,13 +34,13 @@ def remove_zeroed(module: nn.Module, example: Tensor) -> Smaller:
     whole = as_convolutions_(copy.deepcopy(module))
     with LOCK:
         try:
-            firsts = first_layers(trace(whole, example))
+            firsts = first_layers(trace(whole, proof.example))
         except LOST as error:
             return compare(
                 module, module, proof, _all_left(module, f"torch-pruning cannot follow this network ({error!r})")
             )
         small, refused = _shrunk(whole, firsts, proof)
-        graph = trace(copy.deepcopy(small), example)
+        graph = trace(copy.deepcopy(small), proof.example)
         groups = [group_of(graph, first) for first in firsts]
     layers = list(weighted_layers(module))
     left = [one for group in groups for one in _left(group, layers, refused.get(group.first))]
@@ -92,6 +92,8 @@ def _left(group: Group, layers: list[str], refused: str | None) -> list[Left]:
                 why = "they are the network's answers"
             elif not blamed:
                 why = "a layer needs one channel at least"
+            elif blamed == [name]:
+                why = "its bias makes them constants that are not zero"
             else:
                 why = f"the channels are not zero in {', '.join(blamed[:MOST_NAMES])}{more}"
             found.append(Left(name, count, why))

@@ -45,8 +45,8 @@ class Cost:
 class Smaller:
     """`module`, in eval mode, computes what the network before did.
 
-    `layers`: all of its convolutions and linear layers. `largest_difference` between the outputs of both, in double
-    precision on `inputs` inputs; at most ROUNDING of the largest output.
+    `layers`: all of its convolutions and linear layers. `largest_difference`: between the outputs of both, worked out
+    in double precision, on `inputs` inputs.
     """
 
     module: nn.Module
@@ -71,23 +71,25 @@ class Smaller:
 class Proof:
     """What a network answers, and whether another one answers the same.
 
-    It is asked about the examples (N, ...) and, where these are floats, as many times their shape again of normal
-    noise as RANDOM_INPUTS says. In double precision, so that nothing but rounding can be taken for rounding.
+    It is asked about the examples (N, ...) and, where these are floats, about RANDOM_INPUTS inputs of normal noise. In
+    double precision, so that nothing but rounding can be taken for rounding.
     """
 
-    def __init__(self, module: nn.Module, example: Tensor) -> None:
+    def __init__(self, module: nn.Module, example: Tensor, rounding: float = ROUNDING) -> None:
+        """`rounding`: by how much, of the largest output, answers may differ."""
         noise = torch.Generator().manual_seed(0)
         more = RANDOM_INPUTS * example.is_floating_point()
-        self.example = example
-        self.inputs = torch.cat([example, *(torch.randn(example.shape, generator=noise) for _ in range(more))])
+        self.example = example[:1]
+        self.inputs = torch.cat([example, torch.randn(more, *example.shape[1:], generator=noise).to(example)])
         self._expected = self._answers(module)
+        self._most = rounding * float(self._expected.abs().max())
 
     def difference(self, other: nn.Module) -> float:
         """The largest difference between an output of `other` and what it should be."""
         return float((self._answers(other) - self._expected).abs().max())
 
     def holds(self, difference: float) -> bool:
-        return difference <= ROUNDING * float(self._expected.abs().max())
+        return difference <= self._most
 
     def _answers(self, module: nn.Module) -> Tensor:
         inputs = self.inputs.double() if self.inputs.is_floating_point() else self.inputs
@@ -111,7 +113,7 @@ def compare(before: nn.Module, after: nn.Module, proof: Proof, left: tuple[Left,
 
 def _cost(module: nn.Module, example: Tensor) -> Cost:
     return Cost(
-        macs=sum(layer_macs(module, example[:1]).values()),
+        macs=sum(layer_macs(module, example).values()),
         parameters=sum(parameter.numel() for parameter in module.parameters()),
         bytes=float_bytes(module),
     )

@@ -190,6 +190,7 @@ class CompressionSpec:
     `fold_bn`: batch norm goes into the convolution before it first, as it does where networks are deployed. `order`
     says when; where nothing is folded or no weights are quantized it says nothing, and is the default.
     `also`: other weights to compress.
+    `merge`: the share (0..1) of the filters of each layer that are merged away after that; see `merging`.
     """
 
     model: str
@@ -200,11 +201,16 @@ class CompressionSpec:
     activations: ActivationSpec | None = None
     order: Order = Order.FOLD_FIRST
     also: tuple[Also, ...] = ()
+    merge: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "order", _member(Order, self.order))
         if self.prune and not (self.prune.threshold or self.prune.sparsity):
             object.__setattr__(self, "prune", None)
+        if self.merge is not None:
+            if not 0 <= self.merge < 1:
+                raise ValueError(f"merge must be at least 0 and below 1, for one filter stays: got {self.merge}")
+            object.__setattr__(self, "merge", float(self.merge) or None)
         object.__setattr__(self, "layers", tuple(sorted(self.layers, key=lambda layer: layer.name)))
         object.__setattr__(self, "also", tuple(sorted({_member(Also, kind) for kind in self.also})))
         names = [layer.name for layer in self.layers]
@@ -213,6 +219,8 @@ class CompressionSpec:
                 raise ValueError(f"layer {name} is given twice")
         if not (self.fold_bn and self.quantizes_weights):
             object.__setattr__(self, "order", Order.FOLD_FIRST)
+        if self.merge and (not self.fold_bn or self.order is Order.QUANTIZE_FIRST):
+            raise ValueError("filters are merged with batch norm folded into them: merge needs fold_bn, and that first")
 
     @property
     def quantizes_weights(self) -> bool:

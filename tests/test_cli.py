@@ -235,6 +235,28 @@ def test_a_bundled_model_needs_no_recognising(capsys: Captured, test_images: Ima
     assert not {"recognised", "tried"} & set(found)
 
 
+def test_filters_that_became_zero_are_removed_and_the_proof_is_told(capsys: Captured, test_images: ImageSet) -> None:
+    options = "evaluate --model simple_cnn --images 125 --fold-bn --merge 0.5 --layer conv1=sparsity:1"
+    found = json_of(capsys, *options.split())
+    assert found["spec"]["merge"] == 0.5
+    assert found["merged"]["layers"] == {"conv1": [16, 8], "conv2": [32, 16], "fc1": [128, 64], "fc2": [10, 10]}
+    assert found["merged"]["errors"].keys() == {"conv1", "conv2", "fc1"}
+    assert found["merged"]["answer_error"] > 0
+    assert found["removed"]["before"] == found["merged"]["after"]
+    assert found["removed"]["left"] == [
+        {"layer": "conv1", "channels": 8, "why": "its bias makes them constants that are not zero"}
+    ]
+    assert main(options.split()) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-3].startswith("merged    88 of 186 filters: MACs 1,885,440 -> 582,272, proved equal to ")
+    assert lines[-2].startswith("removable 0 of 98 filters: MACs 582,272 -> 582,272, proved equal to 0 on ")
+    assert lines[-1] == "stay      8 of conv1: its bias makes them constants that are not zero"
+
+
+def test_without_zero_filters_nothing_is_said_of_removing(capsys: Captured, test_images: ImageSet) -> None:
+    assert not {"removed", "merged"} & set(json_of(capsys, "evaluate", "--model", "simple_cnn", "--images", "125"))
+
+
 def test_all_images_also_tell_what_was_lost_and_won(
     capsys: Captured, simple_cnn: zoo.FloatModel, test_images: ImageSet
 ) -> None:
@@ -339,6 +361,9 @@ def test_calibrate_writes_what_the_layers_see(
         ("evaluate --model resnet20 --fold-bn --order quantize-first", "give --fold-bn and --bits too"),
         ("evaluate --model resnet20 --fold-bn --bits 8 --order any", "order must be one of fold-first, quantize-first"),
         ("calibrate resnet21", "there is no network 'resnet21'; there are"),
+        ("evaluate --model simple_cnn --merge 0.5", "merge needs fold_bn"),
+        ("evaluate --model simple_cnn --merge 1 --fold-bn", "merge must be at least 0 and below 1"),
+        ("evaluate --model mobilenetv2 --merge 0.5 --fold-bn", "nothing can be merged"),
         ("evaluate --model simple_cnn --images 0", "--images must be in 1..10,000, got 0"),
         ("evaluate --model simple_cnn --images 10001", "--images must be in 1..10,000, got 10001"),
         ("evaluate --model simple_cnn --arch resnet20", "--arch and --normalization belong to --checkpoint"),

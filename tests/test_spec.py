@@ -43,7 +43,8 @@ def test_names_given_as_text_become_members_of_their_enum() -> None:
 
 def test_json_is_canonical_text() -> None:
     assert CompressionSpec("m", PruneSpec(sparsity=0.5), QuantSpec(4)).to_json() == (
-        '{"activations":null,"also":[],"fold_bn":false,"layers":[],"model":"m","order":"fold-first","prune":{"scope":"global","sparsity":0.5,"threshold":null},'
+        '{"activations":null,"also":[],"fold_bn":false,"layers":[],"merge":null,"model":"m","order":"fold-first",'
+        '"prune":{"scope":"global","sparsity":0.5,"threshold":null},'
         '"weights":{"bits":4,"clip":"full","granularity":"channel","scheme":"symmetric"}}'
     )
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from compression.cifar10 import TEST
 from compression.commands.bars import follow_with_bar, plus_minus
+from compression.commands.forms import Forms, as_lines, as_values, forms
 from compression.compress import CompressedModel, compress
 from compression.data import load
 from compression.engine import engine
@@ -76,6 +77,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--order", metavar="O", help=f"of folding and quantizing: {' or '.join(Order)} (default fold-first)"
     )
+    parser.add_argument(
+        "--merge",
+        metavar="SHARE",
+        type=float,
+        help="merge this share, 0 to 1, of the filters of each layer (--fold-bn)",
+    )
     parser.add_argument("--images", metavar="N", type=int, default=TEST.images, help="test images (default all)")
 
 
@@ -93,7 +100,8 @@ def run(options: argparse.Namespace) -> None:
         if not reading.exact:
             break
     size = measure(compressed)
-    print((as_json if options.json else as_words)(compressed, model, size, reading))
+    left = forms(compressed, model, images)
+    print((as_json if options.json else as_words)(compressed, model, size, reading, left))
     if reading.notice:
         print(reading.notice, file=sys.stderr)
     if not reading.exact:
@@ -120,6 +128,7 @@ def spec_from(options: argparse.Namespace, model: str) -> CompressionSpec:
         fold_bn=options.fold_bn,
         activations=ActivationSpec(**activations) if options.activation_bits is not None else None,
         order=options.order or Order.FOLD_FIRST,
+        merge=options.merge,
     )
     if options.order and not (spec.fold_bn and spec.quantizes_weights):
         raise ValueError("--order is that of folding and quantizing weights; give --fold-bn and --bits too")
@@ -138,7 +147,7 @@ def layer_from(text: str) -> LayerSpec:
     return LayerSpec(name, **values)
 
 
-def as_words(compressed: CompressedModel, model: FloatModel, size: Size, reading: Reading) -> str:
+def as_words(compressed: CompressedModel, model: FloatModel, size: Size, reading: Reading, left: Forms) -> str:
     """What `evaluate` prints."""
     return (
         f"{compressed.spec.to_json()}\n"
@@ -147,8 +156,9 @@ def as_words(compressed: CompressedModel, model: FloatModel, size: Size, reading
         f"accuracy  {_accuracy(reading)}\n"
         f"weights   {compressed.nonzero:,} of {compressed.weights:,} are not zero: {compressed.sparsity:.2%} sparse\n"
         f"size      {size.best.total:,} bytes ({size.best_name}), float32 {size.float32:,}: "
-        f"{size.float32 / size.best.total:.2f} times smaller"
-    )
+        f"{size.float32 / size.best.total:.2f} times smaller\n"
+        f"{as_lines(left)}"
+    ).rstrip()
 
 
 def _accuracy(reading: Reading) -> str:
@@ -168,7 +178,7 @@ def _accuracy(reading: Reading) -> str:
     return f"{counted}, float {before.accuracy:.2%}\nchange    {lost_and_won}"
 
 
-def as_json(compressed: CompressedModel, model: FloatModel, size: Size, reading: Reading) -> str:
+def as_json(compressed: CompressedModel, model: FloatModel, size: Size, reading: Reading, left: Forms) -> str:
     """What `evaluate --json` prints: accuracies in 0..1, sizes in bytes, the interval that of 95 %.
 
     `exact`: `accuracy` is that of all images that were asked for, the interval Wilson's. Otherwise it was stopped after
@@ -204,6 +214,7 @@ def as_json(compressed: CompressedModel, model: FloatModel, size: Size, reading:
             "sparse": size.sparse.total,
             "best": size.best.total,
         },
+        **as_values(left),
     }
     return json.dumps(found)
 

@@ -27,6 +27,7 @@ class BasicBlock(nn.Module):
     """Two 3x3 convolutions beside a shortcut."""
 
     FOLDS = (("conv1", "bn1"), ("conv2", "bn2"))
+    CHAINS = (("conv1", "conv2"),)
 
     def __init__(self, channels_in: int, channels: int, stride: int, option: str) -> None:
         super().__init__()

@@ -6,6 +6,8 @@ from torch import Tensor, nn
 class SimpleCNN(nn.Module):
     """(N, 3, 32, 32) images -> (N, classes) logits. 268,650 weights and biases with 10 classes."""
 
+    CHAINS = (("conv1", "conv2"), ("conv2", "fc1"), ("fc1", "fc2"))
+
     def __init__(self, classes: int = 10) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, 16, 3, padding=1)
@@ -23,6 +25,8 @@ class SimpleCNN(nn.Module):
 
 class CNN3(nn.Module):
     """(N, 3, 32, 32) images -> (N, classes) logits. 356,810 weights and biases with 10 classes."""
+
+    CHAINS = (("conv1", "conv2"), ("conv2", "conv3"), ("conv3", "fc1"), ("fc1", "fc2"))
 
     def __init__(self, classes: int = 10) -> None:
         super().__init__()
