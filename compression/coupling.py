@@ -116,7 +116,7 @@ def group_of(graph: DependencyGraph, first: str) -> Group:
 
 def _of_weights(node: Any) -> bool:
     """Whether it is an operation on a layer's own weights, such as the transposition in a linear layer."""
-    return node.type is OPTYPE.ELEMENTWISE and not node.inputs
+    return not node.inputs and node.type not in MIXERS and not isinstance(node.module, (*FILTERS, *NORMS))
 
 
 def _silent(layer: Any) -> tuple[Tensor, Tensor]:

@@ -7,11 +7,13 @@ was taken comes back and the result says so.
 """
 
 import copy
+from collections.abc import Iterable
 
 from torch import Tensor, nn
+from torch_pruning import DependencyGraph
 
 from compression.compress import weighted_layers
-from compression.coupling import LOCK, Group, first_layers, group_of, pruning_group, trace
+from compression.coupling import LOCK, first_layers, group_of, pruning_group, trace
 from compression.models.zoo import frozen
 from compression.picking import as_convolutions_, as_shortcuts_
 from compression.smaller import Left, Proof, Smaller, compare
@@ -28,7 +30,8 @@ def remove_zeroed(module: nn.Module, example: Tensor) -> Smaller:
     Source: Li et al. 2017 (arXiv:1608.08710), section 3; Fang et al. 2023 (arXiv:2301.12900), section 3.
     Fails: a channel has to stay where a shortcut adds one to it that is not zero, or where a bias makes it a constant.
 
-    `module` is in eval mode and stays as it is; `example` (N, ...) are inputs of it.
+    `module` is in eval mode and stays as it is; `example` (N, ...) are inputs of it. Raises ValueError where it does
+    not run on them in double precision.
     """
     proof = Proof(module, example)
     whole = as_convolutions_(copy.deepcopy(module))
@@ -36,15 +39,13 @@ def remove_zeroed(module: nn.Module, example: Tensor) -> Smaller:
         try:
             firsts = first_layers(trace(whole, proof.example))
         except LOST as error:
-            return compare(
-                module, module, proof, _all_left(module, f"torch-pruning cannot follow this network ({error!r})")
-            )
+            why = f"torch-pruning cannot follow this network ({error!r})"
+            return compare(module, module, proof, tuple(_zeros(module, weighted_layers(module), why)))
         small, refused = _shrunk(whole, firsts, proof)
         graph = trace(copy.deepcopy(small), proof.example)
-        groups = [group_of(graph, first) for first in firsts]
+        left = [one for first in firsts for one in _left(graph, first, refused.get(first))]
     layers = list(weighted_layers(module))
-    left = [one for group in groups for one in _left(group, layers, refused.get(group.first))]
-    left.sort(key=lambda one: layers.index(one.layer))
+    left = sorted((one for one in left if one.layer in layers), key=lambda one: layers.index(one.layer))
     return compare(module, frozen(as_shortcuts_(small)), proof, tuple(left))
 
 
@@ -79,19 +80,25 @@ def _without_zeros(module: nn.Module, firsts: list[str], example: Tensor) -> nn.
     return small
 
 
-def _left(group: Group, layers: list[str], refused: str | None) -> list[Left]:
-    """The zero filters of `layers` that are still there."""
+def _left(graph: DependencyGraph, first: str, refused: str | None) -> list[Left]:
+    """The zero filters that are still there in the group of `first`; `refused`: why the whole group was left alone."""
+    try:
+        group = group_of(graph, first)
+    except LOST as error:
+        return _zeros(graph.model, [first], refused or f"torch-pruning cannot take them out ({error!r})")
     found = []
     for name, empty in group.empty.items():
-        if name in layers and (count := int(empty.sum())):
+        if count := int(empty.sum()):
             blamed = [other for other, alive in group.alive.items() if bool((alive & empty).any())]
             more = f" and {len(blamed) - MOST_NAMES} more" if len(blamed) > MOST_NAMES else ""
             if refused:
                 why = refused
             elif group.answers:
                 why = "they are the network's answers"
-            elif not blamed:
+            elif bool((empty & group.zero).any()):
                 why = "a layer needs one channel at least"
+            elif not blamed:
+                why = "what reads them may not see zeros, for something stands between"
             elif blamed == [name]:
                 why = "its bias makes them constants that are not zero"
             else:
@@ -100,6 +107,8 @@ def _left(group: Group, layers: list[str], refused: str | None) -> list[Left]:
     return found
 
 
-def _all_left(module: nn.Module, why: str) -> tuple[Left, ...]:
-    counts = {name: int(weight.flatten(1).eq(0).all(1).sum()) for name, weight in weighted_layers(module).items()}
-    return tuple(Left(name, count, why) for name, count in counts.items() if count)
+def _zeros(module: nn.Module, layers: Iterable[str], why: str) -> list[Left]:
+    """The zero filters of `layers`, all left for one reason."""
+    weights = weighted_layers(module)
+    counts = {name: int(weights[name].flatten(1).eq(0).all(1).sum()) for name in layers if name in weights}
+    return [Left(name, count, why) for name, count in counts.items() if count]

@@ -5,7 +5,8 @@ weights were pruned and no code stands for zero. Sparse: one mask bit a weight, 
 weights alone. Both add what the values of each group need: a float32 scale and, where the scheme has one, a zero point
 of one or two bytes (four, where it is no integer); or a codebook's float32 numbers. A layer whose inputs are quantized
 needs one scale and zero point more. And the float32 rest: biases and batch norm. Counters that inference does not read
-(batch norm's `num_batches_tracked`) are not counted.
+(batch norm's `num_batches_tracked`) are not counted. Merged filters are counted one by one, like any others: what the
+network takes without them is said by `duplicates`.
 """
 
 from dataclasses import dataclass, fields

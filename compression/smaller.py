@@ -76,12 +76,16 @@ class Proof:
     """
 
     def __init__(self, module: nn.Module, example: Tensor, rounding: float = ROUNDING) -> None:
-        """`rounding`: by how much, of the largest output, answers may differ."""
+        """`rounding`: by how much, of the largest output, answers may differ. Raises ValueError where `module` does
+        not run on the example in double precision."""
         noise = torch.Generator().manual_seed(0)
         more = RANDOM_INPUTS * example.is_floating_point()
         self.example = example[:1]
         self.inputs = torch.cat([example, torch.randn(more, *example.shape[1:], generator=noise).to(example)])
-        self._expected = self._answers(module)
+        try:
+            self._expected = self._answers(module)
+        except RuntimeError as error:
+            raise ValueError(f"the network does not run in double precision on this example: {error}") from error
         self._most = rounding * float(self._expected.abs().max())
 
     def difference(self, other: nn.Module) -> float:

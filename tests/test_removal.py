@@ -1,6 +1,7 @@
 """What is removed was zero: the smaller network answers as the one with the zeros, or nothing goes."""
 
 import copy
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -174,6 +175,63 @@ def test_what_torch_pruning_cannot_follow_stays_as_it_is() -> None:
     found = remove_zeroed(module, images(1))
     assert (found.gone, found.largest_difference) == (0, 0)
     assert found.left[0].why.startswith("torch-pruning cannot follow this network")
+
+
+class Net(nn.Module):
+    """(N, 3, H, W) -> (N, 4): `first` to eight channels, `between`, and a convolution of 1x1."""
+
+    def __init__(self, between: Callable[[Tensor], Tensor], first: nn.Module | None = None) -> None:
+        super().__init__()
+        self.first, self.between, self.last = first or nn.Conv2d(3, 8, 3), between, nn.Conv2d(8, 4, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.between(self.first(x))).mean((2, 3))
+
+
+class Beside(nn.Module):
+    """Two convolutions, one behind the other's channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.other = nn.Conv2d(3, 5, 3), nn.Conv2d(3, 3, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([self.one(x), self.other(x)], 1)
+
+
+@pytest.mark.parametrize(
+    ("between", "gone", "why"),
+    [
+        (nn.PReLU(8), 2, None),
+        (nn.Conv2d(8, 8, 3, groups=8, bias=False), 2 + 2, None),
+        (nn.Conv2d(8, 8, 3, groups=2), 0, "torch-pruning cannot take them out"),
+        (nn.GroupNorm(2, 8), 0, "what reads them may not see zeros"),
+        (lambda x: F.channel_shuffle(x, 2), 0, "without them answers differ by up to"),
+        (torch.cos, 0, "without them answers differ by up to"),
+    ],
+    ids=["prelu", "depthwise", "grouped", "group-norm", "shuffle", "cosine"],
+)
+def test_what_stands_between_decides(between: Callable[[Tensor], Tensor], gone: int, why: str | None) -> None:
+    module = Net(between).eval().requires_grad_(False)
+    zero_(module, "first", [1, 2])
+    found = remove_zeroed(module, images(1))
+    assert found.gone == gone
+    assert [left.why[: len(why or "")] for left in found.left if left.layer == "first"] == ([why] if why else [])
+    assert_same_answers(found, module)
+
+
+def test_channels_that_are_laid_behind_others_go_from_their_own_place() -> None:
+    module = Net(nn.Identity(), Beside()).eval().requires_grad_(False)
+    zero_(module, "first.one", [4])
+    zero_(module, "first.other", [0, 2])
+    found = remove_zeroed(module, images(1))
+    assert widths(found) == {"first.one": (5, 4), "first.other": (3, 1), "last": (4, 4)}
+    assert torch.equal(found.module.last.weight, module.last.weight[:, [0, 1, 2, 3, 6]])
+
+
+def test_a_network_that_nothing_can_be_proved_of_is_refused_in_words() -> None:
+    with pytest.raises(ValueError, match="does not run in double precision"):
+        remove_zeroed(Net(lambda x: x.float()).eval(), images(1))
 
 
 # ---- laws
