@@ -14,8 +14,10 @@ from torch import Tensor, nn
 from torch_pruning import DependencyGraph
 from torch_pruning.ops import OPTYPE
 
+from compression.weights import CONVOLUTIONS, TRANSPOSED, turned
+
 LOCK = Lock()
-FILTERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+FILTERS = (*CONVOLUTIONS, *TRANSPOSED, nn.Linear)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 MIXERS = (OPTYPE.LN, OPTYPE.GN, OPTYPE.IN, OPTYPE.MHA, OPTYPE.LSTM, OPTYPE.EMBED, OPTYPE.PARAMETER, OPTYPE.UNBIND)
 
@@ -69,7 +71,7 @@ def pruning_group(graph: DependencyGraph, first: str, channels: list[int]) -> An
 
 def group_of(graph: DependencyGraph, first: str) -> Group:
     """All channels of layer `first`, and what hangs together with them."""
-    n = len(graph.model.get_submodule(first).weight)
+    n = len(_filters(graph.model.get_submodule(first)))
     items = pruning_group(graph, first, list(range(n))).items
     makes = graph.is_out_channel_pruning_fn
     made = {item.dep.target: item for item in items if makes(item.dep.handler)}
@@ -105,7 +107,7 @@ def group_of(graph: DependencyGraph, first: str) -> Group:
         first=first,
         zero=torch.stack([~nowhere, *(inputs_zero(node) for node in read)]).all(0),
         empty={
-            name: everywhere(node, node.module.weight.flatten(1).eq(0).all(1))
+            name: everywhere(node, _filters(node.module).eq(0).all(1))
             for name, node in layers.items()
             if isinstance(node.module, FILTERS)
         },
@@ -119,6 +121,11 @@ def _of_weights(node: Any) -> bool:
     return not node.inputs and node.type not in MIXERS and not isinstance(node.module, (*FILTERS, *NORMS))
 
 
+def _filters(layer: Any) -> Tensor:
+    """(C_out, weights of each)"""
+    return turned(layer.weight.detach(), layer.groups if isinstance(layer, TRANSPOSED) else 0).flatten(1)
+
+
 def _silent(layer: Any) -> tuple[Tensor, Tensor]:
     """(channels,) bool each: where zeros come out of `layer` whatever goes in, and where they do if zeros go in.
 
@@ -129,7 +136,8 @@ def _silent(layer: Any) -> tuple[Tensor, Tensor]:
             return (torch.zeros(layer.num_features, dtype=torch.bool),) * 2
         shift = layer.bias - layer.running_mean * layer.weight / (layer.running_var + layer.eps).sqrt()
         return (layer.weight == 0) & (layer.bias == 0), shift == 0
-    still = torch.ones(len(layer.weight), dtype=torch.bool) if layer.bias is None else layer.bias == 0
-    empty = still & layer.weight.flatten(1).eq(0).all(1)
-    depthwise = getattr(layer, "groups", 1) == len(layer.weight) > 1
+    filters = _filters(layer)
+    still = torch.ones(len(filters), dtype=torch.bool) if layer.bias is None else layer.bias == 0
+    empty = still & filters.eq(0).all(1)
+    depthwise = getattr(layer, "groups", 1) == len(filters) > 1
     return empty, still if depthwise else empty

@@ -7,6 +7,7 @@ Which layer alone reads which is said by the classes themselves, in CHAINS, and 
 """
 
 import copy
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
@@ -78,7 +79,13 @@ def chains(module: nn.Module) -> list[tuple[str, str]]:
         for name, parent in layers.items()
         for one, other in (*_in_a_row(parent), *getattr(parent, "CHAINS", ()))
     ]
-    return [pair for pair in found if all(getattr(layers[name], "groups", 1) == 1 for name in pair)]
+    owners = Counter(id(parameter) for _, parameter in module.named_parameters(remove_duplicate=False))
+    return [pair for pair in found if all(_stands_alone(layers[name], owners) for name in pair)]
+
+
+def _stands_alone(layer: nn.Module, owners: Counter[int]) -> bool:
+    """Whether each of its filters reads all channels, and its weights are those of no other layer."""
+    return getattr(layer, "groups", 1) == 1 and all(owners[id(parameter)] == 1 for parameter in layer.parameters())
 
 
 def _in_a_row(parent: nn.Module) -> Iterator[tuple[str, str]]:

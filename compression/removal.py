@@ -12,11 +12,11 @@ from collections.abc import Iterable
 from torch import Tensor, nn
 from torch_pruning import DependencyGraph
 
-from compression.compress import weighted_layers
 from compression.coupling import LOCK, first_layers, group_of, pruning_group, trace
 from compression.models.zoo import frozen
 from compression.picking import as_convolutions_, as_shortcuts_
 from compression.smaller import Left, Proof, Smaller, compare
+from compression.weights import compressible
 
 LOST = (AssertionError, AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
 MOST_NAMES = 3
@@ -40,13 +40,20 @@ def remove_zeroed(module: nn.Module, example: Tensor) -> Smaller:
             firsts = first_layers(trace(whole, proof.example))
         except LOST as error:
             why = f"torch-pruning cannot follow this network ({error!r})"
-            return compare(module, module, proof, tuple(_zeros(module, weighted_layers(module), why)))
+            return compare(module, module, proof, tuple(_zeros(module, empty_filters(module), why)))
         small, refused = _shrunk(whole, firsts, proof)
         graph = trace(copy.deepcopy(small), proof.example)
         left = [one for first in firsts for one in _left(graph, first, refused.get(first))]
-    layers = list(weighted_layers(module))
+    layers = list(compressible(module))
     left = sorted((one for one in left if one.layer in layers), key=lambda one: layers.index(one.layer))
     return compare(module, frozen(as_shortcuts_(small)), proof, tuple(left))
+
+
+def empty_filters(module: nn.Module) -> dict[str, int]:
+    """Layer name -> how many of its filters have no weights but zeros."""
+    return {
+        name: int(weight.channels_first.flatten(1).eq(0).all(1).sum()) for name, weight in compressible(module).items()
+    }
 
 
 def _shrunk(module: nn.Module, firsts: list[str], proof: Proof) -> tuple[nn.Module, dict[str, str]]:
@@ -109,6 +116,5 @@ def _left(graph: DependencyGraph, first: str, refused: str | None) -> list[Left]
 
 def _zeros(module: nn.Module, layers: Iterable[str], why: str) -> list[Left]:
     """The zero filters of `layers`, all left for one reason."""
-    weights = weighted_layers(module)
-    counts = {name: int(weights[name].flatten(1).eq(0).all(1).sum()) for name in layers if name in weights}
-    return [Left(name, count, why) for name, count in counts.items() if count]
+    empty = empty_filters(module)
+    return [Left(name, empty[name], why) for name in layers if empty.get(name)]

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from compression.compress import weighted_layers
 from compression.operations import layer_macs
 from compression.size import float_bytes
+from compression.weights import compressible
 
 RANDOM_INPUTS = 4
 ROUNDING = 1e-9  # of the largest output; in double precision sums in another order differ by some 1e-15
@@ -103,10 +103,12 @@ class Proof:
 
 def compare(before: nn.Module, after: nn.Module, proof: Proof, left: tuple[Left, ...] = ()) -> Smaller:
     """`after`, with what it takes beside `before`; `proof` is that of `before`."""
-    widths = {name: len(weight) for name, weight in weighted_layers(after).items()}
+    widths = {name: len(weight.channels_first) for name, weight in compressible(after).items()}
     return Smaller(
         module=after,
-        layers=tuple(Channels(name, len(weight), widths[name]) for name, weight in weighted_layers(before).items()),
+        layers=tuple(
+            Channels(name, len(weight.channels_first), widths[name]) for name, weight in compressible(before).items()
+        ),
         left=left,
         before=_cost(before, proof.example),
         after=_cost(after, proof.example),

@@ -103,6 +103,15 @@ def test_what_stands_between_must_leave_channels_apart_and_depthwise_layers_do_n
     assert chains(module) == [("0", "2")]
 
 
+def test_layers_that_share_their_weights_are_no_chain() -> None:
+    module = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4))
+    assert chains(module) == [("0", "2"), ("2", "4")]
+    module[4].weight = module[0].weight
+    assert chains(module) == []
+    again = nn.Linear(4, 4)
+    assert chains(nn.Sequential(again, nn.ReLU(), nn.Linear(4, 4), nn.ReLU(), again)) == []
+
+
 def test_a_network_without_chains_is_refused_in_words() -> None:
     with pytest.raises(ValueError, match="nothing can be merged"):
         merge_filters(folded(network("mobilenetv2")), 0.5)

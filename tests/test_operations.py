@@ -1,5 +1,7 @@
 """Multiply-accumulates and bit operations, counted by hand."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from torch import nn
@@ -49,6 +51,12 @@ def test_the_layers_make_the_whole(arch: str) -> None:
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         module(torch.zeros(1, 3, 32, 32))
     assert 2 * sum(layer_macs(module).values()) == counter.get_total_flops()
+
+
+def test_what_other_threads_compute_is_not_counted() -> None:
+    modules = [zoo.frozen(ARCHITECTURES["resnet8"].make()) for _ in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(layer_macs, modules)) == [layer_macs(modules[0])] * len(modules)
 
 
 def test_bit_operations_on_paper() -> None:

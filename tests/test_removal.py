@@ -229,6 +229,15 @@ def test_channels_that_are_laid_behind_others_go_from_their_own_place() -> None:
     assert torch.equal(found.module.last.weight, module.last.weight[:, [0, 1, 2, 3, 6]])
 
 
+def test_a_transposed_convolution_has_its_filters_in_its_second_dimension() -> None:
+    module = Net(nn.ConvTranspose2d(6, 8, 3), nn.Conv2d(3, 6, 3)).eval().requires_grad_(False)
+    zero_(module, "first", [0])
+    module.between.weight[:, [3, 5]] = module.between.bias[[3, 5]] = 0
+    found = remove_zeroed(module, images(1))
+    assert widths(found) == {"first": (6, 5), "between": (8, 6), "last": (4, 4)}
+    assert_same_answers(found, module)
+
+
 def test_a_network_that_nothing_can_be_proved_of_is_refused_in_words() -> None:
     with pytest.raises(ValueError, match="does not run in double precision"):
         remove_zeroed(Net(lambda x: x.float()).eval(), images(1))

@@ -5,13 +5,13 @@ from typing import Any
 
 import torch
 
-from compression.compress import CompressedModel, weighted_layers
+from compression.compress import CompressedModel
 from compression.data import ImageSet
 from compression.duplicates import merge_duplicates
 from compression.folding import folded
 from compression.merging import merge_filters, relative_error
 from compression.models.zoo import FloatModel
-from compression.removal import remove_zeroed
+from compression.removal import empty_filters, remove_zeroed
 from compression.smaller import Smaller
 
 EXAMPLES = 4
@@ -42,8 +42,8 @@ def forms(compressed: CompressedModel, model: FloatModel, images: ImageSet) -> F
         errors = {layer.name: layer.error for layer in tied.layers}
         with torch.inference_mode():
             answer_error = relative_error(model.module(example), tied.module(example))
-    zeros = any(not weight.flatten(1).any(1).all() for weight in weighted_layers(module).values())
-    return Forms(merged, remove_zeroed(module, example) if zeros else None, errors, answer_error)
+    removed = remove_zeroed(module, example) if any(empty_filters(module).values()) else None
+    return Forms(merged, removed, errors, answer_error)
 
 
 def as_lines(found: Forms) -> str:
