@@ -28,6 +28,7 @@ COMPUTES = (
     "observing.py",
     "pruners.py",
     "quantizers.py",
+    "sensitivity.py",
     "spec.py",
     "training.py",
     "weights.py",
@@ -38,6 +39,7 @@ COMPUTES = (
     "models/resnet.py",
     "models/shufflenetv2.py",
     "models/simple_cnn.py",
+    "models/stages.py",
     "models/vgg.py",
 )
 

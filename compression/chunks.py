@@ -3,8 +3,7 @@
 A worker keeps the networks that it compressed lately, because requests of many people come interleaved.
 """
 
-from collections import OrderedDict
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import numpy.typing as npt
@@ -16,13 +15,13 @@ from compression.arithmetic import arithmetic
 from compression.compress import compress
 from compression.evaluate import Evaluation, evaluate_batch
 from compression.folding import folded
+from compression.kept import Kept
 from compression.models.zoo import FloatModel
+from compression.sensitivity import Change, Staged, Walk
 from compression.spec import CompressionSpec
 from compression.training import evidence_for
 
-MOST_BYTES = 64_000_000  # of compressed networks, kept by a worker
-
-_kept: OrderedDict[tuple[str, CompressionSpec], nn.Module] = OrderedDict()
+MOST_BYTES = 64_000_000  # of each kind of what a worker keeps
 
 
 def evaluate_rows(
@@ -37,10 +36,36 @@ def evaluate_rows(
     `images`: the test images, for a worker that may have none; None: those on this machine's disk.
     Raises RuntimeError where the code here computes otherwise than the code of who asks, DataError without images.
     """
+    images = _checked(version, images)
+    module = _networks.get((model.digest, spec), lambda: _ready(model, spec))
+    return evaluate_batch(module, images[torch.from_numpy(rows.astype(np.int64))], model.normalization)
+
+
+def evaluate_alone(
+    model: FloatModel,
+    layer: str,
+    specs: tuple[CompressionSpec, ...],
+    rows: npt.NDArray[np.uint16],
+    version: str,
+    images: data.ImageSet | None = None,
+) -> list[Evaluation]:
+    """The test images `rows` through `model`, in which `layer` alone is compressed, as each of `specs` says.
+
+    All else as in `evaluate_rows`.
+    """
+    images = _checked(version, images)
+    staged = _staged.get(model.digest, lambda: Staged(model))
+    changes = [_changes.get((model.digest, layer, spec), partial(staged.change, layer, spec)) for spec in specs]
+    walk = _walks.get(
+        (model.digest, rows.tobytes()), lambda: Walk(staged, images[torch.from_numpy(rows.astype(np.int64))])
+    )
+    return walk.evaluate(layer, changes)
+
+
+def _checked(version: str, images: data.ImageSet | None) -> data.ImageSet:
     if version != arithmetic():
         raise RuntimeError("a worker of the cluster runs another version of this laboratory; update it and start again")
-    images = _own_images() if images is None else images
-    return evaluate_batch(_ready(model, spec), images[torch.from_numpy(rows.astype(np.int64))], model.normalization)
+    return _own_images() if images is None else images
 
 
 @cache
@@ -49,17 +74,17 @@ def _own_images() -> data.ImageSet:
 
 
 def _ready(model: FloatModel, spec: CompressionSpec) -> nn.Module:
-    """The compressed network, folded for speed, where it computes; the one used longest ago goes first."""
-    key = model.digest, spec
-    if key not in _kept:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        torch.backends.cudnn.allow_tf32 = False  # or a GPU rounds to ten bits, and many images fall otherwise
-        _kept[key] = folded(compress(model.module, spec, evidence_for(model, spec)).module).to(device)
-        while sum(map(_nbytes, _kept.values())) > MOST_BYTES and len(_kept) > 1:
-            _kept.popitem(last=False)
-    _kept.move_to_end(key)
-    return _kept[key]
+    """The compressed network, folded for speed, where it computes."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    torch.backends.cudnn.allow_tf32 = False  # or a GPU rounds to ten bits, and many images fall otherwise
+    return folded(compress(model.module, spec, evidence_for(model, spec)).module).to(device)
 
 
 def _nbytes(module: nn.Module) -> int:
     return sum(tensor.nbytes for tensor in module.state_dict().values())
+
+
+_networks: Kept[tuple[str, CompressionSpec], nn.Module] = Kept(MOST_BYTES, _nbytes)
+_staged: Kept[str, Staged] = Kept(MOST_BYTES, lambda staged: staged.nbytes)
+_changes: Kept[tuple[str, str, CompressionSpec], Change] = Kept(MOST_BYTES, lambda change: change[0].nbytes)
+_walks: Kept[tuple[str, bytes], Walk] = Kept(2 * MOST_BYTES, lambda walk: walk.nbytes)

@@ -95,17 +95,21 @@ def join(parts: Sequence[Evaluation]) -> Evaluation:
 def evaluate_batch(module: nn.Module, images: ImageSet, normalize: Normalization) -> Evaluation:
     """All of `images` (N, 3, 32, 32) through `module` at once, on the device of its weights."""
     device = next(module.parameters(), images.pixels).device
-    labels = images.labels.to(device)
     with torch.inference_mode():
-        logits = module(normalize(images.pixels.to(device))).float()
-        best = logits.topk(5)
-        return Evaluation(
-            predictions=logits.argmax(1).to(torch.uint8).cpu(),
-            labels=images.labels,
-            in_top5=int((best.indices == labels[:, None]).sum()),
-            loss_sum=float(F.cross_entropy(logits, labels, reduction="none").double().sum()),
-            margins=(best.values[:, 0] - best.values[:, 1]).cpu(),
-        )
+        return judged(module(normalize(images.pixels.to(device))), images.labels)
+
+
+def judged(logits: Tensor, labels: Tensor) -> Evaluation:
+    """What `logits` (N, classes) say of images of the classes `labels` (N,), on the device where they are."""
+    logits, there = logits.float(), labels.to(logits.device)
+    best = logits.topk(5)
+    return Evaluation(
+        predictions=logits.argmax(1).to(torch.uint8).cpu(),
+        labels=labels,
+        in_top5=int((best.indices == there[:, None]).sum()),
+        loss_sum=float(F.cross_entropy(logits, there, reduction="none").double().sum()),
+        margins=(best.values[:, 0] - best.values[:, 1]).cpu(),
+    )
 
 
 def evaluate(module: nn.Module, images: ImageSet, normalize: Normalization) -> Evaluation:

@@ -12,7 +12,7 @@ import copy
 from collections.abc import Iterator
 from itertools import pairwise
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from compression.weights import TRANSPOSED
@@ -38,6 +38,18 @@ def folded(module: nn.Module) -> nn.Module:
         setattr(parent, name, fuse_conv_bn_eval(layer, getattr(parent, norm), isinstance(layer, TRANSPOSED)))
         setattr(parent, norm, nn.Identity())
     return module
+
+
+def folded_layer(module: nn.Module, name: str, weight: Tensor) -> nn.Module:
+    """The layer `name` as it would be in `folded(module)`, had it `weight`, in a copy of its own."""
+    place, _, own = name.rpartition(".")
+    parent = module.get_submodule(place)
+    before = getattr(parent, own)
+    layer = copy.deepcopy(before, {id(before.weight): nn.Parameter(weight, requires_grad=False)})
+    for holder, conv, norm in _pairs(module):
+        if holder is parent and conv == own:
+            return fuse_conv_bn_eval(layer, getattr(parent, norm))
+    return layer
 
 
 def _pairs(module: nn.Module) -> Iterator[tuple[nn.Module, str, str]]:

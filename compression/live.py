@@ -25,7 +25,7 @@ from compression.estimate import Estimate, Order, class_estimates, estimate, pla
 from compression.evaluate import BATCH, Evaluation, join
 from compression.models.zoo import FloatModel
 from compression.spec import CompressionSpec
-from compression.store import Key, Store
+from compression.store import Key, Store, first
 
 AHEAD = 16  # chunks that are asked for at once: a second's work
 PLAIN_CHUNKS = 8  # of a spec whose float network is not evaluated yet, so that there is a number at once
@@ -123,7 +123,7 @@ class Evaluator:
     def __init__(self, engine: Engine, store: Store, images: ImageSet) -> None:
         """`images` are the test images, or the first of them."""
         self._engine, self._store, self._images = engine, store, images
-        self._data = TEST.fingerprint + (f"[:{len(images)}]" if len(images) < TEST.images else "")
+        self._data = first(len(images))
         self._chunks = -(-len(images) // BATCH)
         self._lock = threading.RLock()
         self._countings: OrderedDict[tuple[Key, bool], _Counting] = OrderedDict()

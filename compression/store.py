@@ -67,6 +67,11 @@ class Key:
         return self.weights, self.spec, self.data, self.arithmetic
 
 
+def first(images: int) -> str:
+    """How a key calls the first `images` test images, in canonical order."""
+    return TEST.fingerprint + (f"[:{images}]" if images < TEST.images else "")
+
+
 class Store:
     """The evaluations kept in the file at `path`, which is made when the first one is kept.
 

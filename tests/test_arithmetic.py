@@ -118,5 +118,5 @@ def test_everything_that_evaluating_and_compressing_import_is_digested() -> None
                 folder = PACKAGE.parent.joinpath(*node.module.split("."))
                 places = [folder.with_suffix(".py"), *(folder / f"{alias.name}.py" for alias in node.names)]
                 waiting |= {p.relative_to(PACKAGE).as_posix() for p in places if p.exists()} - found
-    evidence = {"chunks.py", "training.py", "observing.py", "models/calibrations.py"}
+    evidence = {"chunks.py", "sensitivity.py", "training.py", "observing.py", "models/calibrations.py"}
     assert found | evidence == {*COMPUTES} | OTHERWISE_DIGESTED

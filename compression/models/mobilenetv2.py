@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from compression.models.stages import Stage, image_mean, in_turn
+
 
 class Row(NamedTuple):
     """Like a row of the paper's table 2: `repeats` blocks, the first one with `stride`."""
@@ -74,8 +76,11 @@ class MobileNetV2(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out")
 
+    def stages(self) -> tuple[Stage, ...]:
+        return self.features, image_mean, self.classifier
+
     def forward(self, x: Tensor) -> Tensor:
-        return self.classifier(self.features(x).mean((2, 3)))
+        return in_turn(self.stages(), x)
 
 
 def scaled(width: float, classes: int = 10) -> MobileNetV2:

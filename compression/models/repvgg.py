@@ -7,6 +7,8 @@ by side and added up. Layer names follow the authors.
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from compression.models.stages import Stage, image_mean, in_turn
+
 REPEATS = (2, 4, 14, 1)
 WIDTHS = {"a0": (48, 96, 192, 1280), "a1": (64, 128, 256, 1280), "a2": (96, 192, 384, 1408)}  # the paper's table 3
 
@@ -52,6 +54,8 @@ class RepVGG(nn.Module):
         )
         self.linear = nn.Linear(widths[-1], classes)
 
+    def stages(self) -> tuple[Stage, ...]:
+        return self.stage0, self.stage1, self.stage2, self.stage3, self.stage4, image_mean, self.linear
+
     def forward(self, x: Tensor) -> Tensor:
-        x = self.stage4(self.stage3(self.stage2(self.stage1(self.stage0(x)))))
-        return self.linear(x.mean((2, 3)))
+        return in_turn(self.stages(), x)

@@ -8,6 +8,8 @@ new channels filled by zeros on both sides (option A).
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from compression.models.stages import Stage, image_mean, in_turn
+
 STAGES = (16, 32, 64)
 
 
@@ -72,10 +74,14 @@ class ResNet(nn.Module):
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.kaiming_normal_(module.weight)
 
+    def stages(self) -> tuple[Stage, ...]:
+        return self._stem, self.layer1, self.layer2, self.layer3, image_mean, self.fc
+
     def forward(self, x: Tensor) -> Tensor:
-        x = self.relu(self.bn1(self.conv1(x)))
-        x = self.layer3(self.layer2(self.layer1(x)))
-        return self.fc(x.mean((2, 3)))
+        return in_turn(self.stages(), x)
+
+    def _stem(self, x: Tensor) -> Tensor:
+        return self.relu(self.bn1(self.conv1(x)))
 
 
 def _stage(channels_in: int, channels: int, blocks: int, stride: int, option: str) -> nn.Sequential:

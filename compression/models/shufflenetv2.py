@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from compression.models.stages import Stage, image_mean, in_turn
+
 REPEATS = (4, 8, 4)
 WIDTHS = {  # channels of the first convolution, of the three stages, and of the last convolution: the paper's table 5
     "x0_5": (24, 48, 96, 192, 1024),
@@ -62,6 +64,8 @@ class ShuffleNetV2(nn.Module):
         self.conv5 = nn.Sequential(*_pointwise(stages[-1], last))
         self.fc = nn.Linear(last, classes)
 
+    def stages(self) -> tuple[Stage, ...]:
+        return self.conv1, self.stage2, self.stage3, self.stage4, self.conv5, image_mean, self.fc
+
     def forward(self, x: Tensor) -> Tensor:
-        x = self.stage4(self.stage3(self.stage2(self.conv1(x))))
-        return self.fc(self.conv5(x).mean((2, 3)))
+        return in_turn(self.stages(), x)

@@ -2,6 +2,8 @@
 
 from torch import Tensor, nn
 
+from compression.models.stages import Stage, in_turn
+
 
 class SimpleCNN(nn.Module):
     """(N, 3, 32, 32) images -> (N, classes) logits. 268,650 weights and biases with 10 classes."""
@@ -17,10 +19,16 @@ class SimpleCNN(nn.Module):
         self.relu = nn.ReLU(inplace=True)
         self.pool = nn.MaxPool2d(2)
 
+    def stages(self) -> tuple[Stage, ...]:
+        return (
+            lambda x: self.pool(self.relu(self.conv1(x))),
+            lambda x: self.pool(self.relu(self.conv2(x))),
+            lambda x: self.relu(self.fc1(x.flatten(1))),
+            self.fc2,
+        )
+
     def forward(self, x: Tensor) -> Tensor:
-        x = self.pool(self.relu(self.conv1(x)))
-        x = self.pool(self.relu(self.conv2(x)))
-        return self.fc2(self.relu(self.fc1(x.flatten(1))))
+        return in_turn(self.stages(), x)
 
 
 class CNN3(nn.Module):
@@ -38,7 +46,14 @@ class CNN3(nn.Module):
         self.relu = nn.ReLU(inplace=True)
         self.pool = nn.MaxPool2d(2)
 
+    def stages(self) -> tuple[Stage, ...]:
+        return (
+            lambda x: self.pool(self.relu(self.conv1(x))),
+            lambda x: self.pool(self.relu(self.conv2(x))),
+            lambda x: self.pool(self.relu(self.conv3(x))),
+            lambda x: self.relu(self.fc1(x.flatten(1))),
+            self.fc2,
+        )
+
     def forward(self, x: Tensor) -> Tensor:
-        for conv in (self.conv1, self.conv2, self.conv3):
-            x = self.pool(self.relu(conv(x)))
-        return self.fc2(self.relu(self.fc1(x.flatten(1))))
+        return in_turn(self.stages(), x)

@@ -8,6 +8,8 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from compression.models.stages import Stage, image_mean, in_turn
+
 POOL = "pool"
 Plan = tuple[int | str, ...]
 
@@ -53,5 +55,8 @@ class VGG(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
+    def stages(self) -> tuple[Stage, ...]:
+        return self.features, image_mean, self.classifier
+
     def forward(self, x: Tensor) -> Tensor:
-        return self.classifier(self.features(x).mean((2, 3)))
+        return in_turn(self.stages(), x)
