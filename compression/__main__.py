@@ -4,11 +4,18 @@ import argparse
 import sys
 
 from compression.cifar10 import DataError
-from compression.commands import calibrate, data, evaluate, models, train
+from compression.commands import calibrate, data, evaluate, models, sensitivity, train
 from compression.engine import EngineError
 from compression.models.reading import CheckpointError
 
-COMMANDS = {"models": models, "data": data, "evaluate": evaluate, "train": train, "calibrate": calibrate}
+COMMANDS = {
+    "models": models,
+    "data": data,
+    "evaluate": evaluate,
+    "sensitivity": sensitivity,
+    "train": train,
+    "calibrate": calibrate,
+}
 
 
 def main(arguments: list[str] | None = None) -> int:

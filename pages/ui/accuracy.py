@@ -16,19 +16,23 @@ from pages.ui import charts, compute, controls, fetching, format, frame, show
 CHART_SECONDS = 1.0
 PAINT_SECONDS = 0.1
 STOPPED = "stopped"
+Said = Callable[[str], CompressionSpec]
 SENTENCE_PIXELS = 44  # of two lines, or one and a bar: what stands below does not jump
 
 
 @st.fragment(key=frame.ACCURACY)
-def metric(model: str) -> None:
-    """The number, live. After a move, all but accuracy is painted first: to count would take the browser's cores."""
-    if frame.is_whole() and going(_look(model, go=False)):
+def metric(model: str, said: Said = controls.spec) -> None:
+    """The number, live. After a move, all but accuracy is painted first: to count would take the browser's cores.
+
+    `said`: what the widgets of the page say of a network.
+    """
+    if frame.is_whole() and going(_look(said(model), go=False)):
         time.sleep(PAINT_SECONDS)
-    live(lambda: _look(model), number)
+    live(lambda: _look(said(model)), number)
 
 
 @st.fragment(key=frame.SENTENCE)
-def sentence(model: str) -> None:
+def sentence(model: str, said: Said = controls.spec) -> None:
     """What the number stands on, live, and a button that stops the count or goes on with it."""
 
     def draw(reading: Reading | DataError) -> None:
@@ -38,13 +42,13 @@ def sentence(model: str) -> None:
                     say(reading, _stopped(reading.spec))
                 _button(reading)
 
-    live(lambda: _look(model), draw)
+    live(lambda: _look(said(model)), draw)
 
 
 @st.fragment(key=frame.CHART)
 def chart(model: str) -> None:
     """Accuracy as a chart, live, in all or by class; or what to do about missing images."""
-    live(lambda: _look(model), _chart, CHART_SECONDS)
+    live(lambda: _look(controls.spec(model)), _chart, CHART_SECONDS)
 
 
 def live(
@@ -63,8 +67,8 @@ def live(
     again()
 
 
-def _look(model: str, go: bool = True) -> Reading | DataError:
-    images, spec = compute.test_images(), controls.spec(model)
+def _look(spec: CompressionSpec, go: bool = True) -> Reading | DataError:
+    images = compute.test_images()
     return images if isinstance(images, DataError) else compute.look(spec, go and not _stopped(spec))
 
 

@@ -22,8 +22,8 @@ def metrics(model: str) -> None:
     """Size, sparsity and bit operations."""
     found, _ = _known(model)
     size, sparsity, operations = st.columns(3)
-    _size(size, found.size)
-    _sparsity(sparsity, found)
+    size_metric(size, found.size)
+    sparsity_metric(sparsity, found)
     _bit_operations(operations, compute.answer(CompressionSpec(model)).bit_operations, found.bit_operations)
 
 
@@ -43,10 +43,10 @@ def layers(model: str) -> None:
     show.chart(charts.layers(found.size.layers, found.size.best_name, found.layers, show.ink()), "layers", alt)
 
 
-def _size(place: DeltaGenerator, size: Size) -> None:
+def size_metric(place: DeltaGenerator, size: Size) -> None:
     best = size.best
     ratio = size.float32 / best.total
-    _metric(
+    show_metric(
         place,
         "Size",
         format.size(best.total),
@@ -58,8 +58,8 @@ def _size(place: DeltaGenerator, size: Size) -> None:
     )
 
 
-def _sparsity(place: DeltaGenerator, found: compute.Answer) -> None:
-    _metric(
+def sparsity_metric(place: DeltaGenerator, found: compute.Answer) -> None:
+    show_metric(
         place,
         "Sparsity",
         format.percent(found.sparsity),
@@ -70,7 +70,7 @@ def _sparsity(place: DeltaGenerator, found: compute.Answer) -> None:
 
 
 def _bit_operations(place: DeltaGenerator, before: int, after: int) -> None:
-    _metric(
+    show_metric(
         place,
         "Bit operations",
         format.quantity(after),
@@ -80,5 +80,5 @@ def _bit_operations(place: DeltaGenerator, before: int, after: int) -> None:
     )
 
 
-def _metric(place: DeltaGenerator, label: str, value: str, against_float: str, words: str) -> None:
+def show_metric(place: DeltaGenerator, label: str, value: str, against_float: str, words: str) -> None:
     place.metric(label, value, against_float, delta_color="off", delta_arrow="off", border=True, help=words)

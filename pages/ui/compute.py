@@ -9,7 +9,7 @@ from typing import Any
 
 import streamlit as st
 
-from compression import card, data, engine, histogram, integers, live, operations, size, staircase, store, training
+from compression import card, data, engine, histogram, integers, live, operations, scanning, size, staircase, store, training
 from compression import compress as core
 from compression.cifar10 import DataError
 from compression.folding import folded
@@ -171,6 +171,17 @@ def look(spec: CompressionSpec, go: bool = True, side: str = "") -> live.Reading
     """
     who = st.session_state.setdefault("who", uuid.uuid4().hex) + side
     return _evaluator().look(who, float_model(spec.model), spec, go)
+
+
+@st.cache_resource(show_spinner=False)
+def _scanner() -> scanning.Scanner:
+    """Of all sessions, as the evaluator is."""
+    return scanning.Scanner(engine.engine(), store.Store(), _loaded())
+
+
+def scan(specs: tuple[CompressionSpec, ...], go: bool) -> scanning.ScanReading:
+    """What is known about each layer alone, compressed as each of `specs` says."""
+    return _scanner().look(float_model(specs[0].model), specs, go=go)
 
 
 def poll_seconds() -> float:

@@ -54,6 +54,14 @@ def layer() -> str | None:
 
 def draw(model: str) -> None:
     """All widgets."""
+    settings(model)
+    names = [WHOLE, *compute.layer_macs(model)]
+    with st.sidebar:
+        st.selectbox("Weights shown", names, key="layer", bind="query-params", on_change=frame.rerun_answer)
+
+
+def settings(model: str) -> None:
+    """The widgets that say what to do to the network."""
     _quantization()
     fold = st.toggle(
         "Fold batch norm first",
@@ -64,9 +72,6 @@ def draw(model: str) -> None:
         "each channel's weights now carry its scale, and one scale for all of them fits few.",
     )
     _pruning(model, fold)
-    names = [WHOLE, *compute.layer_macs(model)]
-    with st.sidebar:
-        st.selectbox("Weights shown", names, key="layer", bind="query-params", on_change=frame.rerun_answer)
 
 
 def by_class() -> None:

@@ -18,13 +18,14 @@ ANSWER = (METRICS, WEIGHTS, LAYERS, GREY, ACCURACY, SENTENCE, CHART, LINKS)  # w
 MENU = (
     ("app.py", "Explore", ":material/tune:"),
     ("pages/quantization.py", "Quantization", ":material/stairs:"),
+    ("pages/layers.py", "Layers", ":material/layers:"),
     ("pages/networks.py", "Networks", ":material/hub:"),
     ("pages/checkpoint.py", "Bring your own", ":material/upload_file:"),
     ("pages/guide.py", "What the numbers mean", ":material/menu_book:"),
 )
 LINKED = (
     *("model", "bits", "scheme", "clip", "granularity", "fold"),
-    *("by", "sparsity", "threshold", "scope", "layer", "classes"),
+    *("by", "sparsity", "threshold", "scope", "layer", "classes", "layers"),
     *("channel", "left_scheme", "left_clip", "left_granularity", "right_scheme", "right_clip", "right_granularity"),
 )
 
@@ -106,6 +107,11 @@ def picked(names: Sequence[str], picker: Callable[[], str]) -> str:
         st.session_state["arriving"] = False
     st.session_state["picked"] = name = picker()
     return name
+
+
+def is_arriving() -> bool:
+    """Whether the reader comes from another page or from a link; ask before `pick_network`."""
+    return st.session_state["arriving"]
 
 
 def data_status() -> None:

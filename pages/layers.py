@@ -1,0 +1,34 @@
+"""Layers: bits and sparsity layer by layer, which of them suffer, and recipes of them."""
+
+import streamlit as st
+
+import pages.ui.supported  # noqa: F401
+from pages.ui import accuracy, controls, frame, layers_answer, layers_editor, layers_recipe, layers_scan, layers_state
+
+frame.open_page("Layers")
+link = frame.linked()
+arriving = frame.is_arriving()
+model = frame.pick_network()
+st.subheader("Which layers can do with less?", anchor=False)
+side, main = st.columns([1, 3], gap="medium")
+
+with side:
+    controls.settings(model)
+    layers_state.settle(model, arriving)
+
+with main:
+    metrics = st.columns(4)
+    said = st.container()
+    table, scan = st.columns([1, 1.1], gap="medium")
+
+with table:
+    layers_editor.draw(model)
+    layers_recipe.draw(model)
+with scan:
+    layers_scan.draw(model)
+layers_answer.metrics(metrics[1:], model)
+with metrics[0]:
+    accuracy.metric(model, layers_state.spec)
+with said:
+    accuracy.sentence(model, layers_state.spec)
+frame.say_rejected(link)

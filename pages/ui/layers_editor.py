@@ -1,0 +1,88 @@
+"""A table with a row a layer, in which bits and sparsity can be changed."""
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from compression.spec import FLOAT_BITS, MAX_BITS, MIN_BITS, LayerSpec
+from pages.ui import compute, controls, layers_state
+
+HEIGHT = 400
+AS_ALL = "as all"
+BITS = [AS_ALL, controls.FLOAT, *(str(bits) for bits in range(MAX_BITS, MIN_BITS - 1, -1))]
+BITS_COLUMN, SPARSITY_COLUMN = "Bits", "Sparsity"
+
+
+def draw(model: str) -> None:
+    """The table. What is edited is kept before the page is drawn again, so that all of it shows the same."""
+    cards = compute.layer_cards(model, False)
+    begun = layers_state.begun()
+    rows = pd.DataFrame(
+        {
+            "Layer": [card.name for card in cards],
+            "Kind": [card.kind for card in cards],
+            "Weights": [card.weights for card in cards],
+            BITS_COLUMN: [_bits_said(begun.get(card.name)) for card in cards],
+            SPARSITY_COLUMN: pd.Series([_sparsity_said(begun.get(card.name)) for card in cards], dtype="Float64"),
+        }
+    )
+    st.data_editor(
+        rows,
+        key=layers_state.table_key(),
+        hide_index=True,
+        height=HEIGHT,
+        num_rows="fixed",
+        disabled=["Layer", "Kind", "Weights"],
+        column_config={
+            "Weights": st.column_config.NumberColumn(format="localized", width=70),
+            BITS_COLUMN: st.column_config.SelectboxColumn(
+                options=BITS, required=True, width=65, help="“as all”: what is set on the left for the whole network"
+            ),
+            SPARSITY_COLUMN: st.column_config.NumberColumn(
+                min_value=0.0,
+                max_value=1.0,
+                format="percent",
+                width=70,
+                help="A share of this layer's weights, 0 to 1, that is pruned whatever is set on the left. "
+                "Empty: as all",
+            ),
+        },
+        on_change=_edited,
+        args=([card.name for card in cards], layers_state.table_key()),
+    )
+    for layer in layers_state.impossible(model)[:1]:
+        scheme = controls.spec(model).weights.scheme
+        st.caption(
+            f":material/info: {scheme} weights cannot have {layer.bits} bits: {layer.name} gets the nearest they can."
+        )
+
+
+def _bits_said(layer: LayerSpec | None) -> str:
+    if layer is None or layer.bits is None:
+        return AS_ALL
+    return controls.FLOAT if layer.bits == FLOAT_BITS else str(layer.bits)
+
+
+def _sparsity_said(layer: LayerSpec | None) -> float | None:
+    return None if layer is None else layer.sparsity
+
+
+def _edited(names: list[str], key: str) -> None:
+    """Keeps what the table says now: what it began with, and the cells that were edited since."""
+    layers = layers_state.begun()
+    for number, cells in st.session_state[key]["edited_rows"].items():
+        name = names[int(number)]
+        layer = _changed(name, layers.pop(name, None), cells)
+        if layer:
+            layers[name] = layer
+    layers_state.change(list(layers.values()))
+
+
+def _changed(name: str, layer: LayerSpec | None, cells: dict[str, Any]) -> LayerSpec | None:
+    bits = layer and layer.bits
+    if BITS_COLUMN in cells:
+        said = cells[BITS_COLUMN]
+        bits = None if said in (AS_ALL, None) else FLOAT_BITS if said == controls.FLOAT else int(said)
+    sparsity = cells.get(SPARSITY_COLUMN, layer and layer.sparsity)
+    return None if bits is None and sparsity is None else LayerSpec(name, bits, sparsity)
