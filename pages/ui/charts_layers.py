@@ -1,12 +1,15 @@
 """The heat map of sensitivity; imports no streamlit."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from compression.evaluate import Evaluation
 from compression.scanning import ScanReading
 from compression.spec import CompressionSpec
 from pages.ui import format
 from pages.ui.charts import INK, LOSS, Drawing
 
-ROW_PIXELS = 17
+ROW_PIXELS = 16
 NO_LOSS = {INK["light"]: "#ffffff", INK["dark"]: "#262730"}
 WORST = {INK["light"]: "#6b2a4f", INK["dark"]: "#ffd9ee"}
 
@@ -20,27 +23,17 @@ def sensitivity(reading: ScanReading, ink: str) -> Drawing:
     settings = [label(spec) for spec in scan.specs]
     return Drawing(
         {
-            "height": 40 + ROW_PIXELS * len(scan.layers),
-            "margin": {"l": 8, "r": 8, "t": 30, "b": 8},
+            "height": 28 + ROW_PIXELS * len(scan.layers),
+            "margin": {"l": 8, "r": 4, "t": 24, "b": 4},
             "font": {"family": "Source Sans, sans-serif", "color": ink},
             "paper_bgcolor": "rgba(0, 0, 0, 0)",
             "plot_bgcolor": "rgba(0, 0, 0, 0)",
-            "xaxis": {"type": "category", "side": "top", "showgrid": False, "tickfont": {"size": 11}},
-            "yaxis": {
-                "type": "category",
-                "autorange": "reversed",
-                "showgrid": False,
-                "tickfont": {"size": 10},
-                "dtick": 1,
-                "automargin": True,
-                "ticksuffix": " ",
-            },
+            "xaxis": {**_axis(settings), "range": [-0.5, len(settings) - 0.5], "side": "top"},
+            "yaxis": {**_axis(scan.layers), "range": [len(scan.layers) - 0.5, -0.5], "automargin": True},
             "datarevision": 0,
         },
         {
             "type": "heatmap",
-            "x": settings,
-            "y": list(scan.layers),
             "z": [[None if drop is None else max(drop, 0.0) ** 0.5 for drop in row] for row in drops],
             "zmin": 0.0,
             "zmax": 0.9**0.5,
@@ -51,10 +44,17 @@ def sensitivity(reading: ScanReading, ink: str) -> Drawing:
             "text": [["" if drop is None else f"{100 * drop:.1f}" for drop in row] for row in drops],
             "texttemplate": "%{text}",
             "textfont": {"size": 11},
-            "hovertemplate": "%{y} at %{x}: %{text} points lost<extra></extra>",
+            "customdata": [[f"{layer} at {setting}" for setting in settings] for layer in scan.layers],
+            "hovertemplate": "%{customdata}: %{text} points lost<extra></extra>",
             "hoverongaps": False,
         },
     )
+
+
+def _axis(names: Sequence[str]) -> dict[str, Any]:
+    """Names at 0, 1, 2 ..., also where no cell is known yet."""
+    ticks = {"tickvals": list(range(len(names))), "ticktext": [f"{name} " for name in names], "tickfont": {"size": 10}}
+    return {"showgrid": False, "zeroline": False, "ticks": "", **ticks}
 
 
 def label(spec: CompressionSpec) -> str:

@@ -32,18 +32,23 @@ def draw(model: str) -> None:
         key=layers_state.table_key(),
         hide_index=True,
         height=HEIGHT,
+        row_height=28,
+        placeholder=AS_ALL,
+        alt="Layers with kind and weights, and the bits and the sparsity of their own",
         num_rows="fixed",
         disabled=["Layer", "Kind", "Weights"],
         column_config={
-            "Weights": st.column_config.NumberColumn(format="localized", width=70),
+            "Layer": st.column_config.TextColumn(width=108),
+            "Kind": st.column_config.TextColumn(width=66),
+            "Weights": st.column_config.NumberColumn(format="localized", width=62),
             BITS_COLUMN: st.column_config.SelectboxColumn(
-                options=BITS, required=True, width=65, help="“as all”: what is set on the left for the whole network"
+                options=BITS, required=True, width=62, help="“as all”: what is set on the left for the whole network"
             ),
             SPARSITY_COLUMN: st.column_config.NumberColumn(
                 min_value=0.0,
                 max_value=1.0,
                 format="percent",
-                width=70,
+                width=62,
                 help="A share of this layer's weights, 0 to 1, that is pruned whatever is set on the left. "
                 "Empty: as all",
             ),

@@ -1,5 +1,6 @@
 """A recipe: all that is set on this page, as a file to take along and to open again."""
 
+from functools import partial
 from urllib.parse import urlencode
 
 import streamlit as st
@@ -23,8 +24,8 @@ def draw(model: str) -> None:
         with st.popover("Open", icon=":material/upload:"):
             _open()
         if layers_state.own():
-            reset = lambda: layers_state.begin(model, ())
-            st.button("All alike", key="alike", icon=":material/restart_alt:", on_click=reset)
+            icon, reset = ":material/restart_alt:", partial(layers_state.begin, model, ())
+            st.button("All alike", key="alike", icon=icon, on_click=reset)
 
 
 def _open() -> None:

@@ -6,16 +6,20 @@ import streamlit as st
 
 from compression.assignment import assigned, cost
 from compression.cifar10 import DataError
-from compression.scanning import IMAGES, ScanReading
+from compression.scanning import ScanReading
 from compression.spec import CompressionSpec, LayerSpec, PruneSpec, QuantSpec, Scope
 from pages.ui import accuracy, charts_layers, compute, controls, format, layers_state, show
 
 BY_BITS, BY_SPARSITY = "bits", "sparsity"
 BITS = (8, 6, 5, 4, 3, 2)
 SPARSITIES = (0.3, 0.5, 0.6, 0.7, 0.8, 0.9)
-HEIGHT = 400
+MOST_ROWS = 24  # beyond, the heat map scrolls
+HEIGHT = 420
 SCANNING = "scanning"
 POLL_SECONDS = 1.0
+ASSIGN = """\
+Of all choices within the budget, the one with the least sum of losses in the scan: a knapsack, solved by dynamic
+programming. The budget counts the codes of the weights, without scales."""
 
 
 def draw(model: str) -> None:
@@ -25,13 +29,12 @@ def draw(model: str) -> None:
         accuracy.what_to_do(images)
         return
     by = st.segmented_control(
-        "Each layer alone, at several",
+        "Each layer alone, at several settings of",
         [BY_BITS, BY_SPARSITY],
         default=BY_BITS,
         required=True,
         key="scan by",
-        help=f"Accuracy on the first {IMAGES:,} test images when one layer alone is compressed and the others stay "
-        "float. Scheme, scale, range and folding are those on the left.",
+        label_visibility="collapsed",
     )
     specs = columns(controls.spec(model), by)
     _watched(specs)
@@ -57,15 +60,18 @@ def _going(specs: tuple[CompressionSpec, ...]) -> bool:
 def _watched(specs: tuple[CompressionSpec, ...]) -> None:
     """The heat map, drawn again while the scan goes on."""
 
-    @st.fragment(run_every=POLL_SECONDS if _going(specs) else None)
+    going = _going(specs)
+
+    @st.fragment(run_every=POLL_SECONDS if going else None)
     def watch() -> None:
-        going = _going(specs)
+        if _going(specs) != going:
+            st.rerun()
         reading = compute.scan(specs, go=going)
         _progress(reading, going)
-        with st.container(height=HEIGHT, border=False):
+        with st.container(height=HEIGHT if len(reading.scan.layers) > MOST_ROWS else "content", border=False):
             show.chart(charts_layers.sensitivity(reading, show.ink()), "sensitivity", "Drop of accuracy by layer")
         if going and (reading.exact or reading.error):
-            del st.session_state[SCANNING]
+            st.session_state[SCANNING] = None
             st.rerun()
 
     watch()
@@ -84,22 +90,25 @@ def _progress(reading: ScanReading, going: bool) -> None:
             )
         else:
             left = "" if reading.seconds_left is None else f", {format.seconds_left(reading.seconds_left)}"
-            done = "Not scanned yet" if not reading.share else f"{format.percent(reading.share, 0)} scanned{left}"
+            done = (
+                "Each layer alone, the others float"
+                if not reading.share
+                else f"{format.percent(reading.share, 0)} scanned{left}"
+            )
             st.progress(min(reading.share, 1.0), done)
         if going and not reading.exact:
-            st.button("Stop", key="scan stop", icon=":material/stop:", on_click=lambda: _set_going(None))
+            stop = {SCANNING: None}
+            st.button("Stop", key="scan stop", icon=":material/stop:", on_click=lambda: st.session_state.update(stop))
         elif not reading.exact:
-            start = lambda: _set_going(specs)
-            st.button("Scan", key="scan start", icon=":material/play_arrow:", on_click=start)
-
-
-def _set_going(specs: tuple[CompressionSpec, ...] | None) -> None:
-    st.session_state[SCANNING] = specs
+            start = {SCANNING: specs}
+            words = "Scan" if not reading.share else "Go on"
+            icon = ":material/play_arrow:"
+            st.button(words, key="scan start", icon=icon, on_click=lambda: st.session_state.update(start))
 
 
 def _choose(model: str, specs: tuple[CompressionSpec, ...]) -> None:
     """A budget, and a button that shares it out."""
-    costs = sorted(cost(spec) for spec in specs)
+    costs = sorted(float(cost(spec)) for spec in specs)
     if len(costs) < 2:
         st.caption("With one setting alone there is nothing to choose from.")
         return
@@ -111,7 +120,7 @@ def _choose(model: str, specs: tuple[CompressionSpec, ...]) -> None:
             "Bits a weight, on average" if by_bits else "Weights that stay",
             costs[0],
             costs[-1],
-            min(4, costs[-1]) if by_bits else 0.5,
+            min(4.0, costs[-1]) if by_bits else 0.5,
             0.1 if by_bits else 0.01,
             format="%.1f" if by_bits else "percent",
             key=f"budget {'bits' if by_bits else 'share'}",
@@ -121,11 +130,10 @@ def _choose(model: str, specs: tuple[CompressionSpec, ...]) -> None:
             layers = assigned(reading, _weights(model), budget)
             layers_state.begin(model, merged(layers_state.own(), layers))
             st.rerun()
-
-
-ASSIGN = """\
-Of all choices within the budget, the one with the least sum of losses (a knapsack, by dynamic programming). That the
-losses of single layers add up is an assumption: the accuracy above is counted with all of them together."""
+    st.caption(
+        "Assigning takes it that the losses of single layers add up. They need not: the accuracy above is counted with "
+        "all of them together."
+    )
 
 
 def _weights(model: str) -> dict[str, int]:
