@@ -19,7 +19,7 @@ with side:
 with main:
     metrics = st.columns(4)
     said = st.container()
-    table, scan = st.columns([1.15, 1], gap="small")
+    table, scan = st.columns([1.35, 1], gap="small")
 
 with table:
     layers_editor.draw(model)

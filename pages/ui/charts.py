@@ -153,16 +153,16 @@ def _line(at: float) -> dict[str, Any]:
 def layer_axis(names: Sequence[str]) -> dict[str, Any]:
     """Ticks with a short form of the layers' names, as many as can be read; the whole name is in the hover text."""
     shown = names[:: math.ceil(len(names) / MOST_TICKS)]
-    short = [_short(name) for name in shown]
+    short = [short_name(name) for name in shown]
     return {"tickangle": -90, "tickfont": {"size": 9}, "type": "category", "tickvals": shown, "ticktext": short}
 
 
 def room(names: Sequence[str]) -> int:
     """Pixels below the axis for the upright names of layers, up to where they would take more room than the bars."""
-    return min(90, 16 + 5 * max(len(_short(name)) for name in names))
+    return min(90, 16 + 5 * max(len(short_name(name)) for name in names))
 
 
-def _short(name: str) -> str:
+def short_name(name: str) -> str:
     """ "layer2.0.downsample.0" -> "2.0.down", "features.3.conv.1.0" -> "3.1.0"."""
     for long, brief in (
         ("layer", ""),

@@ -7,7 +7,7 @@ from compression.evaluate import Evaluation
 from compression.scanning import ScanReading
 from compression.spec import CompressionSpec
 from pages.ui import format
-from pages.ui.charts import INK, LOSS, Drawing
+from pages.ui.charts import INK, LOSS, Drawing, short_name
 
 ROW_PIXELS = 16
 NO_LOSS = {INK["light"]: "#ffffff", INK["dark"]: "#262730"}
@@ -29,7 +29,11 @@ def sensitivity(reading: ScanReading, ink: str) -> Drawing:
             "paper_bgcolor": "rgba(0, 0, 0, 0)",
             "plot_bgcolor": "rgba(0, 0, 0, 0)",
             "xaxis": {**_axis(settings), "range": [-0.5, len(settings) - 0.5], "side": "top"},
-            "yaxis": {**_axis(scan.layers), "range": [len(scan.layers) - 0.5, -0.5], "automargin": True},
+            "yaxis": {
+                **_axis([short_name(layer) for layer in scan.layers]),
+                "range": [len(scan.layers) - 0.5, -0.5],
+                "automargin": True,
+            },
             "datarevision": 0,
         },
         {

@@ -38,17 +38,17 @@ def draw(model: str) -> None:
         num_rows="fixed",
         disabled=["Layer", "Kind", "Weights"],
         column_config={
-            "Layer": st.column_config.TextColumn(width=108),
-            "Kind": st.column_config.TextColumn(width=66),
-            "Weights": st.column_config.NumberColumn(format="localized", width=62),
+            "Layer": st.column_config.TextColumn(width=100),
+            "Kind": st.column_config.TextColumn(width=64),
+            "Weights": st.column_config.NumberColumn(format="localized", width=58),
             BITS_COLUMN: st.column_config.SelectboxColumn(
-                options=BITS, required=True, width=62, help="“as all”: what is set on the left for the whole network"
+                options=BITS, required=True, width=66, help="“as all”: what is set on the left for the whole network"
             ),
             SPARSITY_COLUMN: st.column_config.NumberColumn(
                 min_value=0.0,
                 max_value=1.0,
                 format="percent",
-                width=62,
+                width=80,
                 help="A share of this layer's weights, 0 to 1, that is pruned whatever is set on the left. "
                 "Empty: as all",
             ),

@@ -1,0 +1,50 @@
+"""Layer by layer in a real browser: a cell is edited, a scan is run, a link opens the same again."""
+
+import re
+
+from playwright.sync_api import expect
+
+from compression.compress import compress
+from compression.models import zoo
+from compression.size import measure
+from compression.spec import CompressionSpec, LayerSpec, QuantSpec
+from pages.ui import format
+from tests.browser.test_journeys import SECONDS_90, metric
+
+MODEL = "simple_cnn"
+HEADER, ROW = 35, 28  # pixels of the table
+
+
+def size_of(*layers: LayerSpec) -> str:
+    spec = CompressionSpec(MODEL, weights=QuantSpec(4), layers=layers)
+    return format.size(measure(compress(zoo.load_bundled(MODEL).module, spec)).best.total)
+
+
+def test_a_cell_is_edited_and_the_link_says_so(page, page_of, server):
+    page.goto(f"{server}/layers?model={MODEL}&bits=4")
+    expect(metric(page, "Size")).to_have_text(size_of())
+    table = page.get_by_test_id("stDataFrame")
+    width = table.bounding_box()["width"]
+    table.click(position={"x": width - 40, "y": HEADER + 2.5 * ROW})
+    page.keyboard.type("0.95")
+    page.keyboard.press("Enter")
+    expect(metric(page, "Size")).to_have_text(size_of(LayerSpec("fc1", None, 0.95)))
+    expect(page).to_have_url(re.compile("layers=fc1"))
+    other = page_of()
+    other.goto(page.url)
+    expect(metric(other, "Size")).to_have_text(size_of(LayerSpec("fc1", None, 0.95)))
+    page.get_by_role("button", name="All alike").click()
+    expect(metric(page, "Size")).to_have_text(size_of())
+
+
+def test_a_scan_shows_how_far_it_is_and_bits_are_assigned_from_it(page, server, test_images):
+    page.goto(f"{server}/layers?model={MODEL}&scheme=affine")
+    main = page.get_by_test_id("stMainBlockContainer")
+    assign = main.get_by_role("button", name="Assign")
+    expect(assign).to_be_disabled()
+    main.get_by_role("button", name="Scan").click()
+    expect(main.get_by_text(re.compile("% scanned"))).to_be_visible(timeout=SECONDS_90)
+    expect(assign).to_be_enabled(timeout=2 * SECONDS_90)
+    assign.click()
+    expect(metric(page, "Bits a weight")).to_have_text(re.compile(r"^[23]\.\d\d$|^4\.00$"))
+    expect(page).to_have_url(re.compile("layers=conv1"))
