@@ -57,7 +57,7 @@ def test_a_link_says_what_layers_have_of_their_own():
     assert table(page) == [
         ("conv1", "8", None),
         ("conv2", "as all", None),
-        ("fc1", "2", 0.5),
+        ("fc1", "2", 50),
         ("fc2", "as all", None),
     ]
     assert page.query_params["layers"] == "conv1:8,fc1:2/0.5"
@@ -105,7 +105,7 @@ def test_all_alike_again():
 def test_cells_become_what_a_layer_has_of_its_own():
     changed = layers_editor._changed
     assert changed("a", None, {"Bits": "8"}) == LayerSpec("a", 8)
-    assert changed("a", LayerSpec("a", 8), {"Sparsity": 0.5}) == LayerSpec("a", 8, 0.5)
+    assert changed("a", LayerSpec("a", 8), {"Sparsity": 50}) == LayerSpec("a", 8, 0.5)
     assert changed("a", LayerSpec("a", 8), {"Bits": "float"}) == LayerSpec("a", 32)
     assert changed("a", LayerSpec("a", 8, 0.5), {"Bits": "as all"}) == LayerSpec("a", None, 0.5)
     assert changed("a", LayerSpec("a", 8), {"Bits": "as all"}) is None

@@ -8,7 +8,8 @@ import streamlit as st
 from compression.spec import FLOAT_BITS, MAX_BITS, MIN_BITS, LayerSpec
 from pages.ui import compute, controls, layers_state
 
-HEIGHT = 400
+MOST_PIXELS, HEADER_PIXELS, ROW_PIXELS = 400, 38, 28
+DIGITS = 4  # of a per cent
 AS_ALL = "as all"
 BITS = [AS_ALL, controls.FLOAT, *(str(bits) for bits in range(MAX_BITS, MIN_BITS - 1, -1))]
 BITS_COLUMN, SPARSITY_COLUMN = "Bits", "Sparsity"
@@ -31,8 +32,8 @@ def draw(model: str) -> None:
         rows,
         key=layers_state.table_key(),
         hide_index=True,
-        height=HEIGHT,
-        row_height=28,
+        height=min(MOST_PIXELS, HEADER_PIXELS + ROW_PIXELS * len(cards)),
+        row_height=ROW_PIXELS,
         placeholder=AS_ALL,
         alt="Layers with kind and weights, and the bits and the sparsity of their own",
         num_rows="fixed",
@@ -46,11 +47,11 @@ def draw(model: str) -> None:
             ),
             SPARSITY_COLUMN: st.column_config.NumberColumn(
                 min_value=0.0,
-                max_value=1.0,
-                format="percent",
+                max_value=100.0,
+                format="%g%%",
                 width=80,
-                help="A share of this layer's weights, 0 to 1, that is pruned whatever is set on the left. "
-                "Empty: as all",
+                help="Per cent of this layer's weights, the smallest ones, that are pruned whatever is set on the "
+                "left. Empty: as all",
             ),
         },
         on_change=_edited,
@@ -70,7 +71,8 @@ def _bits_said(layer: LayerSpec | None) -> str:
 
 
 def _sparsity_said(layer: LayerSpec | None) -> float | None:
-    return None if layer is None else layer.sparsity
+    """In per cent, as one types it."""
+    return None if layer is None or layer.sparsity is None else round(100 * layer.sparsity, DIGITS)
 
 
 def _edited(names: list[str], key: str) -> None:
@@ -89,5 +91,8 @@ def _changed(name: str, layer: LayerSpec | None, cells: dict[str, Any]) -> Layer
     if BITS_COLUMN in cells:
         said = cells[BITS_COLUMN]
         bits = None if said in (AS_ALL, None) else FLOAT_BITS if said == controls.FLOAT else int(said)
-    sparsity = cells.get(SPARSITY_COLUMN, layer and layer.sparsity)
+    sparsity = layer and layer.sparsity
+    if SPARSITY_COLUMN in cells:
+        said = cells[SPARSITY_COLUMN]
+        sparsity = None if said is None else round(said / 100, DIGITS + 2)
     return None if bits is None and sparsity is None else LayerSpec(name, bits, sparsity)

@@ -24,8 +24,11 @@ def settle(model: str, arriving: bool) -> None:
     if arriving or owner != model:
         ours = text == kept and owner not in (None, model)
         begin(model, () if ours or not arriving else _read(model, text))
-    if st.query_params.get(LAYERS, "") != st.session_state[LAYERS]:
-        _write_link()
+    text = st.session_state.get(LAYERS, "")
+    if text and st.query_params.get(LAYERS) != text:
+        st.query_params[LAYERS] = text
+    elif not text:
+        st.query_params.pop(LAYERS, None)
 
 
 def _read(model: str, text: str) -> tuple[LayerSpec, ...]:
@@ -47,20 +50,16 @@ def check(model: str, layers: Sequence[LayerSpec]) -> None:
 def begin(model: str, layers: Sequence[LayerSpec]) -> None:
     """From now on these are what the layers have of their own, in a new table."""
     number = st.session_state.get(TABLE, 0) + 1
-    text = to_link(layers)
-    st.session_state.update({LAYERS: text, OWNER: model, BEGUN: text, TABLE: number})
+    st.session_state.update({OWNER: model, BEGUN: to_link(layers), TABLE: number})
+    change(layers)
 
 
 def change(layers: Sequence[LayerSpec]) -> None:
     """The same, in the table that is being edited."""
-    st.session_state[LAYERS] = to_link(layers)
-
-
-def _write_link() -> None:
-    if st.session_state[LAYERS]:
-        st.query_params[LAYERS] = st.session_state[LAYERS]
+    if layers:
+        st.session_state[LAYERS] = to_link(layers)
     else:
-        st.query_params.pop(LAYERS, None)
+        st.session_state.pop(LAYERS, None)  # or links to other pages would speak of it
 
 
 def begun() -> dict[str, LayerSpec]:
@@ -74,7 +73,7 @@ def table_key() -> str:
 
 def own() -> tuple[LayerSpec, ...]:
     """What the layers have of their own now."""
-    return from_link(st.session_state[LAYERS])
+    return from_link(st.session_state.get(LAYERS, ""))
 
 
 def spec(model: str) -> CompressionSpec:

@@ -26,7 +26,8 @@ def test_a_cell_is_edited_and_the_link_says_so(page, page_of, server):
     table = page.get_by_test_id("stDataFrame")
     width = table.bounding_box()["width"]
     table.click(position={"x": width - 40, "y": HEADER + 2.5 * ROW})
-    page.keyboard.type("0.95")
+    page.keyboard.press("Enter")
+    page.locator("#portal input").fill("95")
     page.keyboard.press("Enter")
     expect(metric(page, "Size")).to_have_text(size_of(LayerSpec("fc1", None, 0.95)))
     expect(page).to_have_url(re.compile("layers=fc1"))
