@@ -86,5 +86,5 @@ def _nbytes(module: nn.Module) -> int:
 
 _networks: Kept[tuple[str, CompressionSpec], nn.Module] = Kept(MOST_BYTES, _nbytes)
 _staged: Kept[str, Staged] = Kept(MOST_BYTES, lambda staged: staged.nbytes)
-_changes: Kept[tuple[str, str, CompressionSpec], Change] = Kept(MOST_BYTES, lambda change: change[0].nbytes)
+_changes: Kept[tuple[str, str, CompressionSpec], Change] = Kept(MOST_BYTES, lambda change: change.weight.nbytes)
 _walks: Kept[tuple[str, bytes], Walk] = Kept(2 * MOST_BYTES, lambda walk: walk.nbytes)

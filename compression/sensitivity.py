@@ -11,21 +11,28 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from compression.activations import InputQuantizer
 from compression.compress import compress, weighted_layers
 from compression.data import ImageSet
 from compression.evaluate import BATCH, Evaluation, join, judged
 from compression.folding import folded, folded_layer
 from compression.models.stages import in_turn, stages_of
 from compression.models.zoo import FloatModel
-from compression.spec import FLOAT_BITS, CompressionSpec, LayerSpec
+from compression.spec import FLOAT_BITS, CompressionSpec, LayerSpec, Order
 from compression.training import evidence_for
 
-Change = tuple[Tensor, Tensor | None]
+
+class Change(NamedTuple):
+    """A layer's weight and bias, folded, and what quantizes its inputs."""
+
+    weight: Tensor
+    bias: Tensor | None
+    inputs: InputQuantizer | None
 
 
 def alone(spec: CompressionSpec, layer: str, names: Sequence[str]) -> CompressionSpec:
@@ -55,13 +62,14 @@ class Staged:
         return 2 * sum(tensor.nbytes for tensor in self._module.state_dict().values())
 
     def change(self, layer: str, spec: CompressionSpec) -> Change:
-        """Weight and bias of `layer`, folded, when it alone is compressed as `spec` says."""
-        module = self._folded if spec.fold_bn else self.model.module
+        """What becomes of `layer` when it alone is compressed as `spec` says."""
+        folds_first = spec.fold_bn and spec.order is Order.FOLD_FIRST
+        module = self._folded if folds_first else self.model.module
         spec = alone(spec, layer, self.names)
         compressed = compress(module, spec, evidence_for(self.model, spec))
-        weight = next(record.weight for record in compressed.layers if record.name == layer)
-        made: Any = folded_layer(compressed.original, layer, weight).to(self.device)
-        return made.weight, made.bias
+        record = next(record for record in compressed.layers if record.name == layer)
+        made: Any = folded_layer(compressed.original, layer, record.weight).to(self.device)
+        return Change(made.weight, made.bias, record.inputs)
 
     def places(self, x: Tensor) -> dict[str, int]:
         """Layer name -> the number of the stage in which it computes first, seen by sending one input `x` (1, ...)."""
@@ -78,14 +86,17 @@ class Staged:
 
     @contextmanager
     def changed(self, layer: str, change: Change) -> Iterator[None]:
-        """As long as this lasts, `layer` has the weight and the bias of `change`."""
+        """As long as this lasts, `layer` is as `change` says."""
         module: Any = self._module.get_submodule(layer)
         before = module.weight, module.bias
-        module.weight, module.bias = change
+        hooks = [module.register_forward_pre_hook(change.inputs)] if change.inputs else []
+        module.weight, module.bias = change.weight, change.bias
         try:
             yield
         finally:
             module.weight, module.bias = before
+            for hook in hooks:
+                hook.remove()
 
 
 def _note(reached: list[str], name: str, *_: object) -> None:

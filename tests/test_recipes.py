@@ -9,7 +9,19 @@ from hypothesis import strategies as st
 
 from compression.compress import weighted_layers
 from compression.recipes import MOST_CHARACTERS, from_json, from_link, to_link
-from compression.spec import Clip, CompressionSpec, Granularity, LayerSpec, PruneSpec, QuantSpec, Scheme, Scope
+from compression.spec import (
+    ActivationSpec,
+    Calibration,
+    Clip,
+    CompressionSpec,
+    Granularity,
+    LayerSpec,
+    Order,
+    PruneSpec,
+    QuantSpec,
+    Scheme,
+    Scope,
+)
 
 bits = st.one_of(st.integers(2, 16), st.just(32))
 fractions = st.floats(0, 1)
@@ -44,7 +56,14 @@ prunes = st.one_of(
     st.builds(PruneSpec, sparsity=fractions, scope=st.sampled_from(Scope)),
 )
 specs = st.builds(
-    CompressionSpec, st.text(), st.none() | prunes, st.none() | quants, layers.map(tuple), fold_bn=st.booleans()
+    CompressionSpec,
+    st.text(),
+    st.none() | prunes,
+    st.none() | quants,
+    layers.map(tuple),
+    fold_bn=st.booleans(),
+    activations=st.none() | st.builds(ActivationSpec, st.integers(2, 16), st.sampled_from(Calibration)),
+    order=st.sampled_from(Order),
 )
 
 

@@ -3,6 +3,7 @@
 import itertools
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,14 +21,19 @@ from compression.models.stages import in_turn, stages_of
 from compression.models.zoo import FloatModel, frozen
 from compression.scanning import Scan, Scanner, ScanReading
 from compression.sensitivity import Staged, Walk, alone, scan
-from compression.spec import CompressionSpec, LayerSpec, PruneSpec, QuantSpec, Scheme
+from compression.spec import ActivationSpec, CompressionSpec, LayerSpec, Order, PruneSpec, QuantSpec, Scheme
 from compression.store import Key, Store, first
+from compression.training import evidence_for
 from tests.networks import images, network
 
 SMALL = ("cnn3", "mobilenetv2", "repvgg_a0", "resnet8", "resnet8-a", "shufflenetv2_x0_5", "simple_cnn", "vgg11_bn")
 THREE_BITS = CompressionSpec("simple_cnn", weights=QuantSpec(3))
 HALF = CompressionSpec("simple_cnn", PruneSpec(sparsity=0.5))
 TERNARY = CompressionSpec("simple_cnn", weights=QuantSpec(2, Scheme.TERNARY, "tensor"), fold_bn=True)
+
+INPUTS = CompressionSpec("simple_cnn", weights=QuantSpec(4), activations=ActivationSpec(4))
+FOLDED = CompressionSpec("resnet20", weights=QuantSpec(3), fold_bn=True)
+FOLDED_LAST = replace(FOLDED, order=Order.QUANTIZE_FIRST)
 
 
 def model_of(module: nn.Module) -> FloatModel:
@@ -42,7 +48,7 @@ def noise(count: int) -> ImageSet:
 def naively(model: FloatModel, spec: CompressionSpec, layer: str, of: ImageSet) -> Evaluation:
     """The whole network, compressed as `spec` says in that layer alone."""
     whole = alone(spec, layer, list(weighted_layers(model.module)))
-    return evaluate(compress(model.module, whole).module, of, model.normalization)
+    return evaluate(compress(model.module, whole, evidence_for(model, whole)).module, of, model.normalization)
 
 
 # ---- the numbers
@@ -68,7 +74,7 @@ def test_each_layer_alone_has_the_margins_of_the_whole_network(arch: str) -> Non
         assert found.loss_sum == expected.loss_sum
 
 
-@pytest.mark.parametrize("spec", [THREE_BITS, HALF, TERNARY], ids=["bits", "sparsity", "ternary, folded"])
+@pytest.mark.parametrize("spec", [THREE_BITS, HALF, TERNARY, INPUTS], ids=["bits", "sparsity", "ternary", "inputs"])
 def test_a_scan_is_the_same_as_whole_networks_one_after_another(
     simple_cnn: FloatModel, test_images: ImageSet, spec: CompressionSpec
 ) -> None:
@@ -77,6 +83,16 @@ def test_a_scan_is_the_same_as_whole_networks_one_after_another(
         expected = naively(simple_cnn, of, layer, some)
         assert torch.equal(found.predictions, expected.predictions)
         assert found.loss_sum == expected.loss_sum
+
+
+@pytest.mark.parametrize("spec", [FOLDED, FOLDED_LAST], ids=["first", "last"])
+def test_batch_norm_may_be_folded_first_or_last(random_resnet: nn.Module, spec: CompressionSpec) -> None:
+    model, some = model_of(random_resnet), noise(3)
+    staged = Staged(model)
+    walk = Walk(staged, some)
+    for layer in ("conv1", "layer2.0.conv2", "fc"):
+        (found,) = walk.evaluate(layer, [staged.change(layer, spec)])
+        assert torch.equal(found.margins, naively(model, spec, layer, some).margins)
 
 
 def test_layers_may_come_in_any_order(simple_cnn: FloatModel, test_images: ImageSet) -> None:
@@ -181,15 +197,15 @@ def test_a_scan_that_nobody_wants_on_rests_and_goes_on(
 ) -> None:
     scanner = Scanner(here, store, test_images)
     specs = [CompressionSpec("simple_cnn", weights=QuantSpec(bits)) for bits in (3, 4)]
-    assert not scanner.look(simple_cnn, specs, 1000, go=False).cells
-    readings = scanner.follow(simple_cnn, specs, 1000)
+    assert not scanner.look(simple_cnn, specs, 3000, go=False).cells
+    readings = scanner.follow(simple_cnn, specs, 3000)
     for reading in readings:
         if reading.cells:
             break
-    stopped = scanner.look(simple_cnn, specs, 1000, go=False)
+    stopped = scanner.look(simple_cnn, specs, 3000, go=False)
     deadline = time.monotonic() + 60
     while any(row.asked for each in scanner._scannings.values() for row in each.rows):
-        stopped = scanner.look(simple_cnn, specs, 1000, go=False)
+        stopped = scanner.look(simple_cnn, specs, 3000, go=False)
         assert time.monotonic() < deadline
         time.sleep(0.02)
     assert not stopped.exact

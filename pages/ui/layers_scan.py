@@ -48,9 +48,7 @@ def columns(base: CompressionSpec, by: str) -> tuple[CompressionSpec, ...]:
         return tuple(CompressionSpec(base.model, prune, fold_bn=base.fold_bn) for prune in prunes)
     quant = base.weights or QuantSpec(BITS[0])
     widths = dict.fromkeys(quant.scheme.nearest_bits(bits) for bits in BITS)
-    return tuple(
-        CompressionSpec(base.model, weights=replace(quant, bits=bits), fold_bn=base.fold_bn) for bits in widths
-    )
+    return tuple(replace(base, prune=None, weights=replace(quant, bits=bits), layers=()) for bits in widths)
 
 
 def _going(specs: tuple[CompressionSpec, ...]) -> bool:
