@@ -48,7 +48,7 @@ def folded_layer(module: nn.Module, name: str, weight: Tensor) -> nn.Module:
     layer = copy.deepcopy(before, {id(before.weight): nn.Parameter(weight, requires_grad=False)})
     for holder, conv, norm in _pairs(module):
         if holder is parent and conv == own:
-            return fuse_conv_bn_eval(layer, getattr(parent, norm))
+            return fuse_conv_bn_eval(layer, getattr(parent, norm), isinstance(layer, TRANSPOSED))
     return layer
 
 

@@ -38,7 +38,7 @@ class Change(NamedTuple):
 def alone(spec: CompressionSpec, layer: str, names: Sequence[str]) -> CompressionSpec:
     """`spec` for `layer` alone: all others among `names`, those of the network's layers, stay as they are."""
     others = tuple(LayerSpec(name, FLOAT_BITS, 0.0) for name in names if name != layer)
-    return replace(spec, layers=others)
+    return replace(spec, layers=others, also=())
 
 
 class Staged:

@@ -9,7 +9,20 @@ from typing import Any
 
 import streamlit as st
 
-from compression import card, data, engine, histogram, integers, live, operations, scanning, size, staircase, store, training
+from compression import (
+    card,
+    data,
+    engine,
+    histogram,
+    integers,
+    live,
+    operations,
+    scanning,
+    size,
+    staircase,
+    store,
+    training,
+)
 from compression import compress as core
 from compression.cifar10 import DataError
 from compression.folding import folded
