@@ -6,7 +6,7 @@ Batch norm is folded before all that or, to see what it costs, after it.
 import copy
 import difflib
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -19,7 +19,8 @@ from compression.codebooks import Codebook
 from compression.evidence import NONE, Evidence
 from compression.folding import folded
 from compression.merging import merge_filters
-from compression.pruners import keep_largest, masks
+from compression.pruners import Kept
+from compression.pruning import silence_, what_is_kept
 from compression.quantizers import QParams, choose_qparams, dequantize, quantize
 from compression.spec import FLOAT_BITS, Also, CompressionSpec, LayerSpec, Order, QuantSpec
 from compression.weights import Weight, compressible, turned
@@ -40,11 +41,13 @@ class LayerFacts(NamedTuple):
 class LayerRecord:
     """What became of the weight of one layer, and, with `inputs`, of what it sees.
 
-    `weight` is dequantized. `pruned` weights went for their small magnitude, all below `threshold`, the smallest
-    magnitude that was kept (infinite where none was). `nonzero` counts what is left after rounding too.
-    `sqnr_db` is infinite where the weight is unchanged. Where batch norm was folded after quantizing, `original` is the
-    folded weight, and what was pruned was chosen before that, with its `threshold`. `transposed`: the groups of a
-    transposed convolution, whose `original` and `weight` have the output channels in dimension 1; 0 for other layers.
+    `weight` is dequantized. `pruned` weights went for their small scores; `threshold` is the smallest score of those
+    that were kept (infinite where none was), by default a magnitude. `nonzero` counts what is left after rounding too.
+    `sqnr_db` is infinite where the weight is unchanged. `filters` (C_out,) are True where a filter is kept, None where
+    filters did not go as a whole; `pattern` is (n, m) where n of each m weights were kept. Where batch norm was folded
+    after quantizing, `original` is the folded weight, and what was pruned was chosen before that, with its `threshold`.
+    `transposed`: the groups of a transposed convolution, whose `original` and `weight` have the output channels in
+    dimension 1; 0 for other layers.
     """
 
     name: str
@@ -56,6 +59,8 @@ class LayerRecord:
     bits: int
     qparams: QParams | Codebook | None
     sqnr_db: float
+    filters: Tensor | None = None
+    pattern: tuple[int, int] | None = None
     inputs: InputQuantizer | None = None
     transposed: int = 0
 
@@ -107,6 +112,8 @@ class CompressedModel(InLayers):
     def module(self) -> nn.Module:
         """A fresh network in eval mode with the compressed weights, its inputs quantized by forward pre-hooks; what
         else it holds is copied.
+
+        A filter that is gone has an output of zero: its bias and what batch norm adds are zero too.
         """
         module = _with_weights(self.original, self.layers)
         for layer in self.layers:
@@ -135,8 +142,9 @@ def compress(model: nn.Module, spec: CompressionSpec, evidence: Evidence = NONE)
 
     The inputs of convolutions and linear layers are quantized as the float network's calibration says, whatever becomes
     of the weights; those of a layer whose weight goes by the name of another one stay float.
-    Raises ValueError where there is no such layer, where a weight is not finite, where a calibration is missing, where
-    nothing can be merged, or, naming the nearest, where the spec speaks of a layer that the network does not have.
+    Raises ValueError where there is no such layer, where a weight is not finite, where the spec needs evidence that is
+    not at hand, where nothing can be merged, or, naming the nearest, where it speaks of a layer that the network does
+    not have.
     """
     original = folded(model) if spec.fold_bn else model
     late = spec.order is Order.QUANTIZE_FIRST
@@ -159,32 +167,26 @@ def compress(model: nn.Module, spec: CompressionSpec, evidence: Evidence = NONE)
         original = merge_filters(original, spec.merge).module
         found = compressible(original, spec.also)
         weights = {name: weight.channels_first for name, weight in found.items()}
-    keep = _masks(weights, spec, own)
+    kept = what_is_kept(model if late else original, weights, spec, evidence)
     quants = {name: _quant_spec(spec, own.get(name)) for name in weights}
-    layers = [_compress_layer(name, weight, keep.get(name), quants[name]) for name, weight in found.items()]
+    layers = [_compress_layer(name, weight, kept.get(name), quants[name]) for name, weight in found.items()]
     if late:
         after = compressible(folded(_with_weights(model, layers)), spec.also)
         before = weighted_layers(original, spec.also)
         layers = [
-            _folded_layer(layer, before[name], after[name], keep.get(name), quants[name])
+            _folded_layer(layer, before[name], after[name], kept.get(name), quants[name])
             for name, layer in zip(weights, layers, strict=True)
         ]
     inputs = input_quantizers(weighted_layers(original), spec, evidence.calibration)
     return CompressedModel(spec, original, tuple(replace(layer, inputs=inputs.get(layer.name)) for layer in layers))
 
 
-def _with_weights(module: nn.Module, layers: Iterable[LayerRecord]) -> nn.Module:
+def _with_weights(module: nn.Module, layers: Sequence[LayerRecord]) -> nn.Module:
     """A copy of `module`, whose weights are the `original` ones of `layers`, with the compressed ones."""
     memo = {id(layer.original): nn.Parameter(layer.weight.clone(), requires_grad=False) for layer in layers}
-    return copy.deepcopy(module, memo).eval()
-
-
-def _masks(weights: dict[str, Tensor], spec: CompressionSpec, own: dict[str, LayerSpec]) -> dict[str, Tensor]:
-    """Layers with a sparsity of their own keep out of the network's pruning."""
-    alone = {name: layer.sparsity for name, layer in own.items() if layer.sparsity is not None}
-    others = {name: weight for name, weight in weights.items() if name not in alone}
-    found = masks(others, spec.prune) if spec.prune else {}
-    return found | {name: keep_largest(weights[name].abs(), s) for name, s in alone.items() if s}
+    module = copy.deepcopy(module, memo).eval()
+    silence_(module, {layer.name: layer.filters for layer in layers if layer.filters is not None})
+    return module
 
 
 def _quant_spec(spec: CompressionSpec, layer: LayerSpec | None) -> QuantSpec | None:
@@ -195,45 +197,44 @@ def _quant_spec(spec: CompressionSpec, layer: LayerSpec | None) -> QuantSpec | N
     return replace(spec.weights, bits=layer.bits) if spec.weights else QuantSpec(layer.bits)
 
 
-def _compress_layer(name: str, weight: Weight, keep: Tensor | None, quant: QuantSpec | None) -> LayerRecord:
+def _compress_layer(name: str, weight: Weight, kept: Kept | None, quant: QuantSpec | None) -> LayerRecord:
     """The quantizer's range is that of the weights that are left, zeros included; what is pruned stays exactly zero."""
     original = changed = weight.channels_first
-    pruned, threshold = 0, 0.0
-    if keep is not None:
-        pruned = changed.numel() - int(keep.count_nonzero())
-        threshold = float(torch.where(keep, changed.abs(), math.inf).min())
-        changed = changed * keep
+    if kept:
+        changed = changed * kept.mask
     qparams = None
     if quant:
         qparams = choose_qparams(changed, quant)
         changed = dequantize(quantize(changed, qparams), qparams)
-        if keep is not None and not qparams.zero_is_exact:
-            changed = changed * keep
+        if kept and not qparams.zero_is_exact:
+            changed = changed * kept.mask
     return LayerRecord(
         name=name,
         original=weight.tensor,
         weight=turned(changed, weight.transposed),
-        pruned=pruned,
-        threshold=threshold,
+        pruned=changed.numel() - int(kept.mask.count_nonzero()) if kept else 0,
+        threshold=kept.threshold if kept else 0.0,
         nonzero=int((changed != 0).count_nonzero()),  # on floats it takes four times as long
         bits=quant.bits if quant else FLOAT_BITS,
         qparams=qparams,
         sqnr_db=sqnr_db(original, changed),
         transposed=weight.transposed,
+        filters=kept.filters if kept else None,
+        pattern=kept.pattern if kept else None,
     )
 
 
 def _folded_layer(
-    layer: LayerRecord, original: Tensor, weight: Weight, keep: Tensor | None, quant: QuantSpec | None
+    layer: LayerRecord, original: Tensor, weight: Weight, kept: Kept | None, quant: QuantSpec | None
 ) -> LayerRecord:
     """`layer` once batch norm has been folded into it. Its values are off their integers then, and are rounded again.
 
-    `original`: its float weight, folded; `weight`: its compressed one, folded; `keep`: what was not pruned. A layer
+    `original`: its float weight, folded; `weight`: its compressed one, folded; `kept`: what was not pruned. A layer
     that folding leaves as it is keeps its integers.
     """
     if torch.equal(weight.tensor, layer.weight):
         return replace(layer, original=original)
-    again = _compress_layer(layer.name, weight, keep, quant)
+    again = _compress_layer(layer.name, weight, kept, quant)
     return replace(
         again,
         original=original,

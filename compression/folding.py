@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from compression.weights import TRANSPOSED
@@ -50,6 +51,12 @@ def folded_layer(module: nn.Module, name: str, weight: Tensor) -> nn.Module:
         if holder is parent and conv == own:
             return fuse_conv_bn_eval(layer, getattr(parent, norm), isinstance(layer, TRANSPOSED))
     return layer
+
+
+def norms_after(module: nn.Module) -> dict[str, _BatchNorm]:
+    """The name of a layer -> the batch norm that alone reads it, for all of `module` that have one."""
+    norms = {getattr(parent, name): getattr(parent, norm) for parent, name, norm in _pairs(module)}
+    return {name: norms[part] for name, part in module.named_modules() if part in norms}
 
 
 def _pairs(module: nn.Module) -> Iterator[tuple[nn.Module, str, str]]:

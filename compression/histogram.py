@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from compression.compress import CompressedModel, LayerRecord, weighted_layers
 from compression.quantizers import levels
-from compression.spec import CompressionSpec, Order, Scope
+from compression.spec import CompressionSpec, Criterion, Order, PruneSpec, Scope, Structure, Unit
 
 MOST_LEVELS = 64
 
@@ -28,7 +28,8 @@ class WeightView:
 
     `after` counts the non-zero weights, `zeros` the others. `levels` are all values that the quantizers can
     give, empty where there are none or more than 64. `threshold`: the smallest magnitude that was kept, None
-    where nothing was pruned, where layers differ, or where it was that of weights that were folded afterwards.
+    where nothing was pruned, where layers differ, where it was that of weights that were folded afterwards, or where it
+    is not the magnitude of each weight that counts.
     """
 
     before: Histogram
@@ -84,9 +85,12 @@ def _levels(records: Sequence[LayerRecord]) -> tuple[float, ...]:
 
 
 def _threshold(spec: CompressionSpec, records: Sequence[LayerRecord]) -> float | None:
-    one_budget = spec.prune and spec.prune.scope is Scope.GLOBAL and all(own.sparsity is None for own in spec.layers)
-    late = spec.order is Order.QUANTIZE_FIRST
-    if late or not any(record.pruned for record in records) or not (one_budget or len(records) == 1):
+    prune = spec.prune or PruneSpec(sparsity=0)
+    if (prune.criterion, prune.structure, spec.order) != (Criterion.L1, Structure.WEIGHT, Order.FOLD_FIRST):
+        return None
+    one_for_all = prune.scope is Scope.GLOBAL and prune.unit is Unit.ABSOLUTE
+    alike = len(records) == 1 or (one_for_all and all(own.sparsity is None for own in spec.layers))
+    if not any(record.pruned for record in records) or not alike:
         return None
     smallest = min(record.threshold for record in records)
     return smallest if math.isfinite(smallest) else None

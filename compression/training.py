@@ -1,16 +1,21 @@
 """What training images say, for compression that asks: the first thousand in canonical order, which is a random one."""
 
+from dataclasses import dataclass, field
 from functools import lru_cache
+
+from torch import Tensor
 
 from compression.calibration import Seen
 from compression.cifar10 import TRAIN, DataMissing
 from compression.data import load
 from compression.evidence import Evidence, Sample
+from compression.folding import folded
+from compression.gradients import loss_gradients
 from compression.models import calibrations
 from compression.models.normalization import Normalization
 from compression.models.zoo import FloatModel, bundled
 from compression.observing import observe
-from compression.spec import CompressionSpec
+from compression.spec import Also, CompressionSpec
 
 SAMPLE_IMAGES = 1000
 MOST_KEPT = 32
@@ -18,14 +23,26 @@ MOST_KEPT = 32
 _seen: dict[str, Seen] = {}
 
 
+@dataclass(frozen=True)
+class _Network:
+    """Equal where digests are: a network that comes again, as another object, is the same one."""
+
+    digest: str
+    fold: bool
+    also: tuple[Also, ...]
+    model: FloatModel = field(compare=False)
+
+
 def evidence_for(model: FloatModel, spec: CompressionSpec) -> Evidence:
     """What `compress` needs to know for `spec`, and no more. `model`: as it was loaded, not folded.
 
     Raises DataError where images for it are missing, ValueError where a file of the project is damaged.
     """
+    network = _Network(model.digest, spec.folds_first, spec.also, model)
     return Evidence(
         sample=training_sample(model.normalization) if spec.needs_sample else None,
         calibration=calibration(model) if spec.needs_calibration else None,
+        gradients=_gradients(network) if spec.needs_gradients else None,
     )
 
 
@@ -60,3 +77,10 @@ def observed(model: FloatModel) -> Seen:
             f"to quantize activations, the ranges of {model.name} have to be seen on training images, and {error}"
         ) from error
     return observe(model.module, sample.inputs)
+
+
+@lru_cache(maxsize=4)
+def _gradients(network: _Network) -> dict[str, Tensor]:
+    """On the training sample; seconds, the first time."""
+    module = folded(network.model.module) if network.fold else network.model.module
+    return loss_gradients(module, training_sample(network.model.normalization), network.also)

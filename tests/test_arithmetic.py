@@ -42,7 +42,9 @@ def test_a_copy_of_the_code_has_the_same_digest(package: Path) -> None:
     [
         ("quantizers.py", "top = 2 ** (bits - 1) - 1", "top = 2 ** (bits - 1)"),
         ("pruners.py", "scores >= threshold", "scores > threshold"),
-        ("compress.py", "changed = changed * keep", "changed = changed * ~keep"),
+        ("criteria.py", "rows.weights.abs()", "rows.weights"),
+        ("structures.py", "one <= groups", "one < groups"),
+        ("compress.py", "changed = changed * kept.mask", "changed = changed * ~kept.mask"),
         ("evaluate.py", "logits.argmax(1)", "logits.argmin(1)"),
         ("evaluate.py", "BATCH = 125", "BATCH = 250"),
         ("folding.py", "running_mean is None", "running_mean is not None"),
@@ -118,5 +120,8 @@ def test_everything_that_evaluating_and_compressing_import_is_digested() -> None
                 folder = PACKAGE.parent.joinpath(*node.module.split("."))
                 places = [folder.with_suffix(".py"), *(folder / f"{alias.name}.py" for alias in node.names)]
                 waiting |= {p.relative_to(PACKAGE).as_posix() for p in places if p.exists()} - found
-    evidence = {"chunks.py", "sensitivity.py", "training.py", "observing.py", "models/calibrations.py"}
+    evidence = {
+        *("chunks.py", "gradients.py", "sensitivity.py", "training.py", "observing.py"),
+        "models/calibrations.py",
+    }
     assert found | evidence == {*COMPUTES} | OTHERWISE_DIGESTED

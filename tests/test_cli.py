@@ -138,6 +138,16 @@ def test_without_a_server_fetching_ends_in_one_sentence(nobody: str, copied_proj
             CompressionSpec("simple_cnn", PruneSpec(sparsity=0.5, scope="layer"), QuantSpec(5, "affine", "tensor")),
         ),
         ("--threshold 0.02", CompressionSpec("simple_cnn", PruneSpec(threshold=0.02))),
+        ("--threshold 0.5 --unit stds", CompressionSpec("simple_cnn", PruneSpec(threshold=0.5, unit="stds"))),
+        (
+            "--sparsity 0.3 --criterion l2 --structure filter",
+            CompressionSpec("simple_cnn", PruneSpec(sparsity=0.3, criterion="l2", structure="filter")),
+        ),
+        ("--structure 1:4", CompressionSpec("simple_cnn", PruneSpec(structure="n:m", pattern=(1, 4)))),
+        (
+            "--sparsity 0.1 --criterion random --seed 3",
+            CompressionSpec("simple_cnn", PruneSpec(sparsity=0.1, criterion="random", seed=3)),
+        ),
         (
             "--layer fc1=bits:4,sparsity:0.5 --layer conv1=bits:32 --bits 8",
             CompressionSpec("simple_cnn", None, QuantSpec(8), (LayerSpec("fc1", 4, 0.5), LayerSpec("conv1", 32))),
@@ -153,7 +163,7 @@ def test_without_a_server_fetching_ends_in_one_sentence(nobody: str, copied_proj
             ),
         ),
     ],
-    ids=["float", "bits", "scheme", "all", "threshold", "layers", "activations"],
+    ids=["float", "bits", "scheme", "all", "threshold", "unit", "filter", "1:4", "random", "layers", "activations"],
 )
 def test_evaluate_prints_what_the_package_computes(
     options: str, spec: CompressionSpec, capsys: Captured, simple_cnn: zoo.FloatModel, test_images: ImageSet
@@ -345,6 +355,19 @@ def test_calibrate_writes_what_the_layers_see(
         ("evaluate --model simple_cnn --sparsity 1.5", "sparsity must be in 0..1, got 1.5"),
         ("evaluate --model simple_cnn --sparsity nan", "sparsity must be in 0..1, got nan"),
         ("evaluate --model simple_cnn --scope layer", "a threshold or a sparsity target, and got neither"),
+        ("evaluate --model simple_cnn --criterion taylor", "a threshold or a sparsity target, and got neither"),
+        ("evaluate --model simple_cnn --sparsity 0.5 --criterion best", "criterion must be one of l1, l2, random"),
+        ("evaluate --model simple_cnn --threshold 0.5 --criterion taylor", "taylor scores have no scale"),
+        ("evaluate --model simple_cnn --sparsity 0.5 --structure 2:4", "2:4 says itself how many weights go"),
+        ("evaluate --model simple_cnn --structure 4:2", "1 <= n < m; got 4:2"),
+        ("evaluate --model simple_cnn --sparsity 0.5 --structure row", "structure must be one of weight, n:m, filter"),
+        ("evaluate --model simple_cnn --sparsity 0.5 --unit stds", "a unit goes with a threshold"),
+        ("evaluate --model simple_cnn --threshold 1 --unit cm", "unit must be one of absolute, stds, means, got 'cm'"),
+        ("evaluate --model simple_cnn --sparsity 0.5 --seed 1", "a seed goes with random scores"),
+        (
+            "evaluate --model simple_cnn --sparsity 0.5 --structure filter --criterion bn-scale",
+            "bn-scale needs a batch norm after a convolution, and simple_cnn has none",
+        ),
         ("evaluate --model simple_cnn --layer fc3=bits:4", "no convolution or linear layer 'fc3'; the nearest is 'fc"),
         ("evaluate --model simple_cnn --layer fc1", "--layer takes NAME=bits:4,sparsity:0.5, got 'fc1'"),
         ("evaluate --model simple_cnn --layer fc1=bits:x", "--layer takes NAME=bits:4,sparsity:0.5"),

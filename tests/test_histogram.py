@@ -93,6 +93,15 @@ def test_the_threshold_is_the_smallest_magnitude_that_was_kept(net: nn.Module) -
         (spec(PruneSpec(sparsity=0.5), layers=(LayerSpec("fc", sparsity=0.2),)), None, False),
         (spec(PruneSpec(sparsity=0.5), QuantSpec(4), fold_bn=True, order="quantize-first"), None, False),
         (spec(None, QuantSpec(4)), None, False),
+        (spec(PruneSpec(1.0)), None, True),
+        (spec(PruneSpec(0.5, unit="stds")), None, False),
+        (spec(PruneSpec(0.5, unit="stds")), "conv", True),
+        (spec(PruneSpec(sparsity=0.5, criterion="random")), "conv", False),
+        (spec(PruneSpec(sparsity=0.5, structure="filter")), "conv", False),
+        (spec(PruneSpec(structure="n:m", pattern=(1, 2))), "fc", False),
+        (spec(PruneSpec(1.0, criterion="signed")), "conv", False),
+        (spec(layers=(LayerSpec("fc", sparsity=0.2),)), "fc", True),
+        (spec(layers=(LayerSpec("fc", sparsity=0.2),)), None, False),
     ],
 )
 def test_a_threshold_is_shown_where_one_holds(

@@ -1,14 +1,16 @@
 """Pruners: which weights go, on paper, beside torch.nn.utils.prune, and exactly how many."""
 
+import dataclasses
 import math
-from itertools import pairwise
+from itertools import pairwise, product
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import prune
 
-from compression.pruners import keep_above, keep_largest, masks
+from compression import pruners
+from compression.pruners import keep_above, keep_largest
 from compression.spec import PruneSpec
 
 SPARSITIES = (0.0, 0.001, 0.1, 0.29, 0.3, 0.5, 0.77, 0.9, 0.999, 1.0)
@@ -21,6 +23,10 @@ def weights(seed: int = 0) -> dict[str, Tensor]:
     found = {name: torch.randn(shape, generator=generator) * len(shape) for name, shape in shapes.items()}
     found["kernels last"] = found["kernels last"].to(memory_format=torch.channels_last)
     return found
+
+
+def masks(weights: dict[str, Tensor], spec: PruneSpec) -> dict[str, Tensor]:
+    return {name: kept.mask for name, kept in pruners.prune(weights, spec).items()}
 
 
 # ---- on paper
@@ -118,3 +124,133 @@ def test_masks_have_the_shape_of_their_weights() -> None:
 
 def test_no_layers_have_no_masks() -> None:
     assert masks({}, PruneSpec(sparsity=0.5)) == {}
+
+
+# ---- units
+
+
+@pytest.mark.parametrize(
+    ("unit", "threshold", "kept"),
+    [
+        ("absolute", 3.0, [0, 1, 0, 1]),
+        ("means", 1.2, [0, 1, 0, 1]),
+        ("means", 0.4, [1, 1, 0, 1]),
+        ("stds", 1.2, [0, 0, 0, 1]),
+        ("stds", 0.3, [1, 1, 0, 1]),
+    ],
+)
+def test_a_threshold_counts_in_its_unit(unit: str, threshold: float, kept: list[int]) -> None:
+    """-1, 3, -1/2, -5.5: mean |w| 2.5, mean -1, mean square deviation (0 + 16 + 1/4 + 81/4) / 4, std 3.02."""
+    weight = torch.tensor([-1.0, 3.0, -0.5, -5.5])
+    assert masks({"w": weight}, PruneSpec(threshold, unit=unit))["w"].int().tolist() == kept
+
+
+@pytest.mark.parametrize("unit", ["stds", "means"])
+def test_a_threshold_in_the_layer_s_own_unit_does_not_see_its_scale(unit: str) -> None:
+    one = masks(weights(), PruneSpec(0.7, unit=unit))
+    other = masks({name: 8 * weight for name, weight in weights().items()}, PruneSpec(0.7, unit=unit))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+# ---- filters
+
+
+@pytest.mark.parametrize("sparsity", [0.0, 0.2, 0.5, 0.79])
+@pytest.mark.parametrize(("criterion", "n"), [("l1", 1), ("l2", 2)])
+@pytest.mark.parametrize("name", weights())
+def test_filters_that_go_are_those_of_ln_structured(name: str, criterion: str, n: int, sparsity: float) -> None:
+    weight = weights()[name].contiguous()
+    amount = math.floor(sparsity * len(weight))
+    layer = prune.ln_structured(nn.ParameterDict({"w": weight}), "w", amount, n, dim=0)
+    spec = PruneSpec(sparsity=sparsity, scope="layer", criterion=criterion, structure="filter")
+    assert torch.equal(masks(weights(), spec)[name], layer.w_mask.bool())
+
+
+@pytest.mark.parametrize("sparsity", [0.1, 0.5, 0.8])
+@pytest.mark.parametrize("criterion", ["l1", "l2", "random"])
+def test_exactly_the_floor_of_the_filters_goes(criterion: str, sparsity: float) -> None:
+    spec = PruneSpec(sparsity=sparsity, criterion=criterion, structure="filter")
+    found = pruners.prune(weights(), spec)
+    gone = sum(int((~kept.filters).sum()) for kept in found.values())
+    assert gone == math.floor(sparsity * sum(len(weight) for weight in weights().values()))
+    assert all(torch.equal(kept.mask.flatten(1).any(1), kept.filters) for kept in found.values())
+    assert all(torch.equal(kept.mask.flatten(1).all(1), kept.filters) for kept in found.values())
+
+
+def test_globally_the_smallest_filters_of_all_layers_go() -> None:
+    layers = {"a": torch.tensor([[1.0, -1.0], [6.0, 6.0], [0.0, 3.0]]), "b": torch.tensor([[2.0], [-4.0]])}
+    found = pruners.prune(layers, PruneSpec(sparsity=0.5, structure="filter"))
+    assert found["a"].filters.tolist() == [False, True, False]  # means 1, 6 and 1.5; of b 2 and 4
+    assert found["b"].filters.tolist() == [True, True]
+    assert (found["a"].threshold, found["b"].threshold) == (6.0, 2.0)
+
+
+@pytest.mark.parametrize("scope", ["global", "layer"])
+def test_the_best_filter_of_every_layer_stays_whatever_the_target(scope: str) -> None:
+    layers = {"small": torch.tensor([[0.1], [0.3], [0.2]]), "same": torch.ones(3, 2), "one": torch.zeros(1, 4)}
+    for spec in (PruneSpec(sparsity=1.0, scope=scope, structure="filter"), PruneSpec(9.0, structure="filter")):
+        found = pruners.prune(layers, spec)
+        assert [kept.filters.int().tolist() for kept in found.values()] == [[0, 1, 0], [0, 0, 1], [1]]
+
+
+# ---- n of each m
+
+
+@pytest.mark.parametrize(("n", "m"), [(2, 4), (1, 4), (4, 8), (1, 2), (3, 5)])
+@pytest.mark.parametrize("shape", [(3, 8, 3, 3), (4, 11, 2, 1), (5, 16), (2, 1, 3, 3), (2, 3, 1, 1)], ids=str)
+@pytest.mark.parametrize("values", [3, 10_000], ids=["with ties", "hardly any"])
+def test_n_of_each_m_along_the_inputs_are_kept_by_brute_force(
+    n: int, m: int, shape: tuple[int, ...], values: int
+) -> None:
+    weight = torch.randint(-values, values, shape, generator=torch.Generator().manual_seed(2)).float()
+    found = masks({"w": weight}, PruneSpec(structure="n:m", pattern=(n, m)))["w"]
+    expected = torch.ones(shape, dtype=torch.bool)
+    for out, *kernel in product(range(shape[0]), *map(range, shape[2:])):
+        for start in range(0, shape[1] - m + 1, m):
+            group = [(out, start + i, *kernel) for i in range(m)]
+            for place in sorted(group, key=lambda place: abs(float(weight[place])))[: m - n]:
+                expected[place] = False
+    assert torch.equal(found, expected)
+
+
+def test_n_of_m_does_not_care_how_weights_lie_in_memory() -> None:
+    spec = PruneSpec(structure="n:m")
+    weight = torch.randn(6, 8, 3, 3, generator=torch.Generator().manual_seed(3))
+    last = masks({"w": weight.to(memory_format=torch.channels_last)}, spec)["w"]
+    assert torch.equal(masks({"w": weight}, spec)["w"], last)
+
+
+# ---- random
+
+
+@pytest.mark.parametrize("sparsity", SPARSITIES)
+def test_chance_prunes_as_many_as_random_unstructured(sparsity: float) -> None:
+    for name, mask in masks(weights(), PruneSpec(sparsity=sparsity, scope="layer", criterion="random")).items():
+        amount = math.floor(sparsity * mask.numel())
+        theirs = prune.random_unstructured(nn.ParameterDict({"w": weights()[name].contiguous()}), "w", amount)
+        assert int(mask.sum()) == int(theirs.w_mask.sum())
+
+
+def test_chance_depends_on_the_seed_and_the_layer_s_name_alone() -> None:
+    spec = PruneSpec(sparsity=0.5, scope="layer", criterion="random")
+    one, again = (masks({"w": weight}, spec)["w"] for weight in (torch.zeros(40), torch.arange(40.0)))
+    assert torch.equal(one, again)
+    assert not torch.equal(one, masks({"v": torch.zeros(40)}, spec)["v"])
+    assert not torch.equal(one, masks({"w": torch.zeros(40)}, dataclasses.replace(spec, seed=1))["w"])
+
+
+# ---- the lesson
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.5])
+def test_signed_removes_every_negative_weight(threshold: float) -> None:
+    found = masks(weights(), PruneSpec(threshold, criterion="signed"))
+    for name, weight in weights().items():
+        assert torch.equal(found[name], weight >= threshold)
+        assert not found[name][weight < 0].any()
+
+
+def test_signed_takes_the_largest_negative_weights_first() -> None:
+    found = pruners.prune({"w": torch.tensor([-9.0, 1.0, -0.1, 3.0])}, PruneSpec(sparsity=0.25, criterion="signed"))
+    assert found["w"].mask.tolist() == [False, True, True, True]
+    assert found["w"].threshold == pytest.approx(-0.1)

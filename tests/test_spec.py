@@ -17,6 +17,7 @@ from compression.spec import (
     QuantSpec,
     Scheme,
     Scope,
+    structure_from,
 )
 
 FULL = CompressionSpec(
@@ -44,7 +45,8 @@ def test_names_given_as_text_become_members_of_their_enum() -> None:
 def test_json_is_canonical_text() -> None:
     assert CompressionSpec("m", PruneSpec(sparsity=0.5), QuantSpec(4)).to_json() == (
         '{"activations":null,"also":[],"fold_bn":false,"layers":[],"merge":null,"model":"m","order":"fold-first",'
-        '"prune":{"scope":"global","sparsity":0.5,"threshold":null},'
+        '"prune":{"criterion":"l1","pattern":null,'
+        '"scope":"global","seed":0,"sparsity":0.5,"structure":"weight","threshold":null,"unit":"absolute"},'
         '"weights":{"bits":4,"clip":"full","granularity":"channel","scheme":"symmetric"}}'
     )
 
@@ -55,6 +57,12 @@ def test_json_is_canonical_text() -> None:
         (CompressionSpec("m", PruneSpec(threshold=0)), CompressionSpec("m")),
         (CompressionSpec("m", PruneSpec(sparsity=0.0, scope="layer")), CompressionSpec("m")),
         (CompressionSpec("m", PruneSpec(sparsity=1)), CompressionSpec("m", PruneSpec(sparsity=1.0))),
+        (CompressionSpec("m", PruneSpec(sparsity=0.5, criterion="l2")), CompressionSpec("m", PruneSpec(sparsity=0.5))),
+        (
+            CompressionSpec("m", PruneSpec(structure="n:m", pattern=[2.0, 4])),
+            CompressionSpec("m", PruneSpec(structure="n:m")),
+        ),
+        (CompressionSpec("m", PruneSpec(sparsity=0, criterion="random", seed=3)), CompressionSpec("m")),
         (CompressionSpec("m", PruneSpec(threshold=2)), CompressionSpec("m", PruneSpec(threshold=2.0))),
         (CompressionSpec("m", weights=QuantSpec(4.0)), CompressionSpec("m", weights=QuantSpec(4))),
         (
@@ -79,6 +87,9 @@ def test_json_is_canonical_text() -> None:
         "threshold-0",
         "sparsity-0",
         "sparsity-1",
+        "l2-of-weights",
+        "2:4",
+        "random-0",
         "threshold-2",
         "bits-4",
         "activations-8",
@@ -149,6 +160,23 @@ def test_one_bit_is_refused_with_the_reason() -> None:
         (lambda: PruneSpec(sparsity=-0.01), r"sparsity must be in 0\.\.1"),
         (lambda: PruneSpec(sparsity=float("nan")), r"sparsity must be in 0\.\.1"),
         (lambda: PruneSpec(sparsity=0.5, scope="world"), "scope must be one of global, layer, got 'world'"),
+        (lambda: PruneSpec(sparsity=0.5, criterion="best"), "criterion must be one of l1, .*, signed, got 'best'"),
+        (lambda: PruneSpec(sparsity=0.5, structure="row"), "structure must be one of weight, n:m, filter, got 'row'"),
+        (lambda: PruneSpec(threshold=0.5, unit="cm"), "unit must be one of absolute, stds, means, got 'cm'"),
+        (lambda: PruneSpec(sparsity=0.5, unit="stds"), "a unit goes with a threshold: stds has nothing to count here"),
+        (lambda: PruneSpec(sparsity=0.5, structure="n:m"), "2:4 says itself how many weights go"),
+        (lambda: PruneSpec(threshold=0.5, structure="n:m"), "it takes no threshold and no sparsity"),
+        (lambda: PruneSpec(structure="n:m", scope="layer"), "n:m holds in each layer as it is"),
+        (lambda: PruneSpec(structure="n:m", pattern=(4, 4)), "whole numbers with 1 <= n < m; got 4:4"),
+        (lambda: PruneSpec(structure="n:m", pattern=(0, 4)), "got 0:4"),
+        (lambda: PruneSpec(structure="n:m", pattern=(1.5, 4)), "got 1.5:4"),
+        (lambda: PruneSpec(sparsity=0.5, pattern=(2, 4)), "a pattern goes with the structure n:m, not with weight"),
+        (lambda: PruneSpec(threshold=0.5, criterion="random"), "random scores have no scale to set a threshold on"),
+        (lambda: PruneSpec(threshold=0.5, criterion="taylor"), "taylor scores have no scale"),
+        (lambda: PruneSpec(sparsity=0.5, criterion="bn-scale"), "bn-scale scores whole filters"),
+        (lambda: PruneSpec(0.5, unit="means", criterion="bn-scale", structure="filter"), "bn-scale looks at none"),
+        (lambda: PruneSpec(sparsity=0.5, criterion="signed", structure="filter"), "a lesson about single weights"),
+        (lambda: PruneSpec(sparsity=0.5, seed=1), "a seed goes with random scores; l1 scores have none"),
         (lambda: QuantSpec(8, "cubic"), "scheme must be one of symmetric, affine, min-max, .*, binary, got 'cubic'"),
         (lambda: QuantSpec(4, "ternary"), "bits of ternary weights must be 2, got 4"),
         (lambda: QuantSpec(2, "binary"), "bits of binary weights must be 1, got 2"),
@@ -172,3 +200,29 @@ def test_one_bit_is_refused_with_the_reason() -> None:
 def test_nonsense_is_refused_in_words(make, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         make()
+
+
+@pytest.mark.parametrize(
+    ("text", "structure", "pattern"),
+    [("weight", "weight", None), ("filter", "filter", None), ("2:4", "n:m", (2, 4)), ("1:16", "n:m", (1, 16))],
+)
+def test_structures_are_read_from_text(text: str, structure: str, pattern: tuple[int, int] | None) -> None:
+    assert structure_from(text) == (structure, pattern)
+
+
+@pytest.mark.parametrize("text", ["4:2", "2:4:6", "rows", ":4", "-1:4"])
+def test_other_text_is_no_structure(text: str) -> None:
+    with pytest.raises(ValueError, match=r"n:m keeps n of each m|structure must be one of"):
+        structure_from(text)
+
+
+def test_a_threshold_of_zero_takes_nothing_but_where_signs_count() -> None:
+    assert PruneSpec(threshold=0).takes_nothing
+    assert not PruneSpec(threshold=0, criterion="signed").takes_nothing
+    assert CompressionSpec("m", PruneSpec(threshold=0, criterion="signed")).prune is not None
+
+
+@pytest.mark.parametrize(("criterion", "needed"), [("taylor", True), ("l1", False), ("random", False)])
+def test_taylor_alone_needs_gradients(criterion: str, needed: bool) -> None:
+    spec = CompressionSpec("m", PruneSpec(sparsity=0.5, criterion=criterion))
+    assert spec.needs_gradients == needed

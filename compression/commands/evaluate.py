@@ -26,6 +26,7 @@ from compression.spec import (
     Calibration,
     Clip,
     CompressionSpec,
+    Criterion,
     Granularity,
     LayerSpec,
     Order,
@@ -33,11 +34,14 @@ from compression.spec import (
     QuantSpec,
     Scheme,
     Scope,
+    Unit,
+    structure_from,
 )
 from compression.store import Store
 from compression.training import evidence_for
 
 FIXED = {scheme: scheme.bits[0] for scheme in Scheme if len(scheme.bits) == 1}
+PRUNING = ("threshold", "unit", "sparsity", "scope", "criterion", "seed", "structure")
 HELP = "compress a network, count its bytes, measure its accuracy"
 
 
@@ -61,9 +65,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="C",
         help=f"the range of inputs that is covered: {', '.join(Calibration)} (default min-max)",
     )
-    parser.add_argument("--threshold", metavar="T", type=float, help="prune the weights with |w| < T")
-    parser.add_argument("--sparsity", metavar="S", type=float, help="prune this fraction, 0 to 1, of the weights")
+    parser.add_argument("--threshold", metavar="T", type=float, help="prune what scores less, by default |w| < T")
+    parser.add_argument("--unit", metavar="U", help=f"of the threshold: {', '.join(Unit)} (default absolute)")
+    parser.add_argument(
+        "--sparsity", metavar="S", type=float, help="prune this fraction, 0 to 1, of the weights or filters"
+    )
     parser.add_argument("--scope", metavar="S", help=f"of the sparsity: {' or '.join(Scope)} (default global)")
+    parser.add_argument("--criterion", metavar="C", help=f"what is pruned first: {', '.join(Criterion)} (default l1)")
+    parser.add_argument("--seed", metavar="N", type=int, help="of the criterion random (default 0)")
+    parser.add_argument(
+        "--structure", metavar="S", help="what goes as one: weight, filter, or N:M as 2:4 (default weight)"
+    )
     parser.add_argument(
         "--layer",
         metavar="NAME=bits:4,sparsity:0.5",
@@ -119,7 +131,9 @@ def spec_from(options: argparse.Namespace, model: str) -> CompressionSpec:
     if options.calibration is not None and options.activation_bits is None:
         raise ValueError("--calibration says how to quantize activations; give --activation-bits too")
     activations = {"bits": options.activation_bits, "calibration": options.calibration or Calibration.MIN_MAX}
-    prune = {k: v for k in ("threshold", "sparsity", "scope") if (v := getattr(options, k)) is not None}
+    prune = {k: v for k in PRUNING if (v := getattr(options, k)) is not None}
+    if "structure" in prune:
+        prune["structure"], prune["pattern"] = structure_from(prune["structure"])
     spec = CompressionSpec(
         model,
         prune=PruneSpec(**prune) if prune else None,
