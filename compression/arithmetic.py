@@ -32,6 +32,7 @@ COMPUTES = (
     "pruning.py",
     "quantizers.py",
     "sensitivity.py",
+    "reestimate.py",
     "spec.py",
     "structures.py",
     "training.py",

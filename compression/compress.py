@@ -16,12 +16,13 @@ from torch import Tensor, nn
 
 from compression.activations import InputQuantizer, input_quantizers
 from compression.codebooks import Codebook
-from compression.evidence import NONE, Evidence
+from compression.evidence import NONE, Evidence, Sample
 from compression.folding import folded
 from compression.merging import merge_filters
 from compression.pruners import Kept
 from compression.pruning import silence_, what_is_kept
 from compression.quantizers import QParams, choose_qparams, dequantize, quantize
+from compression.reestimate import has_statistics, reestimate_
 from compression.spec import FLOAT_BITS, Also, CompressionSpec, LayerSpec, Order, QuantSpec
 from compression.weights import Weight, compressible, turned
 
@@ -102,23 +103,30 @@ class InLayers:
 
 @dataclass(frozen=True, eq=False)
 class CompressedModel(InLayers):
-    """The compressed layers of a network, in the order of its modules. `original`: folded and merged as `spec` says."""
+    """The compressed layers of a network, in the order of its modules.
+
+    `original`: folded and merged as `spec` says. `sample`: what batch norms see anew, or None where they go on as before.
+    """
 
     spec: CompressionSpec
     original: nn.Module
     layers: tuple[LayerRecord, ...]
+    sample: Sample | None = None
 
     @cached_property
     def module(self) -> nn.Module:
         """A fresh network in eval mode with the compressed weights, its inputs quantized by forward pre-hooks; what
         else it holds is copied.
 
-        A filter that is gone has an output of zero: its bias and what batch norm adds are zero too.
+        A filter that is gone has an output of zero: its bias and what batch norm adds are zero too. Where statistics of
+        batch norm are taken anew, that takes a second or more.
         """
         module = _with_weights(self.original, self.layers)
         for layer in self.layers:
             if layer.inputs:
                 module.get_submodule(layer.name).register_forward_pre_hook(layer.inputs)
+        if self.sample:
+            reestimate_(module, self.sample)
         return module
 
 
@@ -178,7 +186,12 @@ def compress(model: nn.Module, spec: CompressionSpec, evidence: Evidence = NONE)
             for name, layer in zip(weights, layers, strict=True)
         ]
     inputs = input_quantizers(weighted_layers(original), spec, evidence.calibration)
-    return CompressedModel(spec, original, tuple(replace(layer, inputs=inputs.get(layer.name)) for layer in layers))
+    return CompressedModel(
+        spec,
+        original,
+        tuple(replace(layer, inputs=inputs.get(layer.name)) for layer in layers),
+        _sample(original, spec, evidence) if spec.reestimate_bn else None,
+    )
 
 
 def _with_weights(module: nn.Module, layers: Sequence[LayerRecord]) -> nn.Module:
@@ -187,6 +200,16 @@ def _with_weights(module: nn.Module, layers: Sequence[LayerRecord]) -> nn.Module
     module = copy.deepcopy(module, memo).eval()
     silence_(module, {layer.name: layer.filters for layer in layers if layer.filters is not None})
     return module
+
+
+def _sample(model: nn.Module, spec: CompressionSpec, evidence: Evidence) -> Sample:
+    """What batch norms see anew. Raises ValueError where there is nothing to see or nobody to see it."""
+    if not has_statistics(model):
+        left = " once it is folded" if spec.fold_bn else ""
+        raise ValueError(f"{spec.model} has no batch norm{left}, so there are no statistics to re-estimate")
+    if evidence.sample is None:
+        raise ValueError("re-estimating batch norm needs training images, and there are none at hand")
+    return evidence.sample
 
 
 def _quant_spec(spec: CompressionSpec, layer: LayerSpec | None) -> QuantSpec | None:

@@ -268,6 +268,7 @@ class CompressionSpec:
     says when; where nothing is folded or no weights are quantized it says nothing, and is the default.
     `also`: other weights to compress.
     `merge`: the share (0..1) of the filters of each layer that are merged away after that; see `merging`.
+    `reestimate_bn`: the statistics of batch norms are taken anew, on training images, when all else is done.
     """
 
     model: str
@@ -279,6 +280,7 @@ class CompressionSpec:
     order: Order = Order.FOLD_FIRST
     also: tuple[Also, ...] = ()
     merge: float | None = None
+    reestimate_bn: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "order", _member(Order, self.order))
@@ -312,7 +314,7 @@ class CompressionSpec:
     @property
     def needs_sample(self) -> bool:
         """Whether `compress` must see training images for it."""
-        return False
+        return self.reestimate_bn
 
     @property
     def needs_gradients(self) -> bool:

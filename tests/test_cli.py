@@ -1,5 +1,6 @@
 """The command line: the numbers of the package, one JSON object, and one sentence where something is wrong."""
 
+import argparse
 import hashlib
 import io
 import json
@@ -16,6 +17,7 @@ import torch
 from compression import data
 from compression.__main__ import main
 from compression.cifar10 import TEST, DataMissing
+from compression.commands.evaluate import add_arguments, spec_from
 from compression.compress import compress
 from compression.data import ImageSet
 from compression.engine import Engine
@@ -191,6 +193,26 @@ def test_evaluate_prints_what_the_package_computes(
             "best": size.best.total,
         }.items()
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "spec"),
+    [
+        ("--reestimate-bn", CompressionSpec("m", reestimate_bn=True)),
+        (
+            "--sparsity 0.5 --criterion taylor --structure filter --scope layer",
+            CompressionSpec("m", PruneSpec(None, 0.5, "layer", criterion="taylor", structure="filter")),
+        ),
+        (
+            "--threshold 0 --criterion signed --unit means",
+            CompressionSpec("m", PruneSpec(0, unit="means", criterion="signed")),
+        ),
+    ],
+)
+def test_options_say_specs(options: str, spec: CompressionSpec) -> None:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    assert spec_from(parser.parse_args(["--model", "m", *options.split()]), "m") == spec
 
 
 def test_a_layer_alone_touches_that_layer_only(capsys: Captured, test_images: ImageSet) -> None:

@@ -10,12 +10,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from compression.cifar10 import TRAIN, DataMissing
 from compression.compress import CompressedModel, compress, weighted_layers
+from compression.data import load
 from compression.evidence import NONE, Evidence, Sample
 from compression.folding import norms_after
 from compression.gradients import loss_gradients
+from compression.models.zoo import FloatModel
 from compression.pruners import PRUNING
 from compression.spec import CompressionSpec, Criterion, LayerSpec, PruneSpec, QuantSpec, Scope, Structure, Unit
+from compression.training import evidence_for
 from tests.networks import images, network
 
 LAYERS = ["0", "3", "6", "9", "11"]
@@ -287,3 +291,18 @@ def test_taylor_without_gradients_is_refused() -> None:
     spec = CompressionSpec("tiny", PruneSpec(sparsity=0.5, criterion="taylor"))
     with pytest.raises(ValueError, match="need the gradients of the loss on training images, and there are none"):
         compress(tiny(), spec, NONE)
+
+
+def test_gradients_of_a_network_are_found_once_whatever_it_is_called(simple_cnn: FloatModel) -> None:
+    try:
+        load(TRAIN)
+    except DataMissing as error:
+        pytest.skip(str(error))
+    spec = CompressionSpec("m", PruneSpec(sparsity=0.5, criterion="taylor"))
+    found = evidence_for(simple_cnn, spec).gradients
+    assert found is not None
+    assert evidence_for(replace(simple_cnn, name="m"), replace(spec, weights=QuantSpec(4))).gradients is found
+    assert {name: g.shape for name, g in found.items()} == {
+        name: w.shape for name, w in weighted_layers(simple_cnn.module).items()
+    }
+    assert evidence_for(simple_cnn, CompressionSpec("m", PruneSpec(sparsity=0.5))).gradients is None

@@ -47,6 +47,7 @@ def test_json_is_canonical_text() -> None:
         '{"activations":null,"also":[],"fold_bn":false,"layers":[],"merge":null,"model":"m","order":"fold-first",'
         '"prune":{"criterion":"l1","pattern":null,'
         '"scope":"global","seed":0,"sparsity":0.5,"structure":"weight","threshold":null,"unit":"absolute"},'
+        '"reestimate_bn":false,'
         '"weights":{"bits":4,"clip":"full","granularity":"channel","scheme":"symmetric"}}'
     )
 
@@ -117,6 +118,7 @@ def test_specs_that_mean_the_same_are_equal_in_every_way(one: CompressionSpec, o
         {"activations": None},
         {"activations": ActivationSpec(8)},
         {"order": Order.FOLD_FIRST},
+        {"reestimate_bn": True},
     ],
     ids=str,
 )

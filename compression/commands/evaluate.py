@@ -95,6 +95,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         help="merge this share, 0 to 1, of the filters of each layer (--fold-bn)",
     )
+    parser.add_argument(
+        "--reestimate-bn", action="store_true", help="take batch norm's statistics anew, on 1,000 training images"
+    )
     parser.add_argument("--images", metavar="N", type=int, default=TEST.images, help="test images (default all)")
 
 
@@ -143,6 +146,7 @@ def spec_from(options: argparse.Namespace, model: str) -> CompressionSpec:
         activations=ActivationSpec(**activations) if options.activation_bits is not None else None,
         order=options.order or Order.FOLD_FIRST,
         merge=options.merge,
+        reestimate_bn=options.reestimate_bn,
     )
     if options.order and not (spec.fold_bn and spec.quantizes_weights):
         raise ValueError("--order is that of folding and quantizing weights; give --fold-bn and --bits too")
