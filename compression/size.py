@@ -1,15 +1,22 @@
 """The byte ledger: what a file of the compressed network must hold, item by item.
 
-Two ways of storing the weights are counted. Dense: every code, packed at b bits, and one mask bit a weight where
-weights were pruned and no code stands for zero. Sparse: one mask bit a weight, and the packed codes of the non-zero
-weights alone. Both add what the values of each group need: a float32 scale and, where the scheme has one, a zero point
-of one or two bytes (four, where it is no integer); or a codebook's float32 numbers. A layer whose inputs are quantized
-needs one scale and zero point more. And the float32 rest: biases and batch norm. Counters that inference does not read
-(batch norm's `num_batches_tracked`) are not counted. Merged filters are counted one by one, like any others: what the
-network takes without them is said by `duplicates`.
+Two ways of storing the weights are counted. Dense: every code, packed at b bits, and a mask where weights were pruned
+and no code stands for zero. Sparse: a mask, and the packed codes of the weights that it leaves. Both add what the
+values of each group need: a float32 scale and, where the scheme has one, a zero point of one or two bytes (four, where
+it is no integer); or a codebook's float32 numbers. A layer whose inputs are quantized needs one scale and zero point
+more. And the float32 rest: biases and batch norm. Counters that inference does not read (batch norm's
+`num_batches_tracked`) are not counted. Merged filters are counted one by one, like any others: what the network takes
+without them is said by `duplicates`.
+
+A mask that fits any layer has one bit a weight, and leaves those that are not zero. Where whole filters went, one bit a
+filter does, and leaves all weights of the others. Where n of each m weights stayed, the number of the choice does, in
+ceil(log2(binomial(m, n))) bits a group (three for 2:4; graphics cards take four: two for each weight), and leaves n
+of each group and all that is in none. Each layer takes the mask that makes it smallest.
 """
 
+import math
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
@@ -84,17 +91,39 @@ def packed_bytes(codes: int, bits: int) -> int:
     return -(-codes * bits // 8)
 
 
+class Mask(NamedTuple):
+    """What tells which weights are left, in `bits`, and how many weights that are."""
+
+    bits: int
+    left: int
+
+
+def masks(layer: LayerRecord) -> list[Mask]:
+    """All masks that fit `layer`, the one that fits any layer first."""
+    found = [Mask(layer.weights, layer.nonzero)]
+    if layer.filters is not None:
+        count = len(layer.filters)
+        found.append(Mask(count, int(layer.filters.count_nonzero()) * (layer.weights // count)))
+    if layer.pattern is not None:
+        n, m = layer.pattern
+        inputs = layer.weight.shape[1]
+        groups = inputs // m * (layer.weights // inputs)
+        found.append(Mask(groups * (math.comb(m, n) - 1).bit_length(), layer.weights - groups * (m - n)))
+    return found
+
+
 def _layer_size(layer: LayerRecord) -> LayerSize:
     scales = _qparams_bytes(layer.qparams, layer.bits) if layer.qparams else 0
     if layer.inputs:
         scales += FLOAT_BYTES + packed_bytes(1, layer.inputs.bits)
-    masks = packed_bytes(layer.weights, 1)
+    smallest_mask = min(packed_bytes(mask.bits, 1) for mask in masks(layer))
+    sparse = [Ledger(packed_bytes(mask.left, layer.bits), scales, packed_bytes(mask.bits, 1)) for mask in masks(layer)]
     needs_mask = bool(layer.pruned and layer.qparams and not layer.qparams.zero_is_exact)
     return LayerSize(
         name=layer.name,
         float32=packed_bytes(layer.weights, FLOAT_BITS),
-        dense=Ledger(packed_bytes(layer.weights, layer.bits), scales, masks * needs_mask),
-        sparse=Ledger(packed_bytes(layer.nonzero, layer.bits), scales, masks),
+        dense=Ledger(packed_bytes(layer.weights, layer.bits), scales, smallest_mask * needs_mask),
+        sparse=min(sparse, key=lambda ledger: ledger.total),
     )
 
 

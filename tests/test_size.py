@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 import pytest
+import torch
 from torch import nn
 
 from compression.compress import compress
@@ -68,6 +69,52 @@ def test_a_sparse_network_on_paper(net: nn.Module) -> None:
 def test_where_no_code_stands_for_zero_pruned_weights_take_a_mask(quant: QuantSpec, masks: int, net: nn.Module) -> None:
     assert size(net, PruneSpec(threshold=0.65), quant).dense.masks == masks
     assert size(net, None, quant).dense.masks == 0
+
+
+def test_whole_filters_that_went_take_a_bit_each(net: nn.Module) -> None:
+    """Of conv's two filters, of mean |w| 2.25 and 0.325, the second goes: 2 bits, and 4 of 8 weights are left (one of
+    them is zero). fc is the last layer: 6 weights, of which none is zero, and a bit each.
+    """
+    found = size(net, PruneSpec(sparsity=0.5, structure="filter"), QuantSpec(16, "min-max", "tensor"))
+    conv, fc = found.layers
+    assert conv.sparse == Ledger(codes=4 * 2, scales=8, masks=1)
+    assert conv.dense == Ledger(codes=8 * 2, scales=8, masks=1)  # min-max has no code for zero
+    assert fc.sparse == Ledger(codes=6 * 2, scales=8, masks=1)
+
+
+def module_of(weight: torch.Tensor) -> nn.Module:
+    module = nn.Sequential(nn.Conv2d(weight.shape[1], weight.shape[0], weight.shape[2:], bias=False)).eval()
+    with torch.no_grad():
+        module[0].weight.copy_(weight)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("pattern", "inputs", "masks", "left"),
+    [
+        ((2, 4), 8, 16 * 3 // 8, 32),  # 4 filters of 2 places: 16 groups, each one of 6 choices, 3 bits
+        ((1, 4), 8, 16 * 2 // 8, 16),  # 4 choices, 2 bits
+        ((4, 8), 8, 8 * 7 // 8, 32),  # 70 choices, 7 bits
+        ((1, 2), 8, 32 // 8, 32),  # 2 choices: 32 groups of 1 bit
+        ((2, 4), 11, 16 * 3 // 8, 32 + 24),  # three inputs are left over, 4 * 2 * 3 weights
+        ((2, 4), 3, 0, 24),  # too few inputs for a group: nothing went, and nothing need be said
+    ],
+)
+def test_n_of_each_m_take_the_number_of_their_choice(
+    pattern: tuple[int, int], inputs: int, masks: int, left: int
+) -> None:
+    weight = torch.randn(4, inputs, 2, 1, generator=torch.Generator().manual_seed(0)) + 5
+    found = size(module_of(weight), PruneSpec(structure="n:m", pattern=pattern))
+    assert found.sparse == Ledger(codes=left * 4, masks=masks)
+    dense = size(module_of(weight), PruneSpec(structure="n:m", pattern=pattern), QuantSpec(8, "min-max", "tensor"))
+    assert dense.dense == Ledger(codes=8 * inputs, scales=8, masks=masks)  # nothing where nothing went
+
+
+def test_a_bit_a_weight_is_taken_where_that_is_smaller() -> None:
+    """Of 8 weights 2:4 leaves 4, and all but one round to zero: 8 bits and a byte beat 6 bits and four bytes."""
+    weight = torch.tensor([100.0, 0.1, 0.02, 0.01, 0.1, 0.1, 0.02, 0.01]).view(1, 8, 1, 1)
+    found = size(module_of(weight), PruneSpec(structure="n:m"), QuantSpec(8, "symmetric", "tensor"))
+    assert found.sparse == Ledger(codes=1, scales=4, masks=1)
 
 
 def test_a_layer_that_stays_float_is_counted_as_float(net: nn.Module) -> None:
