@@ -105,7 +105,7 @@ class InLayers:
 class CompressedModel(InLayers):
     """The compressed layers of a network, in the order of its modules.
 
-    `original`: folded and merged as `spec` says. `sample`: what batch norms see anew, or None where they go on as before.
+    `original`: folded and merged as `spec` says. `sample`: what batch norms see anew, None where they go on as before.
     """
 
     spec: CompressionSpec

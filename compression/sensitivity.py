@@ -36,9 +36,11 @@ class Change(NamedTuple):
 
 
 def alone(spec: CompressionSpec, layer: str, names: Sequence[str]) -> CompressionSpec:
-    """`spec` for `layer` alone: all others among `names`, those of the network's layers, stay as they are."""
+    """`spec` for `layer` alone: all others among `names`, those of the network's layers, stay as they are, and so do
+    the statistics of batch norms, which would be others all over the network.
+    """
     others = tuple(LayerSpec(name, FLOAT_BITS, 0.0) for name in names if name != layer)
-    return replace(spec, layers=others, also=())
+    return replace(spec, layers=others, also=(), reestimate_bn=False)
 
 
 class Staged:
@@ -69,6 +71,9 @@ class Staged:
         compressed = compress(module, spec, evidence_for(self.model, spec))
         record = next(record for record in compressed.layers if record.name == layer)
         made: Any = folded_layer(compressed.original, layer, record.weight).to(self.device)
+        if record.filters is not None and made.bias is not None:
+            with torch.no_grad():
+                made.bias[~record.filters.to(self.device)] = 0  # a filter that is gone gives nothing at all
         return Change(made.weight, made.bias, record.inputs)
 
     def places(self, x: Tensor) -> dict[str, int]:

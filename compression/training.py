@@ -11,6 +11,7 @@ from compression.data import load
 from compression.evidence import Evidence, Sample
 from compression.folding import folded
 from compression.gradients import loss_gradients
+from compression.merging import merge_filters
 from compression.models import calibrations
 from compression.models.normalization import Normalization
 from compression.models.zoo import FloatModel, bundled
@@ -29,6 +30,7 @@ class _Network:
 
     digest: str
     fold: bool
+    merge: float | None
     also: tuple[Also, ...]
     model: FloatModel = field(compare=False)
 
@@ -38,7 +40,7 @@ def evidence_for(model: FloatModel, spec: CompressionSpec) -> Evidence:
 
     Raises DataError where images for it are missing, ValueError where a file of the project is damaged.
     """
-    network = _Network(model.digest, spec.folds_first, spec.also, model)
+    network = _Network(model.digest, spec.folds_first, spec.merge, spec.also, model)
     return Evidence(
         sample=training_sample(model.normalization) if spec.needs_sample else None,
         calibration=calibration(model) if spec.needs_calibration else None,
@@ -83,4 +85,6 @@ def observed(model: FloatModel) -> Seen:
 def _gradients(network: _Network) -> dict[str, Tensor]:
     """On the training sample; seconds, the first time."""
     module = folded(network.model.module) if network.fold else network.model.module
+    if network.merge is not None:
+        module = merge_filters(module, network.merge).module
     return loss_gradients(module, training_sample(network.model.normalization), network.also)

@@ -302,6 +302,9 @@ def test_gradients_of_a_network_are_found_once_whatever_it_is_called(simple_cnn:
     found = evidence_for(simple_cnn, spec).gradients
     assert found is not None
     assert evidence_for(replace(simple_cnn, name="m"), replace(spec, weights=QuantSpec(4))).gradients is found
+    merged = evidence_for(simple_cnn, replace(spec, fold_bn=True, merge=0.5)).gradients
+    assert merged is not None
+    assert not torch.equal(merged["conv2"], found["conv2"])
     assert {name: g.shape for name, g in found.items()} == {
         name: w.shape for name, w in weighted_layers(simple_cnn.module).items()
     }

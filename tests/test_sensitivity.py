@@ -74,6 +74,23 @@ def test_each_layer_alone_has_the_margins_of_the_whole_network(arch: str) -> Non
         assert found.loss_sum == expected.loss_sum
 
 
+@pytest.mark.parametrize("order", [{}, {"fold_bn": True}], ids=["", "folded"])
+@pytest.mark.parametrize("arch", ["resnet8", "simple_cnn"])
+def test_filters_that_one_layer_loses_are_silent_as_in_the_whole_network(arch: str, order: dict) -> None:
+    model, some = model_of(network(arch)), noise(4)
+    spec = CompressionSpec("simple_cnn", PruneSpec(sparsity=0.5, structure="filter"), QuantSpec(6), **order)
+    staged = Staged(model)
+    walk = Walk(staged, some)
+    for layer in staged.names:
+        (found,) = walk.evaluate(layer, [staged.change(layer, spec)])
+        assert torch.equal(found.margins, naively(model, spec, layer, some).margins)
+
+
+def test_in_a_scan_batch_norm_keeps_its_statistics() -> None:
+    spec = CompressionSpec("resnet8", reestimate_bn=True)
+    assert not alone(spec, "conv1", ["conv1", "fc"]).reestimate_bn
+
+
 @pytest.mark.parametrize("spec", [THREE_BITS, HALF, TERNARY, INPUTS], ids=["bits", "sparsity", "ternary", "inputs"])
 def test_a_scan_is_the_same_as_whole_networks_one_after_another(
     simple_cnn: FloatModel, test_images: ImageSet, spec: CompressionSpec
