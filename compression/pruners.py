@@ -40,8 +40,22 @@ def prune(
     `gradients` of the loss by the weights, for taylor; `gammas` (C_out,) of the batch norm after each layer, for
     bn-scale. Of its filters each layer keeps the best, whatever the target: without any it would say nothing at all.
     """
+    scores = score(weights, spec, gradients, gammas)
+    if spec.structure is Structure.FILTER:
+        best = {name: _best(of_rows) for name, of_rows in scores.items()}
+        others = {name: of_rows.masked_fill(best[name], math.inf) for name, of_rows in scores.items()}
+        keep = {name: chosen | best[name] for name, chosen in _choose(others, weights, spec).items()}
+    else:
+        keep = _choose(scores, weights, spec)
+    return {name: _kept(weight, keep[name], scores[name], spec) for name, weight in weights.items()}
+
+
+def score(
+    weights: Tensors, spec: PruneSpec, gradients: Tensors | None = None, gammas: Tensors | None = None
+) -> dict[str, Tensor]:
+    """The weight (C_out, ...) of each layer -> the scores (rows,) of its weights or filters, as `prune` has it."""
     in_rows = filters if spec.structure is Structure.FILTER else single_weights
-    scores = {
+    return {
         name: CRITERIA[spec.criterion](
             Rows(
                 name,
@@ -53,13 +67,6 @@ def prune(
         )
         for name, weight in weights.items()
     }
-    if spec.structure is Structure.FILTER:
-        best = {name: _best(of_rows) for name, of_rows in scores.items()}
-        others = {name: of_rows.masked_fill(best[name], math.inf) for name, of_rows in scores.items()}
-        keep = {name: chosen | best[name] for name, chosen in _choose(others, weights, spec).items()}
-    else:
-        keep = _choose(scores, weights, spec)
-    return {name: _kept(weight, keep[name], scores[name], spec) for name, weight in weights.items()}
 
 
 def _choose(scores: Tensors, weights: Tensors, spec: PruneSpec) -> dict[str, Tensor]:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from compression.evidence import Evidence
 from compression.folding import norms_after
-from compression.pruners import Kept, Tensors, prune
+from compression.pruners import Kept, Tensors, prune, score
 from compression.spec import CompressionSpec, Criterion, PruneSpec, Scope, Structure, Unit
 from compression.weights import CONVOLUTIONS, TRANSPOSED
 
@@ -32,6 +32,18 @@ def what_is_kept(module: nn.Module, weights: Tensors, spec: CompressionSpec, evi
     for plan, names in plans:
         kept |= prune({name: weight for name, weight in weights.items() if name in names}, plan, gradients, gammas)
     return kept
+
+
+def scores(module: nn.Module, weights: Tensors, spec: CompressionSpec, evidence: Evidence) -> dict[str, Tensor]:
+    """The scores (rows,) that `what_is_kept` goes by, of the layers of `weights` that the pruning of `spec` touches.
+
+    Raises ValueError where `what_is_kept` does for want of a batch norm or of gradients.
+    """
+    assert spec.prune is not None
+    gammas = _gammas(module, spec)
+    stay = _stay_whole(module, weights, spec.prune, gammas)
+    touched = {name: weight.detach() for name, weight in weights.items() if name not in stay}
+    return score(touched, spec.prune, _gradients(spec, evidence), gammas)
 
 
 def silence_(module: nn.Module, filters: Tensors) -> None:
