@@ -11,14 +11,20 @@ import streamlit as st
 
 from compression import (
     card,
+    cumulative,
     data,
     engine,
     histogram,
     integers,
     live,
+    mosaic,
     operations,
+    pruning_view,
+    ranking,
+    removal,
     scanning,
     size,
+    smaller,
     staircase,
     store,
     training,
@@ -134,6 +140,52 @@ def weight_view(spec: CompressionSpec, layer: str | None) -> histogram.WeightVie
 @st.cache_resource(max_entries=1024, show_spinner=False)
 def stairs(spec: CompressionSpec, layer: str, channel: int | None) -> staircase.Staircase:
     return staircase.staircase(next(record for record in compressed(spec).layers if record.name == layer), channel)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def scores(spec: CompressionSpec) -> pruning_view.Scores:
+    """What pruning goes by; `spec` is that of `pruning_view.scoring`, so that no move of a slider asks anew."""
+    model = _model(spec.model, spec.fold_bn)
+    return pruning_view.scores(model.module, spec, training.evidence_for(model, spec))
+
+
+@st.cache_resource(max_entries=256, show_spinner=False)
+def curve(spec: CompressionSpec, layer: str | None) -> cumulative.Curve:
+    return cumulative.cumulative([part for name, part in scores(spec).items() if layer in (None, name)])
+
+
+@st.cache_resource(max_entries=1024, show_spinner=False)
+def cut(spec: CompressionSpec, by: CompressionSpec, layer: str | None) -> pruning_view.Cut | None:
+    """What `spec` takes by the scores of `by`."""
+    return pruning_view.cut(spec.prune, scores(by), layer) if spec.prune else None
+
+
+def _weights_left(spec: CompressionSpec, layer: str | None) -> pruning_view.Scores:
+    return {record.name: record.weight for record in compressed(spec).layers if layer in (None, record.name)}
+
+
+@st.cache_resource(max_entries=256, show_spinner=False)
+def left(spec: CompressionSpec, layer: str | None) -> mosaic.Mosaic:
+    return mosaic.mosaic(list(_weights_left(spec, layer).values()))
+
+
+@st.cache_resource(max_entries=256, show_spinner=False)
+def overlap(spec: CompressionSpec, other: CompressionSpec, layer: str | None) -> mosaic.Overlap:
+    return mosaic.overlap(*(list(_weights_left(one, layer).values()) for one in (spec, other)))
+
+
+@st.cache_resource(max_entries=256, show_spinner=False)
+def ranked(spec: CompressionSpec, by: CompressionSpec, layer: str | None) -> ranking.Ranking:
+    """The filters of `spec` in the order of the scores of `by`."""
+    weights = _weights_left(spec, layer)
+    found = {name: part for name, part in scores(by).items() if name in weights}
+    return ranking.ranking(list(found.values()), [weights[name] for name in found])
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def without_zeros(spec: CompressionSpec) -> smaller.Smaller:
+    """A network as small as its zero filters allow. Takes seconds."""
+    return removal.remove_zeroed(compressed(spec).module, pruning_view.EXAMPLE)
 
 
 @st.cache_resource(show_spinner="Reading CIFAR-10")

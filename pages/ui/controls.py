@@ -99,7 +99,7 @@ def _quantization() -> None:
             width=140,  # so that the next one has room beside it where the window is wide
             on_change=_moved,
         )
-        _choice(
+        choice(
             "A scale for each",
             list(Granularity),
             "granularity",
@@ -143,7 +143,7 @@ def _moved() -> None:
 
 def _pruning(model: str, fold: bool) -> None:
     """Two sliders for one thing: the one that rules, and the grey one."""
-    by = _choice(
+    by = choice(
         "Prune by",
         [SPARSITY, THRESHOLD],
         "by",
@@ -151,12 +151,17 @@ def _pruning(model: str, fold: bool) -> None:
     )
     if by == THRESHOLD:
         above = st.container()
-        _threshold_slider(model, fold, key=THRESHOLD, bind="query-params", on_change=frame.rerun_answer)
+        threshold_slider(
+            compute.largest_useful_threshold(model, fold),
+            key=THRESHOLD,
+            bind="query-params",
+            on_change=frame.rerun_answer,
+        )
         with above:
             _grey(model)
         return
-    _sparsity_slider(key=SPARSITY, bind="query-params", on_change=frame.rerun_answer)
-    _choice(
+    sparsity_slider(key=SPARSITY, bind="query-params", on_change=frame.rerun_answer)
+    choice(
         "Scope of the target",
         list(Scope),
         "scope",
@@ -174,33 +179,39 @@ def _grey(model: str) -> None:
     thresholds = [layer.threshold for layer in found.layers]
     if st.session_state["by"] == THRESHOLD:
         share = sum(layer.pruned for layer in found.layers) / found.weights
-        _sparsity_slider(value=min(MOST_SPARSE, round(share, 2)), disabled=True)
+        sparsity_slider(value=min(MOST_SPARSE, round(share, 2)), disabled=True)
     elif st.session_state["scope"] == Scope.GLOBAL:
-        top, step = _threshold_scale(model, wanted.fold_bn)
-        at = min(top, step * round(min(thresholds) / step))
-        _threshold_slider(model, wanted.fold_bn, value=at, disabled=True)
+        reach = compute.largest_useful_threshold(model, wanted.fold_bn)
+        threshold_slider(reach, value=on_scale(reach, min(thresholds)), disabled=True)
     else:
         st.caption(f"Threshold on |w|: {min(thresholds):.4f} to {max(thresholds):.4f}, by layer")
 
 
-def _sparsity_slider(**options: Any) -> float:
+def sparsity_slider(**options: Any) -> float:
+    """The share of weights that goes, 0..1."""
     return st.slider("Sparsity", 0.0, MOST_SPARSE, step=0.01, format="percent", **options)
 
 
-def _threshold_slider(model: str, fold: bool, **options: Any) -> float:
-    top, step = _threshold_scale(model, fold)
+def threshold_slider(reach: float, label: str = "Threshold on |w|", **options: Any) -> float:
+    """What scores below it goes; `reach`: most scores lie below it."""
+    top, step = _threshold_scale(reach)
     decimals = max(0, -math.floor(math.log10(step)))
-    return st.slider("Threshold on |w|", 0.0, top, step=step, format=f"%.{decimals}f", **options)
+    return st.slider(label, 0.0, top, step=step, format=f"%.{decimals}f", **options)
 
 
-def _threshold_scale(model: str, fold: bool) -> tuple[float, float]:
-    """The end and the step of a threshold slider on which 99 % of these weights lie, in 20 to 200 round steps."""
-    reach = compute.largest_useful_threshold(model, fold)
+def on_scale(reach: float, threshold: float) -> float:
+    """`threshold`, or what the slider for `reach` has nearest to it."""
+    top, step = _threshold_scale(reach)
+    return min(top, max(0.0, step * round(threshold / step)))
+
+
+def _threshold_scale(reach: float) -> tuple[float, float]:
+    """The end and the step of a threshold slider that goes to `reach`, in 20 to 200 round steps."""
     step = 10.0 ** math.floor(math.log10(reach / 20))
     return step * math.ceil(reach / step), step
 
 
-def _choice(label: str, options: list, key: str, words: str, default: Any = None, **more: Any) -> Any:
+def choice(label: str, options: list, key: str, words: str, default: Any = None, **more: Any) -> Any:
     """One of a few `options`, in the link under `key`; the first one unless there is a `default`."""
     return st.segmented_control(
         label,

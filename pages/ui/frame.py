@@ -19,6 +19,7 @@ MENU = (
     ("app.py", "Explore", ":material/tune:"),
     ("pages/quantization.py", "Quantization", ":material/stairs:"),
     ("pages/layers.py", "Layers", ":material/layers:"),
+    ("pages/pruning.py", "Pruning", ":material/content_cut:"),
     ("pages/networks.py", "Networks", ":material/hub:"),
     ("pages/checkpoint.py", "Bring your own", ":material/upload_file:"),
     ("pages/guide.py", "What the numbers mean", ":material/menu_book:"),
@@ -27,6 +28,7 @@ LINKED = (
     *("model", "bits", "scheme", "clip", "granularity", "fold"),
     *("by", "sparsity", "threshold", "scope", "layer", "classes", "layers"),
     *("channel", "left_scheme", "left_clip", "left_granularity", "right_scheme", "right_clip", "right_granularity"),
+    *("structure", "criterion", "unit", "reestimate", "rival"),
 )
 
 
