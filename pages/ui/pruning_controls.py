@@ -6,7 +6,7 @@ import streamlit as st
 
 from compression import pruning_view
 from compression.spec import CompressionSpec, Criterion, PruneSpec, Scope, Structure, Unit, structure_from
-from pages.ui import compute, controls, frame
+from pages.ui import compute, controls, frame, methods
 from pages.ui.controls import SPARSITY, THRESHOLD
 
 CURVE, LEFT, OVERLAP, RANKED, SMALLER, WORK = "curve", "left", "overlap", "ranked", "smaller", "work"
@@ -104,6 +104,9 @@ def draw(model: str) -> None:
         "after it. "
         "Signed: the weight with its sign, a bug of many tutorials.",
     )
+    with st.popover("What these do", icon=":material/menu_book:"):
+        methods.say(structure)
+        methods.say(Criterion(criterion))
     if structure is not Structure.N_M:
         _target(Criterion(criterion), structure)
     fold = st.toggle(
