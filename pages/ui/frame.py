@@ -18,8 +18,8 @@ ANSWER = (METRICS, WEIGHTS, LAYERS, GREY, ACCURACY, SENTENCE, CHART, LINKS)  # w
 MENU = (
     ("app.py", "Explore", ":material/tune:"),
     ("pages/quantization.py", "Quantization", ":material/stairs:"),
-    ("pages/layers.py", "Layers", ":material/layers:"),
     ("pages/pruning.py", "Pruning", ":material/content_cut:"),
+    ("pages/layers.py", "Layers", ":material/layers:"),
     ("pages/networks.py", "Networks", ":material/hub:"),
     ("pages/checkpoint.py", "Bring your own", ":material/upload_file:"),
     ("pages/guide.py", "What the numbers mean", ":material/menu_book:"),
