@@ -15,6 +15,7 @@ with side:
     controls.draw(model)
 
 with main:
+    answer.stop_where_impossible(model)
     first, others = st.columns([1, 3])
     said, how = st.columns([5, 1], vertical_alignment="center")
     left, right = st.columns(2)

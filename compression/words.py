@@ -11,16 +11,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from compression.calibration import CALIBRATIONS
 from compression.codebooks import CODEBOOKS
 from compression.criteria import CRITERIA
 from compression.pruners import UNITS
 from compression.quantizers import QPARAMS, RANGES
-from compression.spec import Clip, Criterion, Scheme, Structure, Unit
+from compression.spec import Calibration, Clip, Criterion, Scheme, Structure, Unit
 from compression.structures import STRUCTURES
 
 METHODS: dict[type[StrEnum], Mapping[Any, Callable[..., Any]]] = {
     Scheme: {**QPARAMS, **CODEBOOKS},
     Clip: RANGES,
+    Calibration: CALIBRATIONS,
     Criterion: CRITERIA,
     Structure: STRUCTURES,
     Unit: UNITS,

@@ -3,7 +3,17 @@
 import streamlit as st
 
 import pages.ui.supported  # noqa: F401
-from pages.ui import accuracy, controls, frame, layers_answer, layers_editor, layers_recipe, layers_scan, layers_state
+from pages.ui import (
+    accuracy,
+    answer,
+    controls,
+    frame,
+    layers_answer,
+    layers_editor,
+    layers_recipe,
+    layers_scan,
+    layers_state,
+)
 
 frame.open_page("Layers")
 link = frame.linked()
@@ -17,6 +27,7 @@ with side:
     layers_state.settle(model, arriving)
 
 with main:
+    answer.stop_where_impossible(model)
     metrics = st.columns(4)
     said = st.container()
     table, scan = st.columns([1.35, 1], gap="small")

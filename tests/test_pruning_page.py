@@ -17,7 +17,7 @@ from compression.pruning_view import Cut
 from compression.ranking import ranking
 from compression.size import measure
 from compression.spec import CompressionSpec, Criterion, PruneSpec, Structure
-from pages.ui import charts, charts_pruning, compute, format, pruning_controls
+from pages.ui import charts, charts_pruning, compute, format, pruning_controls, wanted
 
 MODEL = "simple_cnn"
 
@@ -141,7 +141,7 @@ def test_without_training_images_what_needs_them_says_so_and_nothing_breaks(monk
 def test_what_the_page_names_has_a_name():
     for structure in Structure:
         for criterion in Criterion:
-            if pruning_controls.possible(criterion, structure):
+            if wanted.possible(criterion, structure):
                 axes = pruning_controls.FILTER_AXES if structure is Structure.FILTER else pruning_controls.AXES
                 assert axes[criterion]
 

@@ -11,7 +11,7 @@ from compression.estimate import Estimate, flips
 from compression.evaluate import Evaluation
 from compression.live import Reading
 from compression.spec import CompressionSpec
-from pages.ui import charts, compute, controls, fetching, format, frame, show
+from pages.ui import charts, compute, fetching, format, frame, show, wanted
 
 CHART_SECONDS = 1.0
 PAINT_SECONDS = 0.1
@@ -21,7 +21,7 @@ SENTENCE_PIXELS = 44  # of two lines, or one and a bar: what stands below does n
 
 
 @st.fragment(key=frame.ACCURACY)
-def metric(model: str, said: Said = controls.spec) -> None:
+def metric(model: str, said: Said = wanted.spec) -> None:
     """The number, live. After a move, all but accuracy is painted first: to count would take the browser's cores.
 
     `said`: what the widgets of the page say of a network.
@@ -32,7 +32,7 @@ def metric(model: str, said: Said = controls.spec) -> None:
 
 
 @st.fragment(key=frame.SENTENCE)
-def sentence(model: str, said: Said = controls.spec) -> None:
+def sentence(model: str, said: Said = wanted.spec) -> None:
     """What the number stands on, live, and a button that stops the count or goes on with it."""
 
     def draw(reading: Reading | DataError) -> None:
@@ -48,7 +48,7 @@ def sentence(model: str, said: Said = controls.spec) -> None:
 @st.fragment(key=frame.CHART)
 def chart(model: str) -> None:
     """Accuracy as a chart, live, in all or by class; or what to do about missing images."""
-    live(lambda: _look(controls.spec(model)), _chart, CHART_SECONDS)
+    live(lambda: _look(wanted.spec(model)), _chart, CHART_SECONDS)
 
 
 def live(

@@ -5,15 +5,25 @@ from streamlit.delta_generator import DeltaGenerator
 
 from compression.histogram import WeightView
 from compression.size import Size
-from compression.spec import CompressionSpec
-from pages.ui import charts, compute, controls, format, frame, show
+from compression.spec import CompressionSpec, Criterion
+from pages.ui import charts, compute, controls, format, frame, show, wanted
+
+
+def stop_where_impossible(model: str) -> None:
+    """Says why the network cannot be compressed as the widgets say, and draws no more; with pruning, were it wanted:
+    no slider leads there later.
+    """
+    problem = compute.problem(wanted.spec(model, None if st.session_state["criterion"] == Criterion.L1 else wanted.ANY))
+    if problem:
+        st.info(problem, icon=":material/error:")
+        st.stop()
 
 
 def _known(model: str) -> tuple[compute.Answer, WeightView]:
     """All that the fragments below need. The first of them computes it, so that all reach the browser in one piece:
     each piece takes it 10 ms.
     """
-    spec = controls.spec(model)
+    spec = wanted.spec(model)
     return compute.answer(spec), compute.weight_view(spec, controls.layer())
 
 

@@ -34,6 +34,7 @@ from compression.cifar10 import DataError
 from compression.folding import folded
 from compression.models import library, public, zoo
 from compression.spec import CompressionSpec, Order
+from pages.ui import format
 
 LEAST_POLL_SECONDS = 0.25  # more often, and painting takes the browser more than counting takes the server
 SECONDS_A_LOOKER = 0.06
@@ -130,6 +131,21 @@ def answer(spec: CompressionSpec) -> Answer:
         bit_operations=operations.bit_operations(made, layer_macs(spec.model)),
         layers=tuple(layer.facts for layer in made.layers),
     )
+
+
+def problem(spec: CompressionSpec) -> str | None:
+    """Why a network cannot be compressed so, in a sentence; None where it can."""
+    try:
+        answer(spec)
+    except (DataError, ValueError) as error:
+        return why(error)
+    return None
+
+
+def why(error: DataError | ValueError) -> str:
+    """What stands in the way, in a sentence."""
+    wants = "This needs training images. " if isinstance(error, DataError) else ""
+    return f"{wants}{format.capital(str(error))}."
 
 
 @st.cache_resource(max_entries=1024, show_spinner=False)

@@ -8,42 +8,17 @@ from typing import Any
 
 import streamlit as st
 
-from compression.spec import MAX_BITS, Clip, CompressionSpec, Granularity, PruneSpec, QuantSpec, Scheme, Scope
-from pages.ui import compute, format, frame
+from compression.spec import MAX_BITS, Criterion, Granularity, Scheme, Scope, Structure, structure_from
+from pages.ui import compute, format, frame, more, wanted
+from pages.ui.wanted import FLOAT, SPARSITY, THRESHOLD
 
-FLOAT = "float"
 BITS = [FLOAT, str(MAX_BITS), "8", "7", "6", "5", "4", "3", "2"]
 WHOLE = "whole network"
 SCHEMES = """\
 Symmetric: zero in the middle, scale from the largest |w|. Affine: from the smallest to the largest weight, with an
 integer zero point. Min-max: the same, but zero is not exact. Power of two: the nearest ±2ⁿ. K-means: a codebook of
 means that Lloyd's algorithm finds. Ternary: 0 and ±a. Binary: ±a."""
-CLIPS = """\
-What lies beyond the range goes to its end, and the rest gets finer steps. Full: from the smallest to the largest
-weight. Percentile: but for the largest 0.1 %. Stds: mean ± 3 standard deviations. Means: ± 5 times the mean |w|. Least
-error: the fraction of the full range with the least squared error. Gaussian, Laplace: the best range if the weights
-were so distributed (ACIQ)."""
 MOST_SPARSE = 0.99
-SPARSITY, THRESHOLD = "sparsity", "threshold"
-
-
-def spec(model: str) -> CompressionSpec:
-    """What the widgets say now, in whichever run."""
-    said = st.session_state
-    prune = PruneSpec(said[THRESHOLD]) if said["by"] == THRESHOLD else PruneSpec(None, said[SPARSITY], said["scope"])
-    weights = None if said["bits"] == FLOAT else _weights()
-    return CompressionSpec(model, prune, weights, fold_bn=said["fold"])
-
-
-def _weights() -> QuantSpec:
-    said = st.session_state
-    clip = said["clip"] if Scheme(said["scheme"]).clips else Clip.FULL
-    return QuantSpec(_bits(), said["scheme"], said["granularity"], clip)
-
-
-def _bits() -> int:
-    """The bits of the slider, or the nearest that the scheme can have."""
-    return Scheme(st.session_state["scheme"]).nearest_bits(int(st.session_state["bits"]))
 
 
 def layer() -> str | None:
@@ -71,7 +46,10 @@ def settings(model: str) -> None:
         help="Batch norm goes into the convolution before it, as where networks are deployed: the same function, but "
         "each channel's weights now carry its scale, and one scale for all of them fits few.",
     )
-    _pruning(model, fold)
+    rule = st.container()  # drawn below what it depends on
+    more.draw(model)
+    with rule:
+        _pruning(model, fold)
 
 
 def by_class() -> None:
@@ -89,7 +67,7 @@ def _quantization() -> None:
     )
     off = bits == FLOAT
     with st.container(horizontal=True, gap="small"):
-        scheme = st.selectbox(
+        st.selectbox(
             "Scheme",
             list(Scheme),
             key="scheme",
@@ -108,15 +86,6 @@ def _quantization() -> None:
             disabled=off,
             on_change=frame.rerun_answer,
         )
-    st.selectbox(
-        "Range",
-        list(Clip),
-        key="clip",
-        bind="query-params",
-        help=CLIPS,
-        disabled=off or not Scheme(scheme).clips,
-        on_change=frame.rerun_answer,
-    )
     st.session_state["drawn for"] = _grey_and_words()
     if _other_bits():
         st.caption(_other_bits())
@@ -124,15 +93,15 @@ def _quantization() -> None:
 
 def _other_bits() -> str:
     """What to say where the scheme cannot have the bits of the slider."""
-    said = st.session_state
-    if said["bits"] == FLOAT or int(said["bits"]) == _bits():
+    asked = st.session_state["bits"]
+    if asked == FLOAT or int(asked) == wanted.bits():
         return ""
-    return f"{format.capital(said['scheme'])} weights take {_bits()} bit{'s' * (_bits() > 1)}, not {said['bits']}."
+    found = wanted.bits()
+    return f"{format.capital(st.session_state['scheme'])} weights take {found} bit{'s' * (found > 1)}, not {asked}."
 
 
 def _grey_and_words() -> tuple[bool, bool, str]:
-    said = st.session_state
-    return said["bits"] == FLOAT, Scheme(said["scheme"]).clips, _other_bits()
+    return st.session_state["bits"] == FLOAT, wanted.clips(), _other_bits()
 
 
 def _moved() -> None:
@@ -143,9 +112,13 @@ def _moved() -> None:
 
 def _pruning(model: str, fold: bool) -> None:
     """Two sliders for one thing: the one that rules, and the grey one."""
+    structure, _ = structure_from(st.session_state["structure"])
+    if structure is Structure.N_M:
+        _grey(model)
+        return
     by = choice(
         "Prune by",
-        [SPARSITY, THRESHOLD],
+        [SPARSITY, THRESHOLD] if _of_magnitudes() else [SPARSITY],
         "by",
         "Sparsity: the smallest weights go until this share is zero. Threshold: all weights with |w| below it go.",
     )
@@ -171,17 +144,27 @@ def _pruning(model: str, fold: bool) -> None:
     _grey(model)
 
 
+def _of_magnitudes() -> bool:
+    """Whether single weights go, by their magnitude: then a sparsity and a threshold on |w| are the same thing."""
+    now = st.session_state
+    return now["structure"] == Structure.WEIGHT and now["criterion"] == Criterion.L1
+
+
 @st.fragment(key=frame.GREY)
 def _grey(model: str) -> None:
     """Shows what the slider that rules comes to. No key: assigning to a bound widget sends the browser a stale link."""
-    wanted = spec(model)
-    found = compute.answer(wanted)
+    spec = wanted.spec(model)
+    if compute.problem(spec):
+        return
+    found = compute.answer(spec)
+    share = sum(layer.pruned for layer in found.layers) / found.weights
     thresholds = [layer.threshold for layer in found.layers]
-    if st.session_state["by"] == THRESHOLD:
-        share = sum(layer.pruned for layer in found.layers) / found.weights
+    if not _of_magnitudes():
+        st.caption(f"{format.percent(share)} of the weights go")
+    elif st.session_state["by"] == THRESHOLD:
         sparsity_slider(value=min(MOST_SPARSE, round(share, 2)), disabled=True)
     elif st.session_state["scope"] == Scope.GLOBAL:
-        reach = compute.largest_useful_threshold(model, wanted.fold_bn)
+        reach = compute.largest_useful_threshold(model, spec.fold_bn)
         threshold_slider(reach, value=on_scale(reach, min(thresholds)), disabled=True)
     else:
         st.caption(f"Threshold on |w|: {min(thresholds):.4f} to {max(thresholds):.4f}, by layer")

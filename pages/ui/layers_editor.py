@@ -6,12 +6,12 @@ import pandas as pd
 import streamlit as st
 
 from compression.spec import FLOAT_BITS, MAX_BITS, MIN_BITS, LayerSpec
-from pages.ui import compute, controls, layers_state
+from pages.ui import compute, layers_state, wanted
 
 MOST_PIXELS, HEADER_PIXELS, ROW_PIXELS = 400, 38, 28
 DIGITS = 4  # of a per cent
 AS_ALL = "as all"
-BITS = [AS_ALL, controls.FLOAT, *(str(bits) for bits in range(MAX_BITS, MIN_BITS - 1, -1))]
+BITS = [AS_ALL, wanted.FLOAT, *(str(bits) for bits in range(MAX_BITS, MIN_BITS - 1, -1))]
 BITS_COLUMN, SPARSITY_COLUMN = "Bits", "Sparsity"
 
 
@@ -58,7 +58,7 @@ def draw(model: str) -> None:
         args=([card.name for card in cards], layers_state.table_key()),
     )
     for layer in layers_state.impossible(model)[:1]:
-        scheme = controls.spec(model).weights.scheme
+        scheme = wanted.spec(model).weights.scheme
         st.caption(
             f":material/info: {scheme} weights cannot have {layer.bits} bits: {layer.name} gets the nearest they can."
         )
@@ -67,7 +67,7 @@ def draw(model: str) -> None:
 def _bits_said(layer: LayerSpec | None) -> str:
     if layer is None or layer.bits is None:
         return AS_ALL
-    return controls.FLOAT if layer.bits == FLOAT_BITS else str(layer.bits)
+    return wanted.FLOAT if layer.bits == FLOAT_BITS else str(layer.bits)
 
 
 def _sparsity_said(layer: LayerSpec | None) -> float | None:
@@ -90,7 +90,7 @@ def _changed(name: str, layer: LayerSpec | None, cells: dict[str, Any]) -> Layer
     bits = layer and layer.bits
     if BITS_COLUMN in cells:
         said = cells[BITS_COLUMN]
-        bits = None if said in (AS_ALL, None) else FLOAT_BITS if said == controls.FLOAT else int(said)
+        bits = None if said in (AS_ALL, None) else FLOAT_BITS if said == wanted.FLOAT else int(said)
     sparsity = layer and layer.sparsity
     if SPARSITY_COLUMN in cells:
         said = cells[SPARSITY_COLUMN]

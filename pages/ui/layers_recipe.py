@@ -7,7 +7,7 @@ import streamlit as st
 
 from compression.recipes import MOST_CHARACTERS, from_json, to_link
 from compression.spec import CompressionSpec
-from pages.ui import compute, controls, format, layers_state
+from pages.ui import compute, format, layers_state, wanted
 
 
 def draw(model: str) -> None:
@@ -49,11 +49,4 @@ def _open() -> None:
 
 def as_link(spec: CompressionSpec) -> dict[str, str]:
     """What a link to this page says of `spec`."""
-    said = {"model": spec.model, "fold": str(spec.fold_bn).lower(), "bits": controls.FLOAT}
-    if spec.weights:
-        said |= {key: str(getattr(spec.weights, key)) for key in ("bits", "scheme", "granularity", "clip")}
-    if spec.prune and spec.prune.threshold is not None:
-        said |= {"by": controls.THRESHOLD, "threshold": f"{spec.prune.threshold:g}"}
-    elif spec.prune:
-        said |= {"by": controls.SPARSITY, "sparsity": f"{spec.prune.sparsity:g}", "scope": spec.prune.scope}
-    return said | ({layers_state.LAYERS: to_link(spec.layers)} if spec.layers else {})
+    return wanted.as_link(spec) | ({layers_state.LAYERS: to_link(spec.layers)} if spec.layers else {})

@@ -8,7 +8,7 @@ from compression.assignment import assigned, cost
 from compression.cifar10 import DataError
 from compression.scanning import ScanReading
 from compression.spec import CompressionSpec, LayerSpec, PruneSpec, QuantSpec, Scope
-from pages.ui import accuracy, charts_layers, compute, controls, format, layers_state, show
+from pages.ui import accuracy, charts_layers, compute, format, layers_state, show, wanted
 
 BY_BITS, BY_SPARSITY = "bits", "sparsity"
 BITS = (8, 6, 5, 4, 3, 2)
@@ -36,7 +36,7 @@ def draw(model: str) -> None:
         key="scan by",
         label_visibility="collapsed",
     )
-    specs = columns(controls.spec(model), by)
+    specs = columns(wanted.spec(model), by)
     _watched(specs)
     _choose(model, specs)
 
@@ -48,7 +48,8 @@ def columns(base: CompressionSpec, by: str) -> tuple[CompressionSpec, ...]:
         return tuple(CompressionSpec(base.model, prune, fold_bn=base.fold_bn) for prune in prunes)
     quant = base.weights or QuantSpec(BITS[0])
     widths = dict.fromkeys(quant.scheme.nearest_bits(bits) for bits in BITS)
-    return tuple(replace(base, prune=None, weights=replace(quant, bits=bits), layers=()) for bits in widths)
+    plain = replace(base, prune=None, layers=(), merge=None, reestimate_bn=False)  # of one layer, nothing else
+    return tuple(replace(plain, weights=replace(quant, bits=bits)) for bits in widths)
 
 
 def _going(specs: tuple[CompressionSpec, ...]) -> bool:

@@ -11,7 +11,7 @@ import streamlit as st
 
 from compression.recipes import from_link, to_link
 from compression.spec import FLOAT_BITS, CompressionSpec, LayerSpec, QuantSpec
-from pages.ui import compute, controls
+from pages.ui import compute, wanted
 
 LAYERS = "layers"  # in the link, and in the session
 OWNER, BEGUN, TABLE = "layers of", "layers begun", "layers table"
@@ -78,7 +78,7 @@ def own() -> tuple[LayerSpec, ...]:
 
 def spec(model: str) -> CompressionSpec:
     """What the widgets and the table say now, in whichever run."""
-    base = controls.spec(model)
+    base = wanted.spec(model)
     layers = (_possible(layer, base.weights) for layer in own())
     return replace(base, layers=tuple(layer for layer in layers if layer))
 
@@ -95,7 +95,7 @@ def _possible(layer: LayerSpec, weights: QuantSpec | None) -> LayerSpec | None:
 
 def impossible(model: str) -> list[LayerSpec]:
     """Those layers whose bits the scheme of the network cannot have."""
-    weights = controls.spec(model).weights
+    weights = wanted.spec(model).weights
     if weights is None:
         return []
     return [each for each in own() if each.bits not in (None, FLOAT_BITS) and each.bits not in weights.scheme.bits]

@@ -5,7 +5,7 @@ import streamlit as st
 from compression.cifar10 import DataError
 from compression.smaller import Smaller
 from compression.spec import CompressionSpec
-from pages.ui import answer, charts_pruning, compute, controls, format, frame, pruning_controls, show
+from pages.ui import answer, charts_pruning, compute, controls, format, frame, pruning_controls, show, wanted
 
 REMOVED = "removed"
 MOST_SENTENCES = 3
@@ -16,15 +16,10 @@ def problem(model: str) -> str | None:
     try:
         compute.scores(pruning_controls.scoring(model))
         compute.scores(pruning_controls.scoring_filters(model))
-        compute.answer(pruning_controls.spec(model, pruning_controls.ANY))
+        compute.answer(pruning_controls.spec(model, wanted.ANY))
     except (DataError, ValueError) as error:
-        return _why(error)
+        return compute.why(error)
     return None
-
-
-def _why(error: DataError | ValueError) -> str:
-    wants = "This needs training images. " if isinstance(error, DataError) else ""
-    return f"{wants}{format.capital(str(error))}."
 
 
 @st.fragment(key=frame.METRICS)
@@ -70,7 +65,7 @@ def overlap(model: str) -> None:
     try:
         view = compute.overlap(pruning_controls.spec(model), other, controls.layer())
     except (DataError, ValueError) as error:
-        st.info(_why(error), icon=":material/image_search:")
+        st.info(compute.why(error), icon=":material/image_search:")
         return
     alt = "Mosaic of the weights that one way takes and the other leaves"
     show.chart(charts_pruning.overlap(view, _rows(model), show.ink()), "overlap", alt)

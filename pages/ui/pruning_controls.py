@@ -6,17 +6,15 @@ import streamlit as st
 
 from compression import pruning_view
 from compression.spec import CompressionSpec, Criterion, PruneSpec, Scope, Structure, Unit, structure_from
-from pages.ui import compute, controls, frame, methods
-from pages.ui.controls import SPARSITY, THRESHOLD
+from pages.ui import compute, controls, frame, methods, wanted
+from pages.ui.wanted import ANY, SPARSITY, STRUCTURES, THRESHOLD
 
 CURVE, LEFT, OVERLAP, RANKED, SMALLER, WORK = "curve", "left", "overlap", "ranked", "smaller", "work"
 ANSWER = (
     *(frame.METRICS, frame.GREY, CURVE, LEFT, OVERLAP, RANKED, SMALLER, WORK),
     *(frame.ACCURACY, frame.SENTENCE, frame.LINKS),
 )  # what a slider draws anew, in this order
-STRUCTURES = (Structure.WEIGHT, "2:4", Structure.FILTER)
 START = 0.5
-ANY = 0.5  # a target, where none matters
 AXES = {
     Criterion.L1: "|w|",
     Criterion.RANDOM: "random score",
@@ -35,14 +33,7 @@ UNITS = {Unit.ABSOLUTE: "", Unit.STDS: ", in stds of the layer", Unit.MEANS: ", 
 
 def prune(target: float | None = None) -> PruneSpec:
     """What the widgets say now, in whichever run; up to `target` in place of what the sliders say."""
-    said = st.session_state
-    structure, pattern = structure_from(said["structure"])
-    rule: dict[str, Any] = {"criterion": said["criterion"], "structure": structure, "pattern": pattern}
-    if structure is Structure.N_M:
-        return PruneSpec(**rule)
-    if said["by"] == THRESHOLD:
-        return PruneSpec(said[THRESHOLD] if target is None else target, unit=said["unit"], **rule)
-    return PruneSpec(None, said[SPARSITY] if target is None else target, said["scope"], **rule)
+    return wanted.prune(target, units=True)
 
 
 def spec(model: str, target: float | None = None) -> CompressionSpec:
@@ -96,7 +87,7 @@ def draw(model: str) -> None:
     )
     criterion = st.selectbox(
         "Criterion: the least goes first",
-        [found for found in Criterion if possible(found, structure, pattern)],
+        [found for found in Criterion if wanted.possible(found, structure, pattern)],
         key="criterion",
         bind="query-params",
         help="The score of a weight or a filter. L1: its magnitude. L2: its root mean square. Random: a die, to "
@@ -132,13 +123,13 @@ def draw(model: str) -> None:
 
 def _target(criterion: Criterion, structure: Structure) -> None:
     """Sparsity or threshold, and what goes with it."""
-    ways = [SPARSITY, THRESHOLD] if possible(criterion, structure, threshold=1.0) else [SPARSITY]
+    ways = [SPARSITY, THRESHOLD] if wanted.possible(criterion, structure, threshold=1.0) else [SPARSITY]
     words = "Sparsity: what scores least goes until this share is reached. Threshold: all that scores below it goes."
     if controls.choice("Prune by", ways, "by", words) == SPARSITY:
         words = "Global: all layers compete, so large ones lose more. Layer: each layer loses the same share."
         controls.choice("Scope of the target", list(Scope), "scope", words, on_change=moved)
         return
-    units = [unit for unit in Unit if possible(criterion, structure, threshold=1.0, unit=unit)]
+    units = [unit for unit in Unit if wanted.possible(criterion, structure, threshold=1.0, unit=unit)]
     words = "Absolute: a number like the weights. Stds, means: in standard deviations or mean |w| of each layer."
     controls.choice("Unit of the threshold", units, "unit", words)
 
@@ -204,7 +195,7 @@ def _reach(model: str) -> float:
 def rivals() -> list[str]:
     """Other ways to take as much: by another criterion, or with another scope."""
     own = prune(ANY)
-    able = [found for found in Criterion if possible(found, own.structure, own.pattern)]
+    able = [found for found in Criterion if wanted.possible(found, own.structure, own.pattern)]
     ways = [(criterion, Scope.GLOBAL) for criterion in able]
     if own.structure is not Structure.N_M:
         ways += [(criterion, Scope.LAYER) for criterion in able]
@@ -227,13 +218,3 @@ def pick_rival() -> None:
 def moved() -> None:
     """For `on_change`: draws the answer anew."""
     frame.rerun_answer(ANSWER)
-
-
-def possible(criterion: Criterion, structure: Structure, pattern: tuple[int, int] | None = None, **target: Any) -> bool:
-    """Whether there is such a way to prune, and it is not another one by another name."""
-    if structure is not Structure.N_M and not target:
-        target = {"sparsity": START}
-    try:
-        return PruneSpec(criterion=criterion, structure=structure, pattern=pattern, **target).criterion is criterion
-    except ValueError:
-        return False

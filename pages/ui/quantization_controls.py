@@ -5,7 +5,7 @@ from enum import StrEnum
 import streamlit as st
 
 from compression.spec import Clip, CompressionSpec, Granularity, QuantSpec, Scheme
-from pages.ui import compute, controls, frame
+from pages.ui import compute, controls, frame, more
 
 
 class Side(StrEnum):
@@ -72,7 +72,7 @@ def pick(side: Side) -> None:
             list(Clip),
             key=f"{side}_clip",
             bind="query-params",
-            help=controls.CLIPS,
+            help=more.CLIPS,
             disabled=not Scheme(scheme).clips,
             width=118,
             on_change=_moved,

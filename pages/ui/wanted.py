@@ -1,0 +1,107 @@
+"""What the widgets say, as a spec, and a spec as what a link to them says.
+
+Widgets are asked by their keys, in whichever run, also in one that does not draw them.
+"""
+
+from typing import Any
+
+import streamlit as st
+
+from compression.spec import (
+    ActivationSpec,
+    Clip,
+    CompressionSpec,
+    Criterion,
+    Order,
+    PruneSpec,
+    QuantSpec,
+    Scheme,
+    Structure,
+    Unit,
+    structure_from,
+)
+
+FLOAT = "float"
+SPARSITY, THRESHOLD = "sparsity", "threshold"
+TWO_OF_FOUR = "2:4"
+STRUCTURES = (Structure.WEIGHT, TWO_OF_FOUR, Structure.FILTER)
+ANY = 0.5  # a target, where none matters
+
+
+def spec(model: str, target: float | None = None) -> CompressionSpec:
+    """All that Explore asks for; pruned up to `target` in place of what the sliders say."""
+    said = st.session_state
+    fold = said["fold"]
+    inputs = said["inputs"]
+    return CompressionSpec(
+        model,
+        prune(target),
+        None if said["bits"] == FLOAT else weights(),
+        fold_bn=fold,
+        activations=None if inputs == FLOAT else ActivationSpec(int(inputs), said["calibration"]),
+        order=said["order"] if fold else Order.FOLD_FIRST,
+        merge=said["merge"] if fold and said["order"] == Order.FOLD_FIRST else None,
+        reestimate_bn=said["reestimate"] and not fold,
+    )
+
+
+def weights() -> QuantSpec:
+    """The quantizer, with the bits of the slider or the nearest that its scheme can have."""
+    said = st.session_state
+    return QuantSpec(bits(), said["scheme"], said["granularity"], said["clip"] if clips() else Clip.FULL)
+
+
+def bits() -> int:
+    """The bits of the slider, or the nearest that the scheme can have."""
+    return Scheme(st.session_state["scheme"]).nearest_bits(int(st.session_state["bits"]))
+
+
+def clips() -> bool:
+    """Whether the scheme has a range that could be clipped."""
+    return Scheme(st.session_state["scheme"]).clips
+
+
+def prune(target: float | None = None, units: bool = False) -> PruneSpec:
+    """What goes; up to `target` in place of what the sliders say. `units`: the threshold may be in units of a layer."""
+    said = st.session_state
+    structure, pattern = structure_from(said["structure"])
+    rule: dict[str, Any] = {"criterion": said["criterion"], "structure": structure, "pattern": pattern}
+    if structure is Structure.N_M:
+        return PruneSpec(**rule)
+    if said["by"] == THRESHOLD:
+        unit = {"unit": said["unit"]} if units else {}
+        return PruneSpec(said[THRESHOLD] if target is None else target, **unit, **rule)
+    return PruneSpec(None, said[SPARSITY] if target is None else target, said["scope"], **rule)
+
+
+def possible(criterion: Criterion, structure: Structure, pattern: tuple[int, int] | None = None, **target: Any) -> bool:
+    """Whether there is such a way to prune, and it is not another one by another name."""
+    if structure is not Structure.N_M and not target:
+        target = {"sparsity": ANY}
+    try:
+        return PruneSpec(criterion=criterion, structure=structure, pattern=pattern, **target).criterion is criterion
+    except ValueError:
+        return False
+
+
+def as_link(spec: CompressionSpec) -> dict[str, str]:
+    """What a link says of all of `spec` but its layers."""
+    said = {"model": spec.model, "fold": _word(spec.fold_bn), "bits": FLOAT, "order": spec.order}
+    said |= {"reestimate": _word(spec.reestimate_bn), "merge": f"{spec.merge or 0:g}", "inputs": FLOAT}
+    if spec.weights:
+        said |= {key: str(getattr(spec.weights, key)) for key in ("bits", "scheme", "granularity", "clip")}
+    if spec.activations:
+        said |= {"inputs": str(spec.activations.bits), "calibration": spec.activations.calibration}
+    if spec.prune:
+        structure = ":".join(map(str, spec.prune.pattern)) if spec.prune.pattern else spec.prune.structure
+        said |= {"structure": structure, "criterion": spec.prune.criterion}
+    if spec.prune and spec.prune.threshold is not None:
+        said |= {"by": THRESHOLD, "threshold": f"{spec.prune.threshold:g}"}
+        said |= {} if spec.prune.unit is Unit.ABSOLUTE else {"unit": spec.prune.unit}
+    elif spec.prune and spec.prune.sparsity is not None:
+        said |= {"by": SPARSITY, "sparsity": f"{spec.prune.sparsity:g}", "scope": spec.prune.scope}
+    return said
+
+
+def _word(switch: bool) -> str:
+    return str(switch).lower()
