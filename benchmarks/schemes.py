@@ -15,9 +15,10 @@ import numpy as np
 from benchmarks.setting import conditions, network, table
 from compression.compress import compress
 from compression.models.zoo import FloatModel
-from compression.spec import Clip, CompressionSpec, Granularity, PruneSpec, QuantSpec, Scheme
+from compression.spec import MAX_BITS, Clip, CompressionSpec, Granularity, PruneSpec, QuantSpec, Scheme
 
 ROUNDS = 5
+STEP = 0.01
 
 
 def milliseconds(model: FloatModel, quant: QuantSpec) -> float:
@@ -39,10 +40,12 @@ def main() -> None:
     model = network(options.model, random=False)
     rows = []
     for scheme, clip in itertools.product(Scheme, Clip):
-        if scheme.clips or clip is Clip.FULL:
+        if scheme is not Scheme.STEP and (scheme.clips or clip is Clip.FULL):
             bits = scheme.nearest_bits(options.bits)
             times = [milliseconds(model, QuantSpec(bits, scheme, granularity, clip)) for granularity in Granularity]
             rows.append((scheme, str(bits), clip, *(f"{each:.0f}" for each in times)))
+    given = QuantSpec(MAX_BITS, Scheme.STEP, step=STEP)
+    rows.append((Scheme.STEP, f"to {MAX_BITS}", Clip.FULL, f"{milliseconds(model, given):.0f}", "", ""))
     print(f"{model.name}; {conditions()}\n")
     print(table(("scheme", "bits", "range", *(f"a {granularity}, ms" for granularity in Granularity)), rows))
 

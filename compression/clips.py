@@ -13,13 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from compression.spec import Clip, QuantSpec
+from compression.divergence import least_divergent
+from compression.spec import CLIPS_AT, Clip, QuantSpec
 
 Range = tuple[Tensor, Tensor]
-
-PERCENTILE = 99.9  # of the magnitudes
-STDS = 3.0
-MEANS = 5.0  # of the magnitude; for a Gaussian that is 4 standard deviations
 
 
 def full(rows: Tensor, spec: QuantSpec) -> Range:
@@ -34,7 +31,8 @@ def full(rows: Tensor, spec: QuantSpec) -> Range:
 
 
 def percentile(rows: Tensor, spec: QuantSpec) -> Range:
-    r"""The largest magnitudes are clipped, one weight in a thousand, so that outliers do not set the steps of all.
+    r"""The largest magnitudes are clipped, one weight in a thousand unless told otherwise, so that outliers do not set
+    the steps of all.
 
     Formula: [-P, P], \quad P = P_{99.9}\,\lvert w \rvert
     Source: Wu et al. 2020 (arXiv:2004.09602), section 3.3; here of the weights that are not zero.
@@ -42,29 +40,30 @@ def percentile(rows: Tensor, spec: QuantSpec) -> Range:
     """
     magnitude = np.sort(rows.abs().numpy(), axis=1)  # a fraction of the time of torch's
     zeros = (magnitude == 0).sum(1, keepdims=True)
-    place = zeros + np.ceil((rows.shape[1] - zeros) * (PERCENTILE / 100)).astype(int) - 1
+    place = zeros + np.ceil((rows.shape[1] - zeros) * (_at(spec, Clip.PERCENTILE) / 100)).astype(int) - 1
     return _within(rows, torch.from_numpy(np.take_along_axis(magnitude, np.maximum(place, 0), 1)))
 
 
 def stds(rows: Tensor, spec: QuantSpec) -> Range:
-    r"""The mean plus and minus three standard deviations: of a Gaussian's weights all but 0.3 %.
+    r"""The mean plus and minus k standard deviations, three unless told otherwise: beyond, a Gaussian has 0.3 %.
 
-    Formula: [\mu - 3 \sigma, \mu + 3 \sigma]
+    Formula: [\mu - k \sigma, \mu + k \sigma]
     Source: Zmora et al. 2019 (arXiv:1910.12232), the clipping N_STD of Distiller.
     Fails: where weights are far from a Gaussian's: outliers widen the deviation that should keep them out.
     """
     mean, deviation = _moments(rows)
-    return _around(rows, mean, STDS * deviation)
+    return _around(rows, mean, _at(spec, Clip.STDS) * deviation)
 
 
 def means(rows: Tensor, spec: QuantSpec) -> Range:
-    r"""Plus and minus five times the mean magnitude, which outliers move less than they move a standard deviation.
+    r"""Plus and minus k times the mean magnitude, five unless told otherwise, which outliers move less than they move a
+    standard deviation.
 
-    Formula: [-5\,\overline{\lvert w \rvert}, 5\,\overline{\lvert w \rvert}]
+    Formula: [-k\,\overline{\lvert w \rvert}, k\,\overline{\lvert w \rvert}]
     Source: A rule of thumb, in the unit that Li and Liu 2016 (arXiv:1605.04711) have for ternary weights.
     Fails: where few bits would need a tighter range, or many bits a wider one: it does not look at them.
     """
-    return _within(rows, MEANS * mean_among(rows.abs(), rows != 0))
+    return _within(rows, _at(spec, Clip.MEANS) * mean_among(rows.abs(), rows != 0))
 
 
 def gaussian(rows: Tensor, spec: QuantSpec) -> Range:
@@ -92,6 +91,18 @@ def laplace(rows: Tensor, spec: QuantSpec) -> Range:
     return _around(rows, mean, best_laplace(spec.bits) * mean_among((rows - mean).abs(), rows != 0))
 
 
+def kl(rows: Tensor, spec: QuantSpec) -> Range:
+    r"""The range that keeps most of what the histogram says: the distribution of the quantized weights diverges least
+    from that of the weights, those beyond the range put at its end.
+
+    Formula: [-T, T], \quad T = \arg\min_T \sum_i P_i \log \frac{P_i}{Q_i}
+    Source: Migacz 2017, 8-bit Inference with TensorRT, as it calibrates activations.
+    Fails: where a group has few weights, whose histogram says little; and it never clips beyond eleven bits.
+    """
+    magnitude = rows.abs()
+    return _within(rows, least_divergent(magnitude, spec.bits) * magnitude.amax(1, keepdim=True))
+
+
 CLIPS: dict[Clip, Callable[[Tensor, QuantSpec], Range]] = {
     Clip.FULL: full,
     Clip.PERCENTILE: percentile,
@@ -99,6 +110,7 @@ CLIPS: dict[Clip, Callable[[Tensor, QuantSpec], Range]] = {
     Clip.MEANS: means,
     Clip.GAUSSIAN: gaussian,
     Clip.LAPLACE: laplace,
+    Clip.KL: kl,
 }
 
 
@@ -129,6 +141,10 @@ def _least(error: Callable[[float], float]) -> float:
         else:
             low += third
     return (low + high) / 2
+
+
+def _at(spec: QuantSpec, clip: Clip) -> float:
+    return CLIPS_AT[clip] if spec.clip_at is None else spec.clip_at
 
 
 def _moments(rows: Tensor) -> Range:

@@ -27,12 +27,14 @@ class Codebook:
     """Code k stands for `values[g, k]` (groups, K), ascending, in group g: a row of weights.
 
     A weight has the code k if k of the `bounds` (groups, K - 1) lie below it. `stored`: how many float32 numbers of a
-    group a file must hold to know its values.
+    group a file must hold to know its values. `group_size`: of groups smaller than channels, the G of a channel in
+    a row.
     """
 
     values: Tensor
     bounds: Tensor
     stored: int
+    group_size: int | None = None
 
     @property
     def codes(self) -> int:

@@ -21,9 +21,9 @@ from compression.folding import folded
 from compression.merging import merge_filters
 from compression.pruners import Kept
 from compression.pruning import silence_, what_is_kept
-from compression.quantizers import QParams, choose_qparams, dequantize, quantize
+from compression.quantizers import QParams, choose_qparams, code_bits, dequantize, quantize
 from compression.reestimate import has_statistics, reestimate_
-from compression.spec import FLOAT_BITS, Also, CompressionSpec, LayerSpec, Order, QuantSpec
+from compression.spec import FLOAT_BITS, Also, CompressionSpec, LayerSpec, Only, Order, QuantSpec, Scheme
 from compression.weights import Weight, compressible, turned
 
 
@@ -44,7 +44,8 @@ class LayerRecord:
 
     `weight` is dequantized. `pruned` weights went for their small scores; `threshold` is the smallest score of those
     that were kept (infinite where none was), by default a magnitude. `nonzero` counts what is left after rounding too.
-    `sqnr_db` is infinite where the weight is unchanged. `filters` (C_out,) are True where a filter is kept, None where
+    `bits` are those of its codes: with a given step, as many as their range takes. `sqnr_db` is infinite where the
+    weight is unchanged. `filters` (C_out,) are True where a filter is kept, None where
     filters did not go as a whole; `pattern` is (n, m) where n of each m weights were kept. Where batch norm was folded
     after quantizing, `original` is the folded weight, and what was pruned was chosen before that, with its `threshold`.
     `transposed`: the groups of a transposed convolution, whose `original` and `weight` have the output channels in
@@ -176,7 +177,8 @@ def compress(model: nn.Module, spec: CompressionSpec, evidence: Evidence = NONE)
         found = compressible(original, spec.also)
         weights = {name: weight.channels_first for name, weight in found.items()}
     kept = what_is_kept(model if late else original, weights, spec, evidence)
-    quants = {name: _quant_spec(spec, own.get(name)) for name in weights}
+    integer = _chosen(original, weights, spec.weights) if spec.weights else ()
+    quants = {name: _quant_spec(spec, own.get(name), name in integer) for name in weights}
     layers = [_compress_layer(name, weight, kept.get(name), quants[name]) for name, weight in found.items()]
     if late:
         after = compressible(folded(_with_weights(model, layers)), spec.also)
@@ -212,9 +214,18 @@ def _sample(model: nn.Module, spec: CompressionSpec, evidence: Evidence) -> Samp
     return evidence.sample
 
 
-def _quant_spec(spec: CompressionSpec, layer: LayerSpec | None) -> QuantSpec | None:
+def _chosen(model: nn.Module, weights: dict[str, Tensor], quant: QuantSpec) -> set[str]:
+    """The layers that `quant` is for, by its `only` and `skip_ends`."""
+    names = list(weights)[1:-1] if quant.skip_ends else list(weights)
+    if quant.only is Only.CONV:
+        return {name for name in names if weights[name].dim() > 2}
+    linear = {name for name, layer in model.named_modules() if isinstance(layer, nn.Linear)}
+    return linear.intersection(names) if quant.only is Only.LINEAR else set(names)
+
+
+def _quant_spec(spec: CompressionSpec, layer: LayerSpec | None, chosen: bool) -> QuantSpec | None:
     if layer is None or layer.bits is None:
-        return spec.weights
+        return spec.weights if chosen else None
     if layer.bits == FLOAT_BITS:
         return None
     return replace(spec.weights, bits=layer.bits) if spec.weights else QuantSpec(layer.bits)
@@ -225,12 +236,13 @@ def _compress_layer(name: str, weight: Weight, kept: Kept | None, quant: QuantSp
     original = changed = weight.channels_first
     if kept:
         changed = changed * kept.mask
-    qparams = None
+    qparams, bits = None, FLOAT_BITS
     if quant:
         qparams = choose_qparams(changed, quant)
         changed = dequantize(quantize(changed, qparams), qparams)
         if kept and not qparams.zero_is_exact:
             changed = changed * kept.mask
+        bits = code_bits(qparams) if quant.scheme is Scheme.STEP else quant.bits
     return LayerRecord(
         name=name,
         original=weight.tensor,
@@ -238,7 +250,7 @@ def _compress_layer(name: str, weight: Weight, kept: Kept | None, quant: QuantSp
         pruned=changed.numel() - int(kept.mask.count_nonzero()) if kept else 0,
         threshold=kept.threshold if kept else 0.0,
         nonzero=int((changed != 0).count_nonzero()),  # on floats it takes four times as long
-        bits=quant.bits if quant else FLOAT_BITS,
+        bits=bits,
         qparams=qparams,
         sqnr_db=sqnr_db(original, changed),
         transposed=weight.transposed,

@@ -80,8 +80,12 @@ def _levels(records: Sequence[LayerRecord]) -> tuple[float, ...]:
     found = [record.qparams for record in records if record.qparams]
     if len(found) < len(records) or any(qparams.codes > MOST_LEVELS for qparams in found):
         return ()
-    values = torch.cat([levels(qparams) for qparams in found]).unique()
-    return tuple(values.tolist()) if len(values) <= MOST_LEVELS else ()
+    values = torch.empty(0)
+    for qparams in found:
+        values = torch.cat([values, levels(qparams)]).unique()
+        if len(values) > MOST_LEVELS:
+            return ()
+    return tuple(values.tolist())
 
 
 def _threshold(spec: CompressionSpec, records: Sequence[LayerRecord]) -> float | None:

@@ -2,12 +2,12 @@
 
 Most quantizers are three numbers a group of weights: a scale, a zero point and the range of its codes,
 w ~ (code - zero_point) * scale. The others are a codebook, a list of values of their own (`codebooks`).
-The group is the whole tensor or one output channel (dimension 0).
+The group is the whole tensor, one output channel (dimension 0), or so many weights of a channel in a row (`groups`).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,15 +15,18 @@ from torch import Tensor
 
 from compression.clips import CLIPS, Range
 from compression.codebooks import CODEBOOKS, Codebook
-from compression.spec import Clip, Granularity, QuantSpec, Scheme
+from compression.groups import channels, in_a_row, in_groups, out_of_groups
+from compression.spec import MAX_BITS, Clip, Granularity, QuantSpec, Scheme
 
 TRIED, SAMPLE = 33, 512  # fractions of a range, and weights of a row to try them on
+EXACT = 2**24  # up to here float32 has every whole number
 SMALLEST_SCALE = torch.finfo(torch.float32).tiny
 
 
 @dataclass(frozen=True, eq=False)
 class QParams:
-    """scale float32 and zero_point int32, both () per tensor or (C_out, 1, ...) per channel; codes low..high.
+    """scale float32 and zero_point int32, both () per tensor, (C_out, 1, ...) per channel or, in groups of `group_size`
+    weights, (C_out * G, 1), the G groups of a channel one after another; codes low..high.
 
     A zero point that is no integer is float32: then no code stands for exactly 0.
     """
@@ -32,6 +35,7 @@ class QParams:
     zero_point: Tensor
     low: int
     high: int
+    group_size: int | None = None
 
     @property
     def codes(self) -> int:
@@ -96,21 +100,62 @@ QPARAMS: dict[Scheme, Callable[[Tensor, Tensor, int], QParams]] = {
 }
 
 
+def step_qparams(low: Tensor, high: Tensor, step: float) -> QParams:
+    r"""A step that is given, one for the whole network: how many bits the codes take follows from the range of the
+    weights.
+
+    Formula: q = \mathrm{round}(w / L) = \mathrm{round}(w\,Q), \quad \hat w = q L,
+        \quad b = \lceil \log_2(q_{\max} - q_{\min} + 1) \rceil
+    Source: The uniform quantizer of Gray and Neuhoff 1998, Quantization (IEEE Trans. Inf. Theory 44), with L = 1 / Q.
+    Fails: where layers differ: a step that is fine enough for the narrowest needs many bits in the widest.
+
+    low, high (): the range of the weights. Raises ValueError where the codes would take more than 16 bits.
+    """
+    scale = torch.full_like(low, step)
+    first, last = (float((end * scale.reciprocal()).round()) for end in (low, high))
+    finest = max((float(high) - float(low)) / (2**MAX_BITS - 1), float(high.abs()) / EXACT, float(low.abs()) / EXACT)
+    if not (last - first < 2**MAX_BITS and max(-first, last) <= EXACT):
+        raise ValueError(
+            f"steps of {step:g} from {float(low):.3g} to {float(high):.3g} take more than {MAX_BITS} bits a weight: "
+            f"give a step of about {1.01 * finest:.2g} or more"
+        )
+    return QParams(scale, torch.zeros_like(scale, dtype=torch.int32), int(first), int(last))
+
+
 def choose_qparams(weight: Tensor, spec: QuantSpec) -> QParams | Codebook:
     """weight (C_out, ...) -> its quantizer. Raises ValueError on NaN, infinity, or a range beyond float32's."""
+    if spec.group_size:
+        return _for_groups(channels(weight), spec, spec.group_size)
     per_channel = spec.granularity is Granularity.CHANNEL and weight.dim() > 1
-    dims = tuple(range(1, weight.dim())) if per_channel else tuple(range(weight.dim()))
-    low = weight.amin(dims, keepdim=per_channel)
-    high = weight.amax(dims, keepdim=per_channel)
+    found = _for_rows(channels(weight) if per_channel else weight.reshape(1, -1), spec)
+    if isinstance(found, Codebook):
+        return found
+    shape = (-1, *[1] * (weight.dim() - 1)) if per_channel else ()
+    return replace(found, scale=found.scale.view(shape), zero_point=found.zero_point.view(shape))
+
+
+def _for_groups(rows: Tensor, spec: QuantSpec, size: int) -> QParams | Codebook:
+    """rows (C_out, n) -> a quantizer for each `size` weights of a row, and one for those that are left at its end."""
+    whole = rows.shape[1] - rows.shape[1] % size
+    parts = [part for part in (rows[:, :whole].reshape(-1, size), rows[:, whole:]) if part.numel()]
+    found = [replace(_for_rows(part, spec), group_size=size) for part in parts]
+    tensors = [name for name, value in vars(found[0]).items() if isinstance(value, Tensor)]
+    joined: dict[str, Any] = {name: in_a_row([vars(each)[name] for each in found], len(rows)) for name in tensors}
+    return replace(found[0], **joined)
+
+
+def _for_rows(rows: Tensor, spec: QuantSpec) -> QParams | Codebook:
+    """rows (groups, n) -> a quantizer with scales (groups, 1), or a codebook."""
+    low, high = rows.aminmax(dim=1, keepdim=True)
     if not (high - low).isfinite().all():
         raise ValueError("cannot quantize weights that are NaN, infinite, or span more than float32 holds")
-    rows = partial(weight.reshape, (len(weight) if per_channel else 1, -1))
+    if spec.step is not None:
+        return step_qparams(low, high, spec.step)
     if spec.scheme in CODEBOOKS:
-        return CODEBOOKS[spec.scheme](rows(), spec.bits)
+        return CODEBOOKS[spec.scheme](rows, spec.bits)
     if spec.clip is not Clip.FULL:
-        low, high = RANGES[spec.clip](rows(), spec)
-    shape = (-1, *[1] * len(dims)) if per_channel else ()
-    return QPARAMS[spec.scheme](low.view(shape), high.view(shape), spec.bits)
+        low, high = RANGES[spec.clip](rows, spec)
+    return QPARAMS[spec.scheme](low, high, spec.bits)
 
 
 def least_error(rows: Tensor, spec: QuantSpec) -> Range:
@@ -142,6 +187,9 @@ RANGES: dict[Clip, Callable[[Tensor, QuantSpec], Range]] = {**CLIPS, Clip.LEAST_
 
 def quantize(weight: Tensor, qparams: QParams | Codebook) -> Tensor:
     """weight -> int32 codes of the same shape: round(w / scale) + zero_point, ties to even, clamped to the range."""
+    if qparams.group_size:
+        groups = in_groups(weight, qparams.group_size)
+        return out_of_groups(quantize(groups, replace(qparams, group_size=None)), weight.shape)
     if isinstance(qparams, Codebook):
         return qparams.quantize(weight)
     codes = weight * qparams.scale.reciprocal()
@@ -154,9 +202,17 @@ def quantize(weight: Tensor, qparams: QParams | Codebook) -> Tensor:
 
 def dequantize(codes: Tensor, qparams: QParams | Codebook) -> Tensor:
     """codes -> float32 weights (code - zero_point) * scale."""
+    if qparams.group_size:
+        groups = in_groups(codes, qparams.group_size)
+        return out_of_groups(dequantize(groups, replace(qparams, group_size=None)), codes.shape)
     if isinstance(qparams, Codebook):
         return qparams.dequantize(codes)
     return (codes - qparams.zero_point) * qparams.scale
+
+
+def code_bits(qparams: QParams | Codebook) -> int:
+    """How many bits tell its codes apart; one, where there is one code."""
+    return max(1, (qparams.codes - 1).bit_length())
 
 
 def levels(qparams: QParams | Codebook) -> Tensor:

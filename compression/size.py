@@ -3,8 +3,9 @@
 Two ways of storing the weights are counted. Dense: every code, packed at b bits, and a mask where weights were pruned
 and no code stands for zero. Sparse: a mask, and the packed codes of the weights that it leaves. Both add what the
 values of each group need: a float32 scale and, where the scheme has one, a zero point of one or two bytes (four, where
-it is no integer); or a codebook's float32 numbers. A layer whose inputs are quantized needs one scale and zero point
-more. And the float32 rest: biases and batch norm. Counters that inference does not read (batch norm's
+it is no integer); or a codebook's float32 numbers. A given step is stored in each layer, and its codes may begin
+anywhere: four bytes more, unless their bits imply where. A layer whose inputs are quantized needs one scale and zero
+point more. And the float32 rest: biases and batch norm. Counters that inference does not read (batch norm's
 `num_batches_tracked`) are not counted. Merged filters are counted one by one, like any others: what the network takes
 without them is said by `duplicates`.
 
@@ -130,7 +131,7 @@ def _layer_size(layer: LayerRecord) -> LayerSize:
 def _qparams_bytes(qparams: QParams | Codebook, bits: int) -> int:
     if isinstance(qparams, Codebook):
         return len(qparams.values) * qparams.stored * FLOAT_BYTES
-    integer = packed_bytes(1, bits) if qparams.low == 0 else 0
+    integer = {0: packed_bytes(1, bits), 1 - 2 ** (bits - 1): 0}.get(qparams.low, FLOAT_BYTES)
     return qparams.scale.numel() * (FLOAT_BYTES + (integer if qparams.zero_is_exact else FLOAT_BYTES))
 
 

@@ -15,12 +15,12 @@ from compression.calibration import CALIBRATIONS
 from compression.codebooks import CODEBOOKS
 from compression.criteria import CRITERIA
 from compression.pruners import UNITS
-from compression.quantizers import QPARAMS, RANGES
+from compression.quantizers import QPARAMS, RANGES, step_qparams
 from compression.spec import Calibration, Clip, Criterion, Scheme, Structure, Unit
 from compression.structures import STRUCTURES
 
 METHODS: dict[type[StrEnum], Mapping[Any, Callable[..., Any]]] = {
-    Scheme: {**QPARAMS, **CODEBOOKS},
+    Scheme: {**QPARAMS, **CODEBOOKS, Scheme.STEP: step_qparams},
     Clip: RANGES,
     Calibration: CALIBRATIONS,
     Criterion: CRITERIA,

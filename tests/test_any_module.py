@@ -21,6 +21,7 @@ from compression.quantizers import dequantize, quantize
 from compression.size import measure
 from compression.spec import ActivationSpec, Also, CompressionSpec, Granularity, LayerSpec, PruneSpec, QuantSpec, Scheme
 from compression.weights import turned
+from tests.test_quantizers import FINDING
 
 EVERYTHING = tuple(Also)
 WORDS, KEYWORD = 20, 7
@@ -250,7 +251,7 @@ def test_a_scale_for_each_output_channel_is_what_torch_makes_of_it(scheme: Schem
 
 
 @pytest.mark.parametrize("granularity", Granularity)
-@pytest.mark.parametrize("scheme", Scheme)
+@pytest.mark.parametrize("scheme", FINDING)
 def test_in_groups_a_transposed_convolution_is_that_of_each_group_alone(
     scheme: Scheme, granularity: Granularity
 ) -> None:

@@ -150,6 +150,13 @@ def test_without_a_server_fetching_ends_in_one_sentence(nobody: str, copied_proj
             "--sparsity 0.1 --criterion random --seed 3",
             CompressionSpec("simple_cnn", PruneSpec(sparsity=0.1, criterion="random", seed=3)),
         ),
+        ("--steps-per-unit 64", CompressionSpec("simple_cnn", weights=QuantSpec(16, "step", step=2.0**-6))),
+        (
+            "--bits 4 --granularity group --group-size 32 --clip stds --clip-at 4 --only linear --skip-ends",
+            CompressionSpec(
+                "simple_cnn", None, QuantSpec(4, "symmetric", "group", "stds", 4, 32, None, "linear", True)
+            ),
+        ),
         (
             "--layer fc1=bits:4,sparsity:0.5 --layer conv1=bits:32 --bits 8",
             CompressionSpec("simple_cnn", None, QuantSpec(8), (LayerSpec("fc1", 4, 0.5), LayerSpec("conv1", 32))),
@@ -165,7 +172,6 @@ def test_without_a_server_fetching_ends_in_one_sentence(nobody: str, copied_proj
             ),
         ),
     ],
-    ids=["float", "bits", "scheme", "all", "threshold", "unit", "filter", "1:4", "random", "layers", "activations"],
 )
 def test_evaluate_prints_what_the_package_computes(
     options: str, spec: CompressionSpec, capsys: Captured, simple_cnn: zoo.FloatModel, test_images: ImageSet
@@ -370,6 +376,16 @@ def test_calibrate_writes_what_the_layers_see(
         ("evaluate --model simple_cnn --bits 33", "bits must be a whole number in 2..16, got 33"),
         ("evaluate --model simple_cnn --bits 4 --scheme cubic", "scheme must be one of symmetric, affine, min-max"),
         ("evaluate --model simple_cnn --bits 4 --granularity row", "granularity must be one of tensor, channel"),
+        ("evaluate --model simple_cnn --bits 4 --step 0.1", "bits of step weights must be 16, the most that its codes"),
+        ("evaluate --model simple_cnn --step 0.1 --granularity channel", "with a step there is one for the network"),
+        ("evaluate --model simple_cnn --step 0.1 --clip kl", "the step of step weights is given"),
+        ("evaluate --model simple_cnn --step 1e-9", "take more than 16 bits a weight: give a step of about"),
+        ("evaluate --model simple_cnn --steps-per-unit 0", "--steps-per-unit must be a number above 0, got 0.0"),
+        ("evaluate --model simple_cnn --scheme step", "the scheme step is given its step"),
+        ("evaluate --model simple_cnn --bits 4 --clip-at 3", "the range full takes no number to clip at"),
+        ("evaluate --model simple_cnn --bits 4 --group-size 32", "a group size goes with the granularity group"),
+        ("evaluate --model simple_cnn --skip-ends", "--skip-ends says how to quantize; give --bits too"),
+        ("evaluate --model simple_cnn --bits 4 --only norm", "only must be one of conv, linear, got 'norm'"),
         ("evaluate --model simple_cnn --scheme affine", "--scheme says how to quantize; give --bits too"),
         ("evaluate --model simple_cnn --threshold 0.1 --sparsity 0.5", "a threshold or a sparsity target, not both"),
         ("evaluate --model simple_cnn --threshold -1", "threshold must be a number of at least 0"),
@@ -436,6 +452,7 @@ def test_what_is_wrong_is_told_in_one_sentence(arguments: str, words: str, capsy
         "evaluate",
         "evaluate --model a --checkpoint b",
         "evaluate --model simple_cnn --bits four",
+        "evaluate --model simple_cnn --step 1 --steps-per-unit 1",
         "train",
     ],
 )

@@ -12,6 +12,7 @@ from compression.models.resnet import ResNet
 from compression.models.zoo import FloatModel
 from compression.quantizers import choose_qparams, dequantize, quantize
 from compression.spec import CompressionSpec, Granularity, LayerSpec, Order, PruneSpec, QuantSpec, Scheme
+from tests.test_quantizers import FINDING
 
 SPECS = [
     CompressionSpec("m"),
@@ -100,6 +101,58 @@ def test_a_layer_with_a_sparsity_of_its_own_keeps_out_of_the_global_budget(net: 
     assert [layer.pruned for layer in compress(net, spec).layers] == [2, 3]
 
 
+# ---- layers that a quantizer is for, and a step for all of them
+
+
+class Tower(nn.Sequential):
+    """Two convolutions and two linear layers."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Conv2d(1, 2, 3), nn.Conv2d(2, 2, 3), nn.Linear(4, 3), nn.Linear(3, 2))
+
+
+@pytest.mark.parametrize(
+    ("chosen", "bits"),
+    [
+        ({}, [4, 4, 4, 4]),
+        ({"only": "conv"}, [4, 4, 32, 32]),
+        ({"only": "linear"}, [32, 32, 4, 4]),
+        ({"skip_ends": True}, [32, 4, 4, 32]),
+        ({"skip_ends": True, "only": "conv"}, [32, 4, 32, 32]),
+    ],
+    ids=str,
+)
+def test_a_quantizer_is_for_the_layers_that_it_says(chosen: dict, bits: list[int]) -> None:
+    module, spec = Tower(), CompressionSpec("tower", weights=QuantSpec(4, **chosen))
+    for layer, own in zip(compress(module, spec).layers, bits, strict=True):
+        assert layer.bits == own
+        assert (layer.qparams is None) == torch.equal(layer.weight, layer.original) == (own == 32)
+
+
+def test_what_is_said_of_one_layer_goes_before_and_pruning_touches_them_all() -> None:
+    own = (LayerSpec("0", bits=8), LayerSpec("1", bits=32))
+    spec = CompressionSpec("tower", PruneSpec(sparsity=0.5, scope="layer"), QuantSpec(4, skip_ends=True), own)
+    layers = compress(Tower(), spec).layers
+    assert [layer.bits for layer in layers] == [8, 32, 4, 32]
+    assert all(layer.pruned for layer in layers)
+
+
+def test_a_network_of_two_layers_has_nothing_between_its_ends(net: nn.Module) -> None:
+    spec = CompressionSpec("net", weights=QuantSpec(4, skip_ends=True))
+    assert [layer.bits for layer in compress(net, spec).layers] == [32, 32]
+
+
+def test_one_step_takes_as_many_bits_in_each_layer_as_its_range_asks_for(net: nn.Module) -> None:
+    """conv reaches from -7 to 1.6, fc from -6 to 5: in steps of 0.5 from -14 to 3, and from -12 to 10."""
+    compressed = compress(net, CompressionSpec("net", weights=QuantSpec(16, "step", step=0.5)))
+    assert [(each.qparams.low, each.qparams.high, each.bits) for each in compressed.layers] == [
+        (-14, 3, 5),
+        (-12, 10, 5),
+    ]
+    conv, _ = compress(net, CompressionSpec("net", PruneSpec(threshold=1), QuantSpec(16, "step", step=0.5))).layers
+    assert conv.weight.flatten().tolist() == [-7, 0, 1.5, 0, 0, 0, 0, 0]
+
+
 # ---- laws
 
 
@@ -130,14 +183,15 @@ def test_what_was_compressed_stays_as_it_is_when_compressed_again(spec: Compress
 
 @pytest.mark.parametrize("granularity", Granularity)
 @pytest.mark.parametrize(
-    ("scheme", "bits"), [(scheme, bits) for scheme in Scheme for bits in (1, 2, 4, 8) if bits in scheme.bits]
+    ("scheme", "bits"), [(scheme, bits) for scheme in Scheme for bits in (1, 2, 4, 8, 16) if bits in scheme.bits]
 )
 def test_a_pruned_weight_stays_exactly_zero_when_quantized(
     scheme: Scheme, bits: int, granularity: Granularity, random_resnet: nn.Module
 ) -> None:
     prune = PruneSpec(sparsity=0.6)
     pruned = compress(random_resnet, CompressionSpec("m", prune))
-    both = compress(random_resnet, CompressionSpec("m", prune, QuantSpec(bits, scheme, granularity)))
+    step = 0.01 if scheme is Scheme.STEP else None
+    both = compress(random_resnet, CompressionSpec("m", prune, QuantSpec(bits, scheme, granularity, step=step)))
     for zeros, layer in zip(pruned.layers, both.layers, strict=True):
         assert (layer.weight[zeros.weight == 0] == 0).all()
         assert layer.pruned == zeros.pruned == zeros.weights - zeros.nonzero
@@ -276,7 +330,7 @@ def test_two_roundings_hurt_where_channels_share_a_scale(bits: int) -> None:
     assert more > error
 
 
-@pytest.mark.parametrize("scheme", Scheme)
+@pytest.mark.parametrize("scheme", FINDING)
 def test_a_pruned_weight_stays_zero_through_both_roundings(scheme: Scheme) -> None:
     """Pruned are those that are small before folding."""
     prune = PruneSpec(sparsity=0.6)

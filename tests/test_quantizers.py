@@ -2,7 +2,9 @@
 
 import itertools
 import math
+from contextlib import nullcontext
 
+import numpy as np
 import pytest
 import torch
 from sklearn.cluster import KMeans
@@ -11,15 +13,18 @@ from torch import Tensor
 from compression.clips import best_gaussian, best_laplace
 from compression.codebooks import Codebook
 from compression.compress import sqnr_db
-from compression.quantizers import QPARAMS, TRIED, QParams, choose_qparams, dequantize, levels, quantize
+from compression.divergence import least_divergent
+from compression.groups import in_groups
+from compression.quantizers import QPARAMS, TRIED, QParams, choose_qparams, code_bits, dequantize, levels, quantize
 from compression.spec import Clip, Granularity, QuantSpec, Scheme
 
-WAYS = list(itertools.product(Scheme, Granularity))
+FINDING = [scheme for scheme in Scheme if scheme is not Scheme.STEP]  # which is given its step
+WAYS = list(itertools.product(FINDING, Granularity))
 BITS = (1, 2, 3, 4, 5, 6, 7, 8, 12, 16)
-ABLE = [(scheme, bits) for scheme in Scheme for bits in BITS if bits in scheme.bits]
+ABLE = [(scheme, bits) for scheme in FINDING for bits in BITS if bits in scheme.bits]
 INTEGER = (Scheme.SYMMETRIC, Scheme.AFFINE)  # with an integer zero point, as torch has them
 INEXACT = (Scheme.MIN_MAX, Scheme.K_MEANS, Scheme.BINARY)  # no code stands for zero
-every_way = pytest.mark.parametrize(("scheme", "granularity"), WAYS, ids="-".join)
+every_way = pytest.mark.parametrize(("scheme", "granularity"), WAYS)
 every_width = pytest.mark.parametrize(("scheme", "bits"), ABLE)
 every_granularity = pytest.mark.parametrize("granularity", Granularity)
 
@@ -36,6 +41,12 @@ def weights(kind: str = "conv") -> Tensor:
 
 def some_bits(scheme: Scheme) -> int:
     return 5 if 5 in scheme.bits else scheme.bits[0]
+
+
+def way(bits: int, scheme: Scheme, granularity: Granularity, clip: Clip = Clip.FULL) -> QuantSpec:
+    """With groups of 16, or as many weights as a codebook has values: a channel has two of 16 and one of 4."""
+    size = max(16, 2**bits * (scheme is Scheme.K_MEANS)) if granularity is Granularity.GROUP else None
+    return QuantSpec(bits, scheme, granularity, clip, group_size=size)
 
 
 def rounded(weight: Tensor, spec: QuantSpec) -> Tensor:
@@ -139,7 +150,7 @@ def test_levels_are_all_values_there_are() -> None:
 
 @pytest.mark.parametrize("bits", BITS[1:])
 @pytest.mark.parametrize("scheme", INTEGER)
-@every_granularity
+@pytest.mark.parametrize("granularity", [Granularity.TENSOR, Granularity.CHANNEL])
 @pytest.mark.parametrize("kind", ["conv", "linear", "kernel last"])
 def test_values_are_those_of_torchs_fake_quantize_to_the_bit(
     kind: str, scheme: Scheme, granularity: Granularity, bits: int
@@ -187,8 +198,8 @@ def test_no_value_of_k_means_lies_in_the_hole_that_pruning_left() -> None:
 @pytest.mark.parametrize("bits", [1, 2, 3, 4, 8])
 @every_granularity
 def test_each_value_of_k_means_is_the_mean_of_the_weights_nearest_to_it(bits: int, granularity: Granularity) -> None:
-    weight = torch.randn(6, 400, generator=torch.Generator().manual_seed(0))
-    qparams = choose_qparams(weight, QuantSpec(bits, Scheme.K_MEANS, granularity))
+    weight = torch.randn(6, 256, generator=torch.Generator().manual_seed(0))
+    qparams = choose_qparams(weight, way(bits, Scheme.K_MEANS, granularity))
     codes, values = quantize(weight, qparams), qparams.values
     rows, codes = weight.view(len(values), -1), codes.view(len(values), -1)
     assert torch.equal((rows[:, :, None] - values[:, None]).abs().argmin(2), codes.long())
@@ -203,7 +214,7 @@ def test_each_value_of_k_means_is_the_mean_of_the_weights_nearest_to_it(bits: in
 @every_width
 @every_granularity
 def test_quantizing_twice_changes_nothing(scheme: Scheme, granularity: Granularity, bits: int) -> None:
-    qparams = choose_qparams(weights(), QuantSpec(bits, scheme, granularity))
+    qparams = choose_qparams(weights(), way(bits, scheme, granularity))
     codes = quantize(weights(), qparams)
     assert torch.equal(quantize(dequantize(codes, qparams), qparams), codes)
 
@@ -212,7 +223,7 @@ def test_quantizing_twice_changes_nothing(scheme: Scheme, granularity: Granulari
 @every_granularity
 def test_choosing_the_range_again_gives_the_same_codes(scheme: Scheme, granularity: Granularity, bits: int) -> None:
     """But for k-means, whose start is then another one."""
-    spec = QuantSpec(bits, scheme, granularity)
+    spec = way(bits, scheme, granularity)
     qparams = choose_qparams(weights(), spec)
     codes = quantize(weights(), qparams)
     again = choose_qparams(dequantize(codes, qparams), spec)
@@ -226,14 +237,14 @@ def test_choosing_the_range_again_gives_the_same_codes(scheme: Scheme, granulari
 def test_zero_stays_exactly_zero_if_a_code_stands_for_it(scheme: Scheme, granularity: Granularity, bits: int) -> None:
     weight = weights()
     weight[:, ::2] = 0
-    zeros = rounded(weight, QuantSpec(bits, scheme, granularity))[:, ::2] == 0
+    zeros = rounded(weight, way(bits, scheme, granularity))[:, ::2] == 0
     assert zeros.all() != (scheme in INEXACT)
 
 
 @every_width
 @every_granularity
 def test_codes_stay_within_their_bits(scheme: Scheme, granularity: Granularity, bits: int) -> None:
-    qparams = choose_qparams(weights(), QuantSpec(bits, scheme, granularity))
+    qparams = choose_qparams(weights(), way(bits, scheme, granularity))
     codes = quantize(weights(), qparams)
     low = 0 if isinstance(qparams, Codebook) else qparams.low
     assert low <= codes.min()
@@ -247,14 +258,15 @@ def test_codes_stay_within_their_bits(scheme: Scheme, granularity: Granularity, 
 @every_granularity
 def test_no_weight_is_further_off_than_one_step(scheme: Scheme, granularity: Granularity, bits: int) -> None:
     """Half a step where the zero point is exact, and up to half a step more at the ends where it was rounded."""
-    qparams = choose_qparams(weights(), QuantSpec(bits, scheme, granularity))
-    error = (dequantize(quantize(weights(), qparams), qparams) - weights()).abs() / qparams.scale
+    qparams = choose_qparams(weights(), way(bits, scheme, granularity))
+    error = (dequantize(quantize(weights(), qparams), qparams) - weights()).abs()
+    error = (in_groups(error, qparams.group_size) if qparams.group_size else error) / qparams.scale
     assert error.max() <= (1.0 if scheme is Scheme.AFFINE else 0.5) + 1e-3
 
 
 @every_way
 def test_more_bits_never_lower_the_sqnr(scheme: Scheme, granularity: Granularity) -> None:
-    sqnrs = [sqnr_db(weights(), rounded(weights(), QuantSpec(b, scheme, granularity))) for b in scheme.bits]
+    sqnrs = [sqnr_db(weights(), rounded(weights(), way(b, scheme, granularity))) for b in scheme.bits]
     assert sqnrs == sorted(sqnrs) or scheme is Scheme.MIN_MAX  # two bits happen to hit the many zeros better than three
     assert scheme not in INTEGER or sqnrs[-1] > sqnrs[0] + 60
 
@@ -262,7 +274,7 @@ def test_more_bits_never_lower_the_sqnr(scheme: Scheme, granularity: Granularity
 @every_width
 def test_per_channel_never_has_more_error_than_per_tensor(scheme: Scheme, bits: int) -> None:
     error = {
-        granularity: (rounded(weights(), QuantSpec(bits, scheme, granularity)) - weights()).square().sum()
+        granularity: (rounded(weights(), way(bits, scheme, granularity)) - weights()).square().sum()
         for granularity in Granularity
     }
     assert error[Granularity.CHANNEL] <= error[Granularity.TENSOR]
@@ -270,14 +282,14 @@ def test_per_channel_never_has_more_error_than_per_tensor(scheme: Scheme, bits: 
 
 @every_way
 def test_the_scale_of_the_weights_does_not_matter(scheme: Scheme, granularity: Granularity) -> None:
-    spec = QuantSpec(some_bits(scheme), scheme, granularity)
+    spec = way(some_bits(scheme), scheme, granularity)
     assert torch.equal(rounded(weights() * 1024, spec), rounded(weights(), spec) * 1024)
 
 
 @every_way
 def test_the_weights_themselves_are_left_alone(scheme: Scheme, granularity: Granularity) -> None:
     weight = weights()
-    rounded(weight, QuantSpec(some_bits(scheme), scheme, granularity))
+    rounded(weight, way(some_bits(scheme), scheme, granularity))
     assert torch.equal(weight, weights())
 
 
@@ -329,8 +341,8 @@ def test_the_least_error_is_that_of_an_exhaustive_search(scheme: Scheme, bits: i
 def test_every_range_stays_within_the_weights_and_leaves_zeros_alone(
     scheme: Scheme, clip: Clip, granularity: Granularity
 ) -> None:
-    spec = QuantSpec(4, scheme, granularity, clip)
-    full = covered(weights(), QuantSpec(4, scheme, granularity))
+    spec = way(4, scheme, granularity, clip)
+    full = covered(weights(), way(4, scheme, granularity))
     step = (full[1] - full[0]) / 15
     low, high = covered(weights(), spec)
     assert full[0] - step <= low < high <= full[1] + step
@@ -352,6 +364,133 @@ def test_the_least_error_clips_where_clipping_pays() -> None:
     assert error[Clip.LEAST_ERROR] < 0.9 * error[Clip.FULL]
 
 
+@pytest.mark.parametrize(
+    ("clip", "at", "reach"),
+    [
+        (Clip.PERCENTILE, 100, 16.0),
+        (Clip.PERCENTILE, 99.0, 1.0),
+        (Clip.MEANS, 1.5, 1.5 * 1016 / 1001),
+        (Clip.STDS, 2, 16 / 1001 + 2 * math.sqrt((1000 + 256) / 1001 - (16 / 1001) ** 2)),
+    ],
+)
+def test_a_range_is_cut_where_it_is_told(clip: Clip, at: float, reach: float) -> None:
+    weight = torch.cat([torch.tensor([-1.0, 1.0]).repeat(500), torch.tensor([16.0]), torch.zeros(500)])
+    found = covered(weight, QuantSpec(8, granularity=Granularity.TENSOR, clip=clip, clip_at=at))
+    assert found == pytest.approx((-reach, reach), rel=1e-5)
+
+
+# ---- Kullback and Leibler's divergence
+
+
+def divergence(counts: list[int], kept: int, codes: int) -> float:
+    """As TensorRT's authors write it, bin by bin."""
+    reference = counts[:kept]
+    reference[-1] += sum(counts[kept:])
+    candidate = [0.0] * kept
+    for start in range(0, kept, kept // codes):
+        bins = range(start, start + kept // codes)
+        filled = [k for k in bins if reference[k]]
+        for k in filled:
+            candidate[k] = sum(counts[k] for k in bins) / len(filled)
+    total, inside = sum(reference), sum(candidate)
+    if any(p and not q for p, q in zip(reference, candidate, strict=True)):
+        return math.inf
+    pairs = [(p / total, q / inside) for p, q in zip(reference, candidate, strict=True) if p]
+    return sum(p * math.log(p / q) for p, q in pairs)
+
+
+def least_by_trying(weight: Tensor, bits: int) -> float:
+    """The fraction of the largest magnitude where the divergence is least, the widest of them."""
+    magnitude = [abs(w) for w in weight.tolist() if w]
+    bins, codes = min(2048, 2 ** int(math.log2(len(weight)))), 2 ** (bits - 1)
+    counts = [0] * bins
+    for w in magnitude:
+        counts[min(bins - 1, int(w * (bins / max(magnitude))))] += 1
+    tried = {kept: divergence(counts, kept, codes) for kept in range(codes, bins + 1, codes)}
+    return max((k for k in tried if tried[k] <= min(tried.values()) + 1e-9), default=bins) / bins
+
+
+@pytest.mark.parametrize(
+    ("count", "bits"), [(n, b) for n in (1, 5, 16, 100, 300) for b in (2, 3, 4, 6, 8)] + [(700, 4), (5000, 8)]
+)
+@pytest.mark.parametrize("sparsity", [0.0, 0.6])
+def test_the_range_of_least_divergence_is_that_of_trying_all(count: int, bits: int, sparsity: float) -> None:
+    rows = torch.randn(2, count, generator=torch.Generator().manual_seed(count)) ** 3
+    rows[:, : int(sparsity * count)] = 0
+    expected = [least_by_trying(row, bits) for row in rows]
+    assert least_divergent(rows.abs(), bits).flatten().tolist() == pytest.approx(expected)
+
+
+def test_the_least_divergence_clips_outliers_and_no_range_without() -> None:
+    even = torch.linspace(-1, 1, 4096)
+    reach = lambda weight: covered(weight, QuantSpec(4, granularity=Granularity.TENSOR, clip=Clip.KL))[1]
+    assert reach(even) == 1
+    assert reach(torch.cat([even, torch.tensor([8.0])])) == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize("bits", [12, 13, 16])
+def test_with_as_many_codes_as_bins_the_least_divergence_clips_nothing(bits: int) -> None:
+    assert least_divergent(weights().flatten(1).abs(), bits).tolist() == [[1.0]] * 8
+
+
+# ---- groups along the input
+
+
+@pytest.mark.parametrize(
+    ("scheme", "bits", "size"),
+    [(*able, size) for able in ABLE for size in (16, 20, 100) if able[0] is not Scheme.K_MEANS or 2 ** able[1] <= size],
+)
+@pytest.mark.parametrize("kind", ["conv", "linear", "kernel last"])
+def test_a_group_is_quantized_as_a_tensor_of_its_own(kind: str, size: int, scheme: Scheme, bits: int) -> None:
+    for clip in Clip if scheme.clips else [Clip.FULL]:
+        weight = weights(kind)
+        spec = QuantSpec(bits, scheme, Granularity.GROUP, clip, group_size=size)
+        alone = QuantSpec(bits, scheme, Granularity.TENSOR, clip)
+        expected = [rounded(part, alone) for row in weight.flatten(1) for part in row.split(size)]
+        assert torch.equal(rounded(weight, spec).flatten(), torch.cat(expected)), clip
+
+
+@pytest.mark.parametrize("scheme", FINDING)
+def test_there_is_a_scale_or_a_codebook_for_each_group(scheme: Scheme) -> None:
+    qparams = choose_qparams(weights(), QuantSpec(some_bits(scheme), scheme, "group", group_size=32))
+    assert len(vars(qparams)["values" if isinstance(qparams, Codebook) else "scale"]) == 8 * 2  # of 32 and of 4
+
+
+def test_a_group_that_holds_a_channel_is_a_channel() -> None:
+    by_group = rounded(weights(), QuantSpec(4, granularity="group", group_size=64))
+    assert torch.equal(by_group, rounded(weights(), QuantSpec(4)))
+
+
+# ---- a given step
+
+
+def test_a_step_on_paper() -> None:
+    weight = torch.tensor([[-0.6, 0.24], [0.26, 1.3]])
+    qparams = choose_qparams(weight, QuantSpec(16, "step", step=0.5))
+    assert quantize(weight, qparams).tolist() == [[-1, 0], [1, 3]]
+    assert dequantize(quantize(weight, qparams), qparams).tolist() == [[-0.5, 0], [0.5, 1.5]]
+    assert (qparams.low, qparams.high, qparams.codes, code_bits(qparams)) == (-1, 3, 5, 3)
+
+
+@pytest.mark.parametrize("step", [0.5, 0.01, 1e-4, 2.0**-7])
+def test_a_step_rounds_as_numpy_does(step: float) -> None:
+    codes = quantize(weights(), choose_qparams(weights(), QuantSpec(16, "step", step=step)))
+    assert np.array_equal(codes.numpy(), np.round(weights().double().numpy() / step))
+
+
+@pytest.mark.parametrize(("levels", "bits"), [(1, 1), (2, 1), (3, 2), (4, 2), (5, 3), (65536, 16)])
+def test_as_many_bits_as_the_levels_take(levels: int, bits: int) -> None:
+    weight = torch.tensor([-5.0, levels - 6.0])
+    assert code_bits(choose_qparams(weight, QuantSpec(16, "step", step=1))) == bits
+
+
+def test_a_step_that_would_take_more_than_sixteen_bits_is_refused_with_one_that_does_not() -> None:
+    weight = torch.tensor([0.0, 3.0])
+    with pytest.raises(ValueError, match=r"more than 16 bits a weight: give a step of about 4\.6e-05 or more"):
+        choose_qparams(weight, QuantSpec(16, "step", step=1e-5))
+    assert code_bits(choose_qparams(weight, QuantSpec(16, "step", step=4.6e-5))) == 16
+
+
 # ---- what cannot be quantized, and what hardly can
 
 
@@ -361,21 +500,21 @@ def test_weights_that_are_no_numbers_are_refused(scheme: Scheme, granularity: Gr
     weight = weights()
     weight[2, 1, 0, 0] = value
     with pytest.raises(ValueError, match="NaN, infinite"):
-        choose_qparams(weight, QuantSpec(some_bits(scheme), scheme, granularity))
+        choose_qparams(weight, way(some_bits(scheme), scheme, granularity))
 
 
 @every_way
 @pytest.mark.parametrize("value", [0.0, 1e-45])
 def test_a_group_of_zeros_or_subnormals_becomes_zeros(scheme: Scheme, granularity: Granularity, value: float) -> None:
     weight = torch.full((2, 3), value)
-    assert rounded(weight, QuantSpec(some_bits(scheme), scheme, granularity)).tolist() == [[0] * 3] * 2
+    assert rounded(weight, way(some_bits(scheme), scheme, granularity)).tolist() == [[0] * 3] * 2
 
 
 @every_way
 def test_a_group_of_equal_weights_keeps_its_value(scheme: Scheme, granularity: Granularity) -> None:
     value = -0.5 if scheme is Scheme.POWER_OF_TWO else -0.75  # which is none
-    weight = torch.full((2, 3), value)
-    torch.testing.assert_close(rounded(weight, QuantSpec(some_bits(scheme), scheme, granularity)), weight)
+    weight = torch.full((2, 30), value)
+    torch.testing.assert_close(rounded(weight, way(some_bits(scheme), scheme, granularity)), weight)
 
 
 ODD = {
@@ -391,12 +530,23 @@ ODD = {
 @pytest.mark.parametrize("weight", ODD.values(), ids=ODD)
 @pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
 def test_every_combination_runs_or_is_refused_in_words(weight: Tensor, bits: int) -> None:
-    for scheme, granularity, clip in itertools.product(Scheme, Granularity, Clip):
+    for scheme, granularity, clip in itertools.product(FINDING, Granularity, Clip):
         if bits in scheme.bits and (scheme.clips or clip is Clip.FULL):
-            spec = QuantSpec(bits, scheme, granularity, clip)
+            spec = way(bits, scheme, granularity, clip)
             values = rounded(weight, spec)
             assert values.isfinite().all(), spec
             assert values.abs().max() <= 2 * weight.abs().max(), spec
         else:
             with pytest.raises(ValueError, match=r"bits|range to clip"):
                 QuantSpec(bits, scheme, granularity, clip)
+
+
+@pytest.mark.parametrize("weight", ODD.values(), ids=ODD)
+@pytest.mark.parametrize("step", [1e-30, 1e-4, 1.0, 1e30])
+def test_every_step_is_taken_or_refused_in_words(weight: Tensor, step: float) -> None:
+    fits = weight.abs().max() / step < 2**15
+    with nullcontext() if fits else pytest.raises(ValueError, match="more than 16 bits a weight: give a step of"):
+        values = rounded(weight, QuantSpec(16, "step", step=step))
+    if fits:
+        assert values.isfinite().all()
+        assert (values - weight).abs().max() <= 0.501 * torch.tensor(step)

@@ -46,6 +46,7 @@ def test_the_float_network_on_paper(net: nn.Module) -> None:
         (QuantSpec(2, "k-means", "tensor"), Ledger(codes=2 + 2, scales=2 * 4 * 4, rest=REST)),
         (QuantSpec(2, "ternary", "channel"), Ledger(codes=2 + 2, scales=5 * 4, rest=REST)),
         (QuantSpec(1, "binary", "tensor"), Ledger(codes=1 + 1, scales=2 * 4, rest=REST)),
+        (QuantSpec(16, "step", step=0.5), Ledger(codes=5 + 4, scales=2 * (4 + 4), rest=REST)),  # both take 5 bits
     ],
     ids=lambda value: f"{value.scheme}-{value.granularity}" if isinstance(value, QuantSpec) else "",
 )
@@ -59,6 +60,22 @@ def test_a_sparse_network_on_paper(net: nn.Module) -> None:
     assert found.sparse == Ledger(codes=3 * 2 + 4 * 2, scales=8, masks=2, rest=REST)
     assert found.dense == Ledger(codes=16 + 12, scales=8, rest=REST)
     assert (found.best_name, found.best) == ("sparse", found.sparse)
+
+
+@pytest.mark.parametrize(
+    ("quant", "scales"),
+    [
+        (QuantSpec(4, granularity="group", group_size=16), 3 * 4),
+        (QuantSpec(4, "affine", "group", group_size=16), 3 * (4 + 1)),
+        (QuantSpec(2, "k-means", "group", group_size=16), 3 * 4 * 4),
+        (QuantSpec(4, granularity="group", group_size=17), 2 * 4),
+        (QuantSpec(4, granularity="group", group_size=40), 1 * 4),
+    ],
+    ids=lambda value: f"{value.scheme}-{value.group_size}" if isinstance(value, QuantSpec) else "",
+)
+def test_each_group_of_a_channel_has_a_scale_and_the_rest_at_its_end_too(quant: QuantSpec, scales: int) -> None:
+    layer = nn.Linear(34, 5)
+    assert size(layer, None, quant).dense == Ledger(codes=packed_bytes(34 * 5, quant.bits), scales=5 * scales, rest=20)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from compression.spec import (
     CompressionSpec,
     Granularity,
     LayerSpec,
+    Only,
     Order,
     PruneSpec,
     QuantSpec,
@@ -48,7 +49,8 @@ def test_json_is_canonical_text() -> None:
         '"prune":{"criterion":"l1","pattern":null,'
         '"scope":"global","seed":0,"sparsity":0.5,"structure":"weight","threshold":null,"unit":"absolute"},'
         '"reestimate_bn":false,'
-        '"weights":{"bits":4,"clip":"full","granularity":"channel","scheme":"symmetric"}}'
+        '"weights":{"bits":4,"clip":"full","clip_at":null,"granularity":"channel","group_size":null,"only":null,'
+        '"scheme":"symmetric","skip_ends":false,"step":null}}'
     )
 
 
@@ -107,6 +109,22 @@ def test_specs_that_mean_the_same_are_equal_in_every_way(one: CompressionSpec, o
 
 
 @pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (QuantSpec(4, clip="percentile", clip_at=99.9), QuantSpec(4, clip="percentile")),
+        (QuantSpec(4, clip="stds", clip_at=3), QuantSpec(4, clip="stds")),
+        (QuantSpec(4, clip="means", clip_at=2), QuantSpec(4, clip="means", clip_at=2.0)),
+        (QuantSpec(4, granularity="group"), QuantSpec(4, granularity="group", group_size=64.0)),
+        (QuantSpec(8, "k-means", "group"), QuantSpec(8, "k-means", "group", group_size=256)),
+        (QuantSpec(16, "step", "channel", step=1), QuantSpec(16, "step", "group", step=1.0)),
+        (QuantSpec(4, only="conv", skip_ends=1), QuantSpec(4, only=Only.CONV, skip_ends=True)),
+    ],
+)
+def test_quantizers_that_mean_the_same_are_equal_in_every_way(one: QuantSpec, other: QuantSpec) -> None:
+    test_specs_that_mean_the_same_are_equal_in_every_way(*(CompressionSpec("m", weights=q) for q in (one, other)))
+
+
+@pytest.mark.parametrize(
     "change",
     [
         {"model": "simple_cnn"},
@@ -114,6 +132,10 @@ def test_specs_that_mean_the_same_are_equal_in_every_way(one: CompressionSpec, o
         {"prune": PruneSpec(sparsity=0.5)},
         {"weights": None},
         {"weights": QuantSpec(4, Scheme.AFFINE)},
+        {"weights": dataclasses.replace(FULL.weights, only="linear")},
+        {"weights": dataclasses.replace(FULL.weights, skip_ends=True)},
+        {"weights": dataclasses.replace(FULL.weights, clip="stds", clip_at=2)},
+        {"weights": dataclasses.replace(FULL.weights, granularity="group", group_size=32)},
         {"layers": ()},
         {"activations": None},
         {"activations": ActivationSpec(8)},
@@ -179,17 +201,35 @@ def test_one_bit_is_refused_with_the_reason() -> None:
         (lambda: PruneSpec(0.5, unit="means", criterion="bn-scale", structure="filter"), "bn-scale looks at none"),
         (lambda: PruneSpec(sparsity=0.5, criterion="signed", structure="filter"), "a lesson about single weights"),
         (lambda: PruneSpec(sparsity=0.5, seed=1), "a seed goes with random scores; l1 scores have none"),
-        (lambda: QuantSpec(8, "cubic"), "scheme must be one of symmetric, affine, min-max, .*, binary, got 'cubic'"),
+        (lambda: QuantSpec(8, "cubic"), "scheme must be one of symmetric, affine, min-max, .*, step, got 'cubic'"),
         (lambda: QuantSpec(4, "ternary"), "bits of ternary weights must be 2, got 4"),
         (lambda: QuantSpec(2, "binary"), "bits of binary weights must be 1, got 2"),
         (lambda: QuantSpec(9, "k-means"), r"bits of k-means weights must be a whole number in 1\.\.8, got 9"),
         (lambda: QuantSpec(8, clip="most"), "clip must be one of full, percentile, .*, got 'most'"),
         (lambda: QuantSpec(4, "k-means", clip="stds"), "k-means weights find values of their own"),
-        (lambda: QuantSpec(8, granularity="row"), "granularity must be one of tensor, channel, got 'row'"),
         (lambda: ActivationSpec(1), r"activation bits must be a whole number in 2\.\.16, got 1"),
         (lambda: ActivationSpec(17), r"activation bits must be a whole number in 2\.\.16, got 17"),
         (lambda: ActivationSpec(8, "mean"), "calibration must be one of min-max, .*, kl, got 'mean'"),
         (lambda: CompressionSpec("m", order="never"), "order must be one of fold-first, quantize-first, got 'never'"),
+        (lambda: QuantSpec(8, granularity="row"), "granularity must be one of tensor, channel, group, got 'row'"),
+        (lambda: QuantSpec(8, "step", step=0.1), "bits of step weights must be 16, the most that its codes may take"),
+        (lambda: QuantSpec(16, "step"), "the scheme step is given its step, in units of the weights, and got none"),
+        (lambda: QuantSpec(8, step=0.1), "a step goes with the scheme step; symmetric weights find theirs"),
+        (lambda: QuantSpec(16, "step", step=0.0), r"the step must be a number in 1e-30\.\.1e\+30, got 0\.0"),
+        (lambda: QuantSpec(16, "step", step=float("nan")), r"the step must be a number in .*, got nan"),
+        (lambda: QuantSpec(16, "step", step=0.1, clip="stds"), "the step of step weights is given"),
+        (lambda: QuantSpec(16, "step", step=0.1, group_size=32), "a group size goes with the granularity group"),
+        (lambda: QuantSpec(8, clip_at=2), "the range full takes no number to clip at; percentile, stds, means do"),
+        (lambda: QuantSpec(8, clip="kl", clip_at=2), "the range kl takes no number to clip at"),
+        (lambda: QuantSpec(8, clip="percentile", clip_at=50), "must be above 50 and at most 100, got 50"),
+        (lambda: QuantSpec(8, clip="percentile", clip_at=100.1), "must be above 50 and at most 100, got 100.1"),
+        (lambda: QuantSpec(8, clip="stds", clip_at=0), "the stds to clip at must be a number above 0, got 0"),
+        (lambda: QuantSpec(8, clip="means", clip_at=float("inf")), "the means to clip at must be a number above 0"),
+        (lambda: QuantSpec(8, group_size=64), "a group size goes with the granularity group, not with channel"),
+        (lambda: QuantSpec(8, granularity="group", group_size=15), "a group has 16 to 4096 weights, .*, got 15"),
+        (lambda: QuantSpec(8, granularity="group", group_size=20.5), "a whole number, got 20.5"),
+        (lambda: QuantSpec(5, "k-means", "group", group_size=31), "k-means would store 32 values for 31 weights"),
+        (lambda: QuantSpec(8, only="norm"), "only must be one of conv, linear, got 'norm'"),
         (lambda: LayerSpec("fc"), "layer fc: give bits, sparsity, or both"),
         (lambda: LayerSpec("fc", bits=1), "bits must be"),
         (lambda: LayerSpec("fc", sparsity=2), "sparsity must be"),

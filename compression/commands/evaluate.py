@@ -22,6 +22,8 @@ from compression.models.normalization import NORMALIZATIONS
 from compression.models.zoo import FloatModel
 from compression.size import Size, measure
 from compression.spec import (
+    CLIPS_AT,
+    GROUP_SIZE,
     ActivationSpec,
     Calibration,
     Clip,
@@ -29,6 +31,7 @@ from compression.spec import (
     Criterion,
     Granularity,
     LayerSpec,
+    Only,
     Order,
     PruneSpec,
     QuantSpec,
@@ -40,8 +43,9 @@ from compression.spec import (
 from compression.store import Store
 from compression.training import evidence_for
 
-FIXED = {scheme: scheme.bits[0] for scheme in Scheme if len(scheme.bits) == 1}
 PRUNING = ("threshold", "unit", "sparsity", "scope", "criterion", "seed", "structure")
+QUANT = ("scheme", "granularity", "clip", "clip_at", "group_size", "step", "only", "skip_ends")
+FIXED: dict[str | None, int] = {scheme: scheme.bits[0] for scheme in Scheme if len(scheme.bits) == 1}
 HELP = "compress a network, count its bytes, measure its accuracy"
 
 
@@ -55,10 +59,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help=f"of the checkpoint: one of {', '.join(NORMALIZATIONS)}; found by trying if not given",
     )
-    parser.add_argument("--bits", metavar="B", type=int, help="bits a weight, 2 to 16; ternary and binary need none")
+    parser.add_argument(
+        "--bits", metavar="B", type=int, help="bits a weight, 2 to 16; ternary, binary and step need none"
+    )
     parser.add_argument("--scheme", metavar="S", help=f"{', '.join(Scheme)} (default symmetric)")
-    parser.add_argument("--granularity", metavar="G", help=f"{' or '.join(Granularity)} (default channel)")
+    step = parser.add_mutually_exclusive_group()
+    step.add_argument("--step", metavar="L", type=float, help="weights become multiples of L; the scheme is step")
+    step.add_argument("--steps-per-unit", metavar="Q", type=float, help="the same as --step 1/Q")
+    parser.add_argument("--granularity", metavar="G", help=f"{', '.join(Granularity)} (default channel)")
+    parser.add_argument("--group-size", metavar="N", type=int, help=f"weights in a group (default {GROUP_SIZE})")
     parser.add_argument("--clip", metavar="C", help=f"the range that is covered: {', '.join(Clip)} (default full)")
+    parser.add_argument(
+        "--clip-at",
+        metavar="X",
+        type=float,
+        help=f"where to cut: {', '.join(f'{clip} (default {at:g})' for clip, at in CLIPS_AT.items())}",
+    )
+    parser.add_argument("--only", metavar="KIND", help=f"quantize no other layers than {' or '.join(Only)}")
+    parser.add_argument("--skip-ends", action="store_true", help="the first and the last layer stay float")
     parser.add_argument("--activation-bits", metavar="B", type=int, help="bits an input of a layer, 2 to 16")
     parser.add_argument(
         "--calibration",
@@ -125,12 +143,6 @@ def run(options: argparse.Namespace) -> None:
 
 def spec_from(options: argparse.Namespace, model: str) -> CompressionSpec:
     """The spec that the options describe. Raises ValueError on options that contradict each other."""
-    quant = {k: v for k in ("scheme", "granularity", "clip") if (v := getattr(options, k)) is not None}
-    bits = options.bits
-    if bits is None and options.scheme in FIXED:
-        bits = FIXED[options.scheme]
-    if quant and bits is None:
-        raise ValueError(f"--{next(iter(quant))} says how to quantize; give --bits too")
     if options.calibration is not None and options.activation_bits is None:
         raise ValueError("--calibration says how to quantize activations; give --activation-bits too")
     activations = {"bits": options.activation_bits, "calibration": options.calibration or Calibration.MIN_MAX}
@@ -140,7 +152,7 @@ def spec_from(options: argparse.Namespace, model: str) -> CompressionSpec:
     spec = CompressionSpec(
         model,
         prune=PruneSpec(**prune) if prune else None,
-        weights=QuantSpec(bits, **quant) if bits is not None else None,
+        weights=_weights(options),
         layers=tuple(layer_from(text) for text in options.layer),
         fold_bn=options.fold_bn,
         activations=ActivationSpec(**activations) if options.activation_bits is not None else None,
@@ -151,6 +163,24 @@ def spec_from(options: argparse.Namespace, model: str) -> CompressionSpec:
     if options.order and not (spec.fold_bn and spec.quantizes_weights):
         raise ValueError("--order is that of folding and quantizing weights; give --fold-bn and --bits too")
     return spec
+
+
+def _weights(options: argparse.Namespace) -> QuantSpec | None:
+    quant: dict[str, Any] = {key: value for key in QUANT if (value := getattr(options, key)) not in (None, False)}
+    if options.steps_per_unit is not None:
+        if not options.steps_per_unit > 0:
+            raise ValueError(f"--steps-per-unit must be a number above 0, got {options.steps_per_unit}")
+        quant["step"] = 1 / options.steps_per_unit
+    if "step" in quant:
+        quant.setdefault("scheme", Scheme.STEP)
+    if "granularity" in quant and quant.get("scheme") == Scheme.STEP:
+        raise ValueError("--granularity says whose scale is shared; with a step there is one for the network")
+    bits = FIXED.get(quant.get("scheme")) if options.bits is None else options.bits
+    if bits is not None:
+        return QuantSpec(bits, **quant)
+    if quant:
+        raise ValueError(f"--{next(iter(quant)).replace('_', '-')} says how to quantize; give --bits too")
+    return None
 
 
 def layer_from(text: str) -> LayerSpec:

@@ -69,7 +69,7 @@ def _quantization() -> None:
     with st.container(horizontal=True, gap="small"):
         st.selectbox(
             "Scheme",
-            list(Scheme),
+            [scheme for scheme in Scheme if scheme is not Scheme.STEP],  # no widget gives it
             key="scheme",
             bind="query-params",
             help=SCHEMES,
@@ -81,7 +81,8 @@ def _quantization() -> None:
             "A scale for each",
             list(Granularity),
             "granularity",
-            "One scale (or codebook) for the whole weight tensor, or one for each output channel.",
+            "One scale (or codebook) for the whole weight tensor, one for each output channel, or one for each so many "
+            "weights of a channel in a row.",
             default=Granularity.CHANNEL,
             disabled=off,
             on_change=frame.rerun_answer,

@@ -10,7 +10,7 @@ CLIPS = """\
 What lies beyond the range goes to its end, and the rest gets finer steps. Full: from the smallest to the largest
 weight. Percentile: but for the largest 0.1 %. Stds: mean ± 3 standard deviations. Means: ± 5 times the mean |w|. Least
 error: the fraction of the full range with the least squared error. Gaussian, Laplace: the best range if the weights
-were so distributed (ACIQ)."""
+were so distributed (ACIQ). KL: the least Kullback-Leibler divergence of their histogram (TensorRT)."""
 INPUT_BITS = [FLOAT, "8", "7", "6", "5", "4", "3", "2"]
 MOST_MERGED = 0.9
 
