@@ -122,7 +122,7 @@ def keep_largest(scores: Tensor, sparsity: float) -> Tensor:
     keep = flat > last
     spared = flat.numel() - int(keep.count_nonzero()) - count
     if spared:
-        keep[(flat == last).nonzero().flatten()[-spared:]] = True
+        keep[np.flatnonzero(flat.numpy() == last)[-spared:]] = True
     return keep.view_as(scores)
 
 

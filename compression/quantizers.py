@@ -127,7 +127,7 @@ def choose_qparams(weight: Tensor, spec: QuantSpec) -> QParams | Codebook:
     if spec.group_size:
         return _for_groups(channels(weight), spec, spec.group_size)
     per_channel = spec.granularity is Granularity.CHANNEL and weight.dim() > 1
-    found = _for_rows(channels(weight) if per_channel else weight.reshape(1, -1), spec)
+    found = _for_each(weight if per_channel else weight[None], spec)
     if isinstance(found, Codebook):
         return found
     shape = (-1, *[1] * (weight.dim() - 1)) if per_channel else ()
@@ -138,23 +138,24 @@ def _for_groups(rows: Tensor, spec: QuantSpec, size: int) -> QParams | Codebook:
     """rows (C_out, n) -> a quantizer for each `size` weights of a row, and one for those that are left at its end."""
     whole = rows.shape[1] - rows.shape[1] % size
     parts = [part for part in (rows[:, :whole].reshape(-1, size), rows[:, whole:]) if part.numel()]
-    found = [replace(_for_rows(part, spec), group_size=size) for part in parts]
+    found = [replace(_for_each(part, spec), group_size=size) for part in parts]
     tensors = [name for name, value in vars(found[0]).items() if isinstance(value, Tensor)]
     joined: dict[str, Any] = {name: in_a_row([vars(each)[name] for each in found], len(rows)) for name in tensors}
     return replace(found[0], **joined)
 
 
-def _for_rows(rows: Tensor, spec: QuantSpec) -> QParams | Codebook:
-    """rows (groups, n) -> a quantizer with scales (groups, 1), or a codebook."""
-    low, high = rows.aminmax(dim=1, keepdim=True)
+def _for_each(groups: Tensor, spec: QuantSpec) -> QParams | Codebook:
+    """groups (groups, ...) -> a quantizer for each, with scales (groups, 1), or a codebook."""
+    dims = tuple(range(1, groups.dim()))
+    low, high = groups.amin(dims)[:, None], groups.amax(dims)[:, None]
     if not (high - low).isfinite().all():
         raise ValueError("cannot quantize weights that are NaN, infinite, or span more than float32 holds")
     if spec.step is not None:
         return step_qparams(low, high, spec.step)
     if spec.scheme in CODEBOOKS:
-        return CODEBOOKS[spec.scheme](rows, spec.bits)
+        return CODEBOOKS[spec.scheme](groups.flatten(1), spec.bits)
     if spec.clip is not Clip.FULL:
-        low, high = RANGES[spec.clip](rows, spec)
+        low, high = RANGES[spec.clip](groups.flatten(1), spec)
     return QPARAMS[spec.scheme](low, high, spec.bits)
 
 
@@ -192,12 +193,17 @@ def quantize(weight: Tensor, qparams: QParams | Codebook) -> Tensor:
         return out_of_groups(quantize(groups, replace(qparams, group_size=None)), weight.shape)
     if isinstance(qparams, Codebook):
         return qparams.quantize(weight)
+    return _codes(weight, qparams).to(torch.int32)
+
+
+def _codes(weight: Tensor, qparams: QParams) -> Tensor:
+    """weight -> its codes as float32, which holds them exactly; zero has no sign."""
     codes = weight * qparams.scale.reciprocal()
     if qparams.zero_is_exact:
         codes = codes.round_().add_(qparams.zero_point)
     else:
-        codes = codes.add_(qparams.zero_point).round_()
-    return codes.clamp_(qparams.low, qparams.high).to(torch.int32)
+        codes = codes.add_(qparams.zero_point).round_().add_(0)
+    return codes.clamp_(qparams.low, qparams.high)
 
 
 def dequantize(codes: Tensor, qparams: QParams | Codebook) -> Tensor:
@@ -208,6 +214,13 @@ def dequantize(codes: Tensor, qparams: QParams | Codebook) -> Tensor:
     if isinstance(qparams, Codebook):
         return qparams.dequantize(codes)
     return (codes - qparams.zero_point) * qparams.scale
+
+
+def rounded(weight: Tensor, qparams: QParams | Codebook) -> Tensor:
+    """weight -> the values of its codes; without a codebook, not by way of integers, which takes twice as long."""
+    if qparams.group_size or isinstance(qparams, Codebook):
+        return dequantize(quantize(weight, qparams), qparams)
+    return _codes(weight, qparams).sub_(qparams.zero_point).mul_(qparams.scale)
 
 
 def code_bits(qparams: QParams | Codebook) -> int:

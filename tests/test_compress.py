@@ -44,6 +44,14 @@ def test_pruning_then_quantizing_on_paper(net: nn.Module) -> None:
     assert conv.sqnr_db == pytest.approx(10 * math.log10((49 + 0.16 + 2.56 + 0.63) / (0.16 + 0.16 + 0.01 + 0.04)))
 
 
+@pytest.mark.parametrize(("sparsity", "threshold"), [(0.25, 0.0), (0.5, 1e-40), (0.75, 2.0), (1.0, math.inf)])
+def test_the_threshold_is_the_smallest_magnitude_that_was_kept(sparsity: float, threshold: float) -> None:
+    layer = nn.Linear(4, 1)
+    layer.weight = nn.Parameter(torch.tensor([[-2.0, 0.0, 1e-40, -0.0]]))
+    (record,) = compress(layer, CompressionSpec("layer", PruneSpec(sparsity=sparsity))).layers
+    assert record.threshold == float(torch.tensor(threshold))
+
+
 def test_the_float_spec_changes_nothing_and_says_so(net: nn.Module) -> None:
     compressed = compress(net, CompressionSpec("net"))
     assert state_bits(compressed.module) == state_bits(net)

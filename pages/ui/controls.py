@@ -81,8 +81,8 @@ def _quantization() -> None:
             "A scale for each",
             list(Granularity),
             "granularity",
-            "One scale (or codebook) for the whole weight tensor, one for each output channel, or one for each so many "
-            "weights of a channel in a row.",
+            "One scale (or codebook) for the whole weight tensor, for each output channel, or for each 64 weights of a "
+            "channel in a row.",
             default=Granularity.CHANNEL,
             disabled=off,
             on_change=frame.rerun_answer,
