@@ -19,6 +19,7 @@ COMPUTES = (
     "calibration.py",
     "chunks.py",
     "clips.py",
+    "clusters.py",
     "codebooks.py",
     "compress.py",
     "criteria.py",

@@ -6,20 +6,15 @@ A weight that is exactly zero has no say in it: it has been pruned, or it might 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from compression.clips import mean_among
+from compression.clusters import centres
 from compression.spec import Scheme
 
 TINY = torch.finfo(torch.float32).tiny
 MOST_EXPONENTS = 127  # below the largest one float32 has no more
-MOST_ROUNDS = 100  # of Lloyd's algorithm
-SAMPLE = 1024  # weights of a row that its start is found from
-
-Float = npt.NDArray[np.floating]
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,40 +107,11 @@ def k_means(rows: Tensor, bits: int) -> Codebook:
     Source: Deep Compression's weight sharing, Han et al. 2015 (arXiv:1510.00149), section 3.
     Fails: to be fast where it is used: each product needs a look into the codebook.
 
-    Lloyd's algorithm until nothing moves. The rows are sorted once; then a cluster is a stretch of a row, and its mean
-    a difference of running sums. Where a row has hardly more weights than values, the best of many starts may win.
+    The best values there are for short rows; for long ones, values that no search near them betters (`clusters`).
     rows (groups, n) -> values (groups, 2^b).
     """
-    order = np.sort(torch.where(rows == 0, torch.inf, rows).numpy(), axis=1)  # what is zero comes last
-    count = np.isfinite(order).sum(1, keepdims=True)
-    order[:] = np.where(np.isfinite(order), order, np.take_along_axis(order, np.maximum(count - 1, 0), 1))
-    order[count[:, 0] == 0] = 0
-    sums = np.pad(np.cumsum(order, 1, dtype=np.float64), ((0, 0), (1, 0)))
-    values, sorted_rows, ends = _companded(order, 2**bits), torch.from_numpy(order), None
-    for _ in range(MOST_ROUNDS):
-        bounds = torch.from_numpy((values[:, 1:] + values[:, :-1]) / 2)
-        inner = torch.searchsorted(sorted_rows, bounds.float(), right=True).numpy()
-        before, ends = ends, np.minimum(np.concatenate([np.zeros_like(count), inner, count], 1), count)
-        if before is not None and np.array_equal(before, ends):
-            break
-        members = np.diff(ends, axis=1)
-        totals = np.diff(np.take_along_axis(sums, ends, 1), axis=1)
-        values = np.where(members, totals / np.maximum(members, 1), values)
-    found = _flushed(torch.from_numpy(np.sort(values, axis=1)).float())
+    found = _flushed(torch.from_numpy(centres(rows.numpy(), 2**bits)).float())
     return Codebook(found, (found[:, 1:] + found[:, :-1]) / 2, stored=2**bits)
-
-
-def _companded(order: Float, values: int) -> Float:
-    """Sorted rows (groups, n) -> where `values` values are nearly best: as dense as the cube root of the density of the
-    weights (Panter and Dite 1951), which is the gaps between neighbours to the power of two thirds, added up.
-    """
-    places = np.linspace(0, order.shape[1] - 1, min(order.shape[1], SAMPLE)).astype(int)
-    points = order[:, places]
-    hole = (points[:, :-1] < 0) & (points[:, 1:] > 0)  # that pruning leaves: no value belongs there
-    gaps = np.where(hole, 0, np.diff(points, axis=1))
-    far = np.pad(np.cumsum(gaps ** (2 / 3), 1, dtype=np.float64), ((0, 0), (1, 0)))
-    wanted = far[:, -1:] * (np.arange(values) + 0.5) / values
-    return np.stack([np.interp(*row) for row in zip(wanted, far, points, strict=True)])
 
 
 CODEBOOKS: dict[Scheme, Callable[[Tensor, int], Codebook]] = {

@@ -177,15 +177,48 @@ def test_affine_parameters_are_those_of_torchs_observer(bits: int) -> None:
     assert (ours.scale, ours.zero_point) == (scale, zero_point)
 
 
-@pytest.mark.parametrize("bits", [1, 2, 3, 4])
+def k_means_error(weight: Tensor, bits: int) -> float:
+    values = rounded(weight, QuantSpec(bits, Scheme.K_MEANS, Granularity.TENSOR))
+    return float((values - weight).double().square().sum())
+
+
+@pytest.mark.parametrize(
+    ("count", "bits"),
+    [(27, 3), (27, 4), (64, 5), (144, 4), (144, 6), (432, 5), (432, 6), (576, 8), (2000, 1), (2000, 4), (2000, 7)],
+)
 @pytest.mark.parametrize("spread", [torch.distributions.Normal, torch.distributions.Laplace])
-def test_k_means_is_no_worse_than_scikit_learns_best_of_ten(bits: int, spread: type) -> None:
+def test_k_means_is_no_worse_than_scikit_learns_best_of_ten(count: int, bits: int, spread: type) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        weight = spread(0.0, 0.1).sample((2000,))
-    error = float((rounded(weight, QuantSpec(bits, Scheme.K_MEANS, Granularity.TENSOR)) - weight).square().sum())
+        weight = spread(0.0, 0.1).sample((count,))
     theirs = KMeans(2**bits, n_init=10, random_state=0).fit(weight.double().numpy().reshape(-1, 1)).inertia_
-    assert error <= 1.01 * theirs
+    assert k_means_error(weight, bits) <= (1 + 1e-6) * theirs
+
+
+@pytest.mark.parametrize("bits", [1, 2])
+@pytest.mark.parametrize("seed", range(20))
+def test_the_k_means_of_a_short_row_are_the_best_there_are(bits: int, seed: int) -> None:
+    weight = torch.randn(8, generator=torch.Generator().manual_seed(seed)) ** 3 + 5 * (seed % 2)
+    order = weight.sort().values.double()
+    cuts = itertools.combinations(range(1, 8), 2**bits - 1)
+    parts = [order.tensor_split(cut) for cut in cuts]
+    least = min(sum(float((part - part.mean()).square().sum()) for part in stretch) for stretch in parts)
+    assert k_means_error(weight, bits) == pytest.approx(least, rel=1e-5)
+
+
+@pytest.mark.parametrize("count", [1, 3, 16, 17])
+def test_with_a_value_for_each_weight_k_means_loses_nothing(count: int) -> None:
+    weight = torch.randn(count, generator=torch.Generator().manual_seed(count))
+    assert torch.equal(rounded(weight, QuantSpec(5, Scheme.K_MEANS, Granularity.TENSOR)), weight)
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_the_k_means_of_many_long_rows_are_hardly_worse_than_scikit_learns(bits: int) -> None:
+    """Together they are too many weights for more than a few moves."""
+    weight = torch.randn(20, 1500, generator=torch.Generator().manual_seed(0))
+    for row, values in zip(weight, rounded(weight, QuantSpec(bits, Scheme.K_MEANS)), strict=True):
+        theirs = KMeans(2**bits, n_init=1, random_state=0).fit(row.double().numpy().reshape(-1, 1)).inertia_
+        assert float((values - row).double().square().sum()) <= 1.02 * theirs
 
 
 def test_no_value_of_k_means_lies_in_the_hole_that_pruning_left() -> None:
