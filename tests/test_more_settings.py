@@ -67,15 +67,20 @@ def test_what_needs_training_images_says_so_where_there_are_none(monkeypatch):
     [
         CompressionSpec("resnet20"),
         SPEC,
+        CompressionSpec("resnet20", weights=QuantSpec(16, "step", step=0.04, skip_ends=True)),
+        CompressionSpec("resnet20", weights=QuantSpec(4, "affine", "group", "stds", 2.5, 128, only="conv")),
         CompressionSpec("resnet20", PruneSpec(0.02), fold_bn=True, order="quantize-first", weights=QuantSpec(4)),
         CompressionSpec("resnet20", PruneSpec(sparsity=0.25, scope="layer"), merge=0.25, fold_bn=True),
         CompressionSpec("resnet20", PruneSpec(sparsity=0.25, criterion="taylor"), reestimate_bn=True),
     ],
-    ids=["float", "many", "order", "merged", "reestimated"],
+    ids=["float", "many", "step", "groups", "order", "merged", "reestimated"],
 )
 def test_a_link_of_a_spec_sets_every_widget(spec: CompressionSpec):
     page = opened(**wanted.as_link(spec))
     assert not page.exception
+    model = zoo.load_bundled(spec.model)
+    compressed = compress(model.module, spec, evidence_for(model, spec))
+    assert metrics(page)["Size"] == format.size(measure(compressed).best.total)
     for key, value in wanted.as_link(spec).items():
         state = page.session_state[key]
         same = float(value) == float(state) if isinstance(state, float) else value == str(state).lower()

@@ -19,6 +19,7 @@ from compression.words import words
 from pages.ui import charts, charts_quantization, format
 from pages.ui.quantization_accuracy import between
 from tests.test_app import damaged_data
+from tests.test_quantizers import FINDING
 
 MODEL, LAYER = "simple_cnn", "conv2"
 
@@ -79,7 +80,7 @@ def test_each_side_has_its_own_scheme_range_and_granularity(page):
 
 
 def test_every_scheme_can_stand_on_either_side_at_the_ends_of_the_slider(page):
-    for bits, scheme in product(("8", "1"), Scheme):
+    for bits, scheme in product(("8", "1"), FINDING):
         if page.select_slider(key="bits").value != bits:
             page.select_slider(key="bits").set_value(bits).run()
             page.run()

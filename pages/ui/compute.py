@@ -148,6 +148,12 @@ def why(error: DataError | ValueError) -> str:
     return f"{wants}{format.capital(str(error))}."
 
 
+def levels(spec: CompressionSpec) -> tuple[int, int]:
+    """The fewest and the most values that the quantizer of a layer has."""
+    found = [layer.qparams.codes for layer in compressed(spec).layers if layer.qparams]
+    return min(found, default=0), max(found, default=0)
+
+
 @st.cache_resource(max_entries=1024, show_spinner=False)
 def weight_view(spec: CompressionSpec, layer: str | None) -> histogram.WeightView:
     return histogram.weight_view(compressed(spec), layer)

@@ -17,8 +17,10 @@ WHOLE = "whole network"
 SCHEMES = """\
 Symmetric: zero in the middle, scale from the largest |w|. Affine: from the smallest to the largest weight, with an
 integer zero point. Min-max: the same, but zero is not exact. Power of two: the nearest ±2ⁿ. K-means: a codebook of
-means that Lloyd's algorithm finds. Ternary: 0 and ±a. Binary: ±a."""
+means that Lloyd's algorithm finds. Ternary: 0 and ±a. Binary: ±a.
+Step: multiples of a number that is given."""
 MOST_SPARSE = 0.99
+STEPS = (0.001, 1.0, 0.02, 0.005)  # the least, the most, the first, and what a click adds
 
 
 def layer() -> str | None:
@@ -67,9 +69,9 @@ def _quantization() -> None:
     )
     off = bits == FLOAT
     with st.container(horizontal=True, gap="small"):
-        st.selectbox(
+        scheme = st.selectbox(
             "Scheme",
-            [scheme for scheme in Scheme if scheme is not Scheme.STEP],  # no widget gives it
+            list(Scheme),
             key="scheme",
             bind="query-params",
             help=SCHEMES,
@@ -77,15 +79,25 @@ def _quantization() -> None:
             width=140,  # so that the next one has room beside it where the window is wide
             on_change=_moved,
         )
+        if scheme == Scheme.STEP:
+            st.number_input(
+                "Step L",
+                *STEPS,
+                format="%.3f",
+                key="step",
+                bind="query-params",
+                disabled=off,
+                help="In units of the weights, one for the network. Its inverse is often called Q.",
+            )
         choice(
             "A scale for each",
             list(Granularity),
             "granularity",
-            "One scale (or codebook) for the whole weight tensor, for each output channel, or for each 64 weights of a "
+            "One scale (or codebook) for the whole weight tensor, for each output channel, or for so many weights of a "
             "channel in a row.",
             default=Granularity.CHANNEL,
-            disabled=off,
-            on_change=frame.rerun_answer,
+            disabled=off or scheme == Scheme.STEP,
+            on_change=_moved,
         )
     st.session_state["drawn for"] = _grey_and_words()
     if _other_bits():
@@ -97,12 +109,16 @@ def _other_bits() -> str:
     asked = st.session_state["bits"]
     if asked == FLOAT or int(asked) == wanted.bits():
         return ""
+    if st.session_state["scheme"] == Scheme.STEP:
+        return "A given step says itself how many bits its codes take."
     found = wanted.bits()
     return f"{format.capital(st.session_state['scheme'])} weights take {found} bit{'s' * (found > 1)}, not {asked}."
 
 
-def _grey_and_words() -> tuple[bool, bool, str]:
-    return st.session_state["bits"] == FLOAT, wanted.clips(), _other_bits()
+def _grey_and_words() -> tuple[object, ...]:
+    now = st.session_state
+    by_group, given = now["granularity"] == Granularity.GROUP, now["scheme"] == Scheme.STEP
+    return now["bits"] == FLOAT, wanted.clips(), by_group, given, _other_bits()
 
 
 def _moved() -> None:

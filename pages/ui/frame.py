@@ -26,6 +26,7 @@ MENU = (
 )
 LINKED = (
     *("model", "bits", "scheme", "clip", "granularity", "fold"),
+    *("step", "group", "only", "ends", "percentile_at", "stds_at", "means_at"),
     *("inputs", "calibration", "order", "merge"),
     *("by", "sparsity", "threshold", "scope", "layer", "classes", "layers"),
     *("channel", "left_scheme", "left_clip", "left_granularity", "right_scheme", "right_clip", "right_granularity"),

@@ -2,7 +2,19 @@
 
 import streamlit as st
 
-from compression.spec import Calibration, Clip, Criterion, Order, Structure, structure_from
+from compression.spec import (
+    GROUP_SIZE,
+    Calibration,
+    Clip,
+    CompressionSpec,
+    Criterion,
+    Granularity,
+    Only,
+    Order,
+    Scheme,
+    Structure,
+    structure_from,
+)
 from pages.ui import compute, methods, wanted
 from pages.ui.wanted import FLOAT
 
@@ -13,6 +25,9 @@ error: the fraction of the full range with the least squared error. Gaussian, La
 were so distributed (ACIQ). KL: the least Kullback-Leibler divergence of their histogram (TensorRT)."""
 INPUT_BITS = [FLOAT, "8", "7", "6", "5", "4", "3", "2"]
 MOST_MERGED = 0.9
+UNITS = {Clip.PERCENTILE: "per cent of the weights", Clip.STDS: "standard deviations", Clip.MEANS: "mean |w|"}
+ENDS = {Clip.PERCENTILE: (90.0, 100.0, 0.1), Clip.STDS: (0.5, 10.0, 0.5), Clip.MEANS: (0.5, 20.0, 0.5)}  # and a step
+GROUPS = [16, 32, 64, 128, 256, 512]
 
 
 def draw(model: str) -> None:
@@ -27,21 +42,50 @@ def draw(model: str) -> None:
             _inputs()
         with of_pruning:
             _pruning()
-    unusual = ", ".join(_unusual())
+    unusual = ", ".join([*_steps(model), *_unusual()])
     if unusual:
         st.caption(f"With {unusual}")
 
 
 def _weights() -> None:
-    st.selectbox(
+    off = st.session_state["bits"] == FLOAT
+    clip = st.selectbox(
         "Range",
         list(Clip),
         key="clip",
         bind="query-params",
         help=CLIPS,
-        disabled=st.session_state["bits"] == FLOAT or not wanted.clips(),
+        disabled=off or not wanted.clips(),
     )
-    methods.say(Clip(st.session_state["clip"]))
+    found = Clip(clip)
+    if found.at is not None:
+        lowest, highest, step = ENDS[found]
+        st.number_input(
+            f"Cut at, in {UNITS[found]}",
+            lowest,
+            highest,
+            found.at,
+            step,
+            key=wanted.at_key(found),
+            bind="query-params",
+            disabled=off or not wanted.clips(),
+        )
+    if st.session_state["granularity"] == Granularity.GROUP:
+        st.select_slider("Weights in a group", GROUPS, GROUP_SIZE, key="group", bind="query-params", disabled=off)
+    kinds, ends = st.columns(2, vertical_alignment="bottom")
+    with kinds:
+        st.segmented_control(
+            "Layers that are quantized",
+            [wanted.ALL, *Only],
+            default=wanted.ALL,
+            required=True,
+            key="only",
+            bind="query-params",
+            disabled=off,
+        )
+    with ends:
+        st.toggle("But not the first and the last", key="ends", bind="query-params", disabled=off)
+    methods.say(found)
 
 
 def _inputs() -> None:
@@ -120,12 +164,28 @@ def _norms(model: str) -> None:
     )
 
 
+def _steps(model: str) -> list[str]:
+    """How many levels a given step comes to."""
+    now = st.session_state
+    if now["bits"] == FLOAT or now["scheme"] != Scheme.STEP:
+        return []
+    spec = CompressionSpec(model, weights=wanted.weights(), fold_bn=now["fold"])
+    if compute.problem(spec):
+        return []
+    fewest, most = compute.levels(spec)
+    return [f"steps of {now['step']:g} (Q = {1 / now['step']:g}): {fewest} to {most} levels, by layer"]
+
+
 def _unusual() -> list[str]:
     """What is not as usual, in words."""
     now = st.session_state
     found = []
     if now["bits"] != FLOAT and wanted.clips() and now["clip"] != Clip.FULL:
         found.append(f"range {now['clip']}")
+    if now["bits"] != FLOAT and now["only"] != wanted.ALL:
+        found.append(f"{now['only']} layers quantized alone")
+    if now["bits"] != FLOAT and now["ends"]:
+        found.append("first and last layer float")
     if now["inputs"] != FLOAT:
         found.append(f"{now['inputs']}-bit activations ({now['calibration']})")
     if now["structure"] != Structure.WEIGHT:

@@ -57,7 +57,7 @@ def channel() -> int | None:
 def pick(side: Side) -> None:
     """Scheme, range and granularity of one side."""
     with st.container(horizontal=True, gap="xsmall"):
-        schemes = list(Scheme)
+        schemes = [scheme for scheme in Scheme if scheme is not Scheme.STEP]  # bits are equal on both sides
         scheme = st.selectbox(
             f"Scheme, {side}",
             schemes,

@@ -8,10 +8,12 @@ from typing import Any
 import streamlit as st
 
 from compression.spec import (
+    GROUP_SIZE,
     ActivationSpec,
     Clip,
     CompressionSpec,
     Criterion,
+    Granularity,
     Order,
     PruneSpec,
     QuantSpec,
@@ -23,6 +25,7 @@ from compression.spec import (
 
 FLOAT = "float"
 SPARSITY, THRESHOLD = "sparsity", "threshold"
+ALL = "all"
 TWO_OF_FOUR = "2:4"
 STRUCTURES = (Structure.WEIGHT, TWO_OF_FOUR, Structure.FILTER)
 ANY = 0.5  # a target, where none matters
@@ -46,9 +49,24 @@ def spec(model: str, target: float | None = None) -> CompressionSpec:
 
 
 def weights() -> QuantSpec:
-    """The quantizer, with the bits of the slider or the nearest that its scheme can have."""
-    said = st.session_state
-    return QuantSpec(bits(), said["scheme"], said["granularity"], said["clip"] if clips() else Clip.FULL)
+    """The quantizer, with the bits of the slider or the nearest that its scheme can have, and groups as large as its
+    codebooks ask for.
+    """
+    said, found = st.session_state, bits()
+    layers: dict[str, Any] = {"only": None if said["only"] == ALL else said["only"], "skip_ends": said["ends"]}
+    if said["scheme"] == Scheme.STEP:
+        return QuantSpec(found, Scheme.STEP, step=said["step"], **layers)
+    clip = Clip(said["clip"]) if clips() else Clip.FULL
+    group = None
+    if said["granularity"] == Granularity.GROUP:
+        group = max(said.get("group", GROUP_SIZE), 2**found if said["scheme"] == Scheme.K_MEANS else 0)
+    at = said.get(at_key(clip), clip.at)
+    return QuantSpec(found, said["scheme"], said["granularity"], clip, at, group, **layers)
+
+
+def at_key(clip: Clip) -> str:
+    """The key of the widget that says where `clip` cuts."""
+    return f"{clip}_at"
 
 
 def bits() -> int:
@@ -89,7 +107,7 @@ def as_link(spec: CompressionSpec) -> dict[str, str]:
     said = {"model": spec.model, "fold": _word(spec.fold_bn), "bits": FLOAT, "order": spec.order}
     said |= {"reestimate": _word(spec.reestimate_bn), "merge": f"{spec.merge or 0:g}", "inputs": FLOAT}
     if spec.weights:
-        said |= {key: str(getattr(spec.weights, key)) for key in ("bits", "scheme", "granularity", "clip")}
+        said |= _as_link(spec.weights)
     if spec.activations:
         said |= {"inputs": str(spec.activations.bits), "calibration": spec.activations.calibration}
     if spec.prune:
@@ -101,6 +119,15 @@ def as_link(spec: CompressionSpec) -> dict[str, str]:
     elif spec.prune and spec.prune.sparsity is not None:
         said |= {"by": SPARSITY, "sparsity": f"{spec.prune.sparsity:g}", "scope": spec.prune.scope}
     return said
+
+
+def _as_link(weights: QuantSpec) -> dict[str, str]:
+    said = {key: str(getattr(weights, key)) for key in ("bits", "scheme", "granularity", "clip")}
+    said |= {"only": weights.only or ALL, "ends": _word(weights.skip_ends)}
+    if weights.clip.at is not None:
+        said[at_key(weights.clip)] = f"{weights.clip_at or weights.clip.at:g}"
+    numbers = {"group": weights.group_size, "step": weights.step}
+    return said | {key: f"{number:g}" for key, number in numbers.items() if number}
 
 
 def _word(switch: bool) -> str:
