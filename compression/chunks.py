@@ -15,8 +15,8 @@ from compression.arithmetic import arithmetic
 from compression.compress import compress
 from compression.evaluate import Evaluation, evaluate_batch
 from compression.folding import folded
-from compression.kept import Kept
 from compression.models.zoo import FloatModel
+from compression.recent import Recent
 from compression.sensitivity import Change, Staged, Walk
 from compression.spec import CompressionSpec
 from compression.training import evidence_for
@@ -84,7 +84,7 @@ def _nbytes(module: nn.Module) -> int:
     return sum(tensor.nbytes for tensor in module.state_dict().values())
 
 
-_networks: Kept[tuple[str, CompressionSpec], nn.Module] = Kept(MOST_BYTES, _nbytes)
-_staged: Kept[str, Staged] = Kept(MOST_BYTES, lambda staged: staged.nbytes)
-_changes: Kept[tuple[str, str, CompressionSpec], Change] = Kept(MOST_BYTES, lambda change: change.weight.nbytes)
-_walks: Kept[tuple[str, bytes], Walk] = Kept(2 * MOST_BYTES, lambda walk: walk.nbytes)
+_networks: Recent[tuple[str, CompressionSpec], nn.Module] = Recent(MOST_BYTES, _nbytes)
+_staged: Recent[str, Staged] = Recent(MOST_BYTES, lambda staged: staged.nbytes)
+_changes: Recent[tuple[str, str, CompressionSpec], Change] = Recent(MOST_BYTES, lambda change: change.weight.nbytes)
+_walks: Recent[tuple[str, bytes], Walk] = Recent(2 * MOST_BYTES, lambda walk: walk.nbytes)

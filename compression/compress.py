@@ -46,11 +46,10 @@ class LayerRecord:
     `weight` is dequantized. `pruned` weights went for their small scores; `threshold` is the smallest score of those
     that were kept (infinite where none was), by default a magnitude. `nonzero` counts what is left after rounding too.
     `bits` are those of its codes: with a given step, as many as their range takes. `sqnr_db` is infinite where the
-    weight is unchanged. `filters` (C_out,) are True where a filter is kept, None where
-    filters did not go as a whole; `pattern` is (n, m) where n of each m weights were kept. Where batch norm was folded
-    after quantizing, `original` is the folded weight, and what was pruned was chosen before that, with its `threshold`.
-    `transposed`: the groups of a transposed convolution, whose `original` and `weight` have the output channels in
-    dimension 1; 0 for other layers.
+    weight is unchanged. `filters` (C_out,) are True where a filter is kept, None where filters did not go as a whole;
+    `pattern` is (n, m) where n of each m weights were kept. Where batch norm was folded after quantizing, `original` is
+    the folded weight, and what was pruned was chosen before that, with its `threshold`. `transposed`: the groups of a
+    transposed convolution, whose `original` and `weight` have the output channels in dimension 1; 0 for other layers.
     """
 
     name: str
@@ -166,7 +165,7 @@ def compress(model: nn.Module, spec: CompressionSpec, evidence: Evidence = NONE)
         hint = f"; `also` of the spec adds its {' and '.join(others)}" if others else ""
         raise ValueError(f"{spec.model} has no {kinds} layer to compress{hint}")
     for name, weight in weights.items():
-        values = weight.detach().numpy()
+        values = weight.numpy()
         if not np.isfinite((values.min(), values.max())).all():  # a NaN anywhere makes both of them NaN
             raise ValueError(f"cannot compress {spec.model}: layer {name} has weights that are NaN or infinite")
     own = {layer.name: layer for layer in spec.layers}

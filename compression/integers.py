@@ -137,7 +137,7 @@ def filter_codes(record: LayerRecord, channel: int) -> Integers:
     Raises ValueError where its weights are no integers of at most 8 bits with a scale, or there is no such channel.
     """
     qparams = record.qparams
-    if not isinstance(qparams, QParams) or not qparams.zero_is_exact or qparams.codes > 2**BITS:
+    if not isinstance(qparams, QParams) or not qparams.zero_is_exact or qparams.codes > 2**BITS or qparams.group_size:
         raise ValueError(
             f"layer {record.name} has no integers to multiply: that takes weights of at most {BITS} bits with a scale "
             "and an integer zero point, as symmetric and affine ones are"

@@ -53,6 +53,9 @@ BITS = {
 }
 
 
+FINDING = tuple(scheme for scheme in Scheme if scheme is not Scheme.STEP)  # steps or values, from the weights
+
+
 class Clip(StrEnum):
     """Which range of the weights the integers cover; see `clips`. What lies beyond goes to its ends."""
 

@@ -84,6 +84,8 @@ def staircase(record: LayerRecord, channel: int | None = None, bins: int = 121) 
 
 def quantizer_of(qparams: QParams | Codebook, channel: int | None) -> QParams | Codebook:
     """The quantizer of one output channel, or the one that all share. Raises ValueError where they share none."""
+    if qparams.group_size:
+        raise ValueError(f"each {qparams.group_size} weights have a quantizer of their own: a channel has no staircase")
     groups = len(qparams.values) if isinstance(qparams, Codebook) else qparams.scale.numel()
     if groups > 1 and channel is None:
         raise ValueError(f"each of {groups} output channels has a quantizer of its own: name one")

@@ -5,7 +5,7 @@ from enum import StrEnum
 import streamlit as st
 
 import pages.ui.supported  # noqa: F401
-from compression.spec import Clip, Scheme
+from compression.spec import Calibration, Clip, Criterion, Scheme, Structure, Unit
 from pages.ui import frame, methods
 
 
@@ -75,12 +75,57 @@ bytes a channel. Biases and batch norm stay float32.
 )
 _methods(Clip)
 
+st.header("Activations", anchor=False)
+st.markdown(
+    """
+Integer hardware multiplies integers with integers: what comes into a convolution or a linear layer is quantized too,
+affinely, with one scale and one zero point a layer. Its range is fixed beforehand, from what the float network sees of
+1,000 training images. For the networks that come along, that has been looked at already.
+"""
+)
+_methods(Calibration)
+
+st.header("Batch norm", anchor=False)
+st.markdown(
+    """
+Where networks are deployed, batch norm is **folded** into the convolution before it, and that must come before
+quantizing. In the other order the folded weights are off their grid and have to be rounded once more; with a scale for
+each output channel that changes nothing, for folding only moves the scales, but with one for the tensor it hurts.
+
+Pruned and quantized layers give other means and variances than those that batch norm goes by. To **re-estimate** them
+on 1,000 training images, without their labels, wins much back, and is a help of its own: it is a switch, never hidden.
+"""
+)
+
 st.header("Pruning", anchor=False)
 st.markdown(
     """
-Weights of small magnitude become zero: all below a threshold, or exactly as many as a sparsity target asks for. With
+What scores least becomes zero: all below a threshold, or exactly as many as a sparsity target asks for. With
 the scope *global* all weights compete and large layers lose more; with *layer* every layer loses the same
 share. Nothing is trained afterwards here: what you see is the damage itself.
+
+**What goes as one.** Zeros that are scattered make files smaller, and nothing faster; whole filters can be taken out
+for good. That is done only where it is proved: the smaller network and the one with the zeros are run side by side.
+"""
+)
+_methods(Structure)
+st.markdown("**What goes first** is what scores least by a criterion:")
+_methods(Criterion)
+st.markdown("**A threshold** counts in one of these:")
+_methods(Unit)
+st.markdown(
+    """
+**Merging.** Filters of a layer that are nearly equal become one, their mean, and the next layer adds up the inputs that
+came from them. Near is not equal, and what that costs is counted like anything else.
+"""
+)
+
+st.header("Layer by layer", anchor=False)
+st.markdown(
+    """
+A **scan** compresses one layer and leaves all others float, then the next: what that costs is the layer's sensitivity.
+Bits can then be **assigned** so that the losses of the layers add up to the least within a budget. That they add up is
+an assumption; the accuracy beside it is counted with all of them together.
 """
 )
 
@@ -98,7 +143,8 @@ both. That mask of one bit a weight is why 90 % zeros do not make a file ten tim
 st.header("Bit operations", anchor=False)
 st.markdown(
     """
-Multiply-accumulates of one image, times bits of the weight, times bits of the activation (32 here). It tells what
-hardware made for few bits could save. Zeros are not left out, because ordinary kernels multiply them all the same.
+Multiply-accumulates of one image, times bits of the weight, times bits of the activation (32 where it stays float). It
+tells what hardware made for few bits could save. Zeros are not left out, because ordinary kernels multiply them all the
+same.
 """
 )

@@ -19,9 +19,18 @@ from compression.observing import observe
 from compression.operations import bit_operations, layer_macs
 from compression.quantizers import dequantize, quantize
 from compression.size import measure
-from compression.spec import ActivationSpec, Also, CompressionSpec, Granularity, LayerSpec, PruneSpec, QuantSpec, Scheme
+from compression.spec import (
+    FINDING,
+    ActivationSpec,
+    Also,
+    CompressionSpec,
+    Granularity,
+    LayerSpec,
+    PruneSpec,
+    QuantSpec,
+    Scheme,
+)
 from compression.weights import turned
-from tests.test_quantizers import FINDING
 
 EVERYTHING = tuple(Also)
 WORDS, KEYWORD = 20, 7

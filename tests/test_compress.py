@@ -11,8 +11,7 @@ from compression.compress import compress, sqnr_db, weighted_layers
 from compression.models.resnet import ResNet
 from compression.models.zoo import FloatModel
 from compression.quantizers import choose_qparams, dequantize, quantize
-from compression.spec import CompressionSpec, Granularity, LayerSpec, Order, PruneSpec, QuantSpec, Scheme
-from tests.test_quantizers import FINDING
+from compression.spec import FINDING, CompressionSpec, Granularity, LayerSpec, Order, PruneSpec, QuantSpec, Scheme
 
 SPECS = [
     CompressionSpec("m"),

@@ -13,13 +13,12 @@ from compression.evaluate import evaluate
 from compression.integers import filter_codes
 from compression.models import zoo
 from compression.size import measure
-from compression.spec import CompressionSpec, QuantSpec, Scheme
+from compression.spec import FINDING, CompressionSpec, QuantSpec, Scheme
 from compression.staircase import staircase
 from compression.words import words
 from pages.ui import charts, charts_quantization, format
 from pages.ui.quantization_accuracy import between
 from tests.test_app import damaged_data
-from tests.test_quantizers import FINDING
 
 MODEL, LAYER = "simple_cnn", "conv2"
 

@@ -16,9 +16,8 @@ from compression.compress import sqnr_db
 from compression.divergence import least_divergent
 from compression.groups import in_groups
 from compression.quantizers import QPARAMS, TRIED, QParams, choose_qparams, code_bits, dequantize, levels, quantize
-from compression.spec import Clip, Granularity, QuantSpec, Scheme
+from compression.spec import FINDING, Clip, Granularity, QuantSpec, Scheme
 
-FINDING = [scheme for scheme in Scheme if scheme is not Scheme.STEP]  # which is given its step
 WAYS = list(itertools.product(FINDING, Granularity))
 BITS = (1, 2, 3, 4, 5, 6, 7, 8, 12, 16)
 ABLE = [(scheme, bits) for scheme in FINDING for bits in BITS if bits in scheme.bits]

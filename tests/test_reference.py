@@ -29,10 +29,11 @@ PRUNED = {0.3: 91.54, 0.5: 90.07, 0.6: 83.70, 0.7: 72.96, 0.8: 41.44}
 
 WEIGHTS = 268_336  # of all convolutions and the linear layer
 
-CELLS = [
+CELLS = [  # seconds each: where quantizers differ, all of them, and elsewhere one a row
     pytest.param(QuantSpec(bits, *column), per_cent, id=f"{bits}-{'-'.join(column)}")
     for bits, row in QUANTIZED.items()
-    for column, per_cent in zip(COLUMNS, row, strict=True)
+    for place, (column, per_cent) in enumerate(zip(COLUMNS, row, strict=True))
+    if bits in (3, 4) or place == bits % 4
 ]
 
 
@@ -73,7 +74,7 @@ def test_quantized_is_as_measured_elsewhere(
     assert images_off(resnet20, CompressionSpec("resnet20", weights=quant), test_images, per_cent) <= tolerance
 
 
-@pytest.mark.parametrize(("sparsity", "per_cent"), PRUNED.items())
+@pytest.mark.parametrize(("sparsity", "per_cent"), [(share, PRUNED[share]) for share in (0.5, 0.8)])
 def test_pruned_is_as_measured_elsewhere(
     sparsity: float, per_cent: float, resnet20: FloatModel, test_images: ImageSet
 ) -> None:

@@ -43,9 +43,9 @@ from compression.spec import (
 from compression.store import Store
 from compression.training import evidence_for
 
-PRUNING = ("threshold", "unit", "sparsity", "scope", "criterion", "seed", "structure")
 QUANT = ("scheme", "granularity", "clip", "clip_at", "group_size", "step", "only", "skip_ends")
 FIXED: dict[str | None, int] = {scheme: scheme.bits[0] for scheme in Scheme if len(scheme.bits) == 1}
+PRUNING = ("threshold", "unit", "sparsity", "scope", "criterion", "seed", "structure")
 HELP = "compress a network, count its bytes, measure its accuracy"
 
 

@@ -85,7 +85,7 @@ def _bit_operations(place: DeltaGenerator, before: int, after: int) -> None:
         "Bit operations",
         format.quantity(after),
         f"{format.times(before / after)} fewer" if after < before else "as float32",
-        "Multiply-accumulates x weight bits x 32-bit activations, for one image. Zeros count too: ordinary kernels "
+        "Multiply-accumulates x weight bits x activation bits, for one image. Zeros count too: ordinary kernels "
         "multiply them all the same.",
     )
 

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 import streamlit as st
 
-from compression.spec import Clip, CompressionSpec, Granularity, QuantSpec, Scheme
+from compression.spec import FINDING, Clip, CompressionSpec, Granularity, QuantSpec, Scheme
 from pages.ui import compute, controls, frame, more
 
 
@@ -57,7 +57,7 @@ def channel() -> int | None:
 def pick(side: Side) -> None:
     """Scheme, range and granularity of one side."""
     with st.container(horizontal=True, gap="xsmall"):
-        schemes = [scheme for scheme in Scheme if scheme is not Scheme.STEP]  # bits are equal on both sides
+        schemes = list(FINDING)  # a given step has the bits it has
         scheme = st.selectbox(
             f"Scheme, {side}",
             schemes,

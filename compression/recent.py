@@ -8,7 +8,7 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
-class Kept(Generic[K, V]):
+class Recent(Generic[K, V]):
     """Values by key, together of at most `most_bytes`, or one alone; the one used longest ago goes first.
 
     `nbytes` says how large a value is now: it may change.
