@@ -139,8 +139,8 @@ def filter_codes(record: LayerRecord, channel: int) -> Integers:
     qparams = record.qparams
     if not isinstance(qparams, QParams) or not qparams.zero_is_exact or qparams.codes > 2**BITS or qparams.group_size:
         raise ValueError(
-            f"layer {record.name} has no integers to multiply: that takes weights of at most {BITS} bits with a scale "
-            "and an integer zero point, as symmetric and affine ones are"
+            f"layer {record.name} has no integers to multiply: that takes weights of at most {BITS} bits, a scale for "
+            "a whole channel or more, and an integer zero point, as symmetric and affine ones have"
         )
     weight = record.channels_first
     _within("channel", channel, len(weight))

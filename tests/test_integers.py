@@ -229,7 +229,8 @@ def test_a_filter_is_its_codes_and_pruned_weights_are_at_the_zero_point() -> Non
     ("weights", "change", "words"),
     [
         (QuantSpec(4, "k-means"), {}, "no integers to multiply"),
-        (QuantSpec(4, "min-max"), {}, "an integer zero point, as symmetric and affine ones are"),
+        (QuantSpec(4, granularity="group"), {}, "a scale for a whole channel or more"),
+        (QuantSpec(4, "min-max"), {}, "an integer zero point, as symmetric and affine ones have"),
         (QuantSpec(9), {}, "weights of at most 8 bits"),
         (None, {}, "layer 0 has no integers"),
         (QuantSpec(8), {"layer": "1"}, "'1' is no two-dimensional convolution"),
