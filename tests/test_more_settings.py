@@ -22,7 +22,7 @@ SPEC = CompressionSpec(
 )
 
 
-def nothing(split: object) -> None:
+def nothing(normalization: object) -> None:
     raise DataMissing("there are no CIFAR-10 train images here")
 
 
@@ -54,7 +54,7 @@ def test_filters_go_as_a_whole_and_there_is_no_threshold_on_them():
 
 
 def test_what_needs_training_images_says_so_where_there_are_none(monkeypatch):
-    monkeypatch.setattr("compression.training.load", nothing)
+    monkeypatch.setattr("compression.training.training_sample", nothing)
     page = opened(model="resnet20", reestimate="true")
     assert not page.exception
     assert "training images" in page.info[0].value

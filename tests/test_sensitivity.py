@@ -1,5 +1,6 @@
 """Sensitivity: the same predictions as of whole networks, measured once, and the best choice that a budget allows."""
 
+import copy
 import itertools
 import json
 import time
@@ -37,7 +38,7 @@ FOLDED_LAST = replace(FOLDED, order=Order.QUANTIZE_FIRST)
 
 
 def model_of(module: nn.Module) -> FloatModel:
-    return FloatModel("simple_cnn", frozen(module), NORMALIZATIONS["cifar10"])
+    return FloatModel("simple_cnn", frozen(copy.deepcopy(module)), NORMALIZATIONS["cifar10"])
 
 
 def noise(count: int) -> ImageSet:
