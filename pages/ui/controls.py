@@ -20,6 +20,7 @@ integer zero point. Min-max: the same, but zero is not exact. Power of two: the 
 means that Lloyd's algorithm finds. Ternary: 0 and ±a. Binary: ±a.
 Step: multiples of a number that is given."""
 MOST_SPARSE = 0.99
+FOLDED = "each channel's weights now carry its scale, and one scale for all of them fits few."
 STEPS = (0.001, 1.0, 0.02, 0.005)  # the least, the most, the first, and what a click adds
 
 
@@ -40,18 +41,24 @@ def draw(model: str) -> None:
 def settings(model: str) -> None:
     """The widgets that say what to do to the network."""
     _quantization()
-    fold = st.toggle(
+    fold = fold_toggle(model)
+    rule = st.container()  # drawn below what it depends on
+    more.draw(model)
+    with rule:
+        _pruning(model, fold)
+
+
+def fold_toggle(model: str, consequence: str = FOLDED, **options: Any) -> bool:
+    """Whether batch norm is folded before all else. `consequence`: what that does to the weights."""
+    return st.toggle(
         "Fold batch norm first",
         key="fold",
         bind="query-params",
         disabled=not compute.has_batch_norm(model),
         help="Batch norm goes into the convolution before it, as where networks are deployed: the same function, but "
-        "each channel's weights now carry its scale, and one scale for all of them fits few.",
+        f"{consequence}",
+        **options,
     )
-    rule = st.container()  # drawn below what it depends on
-    more.draw(model)
-    with rule:
-        _pruning(model, fold)
 
 
 def by_class() -> None:

@@ -100,14 +100,7 @@ def draw(model: str) -> None:
         methods.say(Criterion(criterion))
     if structure is not Structure.N_M:
         _target(Criterion(criterion), structure)
-    fold = st.toggle(
-        "Fold batch norm first",
-        key="fold",
-        bind="query-params",
-        disabled=not compute.has_batch_norm(model),
-        help="Batch norm goes into the convolution before it, as where networks are deployed: the same function, but "
-        "each filter's weights now carry its scale, and other ones are small.",
-    )
+    fold = controls.fold_toggle(model, "each filter's weights now carry its scale, and other ones are small.")
     st.toggle(
         "Re-estimate batch norm",
         key="reestimate",

@@ -92,15 +92,7 @@ def shared(model: str) -> None:
     """Bits, and which weights to look at. Call it when both sides are drawn."""
     bits, which, where, fold = st.columns([1.2, 0.9, 0.9, 0.9], vertical_alignment="bottom", gap="medium")
     with fold:
-        folded = st.toggle(
-            "Fold batch norm first",
-            key="fold",
-            bind="query-params",
-            disabled=not compute.has_batch_norm(model),
-            help="Batch norm goes into the convolution before it, as where networks are deployed: each channel's "
-            "weights then carry its scale, and one scale for all of them fits few.",
-            on_change=_moved,
-        )
+        folded = controls.fold_toggle(model, on_change=_moved)
     with bits:
         st.select_slider(
             "Bits a weight, on both sides", BITS, START_BITS, key="bits", bind="query-params", on_change=_moved
