@@ -40,7 +40,8 @@ class FloatModel:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256, in hex, of what its predictions come from: the weights, the layers, the normalisation.
+        """SHA-256, in hex, of what its predictions come from: the weights, the layers, what quantizes their inputs, the
+        normalisation.
 
         Not of its name nor of the layout of its weights in memory. Counters of training steps compute nothing and are
         left out: a checkpoint may have lost them. Layers count as they print.
@@ -50,6 +51,9 @@ class FloatModel:
             if name.rsplit(".", 1)[-1] not in COUNTERS:
                 digest.update(repr((name, value.dtype, tuple(value.shape))).encode())
                 digest.update(value.cpu().contiguous().flatten().view(torch.uint8).numpy())
+        for name, part in self.module.named_modules():
+            for hook in part._forward_pre_hooks.values():
+                digest.update(repr((name, hook)).encode())
         return digest.hexdigest()
 
 
