@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from compression.cifar10 import DataError
-from compression.commands import calibrate, data, evaluate, models, sensitivity, train
+from compression.commands import calibrate, data, evaluate, export, models, sensitivity, train
 from compression.engine import EngineError
 from compression.models.reading import CheckpointError
 
@@ -12,6 +12,7 @@ COMMANDS = {
     "models": models,
     "data": data,
     "evaluate": evaluate,
+    "export": export,
     "sensitivity": sensitivity,
     "train": train,
     "calibrate": calibrate,

@@ -67,11 +67,16 @@ def parts(compressed: CompressedModel) -> FileParts:
     return FileParts(compressed, tuple(shorter))
 
 
-def to_bytes(found: FileParts, model: FloatModel) -> bytes:
+def to_bytes(compressed: CompressedModel, model: FloatModel) -> bytes:
     """The file. `model`: the float network that was compressed, of which architecture and normalisation go along.
 
     Raises ValueError for a network of no known architecture.
     """
+    return joined(parts(compressed), model)
+
+
+def joined(found: FileParts, model: FloatModel) -> bytes:
+    """The same of what is packed already."""
     compressed = found.compressed
     if model.about.get("arch") not in ARCHITECTURES:
         raise ValueError(f"{model.name} is of no architecture that a file can name")

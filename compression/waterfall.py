@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compression.codec import FileParts, as_text
+from compression.codec import FileParts, as_text, joined, parts
 from compression.coding import Coding
-from compression.compress import LayerRecord
+from compression.compress import CompressedModel, LayerRecord
 from compression.entropy import entropy_bits
+from compression.models.zoo import FloatModel
 from compression.packing import Packed
 from compression.quantizer_bytes import Kind
 from compression.size import float_bytes, packed_bytes
@@ -104,6 +105,13 @@ class FileLedger:
             "rest": self.rest,
             "container": self.container,
         }
+
+
+def written(compressed: CompressedModel, model: FloatModel) -> tuple[bytes, FileLedger]:
+    """The file of a compressed network, as `codec.to_bytes` gives it, and where its bytes go."""
+    found = parts(compressed)
+    content = joined(found, model)
+    return content, file_ledger(found, len(content))
 
 
 def file_ledger(found: FileParts, nbytes: int) -> FileLedger:

@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,8 @@ import torch
 from compression import data
 from compression.__main__ import main
 from compression.cifar10 import TEST, DataMissing
-from compression.commands.evaluate import add_arguments, spec_from
+from compression.codec import fingerprint, load_compressed
+from compression.commands.options import add_spec_arguments, spec_from
 from compression.compress import compress
 from compression.data import ImageSet
 from compression.engine import Engine
@@ -30,6 +32,7 @@ from compression.operations import layer_macs
 from compression.size import measure
 from compression.spec import ActivationSpec, CompressionSpec, LayerSpec, PruneSpec, QuantSpec
 from compression.training import evidence_for, observed, training_sample
+from compression.waterfall import written
 from tests.hub import Hub, files
 
 Captured = pytest.CaptureFixture[str]
@@ -196,9 +199,11 @@ def test_evaluate_prints_what_the_package_computes(
             "float32": size.float32,
             "dense": size.dense.total,
             "sparse": size.sparse.total,
-            "best": size.best.total,
         }.items()
     )
+    content, file = written(compressed, simple_cnn)
+    assert (found["size_bytes"]["coded"], found["size_bytes"]["file"]) == (file.coded, len(content))
+    assert found["size_bytes"]["best"] == min(size.best.total, file.coded)
 
 
 @pytest.mark.parametrize(
@@ -217,7 +222,7 @@ def test_evaluate_prints_what_the_package_computes(
 )
 def test_options_say_specs(options: str, spec: CompressionSpec) -> None:
     parser = argparse.ArgumentParser()
-    add_arguments(parser)
+    add_spec_arguments(parser)
     assert spec_from(parser.parse_args(["--model", "m", *options.split()]), "m") == spec
 
 
@@ -341,6 +346,44 @@ def test_ctrl_c_leaves_an_estimate_with_its_interval(capsys: Captured, test_imag
     assert found["top5"] is None
 
 
+# ---- export
+
+
+def test_export_writes_a_file_that_is_the_network(capsys: Captured, simple_cnn: zoo.FloatModel, tmp_path: Path) -> None:
+    path = tmp_path / "small.safetensors"
+    options = ["--bits", "4", "--sparsity", "0.5", "--structure", "filter", "--layer", "fc2=bits:32"]
+    found = json_of(capsys, "export", "--model", "simple_cnn", *options, "--out", str(path))
+    prune = PruneSpec(sparsity=0.5, structure="filter")
+    spec = CompressionSpec("simple_cnn", prune, QuantSpec(4), (LayerSpec("fc2", bits=32),))
+    compressed = compress(simple_cnn.module, spec)
+    loaded = load_compressed(path)
+    assert fingerprint(loaded.module) == fingerprint(compressed.module)
+    assert found["spec"] == loaded.about["spec"] == json.loads(spec.to_json())
+    assert found["bytes"] == sum(found["steps_bytes"].values()) == path.stat().st_size
+    assert found["decoded_equals_evaluated"] is True
+    assert found["codings"].keys() == {"conv1", "conv2", "fc1", "fc2"}
+
+
+def test_export_reads_well_too(capsys: Captured, tmp_path: Path) -> None:
+    path = tmp_path / "small.safetensors"
+    assert main(["export", "--model", "simple_cnn", "--sparsity", "0.9", "--out", str(path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].startswith(f"bytes     {path.stat().st_size:,}, float32 1,074,600: 8.")
+    assert lines[-2].startswith(
+        "why       90 % sparse is 8.65 times smaller here, not 10 times, because 12 % of the file"
+    )
+    assert lines[-1] == "proof     read again from the disk: decoded equals evaluated, number by number"
+
+
+def test_a_full_disk_is_told_in_words_and_leaves_no_half_of_a_file(
+    capsys: Captured, tmp_path: Path, room_for: Callable[[int], None]
+) -> None:
+    room_for(10_000)
+    assert main(["export", "--model", "simple_cnn", "--bits", "4", "--out", str(tmp_path / "a.safetensors")]) == 2
+    assert "a.safetensors cannot be written: File too large" in capsys.readouterr().err
+    assert files(tmp_path) == []
+
+
 # ---- calibrate
 
 
@@ -421,6 +464,9 @@ def test_calibrate_writes_what_the_layers_see(
         ("evaluate --model resnet20 --bits 8 --order quantize-first", "give --fold-bn and --bits too"),
         ("evaluate --model resnet20 --fold-bn --order quantize-first", "give --fold-bn and --bits too"),
         ("evaluate --model resnet20 --fold-bn --bits 8 --order any", "order must be one of fold-first, quantize-first"),
+        ("export --model simple_cnn --out small.pt", "the name of --out must end in .safetensors, got 'small.pt'"),
+        ("export --model simple_cnn --out no/where.safetensors", "where.safetensors cannot be written: No such file"),
+        ("export --model resnet21 --out small.safetensors", "there is no network 'resnet21'; there are"),
         ("calibrate resnet21", "there is no network 'resnet21'; there are"),
         ("evaluate --model simple_cnn --merge 0.5", "merge needs fold_bn"),
         ("evaluate --model simple_cnn --merge 1 --fold-bn", "merge must be at least 0 and below 1"),
@@ -452,6 +498,7 @@ def test_what_is_wrong_is_told_in_one_sentence(arguments: str, words: str, capsy
         "evaluate",
         "evaluate --model a --checkpoint b",
         "evaluate --model simple_cnn --bits four",
+        "export --model simple_cnn",
         "evaluate --model simple_cnn --step 1 --steps-per-unit 1",
         "train",
     ],

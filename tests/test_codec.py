@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from compression.activations import InputQuantizer
-from compression.codec import ABOUT, CHECKSUM, CodecError, _checksum, fingerprint, load_compressed, parts, to_bytes
+from compression.codec import ABOUT, CHECKSUM, CodecError, _checksum, fingerprint, load_compressed, to_bytes
 from compression.compress import CompressedModel, compress
 from compression.evidence import Evidence, Sample
 from compression.models.normalization import NORMALIZATIONS
@@ -56,7 +56,7 @@ def made(spec: CompressionSpec) -> CompressedModel:
 
 
 def file_of(compressed: CompressedModel) -> bytes:
-    return to_bytes(parts(compressed), model())
+    return to_bytes(compressed, model())
 
 
 def read(folder: Path, content: bytes) -> FloatModel:
@@ -179,7 +179,7 @@ def test_the_file_is_plain_safetensors_with_bytes_and_float32(tmp_path: Path) ->
 
 def test_a_network_of_no_known_architecture_has_no_file() -> None:
     with pytest.raises(ValueError, match="small is of no architecture that a file can name"):
-        to_bytes(parts(made(CompressionSpec("small"))), replace(model(), about={}))
+        to_bytes(made(CompressionSpec("small")), replace(model(), about={}))
 
 
 # ---- what is damaged is refused

@@ -6,20 +6,19 @@ import pytest
 import torch
 from torch import nn
 
-from compression.codec import parts, to_bytes
+from compression.codec import parts
 from compression.compress import compress
 from compression.models.zoo import load_bundled
 from compression.size import measure
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
-from compression.waterfall import FileLedger, LayerBytes, file_ledger, in_words
+from compression.waterfall import FileLedger, LayerBytes, file_ledger, in_words, written
 
 
 @lru_cache
 def ledger(spec: CompressionSpec) -> tuple[FileLedger, int]:
     model = load_bundled("simple_cnn")
-    found = parts(compress(model.module, spec))
-    content = to_bytes(found, model)
-    return file_ledger(found, len(content)), len(content)
+    content, found = written(compress(model.module, spec), model)
+    return found, len(content)
 
 
 SPECS = [
