@@ -10,7 +10,6 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -41,8 +40,8 @@ class CodecError(CheckpointError):
 
 @dataclass(frozen=True, eq=False)
 class FileParts:
-    """What a file of a compressed network holds. `layers`: each record with its weight packed, or None where that is
-    shorter as it is. `rest`: all other tensors that inference reads, by name.
+    """What a file of a compressed network holds beside the float rest. `layers`: each record with its weight packed, or
+    None where that is shorter as it is.
     """
 
     compressed: CompressedModel
@@ -53,11 +52,6 @@ class FileParts:
         """What quantizes the inputs of layers, by name: bits, scale, zero point."""
         found = {record.name: record.inputs for record, _ in self.layers if record.inputs}
         return {name: (each.bits, each.scale, each.zero_point) for name, each in found.items()}
-
-    @cached_property
-    def rest(self) -> dict[str, Tensor]:
-        weights = {_key(record) for record, _ in self.layers}
-        return {key: value for key, value in _state(self.compressed.module) if key not in weights}
 
 
 def parts(compressed: CompressedModel) -> FileParts:
@@ -80,10 +74,10 @@ def joined(found: FileParts, model: FloatModel) -> bytes:
     compressed = found.compressed
     if model.about.get("arch") not in ARCHITECTURES:
         raise ValueError(f"{model.name} is of no architecture that a file can name")
-    tensors = {key: value.contiguous() for key, value in found.rest.items()}
+    tensors = {key: value.contiguous() for key, value in _state(compressed.module)}
     for record, each in found.layers:
-        content = torch.frombuffer(bytearray(each.content), dtype=torch.uint8) if each else record.weight
-        tensors[_key(record)] = content.contiguous()
+        if each:
+            tensors[_key(record)] = torch.frombuffer(bytearray(each.content), dtype=torch.uint8)
     about = {
         "format": FORMAT,
         "arch": model.about["arch"],

@@ -7,8 +7,8 @@ it is no integer); or a codebook's float32 numbers. A given step is stored in ea
 anywhere: four bytes more, unless their bits imply where. A layer whose inputs are quantized needs one scale and zero
 point more. And the float32 rest: biases and batch norm. Counters that inference does not read (batch norm's
 `num_batches_tracked`) are not counted. Merged filters are counted one by one, like any others: what the network takes
-without them is said by `duplicates`. The file itself (`codec`) takes no more for any weight, and less where its codes
-are not equally frequent; `waterfall` tells its bytes apart.
+without them is said by `duplicates`. A file (`codec`) takes less where some codes are more frequent than others;
+`waterfall` tells its bytes apart.
 
 A mask that fits any layer has one bit a weight, and leaves those that are not zero. Where whole filters went, one bit a
 filter does, and leaves all weights of the others. Where n of each m weights stayed, the number of the choice does, in

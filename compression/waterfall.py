@@ -117,10 +117,11 @@ def written(compressed: CompressedModel, model: FloatModel) -> tuple[bytes, File
 def file_ledger(found: FileParts, nbytes: int) -> FileLedger:
     """The ledger of a file of `nbytes` bytes that `found` became."""
     layers = tuple(_layer_bytes(record, each) for record, each in found.layers)
+    float32 = float_bytes(found.compressed.original)
     inputs = len(as_text(found.inputs)) if found.inputs else 0
-    rest = sum(tensor.nbytes for tensor in found.rest.values())
+    rest = float32 - sum(packed_bytes(layer.weights, FLOAT_BITS) for layer in layers)
     container = nbytes - sum(layer.total for layer in layers) - inputs - rest
-    return FileLedger(float_bytes(found.compressed.original), layers, inputs, rest, container)
+    return FileLedger(float32, layers, inputs, rest, container)
 
 
 def _layer_bytes(record: LayerRecord, found: Packed | None) -> LayerBytes:
