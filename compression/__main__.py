@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from compression.cifar10 import DataError
-from compression.commands import calibrate, data, evaluate, export, models, sensitivity, train
+from compression.commands import calibrate, data, evaluate, export, latency, models, sensitivity, train
 from compression.engine import EngineError
 from compression.models.reading import CheckpointError
 
@@ -14,6 +14,7 @@ COMMANDS = {
     "evaluate": evaluate,
     "export": export,
     "sensitivity": sensitivity,
+    "latency": latency,
     "train": train,
     "calibrate": calibrate,
 }

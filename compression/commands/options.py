@@ -109,7 +109,7 @@ def add_spec_arguments(parser: argparse.ArgumentParser) -> None:
 def compressed_from(options: argparse.Namespace) -> tuple[FloatModel, CompressedModel]:
     """The float network that the options name, and what they make of it."""
     spec = spec_from(options, options.model or options.checkpoint.stem)
-    model = replace(_float_model(options), name=spec.model)
+    model = replace(float_model(options), name=spec.model)
     return model, compress(model.module, spec, evidence_for(model, spec))
 
 
@@ -167,7 +167,7 @@ def layer_from(text: str) -> LayerSpec:
     return LayerSpec(name, **values)
 
 
-def _float_model(options: argparse.Namespace) -> FloatModel:
+def float_model(options: argparse.Namespace) -> FloatModel:
     if options.model:
         if options.arch or options.normalization:
             raise ValueError("--arch and --normalization belong to --checkpoint; a network with a name knows its own")

@@ -1,0 +1,141 @@
+"""`latency`: a compressed network as ONNX, in float and in int8, checked and timed on this machine."""
+
+import argparse
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+from tqdm import tqdm
+
+from compression.cifar10 import DataError, DataMissing
+from compression.commands import evaluate
+from compression.commands.bars import follow_with_bar
+from compression.commands.options import float_model, spec_from
+from compression.cpu import Cpu, cpu
+from compression.data import ImageSet, load
+from compression.deployment import CHUNK, answers
+from compression.engine import engine
+from compression.latency import Latency, measure
+from compression.live import Evaluator
+from compression.models.zoo import FloatModel
+from compression.runtime import Kernels, kernels
+from compression.store import Store
+from compression.variants import Built, Kind, Variant, build, variants
+from compression.verdict import verdict
+
+HELP = "export to ONNX in float and int8, check the files on test images, and time them on this machine"
+
+
+@dataclass(frozen=True)
+class Check:
+    """Of `images` test images, how many the file gets right and on how many it agrees with the simulation."""
+
+    images: int
+    correct: int
+    agree: int
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    evaluate.add_arguments(parser)
+    parser.add_argument("--threads", metavar="N", type=int, default=1, help="threads of the runtime (default 1)")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Prints the report. Without test images files are timed, and not checked."""
+    spec = spec_from(options, options.model or options.checkpoint.stem)
+    model = replace(float_model(options), name=spec.model)
+    wanted = {each.kind: each for each in variants(spec)}
+    built, missing = _built(model, wanted)
+    try:
+        images = load()[: options.images]
+    except DataMissing as error:
+        images = None
+        missing["check"] = str(error)
+    checks = _checks(model, wanted, built, images) if images else {}
+    with tqdm(total=1.0, desc="timing", bar_format="{desc}: {percentage:3.0f}%|{bar}|", leave=False) as bar:
+        graphs = {str(kind): each.graph for kind, each in built.items()}
+        latencies = measure(graphs, options.threads, tell=lambda share: bar.update(share - bar.n))
+    used = {kind: kernels(each.graph) for kind, each in built.items()}
+    report = (built, used, latencies, checks, missing, cpu())
+    print(as_json(*report) if options.json else as_words(*report))
+
+
+def _built(model: FloatModel, wanted: Mapping[Kind, Variant]) -> tuple[dict[Kind, Built], dict[str, str]]:
+    """The files, and why there is none of a kind."""
+    built: dict[Kind, Built] = {}
+    missing: dict[str, str] = {}
+    for kind, variant in tqdm(wanted.items(), desc="exporting", leave=False):
+        try:
+            built[kind] = build(model, variant)
+        except (DataError, ValueError) as error:
+            missing[kind] = str(error)
+    return built, missing
+
+
+def _checks(
+    model: FloatModel, wanted: Mapping[Kind, Variant], built: Mapping[Kind, Built], images: ImageSet
+) -> dict[Kind, Check]:
+    """Each file on all of `images`, beside what PyTorch says there."""
+    evaluator = Evaluator(engine(), Store(), images)
+    found = {}
+    for kind, each in built.items():
+        reading = follow_with_bar(evaluator.follow(model, wanted[kind].spec), len(images), kind)
+        if reading.whole is None:
+            raise KeyboardInterrupt
+        chunks = range(0, len(images), CHUNK)
+        pixels = (images[start : start + CHUNK].pixels.numpy() for start in chunks)
+        said = [answers(each.graph, part) for part in tqdm(pixels, f"{kind}, ONNX", len(chunks), leave=False)]
+        classes = np.concatenate(said)
+        simulated, labels = reading.whole.predictions.numpy(), images.labels.numpy()
+        found[kind] = Check(len(images), int((classes == labels).sum()), int((classes == simulated).sum()))
+    return found
+
+
+def as_words(
+    built: Mapping[Kind, Built],
+    used: Mapping[Kind, Kernels],
+    latencies: tuple[Latency, ...],
+    checks: Mapping[Kind, Check],
+    missing: Mapping[str, str],
+    processor: Cpu,
+) -> str:
+    """A row a kind, and what it comes to."""
+    batches = sorted({each.batch for each in latencies})
+    columns = "".join(f"{f'ms for {batch}':>11}{'p90':>9}" for batch in batches)
+    lines = [f"{'':10} {'bytes':>10} {'MACs':>12} {'int8':>7}{columns} {'correct':>9} {'agree':>9}"]
+    for kind, each in built.items():
+        times = {one.batch: one for one in latencies if one.name == kind}
+        cells = "".join(f"{times[batch].median_ms:11.3f}{times[batch].p90_ms:9.3f}" for batch in batches)
+        check = checks.get(kind)
+        right = f"{check.correct:9,} {check.agree:9,}" if check else f"{'.':>9} {'.':>9}"
+        share = f"{used[kind].int8}/{used[kind].all}"
+        lines.append(f"{kind:10} {len(each.graph):10,} {each.macs:12,} {share:>7}{cells} {right}")
+    images = next((f" of {check.images:,} images" for check in checks.values()), "")
+    lines.append(f"agree: with the simulation in PyTorch{images}; int8: convolutions in integers")
+    lines += verdict(built, used, latencies, processor)
+    return "\n".join([*lines, *(f"no {what}: {why}" for what, why in missing.items())])
+
+
+def as_json(
+    built: Mapping[Kind, Built],
+    used: Mapping[Kind, Kernels],
+    latencies: tuple[Latency, ...],
+    checks: Mapping[Kind, Check],
+    missing: Mapping[str, str],
+    processor: Cpu,
+) -> str:
+    """The same as one object."""
+    kinds = {
+        kind: {
+            "bytes": len(each.graph),
+            "macs": each.macs,
+            "bit_operations": each.bit_operations,
+            "convolutions": asdict(used[kind]),
+            "check": asdict(checks[kind]) if kind in checks else None,
+            "latencies": [asdict(one) for one in latencies if one.name == kind],
+        }
+        for kind, each in built.items()
+    }
+    words = verdict(built, used, latencies, processor)
+    return json.dumps({"kinds": kinds, "missing": dict(missing), "cpu": asdict(processor), "verdict": words})

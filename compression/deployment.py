@@ -1,0 +1,143 @@
+"""A compressed network as files, made by workers and answered with by workers, looked at at any time.
+
+Files take seconds each and are kept for all who ask, as are their answers to all test images.
+"""
+
+import hashlib
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from compression.arithmetic import arithmetic
+from compression.data import ImageSet
+from compression.engine import Engine, EngineError, Shared
+from compression.live import LAST
+from compression.models.zoo import FloatModel
+from compression.runtime import Pixels, logits, session
+from compression.spec import CompressionSpec
+from compression.variants import Built, Variant, build, variants
+
+CHUNK = 1000
+AHEAD = 4  # chunks that are asked for at once
+MOST_KEPT = 16  # a VGG takes 12 MB
+BUILDING = -1  # its number among the tasks of a variant
+
+Answers = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Deployed:
+    """What is known of a variant: its file, the classes (N,) that the file answers for all test images, or why there is
+    none. `share` (0..1) of the work is done.
+    """
+
+    variant: Variant
+    built: Built | None
+    answers: Answers | None
+    share: float
+    error: str | None
+
+    @property
+    def done(self) -> bool:
+        """Whether there will be no more."""
+        return self.answers is not None or self.error is not None
+
+
+@dataclass(eq=False)
+class _Making:
+    """A variant on its way: chunk number -> answers, and the numbers of the tasks that are asked for."""
+
+    name: str
+    variant: Variant
+    built: Built | None = None
+    parts: dict[int, Answers] = field(default_factory=dict)
+    asked: set[int] = field(default_factory=set)
+    error: str | None = None
+
+
+class Deployer:
+    """Files of all sessions of this process. All may be called from any thread, and none waits for work."""
+
+    def __init__(self, engine: Engine, images: ImageSet) -> None:
+        """`images` are the test images, or the first of them."""
+        self._engine, self._images = engine, images
+        self._chunks = -(-len(images) // CHUNK)
+        self._lock = threading.RLock()
+        self._makings: OrderedDict[tuple[str, Variant], _Making] = OrderedDict()
+
+    def look(self, model: FloatModel, spec: CompressionSpec, go: bool = True) -> tuple[Deployed, ...]:
+        """What is known by now of each variant of `spec`; with `go`, sees to it that more will be."""
+        with self._lock:
+            makings = [self._making(model, variant) for variant in variants(spec)]
+            for making in makings:
+                self._advance(making, model, go)
+            return tuple(self._deployed(making) for making in makings)
+
+    def _making(self, model: FloatModel, variant: Variant) -> _Making:
+        place = model.digest, variant
+        if place not in self._makings:
+            name = hashlib.sha256(repr((place, arithmetic())).encode()).hexdigest()[:24]
+            self._makings[place] = _Making(f"deploy-{name}", variant)
+            while len(self._makings) > MOST_KEPT:
+                self._rest(self._makings.popitem(last=False)[1])
+        self._makings.move_to_end(place)
+        return self._makings[place]
+
+    def _advance(self, making: _Making, model: FloatModel, go: bool) -> None:
+        try:
+            for (_, number), found in self._engine.take([(making.name, each) for each in making.asked]).items():
+                making.asked.discard(number)
+                if number == BUILDING:
+                    making.built = found
+                else:
+                    making.parts[number] = found
+        except EngineError as failure:
+            self._rest(making)
+            making.error = str(failure)
+        if not go:
+            self._rest(making)
+        elif making.error is None:
+            self._ask(making, model)
+
+    def _ask(self, making: _Making, model: FloatModel) -> None:
+        if making.built is None:
+            shared = Shared(f"network-{model.digest}", model)
+            key = making.name, BUILDING
+            self._engine.ask(key, build_here, shared, making.variant, arithmetic(), priority=-LAST)
+            making.asked.add(BUILDING)
+            return
+        graph = Shared(f"graph-{making.name}", making.built.graph)
+        missing = [n for n in range(self._chunks) if n not in making.parts and n not in making.asked]
+        for number in missing[: AHEAD - len(making.asked)]:
+            pixels = self._images[number * CHUNK : (number + 1) * CHUNK].pixels.numpy()
+            self._engine.ask((making.name, number), answers, graph, pixels, priority=-LAST)
+            making.asked.add(number)
+
+    def _rest(self, making: _Making) -> None:
+        self._engine.drop((making.name, number) for number in making.asked)
+        making.asked.clear()
+
+    def _deployed(self, making: _Making) -> Deployed:
+        whole = len(making.parts) == self._chunks
+        return Deployed(
+            making.variant,
+            making.built,
+            np.concatenate([making.parts[number] for number in range(self._chunks)]) if whole else None,
+            ((making.built is not None) + len(making.parts)) / (1 + self._chunks),
+            making.error,
+        )
+
+
+def build_here(model: FloatModel, variant: Variant, version: str) -> Built:
+    """What a worker does first. Raises RuntimeError where the code here computes otherwise than that of who asks."""
+    if version != arithmetic():
+        raise RuntimeError("a worker of the cluster runs another version of this laboratory; update it and start again")
+    return build(model, variant)
+
+
+def answers(graph: bytes, pixels: Pixels) -> Answers:
+    """pixels (N, 3, 32, 32) -> the class (N,) that has the largest logit."""
+    return logits(session(graph), pixels).argmax(1).astype(np.uint8)

@@ -1,0 +1,89 @@
+"""ONNX Runtime on this machine's processor: sessions, what they answer, and which kernels they really use."""
+
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+from onnx import numpy_helper
+
+PIXELS, LOGITS = "pixels", "logits"
+BATCH = 125
+ERRORS_ONLY = 3
+SMALLEST_NORMAL = np.finfo(np.float32).tiny
+
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """How many convolutions a runtime does in integers, and in float."""
+
+    int8: int
+    float: int
+
+    @property
+    def all(self) -> int:
+        return self.int8 + self.float
+
+
+def options(threads: int = 1) -> onnxruntime.SessionOptions:
+    """Threads go to sleep as soon as they are done: spinning, those of one session would slow down the next one."""
+    found = onnxruntime.SessionOptions()
+    found.intra_op_num_threads = threads
+    found.inter_op_num_threads = 1
+    found.log_severity_level = ERRORS_ONLY
+    found.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return found
+
+
+def session(graph: bytes, chosen: onnxruntime.SessionOptions | None = None) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(graph, chosen or options(), providers=["CPUExecutionProvider"])
+
+
+def logits(running: onnxruntime.InferenceSession, pixels: Pixels) -> npt.NDArray[np.float32]:
+    """pixels (N, 3, 32, 32) -> (N, classes)."""
+    parts = (pixels[start : start + BATCH] for start in range(0, len(pixels), BATCH))
+    return np.concatenate([running.run([LOGITS], {PIXELS: part})[0] for part in parts])
+
+
+def extremes(graph: bytes, names: Sequence[str], pixels: Pixels) -> Mapping[str, tuple[float, float]]:
+    """The least and the greatest value that each of the tensors `names` has for any of `pixels`."""
+    model = onnx.load_from_string(graph)
+    model.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in names)
+    running = session(model.SerializeToString())
+    wanted = [LOGITS, *names]  # asked for nothing, a runtime gives everything
+    found: dict[str, tuple[float, float]] = {}
+    for start in range(0, len(pixels), BATCH):
+        _, *values = running.run(wanted, {PIXELS: pixels[start : start + BATCH]})
+        for name, value in zip(names, values, strict=True):
+            low, high = found.get(name, (np.inf, -np.inf))
+            found[name] = min(low, float(value.min())), max(high, float(value.max()))
+    return found
+
+
+def kernels(graph: bytes) -> Kernels:
+    """Those of the convolutions, by the runtime's own profile of one image."""
+    with tempfile.TemporaryDirectory() as folder:
+        chosen = options()
+        chosen.enable_profiling = True
+        chosen.profile_file_prefix = f"{folder}/profile"
+        running = session(graph, chosen)
+        running.run(None, {PIXELS: np.zeros((1, 3, 32, 32), np.uint8)})
+        events = json.loads(Path(running.end_profiling()).read_text())
+    used = {event["name"]: event["args"]["op_name"] for event in events if "op_name" in event.get("args", ())}
+    convolutions = [kind for kind in used.values() if "Conv" in kind]
+    integers = sum(kind.startswith("QLinear") for kind in convolutions)
+    return Kernels(integers, len(convolutions) - integers)
+
+
+def subnormals(graph: bytes) -> int:
+    """How many numbers of `graph` are subnormal in float32: many processors take a hundred cycles for each."""
+    tensors = (numpy_helper.to_array(each) for each in onnx.load_from_string(graph).graph.initializer)
+    floats = (np.abs(each) for each in tensors if each.dtype == np.float32)
+    return sum(int(np.count_nonzero((each > 0) & (each < SMALLEST_NORMAL))) for each in floats)

@@ -1,0 +1,27 @@
+"""A short program that makes a compressed network again and counts what it gets right."""
+
+from compression.spec import CompressionSpec
+
+SCRIPT = '''\
+"""Makes this network again with Squeezelab and prints its accuracy. Run it in the folder that holds `compression`."""
+
+from compression.compress import compress
+from compression.data import load as load_images
+from compression.evaluate import evaluate
+from compression.models.library import load as load_network
+from compression.recipes import from_json
+from compression.training import evidence_for
+
+RECIPE = {recipe}
+
+spec = from_json(RECIPE)
+model = load_network(spec.model)
+compressed = compress(model.module, spec, evidence_for(model, spec))
+found = evaluate(compressed.module, load_images(), model.normalization)
+print(f"{{found.correct:,}} of {{found.total:,}} test images right: {{found.accuracy:.2%}}")
+'''
+
+
+def script(spec: CompressionSpec) -> str:
+    """It holds the recipe. The network is one that `python -m compression models` lists as here."""
+    return SCRIPT.format(recipe=repr(spec.to_json()))

@@ -1,0 +1,32 @@
+"""The process that takes latencies: `python -m compression.timed FOLDER`. It imports no torch and starts quickly.
+
+In the folder lie graphs, NAME.onnx, and what is asked for. It writes the share that is done, and then the result.
+"""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from compression.latency import measure
+from compression.runtime import kernels
+
+SUFFIX = ".onnx"
+ASKED, SHARE, RESULT = "asked.json", "share", "result.json"
+
+
+def main(folder: Path) -> None:
+    """Measures the graphs that lie in `folder`."""
+    asked = json.loads((folder / ASKED).read_text())
+    graphs = {path.name.removesuffix(SUFFIX): path.read_bytes() for path in sorted(folder.glob(f"*{SUFFIX}"))}
+
+    def tell(share: float) -> None:
+        (folder / SHARE).write_text(str(share))
+
+    used = {name: asdict(kernels(graph)) for name, graph in graphs.items()}
+    latencies = measure(graphs, asked["threads"], dict(asked["rounds"]), tell)
+    (folder / RESULT).write_text(json.dumps({"latencies": [asdict(each) for each in latencies], "kernels": used}))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

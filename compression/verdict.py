@@ -1,0 +1,88 @@
+"""Why a compressed network is or is not faster on this machine, in words, from what was measured."""
+
+from collections.abc import Mapping, Sequence
+
+from compression.cpu import FAST, Cpu
+from compression.latency import Latency
+from compression.runtime import Kernels
+from compression.variants import Built, Kind
+
+AS_FAST = 1.05  # a ratio that is no more is within what runs differ by
+NAMES = {
+    Kind.FLOAT: "The float network",
+    Kind.AS_SET: "The network as set",
+    Kind.INT8: "Int8",
+    Kind.INT8_CHAIN: "Int8 in one chain",
+    Kind.SMALLER: "The smaller network",
+}
+
+
+def verdict(
+    built: Mapping[Kind, Built], kernels: Mapping[Kind, Kernels], latencies: Sequence[Latency], cpu: Cpu
+) -> list[str]:
+    """Sentences; of each kind that was measured those that apply. `latencies` are named by their kinds."""
+    found = [_times(kind, latencies) for kind in kernels if kind is not Kind.FLOAT]
+    found += [_integers(kind, kernels[kind]) for kind in kernels if kind.integers]
+    if any(kind.integers for kind in kernels):
+        found.append(_processor(cpu))
+    zeros = built[Kind.AS_SET].sparsity if Kind.AS_SET in built else 0.0
+    if zeros > 0:
+        found.append(
+            f"{zeros:.0%} of the weights as set are zero, and multiplied all the same: kernels for float cannot skip "
+            "zeros that lie anywhere."
+        )
+    if Kind.SMALLER in built and built[Kind.SMALLER].macs < built[Kind.FLOAT].macs:
+        ratio = built[Kind.FLOAT].macs / built[Kind.SMALLER].macs
+        found.append(
+            f"With filters taken out there are {ratio:.1f} times fewer multiplications. That is less work for any "
+            "kernel, though narrow layers use a processor less well."
+        )
+    found += [
+        f"{NAMES[kind]} has {each.subnormals:,} subnormal numbers, which slow many processors down."
+        for kind, each in built.items()
+        if each.subnormals
+    ]
+    return found
+
+
+def faster(latency: Latency, than: Latency) -> str:
+    """ "1.8 times faster", "1.3 times slower" or "as fast"."""
+    ratio = than.median_ms / latency.median_ms
+    if 1 / AS_FAST <= ratio <= AS_FAST:
+        return "as fast"
+    return f"{ratio:.1f} times faster" if ratio > 1 else f"{1 / ratio:.1f} times slower"
+
+
+def _times(kind: Kind, latencies: Sequence[Latency]) -> str:
+    as_float = {each.batch: each for each in latencies if each.name == Kind.FLOAT}
+    said = [
+        f"{faster(each, as_float[each.batch])} for {f'{each.batch} images at once' if each.batch > 1 else 'one image'}"
+        for each in latencies
+        if each.name == kind
+    ]
+    return f"{NAMES[kind]} is {' and '.join(said)}, against float."
+
+
+def _integers(kind: Kind, found: Kernels) -> str:
+    sentence = f"{NAMES[kind]} runs {found.int8} of its {found.all} convolutions in integers"
+    if not found.float:
+        return f"{sentence}."
+    return (
+        f"{sentence}. Of the others an output is added up or averaged as float, and there the runtime goes back to "
+        "float, with a conversion on each side."
+    )
+
+
+def _processor(cpu: Cpu) -> str:
+    """What the processor has for integers."""
+    if cpu.instructions is None:
+        return f"What {cpu.name or 'this processor'} has for integers, its system does not tell."
+    if cpu.multiplies_int8:
+        able = " and ".join(name for name in cpu.instructions if name in FAST)
+        return (
+            f"This processor ({cpu.name}) multiplies 8-bit integers at once ({able}), several times as many as floats."
+        )
+    return (
+        f"This processor ({cpu.name}) has no instructions for products of 8-bit integers (VNNI, AMX): they are widened "
+        "first, which takes most of the gain."
+    )
