@@ -14,6 +14,7 @@ import numpy.typing as npt
 from compression.arithmetic import arithmetic
 from compression.data import ImageSet
 from compression.engine import Engine, EngineError, Shared
+from compression.evaluate import Evaluation
 from compression.live import LAST
 from compression.models.zoo import FloatModel
 from compression.runtime import Pixels, logits, session
@@ -30,8 +31,8 @@ Answers = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class Deployed:
-    """What is known of a variant: its file, the classes (N,) that the file answers for all test images, or why there is
-    none. `share` (0..1) of the work is done.
+    """What is known of a variant: its file, or why there is none, and the classes (N,) that the file answers for all
+    test images, None where there are no images. `share` (0..1) of the work is done.
     """
 
     variant: Variant
@@ -43,7 +44,16 @@ class Deployed:
     @property
     def done(self) -> bool:
         """Whether there will be no more."""
-        return self.answers is not None or self.error is not None
+        return self.share == 1 or self.error is not None
+
+
+@dataclass(frozen=True)
+class Check:
+    """Of `images` images, how many a file gets right, and on how many it agrees with the simulation."""
+
+    images: int
+    correct: int
+    agree: int
 
 
 @dataclass(eq=False)
@@ -61,20 +71,28 @@ class _Making:
 class Deployer:
     """Files of all sessions of this process. All may be called from any thread, and none waits for work."""
 
-    def __init__(self, engine: Engine, images: ImageSet) -> None:
-        """`images` are the test images, or the first of them."""
+    def __init__(self, engine: Engine, images: ImageSet | None) -> None:
+        """`images` are the test images, or the first of them, or None: then no file is asked for answers."""
         self._engine, self._images = engine, images
-        self._chunks = -(-len(images) // CHUNK)
+        self._chunks = -(-len(images) // CHUNK) if images else 0
         self._lock = threading.RLock()
         self._makings: OrderedDict[tuple[str, Variant], _Making] = OrderedDict()
 
     def look(self, model: FloatModel, spec: CompressionSpec, go: bool = True) -> tuple[Deployed, ...]:
-        """What is known by now of each variant of `spec`; with `go`, sees to it that more will be."""
+        """What is known by now of each variant of `spec`; with `go`, asks for what is missing."""
         with self._lock:
             makings = [self._making(model, variant) for variant in variants(spec)]
             for making in makings:
                 self._advance(making, model, go)
             return tuple(self._deployed(making) for making in makings)
+
+    def rest(self, model: FloatModel, spec: CompressionSpec) -> None:
+        """What of variants of `spec` is not begun yet is not asked for any more; what went wrong may be tried again."""
+        with self._lock:
+            for variant in variants(spec):
+                making = self._making(model, variant)
+                making.error = None
+                self._rest(making)
 
     def _making(self, model: FloatModel, variant: Variant) -> _Making:
         place = model.digest, variant
@@ -97,9 +115,7 @@ class Deployer:
         except EngineError as failure:
             self._rest(making)
             making.error = str(failure)
-        if not go:
-            self._rest(making)
-        elif making.error is None:
+        if go and making.error is None:
             self._ask(making, model)
 
     def _ask(self, making: _Making, model: FloatModel) -> None:
@@ -108,11 +124,14 @@ class Deployer:
             key = making.name, BUILDING
             self._engine.ask(key, build_here, shared, making.variant, arithmetic(), priority=-LAST)
             making.asked.add(BUILDING)
-            return
-        graph = Shared(f"graph-{making.name}", making.built.graph)
+        elif self._images:
+            self._ask_answers(making, making.built, self._images)
+
+    def _ask_answers(self, making: _Making, built: Built, images: ImageSet) -> None:
+        graph = Shared(f"graph-{making.name}", built.graph)
         missing = [n for n in range(self._chunks) if n not in making.parts and n not in making.asked]
         for number in missing[: AHEAD - len(making.asked)]:
-            pixels = self._images[number * CHUNK : (number + 1) * CHUNK].pixels.numpy()
+            pixels = images[number * CHUNK : (number + 1) * CHUNK].pixels.numpy()
             self._engine.ask((making.name, number), answers, graph, pixels, priority=-LAST)
             making.asked.add(number)
 
@@ -121,7 +140,7 @@ class Deployer:
         making.asked.clear()
 
     def _deployed(self, making: _Making) -> Deployed:
-        whole = len(making.parts) == self._chunks
+        whole = 0 < len(making.parts) == self._chunks
         return Deployed(
             making.variant,
             making.built,
@@ -129,6 +148,15 @@ class Deployer:
             ((making.built is not None) + len(making.parts)) / (1 + self._chunks),
             making.error,
         )
+
+
+def check(answers: Answers, simulated: Evaluation) -> Check:
+    """What a file answers, beside what PyTorch says of the same images."""
+    return Check(
+        images=len(answers),
+        correct=int((answers == simulated.labels.numpy()).sum()),
+        agree=int((answers == simulated.predictions.numpy()).sum()),
+    )
 
 
 def build_here(model: FloatModel, variant: Variant, version: str) -> Built:

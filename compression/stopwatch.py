@@ -107,7 +107,8 @@ def _started(
     folder = Path(tempfile.mkdtemp(prefix="squeezelab-"))
     for name, graph in graphs.items():
         (folder / f"{name}{SUFFIX}").write_bytes(graph)
-    (folder / ASKED).write_text(json.dumps({"threads": threads, "rounds": list(rounds.items())}))
+    asked = {"names": list(graphs), "threads": threads, "rounds": list(rounds.items())}
+    (folder / ASKED).write_text(json.dumps(asked))
     paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
     with (folder / ERRORS).open("wb") as errors:
         process = subprocess.Popen(

@@ -18,7 +18,7 @@ ASKED, SHARE, RESULT = "asked.json", "share", "result.json"
 def main(folder: Path) -> None:
     """Measures the graphs that lie in `folder`."""
     asked = json.loads((folder / ASKED).read_text())
-    graphs = {path.name.removesuffix(SUFFIX): path.read_bytes() for path in sorted(folder.glob(f"*{SUFFIX}"))}
+    graphs = {name: (folder / f"{name}{SUFFIX}").read_bytes() for name in asked["names"]}
 
     def tell(share: float) -> None:
         (folder / SHARE).write_text(str(share))

@@ -3,7 +3,7 @@
 import argparse
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 
 import numpy as np
 from tqdm import tqdm
@@ -14,7 +14,7 @@ from compression.commands.bars import follow_with_bar
 from compression.commands.options import float_model, spec_from
 from compression.cpu import Cpu, cpu
 from compression.data import ImageSet, load
-from compression.deployment import CHUNK, answers
+from compression.deployment import CHUNK, Check, answers, check
 from compression.engine import engine
 from compression.latency import Latency, measure
 from compression.live import Evaluator
@@ -25,15 +25,6 @@ from compression.variants import Built, Kind, Variant, build, variants
 from compression.verdict import verdict
 
 HELP = "export to ONNX in float and int8, check the files on test images, and time them on this machine"
-
-
-@dataclass(frozen=True)
-class Check:
-    """Of `images` test images, how many the file gets right and on how many it agrees with the simulation."""
-
-    images: int
-    correct: int
-    agree: int
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -86,9 +77,7 @@ def _checks(
         chunks = range(0, len(images), CHUNK)
         pixels = (images[start : start + CHUNK].pixels.numpy() for start in chunks)
         said = [answers(each.graph, part) for part in tqdm(pixels, f"{kind}, ONNX", len(chunks), leave=False)]
-        classes = np.concatenate(said)
-        simulated, labels = reading.whole.predictions.numpy(), images.labels.numpy()
-        found[kind] = Check(len(images), int((classes == labels).sum()), int((classes == simulated).sum()))
+        found[kind] = check(np.concatenate(said), reading.whole)
     return found
 
 
@@ -107,11 +96,11 @@ def as_words(
     for kind, each in built.items():
         times = {one.batch: one for one in latencies if one.name == kind}
         cells = "".join(f"{times[batch].median_ms:11.3f}{times[batch].p90_ms:9.3f}" for batch in batches)
-        check = checks.get(kind)
-        right = f"{check.correct:9,} {check.agree:9,}" if check else f"{'.':>9} {'.':>9}"
+        found = checks.get(kind)
+        right = f"{found.correct:9,} {found.agree:9,}" if found else f"{'.':>9} {'.':>9}"
         share = f"{used[kind].int8}/{used[kind].all}"
         lines.append(f"{kind:10} {len(each.graph):10,} {each.macs:12,} {share:>7}{cells} {right}")
-    images = next((f" of {check.images:,} images" for check in checks.values()), "")
+    images = next((f", on {each.images:,} images" for each in checks.values()), "")
     lines.append(f"agree: with the simulation in PyTorch{images}; int8: convolutions in integers")
     lines += verdict(built, used, latencies, processor)
     return "\n".join([*lines, *(f"no {what}: {why}" for what, why in missing.items())])

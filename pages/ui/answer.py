@@ -34,7 +34,7 @@ def metrics(model: str) -> None:
     size, sparsity, operations = st.columns(3)
     size_metric(size, found.size)
     sparsity_metric(sparsity, found)
-    _bit_operations(operations, compute.answer(CompressionSpec(model)).bit_operations, found.bit_operations)
+    bit_operations_metric(operations, compute.answer(CompressionSpec(model)).bit_operations, found.bit_operations)
 
 
 @st.fragment(key=frame.WEIGHTS)
@@ -79,7 +79,7 @@ def sparsity_metric(place: DeltaGenerator, found: compute.Answer) -> None:
     )
 
 
-def _bit_operations(place: DeltaGenerator, before: int, after: int) -> None:
+def bit_operations_metric(place: DeltaGenerator, before: int, after: int) -> None:
     show_metric(
         place,
         "Bit operations",

@@ -13,7 +13,9 @@ from compression import (
     card,
     cumulative,
     data,
+    deployment,
     engine,
+    export,
     histogram,
     integers,
     live,
@@ -26,6 +28,7 @@ from compression import (
     size,
     smaller,
     staircase,
+    stopwatch,
     store,
     training,
 )
@@ -269,6 +272,43 @@ def _scanner() -> scanning.Scanner:
 def scan(specs: tuple[CompressionSpec, ...], go: bool) -> scanning.ScanReading:
     """What is known about each layer alone, compressed as each of `specs` says."""
     return _scanner().look(float_model(specs[0].model), specs, go=go)
+
+
+@st.cache_resource(show_spinner=False)
+def _deployer(counts: bool) -> deployment.Deployer:
+    """Of all sessions, as the evaluator is."""
+    return deployment.Deployer(engine.engine(), _loaded() if counts else None)
+
+
+@st.cache_resource(show_spinner=False)
+def _stopwatch() -> stopwatch.Stopwatch:
+    """Of all sessions: two that measure at once would measure each other."""
+    return stopwatch.Stopwatch()
+
+
+def deployed(spec: CompressionSpec, go: bool) -> tuple[deployment.Deployed, ...]:
+    """What is known of the files of `spec`; with `go`, workers see to it that more will be."""
+    return _deployer(not isinstance(test_images(), DataError)).look(float_model(spec.model), spec, go)
+
+
+def timing(spec: CompressionSpec, threads: int, go: bool) -> stopwatch.Timing:
+    """What is known of how long the files of `spec` take here; with `go`, those that there are are measured."""
+    graphs = {each.variant.kind: each.built.graph for each in deployed(spec, False) if each.built}
+    return _stopwatch().look((float_model(spec.model).digest, spec), graphs, threads, go)
+
+
+def undeploy(spec: CompressionSpec, threads: int) -> None:
+    """Nothing more is asked for: what went wrong, and what was timed, is tried again when it is asked for."""
+    _deployer(not isinstance(test_images(), DataError)).rest(float_model(spec.model), spec)
+    _stopwatch().forget((float_model(spec.model).digest, spec), threads)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def state_file(spec: CompressionSpec) -> tuple[bytes, bool]:
+    """The state dict as a file, and whether it holds what was evaluated."""
+    module = compressed(spec).module
+    file = export.state_file(module)
+    return file, export.holds(file, module)
 
 
 def poll_seconds() -> float:

@@ -20,6 +20,7 @@ MENU = (
     ("pages/quantization.py", "Quantization", ":material/stairs:"),
     ("pages/pruning.py", "Pruning", ":material/content_cut:"),
     ("pages/layers.py", "Layers", ":material/layers:"),
+    ("pages/deploy.py", "Deploy", ":material/rocket_launch:"),
     ("pages/networks.py", "Networks", ":material/hub:"),
     ("pages/checkpoint.py", "Bring your own", ":material/upload_file:"),
     ("pages/guide.py", "What the numbers mean", ":material/menu_book:"),
@@ -31,6 +32,7 @@ LINKED = (
     *("by", "sparsity", "threshold", "scope", "layer", "classes", "layers"),
     *("channel", "left_scheme", "left_clip", "left_granularity", "right_scheme", "right_clip", "right_granularity"),
     *("structure", "criterion", "unit", "reestimate", "rival"),
+    "threads",
 )
 
 

@@ -1,0 +1,83 @@
+"""Files made and checked by workers, the command that does the same, and the script that makes a network again."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+
+from compression.__main__ import main
+from compression.compress import compress
+from compression.data import PROJECT
+from compression.deployment import Deployer, check
+from compression.evaluate import evaluate
+from compression.runtime import logits, session
+from compression.script import script
+from compression.spec import CompressionSpec, PruneSpec, QuantSpec, Scheme
+from compression.variants import Kind
+
+SPEC = CompressionSpec("simple_cnn", PruneSpec(sparsity=0.5), QuantSpec(4, Scheme.K_MEANS))
+
+
+@pytest.fixture(scope="module")
+def deployed(here, simple_cnn, test_images):
+    deployer = Deployer(here, test_images[:200])
+    while not all(each.done for each in deployer.look(simple_cnn, SPEC)):
+        time.sleep(0.05)
+    return {each.variant.kind: each for each in deployer.look(simple_cnn, SPEC)}
+
+
+def test_every_variant_becomes_a_file_and_answers_all_images(deployed):
+    assert list(deployed) == list(Kind)
+    for kind, each in deployed.items():
+        if each.error:  # a machine may have no training images
+            assert kind is Kind.INT8_CHAIN
+            assert "training images" in each.error
+        else:
+            assert len(each.answers) == 200
+
+
+def test_a_float_file_answers_as_the_simulation_does(deployed, simple_cnn, test_images):
+    compressed = compress(simple_cnn.module, SPEC)
+    expected = evaluate(compressed.module, test_images[:200], simple_cnn.normalization)
+    found = check(deployed[Kind.AS_SET].answers, expected)
+    assert (found.images, found.correct, found.agree) == (200, expected.correct, 200)
+
+
+def test_answers_are_those_of_the_file(deployed, test_images):
+    each = deployed[Kind.INT8]
+    expected = logits(session(each.built.graph), test_images[:200].pixels.numpy()).argmax(1)
+    assert (each.answers == expected).all()
+
+
+def test_without_images_files_are_made_and_not_checked(here, simple_cnn, deployed):
+    deployer = Deployer(here, None)
+    spec = CompressionSpec("simple_cnn")
+    while not (found := deployer.look(simple_cnn, spec)[0]).done:
+        time.sleep(0.05)
+    assert found.built.graph == deployed[Kind.FLOAT].built.graph
+    assert found.answers is None
+
+
+def test_the_script_prints_the_accuracy_of_the_network(simple_cnn, test_images, tmp_path):
+    file = tmp_path / "network.py"
+    file.write_text(script(SPEC))
+    path = {"PYTHONPATH": str(PROJECT), "PATH": ""}
+    done = subprocess.run(
+        [sys.executable, str(file)], env=path, cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+    expected = evaluate(compress(simple_cnn.module, SPEC).module, test_images, simple_cnn.normalization)
+    assert done.stdout == f"{expected.correct:,} of 10,000 test images right: {expected.accuracy:.2%}\n"
+
+
+def test_the_command_reports_every_file(here, test_images, capsys):
+    assert main(["latency", "--model", "simple_cnn", "--images", "200", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    as_float = said["kinds"]["float"]
+    assert as_float["check"]["agree"] == 200
+    assert [each["batch"] for each in as_float["latencies"]] == [1, 64]
+    assert said["kinds"]["int8"]["convolutions"] == {"int8": 2, "float": 0}
+    assert said["kinds"]["int8"]["bytes"] < as_float["bytes"] / 3
+    assert said["kinds"]["smaller"]["macs"] < as_float["macs"]
+    assert any("Int8 is" in sentence for sentence in said["verdict"])
