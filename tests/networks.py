@@ -1,5 +1,6 @@
 """Networks for tests, untrained and the same ones every time, and the kinds of files that they are saved in."""
 
+import copy
 import io
 from collections.abc import Callable
 from functools import lru_cache
@@ -25,11 +26,15 @@ def settled(module: nn.Module) -> nn.Module:
 
 
 @lru_cache(maxsize=8)
-def network(arch: str) -> nn.Module:
-    """An untrained network; shared by all tests, which must leave it as it is."""
+def made(arch: str) -> nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(1)
         return settled(ARCHITECTURES[arch].make()).requires_grad_(False)
+
+
+def network(arch: str) -> nn.Module:
+    """An untrained network, a copy of one's own: to move or to freeze it does not reach another test."""
+    return copy.deepcopy(made(arch))
 
 
 def tensors(arch: str) -> Tensors:
