@@ -4,7 +4,18 @@ import argparse
 import sys
 
 from compression.cifar10 import DataError
-from compression.commands import calibrate, data, evaluate, export, latency, models, sensitivity, train
+from compression.commands import (
+    calibrate,
+    data,
+    evaluate,
+    export,
+    landscape,
+    latency,
+    models,
+    sensitivity,
+    sweep,
+    train,
+)
 from compression.engine import EngineError
 from compression.models.reading import CheckpointError
 
@@ -14,9 +25,11 @@ COMMANDS = {
     "evaluate": evaluate,
     "export": export,
     "sensitivity": sensitivity,
+    "sweep": sweep,
     "latency": latency,
     "train": train,
     "calibrate": calibrate,
+    "landscape": landscape,
 }
 
 

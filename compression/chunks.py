@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from compression import data
-from compression.arithmetic import arithmetic
+from compression.arithmetic import check
 from compression.compress import compress
 from compression.evaluate import Evaluation, evaluate_batch
 from compression.folding import folded
@@ -63,8 +63,7 @@ def evaluate_alone(
 
 
 def _checked(version: str, images: data.ImageSet | None) -> data.ImageSet:
-    if version != arithmetic():
-        raise RuntimeError("a worker of the cluster runs another version of this laboratory; update it and start again")
+    check(version)
     return _own_images() if images is None else images
 
 

@@ -23,6 +23,7 @@ from compression.data import ImageSet
 from compression.engine import Engine, EngineError, Shared
 from compression.estimate import Estimate, Order, class_estimates, estimate, plain_order, visiting_order
 from compression.evaluate import BATCH, Evaluation, join
+from compression.landscape import landscape
 from compression.models.zoo import FloatModel
 from compression.spec import CompressionSpec
 from compression.store import Key, Store, first
@@ -175,14 +176,28 @@ class Evaluator:
         now = time.monotonic()
         return sum(now - at < LATELY_SECONDS for _, at in list(self._watching.values()))
 
-    def float_evaluation(self, model: FloatModel) -> Evaluation | None:
-        """The float network on all images, if that is known."""
+    def key(self, model: FloatModel, spec: CompressionSpec) -> Key:
+        """What the evaluation on all images is kept under."""
+        return Key.of(model, spec, self._data)
+
+    def known(self, model: FloatModel, spec: CompressionSpec) -> Evaluation | None:
+        """The evaluation on all images, if it is there; nothing is asked for."""
+        key = self.key(model, spec)
         with self._lock:
-            return self._counting(model, CompressionSpec(model.name), None).whole
+            here = [self._countings.get((key, ordered)) for ordered in (True, False)]
+        return next((each.whole for each in here if each and each.whole), None) or self._kept(model, spec)
+
+    def _kept(self, model: FloatModel, spec: CompressionSpec) -> Evaluation | None:
+        """What the store has, or what was measured beforehand."""
+        found = self._store.get(self.key(model, spec), self._images.labels)
+        if found is None and len(self._images) == TEST.images:
+            beforehand = landscape(model).get(spec)
+            return beforehand.evaluation if beforehand else None
+        return found
 
     def _counting(self, model: FloatModel, spec: CompressionSpec, before: Evaluation | None) -> _Counting:
         """The evaluation of `spec` so far, in the float network's order as soon as that is known."""
-        key = Key.of(model, spec, self._data)
+        key = self.key(model, spec)
         place = key, before is not None
         if place not in self._countings:
             alone = before is None and spec != CompressionSpec(spec.model)
@@ -193,7 +208,7 @@ class Evaluator:
                 spec,
                 order=_order(before) if before else plain_order(len(self._images)),
                 upto=min(PLAIN_CHUNKS, self._chunks) if alone else self._chunks,
-                whole=(twin and twin.whole) or self._store.get(key, self._images.labels),
+                whole=(twin and twin.whole) or self._kept(model, spec),
             )
             while len(self._countings) > MOST_KEPT:
                 self._rest(self._countings.popitem(last=False)[1])

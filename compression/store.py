@@ -1,14 +1,16 @@
-"""A result that was measured once is never computed again: evaluations in an SQLite file, each under its key.
+"""A result that was measured once is never computed again: evaluations in an SQLite file, each under its key, and
+what was counted of the same networks.
 
 What cannot be read is computed again, what cannot be kept is not kept, and the caller goes on.
 """
 
+import json
 import math
 import os
 import sqlite3
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -18,8 +20,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from compression.arithmetic import arithmetic
+from compression.arithmetic import arithmetic, counting
 from compression.cifar10 import TEST
+from compression.costs import Costs
 from compression.data import DATA
 from compression.database import Database
 from compression.evaluate import Evaluation
@@ -43,6 +46,11 @@ TABLES = f"""
 INSERT = f"INSERT OR REPLACE INTO results ({KEY}, {CONTENT}, made) VALUES (?{', ?' * 11})"
 SELECT = f"SELECT {CONTENT} FROM results WHERE ({KEY}) = (?, ?, ?, ?)"
 DELETE = f"DELETE FROM results WHERE ({KEY}) = (?, ?, ?, ?)"
+COSTS = """
+    CREATE TABLE IF NOT EXISTS costs (
+        weights TEXT, spec TEXT, counting TEXT, costs TEXT, PRIMARY KEY (weights, spec, counting)
+    )
+"""
 
 
 @dataclass(frozen=True)
@@ -101,6 +109,34 @@ class Store:
             lambda database: database.execute(INSERT, row), "results cannot be kept"
         )
 
+    def get_costs(self, key: Key) -> Costs | None:
+        """What was counted of the network of `key`, whatever it was evaluated on, by the code of now."""
+        if not os.path.exists(self.path):
+            return None
+        found, problem = self._database.attempt(partial(_read_costs, key), "kept results cannot be read")
+        self.problem = problem or self.problem
+        return found
+
+    def put_costs(self, key: Key, costs: Costs) -> None:
+        """Keeps `costs` of the network of `key`."""
+        row = (key.weights, key.spec, counting(), json.dumps(asdict(costs)))
+
+        def write(database: sqlite3.Connection) -> None:
+            database.execute(COSTS)
+            database.execute("INSERT OR REPLACE INTO costs VALUES (?, ?, ?, ?)", row)
+
+        _, self.problem = self._database.attempt(write, "results cannot be kept")
+
+
+def _read_costs(key: Key, database: sqlite3.Connection) -> Costs | None:
+    database.execute(COSTS)
+    asked = "SELECT costs FROM costs WHERE (weights, spec, counting) = (?, ?, ?)"
+    row = database.execute(asked, (key.weights, key.spec, counting())).fetchone()
+    try:
+        return Costs(**json.loads(row[0])) if row else None
+    except (TypeError, ValueError):  # a row that was damaged
+        return None
+
 
 def _row(key: Key, evaluation: Evaluation) -> tuple[Value, ...]:
     content = (
@@ -108,7 +144,7 @@ def _row(key: Key, evaluation: Evaluation) -> tuple[Value, ...]:
         evaluation.correct,
         evaluation.in_top5,
         None if math.isnan(evaluation.loss_sum) else evaluation.loss_sum,  # SQLite has no NaN
-        _packed(evaluation.predictions),
+        packed(evaluation.predictions),
         None if evaluation.margins is None else evaluation.margins.half().numpy().tobytes(),
     )
     return *key.columns, *content, _checksum(key, content), f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
@@ -131,7 +167,7 @@ def _evaluation(row: tuple[Any, ...], key: Key, labels: Tensor) -> Evaluation | 
     if checksum != _checksum(key, content) or images != len(labels):
         return None
     evaluation = Evaluation(
-        _unpacked(predictions, images),
+        unpacked(predictions, images),
         labels,
         in_top5,
         math.nan if loss_sum is None else loss_sum,
@@ -146,14 +182,14 @@ def _checksum(key: Key, content: Sequence[Value]) -> int:
     return zlib.crc32(b"\0".join(parts))
 
 
-def _packed(classes: Tensor) -> bytes:
+def packed(classes: Tensor) -> bytes:
     """classes (N,) 0..15 -> 4 bits each, two in a byte, the first one above."""
     pairs = np.zeros((len(classes) + 1) // 2 * 2, np.uint8)
     pairs[: len(classes)] = classes.numpy()
     return (pairs[0::2] << 4 | pairs[1::2]).tobytes()
 
 
-def _unpacked(packed: bytes, count: int) -> Tensor:
-    """What `_packed` made of `count` classes -> (count,) uint8."""
+def unpacked(packed: bytes, count: int) -> Tensor:
+    """What `packed` made of `count` classes -> (count,) uint8."""
     pairs = np.frombuffer(packed, np.uint8)
     return torch.from_numpy(np.stack([pairs >> 4, pairs & 0xF], 1).reshape(-1)[:count])

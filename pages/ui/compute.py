@@ -77,7 +77,7 @@ def float_accuracy(name: str) -> tuple[float | None, str]:
     if model.accuracy is not None:
         return model.accuracy, "as published" if name in public.PUBLIC else "on all 10,000 test images"
     images = test_images()
-    found = None if isinstance(images, DataError) else _evaluator().float_evaluation(model)
+    found = None if isinstance(images, DataError) else _evaluator().known(model, CompressionSpec(name))
     return (found.accuracy, f"on all {found.total:,} test images") if found else (None, "not counted yet")
 
 

@@ -1,0 +1,27 @@
+"""`landscape`: what comes along with the bundled networks, measured anew where it does not hold any more."""
+
+import argparse
+import json
+
+from compression import landscape
+from compression.cifar10 import TEST
+from compression.commands.sweep import swept
+from compression.grids import of_landscape
+from compression.models.zoo import bundled, load_bundled
+
+HELP = "measure the bundled networks on a grid of settings, for whoever has no images, and keep that with them"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", metavar="NAME", choices=bundled(), help="one of them alone")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Writes a file a network. Stopped, it goes on where it was."""
+    for name in [options.model] if options.model else bundled():
+        reading = swept(of_landscape(name), TEST.images)
+        if len(reading.results) < len(reading.specs):
+            raise KeyboardInterrupt
+        path = landscape.write(load_bundled(name), reading.results)
+        found = {"model": name, "specs": len(reading.specs), "file": path.name, "bytes": path.stat().st_size}
+        print(json.dumps(found) if options.json else f"{name}: {len(reading.specs)} specs, {found['bytes']:,} bytes")
