@@ -51,6 +51,11 @@ class Landscape:
     margins: Tensor
     stale: str | None = None
 
+    @property
+    def torch(self) -> str | None:
+        """The version of torch that it was computed with."""
+        return self.about.get("torch")
+
     def get(self, spec: CompressionSpec) -> Result | None:
         """What was measured of `spec`, or None."""
         row = self.rows.get(_anonymous(spec))

@@ -43,6 +43,7 @@ class Reading:
 
     `seen` are the evaluated images in the order of their visit, or None; once that is all of them, in canonical order
     (`exact`). `before` is the float network on all images, or None as long as it is not evaluated itself.
+    `measured_with`: the version of torch that it was measured with beforehand, or None where it was measured here.
     `notice` and `error` are sentences: on what stands in for what, and on what went wrong.
     """
 
@@ -53,6 +54,7 @@ class Reading:
     seconds_left: float | None = None
     notice: str | None = None
     error: str | None = None
+    measured_with: str | None = None
 
     @property
     def images(self) -> int:
@@ -98,6 +100,7 @@ class _Counting:
     order: Order
     upto: int
     whole: Evaluation | None
+    measured_with: str | None = None
     asked_at: float = 0.0
     parts: dict[int, Evaluation] = field(default_factory=dict)
     asked: set[int] = field(default_factory=set)
@@ -121,9 +124,12 @@ class _Counting:
 class Evaluator:
     """Evaluations of all sessions of this process. All may be called from any thread, and none waits for work."""
 
-    def __init__(self, engine: Engine, store: Store, images: ImageSet) -> None:
-        """`images` are the test images, or the first of them."""
+    def __init__(self, engine: Engine, store: Store, images: ImageSet, beforehand: bool = False) -> None:
+        """`images` are the test images, or the first of them. `beforehand`: what was measured of all of them
+        beforehand is not evaluated again.
+        """
         self._engine, self._store, self._images = engine, store, images
+        self._beforehand = beforehand and len(images) == TEST.images
         self._data = first(len(images))
         self._chunks = -(-len(images) // BATCH)
         self._lock = threading.RLock()
@@ -152,7 +158,9 @@ class Evaluator:
             seen = counting.whole or (join(parts) if parts else None)
             notice = self._engine.notice or self._store.problem
             order = plain_order(len(self._images)) if counting.whole else counting.order
-            return Reading(spec, order, seen, base.whole, self._seconds_left(counting), notice, error)
+            return Reading(
+                spec, order, seen, base.whole, self._seconds_left(counting), notice, error, counting.measured_with
+            )
 
     def follow(self, model: FloatModel, spec: CompressionSpec, urgent: bool = True) -> Iterator[Reading]:
         """Readings, one after another, until one is exact. Raises EngineError where a worker fails."""
@@ -185,15 +193,14 @@ class Evaluator:
         key = self.key(model, spec)
         with self._lock:
             here = [self._countings.get((key, ordered)) for ordered in (True, False)]
-        return next((each.whole for each in here if each and each.whole), None) or self._kept(model, spec)
+        return next((each.whole for each in here if each and each.whole), None) or self._kept(model, spec)[0]
 
-    def _kept(self, model: FloatModel, spec: CompressionSpec) -> Evaluation | None:
-        """What the store has, or what was measured beforehand."""
+    def _kept(self, model: FloatModel, spec: CompressionSpec) -> tuple[Evaluation | None, str | None]:
+        """What the store has, or what was measured beforehand, and then with which torch."""
         found = self._store.get(self.key(model, spec), self._images.labels)
-        if found is None and len(self._images) == TEST.images:
-            beforehand = landscape(model).get(spec)
-            return beforehand.evaluation if beforehand else None
-        return found
+        if found is None and self._beforehand and (result := landscape(model).get(spec)):
+            return result.evaluation, landscape(model).torch
+        return found, None
 
     def _counting(self, model: FloatModel, spec: CompressionSpec, before: Evaluation | None) -> _Counting:
         """The evaluation of `spec` so far, in the float network's order as soon as that is known."""
@@ -202,13 +209,15 @@ class Evaluator:
         if place not in self._countings:
             alone = before is None and spec != CompressionSpec(spec.model)
             twin = self._countings.get((key, before is None))
+            whole, measured_with = (twin.whole, twin.measured_with) if twin and twin.whole else self._kept(model, spec)
             self._countings[place] = _Counting(
                 key,
                 model,
                 spec,
                 order=_order(before) if before else plain_order(len(self._images)),
                 upto=min(PLAIN_CHUNKS, self._chunks) if alone else self._chunks,
-                whole=(twin and twin.whole) or self._kept(model, spec),
+                whole=whole,
+                measured_with=measured_with,
             )
             while len(self._countings) > MOST_KEPT:
                 self._rest(self._countings.popitem(last=False)[1])

@@ -22,6 +22,7 @@ from compression.recipes import from_json
 from compression.spec import FINDING, CompressionSpec, Granularity, Scheme, Scope, Structure
 from compression.store import Store
 from compression.sweep import Sweeper, SweepReading
+from compression.titles import title
 
 HELP = "evaluate a grid of settings, as a table; stopped or killed, it goes on where it was"
 FLOAT = "float"
@@ -120,10 +121,9 @@ def as_words(reading: SweepReading, path: Path) -> str:
     """A row a spec, and what could not be."""
     lines = [f"{'accuracy':>8} {'file bytes':>11} {'sparsity':>8}  spec"]
     for each in reading.results:
-        said = ", ".join(f"{key} {value}" for key, value in tables.described(each.spec).items() if value)
         row = f"{each.evaluation.accuracy:8.2%} {each.costs.file:11,} {each.costs.sparsity:8.1%}"
-        lines.append(f"{row}  {each.spec.model}: {said}")
-    lines += [f"failed: {why}: {spec.to_json()}" for spec, why in reading.failures.items()]
+        lines.append(f"{row}  {each.spec.model}: {title(each.spec)}")
+    lines += [f"failed  {spec.model}: {title(spec)}: {why}" for spec, why in reading.failures.items()]
     return "\n".join([*lines, f"{len(reading.results)} of {len(reading.specs)} in {path}"])
 
 

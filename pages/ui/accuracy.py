@@ -5,18 +5,24 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from compression.beforehand import Neighbours
 from compression.cifar10 import TEST, DataError, DataMissing
 from compression.download import download
 from compression.estimate import Estimate, flips
 from compression.evaluate import Evaluation
 from compression.live import Reading
 from compression.spec import CompressionSpec
+from compression.titles import title
 from pages.ui import charts, compute, fetching, format, frame, show, wanted
 
 CHART_SECONDS = 1.0
 PAINT_SECONDS = 0.1
+AROUND = """\
+There are no test images here, and this setting was not measured beforehand. The neighbours that were measured, with
+the next bits and the next sparsities, lie in this interval; whether this setting does, nobody has counted."""
 STOPPED = "stopped"
 Said = Callable[[str], CompressionSpec]
+Known = Reading | Neighbours | DataError
 SENTENCE_PIXELS = 44  # of two lines, or one and a bar: what stands below does not jump
 
 
@@ -26,40 +32,40 @@ def metric(model: str, said: Said = wanted.spec) -> None:
 
     `said`: what the widgets of the page say of a network.
     """
-    if frame.is_whole() and going(_look(said(model), go=False)):
+    if frame.is_whole() and going(look(said(model), go=False)):
         time.sleep(PAINT_SECONDS)
-    live(lambda: _look(said(model)), number)
+    live(lambda: look(said(model)), number)
 
 
 @st.fragment(key=frame.SENTENCE)
 def sentence(model: str, said: Said = wanted.spec) -> None:
     """What the number stands on, live, and a button that stops the count or goes on with it."""
 
-    def draw(reading: Reading | DataError) -> None:
+    def draw(reading: Known) -> None:
         with st.container(horizontal=True, height=SENTENCE_PIXELS, border=False, vertical_alignment="center"):
-            if not isinstance(reading, DataError):
+            if isinstance(reading, Reading):
                 with st.container():
                     say(reading, _stopped(reading.spec))
                 _button(reading)
+            elif isinstance(reading, Neighbours):
+                st.caption(_around(reading))
 
-    live(lambda: _look(said(model)), draw)
+    live(lambda: look(said(model)), draw)
 
 
 @st.fragment(key=frame.CHART)
 def chart(model: str) -> None:
     """Accuracy as a chart, live, in all or by class; or what to do about missing images."""
-    live(lambda: _look(wanted.spec(model)), _chart, CHART_SECONDS)
+    live(lambda: look(wanted.spec(model)), _chart, CHART_SECONDS)
 
 
-def live(
-    look: Callable[[], Reading | DataError], draw: Callable[[Reading | DataError], None], least_seconds: float = 0.0
-) -> None:
+def live(looked: Callable[[], Known], draw: Callable[[Known], None], least_seconds: float = 0.0) -> None:
     """Draws what is known, and again while images are counted, in a fragment within: no slider waits for it."""
-    more = going(look())
+    more = going(looked())
 
     @st.fragment(run_every=max(least_seconds, compute.poll_seconds()) if more else None)
     def again() -> None:
-        reading = look()
+        reading = looked()
         draw(reading)
         if going(reading) != more:
             st.rerun()
@@ -67,9 +73,12 @@ def live(
     again()
 
 
-def _look(spec: CompressionSpec, go: bool = True) -> Reading | DataError:
+def look(spec: CompressionSpec, go: bool = True, side: str = "") -> Known:
+    """What is known of `spec` now; where there are no images, what was measured beforehand."""
     images = compute.test_images()
-    return images if isinstance(images, DataError) else compute.look(spec, go and not _stopped(spec))
+    if isinstance(images, DataError):
+        return compute.look_beforehand(spec) or images
+    return compute.look(spec, go and not _stopped(spec), side)
 
 
 def _stopped(spec: CompressionSpec) -> bool:
@@ -77,9 +86,9 @@ def _stopped(spec: CompressionSpec) -> bool:
     return st.session_state.get(STOPPED) == spec
 
 
-def going(reading: Reading | DataError) -> bool:
+def going(reading: Known) -> bool:
     """Whether there will be more to show."""
-    return not (isinstance(reading, DataError) or reading.exact or reading.error or _stopped(reading.spec))
+    return isinstance(reading, Reading) and not (reading.exact or reading.error or _stopped(reading.spec))
 
 
 def _button(reading: Reading) -> None:
@@ -98,17 +107,23 @@ def say(reading: Reading, stopped: bool = False) -> None:
     if reading.error:
         st.warning(f"Counting stopped: {reading.error}.", icon=":material/error:")
     elif reading.whole:
-        st.caption(verdict(reading.whole, reading.before))
+        st.caption(verdict(reading.whole, reading.before) + _origin(reading))
     else:
         st.progress(reading.images / reading.total, _on_the_way(reading, stopped))
     if reading.notice:
         st.caption(f":material/info: {reading.notice}")
 
 
-def number(reading: Reading | DataError, border: bool = True) -> None:
+def number(reading: Known, border: bool = True) -> None:
     """The accuracy as far as it is known, and the change against the float network."""
     if isinstance(reading, DataError):
         st.metric("Accuracy", "no images", "not counted", delta_color="off", delta_arrow="off", border=border)
+        return
+    if isinstance(reading, Neighbours):
+        interval = format.interval(reading.low, reading.high)
+        st.metric(
+            "Accuracy", interval, "of neighbours", delta_color="off", delta_arrow="off", border=border, help=AROUND
+        )
         return
     estimate, before = reading.estimate, reading.before
     if estimate is None:
@@ -145,9 +160,20 @@ def verdict(after: Evaluation, before: Evaluation | None) -> str:
     )
 
 
-def _chart(reading: Reading | DataError) -> None:
-    if isinstance(reading, DataError):
-        what_to_do(reading)
+def _origin(reading: Reading) -> str:
+    """Where the number comes from, if not from here."""
+    return f" Measured beforehand, with PyTorch {reading.measured_with}." if reading.measured_with else ""
+
+
+def _around(found: Neighbours) -> str:
+    """The measured specs around one that was not."""
+    said = [f"{title(each.spec)}: {format.percent(each.evaluation.accuracy, 2)}" for each in found.results]
+    return f"Not measured, and there are no images to count here. Measured beforehand around it: {'; '.join(said)}."
+
+
+def _chart(reading: Known) -> None:
+    if not isinstance(reading, Reading):
+        what_to_do(reading if isinstance(reading, DataError) else compute.test_images())
         return
     before = reading.before
     if st.session_state["classes"] and before and reading.seen:

@@ -10,6 +10,7 @@ from typing import Any
 import streamlit as st
 
 from compression import (
+    beforehand,
     card,
     cumulative,
     data,
@@ -230,7 +231,7 @@ def test_images() -> data.ImageSet | DataError:
 @st.cache_resource(show_spinner=False)
 def _evaluator() -> live.Evaluator:
     """Of all sessions: what one of them asks for, the others need not."""
-    return live.Evaluator(engine.engine(), store.Store(), _loaded())
+    return live.Evaluator(engine.engine(), store.Store(), _loaded(), beforehand=True)
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)
@@ -261,6 +262,13 @@ def look(spec: CompressionSpec, go: bool = True, side: str = "") -> live.Reading
     """
     who = st.session_state.setdefault("who", uuid.uuid4().hex) + side
     return _evaluator().look(who, float_model(spec.model), spec, go)
+
+
+def look_beforehand(spec: CompressionSpec) -> live.Reading | beforehand.Neighbours | None:
+    """What is known of `spec` without any image."""
+    layers = answer(spec).layers
+    pruned = sum(layer.pruned for layer in layers) / sum(layer.weights for layer in layers)
+    return beforehand.beforehand(float_model(spec.model), spec, pruned)
 
 
 @st.cache_resource(show_spinner=False)

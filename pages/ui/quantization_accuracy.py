@@ -9,7 +9,8 @@ from compression.cifar10 import DataError
 from compression.estimate import flips
 from compression.evaluate import Evaluation
 from compression.live import Reading
-from pages.ui import accuracy, compute, format, quantization_controls
+from pages.ui import accuracy, format, quantization_controls
+from pages.ui.accuracy import Known
 from pages.ui.quantization_controls import NUMBER, VERDICT, Side
 
 
@@ -29,18 +30,20 @@ def metric(model: str, side: Side) -> None:
 def verdict(model: str) -> None:
     """How far the counts are, and then what McNemar's test says of the two."""
 
-    def look() -> Reading | DataError:
+    def look() -> Known:
         """The reading of the side that has more to come."""
         left, right = (_look(model, side) for side in Side)
         return left if accuracy.going(left) else right
 
-    def draw(slower: Reading | DataError) -> None:
+    def draw(slower: Known) -> None:
         if isinstance(slower, DataError):
             accuracy.what_to_do(slower)
             return
         with st.container(height=accuracy.SENTENCE_PIXELS, border=False):
             left, right = (_look(model, side) for side in Side)
-            if left.whole and right.whole:
+            if not (isinstance(left, Reading) and isinstance(right, Reading)):
+                st.caption("There are no images here, and only what was measured can be compared.")
+            elif left.whole and right.whole:
                 st.markdown(between(left.whole, right.whole))
             elif left.error or right.error:
                 accuracy.say(left if left.error else right)
@@ -66,8 +69,5 @@ def between(left: Evaluation, right: Evaluation) -> str:
     )
 
 
-def _look(model: str, side: Side, go: bool = True) -> Reading | DataError:
-    images = compute.test_images()
-    if isinstance(images, DataError):
-        return images
-    return compute.look(quantization_controls.spec(model, side), go, side)
+def _look(model: str, side: Side, go: bool = True) -> Known:
+    return accuracy.look(quantization_controls.spec(model, side), go, side)
