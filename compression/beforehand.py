@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from typing import TypeVar
 
 from compression.estimate import plain_order
 from compression.evaluate import Evaluation
@@ -12,6 +13,8 @@ from compression.live import Reading
 from compression.models.zoo import FloatModel
 from compression.results import Result
 from compression.spec import FLOAT_BITS, CompressionSpec, Criterion, PruneSpec, Scope, Structure, Unit
+
+N = TypeVar("N", int, float)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +78,7 @@ def _by_magnitude(prune: PruneSpec) -> bool:
     )
 
 
-def _around(values: Sequence[float], x: float) -> list[float]:
+def _around(values: Sequence[N], x: N) -> list[N]:
     """The nearest of `values` below `x` and above, or `x` itself; nothing where `x` lies beyond them all."""
     below, above = [each for each in values if each <= x], [each for each in values if each >= x]
     return list(dict.fromkeys([max(below), min(above)])) if below and above else []

@@ -30,10 +30,10 @@ def grid(
 ) -> tuple[CompressionSpec, ...]:
     """Each with each, once, and the float network before all; bits None: float weights.
 
-    A scheme takes the bits nearest to each of `bits` that it can have. Raises ValueError on what cannot be.
+    A scheme that has its own number of bits comes once. Raises ValueError on what cannot be.
     """
     quants = [
-        None if width is None else QuantSpec(scheme.nearest_bits(width), scheme, granularity)
+        None if width is None else QuantSpec(scheme.bits[0] if len(scheme.bits) == 1 else width, scheme, granularity)
         for scheme, granularity, width in product(schemes, granularities, bits)
     ]
     found = (CompressionSpec(model, prune, quant, fold_bn=fold_bn) for quant, prune in product(quants, prunes))

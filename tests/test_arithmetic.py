@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from compression.arithmetic import COMPUTES, PACKAGE, arithmetic, code
+from compression.arithmetic import COMPUTES, COUNTS, PACKAGE, arithmetic, code, counting
 
 OTHERWISE_DIGESTED = {  # what is imported beside COMPUTES and makes the networks or the images
     "boxes.py",
@@ -13,6 +13,8 @@ OTHERWISE_DIGESTED = {  # what is imported beside COMPUTES and makes the network
     "data.py",
     "models/architectures.py",
 }
+
+READING = {"models/dialects.py", "models/pickles.py", "models/reading.py", "models/zoo.py"}
 
 
 @pytest.fixture
@@ -108,10 +110,10 @@ def test_files_that_compute_cannot_change_places(package: Path) -> None:
     assert after(package) != arithmetic()
 
 
-def test_everything_that_evaluating_and_compressing_import_is_digested() -> None:
-    """A new module has to be told where it belongs. Those of the workers also import what finds networks and images."""
+def imported(*names: str) -> set[str]:
+    """The files of the package that `names` import, and those that these import."""
     found: set[str] = set()
-    waiting = {"compress.py", "evaluate.py", "models/architectures.py"}
+    waiting = set(names)
     while waiting:
         name = waiting.pop()
         found.add(name)
@@ -120,8 +122,27 @@ def test_everything_that_evaluating_and_compressing_import_is_digested() -> None
                 folder = PACKAGE.parent.joinpath(*node.module.split("."))
                 places = [folder.with_suffix(".py"), *(folder / f"{alias.name}.py" for alias in node.names)]
                 waiting |= {p.relative_to(PACKAGE).as_posix() for p in places if p.exists()} - found
+    return found
+
+
+def test_everything_that_evaluating_and_compressing_import_is_digested() -> None:
+    """A new module has to be told where it belongs. Those of the workers also import what finds networks and images."""
     evidence = {
         *("chunks.py", "gradients.py", "sensitivity.py", "training.py", "observing.py"),
         "models/calibrations.py",
     }
+    found = imported("compress.py", "evaluate.py", "models/architectures.py")
     assert found | evidence == {*COMPUTES} | OTHERWISE_DIGESTED
+
+
+def test_everything_that_counting_imports_is_digested_too() -> None:
+    """What reads networks from files counts nothing."""
+    assert imported("costs.py") - {*COMPUTES} - OTHERWISE_DIGESTED - READING == {*COUNTS}
+
+
+def test_another_way_to_count_has_another_digest(package: Path) -> None:
+    before = counting(package)
+    edit(package / "size.py", "FLOAT_BYTES = 4", "FLOAT_BYTES = 2")
+    counting.cache_clear()
+    assert counting(package) != before
+    assert after(package) == arithmetic()
