@@ -28,7 +28,7 @@ with left:
 with below:
     answer.layers(model)
 with how:
-    controls.by_class()
+    controls.accuracy_view()
 with first:
     accuracy.metric(model)
 with said:

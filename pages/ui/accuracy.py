@@ -13,7 +13,7 @@ from compression.evaluate import Evaluation
 from compression.live import Reading
 from compression.spec import CompressionSpec
 from compression.titles import title
-from pages.ui import charts, compute, fetching, format, frame, show, wanted
+from pages.ui import charts, charts_confusion, compute, controls, fetching, format, frame, show, wanted
 
 CHART_SECONDS = 1.0
 PAINT_SECONDS = 0.1
@@ -175,9 +175,11 @@ def _chart(reading: Known) -> None:
     if not isinstance(reading, Reading):
         what_to_do(reading if isinstance(reading, DataError) else compute.test_images())
         return
-    before = reading.before
-    if st.session_state["classes"] and before and reading.seen:
+    before, view = reading.before, st.session_state["chart"]
+    if view == controls.BY_CLASS and before and reading.seen:
         figure = charts.class_accuracy(before, reading.class_estimates, show.ink())
+    elif view == controls.CONFUSIONS and before and reading.whole:
+        figure = charts_confusion.confusions(before, reading.whole, show.ink())
     else:
         nothing_yet = Estimate(0.0, 0.0, 1.0, 0, reading.total)
         figure = charts.accuracy(before, reading.estimate or nothing_yet, show.ink())

@@ -14,6 +14,7 @@ from pages.ui.wanted import FLOAT, SPARSITY, THRESHOLD
 
 BITS = [FLOAT, str(MAX_BITS), "8", "7", "6", "5", "4", "3", "2"]
 WHOLE = "whole network"
+IN_ALL, BY_CLASS, CONFUSIONS = "in all", "by class", "confusions"
 SCHEMES = """\
 Symmetric: zero in the middle, scale from the largest |w|. Affine: from the smallest to the largest weight, with an
 integer zero point. Min-max: the same, but zero is not exact. Power of two: the nearest ±2ⁿ. K-means: a codebook of
@@ -61,8 +62,16 @@ def fold_toggle(model: str, consequence: str = FOLDED, **options: Any) -> bool:
     )
 
 
-def by_class() -> None:
-    st.toggle("By class", key="classes", bind="query-params", on_change=frame.rerun_answer)
+def accuracy_view() -> None:
+    """Which chart of accuracy there is."""
+    st.selectbox(
+        "Chart of accuracy",
+        [IN_ALL, BY_CLASS, CONFUSIONS],
+        key="chart",
+        bind="query-params",
+        label_visibility="collapsed",
+        on_change=frame.rerun_answer,
+    )
 
 
 def _quantization() -> None:

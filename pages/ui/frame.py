@@ -29,7 +29,7 @@ LINKED = (
     *("model", "bits", "scheme", "clip", "granularity", "fold"),
     *("step", "group", "only", "ends", "percentile_at", "stds_at", "means_at"),
     *("inputs", "calibration", "order", "merge"),
-    *("by", "sparsity", "threshold", "scope", "layer", "classes", "layers"),
+    *("by", "sparsity", "threshold", "scope", "layer", "chart", "layers"),
     *("channel", "left_scheme", "left_clip", "left_granularity", "right_scheme", "right_clip", "right_granularity"),
     *("structure", "criterion", "unit", "reestimate", "rival"),
     "threads",
