@@ -41,3 +41,8 @@ def test_an_interval_and_a_half_width_are_percent():
 @pytest.mark.parametrize(("seconds", "words"), [(4.4, "about 4 s left"), (75, "about 1 min 15 s left")])
 def test_time_left_is_in_minutes_and_seconds(seconds, words):
     assert format.seconds_left(seconds) == words
+
+
+def test_whole_percents_around_an_interval_hold_it() -> None:
+    assert format.around(0.8548, 0.9032) == "85 to 91\N{NO-BREAK SPACE}%"
+    assert format.around(0.5, 0.5) == "50 to 50\N{NO-BREAK SPACE}%"

@@ -166,9 +166,12 @@ def _origin(reading: Reading) -> str:
 
 
 def _around(found: Neighbours) -> str:
-    """The measured specs around one that was not."""
-    said = [f"{title(each.spec)}: {format.percent(each.evaluation.accuracy, 2)}" for each in found.results]
-    return f"Not measured, and there are no images to count here. Measured beforehand around it: {'; '.join(said)}."
+    """The measured specs around one that was not: the worst and the best."""
+    ranked = sorted(found.results, key=lambda each: each.evaluation.correct)
+    worst, best = (
+        f"{format.percent(each.evaluation.accuracy, 2)} ({title(each.spec)})" for each in (ranked[0], ranked[-1])
+    )
+    return f"Not measured itself, and no images to count here. Its neighbours, measured beforehand: {worst} to {best}."
 
 
 def _chart(reading: Known) -> None:
@@ -178,7 +181,7 @@ def _chart(reading: Known) -> None:
     before, view = reading.before, st.session_state["chart"]
     if view == controls.BY_CLASS and before and reading.seen:
         figure = charts.class_accuracy(before, reading.class_estimates, show.ink())
-    elif view == controls.CONFUSIONS and before and reading.whole:
+    elif view == controls.CONFUSION and before and reading.whole:
         figure = charts_confusion.confusions(before, reading.whole, show.ink())
     else:
         nothing_yet = Estimate(0.0, 0.0, 1.0, 0, reading.total)

@@ -19,6 +19,7 @@ from compression import (
     export,
     histogram,
     integers,
+    landscape,
     live,
     mosaic,
     operations,
@@ -269,6 +270,11 @@ def look_beforehand(spec: CompressionSpec) -> live.Reading | beforehand.Neighbou
     layers = answer(spec).layers
     pruned = sum(layer.pruned for layer in layers) / sum(layer.weights for layer in layers)
     return beforehand.beforehand(float_model(spec.model), spec, pruned)
+
+
+def is_measured(name: str) -> bool:
+    """Whether some of what one can ask of a network was measured beforehand."""
+    return bool(landscape.landscape(float_model(name)).rows)
 
 
 @st.cache_resource(show_spinner=False)

@@ -14,7 +14,7 @@ from pages.ui.wanted import FLOAT, SPARSITY, THRESHOLD
 
 BITS = [FLOAT, str(MAX_BITS), "8", "7", "6", "5", "4", "3", "2"]
 WHOLE = "whole network"
-IN_ALL, BY_CLASS, CONFUSIONS = "in all", "by class", "confusions"
+IN_ALL, BY_CLASS, CONFUSION = "in all", "by class", "confusion"
 SCHEMES = """\
 Symmetric: zero in the middle, scale from the largest |w|. Affine: from the smallest to the largest weight, with an
 integer zero point. Min-max: the same, but zero is not exact. Power of two: the nearest ±2ⁿ. K-means: a codebook of
@@ -66,7 +66,7 @@ def accuracy_view() -> None:
     """Which chart of accuracy there is."""
     st.selectbox(
         "Chart of accuracy",
-        [IN_ALL, BY_CLASS, CONFUSIONS],
+        [IN_ALL, BY_CLASS, CONFUSION],
         key="chart",
         bind="query-params",
         label_visibility="collapsed",

@@ -32,6 +32,11 @@ def interval(low: float, high: float) -> str:
     return f"{100 * low:.1f} to {percent(high)}"
 
 
+def around(low: float, high: float) -> str:
+    """(0.8548, 0.9032) -> "85 to 91 %": whole percents that hold the interval."""
+    return f"{math.floor(100 * low)} to {math.ceil(100 * high)}\N{NO-BREAK SPACE}%"
+
+
 def quantity(value: float, unit: str = "") -> str:
     """134217 -> "134 k", with the unit behind it; three figures."""
     value = float(f"{value:.3g}")

@@ -96,7 +96,7 @@ def pick_network() -> str:
             f"{format.quantity(sum(compute.layer_macs(name).values()))} multiply-accumulates an image  \n"
             + (f"{format.percent(accuracy, 2)} accuracy as float, {images}" if accuracy else "")
         )
-    data_status()
+    data_status(name)
     return name
 
 
@@ -120,11 +120,13 @@ def is_arriving() -> bool:
     return st.session_state["arriving"]
 
 
-def data_status() -> None:
+def data_status(name: str | None = None) -> None:
+    """Whether there are images; if not, whether the network `name` was measured beforehand."""
     with st.sidebar:
         images = compute.test_images()
         if isinstance(images, DataError):
-            st.badge("No CIFAR-10: no accuracy", icon=":material/image_not_supported:", color="orange")
+            said = "measured beforehand" if name and compute.is_measured(name) else "no accuracy"
+            st.badge(f"No CIFAR-10: {said}", icon=":material/image_not_supported:", color="orange")
         else:
             st.badge(f"{len(images):,} test images, verified", icon=":material/verified:", color="green")
             st.caption(f"CIFAR-10 from {images.source.replace(str(PROJECT.parent), '..')}")

@@ -8,6 +8,7 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from compression.compress import compress
 from compression.evaluate import evaluate
+from compression.landscape import landscape
 from compression.models import zoo
 from compression.size import measure
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
@@ -177,11 +178,18 @@ def test_the_answer_is_on_one_screen_in_both_themes(page_of, server, model, widt
     assert (red > 200) is bright
 
 
-def test_without_images_all_but_accuracy_works_and_the_place_says_what_to_do(page, bare_server):
+def test_without_images_there_is_what_was_measured_beforehand_and_the_place_says_what_to_do(page, bare_server):
     page.goto(f"{bare_server}/?model={MODEL}&bits=4")
-    expect(metric(page, "Accuracy")).to_have_text("no images")
-    compressed = compress(zoo.load_bundled(MODEL).module, CompressionSpec(MODEL, weights=QuantSpec(4)))
+    spec = CompressionSpec(MODEL, weights=QuantSpec(4))
+    measured = landscape(zoo.load_bundled(MODEL)).get(spec).evaluation
+    expect(metric(page, "Accuracy")).to_have_text(format.percent(measured.accuracy, 2))
+    expect(page.get_by_text("Measured beforehand, with PyTorch")).to_be_visible()
+    compressed = compress(zoo.load_bundled(MODEL).module, spec)
     expect(metric(page, "Size")).to_have_text(format.size(measure(compressed).best.total))
+    page.goto(f"{bare_server}/?model={MODEL}&bits=7&sparsity=0.55")
+    expect(page.get_by_text("Its neighbours, measured beforehand")).to_be_visible()
+    page.goto(f"{bare_server}/?model={MODEL}&bits=4&scheme=affine&sparsity=0.55")
+    expect(metric(page, "Accuracy")).to_have_text("no images")
     expect(page.get_by_text("Accuracy needs CIFAR-10's test images")).to_be_visible()
     page.get_by_role("button", name="Download 24 MB").click()
     expect(page.get_by_text("cannot be reached")).to_be_visible()
