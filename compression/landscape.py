@@ -83,12 +83,12 @@ def provenance(model: FloatModel) -> dict[str, str]:
     return {"weights": model.digest, "data": TEST.fingerprint, "arithmetic": arithmetic(torch_version="")}
 
 
-def landscape(model: FloatModel, folder: Path = FOLDER) -> Landscape:
-    """That of `model`, whatever it is called."""
-    return _read(model.name, folder, tuple(provenance(model).items()))
+def landscape(model: FloatModel, folder: Path | None = None) -> Landscape:
+    """That of `model`; what comes along lies in FOLDER."""
+    return _read(model.name, folder or FOLDER, tuple(provenance(model).items()))
 
 
-def write(model: FloatModel, results: Sequence[Result], folder: Path = FOLDER) -> Path:
+def write(model: FloatModel, results: Sequence[Result], folder: Path | None = None) -> Path:
     """The file of `model`; margins are kept of the float network alone, whose images they put in order."""
     before = next(each for each in results if each.spec == CompressionSpec(model.name)).evaluation
     assert before.margins is not None
@@ -109,6 +109,7 @@ def write(model: FloatModel, results: Sequence[Result], folder: Path = FOLDER) -
     )
     file = io.BytesIO()
     pq.write_table(found, file, compression="zstd", compression_level=19)
+    folder = folder or FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{model.name}.parquet"
     write_whole(path, file.getvalue())

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 
+from compression import landscape
 from compression.cifar10 import TEST, DataMissing
 from compression.data import ImageSet, load
 from compression.engine import Engine, engine
@@ -30,6 +31,12 @@ os.environ["SQUEEZELAB_RESULTS"] = tempfile.mkdtemp(prefix="squeezelab-tests-") 
 def own_results(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """No test finds what another one has evaluated."""
     monkeypatch.setenv("SQUEEZELAB_RESULTS", str(tmp_path_factory.mktemp("results") / "results.sqlite"))
+
+
+@pytest.fixture
+def nothing_beforehand(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What was measured of the bundled networks beforehand is not there."""
+    monkeypatch.setattr(landscape, "FOLDER", tmp_path / "nothing")
 
 
 @pytest.fixture(scope="session")

@@ -161,14 +161,14 @@ def damaged_data(folder: Path) -> Iterator[None]:
         cache.clear()
 
 
-def test_a_damaged_data_set_is_told_and_all_else_works(tmp_path):
+def test_a_damaged_data_set_is_told_and_all_else_works(tmp_path, nothing_beforehand):
     with damaged_data(tmp_path):
         page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=120).run()
     assert metrics(page)["Accuracy"] == "no images"
     assert "is not a whole Parquet file" in page.warning[0].value
 
 
-def test_images_that_appear_are_counted_from_the_next_move_on(tmp_path, test_images, here):
+def test_images_that_appear_are_counted_from_the_next_move_on(tmp_path, test_images, here, nothing_beforehand):
     page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=120)
     page.query_params["model"] = "simple_cnn"
     with damaged_data(tmp_path):
@@ -208,7 +208,7 @@ def test_accuracy_is_an_estimate_and_then_exact(page, test_images, here):
     assert "this drop is real" in said
 
 
-def test_counting_can_be_stopped_and_goes_on(page, test_images, here):
+def test_counting_can_be_stopped_and_goes_on(page, test_images, here, nothing_beforehand):
     until_exact(page)
     page.select_slider(key="bits").set_value("5").run()
     page.button(key="stop").click().run()

@@ -54,7 +54,7 @@ def folder(tmp_path: Path, simple_cnn: FloatModel) -> Path:
 @pytest.fixture
 def instead(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """What is made up here stands for what is committed."""
-    monkeypatch.setattr(land.landscape, "__defaults__", (folder,))
+    monkeypatch.setattr(land, "FOLDER", folder)
     return folder
 
 

@@ -147,7 +147,7 @@ def test_the_settings_of_a_scan_are_those_that_the_scheme_can_have():
     assert bits("ternary") == [2]
 
 
-def test_a_scan_fills_the_heat_map_and_bits_are_assigned_within_the_budget(test_images, here):
+def test_a_scan_fills_the_heat_map_and_bits_are_assigned_within_the_budget(test_images, here, nothing_beforehand):
     page = opened(bits="8")
     assert page.button(key="assign").disabled
     page.button(key="stop").click().run()  # the count, which goes before the scan
@@ -171,7 +171,7 @@ def test_a_scan_fills_the_heat_map_and_bits_are_assigned_within_the_budget(test_
     assert "as all" not in [bits for _, bits, _ in table(page)]
 
 
-def test_a_damaged_data_set_is_told_and_all_else_works(tmp_path):
+def test_a_damaged_data_set_is_told_and_all_else_works(tmp_path, nothing_beforehand):
     with damaged_data(tmp_path):
         page = opened(bits="4")
     shown = metrics(page)

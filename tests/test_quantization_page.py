@@ -11,6 +11,7 @@ from compression.compress import CompressedModel, compress
 from compression.data import PROJECT
 from compression.evaluate import evaluate
 from compression.integers import filter_codes
+from compression.landscape import landscape
 from compression.models import zoo
 from compression.size import measure
 from compression.spec import FINDING, CompressionSpec, QuantSpec, Scheme
@@ -112,11 +113,21 @@ def test_what_explore_shows_as_a_whole_has_a_layer_here(page):
     assert shown(page, "SQNR")
 
 
-def test_without_images_all_but_accuracy_is_there(page, tmp_path):
+def test_without_images_all_but_accuracy_is_there(page, tmp_path, nothing_beforehand):
     with damaged_data(tmp_path):
         page.run()
     assert shown(page, "Accuracy") == ["no images"] * 2
     expect(page, quantized(4, "symmetric", "tensor"), quantized(4, "k-means", "tensor"))
+
+
+def test_without_images_both_sides_show_what_was_measured_beforehand(page, tmp_path):
+    beforehand = landscape(zoo.load_bundled(MODEL))
+    specs = [CompressionSpec(MODEL, weights=QuantSpec(4, scheme, "tensor")) for scheme in ("symmetric", "k-means")]
+    left, right = (beforehand.get(spec).evaluation for spec in specs)
+    with damaged_data(tmp_path):
+        page.run()
+    assert shown(page, "Accuracy") == [format.percent(each.accuracy, 2) for each in (left, right)]
+    assert any(each.value == between(left, right) for each in page.markdown)
 
 
 def test_the_verdict_is_that_of_mcnemar_on_the_same_images(test_images):
