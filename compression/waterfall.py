@@ -7,11 +7,13 @@ bits of N weights of which k are left (the chain rule, Shannon 1948, section 6).
 value like the others.
 """
 
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from compression.codec import FileParts, as_text, joined, parts
+from compression.codec import FileParts, as_text, joined, parts, prove
 from compression.coding import Coding
 from compression.compress import CompressedModel, LayerRecord
 from compression.entropy import entropy_bits
@@ -112,6 +114,16 @@ def written(compressed: CompressedModel, model: FloatModel) -> tuple[bytes, File
     found = parts(compressed)
     content = joined(found, model)
     return content, file_ledger(found, len(content))
+
+
+def proved(compressed: CompressedModel, model: FloatModel) -> tuple[bytes, FileLedger]:
+    """The same, once it was read from a file. Raises CodecError where that gave back another network."""
+    content, ledger = written(compressed, model)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "packed.safetensors")
+        path.write_bytes(content)
+        prove(path, compressed)
+    return content, ledger
 
 
 def file_ledger(found: FileParts, nbytes: int) -> FileLedger:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from compression.codec import CodecError, fingerprint, load_compressed
+from compression.codec import prove
 from compression.commands.options import add_spec_arguments, compressed_from
 from compression.compress import CompressedModel
 from compression.data import write_whole
@@ -46,8 +46,7 @@ def packed_file(compressed: CompressedModel, model: FloatModel, path: Path) -> E
     """
     content, ledger = written(compressed, model)
     write(path, content)
-    if fingerprint(load_compressed(path).module) != fingerprint(compressed.module):
-        raise CodecError(f"{path} does not decode to the network that was compressed")
+    prove(path, compressed)
     values = {
         "file": str(path),
         "spec": json.loads(compressed.spec.to_json()),
