@@ -81,7 +81,17 @@ def test_a_network_that_no_file_can_name_has_none_and_the_page_says_why(simple_c
     monkeypatch.setattr(compute, "float_model", lambda name: stranger)
     page = opened(bits="4")
     assert any("no packed file: simple_cnn is of no architecture" in each.value for each in page.caption)
+    assert page.get("download_button")[0].disabled
+    assert not any("Decoded equals evaluated" in each.value for each in page.markdown)
     compute.packed_file.clear()
+
+
+def test_the_packed_file_comes_first_with_its_size_and_its_proof(simple_cnn):
+    spec = CompressionSpec(MODEL, weights=QuantSpec(4))
+    content, _ = written(compress(simple_cnn.module, spec), simple_cnn)
+    page = opened(bits="4")
+    assert page.get("download_button")[0].label == f"Packed, {format.size(len(content))}"
+    assert any("Decoded equals evaluated" in each.value for each in page.markdown)
 
 
 def test_a_click_has_files_made_and_timed(here, monkeypatch):

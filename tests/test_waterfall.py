@@ -1,17 +1,18 @@
 """Where each byte of a file goes: they add up to the file, and the sentence says what they say."""
 
 from functools import lru_cache
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from compression.codec import parts
+from compression.codec import CodecError, parts, prove
 from compression.compress import compress
 from compression.models.zoo import load_bundled
 from compression.size import measure
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
-from compression.waterfall import FileLedger, LayerBytes, file_ledger, in_words, written
+from compression.waterfall import FileLedger, LayerBytes, file_ledger, in_words, proved, written
 
 
 @lru_cache
@@ -59,6 +60,18 @@ def test_the_file_takes_no_more_than_the_ways_that_are_counted(spec: Compression
 def test_codes_and_places_keep_to_the_order_0_bound(spec: CompressionSpec) -> None:
     for layer in ledger(spec)[0].layers:
         assert layer.total - layer.scales <= 1.02 * layer.bound + 64
+
+
+def test_the_file_of_another_network_proves_nothing(tmp_path: Path) -> None:
+    model = load_bundled("simple_cnn")
+    four, five = (compress(model.module, CompressionSpec("simple_cnn", None, QuantSpec(bits))) for bits in (4, 5))
+    content, _ = proved(four, model)
+    assert content == written(four, model)[0]
+    path = tmp_path / "four.safetensors"
+    path.write_bytes(content)
+    prove(path, four)
+    with pytest.raises(CodecError, match="does not decode to the network that was compressed"):
+        prove(path, five)
 
 
 def test_what_was_not_pruned_has_no_places() -> None:
