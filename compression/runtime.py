@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from onnx import numpy_helper
 PIXELS, LOGITS = "pixels", "logits"
 BATCH = 125
 ERRORS_ONLY = 3
+VIEWS = ("Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze")
 SMALLEST_NORMAL = np.finfo(np.float32).tiny
 
 Pixels = npt.NDArray[np.uint8]
@@ -22,10 +23,11 @@ Pixels = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Kernels:
-    """How many convolutions a runtime does in integers, and in float."""
+    """How many convolutions a runtime does in integers, and in float; and the bytes that it moves for one image."""
 
     int8: int
     float: int
+    moved_bytes: int
 
     @property
     def all(self) -> int:
@@ -68,7 +70,7 @@ def extremes(graph: bytes, names: Sequence[str], pixels: Pixels) -> Mapping[str,
 
 
 def kernels(graph: bytes) -> Kernels:
-    """Those of the convolutions, by the runtime's own profile of one image."""
+    """What the runtime's own profile of one image says."""
     with tempfile.TemporaryDirectory() as folder:
         chosen = options()
         chosen.enable_profiling = True
@@ -76,10 +78,19 @@ def kernels(graph: bytes) -> Kernels:
         running = session(graph, chosen)
         running.run(None, {PIXELS: np.zeros((1, 3, 32, 32), np.uint8)})
         events = json.loads(Path(running.end_profiling()).read_text())
-    used = {event["name"]: event["args"]["op_name"] for event in events if "op_name" in event.get("args", ())}
-    convolutions = [kind for kind in used.values() if "Conv" in kind]
+    used = {event["name"]: event["args"] for event in events if "op_name" in event.get("args", ())}
+    convolutions = [each["op_name"] for each in used.values() if "Conv" in each["op_name"]]
     integers = sum(kind.startswith("QLinear") for kind in convolutions)
-    return Kernels(integers, len(convolutions) - integers)
+    return Kernels(integers, len(convolutions) - integers, moved(graph, used.values()))
+
+
+def moved(graph: bytes, operations: Iterable[Mapping[str, str]]) -> int:
+    """Bytes that are read and written: each number of `graph` once, and all that goes into and comes out of each of the
+    `operations` of a profile, in the width and with the padding that the runtime gives it. A view moves nothing.
+    """
+    constants = sum(numpy_helper.to_array(each).nbytes for each in onnx.load_from_string(graph).graph.initializer)
+    working = (each for each in operations if each["op_name"] not in VIEWS)
+    return constants + sum(int(each["activation_size"]) + int(each["output_size"]) for each in working)
 
 
 def subnormals(graph: bytes) -> int:

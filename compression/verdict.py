@@ -24,7 +24,7 @@ def verdict(
 ) -> list[str]:
     """Sentences; of each kind that was measured those that apply. `latencies` are named by their kinds."""
     found = [_times(kind, latencies) for kind in kernels if kind is not Kind.FLOAT]
-    found += [_integers(kind, kernels[kind]) for kind in kernels if kind.integers]
+    found += [_integers(kind, kernels[kind], kernels[Kind.FLOAT]) for kind in kernels if kind.integers]
     if any(kind.integers for kind in kernels):
         found.append(_processor(cpu))
     zeros = built[Kind.AS_SET].sparsity if Kind.AS_SET in built else 0.0
@@ -70,14 +70,21 @@ def _times(kind: Kind, latencies: Sequence[Latency]) -> str:
     return f"{NAMES[kind]} is {', and '.join(parts)}."
 
 
-def _integers(kind: Kind, found: Kernels) -> str:
-    sentence = f"{NAMES[kind]} runs {found.int8} of its {found.all} convolutions in integers"
+def _integers(kind: Kind, found: Kernels, as_float: Kernels) -> str:
+    moves = f"moves {_bytes(found.moved_bytes / as_float.moved_bytes)} float"
+    sentence = f"{NAMES[kind]} runs {found.int8} of its {found.all} convolutions in integers and {moves}"
     if not found.float:
         return f"{sentence}."
     return (
         f"{sentence}. Of the others an output is added up or averaged as float, and there the runtime goes back to "
         "float, with a conversion on each side."
     )
+
+
+def _bytes(ratio: float) -> str:
+    if 1 / ALIKE <= ratio <= ALIKE:
+        return "as many bytes as"
+    return f"{ratio:.1f} times more bytes than" if ratio > 1 else f"{1 / ratio:.1f} times fewer bytes than"
 
 
 def _processor(cpu: Cpu) -> str:

@@ -78,6 +78,7 @@ def test_the_command_reports_every_file(here, test_images, capsys):
     assert as_float["check"]["agree"] == 200
     assert [each["batch"] for each in as_float["latencies"]] == [1, 64]
     assert said["kinds"]["int8"]["convolutions"] == {"int8": 2, "float": 0}
+    assert said["kinds"]["int8"]["bytes_moved"] < as_float["bytes_moved"]
     assert said["kinds"]["int8"]["bytes"] < as_float["bytes"] / 3
     assert said["kinds"]["smaller"]["macs"] < as_float["macs"]
     assert any("Int8 is" in sentence for sentence in said["verdict"])

@@ -109,6 +109,8 @@ def test_with_integers_between_layers_every_convolution_runs_in_int8(small_int8,
     alone = kernels(to_int8(small_int8, CIFAR10))
     assert 0 < alone.int8 < alone.all
     assert kernels(chain).int8 == alone.all
+    as_float = kernels(to_onnx(small_int8.original, CIFAR10))
+    assert kernels(chain).moved_bytes < min(as_float.moved_bytes, alone.moved_bytes)
     expected = small_int8.module(CIFAR10(pixels(100)))
     error = (said(chain, pixels(100)) - expected).square().mean() / expected.square().mean()
     assert error < 0.01

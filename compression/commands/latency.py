@@ -92,16 +92,20 @@ def as_words(
     """A row a kind, and what it comes to."""
     batches = sorted({each.batch for each in latencies})
     columns = "".join(f"{f'ms for {batch}':>11}{'p90':>9}" for batch in batches)
-    lines = [f"{'':10} {'bytes':>10} {'MACs':>12} {'int8':>7}{columns} {'correct':>9} {'agree':>9}"]
+    lines = [f"{'':10} {'bytes':>10} {'MACs':>12} {'moved':>11} {'int8':>7}{columns} {'correct':>9} {'agree':>9}"]
     for kind, each in built.items():
         times = {one.batch: one for one in latencies if one.name == kind}
         cells = "".join(f"{times[batch].median_ms:11.3f}{times[batch].p90_ms:9.3f}" for batch in batches)
         found = checks.get(kind)
         right = f"{found.correct:9,} {found.agree:9,}" if found else f"{'.':>9} {'.':>9}"
         share = f"{used[kind].int8}/{used[kind].all}"
-        lines.append(f"{kind:10} {len(each.graph):10,} {each.macs:12,} {share:>7}{cells} {right}")
+        lines.append(
+            f"{kind:10} {len(each.graph):10,} {each.macs:12,} {used[kind].moved_bytes:11,} {share:>7}{cells} {right}"
+        )
     images = next((f", on {each.images:,} images" for each in checks.values()), "")
-    lines.append(f"agree: with the simulation in PyTorch{images}; int8: convolutions in integers")
+    lines.append(
+        f"agree: with the simulation in PyTorch{images}; int8: convolutions in integers; moved: bytes an image"
+    )
     lines += verdict(built, used, latencies, processor)
     return "\n".join([*lines, *(f"no {what}: {why}" for what, why in missing.items())])
 
@@ -120,7 +124,8 @@ def as_json(
             "bytes": len(each.graph),
             "macs": each.macs,
             "bit_operations": each.bit_operations,
-            "convolutions": asdict(used[kind]),
+            "convolutions": {"int8": used[kind].int8, "float": used[kind].float},
+            "bytes_moved": used[kind].moved_bytes,
             "check": asdict(checks[kind]) if kind in checks else None,
             "latencies": [asdict(one) for one in latencies if one.name == kind],
         }

@@ -4,7 +4,6 @@ import pandas as pd
 import streamlit as st
 
 from compression.cpu import cpu
-from compression.runtime import Kernels
 from compression.spec import CompressionSpec
 from compression.variants import Kind
 from compression.verdict import verdict
@@ -68,6 +67,7 @@ def _rows(found: deploy_run.Known) -> pd.DataFrame:
     for each in found.files:
         kind, built = each.variant.kind, each.built
         checked = found.checks.get(kind)
+        used = times.kernels.get(kind) if times else None
         latencies = {one.batch: one for one in times.latencies if one.name == kind} if times else {}
         rows.append(
             {
@@ -75,7 +75,8 @@ def _rows(found: deploy_run.Known) -> pd.DataFrame:
                 "Size": format.size(len(built.graph)) if built else UNKNOWN,
                 "MACs": format.quantity(built.macs) if built else UNKNOWN,
                 "Bit operations": format.quantity(built.bit_operations) if built else UNKNOWN,
-                "In int8": _share(times.kernels.get(kind)) if times else UNKNOWN,
+                "Bytes moved": format.size(used.moved_bytes) if used else UNKNOWN,
+                "In int8": f"{used.int8} of {used.all}" if used else UNKNOWN,
                 "Accuracy": format.percent(checked.correct / checked.images, 2) if checked else UNKNOWN,
                 "Agrees on": f"{checked.agree:,}" if checked else UNKNOWN,
                 "1 image": f"{latencies[1].median_ms:.2f} ms" if 1 in latencies else UNKNOWN,
@@ -83,7 +84,3 @@ def _rows(found: deploy_run.Known) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
-
-
-def _share(found: Kernels | None) -> str:
-    return f"{found.int8} of {found.all}" if found else UNKNOWN
