@@ -183,10 +183,13 @@ def in_words(ledger: FileLedger) -> str:
         return f"nothing was taken off the weights{f': {other}' if other else ''}"
     saved = -steps["entropy coding"] / alone
     coding = f"entropy coding takes {100 * saved:.0f} % off the codes" if saved >= LITTLE else ""
-    times, expected = ledger.float32 / ledger.total, steps["float32"] / alone
-    because, although = (other, coding) if times < expected else (coding, other)
+    times, expected = f"{ledger.float32 / ledger.total:.3g}", f"{steps['float32'] / alone:.3g}"
+    if times == expected:
+        said = " and ".join(filter(None, (coding, other)))
+        return f"{_what(ledger)} is {times} times smaller here, as one would expect{f': {said}' if said else ''}"
+    because, although = (other, coding) if float(times) < float(expected) else (coding, other)
     return (
-        f"{_what(ledger)} is {times:.3g} times smaller here, not {expected:.3g} times"
+        f"{_what(ledger)} is {times} times smaller here, not {expected} times"
         f"{f', because {because}' if because else ''}{f', although {although}' if although else ''}"
     )
 
