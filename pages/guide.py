@@ -153,9 +153,9 @@ Where 90 % zeros make a file less than ten times smaller, the chart shows what t
 
 **ONNX** is for those who run a network elsewhere. *As set* computes in float, with weights of few values. *Int8*
 computes in integers: weights and inputs of layers have 8 bits, with the codes and scales that are simulated here. Where
-a sum comes between two layers, the runtime goes back to float, and conversions move bytes of their own; *in one chain*
-these sums become integers too. Scattered zeros make an ONNX file no smaller and no faster; filters that are taken out
-do.
+a sum comes between two layers, the runtime goes back to float, and conversions move bytes of their own; in an *int8
+chain* these sums become integers too. Scattered zeros make an ONNX file no smaller and no faster; filters that are
+taken out do.
 """
 )
 

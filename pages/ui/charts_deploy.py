@@ -116,9 +116,10 @@ def latencies(found: Sequence[Latency], names: Mapping[str, str], ink: str) -> D
         ink=ink,
         showlegend=False,
     )
-    layout["margin"] = {"l": 118, "r": 40, "t": 30, "b": 40}
+    layout["margin"] = {"l": 134, "r": 40, "t": 30, "b": 40}
     layout["height"] = 70 + ROW_PIXELS * len(found)
-    layout["yaxis"] |= {"tickvals": list(range(len(found))), "ticktext": [f"{names[each.name]} " for each in found]}
+    named = [f"{names[each.name]}  <b>{each.median_ms:.2f}</b> " for each in found]
+    layout["yaxis"] |= {"tickvals": list(range(len(found))), "ticktext": named}
     bars = {
         "type": "bar",
         "orientation": "h",
@@ -134,11 +135,6 @@ def latencies(found: Sequence[Latency], names: Mapping[str, str], ink: str) -> D
             "thickness": 1,
             "width": 3,
         },
-        "text": [f"{each.median_ms:.2f}" for each in found],
-        "textposition": "inside",
-        "textangle": 0,
-        "constraintext": "none",
-        "insidetextanchor": "start",
         "customdata": [[names[each.name], each.p90_ms, each.runs] for each in found],
         "hovertemplate": "%{customdata[0]}: %{x:.3g} ms, 90 % of %{customdata[2]} runs within %{customdata[1]:.3g} ms"
         "<extra></extra>",

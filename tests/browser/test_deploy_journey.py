@@ -44,8 +44,7 @@ def test_files_are_exported_checked_on_all_test_images_and_timed(page, server, t
     expect(page.get_by_test_id("stException")).to_have_count(0)
 
 
-@pytest.mark.parametrize(("width", "height"), [(1280, 800), (1920, 1080)])
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "height", "theme"), [(1280, 800, "light"), (1920, 1080, "dark")])
 def test_numbers_sentence_and_waterfall_are_on_one_screen(page_of, server, width, height, theme):
     page = page_of(viewport={"width": width, "height": height}, color_scheme=theme)
     page.goto(f"{server}/deploy?model={MODEL}&bits=4")
