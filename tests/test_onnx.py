@@ -124,6 +124,20 @@ def test_a_channel_of_hardly_any_weights_keeps_its_bias():
     assert torch.allclose(said(to_int8(made, CIFAR10), pixels(20)), made.module(CIFAR10(pixels(20))), atol=0.05)
 
 
+def test_a_channel_without_weights_answers_with_its_bias():
+    conv = nn.Conv2d(3, 2, 1)
+    module = nn.Sequential(conv, nn.Flatten(), nn.Linear(2 * 32 * 32, 10)).eval().requires_grad_(False)
+    conv.weight[0] = 0
+    conv.bias[0] = 0.0123
+    module[2].weight[:] = 0
+    module[2].weight[3, :1024] = 1 / 1024
+    module[2].bias[:] = torch.linspace(-1, 1, 10)
+    made = compress(module, INT8, Evidence(calibration=observe(module, CIFAR10(pixels(20)))))
+    graph = to_int8(made, CIFAR10)
+    assert torch.allclose(said(graph, pixels(20)), made.module(CIFAR10(pixels(20))), atol=1e-4)
+    assert subnormals(graph) == 0
+
+
 def test_layers_left_float_stay_float(simple_cnn):
     spec = replace(INT8, layers=(LayerSpec("conv1", 32),))
     graph = to_int8(compress(simple_cnn.module, spec, evidence_for(simple_cnn, spec)), simple_cnn.normalization)
