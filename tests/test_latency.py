@@ -1,6 +1,7 @@
 """Latencies, who measures them, and what they come to in words. No test asserts on time."""
 
 import platform
+import tempfile
 import time
 
 import pytest
@@ -76,6 +77,20 @@ def test_a_stopwatch_measures_in_another_process_and_keeps_what_it_found(graph):
     assert stopwatch.look("x", {}, 2, go=False) == Timing()
     stopwatch.forget("x", 1)
     assert stopwatch.look("x", {}, 1, go=False) == Timing()
+
+
+def test_a_stopwatch_measures_with_this_code_wherever_the_server_was_started(graph, tmp_path, monkeypatch):
+    (tmp_path / "compression").mkdir()
+    (tmp_path / "compression" / "__init__.py").write_text("raise RuntimeError('another one')")
+    monkeypatch.chdir(tmp_path)
+    assert waited(Stopwatch({1: 2}), "x", {"a": graph}).error is None
+
+
+def test_a_stopwatch_that_cannot_write_says_so_and_leaves_nothing_behind(graph, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    found = waited(Stopwatch({1: 2}), "x", {"no/such/folder": graph})
+    assert "No such file" in found.error
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_stopwatch_says_why_it_could_not_measure():
