@@ -5,7 +5,9 @@ Files take seconds each and are kept for all who ask, as are their answers to al
 
 import hashlib
 import threading
+import time
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,7 +25,8 @@ from compression.variants import Built, Variant, build, variants
 
 CHUNK = 1000
 AHEAD = 4  # chunks that are asked for at once
-MOST_KEPT = 16  # a VGG takes 12 MB
+MOST_KEPT, MOST_BYTES = 64, 256_000_000  # files, and what they take together; a VGG of floats takes 12 MB
+KEPT_SECONDS = 60.0  # even without room, since somebody may look at them again
 BUILDING = -1  # its number among the tasks of a variant
 
 Answers = npt.NDArray[np.uint8]
@@ -66,14 +69,26 @@ class _Making:
     parts: dict[int, Answers] = field(default_factory=dict)
     asked: set[int] = field(default_factory=set)
     error: str | None = None
+    looked_at: float = 0.0
+
+    @property
+    def nbytes(self) -> int:
+        return len(self.built.graph) if self.built else 0
 
 
 class Deployer:
     """Files of all sessions of this process. All may be called from any thread, and none waits for work."""
 
-    def __init__(self, engine: Engine, images: ImageSet | None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        images: ImageSet | None,
+        most_bytes: int = MOST_BYTES,
+        kept_seconds: float = KEPT_SECONDS,
+    ) -> None:
         """`images` are the test images, or the first of them, or None: then no file is asked for answers."""
         self._engine, self._images = engine, images
+        self._most_bytes, self._kept_seconds = most_bytes, kept_seconds
         self._chunks = -(-len(images) // CHUNK) if images else 0
         self._lock = threading.RLock()
         self._makings: OrderedDict[tuple[str, Variant], _Making] = OrderedDict()
@@ -84,6 +99,7 @@ class Deployer:
             makings = [self._making(model, variant) for variant in variants(spec)]
             for making in makings:
                 self._advance(making, model, go)
+            self._make_room(makings)
             return tuple(self._deployed(making) for making in makings)
 
     def rest(self, model: FloatModel, spec: CompressionSpec) -> None:
@@ -99,10 +115,21 @@ class Deployer:
         if place not in self._makings:
             name = hashlib.sha256(repr((place, arithmetic())).encode()).hexdigest()[:24]
             self._makings[place] = _Making(f"deploy-{name}", variant)
-            while len(self._makings) > MOST_KEPT:
-                self._rest(self._makings.popitem(last=False)[1])
         self._makings.move_to_end(place)
         return self._makings[place]
+
+    def _make_room(self, seen: Sequence[_Making]) -> None:
+        """`seen` are looked at now. Others go, those first that nobody has looked at for longest."""
+        now = time.monotonic()
+        for making in seen:
+            making.looked_at = now
+        nbytes = sum(making.nbytes for making in self._makings.values())
+        for place, making in list(self._makings.items()):
+            room = len(self._makings) <= MOST_KEPT and nbytes <= self._most_bytes
+            if room or now - making.looked_at <= self._kept_seconds:
+                return
+            self._rest(self._makings.pop(place))
+            nbytes -= making.nbytes
 
     def _advance(self, making: _Making, model: FloatModel, go: bool) -> None:
         try:

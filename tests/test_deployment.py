@@ -60,6 +60,28 @@ def test_without_images_files_are_made_and_not_checked(here, simple_cnn, deploye
     assert found.answers is None
 
 
+def test_files_that_are_looked_at_stay_however_many_people_ask(here, simple_cnn):
+    """A class that deploys at once: were what is not in sight for a moment forgotten, nobody would come to an end."""
+    deployer = Deployer(here, None)
+    mine = CompressionSpec("simple_cnn")
+    while not all(each.done for each in deployer.look(simple_cnn, mine)):
+        time.sleep(0.05)
+    for percent in range(1, 41):
+        deployer.look(simple_cnn, CompressionSpec("simple_cnn", PruneSpec(sparsity=percent / 100)), go=False)
+    assert all(each.done for each in deployer.look(simple_cnn, mine, go=False))
+
+
+def test_files_that_nobody_looks_at_go_when_there_is_no_room(here, simple_cnn):
+    deployer = Deployer(here, None, kept_seconds=0, most_bytes=2_000_000)
+    mine = CompressionSpec("simple_cnn")
+    while not all(each.done for each in deployer.look(simple_cnn, mine)):
+        time.sleep(0.05)
+    other = CompressionSpec("simple_cnn", PruneSpec(sparsity=0.5))
+    while not all(each.done for each in deployer.look(simple_cnn, other)):
+        time.sleep(0.05)
+    assert not all(each.done for each in deployer.look(simple_cnn, mine, go=False))
+
+
 def test_the_script_prints_the_accuracy_of_the_network(simple_cnn, test_images, tmp_path):
     file = tmp_path / "network.py"
     file.write_text(script(SPEC))
