@@ -17,10 +17,20 @@ from compression.models.normalization import NORMALIZATIONS
 from compression.models.resnet import ResNet
 from compression.models.zoo import FloatModel, frozen
 from compression.observing import observe
+from compression.operations import layer_macs
 from compression.qdq import to_int8
 from compression.quantizers import quantize
 from compression.runtime import kernels, logits, session, subnormals
-from compression.spec import ActivationSpec, CompressionSpec, LayerSpec, PruneSpec, QuantSpec, Scheme
+from compression.spec import (
+    ActivationSpec,
+    CompressionSpec,
+    LayerSpec,
+    PruneSpec,
+    QuantSpec,
+    Scheme,
+    Scope,
+    Structure,
+)
 from compression.training import evidence_for
 from compression.variants import Kind, build, variants
 
@@ -200,6 +210,29 @@ def test_the_float_network_has_no_variant_of_its_own():
         Kind.INT8_CHAIN,
         Kind.SMALLER,
     ]
+
+
+def test_the_smaller_network_loses_the_filters_that_were_chosen_and_no_others():
+    filters = PruneSpec(sparsity=0.5, structure=Structure.FILTER, scope=Scope.LAYER)
+    layers = (LayerSpec("conv1", 4, sparsity=0.0), LayerSpec("fc", 8))
+    spec = CompressionSpec("small", filters, QuantSpec(4), layers, reestimate_bn=True)
+    smaller = {each.kind: each.spec for each in variants(spec)}[Kind.SMALLER]
+    assert smaller == CompressionSpec("small", filters, layers=(LayerSpec("conv1", sparsity=0.0),), reestimate_bn=True)
+
+
+def test_merged_filters_are_taken_out(simple_cnn):
+    merged = CompressionSpec("simple_cnn", fold_bn=True, merge=0.25)
+    built = build(simple_cnn, {each.kind: each for each in variants(merged)}[Kind.SMALLER])
+    expected = compress(simple_cnn.module, merged).module(simple_cnn.normalization(pixels(8)))
+    assert torch.allclose(said(built.graph, pixels(8)), expected, atol=1e-3)
+    assert built.macs < sum(layer_macs(simple_cnn.module).values())
+
+
+def test_int8_is_refused_where_batch_norm_is_taken_anew_for_it_is_folded_then(small_resnet):
+    spec = CompressionSpec("small", PruneSpec(sparsity=0.5), reestimate_bn=True)
+    int8 = {each.kind: each.spec for each in variants(spec)}[Kind.INT8]
+    with pytest.raises(ValueError, match="no batch norm once it is folded"):
+        compress(small_resnet.module, int8, Evidence(calibration=observe(small_resnet.module, CIFAR10(pixels(20)))))
 
 
 def test_filters_taken_out_leave_a_smaller_graph_that_answers_as_the_one_with_zeros(small_resnet):
