@@ -20,7 +20,7 @@ from compression.observing import observe
 from compression.operations import layer_macs
 from compression.qdq import to_int8
 from compression.quantizers import quantize
-from compression.runtime import kernels, logits, session, subnormals
+from compression.runtime import Kernels, kernels, logits, session, subnormals
 from compression.spec import (
     ActivationSpec,
     CompressionSpec,
@@ -122,6 +122,12 @@ def test_with_integers_between_layers_every_convolution_runs_in_int8(small_int8,
     expected = small_int8.module(CIFAR10(pixels(100)))
     error = (said(chain, pixels(100)) - expected).square().mean() / expected.square().mean()
     assert error < 0.01
+
+
+def test_convolutions_are_those_of_the_network_and_not_what_the_runtime_makes_of_others():
+    """It has a batch norm that stands alone become one of its own."""
+    module = nn.Sequential(nn.Conv2d(3, 32, 3, padding=1), nn.ReLU(), nn.BatchNorm2d(32), nn.Flatten()).eval()
+    assert kernels(to_onnx(module, CIFAR10)) == Kernels(int8=0, float=1)
 
 
 def test_a_channel_of_hardly_any_weights_keeps_its_bias():
