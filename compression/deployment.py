@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from compression.arithmetic import arithmetic
 from compression.data import ImageSet
-from compression.engine import Engine, EngineError, Shared
+from compression.engine import Engine, EngineError, Shared, tasks_at_once
 from compression.evaluate import Evaluation
 from compression.live import LAST
 from compression.models.zoo import FloatModel
@@ -187,7 +187,11 @@ def check(answers: Answers, simulated: Evaluation) -> Check:
 
 
 def build_here(model: FloatModel, variant: Variant, version: str) -> Built:
-    """What a worker does first. Raises RuntimeError where the code here computes otherwise than that of who asks."""
+    """What a worker does first. Raises RuntimeError where the code here computes otherwise than that of who asks, or
+    where others compute in this process: while torch exports they fail, and two exports at once fail for good.
+    """
+    if tasks_at_once() > 1:
+        raise RuntimeError("a network is exported by workers of one thread: start the cluster's with --nthreads 1")
     if version != arithmetic():
         raise RuntimeError("a worker of the cluster runs another version of this laboratory; update it and start again")
     return build(model, variant)

@@ -6,11 +6,13 @@ import sys
 import time
 
 import pytest
+from distributed import Client
 
 from compression.__main__ import main
 from compression.compress import compress
 from compression.data import PROJECT
 from compression.deployment import Deployer, check
+from compression.engine import Engine
 from compression.evaluate import evaluate
 from compression.runtime import logits, session
 from compression.script import script
@@ -77,11 +79,20 @@ def test_files_that_are_looked_at_stay_however_many_people_ask(without_images, s
 
 def test_files_that_nobody_looks_at_go_when_there_is_no_room(here, simple_cnn):
     deployer = Deployer(here, None, most_bytes=0, kept_seconds=0)
-    one, other = FLOAT, CompressionSpec("simple_cnn", PruneSpec(sparsity=0.5))
-    while not deployer.look(simple_cnn, one)[1].done:
+    while not deployer.look(simple_cnn, FLOAT)[0].done:
         time.sleep(0.05)
-    deployer.look(simple_cnn, other, go=False)
-    assert not deployer.look(simple_cnn, one, go=False)[1].done
+    deployer.rest(simple_cnn, FLOAT)
+    deployer.look(simple_cnn, CompressionSpec("another"), go=False)
+    assert not deployer.look(simple_cnn, FLOAT, go=False)[0].done
+
+
+def test_workers_that_do_several_things_at_once_are_not_asked_to_export(simple_cnn):
+    """Seen: what another thread computes fails during an export, and for good after two at once."""
+    with Client(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None, set_as_default=False) as it:
+        deployer = Deployer(Engine(it.scheduler.address), None)
+        while not (found := deployer.look(simple_cnn, FLOAT)[0]).done:
+            time.sleep(0.05)
+        assert "--nthreads 1" in found.error
 
 
 def test_the_script_prints_the_accuracy_of_the_network(simple_cnn, test_images, tmp_path):
