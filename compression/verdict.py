@@ -76,8 +76,8 @@ def _integers(kind: Kind, found: Kernels) -> str:
     if not found.float:
         return f"{sentence}."
     return (
-        f"{sentence}. The others are float, with conversions around them: they were left so, or what they answer is "
-        "added up, joined or averaged as float."
+        f"{sentence}. The others are float, with conversions around them: they were left so, or what they answer goes "
+        "on as float, to be added up, joined or averaged, or to a layer that was left so."
     )
 
 
