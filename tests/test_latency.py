@@ -1,5 +1,7 @@
 """Latencies, who measures them, and what they come to in words. No test asserts on time."""
 
+import platform
+import tempfile
 import time
 
 import numpy as np
@@ -8,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from compression.cpu import Cpu, cpu, parsed
 from compression.latency import Latency, measure, summary
-from compression.runtime import LOGITS, PIXELS, Kernels, moved
+from compression.runtime import LOGITS, PIXELS, Kernels, moved, options, overflows
 from compression.stopwatch import Stopwatch, Timing
 from compression.variants import Built, Kind
 from compression.verdict import faster, verdict
@@ -91,6 +93,20 @@ def test_a_stopwatch_measures_in_another_process_and_keeps_what_it_found(graph):
     assert stopwatch.look("x", {}, 1, go=False) == Timing()
 
 
+def test_a_stopwatch_measures_with_this_code_wherever_the_server_was_started(graph, tmp_path, monkeypatch):
+    (tmp_path / "compression").mkdir()
+    (tmp_path / "compression" / "__init__.py").write_text("raise RuntimeError('another one')")
+    monkeypatch.chdir(tmp_path)
+    assert waited(Stopwatch({1: 2}), "x", {"a": graph}).error is None
+
+
+def test_a_stopwatch_that_cannot_write_says_so_and_leaves_nothing_behind(graph, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    found = waited(Stopwatch({1: 2}), "x", {"no/such/folder": graph})
+    assert "No such file" in found.error
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_stopwatch_says_why_it_could_not_measure():
     stopwatch = Stopwatch({1: 2})
     found = waited(stopwatch, "x", {"a": b"no graph"})
@@ -139,7 +155,7 @@ def test_the_verdict_gives_the_reasons_that_apply_and_no_others():
     said = verdict({kind: built() for kind in used}, used, times, XEON)
     assert said[0] == "Int8 is 2.0 times slower than float for one image, and as fast as float for 64 at once."
     assert "9 of its 21 convolutions in integers and moves 1.5 times more bytes than float." in said[1]
-    assert "back to float" in said[1]
+    assert "added up" in said[1]
     assert "(VNNI)" in said[2]
     assert len(said) == 3
 
@@ -152,8 +168,28 @@ def test_the_verdict_names_zeros_filters_subnormals_and_an_old_processor():
     said = " ".join(verdict(found, used, times, OLD))
     assert "The network as set is as fast as float for one image and for 64 at once." in said
     assert "3 of its 3 convolutions in integers and moves 2.0 times fewer bytes than float." in said
-    assert "no instructions for products of 8-bit integers" in said
-    assert "90% of the weights as set are zero, and multiplied all the same" in said
-    assert "2.0 times fewer multiplications" in said
+    assert "no instructions for sums of 8-bit products" in said
+    assert "session.x64quantprecision=1" in said
+    assert "90.0% of the weights as set are zero, and multiplied all the same" in said
+    assert "50.0% of the multiplications are left" in said
     assert "7 subnormal numbers" in said
-    assert "back to float" not in said
+    assert "added up" not in said
+
+
+def test_the_verdict_says_nothing_of_what_there_is_not():
+    """No float file to compare with, no convolution to count, no filter taken out, one number and not some."""
+    as_set = {Kind.AS_SET: built(sparsity=0.999, few=1), Kind.INT8: built(), Kind.SMALLER: built()}
+    said = verdict(as_set, {kind: Kernels(0, 0, 0) for kind in as_set}, [latency(Kind.INT8, 1, 10.0)], Cpu("Pi", ()))
+    assert said == [
+        "This processor (Pi) has no instructions for sums of 8-bit products: they are widened first, which takes most "
+        "of the gain.",
+        "99.9% of the weights as set are zero, and multiplied all the same: these kernels skip no zeros, wherever they "
+        "lie.",
+        "The network as set has 1 subnormal number: many processors take a hundred cycles for one.",
+    ]
+
+
+def test_the_runtime_is_told_to_be_exact_where_its_kernels_for_int8_overflow():
+    if platform.machine() in ("x86_64", "AMD64") and (here := cpu()).instructions is not None:
+        assert overflows() == here.saturates
+    assert options().get_session_config_entry("session.x64quantprecision") == str(int(overflows()))

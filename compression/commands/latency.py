@@ -16,7 +16,7 @@ from compression.cpu import Cpu, cpu
 from compression.data import ImageSet, load
 from compression.deployment import CHUNK, Check, answers, check
 from compression.engine import engine
-from compression.latency import Latency, measure
+from compression.latency import Latency, checked, measure
 from compression.live import Evaluator
 from compression.models.zoo import FloatModel
 from compression.runtime import Kernels, kernels
@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Prints the report. Without test images files are timed, and not checked."""
+    threads = checked(options.threads)
     spec = spec_from(options, options.model or options.checkpoint.stem)
     model = replace(float_model(options), name=spec.model)
     wanted = {each.kind: each for each in variants(spec)}
@@ -46,7 +47,7 @@ def run(options: argparse.Namespace) -> None:
     checks = _checks(model, wanted, built, images) if images else {}
     with tqdm(total=1.0, desc="timing", bar_format="{desc}: {percentage:3.0f}%|{bar}|", leave=False) as bar:
         graphs = {str(kind): each.graph for kind, each in built.items()}
-        latencies = measure(graphs, options.threads, tell=lambda share: bar.update(share - bar.n))
+        latencies = measure(graphs, threads, tell=lambda share: bar.update(share - bar.n))
     used = {kind: kernels(each.graph) for kind, each in built.items()}
     report = (built, used, latencies, checks, missing, cpu())
     print(as_json(*report) if options.json else as_words(*report))
