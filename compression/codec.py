@@ -111,6 +111,12 @@ def load_compressed(path: Path) -> FloatModel:
         raise CodecError(f"{path.name} is damaged or no file of a compressed network ({first[:200]})") from error
 
 
+def prove(path: Path, compressed: CompressedModel) -> None:
+    """Reads the file at `path`. Raises CodecError where it does not decode to `compressed`, number by number."""
+    if fingerprint(load_compressed(path).module) != fingerprint(compressed.module):
+        raise CodecError(f"{path.name} does not decode to the network that was compressed")
+
+
 def _loaded(file: Any, name: str) -> FloatModel:
     """The network in an open file; errors of safetensors, NumPy and torch pass through."""
     metadata = file.metadata() or {}

@@ -17,6 +17,7 @@ INTEGERS = {
     "matrix multiply": {"i8mm"},
 }
 FAST = ("AMX", "VNNI", "dot product", "matrix multiply")  # four products of 8 bits and their sum at once, or more
+SATURATING = ("AVX2", "AVX-512")  # two products and their sum at once, of 16 bits
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,13 @@ class Cpu:
 
     @property
     def multiplies_int8(self) -> bool:
-        """Whether it has instructions for products of 8-bit integers."""
+        """Whether it has instructions for sums of products of 8-bit integers."""
         return bool(set(self.instructions or ()) & set(FAST))
+
+    @property
+    def saturates(self) -> bool:
+        """Whether the fastest that it has instead cuts such sums off at 16 bits."""
+        return not self.multiplies_int8 and bool(set(self.instructions or ()) & set(SATURATING))
 
 
 def cpu() -> Cpu:

@@ -5,15 +5,18 @@ Files take seconds each and are kept for all who ask, as are their answers to al
 
 import hashlib
 import threading
+import time
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from compression.arithmetic import arithmetic
+from compression.arithmetic import check as check_version
 from compression.data import ImageSet
-from compression.engine import Engine, EngineError, Shared
+from compression.engine import Engine, EngineError, Shared, tasks_at_once
 from compression.evaluate import Evaluation
 from compression.live import LAST
 from compression.models.zoo import FloatModel
@@ -23,7 +26,8 @@ from compression.variants import Built, Variant, build, variants
 
 CHUNK = 1000
 AHEAD = 4  # chunks that are asked for at once
-MOST_KEPT = 16  # a VGG takes 12 MB
+MOST_KEPT, MOST_BYTES = 64, 256_000_000  # files, and what they take together; a VGG of floats takes 12 MB
+KEPT_SECONDS = 60.0  # even without room, since somebody may look at them again
 BUILDING = -1  # its number among the tasks of a variant
 
 Answers = npt.NDArray[np.uint8]
@@ -66,14 +70,26 @@ class _Making:
     parts: dict[int, Answers] = field(default_factory=dict)
     asked: set[int] = field(default_factory=set)
     error: str | None = None
+    looked_at: float = 0.0
+
+    @property
+    def nbytes(self) -> int:
+        return len(self.built.graph) if self.built else 0
 
 
 class Deployer:
     """Files of all sessions of this process. All may be called from any thread, and none waits for work."""
 
-    def __init__(self, engine: Engine, images: ImageSet | None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        images: ImageSet | None,
+        most_bytes: int = MOST_BYTES,
+        kept_seconds: float = KEPT_SECONDS,
+    ) -> None:
         """`images` are the test images, or the first of them, or None: then no file is asked for answers."""
         self._engine, self._images = engine, images
+        self._most_bytes, self._kept_seconds = most_bytes, kept_seconds
         self._chunks = -(-len(images) // CHUNK) if images else 0
         self._lock = threading.RLock()
         self._makings: OrderedDict[tuple[str, Variant], _Making] = OrderedDict()
@@ -84,6 +100,7 @@ class Deployer:
             makings = [self._making(model, variant) for variant in variants(spec)]
             for making in makings:
                 self._advance(making, model, go)
+            self._make_room(makings)
             return tuple(self._deployed(making) for making in makings)
 
     def rest(self, model: FloatModel, spec: CompressionSpec) -> None:
@@ -99,10 +116,21 @@ class Deployer:
         if place not in self._makings:
             name = hashlib.sha256(repr((place, arithmetic())).encode()).hexdigest()[:24]
             self._makings[place] = _Making(f"deploy-{name}", variant)
-            while len(self._makings) > MOST_KEPT:
-                self._rest(self._makings.popitem(last=False)[1])
         self._makings.move_to_end(place)
         return self._makings[place]
+
+    def _make_room(self, seen: Sequence[_Making]) -> None:
+        """`seen` are looked at now. Others go, those first that nobody has looked at for longest."""
+        now = time.monotonic()
+        for making in seen:
+            making.looked_at = now
+        nbytes = sum(making.nbytes for making in self._makings.values())
+        for place, making in list(self._makings.items()):
+            room = len(self._makings) <= MOST_KEPT and nbytes <= self._most_bytes
+            if room or now - making.looked_at <= self._kept_seconds:
+                return
+            self._rest(self._makings.pop(place))
+            nbytes -= making.nbytes
 
     def _advance(self, making: _Making, model: FloatModel, go: bool) -> None:
         try:
@@ -160,9 +188,12 @@ def check(answers: Answers, simulated: Evaluation) -> Check:
 
 
 def build_here(model: FloatModel, variant: Variant, version: str) -> Built:
-    """What a worker does first. Raises RuntimeError where the code here computes otherwise than that of who asks."""
-    if version != arithmetic():
-        raise RuntimeError("a worker of the cluster runs another version of this laboratory; update it and start again")
+    """What a worker does first. Raises RuntimeError where the code here computes otherwise than that of who asks, or
+    where others compute in this process: while torch exports they fail, and two exports at once fail for good.
+    """
+    if tasks_at_once() > 1:
+        raise RuntimeError("a network is exported by workers of one thread: start the cluster's with --nthreads 1")
+    check_version(version)
     return build(model, variant)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import dask
 import torch
-from distributed import Client, Future, KilledWorker
+from distributed import Client, Future, KilledWorker, get_worker
 
 from compression.workers import Workers, cores
 
@@ -195,6 +195,11 @@ class Engine:
 def engine() -> Engine:
     """The engine of this process: a worker a core, or two for a GPU: one prepares while the other computes."""
     return Engine(workers=2 if torch.cuda.is_available() else cores(), preload=("compression.chunks",))
+
+
+def tasks_at_once() -> int:
+    """How many tasks the worker that calls this computes at once, each in a thread of its process."""
+    return get_worker().state.nthreads
 
 
 def _itself(value: Any) -> Any:

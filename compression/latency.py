@@ -39,9 +39,8 @@ def measure(
     seed: int = 0,
 ) -> tuple[Latency, ...]:
     """Each of `graphs` at each batch of `rounds`. `tell` hears the share (0..1) that is done."""
-    if threads < 1:
-        raise ValueError(f"threads must be at least 1, got {threads}")
-    sessions = {name: session(graph, options(threads)) for name, graph in graphs.items()}
+    chosen = options(checked(threads))
+    sessions = {name: session(graph, chosen) for name, graph in graphs.items()}
     chance = random.Random(seed)
     found = []
     done, images = 0, sum(batch * count for batch, count in rounds.items())
@@ -61,6 +60,13 @@ def measure(
             tell(done / images)
         found += [summary(name, batch, threads, each) for name, each in times.items()]
     return tuple(found)
+
+
+def checked(threads: int) -> int:
+    """`threads`, where a runtime can have so many. Raises ValueError."""
+    if threads < 1:
+        raise ValueError(f"threads must be at least 1, got {threads}")
+    return threads
 
 
 def summary(name: str, batch: int, threads: int, times_ms: Sequence[float]) -> Latency:

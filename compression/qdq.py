@@ -27,6 +27,7 @@ BITS = 8
 MULTIPLY = ("Conv", "Gemm")
 BETWEEN = ("Add", "Concat", "ReduceMean", "GlobalAveragePool")
 MOST_BIAS = 2**30  # of an int32, with room for the sum that it is added to
+FINEST = 1e-30  # step of a bias: with the scale of any output it is a normal float32 still
 
 Constants = dict[str, npt.NDArray[np.generic]]
 
@@ -130,13 +131,15 @@ def _constants(layer: _Integers, weight_and_bias: list[str], floats: Constants) 
     """Codes, scales and zero points of a weight and, if there is one, a bias.
 
     A channel of weights so small that its bias in steps of s_w s_x would outgrow int32 gets larger steps: what that
-    takes from the weights is less than 2^-30 of the bias.
+    takes from the weights is less than 2^-30 of the bias. A channel of zeros gets the steps that suit its bias.
     """
     weight, *bias = weight_and_bias
     steps = layer.inputs.scale
     scale = np.resize(layer.weights.scale.numpy(), len(layer.record.weight))
     values = floats[bias[0]] if bias else np.zeros_like(scale)
-    scale = np.maximum(scale, np.abs(values) / (MOST_BIAS * steps)).astype(np.float32)
+    least = np.maximum(np.abs(values) / MOST_BIAS, FINEST) / steps
+    zeros = ~layer.record.weight.flatten(1).any(1).numpy()
+    scale = np.where(zeros, least, np.maximum(scale, least)).astype(np.float32)
     shape = (-1, *[1] * (layer.record.weight.dim() - 1))
     qparams = replace(layer.weights, scale=torch.from_numpy(scale).view(shape), zero_point=torch.tensor(0))
     codes = quantize(layer.record.weight, qparams).numpy()

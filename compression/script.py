@@ -3,7 +3,7 @@
 from compression.spec import CompressionSpec
 
 SCRIPT = '''\
-"""Makes this network again with Squeezelab and prints its accuracy. Run it in the folder that holds `compression`."""
+"""Makes this network again with Squeezelab and prints its accuracy. It lies in the folder that holds `compression`."""
 
 from compression.compress import compress
 from compression.data import load as load_images

@@ -68,7 +68,7 @@ class Stopwatch:
         with self._lock:
             self._advance()
             if key not in self._known and go and self._running is None:
-                self._running = key, *_started(graphs, threads, self._rounds)
+                self._start(key, graphs, threads)
             if self._running and self._running[0] == key:
                 return Timing(share=_share(self._running[1]))
             return self._known.get(key, Timing())
@@ -90,36 +90,47 @@ class Stopwatch:
                 shutil.rmtree(folder, ignore_errors=True)
                 self._running = None
 
+    def _start(self, key: Key, graphs: Mapping[str, bytes], threads: int) -> None:
+        folder = Path(tempfile.mkdtemp(prefix="squeezelab-"))
+        try:
+            self._running = key, folder, _started(folder, graphs, threads, self._rounds)
+        except OSError as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            self._keep(key, Timing(error=str(error)))
+
     def _advance(self) -> None:
         """Takes in what has come to its end."""
         if self._running is None or self._running[2].poll() is None:
             return
         key, folder, _ = self._running
-        self._known[key] = _ended(folder)
+        self._keep(key, _ended(folder))
+        self.close()
+
+    def _keep(self, key: Key, timing: Timing) -> None:
+        self._known[key] = timing
         while len(self._known) > MOST_KEPT:
             self._known.popitem(last=False)
-        self.close()
 
 
 def _started(
-    graphs: Mapping[str, bytes], threads: int, rounds: Mapping[int, int]
-) -> tuple[Path, subprocess.Popen[bytes]]:
-    folder = Path(tempfile.mkdtemp(prefix="squeezelab-"))
+    folder: Path, graphs: Mapping[str, bytes], threads: int, rounds: Mapping[int, int]
+) -> subprocess.Popen[bytes]:
+    """Raises OSError where there is no room in `folder`."""
     for name, graph in graphs.items():
         (folder / f"{name}{SUFFIX}").write_bytes(graph)
     asked = {"names": list(graphs), "threads": threads, "rounds": list(rounds.items())}
     (folder / ASKED).write_text(json.dumps(asked))
     paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
     with (folder / ERRORS).open("wb") as errors:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             [sys.executable, "-m", "compression.timed", str(folder)],
+            cwd=PROJECT,  # from which `-m` imports first
             env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=errors,
             **OWN_GROUP,
         )
-    return folder, process
 
 
 def _share(folder: Path) -> float:

@@ -8,6 +8,7 @@ from torch import Tensor
 from compression.cifar10 import TRAIN, DataMissing
 from compression.compress import compress
 from compression.data import load
+from compression.duplicates import merge_duplicates
 from compression.export import to_onnx
 from compression.models.zoo import FloatModel
 from compression.operations import bit_operations, layer_macs
@@ -34,7 +35,7 @@ HALF = PruneSpec(sparsity=0.5, structure=Structure.FILTER, scope=Scope.LAYER)
 
 class Kind(StrEnum):
     """FLOAT: uncompressed. AS_SET: compressed, in float. INT8: with integers as simulated. INT8_CHAIN: with integers
-    between layers too. SMALLER: float, its zero filters taken out.
+    between layers too. SMALLER: float, its zero filters taken out, equal ones made one.
     """
 
     FLOAT = "float"
@@ -71,28 +72,43 @@ class Built:
 
 
 def variants(spec: CompressionSpec) -> tuple[Variant, ...]:
-    """What `spec` comes to: beside the float network, itself, in int8, and with filters taken out.
-
-    These are its own filters, or half of those of each layer where it takes none.
-    """
+    """What `spec` comes to: beside the float network, itself, in int8, and with filters taken out."""
     as_float = CompressionSpec(spec.model)
-    filters = spec.prune if spec.prune and spec.prune.structure is Structure.FILTER else HALF
     found = [
         Variant(Kind.FLOAT, as_float),
         Variant(Kind.AS_SET, spec),
         Variant(Kind.INT8, int8_spec(spec)),
         Variant(Kind.INT8_CHAIN, int8_spec(spec)),
-        Variant(Kind.SMALLER, replace(as_float, prune=filters, fold_bn=spec.folds_first)),
+        Variant(Kind.SMALLER, smaller_spec(spec)),
     ]
     return tuple(each for each in found if each.kind is not Kind.AS_SET or spec != as_float)
 
 
+def smaller_spec(spec: CompressionSpec) -> CompressionSpec:
+    """The filters that `spec` prunes or merges, and nothing else of it; half of those of each layer where it has none
+    to take.
+    """
+    prunes = spec.prune is not None and spec.prune.structure is Structure.FILTER
+    if not (prunes or spec.merge):
+        return CompressionSpec(spec.model, HALF, fold_bn=spec.folds_first)
+    layers = (replace(layer, bits=None) for layer in spec.layers if layer.sparsity is not None)
+    return CompressionSpec(
+        spec.model,
+        spec.prune if prunes else None,
+        layers=tuple(layers) if prunes else (),
+        fold_bn=spec.folds_first,
+        merge=spec.merge,
+        reestimate_bn=spec.reestimate_bn,
+    )
+
+
 def int8_spec(spec: CompressionSpec) -> CompressionSpec:
     """The nearest to `spec` that int8 kernels compute: batch norm folded, inputs of 8 bits, and symmetric weights of at
-    most 8 bits. Layers that it leaves float stay so.
+    most 8 bits. Layers that it names as float stay so; those that it skips without their names do not.
 
     Where `spec` does not fold, folding comes last, so that the same weights go, and symmetric ones of a channel keep
-    their integers.
+    their integers, unless their range was clipped. Batch norms to be taken anew are refused by `compress`: there are
+    none then.
     """
     given, activations = spec.weights, spec.activations
     weights = QuantSpec(BITS)
@@ -113,6 +129,7 @@ def int8_spec(spec: CompressionSpec) -> CompressionSpec:
         activations=replace(activations, bits=BITS) if activations else ActivationSpec(BITS),
         order=spec.order if spec.fold_bn else Order.QUANTIZE_FIRST,
         merge=spec.merge,
+        reestimate_bn=spec.reestimate_bn,
     )
 
 
@@ -123,7 +140,10 @@ def build(model: FloatModel, variant: Variant) -> Built:
     """
     compressed = compress(model.module, variant.spec, evidence_for(model, variant.spec))
     if variant.kind is Kind.SMALLER:
-        smaller = remove_zeroed(compressed.module, EXAMPLE)
+        module = compressed.module
+        if variant.spec.merge:
+            module = merge_duplicates(module, EXAMPLE).module
+        smaller = remove_zeroed(module, EXAMPLE)
         graph = to_onnx(smaller.module, model.normalization)
         return Built(graph, smaller.after.macs, smaller.after.macs * FLOAT_BITS**2, 0.0, subnormals(graph))
     if variant.kind.integers:

@@ -23,24 +23,29 @@ def verdict(
     built: Mapping[Kind, Built], kernels: Mapping[Kind, Kernels], latencies: Sequence[Latency], cpu: Cpu
 ) -> list[str]:
     """Sentences; of each kind that was measured those that apply. `latencies` are named by their kinds."""
-    found = [_times(kind, latencies) for kind in kernels if kind is not Kind.FLOAT]
-    found += [_integers(kind, kernels[kind]) for kind in kernels if kind.integers]
+    found = [_times(kind, latencies) for kind in kernels if kind is not Kind.FLOAT and Kind.FLOAT in kernels]
+    found += [
+        _integers(kind, kernels[kind], kernels.get(Kind.FLOAT))
+        for kind in kernels
+        if kind.integers and kernels[kind].all
+    ]
     if any(kind.integers for kind in kernels):
         found.append(_processor(cpu))
     zeros = built[Kind.AS_SET].sparsity if Kind.AS_SET in built else 0.0
     if zeros > WORTH_SAYING:
         found.append(
-            f"{zeros:.0%} of the weights as set are zero, and multiplied all the same: kernels for float cannot skip "
-            "zeros that lie anywhere."
+            f"{zeros:.1%} of the weights as set are zero, and multiplied all the same: these kernels skip no zeros, "
+            "wherever they lie."
         )
-    if Kind.SMALLER in built and built[Kind.SMALLER].macs < built[Kind.FLOAT].macs:
-        ratio = built[Kind.FLOAT].macs / built[Kind.SMALLER].macs
+    whole, few = (built[kind].macs if kind in built else 0 for kind in (Kind.FLOAT, Kind.SMALLER))
+    if 0 < few < whole:
         found.append(
-            f"With filters taken out there are {ratio:.1f} times fewer multiplications. That is less work for any "
+            f"With filters taken out, {few / whole:.1%} of the multiplications are left. That is less work for any "
             "kernel, though narrow layers use a processor less well."
         )
     found += [
-        f"{NAMES[kind]} has {each.subnormals:,} subnormal numbers, which slow many processors down."
+        f"{NAMES[kind]} has {each.subnormals:,} subnormal number{'s' * (each.subnormals > 1)}: many processors take a "
+        "hundred cycles for one."
         for kind, each in built.items()
         if each.subnormals
     ]
@@ -70,14 +75,21 @@ def _times(kind: Kind, latencies: Sequence[Latency]) -> str:
     return f"{NAMES[kind]} is {', and '.join(parts)}."
 
 
-def _integers(kind: Kind, found: Kernels) -> str:
-    sentence = f"{NAMES[kind]} runs {found.int8} of its {found.all} convolutions in integers"
+def _integers(kind: Kind, found: Kernels, as_float: Kernels | None) -> str:
+    moves = f" and moves {_bytes(found.moved_bytes / as_float.moved_bytes)} float" if as_float else ""
+    sentence = f"{NAMES[kind]} runs {found.int8} of its {found.all} convolutions in integers{moves}"
     if not found.float:
         return f"{sentence}."
     return (
-        f"{sentence}. Of the others an output is added up or averaged as float, and there the runtime goes back to "
-        "float, with a conversion on each side."
+        f"{sentence}. The others are float, with conversions around them: they were left so, or what they answer goes "
+        "on as float, to be added up, joined or averaged, or to a layer that was left so."
     )
+
+
+def _bytes(ratio: float) -> str:
+    if 1 / ALIKE <= ratio <= ALIKE:
+        return "as many bytes as"
+    return f"{ratio:.1f} times more bytes than" if ratio > 1 else f"{1 / ratio:.1f} times fewer bytes than"
 
 
 def _processor(cpu: Cpu) -> str:
@@ -89,7 +101,10 @@ def _processor(cpu: Cpu) -> str:
         return (
             f"This processor ({cpu.name}) multiplies 8-bit integers at once ({able}), several times as many as floats."
         )
+    slow = f"This processor ({cpu.name}) has no instructions for sums of 8-bit products"
+    if not cpu.saturates:
+        return f"{slow}: they are widened first, which takes most of the gain."
     return (
-        f"This processor ({cpu.name}) has no instructions for products of 8-bit integers (VNNI, AMX): they are widened "
-        "first, which takes most of the gain."
+        f"{slow} (VNNI, AMX): they are widened first, which takes most of the gain. ONNX Runtime does so here because "
+        "it was told to, by session.x64quantprecision=1; by itself it cuts such sums off at 16 bits, which is wrong."
     )

@@ -7,11 +7,13 @@ bits of N weights of which k are left (the chain rule, Shannon 1948, section 6).
 value like the others.
 """
 
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from compression.codec import FileParts, as_text, joined, parts
+from compression.codec import FileParts, as_text, joined, parts, prove
 from compression.coding import Coding
 from compression.compress import CompressedModel, LayerRecord
 from compression.entropy import entropy_bits
@@ -114,6 +116,16 @@ def written(compressed: CompressedModel, model: FloatModel) -> tuple[bytes, File
     return content, file_ledger(found, len(content))
 
 
+def proved(compressed: CompressedModel, model: FloatModel) -> tuple[bytes, FileLedger]:
+    """The same, once it was read from a file. Raises CodecError where that gave back another network."""
+    content, ledger = written(compressed, model)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "packed.safetensors")
+        path.write_bytes(content)
+        prove(path, compressed)
+    return content, ledger
+
+
 def file_ledger(found: FileParts, nbytes: int) -> FileLedger:
     """The ledger of a file of `nbytes` bytes that `found` became."""
     layers = tuple(_layer_bytes(record, each) for record, each in found.layers)
@@ -171,10 +183,13 @@ def in_words(ledger: FileLedger) -> str:
         return f"nothing was taken off the weights{f': {other}' if other else ''}"
     saved = -steps["entropy coding"] / alone
     coding = f"entropy coding takes {100 * saved:.0f} % off the codes" if saved >= LITTLE else ""
-    times, expected = ledger.float32 / ledger.total, steps["float32"] / alone
-    because, although = (other, coding) if times < expected else (coding, other)
+    times, expected = f"{ledger.float32 / ledger.total:.3g}", f"{steps['float32'] / alone:.3g}"
+    if times == expected:
+        said = " and ".join(filter(None, (coding, other)))
+        return f"{_what(ledger)} is {times} times smaller here, as one would expect{f': {said}' if said else ''}"
+    because, although = (other, coding) if float(times) < float(expected) else (coding, other)
     return (
-        f"{_what(ledger)} is {times:.3g} times smaller here, not {expected:.3g} times"
+        f"{_what(ledger)} is {times} times smaller here, not {expected} times"
         f"{f', because {because}' if because else ''}{f', although {although}' if although else ''}"
     )
 

@@ -3,7 +3,7 @@
 import streamlit as st
 
 import pages.ui.supported  # noqa: F401
-from pages.ui import accuracy, answer, controls, deploy_answer, deploy_files, deploy_run, frame
+from pages.ui import accuracy, answer, controls, deploy_answer, deploy_bytes, deploy_files, deploy_run, frame
 
 frame.open_page("Deploy")
 link = frame.linked()
@@ -19,9 +19,7 @@ with main:
     answer.stop_where_impossible(model)
     first, others = st.columns([1, 3])
     said = st.container()
-    deploy_run.draw(model)
-    deploy_answer.draw(model)
-    deploy_files.draw(model)
+    below = st.container()
 
 with others:
     deploy_answer.metrics(model)
@@ -29,4 +27,9 @@ with first:
     accuracy.metric(model)
 with said:
     accuracy.sentence(model)
+with below:
+    deploy_bytes.draw(model)
+    deploy_run.draw(model)
+    deploy_answer.draw(model)
+    deploy_files.draw(model)
 frame.say_rejected(link)

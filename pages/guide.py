@@ -133,10 +133,39 @@ st.header("Size", anchor=False)
 st.markdown(
     """
 The bytes of the packed weights and of all that is needed to read them, counted and not estimated (1 kB is 1,000
-bytes). A file's header would come on top, entropy coding could take some off. The comparison is with float32, as
+bytes). A file's header comes on top, and entropy coding takes some off: see *Files*. The comparison is with float32, as
 networks are trained. **Dense**: every code, packed at *b* bits. **Sparse**: one bit a weight that says whether it is
 zero, and the codes of the others. The smaller of the two is shown. Scales, zero points, and the float32 rest are in
 both. That mask of one bit a weight is why 90 % zeros do not make a file ten times smaller.
+"""
+)
+
+st.header("Files", anchor=False)
+st.markdown(
+    """
+The **packed file**, on the page *Deploy*, is the network on the disk: each weight in the shortest of four codings
+(packed codes; a bitmap and what is left; gaps from one weight that is left to the next; entropy coding, which gives
+frequent codes fewer bits). Nothing is lost: the file that you are offered has just been read again and compared with
+what was evaluated, number by number. `compression.codec.load_compressed(path)` gives the network back.
+
+The **order-0 bound** is the entropy of the codes: what any coding takes at least that writes one weight after another.
+Where 90 % zeros make a file less than ten times smaller, the chart shows what the other bytes are for.
+
+**ONNX** is for those who run a network elsewhere. *As set* computes in float, with weights of few values. *Int8*
+computes in integers: weights and inputs of layers have 8 bits, with the codes and scales that are simulated here. Where
+a sum comes between two layers, the runtime goes back to float, and conversions move bytes of their own; in an *int8
+chain* these sums become integers too. Scattered zeros make an ONNX file no smaller and no faster; filters that are
+taken out do.
+"""
+)
+
+st.header("Speed", anchor=False)
+st.markdown(
+    """
+Milliseconds are those of ONNX Runtime on the machine that serves this page, measured in a process of its own, all files
+in turns: the median and the 90th percentile. **Bytes moved**: for one image, each weight once, and all that goes into
+and comes out of every operation. Few bits are faster only where the processor multiplies small integers at once, and
+where little is converted on the way.
 """
 )
 

@@ -10,15 +10,18 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 
 from compression import data
 from compression.__main__ import main
 from compression.cifar10 import TEST, DataMissing
 from compression.codec import fingerprint, load_compressed
+from compression.commands import formats
 from compression.commands.options import add_spec_arguments, spec_from
 from compression.compress import compress
 from compression.data import ImageSet
@@ -29,6 +32,8 @@ from compression.models.architectures import ARCHITECTURES
 from compression.models.normalization import NORMALIZATIONS
 from compression.models.public import PUBLIC, RELEASES
 from compression.operations import layer_macs
+from compression.recipes import from_json
+from compression.runtime import kernels, logits, session
 from compression.size import measure
 from compression.spec import ActivationSpec, CompressionSpec, LayerSpec, PruneSpec, QuantSpec
 from compression.training import evidence_for, observed, training_sample
@@ -374,6 +379,52 @@ def test_export_reads_well_too(capsys: Captured, tmp_path: Path) -> None:
     assert lines[-1] == "proof     read again from the disk: decoded equals evaluated, number by number"
 
 
+def test_an_onnx_file_is_answered_beside_pytorch_on_noise_where_there_are_no_images(
+    capsys: Captured, simple_cnn: zoo.FloatModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CIFAR10_ROOT", str(tmp_path))
+    monkeypatch.setattr(formats, "load", partial(data.load, data=tmp_path))
+    monkeypatch.setattr(data, "PROJECT", tmp_path)
+    path = tmp_path / "small.onnx"
+    found = json_of(capsys, "export", "--model", "simple_cnn", "--bits", "4", "--out", str(path))
+    module = compress(simple_cnn.module, CompressionSpec("simple_cnn", weights=QuantSpec(4))).module
+    pixels = formats.noise().pixels
+    said = logits(session(path.read_bytes()), pixels.numpy()).argmax(1)
+    expected = module(simple_cnn.normalization(pixels)).argmax(1).numpy()
+    assert found["agree"] == int((said == expected).sum()) >= 0.99 * len(pixels)
+    assert (found["images"], found["bytes"]) == (len(pixels), path.stat().st_size)
+    assert found["checked_on"] == "images of noise, for there are no test images"
+    assert "correct" not in found
+
+
+def test_int8_is_an_ending_of_its_own_and_is_checked_on_all_test_images(
+    capsys: Captured, simple_cnn: zoo.FloatModel, tmp_path: Path, test_images: ImageSet
+) -> None:
+    path = tmp_path / "small.int8.onnx"
+    assert main(["export", "--model", "simple_cnn", "--bits", "4", "--out", str(path)]) == 0
+    words = capsys.readouterr().out
+    assert kernels(path.read_bytes()).float == 0
+    assert "int8      batch norm folded, inputs of 8 bits" in words
+    right = (
+        logits(session(path.read_bytes()), test_images.pixels.numpy()).argmax(1) == test_images.labels.numpy()
+    ).sum()
+    assert words.endswith(f" of 10,000 test images, and has {right:,} right\n")
+    agree = int(re.search(r"agrees with PyTorch on ([\d,]+)", words)[1].replace(",", ""))
+    assert 9_900 < agree <= 10_000
+
+
+def test_a_state_dict_and_a_recipe_are_read_again(capsys: Captured, simple_cnn: zoo.FloatModel, tmp_path: Path) -> None:
+    spec = CompressionSpec("simple_cnn", weights=QuantSpec(4))
+    expected = compress(simple_cnn.module, spec).module.state_dict()
+    state, recipe = tmp_path / "small.state.safetensors", tmp_path / "small.json"
+    for path, proof in ((state, "same_bits"), (recipe, "same_recipe")):
+        found = json_of(capsys, "export", "--model", "simple_cnn", "--bits", "4", "--out", str(path))
+        assert found[proof] is True
+        assert found["bytes"] == path.stat().st_size
+    assert all(torch.equal(value, expected[name]) for name, value in safetensors.torch.load_file(state).items())
+    assert from_json(recipe.read_text()) == spec
+
+
 def test_a_full_disk_is_told_in_words_and_leaves_no_half_of_a_file(
     capsys: Captured, tmp_path: Path, room_for: Callable[[int], None]
 ) -> None:
@@ -463,7 +514,7 @@ def test_calibrate_writes_what_the_layers_see(
         ("evaluate --model resnet20 --bits 8 --order quantize-first", "give --fold-bn and --bits too"),
         ("evaluate --model resnet20 --fold-bn --order quantize-first", "give --fold-bn and --bits too"),
         ("evaluate --model resnet20 --fold-bn --bits 8 --order any", "order must be one of fold-first, quantize-first"),
-        ("export --model simple_cnn --out small.pt", "the name of --out must end in .safetensors, got 'small.pt'"),
+        ("export --model simple_cnn --out small.pt", "or .json, got 'small.pt'"),
         ("export --model simple_cnn --out no/where.safetensors", "where.safetensors cannot be written: No such file"),
         ("export --model resnet21 --out small.safetensors", "there is no network 'resnet21'; there are"),
         ("calibrate resnet21", "there is no network 'resnet21'; there are"),

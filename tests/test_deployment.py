@@ -6,11 +6,13 @@ import sys
 import time
 
 import pytest
+from distributed import Client
 
 from compression.__main__ import main
 from compression.compress import compress
 from compression.data import PROJECT
 from compression.deployment import Deployer, check
+from compression.engine import Engine
 from compression.evaluate import evaluate
 from compression.runtime import logits, session
 from compression.script import script
@@ -18,6 +20,7 @@ from compression.spec import CompressionSpec, PruneSpec, QuantSpec, Scheme
 from compression.variants import Kind
 
 SPEC = CompressionSpec("simple_cnn", PruneSpec(sparsity=0.5), QuantSpec(4, Scheme.K_MEANS))
+FLOAT = CompressionSpec("simple_cnn")
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +29,15 @@ def deployed(here, simple_cnn, test_images):
     while not all(each.done for each in deployer.look(simple_cnn, SPEC)):
         time.sleep(0.05)
     return {each.variant.kind: each for each in deployer.look(simple_cnn, SPEC)}
+
+
+@pytest.fixture(scope="module")
+def without_images(here, simple_cnn):
+    """It has made all files of FLOAT."""
+    deployer = Deployer(here, None)
+    while not all(each.done for each in deployer.look(simple_cnn, FLOAT)):
+        time.sleep(0.05)
+    return deployer
 
 
 def test_every_variant_becomes_a_file_and_answers_all_images(deployed):
@@ -51,22 +63,44 @@ def test_answers_are_those_of_the_file(deployed, test_images):
     assert (each.answers == expected).all()
 
 
-def test_without_images_files_are_made_and_not_checked(here, simple_cnn, deployed):
-    deployer = Deployer(here, None)
-    spec = CompressionSpec("simple_cnn")
-    while not (found := deployer.look(simple_cnn, spec)[0]).done:
-        time.sleep(0.05)
+def test_without_images_files_are_made_and_not_checked(without_images, simple_cnn, deployed):
+    found = without_images.look(simple_cnn, FLOAT)[0]
     assert found.built.graph == deployed[Kind.FLOAT].built.graph
     assert found.answers is None
 
 
+def test_files_that_are_looked_at_stay_however_many_people_ask(without_images, simple_cnn):
+    """A class that deploys at once: were what is not in sight for a moment forgotten, nobody would come to an end."""
+    for percent in range(1, 41):
+        others = CompressionSpec("simple_cnn", PruneSpec(sparsity=percent / 100))
+        without_images.look(simple_cnn, others, go=False)
+    assert all(each.done for each in without_images.look(simple_cnn, FLOAT, go=False))
+
+
+def test_files_that_nobody_looks_at_go_when_there_is_no_room(here, simple_cnn):
+    deployer = Deployer(here, None, most_bytes=0, kept_seconds=0)
+    while not deployer.look(simple_cnn, FLOAT)[0].done:
+        time.sleep(0.05)
+    deployer.rest(simple_cnn, FLOAT)
+    deployer.look(simple_cnn, CompressionSpec("another"), go=False)
+    assert not deployer.look(simple_cnn, FLOAT, go=False)[0].done
+
+
+def test_workers_that_do_several_things_at_once_are_not_asked_to_export(simple_cnn):
+    """Seen: what another thread computes fails during an export, and for good after two at once."""
+    with Client(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None, set_as_default=False) as it:
+        deployer = Deployer(Engine(it.scheduler.address), None)
+        while not (found := deployer.look(simple_cnn, FLOAT)[0]).done:
+            time.sleep(0.05)
+        assert "--nthreads 1" in found.error
+
+
 def test_the_script_prints_the_accuracy_of_the_network(simple_cnn, test_images, tmp_path):
+    """It lies beside `compression`, as it says itself; where it is run from does not count."""
     file = tmp_path / "network.py"
     file.write_text(script(SPEC))
-    path = {"PYTHONPATH": str(PROJECT), "PATH": ""}
-    done = subprocess.run(
-        [sys.executable, str(file)], env=path, cwd=PROJECT, capture_output=True, text=True, check=True
-    )
+    (tmp_path / "compression").symlink_to(PROJECT / "compression")
+    done = subprocess.run([sys.executable, str(file)], env={"PATH": ""}, capture_output=True, text=True, check=True)
     expected = evaluate(compress(simple_cnn.module, SPEC).module, test_images, simple_cnn.normalization)
     assert done.stdout == f"{expected.correct:,} of 10,000 test images right: {expected.accuracy:.2%}\n"
 
@@ -78,6 +112,12 @@ def test_the_command_reports_every_file(here, test_images, capsys):
     assert as_float["check"]["agree"] == 200
     assert [each["batch"] for each in as_float["latencies"]] == [1, 64]
     assert said["kinds"]["int8"]["convolutions"] == {"int8": 2, "float": 0}
+    assert said["kinds"]["int8"]["bytes_moved"] < as_float["bytes_moved"]
     assert said["kinds"]["int8"]["bytes"] < as_float["bytes"] / 3
     assert said["kinds"]["smaller"]["macs"] < as_float["macs"]
     assert any("Int8 is" in sentence for sentence in said["verdict"])
+
+
+def test_the_command_refuses_threads_that_are_none_before_it_begins(capsys):
+    assert main(["latency", "--model", "simple_cnn", "--threads", "0"]) == 2
+    assert capsys.readouterr().err == "error: threads must be at least 1, got 0\n"

@@ -17,10 +17,20 @@ from compression.models.normalization import NORMALIZATIONS
 from compression.models.resnet import ResNet
 from compression.models.zoo import FloatModel, frozen
 from compression.observing import observe
+from compression.operations import layer_macs
 from compression.qdq import to_int8
 from compression.quantizers import quantize
 from compression.runtime import kernels, logits, session, subnormals
-from compression.spec import ActivationSpec, CompressionSpec, LayerSpec, PruneSpec, QuantSpec, Scheme
+from compression.spec import (
+    ActivationSpec,
+    CompressionSpec,
+    LayerSpec,
+    PruneSpec,
+    QuantSpec,
+    Scheme,
+    Scope,
+    Structure,
+)
 from compression.training import evidence_for
 from compression.variants import Kind, build, variants
 
@@ -109,9 +119,18 @@ def test_with_integers_between_layers_every_convolution_runs_in_int8(small_int8,
     alone = kernels(to_int8(small_int8, CIFAR10))
     assert 0 < alone.int8 < alone.all
     assert kernels(chain).int8 == alone.all
+    as_float = kernels(to_onnx(small_int8.original, CIFAR10))
+    assert kernels(chain).moved_bytes < min(as_float.moved_bytes, alone.moved_bytes)
     expected = small_int8.module(CIFAR10(pixels(100)))
     error = (said(chain, pixels(100)) - expected).square().mean() / expected.square().mean()
     assert error < 0.01
+
+
+def test_convolutions_are_those_of_the_network_and_not_what_the_runtime_makes_of_others():
+    """It has a batch norm that stands alone become one of its own."""
+    module = nn.Sequential(nn.Conv2d(3, 32, 3, padding=1), nn.ReLU(), nn.BatchNorm2d(32), nn.Flatten()).eval()
+    found = kernels(to_onnx(module, CIFAR10))
+    assert (found.int8, found.float) == (0, 1)
 
 
 def test_a_channel_of_hardly_any_weights_keeps_its_bias():
@@ -122,6 +141,20 @@ def test_a_channel_of_hardly_any_weights_keeps_its_bias():
     seen = observe(module, CIFAR10(pixels(20)))
     made = compress(module, INT8, Evidence(calibration=seen))
     assert torch.allclose(said(to_int8(made, CIFAR10), pixels(20)), made.module(CIFAR10(pixels(20))), atol=0.05)
+
+
+def test_a_channel_without_weights_answers_with_its_bias():
+    conv = nn.Conv2d(3, 2, 1)
+    module = nn.Sequential(conv, nn.Flatten(), nn.Linear(2 * 32 * 32, 10)).eval().requires_grad_(False)
+    conv.weight[0] = 0
+    conv.bias[0] = 0.0123
+    module[2].weight[:] = 0
+    module[2].weight[3, :1024] = 1 / 1024
+    module[2].bias[:] = torch.linspace(-1, 1, 10)
+    made = compress(module, INT8, Evidence(calibration=observe(module, CIFAR10(pixels(20)))))
+    graph = to_int8(made, CIFAR10)
+    assert torch.allclose(said(graph, pixels(20)), made.module(CIFAR10(pixels(20))), atol=1e-4)
+    assert subnormals(graph) == 0
 
 
 def test_layers_left_float_stay_float(simple_cnn):
@@ -186,6 +219,29 @@ def test_the_float_network_has_no_variant_of_its_own():
         Kind.INT8_CHAIN,
         Kind.SMALLER,
     ]
+
+
+def test_the_smaller_network_loses_the_filters_that_were_chosen_and_no_others():
+    filters = PruneSpec(sparsity=0.5, structure=Structure.FILTER, scope=Scope.LAYER)
+    layers = (LayerSpec("conv1", 4, sparsity=0.0), LayerSpec("fc", 8))
+    spec = CompressionSpec("small", filters, QuantSpec(4), layers, reestimate_bn=True)
+    smaller = {each.kind: each.spec for each in variants(spec)}[Kind.SMALLER]
+    assert smaller == CompressionSpec("small", filters, layers=(LayerSpec("conv1", sparsity=0.0),), reestimate_bn=True)
+
+
+def test_merged_filters_are_taken_out(simple_cnn):
+    merged = CompressionSpec("simple_cnn", fold_bn=True, merge=0.25)
+    built = build(simple_cnn, {each.kind: each for each in variants(merged)}[Kind.SMALLER])
+    expected = compress(simple_cnn.module, merged).module(simple_cnn.normalization(pixels(8)))
+    assert torch.allclose(said(built.graph, pixels(8)), expected, atol=1e-3)
+    assert built.macs < sum(layer_macs(simple_cnn.module).values())
+
+
+def test_int8_is_refused_where_batch_norm_is_taken_anew_for_it_is_folded_then(small_resnet):
+    spec = CompressionSpec("small", PruneSpec(sparsity=0.5), reestimate_bn=True)
+    int8 = {each.kind: each.spec for each in variants(spec)}[Kind.INT8]
+    with pytest.raises(ValueError, match="no batch norm once it is folded"):
+        compress(small_resnet.module, int8, Evidence(calibration=observe(small_resnet.module, CIFAR10(pixels(20)))))
 
 
 def test_filters_taken_out_leave_a_smaller_graph_that_answers_as_the_one_with_zeros(small_resnet):

@@ -1,17 +1,18 @@
 """Where each byte of a file goes: they add up to the file, and the sentence says what they say."""
 
 from functools import lru_cache
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from compression.codec import parts
+from compression.codec import CodecError, parts, prove
 from compression.compress import compress
 from compression.models.zoo import load_bundled
 from compression.size import measure
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
-from compression.waterfall import FileLedger, LayerBytes, file_ledger, in_words, written
+from compression.waterfall import FileLedger, LayerBytes, file_ledger, in_words, proved, written
 
 
 @lru_cache
@@ -61,6 +62,18 @@ def test_codes_and_places_keep_to_the_order_0_bound(spec: CompressionSpec) -> No
         assert layer.total - layer.scales <= 1.02 * layer.bound + 64
 
 
+def test_the_file_of_another_network_proves_nothing(tmp_path: Path) -> None:
+    model = load_bundled("simple_cnn")
+    four, five = (compress(model.module, CompressionSpec("simple_cnn", None, QuantSpec(bits))) for bits in (4, 5))
+    content, found = proved(four, model)
+    assert (len(content), found) == (found.total, written(four, model)[1])
+    path = tmp_path / "four.safetensors"
+    path.write_bytes(content)
+    prove(path, four)
+    with pytest.raises(CodecError, match="does not decode to the network that was compressed"):
+        prove(path, five)
+
+
 def test_what_was_not_pruned_has_no_places() -> None:
     assert ledger(CompressionSpec("simple_cnn", None, QuantSpec(4)))[0].steps["places"] == 0
 
@@ -97,6 +110,12 @@ def made_up(bits: int, left: int, codes: int, places: int) -> FileLedger:
             "8 bits a weight is 4.67 times smaller here, not 4 times, because entropy coding takes 50 % off the codes, "
             "although 22 % of the file goes to float32 biases and batch norm, 11 % to scales, zero points and "
             "codebooks, 11 % to its header",
+        ),
+        (
+            made_up(8, 1000, 650, 0),
+            "8 bits a weight is 4 times smaller here, as one would expect: entropy coding takes 35 % off the codes and "
+            "19 % of the file goes to float32 biases and batch norm, 10 % to scales, zero points and codebooks, "
+            "10 % to its header",
         ),
         (
             made_up(32, 1000, 4000, 0),

@@ -16,7 +16,7 @@ from compression.cpu import Cpu, cpu
 from compression.data import ImageSet, load
 from compression.deployment import CHUNK, Check, answers, check
 from compression.engine import engine
-from compression.latency import Latency, measure
+from compression.latency import Latency, checked, measure
 from compression.live import Evaluator
 from compression.models.zoo import FloatModel
 from compression.runtime import Kernels, kernels
@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Prints the report. Without test images files are timed, and not checked."""
+    threads = checked(options.threads)
     spec = spec_from(options, options.model or options.checkpoint.stem)
     model = replace(float_model(options), name=spec.model)
     wanted = {each.kind: each for each in variants(spec)}
@@ -46,7 +47,7 @@ def run(options: argparse.Namespace) -> None:
     checks = _checks(model, wanted, built, images) if images else {}
     with tqdm(total=1.0, desc="timing", bar_format="{desc}: {percentage:3.0f}%|{bar}|", leave=False) as bar:
         graphs = {str(kind): each.graph for kind, each in built.items()}
-        latencies = measure(graphs, options.threads, tell=lambda share: bar.update(share - bar.n))
+        latencies = measure(graphs, threads, tell=lambda share: bar.update(share - bar.n))
     used = {kind: kernels(each.graph) for kind, each in built.items()}
     report = (built, used, latencies, checks, missing, cpu())
     print(as_json(*report) if options.json else as_words(*report))
@@ -92,16 +93,20 @@ def as_words(
     """A row a kind, and what it comes to."""
     batches = sorted({each.batch for each in latencies})
     columns = "".join(f"{f'ms for {batch}':>11}{'p90':>9}" for batch in batches)
-    lines = [f"{'':10} {'bytes':>10} {'MACs':>12} {'int8':>7}{columns} {'correct':>9} {'agree':>9}"]
+    lines = [f"{'':10} {'bytes':>10} {'MACs':>12} {'moved':>11} {'int8':>7}{columns} {'correct':>9} {'agree':>9}"]
     for kind, each in built.items():
         times = {one.batch: one for one in latencies if one.name == kind}
         cells = "".join(f"{times[batch].median_ms:11.3f}{times[batch].p90_ms:9.3f}" for batch in batches)
         found = checks.get(kind)
         right = f"{found.correct:9,} {found.agree:9,}" if found else f"{'.':>9} {'.':>9}"
         share = f"{used[kind].int8}/{used[kind].all}"
-        lines.append(f"{kind:10} {len(each.graph):10,} {each.macs:12,} {share:>7}{cells} {right}")
+        lines.append(
+            f"{kind:10} {len(each.graph):10,} {each.macs:12,} {used[kind].moved_bytes:11,} {share:>7}{cells} {right}"
+        )
     images = next((f", on {each.images:,} images" for each in checks.values()), "")
-    lines.append(f"agree: with the simulation in PyTorch{images}; int8: convolutions in integers")
+    lines.append(
+        f"agree: with the simulation in PyTorch{images}; int8: convolutions in integers; moved: bytes an image"
+    )
     lines += verdict(built, used, latencies, processor)
     return "\n".join([*lines, *(f"no {what}: {why}" for what, why in missing.items())])
 
@@ -120,7 +125,8 @@ def as_json(
             "bytes": len(each.graph),
             "macs": each.macs,
             "bit_operations": each.bit_operations,
-            "convolutions": asdict(used[kind]),
+            "convolutions": {"int8": used[kind].int8, "float": used[kind].float},
+            "bytes_moved": used[kind].moved_bytes,
             "check": asdict(checks[kind]) if kind in checks else None,
             "latencies": [asdict(one) for one in latencies if one.name == kind],
         }

@@ -130,6 +130,7 @@ def number(reading: Known, border: bool = True) -> None:
         st.metric("Accuracy", "…", "counting", delta_color="off", delta_arrow="off", border=border)
         return
     change = "" if before is None or reading.is_float else format.points(estimate.accuracy - before.accuracy)
+    plain = change in ("", format.points(0.0))
     same = reading.exact and before is not None and not reading.is_float and estimate.accuracy == before.accuracy
     st.metric(
         "Accuracy",
@@ -137,8 +138,8 @@ def number(reading: Known, border: bool = True) -> None:
         if reading.exact
         else format.plus_minus(estimate.accuracy, estimate.half_width),
         "as float" if same else change or ("the float network" if reading.is_float else "float not counted yet"),
-        delta_color="off" if same or not change else "normal",
-        delta_arrow="off" if same or not change else "auto",
+        delta_color="off" if plain else "normal",
+        delta_arrow="off" if plain else "auto",
         border=border,
         help="The share of all 10,000 test images that are classified correctly, and the change against the float "
         "network. With ±: an estimate from the images so far, and its 95 % interval.",

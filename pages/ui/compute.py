@@ -33,9 +33,11 @@ from compression import (
     stopwatch,
     store,
     training,
+    waterfall,
 )
 from compression import compress as core
 from compression.cifar10 import DataError
+from compression.codec import CodecError
 from compression.folding import folded
 from compression.models import library, public, zoo
 from compression.spec import CompressionSpec, Order
@@ -315,6 +317,15 @@ def undeploy(spec: CompressionSpec, threads: int) -> None:
     """Nothing more is asked for: what went wrong, and what was timed, is tried again when it is asked for."""
     _deployer(not isinstance(test_images(), DataError)).rest(float_model(spec.model), spec)
     _stopwatch().forget((float_model(spec.model).digest, spec), threads)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def packed_file(spec: CompressionSpec) -> tuple[bytes, waterfall.FileLedger] | CodecError | ValueError:
+    """The packed file, read again and compared, and where its bytes go; or why there is none. Takes a second or two."""
+    try:
+        return waterfall.proved(compressed(spec), float_model(spec.model))
+    except (CodecError, ValueError) as error:
+        return error
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

@@ -4,7 +4,6 @@ import pandas as pd
 import streamlit as st
 
 from compression.cpu import cpu
-from compression.runtime import Kernels
 from compression.spec import CompressionSpec
 from compression.variants import Kind
 from compression.verdict import verdict
@@ -15,15 +14,16 @@ FILES = {
     Kind.FLOAT: "Float",
     Kind.AS_SET: "As set, in float",
     Kind.INT8: "Int8",
-    Kind.INT8_CHAIN: "Int8 in one chain",
-    Kind.SMALLER: "Filters taken out",
+    Kind.INT8_CHAIN: "Int8 chain",
+    Kind.SMALLER: "Fewer filters",
 }
 WORDS = """\
-Agrees on: of all test images, those to which a file answers as the simulation in PyTorch does. Int8: the inputs of
-layers are 8-bit integers, and weights symmetric ones of at most 8 bits. In one chain, what is added up between layers
-becomes integers too, and the runtime need not go back to float. Weights of fewer bits travel as int8, since ONNX
-Runtime has no convolutions of 4-bit integers. Where the sliders take no whole filters, half of those of each layer are
-taken out without retraining: for the speed of that, not its accuracy."""
+Agrees: of all test images, on how many a file answers as the simulation in PyTorch does. Int8: the inputs of layers are
+8-bit integers, and weights symmetric ones of at most 8 bits. Int8 chain: what is added up between layers becomes
+integers too, and the runtime need not go back to float. Moved: bytes for one image, each weight once, and all that goes
+into and comes out of each operation of the runtime. Weights of fewer bits travel as int8, since ONNX Runtime has no
+convolutions of 4-bit integers. Fewer filters: where the sliders take no whole filters, half of those of each layer are
+taken out without retraining, for the speed of that, not its accuracy."""
 
 
 def metrics(model: str) -> None:
@@ -42,7 +42,9 @@ def draw(model: str) -> None:
         st.caption(WORDS)
         return
     st.dataframe(
-        _rows(found), hide_index=True, alt="The files: bytes, multiplications, kernels, accuracy, agreement, latency"
+        _rows(found),
+        hide_index=True,
+        alt="The files: bytes, multiplications, bytes moved, kernels, accuracy, agreement, latency",
     )
     if not found.timing.times:
         st.caption(WORDS)
@@ -68,22 +70,20 @@ def _rows(found: deploy_run.Known) -> pd.DataFrame:
     for each in found.files:
         kind, built = each.variant.kind, each.built
         checked = found.checks.get(kind)
+        used = times.kernels.get(kind) if times else None
         latencies = {one.batch: one for one in times.latencies if one.name == kind} if times else {}
         rows.append(
             {
                 "File": FILES[kind],
                 "Size": format.size(len(built.graph)) if built else UNKNOWN,
                 "MACs": format.quantity(built.macs) if built else UNKNOWN,
-                "Bit operations": format.quantity(built.bit_operations) if built else UNKNOWN,
-                "In int8": _share(times.kernels.get(kind)) if times else UNKNOWN,
+                "Bit ops": format.quantity(built.bit_operations) if built else UNKNOWN,
+                "Moved": format.size(used.moved_bytes) if used else UNKNOWN,
+                "In int8": f"{used.int8} of {used.all}" if used else UNKNOWN,
                 "Accuracy": format.percent(checked.correct / checked.images, 2) if checked else UNKNOWN,
-                "Agrees on": f"{checked.agree:,}" if checked else UNKNOWN,
+                "Agrees": f"{checked.agree:,}" if checked else UNKNOWN,
                 "1 image": f"{latencies[1].median_ms:.2f} ms" if 1 in latencies else UNKNOWN,
                 "64 images": f"{latencies[64].median_ms:.1f} ms" if 64 in latencies else UNKNOWN,
             }
         )
     return pd.DataFrame(rows)
-
-
-def _share(found: Kernels | None) -> str:
-    return f"{found.int8} of {found.all}" if found else UNKNOWN

@@ -8,7 +8,7 @@ from compression.script import script
 from compression.variants import Kind
 from pages.ui import compute, deploy_run, format, wanted
 
-ONNX = "application/octet-stream"
+BYTES = "application/octet-stream"
 COLUMNS = 3
 NAMES = {
     Kind.AS_SET: "as-set",
@@ -23,7 +23,10 @@ def draw(model: str) -> None:
     """A button a file."""
     spec = wanted.spec(model)
     found = deploy_run.known(spec)
-    places = [column for _ in range(3) for column in st.columns(COLUMNS)]
+    st.subheader("Files to take along", anchor=False)
+    first, *places = (column for _ in range(3) for column in st.columns(COLUMNS))
+    with first:
+        _packed(model)
     for place, each in zip(places, found.files, strict=False):
         with place:
             _onnx(model, each, found.checks.get(each.variant.kind))
@@ -40,10 +43,18 @@ def draw(model: str) -> None:
             st.caption("Makes the same network again with `compression` and prints the same accuracy.")
 
 
+def _packed(model: str) -> None:
+    found = compute.packed_file(wanted.spec(model))
+    content = b"" if isinstance(found, Exception) else found[0]
+    _button("Packed", content, f"{model}-packed.safetensors", BYTES, disabled=not content)
+    if content:
+        st.badge("Decoded equals evaluated", icon=":material/verified:", color="green")
+
+
 def _onnx(model: str, each: Deployed, checked: Check | None) -> None:
     name = NAMES[each.variant.kind]
     graph = each.built.graph if each.built else b""
-    _button(f"ONNX {name}", graph, f"{model}-{name}.onnx", ONNX, disabled=not graph)
+    _button(f"ONNX {name}", graph, f"{model}-{name}.onnx", BYTES, disabled=not graph)
     if checked:
         same = checked.agree == checked.images
         st.badge(
@@ -55,7 +66,7 @@ def _onnx(model: str, each: Deployed, checked: Check | None) -> None:
 
 def _state(model: str) -> None:
     file, same = compute.state_file(wanted.spec(model))
-    _button("PyTorch state dict", file, f"{model}.safetensors", ONNX)
+    _button("PyTorch state dict", file, f"{model}.safetensors", BYTES)
     if same:
         st.badge("Read again: the same bits", icon=":material/verified:", color="green")
     if wanted.spec(model).activations:

@@ -1,0 +1,54 @@
+"""What a person does on the Deploy page, in a real browser: takes the file along, and has networks timed."""
+
+import pytest
+from playwright.sync_api import expect
+
+from compression.codec import fingerprint, load_compressed
+from compression.compress import compress
+from compression.models import zoo
+from compression.spec import CompressionSpec, PruneSpec, QuantSpec
+from compression.waterfall import in_words, written
+from pages.ui import format
+from tests.browser.test_journeys import SECONDS_90, press
+
+MODEL = "simple_cnn"
+
+
+def test_the_file_is_explained_and_what_is_downloaded_is_the_network(page, server, tmp_path):
+    page.goto(f"{server}/deploy?model={MODEL}&bits=4&by=sparsity&sparsity=0.89")
+    expect(page.get_by_text("Into the file")).to_be_visible(timeout=SECONDS_90)
+    press(page, "Sparsity", "ArrowRight", 1)
+    model = zoo.load_bundled(MODEL)
+    compressed = compress(model.module, CompressionSpec(MODEL, PruneSpec(sparsity=0.9), QuantSpec(4)))
+    content, ledger = written(compressed, model)
+    expect(page.get_by_text(f"{format.capital(in_words(ledger))}.")).to_be_visible()
+    expect(page.get_by_text("Decoded equals evaluated")).to_be_visible()
+    with page.expect_download() as taken:
+        page.get_by_role("button", name=f"Packed, {format.size(len(content))}").click()
+    path = tmp_path / taken.value.suggested_filename
+    taken.value.save_as(path)
+    assert path.name == f"{MODEL}-packed.safetensors"
+    assert path.stat().st_size == len(content)
+    assert fingerprint(load_compressed(path).module) == fingerprint(compressed.module)
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+
+
+def test_files_are_exported_checked_on_all_test_images_and_timed(page, server, test_images):
+    page.goto(f"{server}/deploy?model={MODEL}&bits=8")
+    page.get_by_role("button", name="Export, check and time").click()
+    expect(page.get_by_role("button", name="Time again")).to_be_visible(timeout=3 * SECONDS_90)
+    expect(page.get_by_text("Agrees on 10,000 of 10,000").first).to_be_visible()
+    expect(page.get_by_text("Int8 runs 2 of its 2 convolutions in integers")).to_be_visible()
+    expect(page.get_by_text("One image, 1 thread")).to_be_visible()
+    expect(page.get_by_role("button", name="ONNX int8,")).to_be_enabled()
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+
+
+@pytest.mark.parametrize(("width", "height", "theme"), [(1280, 800, "light"), (1920, 1080, "dark")])
+def test_numbers_sentence_and_waterfall_are_on_one_screen(page_of, server, width, height, theme):
+    page = page_of(viewport={"width": width, "height": height}, color_scheme=theme)
+    page.goto(f"{server}/deploy?model={MODEL}&bits=4")
+    chart = page.get_by_test_id("stPlotlyChart").first
+    expect(chart).to_be_in_viewport(ratio=0.95, timeout=SECONDS_90)
+    expect(page.get_by_test_id("stMetric").first).to_be_in_viewport()
+    expect(chart.get_by_text("on the")).to_be_in_viewport()
