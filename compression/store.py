@@ -9,12 +9,12 @@ import math
 import os
 import sqlite3
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -27,8 +27,11 @@ from compression.data import DATA
 from compression.database import Database
 from compression.evaluate import Evaluation
 from compression.models.zoo import FloatModel
+from compression.recipes import from_json
+from compression.results import Result
 from compression.spec import CompressionSpec
 
+T = TypeVar("T")
 Value = bytes | float | str | None
 
 PLACE = "SQUEEZELAB_RESULTS"
@@ -45,6 +48,14 @@ TABLES = f"""
 """
 INSERT = f"INSERT OR REPLACE INTO results ({KEY}, {CONTENT}, made) VALUES (?{', ?' * 11})"
 SELECT = f"SELECT {CONTENT} FROM results WHERE ({KEY}) = (?, ?, ?, ?)"
+LIST = f"""
+    SELECT spec, {CONTENT}, costs FROM results JOIN costs USING (weights, spec)
+    WHERE (weights, data, arithmetic, counting) = (?, ?, ?, ?) ORDER BY results.rowid
+"""
+COUNT = """
+    SELECT count(*) FROM results JOIN costs USING (weights, spec)
+    WHERE (weights, data, arithmetic, counting) = (?, ?, ?, ?)
+"""
 DELETE = f"DELETE FROM results WHERE ({KEY}) = (?, ?, ?, ?)"
 COSTS = """
     CREATE TABLE IF NOT EXISTS costs (
@@ -127,14 +138,58 @@ class Store:
 
         _, self.problem = self._database.attempt(write, "results cannot be kept")
 
+    def results(self, model: FloatModel, labels: Tensor) -> list[Result]:
+        """All networks made of `model` that are evaluated on all test images and counted, by the code of now, in the
+        order in which they were kept. `labels` (N,) are those of the images; what is not whole is left out.
+        """
+        found = self._list(partial(_read_all, model, labels))
+        return found or []
+
+    def count(self, model: FloatModel) -> int:
+        """How many rows `results` goes through."""
+        found = self._list(lambda database: database.execute(COUNT, _wanted(model)).fetchone()[0])
+        return found or 0
+
+    def _list(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
+        if not os.path.exists(self.path):
+            return None
+
+        def do(database: sqlite3.Connection) -> T:
+            database.execute(COSTS)
+            return work(database)
+
+        found, problem = self._database.attempt(do, "kept results cannot be read")
+        self.problem = problem or self.problem
+        return found
+
+
+def _wanted(model: FloatModel) -> tuple[str, ...]:
+    return model.digest, TEST.fingerprint, arithmetic(), counting()
+
+
+def _read_all(model: FloatModel, labels: Tensor, database: sqlite3.Connection) -> list[Result]:
+    found = []
+    for text, *content, costs in database.execute(LIST, _wanted(model)):
+        key = Key(model.digest, text.decode(errors="replace"), TEST.fingerprint, arithmetic())
+        evaluation = _evaluation(tuple(content), key, labels)
+        counted = _costs(costs)
+        if evaluation and counted:
+            found.append(Result(replace(from_json(key.spec), model=model.name), counted, evaluation))
+    return found
+
 
 def _read_costs(key: Key, database: sqlite3.Connection) -> Costs | None:
     database.execute(COSTS)
     asked = "SELECT costs FROM costs WHERE (weights, spec, counting) = (?, ?, ?)"
     row = database.execute(asked, (key.weights, key.spec, counting())).fetchone()
+    return _costs(row[0]) if row else None
+
+
+def _costs(text: bytes) -> Costs | None:
+    """What `put_costs` wrote; None where that was damaged."""
     try:
-        return Costs(**json.loads(row[0])) if row else None
-    except (TypeError, ValueError):  # a row that was damaged
+        return Costs(**json.loads(text))
+    except (TypeError, ValueError):
         return None
 
 

@@ -73,9 +73,14 @@ def check(path: Path) -> None:
 def write(path: Path, rows: pd.DataFrame) -> None:
     """The file, whole or not at all, as Parquet or CSV, as its name says. Raises OSError, and what `check` raises."""
     check(path)
+    write_whole(path, encoded(rows, path.suffix))
+
+
+def encoded(rows: pd.DataFrame, suffix: str) -> bytes:
+    """What is in a file whose name ends in `suffix`, one of SUFFIXES."""
     file = io.BytesIO()
-    if path.suffix == ".csv":
+    if suffix == ".csv":
         rows.to_csv(file, index=False)
     else:
         rows.to_parquet(file, index=False, compression="zstd")
-    write_whole(path, file.getvalue())
+    return file.getvalue()

@@ -4,6 +4,7 @@ Nothing that is kept is ever mutated.
 """
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,8 +22,10 @@ from compression import (
     integers,
     landscape,
     live,
+    measured,
     mosaic,
     operations,
+    pace,
     pruning_view,
     ranking,
     removal,
@@ -32,11 +35,13 @@ from compression import (
     staircase,
     stopwatch,
     store,
+    sweep,
+    tables,
     training,
     waterfall,
 )
 from compression import compress as core
-from compression.cifar10 import DataError
+from compression.cifar10 import TEST, DataError
 from compression.codec import CodecError
 from compression.folding import folded
 from compression.models import library, public, zoo
@@ -232,9 +237,14 @@ def test_images() -> data.ImageSet | DataError:
 
 
 @st.cache_resource(show_spinner=False)
+def _store() -> store.Store:
+    return store.Store()
+
+
+@st.cache_resource(show_spinner=False)
 def _evaluator() -> live.Evaluator:
     """Of all sessions: what one of them asks for, the others need not."""
-    return live.Evaluator(engine.engine(), store.Store(), _loaded(), beforehand=True)
+    return live.Evaluator(engine.engine(), _store(), _loaded(), beforehand=True)
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)
@@ -282,12 +292,51 @@ def is_measured(name: str) -> bool:
 @st.cache_resource(show_spinner=False)
 def _scanner() -> scanning.Scanner:
     """Of all sessions, as the evaluator is."""
-    return scanning.Scanner(engine.engine(), store.Store(), _loaded())
+    return scanning.Scanner(engine.engine(), _store(), _loaded())
 
 
 def scan(specs: tuple[CompressionSpec, ...], go: bool) -> scanning.ScanReading:
     """What is known about each layer alone, compressed as each of `specs` says."""
     return _scanner().look(float_model(specs[0].model), specs, go=go)
+
+
+def measured_of(name: str) -> measured.Measured:
+    """All that is known of a network on all test images, beforehand and here, by now."""
+    return _measured(name, _store().count(float_model(name)), not isinstance(test_images(), DataError))
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _measured(name: str, kept: int, counts: bool) -> measured.Measured:
+    """`kept`: how many rows the store has of it."""
+    return measured.measured(float_model(name), _store(), _loaded().labels if counts else None)
+
+
+def found_table(names: Sequence[str], suffix: str) -> bytes:
+    """All that is known of these networks, as a file."""
+    known = {name: measured_of(name) for name in names}
+    rows = tables.table(
+        [result for each in known.values() for result in each.results.values()],
+        {name: each.before for name, each in known.items() if each.before},
+    )
+    return tables.encoded(rows, suffix)
+
+
+@st.cache_resource(show_spinner=False)
+def _sweeper() -> sweep.Sweeper:
+    """Of all sessions, as the evaluator is."""
+    return sweep.Sweeper(engine.engine(), _store(), _evaluator())
+
+
+def swept(specs: tuple[CompressionSpec, ...], go: bool) -> sweep.SweepReading:
+    """What is known of `specs`; with `go`, workers see to it that more will be."""
+    models = {name: float_model(name) for name in {spec.model for spec in specs}}
+    return _sweeper().look(models, specs, go)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def seconds_a_spec(name: str) -> float:
+    """About how long one evaluation on all test images takes here. Takes a moment."""
+    return pace.seconds_an_image(float_model(name)) * TEST.images
 
 
 @st.cache_resource(show_spinner=False)

@@ -11,6 +11,11 @@ def percent(fraction: float, digits: int = 1) -> str:
     return f"{100 * fraction:.{digits}f}{NARROW}%"
 
 
+def short_percent(fraction: float) -> str:
+    """0.5 -> "50 %", 0.125 -> "12.5 %": as many digits as it has."""
+    return f"{round(100 * fraction, 4):g}{NARROW}%"
+
+
 def plus_minus(fraction: float, half_width: float) -> str:
     """(0.917, 0.017) -> "91.7 ± 1.7 %"."""
     return f"{100 * fraction:.1f} \N{PLUS-MINUS SIGN} {percent(half_width)}"
@@ -52,6 +57,14 @@ def size(count: int) -> str:
     return quantity(count, "B")
 
 
+def round_size(count: int) -> str:
+    """50000 -> "50 kB", 1200000 -> "1.2 MB": as many figures as it has."""
+    for size, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if count >= size:
+            return f"{count / size:g}{NARROW}{prefix}B"
+    return f"{count}{NARROW}B"
+
+
 def times(ratio: float) -> str:
     """7.94 -> "7.9x", 1.02 -> "1.02x"."""
     return f"{ratio:.{2 if ratio < 1.1 else 1}f}{TIMES}"
@@ -67,7 +80,14 @@ def capital(sentence: str) -> str:
     return sentence[:1].upper() + sentence[1:]
 
 
+def duration(seconds: float) -> str:
+    """75 -> "1 min 15 s", 4000 -> "1 h 7 min"."""
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
 def seconds_left(seconds: float) -> str:
     """75 -> "about 1 min 15 s left"."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"about {minutes} min {rest} s left" if minutes else f"about {rest} s left"
+    return f"about {duration(seconds)} left"

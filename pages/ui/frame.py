@@ -20,6 +20,7 @@ MENU = (
     ("pages/quantization.py", "Quantization", ":material/stairs:"),
     ("pages/pruning.py", "Pruning", ":material/content_cut:"),
     ("pages/layers.py", "Layers", ":material/layers:"),
+    ("pages/tradeoffs.py", "Trade-offs", ":material/balance:"),
     ("pages/deploy.py", "Deploy", ":material/rocket_launch:"),
     ("pages/networks.py", "Networks", ":material/hub:"),
     ("pages/checkpoint.py", "Bring your own", ":material/upload_file:"),
@@ -33,6 +34,7 @@ LINKED = (
     *("channel", "left_scheme", "left_clip", "left_granularity", "right_scheme", "right_clip", "right_granularity"),
     *("structure", "criterion", "unit", "reestimate", "rival"),
     "threads",
+    *("drop", "bytes", "pins"),
 )
 
 
@@ -54,9 +56,12 @@ def _menu() -> None:
         st.page_link(path, label=label, icon=icon, query_params=settings)
 
 
-def close_page() -> None:
-    """Says that the page is drawn to its end: now its fragments are known, and can be drawn anew one by one."""
-    st.session_state["whole"] = True
+def close_page(answer: Sequence[str] = ANSWER) -> None:
+    """Says that the page is drawn to its end: now its fragments are known, and can be drawn anew one by one.
+
+    `answer`: those that a slider draws anew.
+    """
+    st.session_state.update(whole=True, answer=answer)
 
 
 def is_whole() -> bool:
@@ -64,13 +69,14 @@ def is_whole() -> bool:
     return st.session_state["whole"]
 
 
-def rerun_answer(fragments: Sequence[str] = ANSWER) -> None:
-    """For `on_change`: draws the answer and the links of the menu anew and leaves the rest of the page as it stands.
+def rerun_answer(fragments: Sequence[str] | None = None) -> None:
+    """For `on_change`: draws these `fragments` anew (as usual the answer, and the links of the menu) and leaves the
+    rest of the page as it stands.
 
     A click ends the run that is under way; where that run had not yet drawn the whole page, it is begun again.
     """
     if is_whole():
-        st.rerun(fragments)
+        st.rerun(fragments or st.session_state["answer"])
 
 
 def carried() -> dict[str, str]:
@@ -157,6 +163,8 @@ def _code(text: str) -> str:
 
 
 def _same(text: str, value: object) -> bool:
+    if isinstance(value, list):  # of several in a link, only the last one is known
+        return any(_same(text, each) for each in value)
     try:
         return float(text) == float(str(value))
     except ValueError:

@@ -1,0 +1,41 @@
+"""All that is known of a network: what was measured beforehand, and what this machine has measured and counted."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from compression.evaluate import Evaluation
+from compression.landscape import landscape
+from compression.models.zoo import FloatModel
+from compression.pareto import Point
+from compression.results import Result
+from compression.spec import CompressionSpec
+from compression.store import Store
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """On all test images. `results` by spec, and `points`, the same without predictions."""
+
+    points: tuple[Point, ...]
+    results: Mapping[CompressionSpec, Result]
+
+    @property
+    def before(self) -> Evaluation | None:
+        """The float network."""
+        found = next((result for spec, result in self.results.items() if spec == CompressionSpec(spec.model)), None)
+        return found.evaluation if found else None
+
+
+def measured(model: FloatModel, store: Store, labels: Tensor | None) -> Measured:
+    """`labels` (N,) of all test images; without them nothing that was kept here can be checked, nor is shown."""
+    beforehand = {result.spec: result for result in landscape(model).results}
+    here = {} if labels is None else {result.spec: result for result in store.results(model, labels)}
+    results = beforehand | here
+    points = (_point(result, spec not in here) for spec, result in results.items())
+    return Measured(tuple(points), results)
+
+
+def _point(result: Result, beforehand: bool) -> Point:
+    return Point(result.spec, result.costs, result.evaluation.correct, result.evaluation.total, beforehand)

@@ -1,0 +1,31 @@
+"""Bits by sparsity of the default scheme, with the reader's settings on it."""
+
+import streamlit as st
+
+from compression.lattice import Lattice, cell, lattice, place
+from pages.ui import charts_tradeoffs, compute, naming, show, tradeoffs_front, wanted
+
+
+def draw(model: str) -> None:
+    """The heat map of one network."""
+    known = compute.measured_of(model)
+    found = lattice(known.points)
+    if not found.cells or known.before is None:
+        tradeoffs_front.nothing(model)
+        return
+    spec = wanted.spec(model)
+    figure = charts_tradeoffs.bits_by_sparsity(found, known.before.accuracy, place(found, spec), show.ink())
+    show.chart(figure, "lattice", "Accuracy by bits and sparsity")
+    st.caption(
+        f"Accuracy of {model} in percent: symmetric, a scale for each channel, pruned globally. {_here(found, spec)}"
+    )
+    st.caption(tradeoffs_front.stands_on(list(found.cells.values())))
+
+
+def _here(found: Lattice, spec) -> str:
+    said = naming.name(spec)
+    if place(found, spec) is None:
+        return f"Your settings ({said}) are not on this map: they are of another kind, or beyond its ends."
+    if cell(spec) in found.cells:
+        return f"The frame marks your settings: {said}."
+    return f"The frame marks your settings, between what was measured: {said}."
