@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from torch import Tensor
 
 from compression.evaluate import Evaluation
-from compression.landscape import landscape
+from compression.landscape import FOLDER, landscape
 from compression.models.zoo import FloatModel
 from compression.pareto import Point
 from compression.results import Result
@@ -28,9 +29,12 @@ class Measured:
         return found.evaluation if found else None
 
 
-def measured(model: FloatModel, store: Store, labels: Tensor | None) -> Measured:
-    """`labels` (N,) of all test images; without them nothing that was kept here can be checked, nor is shown."""
-    beforehand = {result.spec: result for result in landscape(model).results}
+def measured(model: FloatModel, store: Store, labels: Tensor | None, folder: Path = FOLDER) -> Measured:
+    """`labels` (N,) of all test images; without them nothing that was kept here can be checked, nor is shown.
+
+    `folder`: of what was measured beforehand. What was measured here goes before it.
+    """
+    beforehand = {result.spec: result for result in landscape(model, folder).results}
     here = {} if labels is None else {result.spec: result for result in store.results(model, labels)}
     results = beforehand | here
     points = (_point(result, spec not in here) for spec, result in results.items())

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -64,8 +64,3 @@ def best(points: Iterable[Point], most_bytes: int) -> Point | None:
     """The most accurate of those as small; of equals the one with the fewest bytes."""
     able = [point for point in points if point.bytes <= most_bytes]
     return min(able, key=lambda point: (-point.accuracy, point.bytes), default=None)
-
-
-def float_point(points: Sequence[Point]) -> Point | None:
-    """That of the uncompressed network, if it was measured."""
-    return next((point for point in points if point.spec == CompressionSpec(point.spec.model)), None)

@@ -9,6 +9,7 @@ import types
 from collections.abc import Iterable
 from dataclasses import MISSING, fields, is_dataclass
 from enum import StrEnum
+from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
 from urllib.parse import quote, unquote
 
@@ -104,7 +105,7 @@ def _read_fields(kind: Any, value: Any, place: str) -> Any:
     within = f"{place}." if place else ""
     if not isinstance(value, dict):
         raise ValueError(f"{place or 'a recipe'} must be an object with {{…}}, got {_said(value)}")
-    kinds = get_type_hints(kind)
+    kinds = _hints(kind)
     known = {each.name: each for each in fields(kind) if each.init}
     for name in value:
         if name not in known:
@@ -118,6 +119,12 @@ def _read_fields(kind: Any, value: Any, place: str) -> Any:
         return kind(**found)
     except ValueError as error:
         raise ValueError(f"{place}: {error}" if place else str(error)) from None
+
+
+@cache
+def _hints(kind: Any) -> dict[str, Any]:
+    """What its fields are; looked up once, for that takes a millisecond a spec."""
+    return get_type_hints(kind)
 
 
 def _member(kind: type[StrEnum], name: str, place: str) -> StrEnum:

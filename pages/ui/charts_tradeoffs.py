@@ -33,7 +33,7 @@ RINGS = {SMALLEST: "square-open", BEST: "diamond-open", CHOSEN: "circle-open", S
 HEIGHT, LOWER_HEIGHT = 400, 320
 TICKS = [each * 10**k for k in range(2, 10) for each in (1, 2, 5)]
 LEGEND_PIXELS = 140
-MOST_AS_SVG = 500  # beyond, WebGL paints faster; below, no graphics card is needed
+MOST_AS_SVG = 3_000  # beyond, WebGL paints faster; up to there it is slower, and not every browser has it
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from compression.pareto import Point, float_point, least_correct
+from compression.pareto import Point, least_correct
 from compression.spec import CompressionSpec
 from pages.ui import compute, format, frame
 from pages.ui.charts_tradeoffs import Limits
@@ -52,7 +52,7 @@ def most_bytes(model: str) -> int:
 
 def limits(model: str, points: list[Point], drop: float, most_bytes: int) -> Limits:
     """`points` have the float network of `model`, or else its accuracy is the one that it came with."""
-    before = float_point([point for point in points if point.spec == CompressionSpec(model)])
-    if before:
+    as_float = CompressionSpec(model)
+    if before := next((point for point in points if point.spec == as_float), None):
         return Limits(least_correct(before, drop) / before.total, most_bytes)
     return Limits((compute.float_accuracy(model)[0] or 0.0) - drop, most_bytes)

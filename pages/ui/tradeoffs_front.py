@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from compression.pareto import Point, best, float_point, smallest
+from compression.pareto import Point, best, smallest
 from compression.spec import CompressionSpec, QuantSpec
 from pages.ui import (
     charts_tradeoffs,
@@ -123,9 +123,8 @@ def landmarks(points: Sequence[Point]) -> dict[str, Point]:
     for name in networks:
         own = [point for point in points if point.spec.model == name]
         whose = f"{name} " if len(networks) > 1 else ""
-        int8 = next((point for point in own if point.spec == CompressionSpec(name, weights=INT8)), None)
-        found |= {f"{whose}float": before} if (before := float_point(own)) else {}
-        found |= {f"{whose}int8": int8} if int8 else {}
+        for label, spec in (("float", CompressionSpec(name)), ("int8", CompressionSpec(name, weights=INT8))):
+            found |= {f"{whose}{label}": point for point in own if point.spec == spec}
     return found
 
 
