@@ -38,6 +38,20 @@ def test_an_interval_and_a_half_width_are_percent():
     assert format.plus_minus(0.917, 0.017) == "91.7 \N{PLUS-MINUS SIGN} 1.7\N{NARROW NO-BREAK SPACE}%"
 
 
+@pytest.mark.parametrize(("fraction", "words"), [(0.5, "50 %"), (0.125, "12.5 %"), (0.3, "30 %"), (0.0, "0 %")])
+def test_a_share_that_was_asked_for_has_the_digits_that_it_has(fraction, words):
+    assert format.short_percent(fraction) == words.replace(" ", format.NARROW)
+
+
+@pytest.mark.parametrize(("count", "words"), [(500, "500 B"), (50_000, "50 kB"), (1_200_000, "1.2 MB")])
+def test_a_round_size_has_no_more_figures_than_it_needs(count, words):
+    assert format.round_size(count) == words.replace(" ", format.NARROW)
+
+
+def test_long_times_are_in_hours():
+    assert format.duration(4000) == "1 h 6 min"
+
+
 @pytest.mark.parametrize(("seconds", "words"), [(4.4, "about 4 s left"), (75, "about 1 min 15 s left")])
 def test_time_left_is_in_minutes_and_seconds(seconds, words):
     assert format.seconds_left(seconds) == words

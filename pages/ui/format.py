@@ -81,7 +81,7 @@ def capital(sentence: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """75 -> "1 min 15 s", 4000 -> "1 h 7 min"."""
+    """75 -> "1 min 15 s", 4000 -> "1 h 6 min"."""
     minutes, rest = divmod(round(seconds), 60)
     if minutes >= 60:
         return f"{minutes // 60} h {minutes % 60} min"
