@@ -9,16 +9,19 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
-from compression.costs import Costs
+from compression.compress import compress
+from compression.costs import Costs, costs
 from compression.data import PROJECT, ImageSet
 from compression.duel import Way, duel
-from compression.evaluate import Evaluation
+from compression.evaluate import Evaluation, evaluate
 from compression.grids import BITS, grid, pruned
+from compression.lattice import lattice
 from compression.models import zoo
 from compression.pareto import Point, best, front, smallest
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
 from compression.store import Key, Store
 from pages.ui import compute, format, naming, tradeoffs_compare, tradeoffs_front, tradeoffs_pins, wanted
+from pages.ui.charts_tradeoffs import Limits
 from tests.test_app import damaged_data, known_pages  # noqa: F401
 
 MODEL = "simple_cnn"
@@ -82,9 +85,15 @@ def test_the_best_within_the_budgets_are_named(swept):
         assert f"**{naming.name(found.spec)}**, {format.size(found.bytes)}" in said(page)
     found = best(points(), 270_000)
     assert f"**{naming.name(found.spec)}**, {format.size(found.bytes)}" in said(page)
-    page.run()
-    page.select_slider(key="bytes").set_value("10 kB").run()
-    assert "Nothing that was measured fits into 10.0" in said(page)
+
+
+def test_where_nothing_is_within_the_budgets_that_is_said(swept):
+    limits = Limits(1.0, 10)
+    least = min(points(), key=lambda point: point.bytes)
+    assert tradeoffs_front.smallest_in_words(None, 0.0, limits, MODEL, False) == (
+        "Nothing that was measured is within 0 points of float."
+    )
+    assert format.size(least.bytes) in tradeoffs_front.best_in_words(None, points(), limits, False)
 
 
 def test_every_spec_is_a_point_and_the_front_is_drawn(swept):
@@ -149,9 +158,11 @@ def test_the_duel_names_the_winners_and_the_chance(swept):
 def test_the_map_marks_the_settings(swept):
     page = opened(view="Bits by sparsity", bits="4", sparsity="0.5")
     cells, frame = traces(page)
-    assert cells["text"][4][1] == f"{100 * next(p.accuracy for p in points() if p.spec == _spec(4, 0.5)):.1f}"
+    found = lattice(points())
+    shown = cells["text"][found.bits.index(4)][found.sparsities.index(0.5)]
+    assert shown == f"{100 * found.cells[4, 0.5].accuracy:.1f}"
+    assert (frame["x"], frame["y"]) == ([found.sparsities.index(0.5)], [found.bits.index(4)])
     assert "marks your settings: 4 bits" in said(page)
-    assert len(frame["x"]) == 1
     page = opened(view="Bits by sparsity", bits="4", scheme="affine")
     assert len(traces(page)) == 1
     assert "not on this map" in said(page)
@@ -161,7 +172,7 @@ def _spec(bits: int, sparsity: float) -> CompressionSpec:
     return CompressionSpec(MODEL, PruneSpec(sparsity=sparsity), QuantSpec(bits))
 
 
-def test_a_sweep_says_how_many_and_what_it_measures_appears(test_images, here):
+def test_a_sweep_says_how_many_and_what_it_measures_appears(simple_cnn, test_images, here):
     page = opened(view="Sweep")
     page.multiselect(key="sweep bits").set_value(["4"])
     page.multiselect(key="sweep sparsities").set_value([0.55]).run()
@@ -178,11 +189,10 @@ def test_a_sweep_says_how_many_and_what_it_measures_appears(test_images, here):
     page.run()
     assert "all measured" in said(page)
     assert "sweep stop" not in {button.key for button in page.button}
-    reading = compute.swept(specs, go=False)
-    assert reading.done
-    for result in reading.results:
-        (point,) = [point for point in points() if point.spec == result.spec]
-        assert (point.correct, point.costs) == (result.evaluation.correct, result.costs)
+    (point,) = [point for point in points() if point.spec == _spec(4, 0.55)]
+    expected = evaluate(compress(simple_cnn.module, point.spec).module, test_images, simple_cnn.normalization)
+    assert (point.correct, point.costs) == (expected.correct, costs(simple_cnn, point.spec))
+    assert not point.beforehand
 
 
 def test_without_images_the_sweep_says_what_to_do(tmp_path):

@@ -99,15 +99,17 @@ def _ask(model: str) -> None:
     specs = _specs(models, widths, schemes, granularities, sparsities)
     missing = _missing(specs)
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.button(
+        go = st.button(
             "Measure",
             key="sweep",
             type="primary",
             icon=":material/play_arrow:",
-            disabled=not missing or len(specs) > MOST or bool(going()),
-            on_click=lambda: st.session_state.update({SWEEPING: specs}),
+            disabled=not missing or len(missing) > MOST or bool(going()),
         )
         st.markdown(_words(specs, missing))
+    if go:
+        st.session_state[SWEEPING] = tuple(missing)
+        st.rerun()
     for spec, why in st.session_state.get("sweep failed", ())[:3]:
         st.warning(f"Not measured: {spec.model}, {why}.", icon=":material/error:")
 
@@ -132,8 +134,8 @@ def _missing(specs: Sequence[CompressionSpec]) -> list[CompressionSpec]:
 
 def _words(specs: Sequence[CompressionSpec], missing: Sequence[CompressionSpec]) -> str:
     """How many, and how long."""
-    if len(specs) > MOST:
-        return f"{len(specs):,} specs; at most {MOST:,} go at once."
+    if len(missing) > MOST:
+        return f"{len(missing):,} specs not measured yet; at most {MOST:,} go at once."
     many = f"{len(specs):,} spec{'s' * (len(specs) != 1)}"
     if not missing:
         return f"{many}, all measured."
