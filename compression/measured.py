@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import Tensor
 
 from compression.evaluate import Evaluation
-from compression.landscape import FOLDER, landscape
+from compression.landscape import landscape
 from compression.models.zoo import FloatModel
 from compression.pareto import Point
 from compression.results import Result
@@ -29,10 +29,10 @@ class Measured:
         return found.evaluation if found else None
 
 
-def measured(model: FloatModel, store: Store, labels: Tensor | None, folder: Path = FOLDER) -> Measured:
+def measured(model: FloatModel, store: Store, labels: Tensor | None, folder: Path | None = None) -> Measured:
     """`labels` (N,) of all test images; without them nothing that was kept here can be checked, nor is shown.
 
-    `folder`: of what was measured beforehand. What was measured here goes before it.
+    `folder`: that of what was measured beforehand, as `landscape` takes it. What was measured here goes before it.
     """
     beforehand = {result.spec: result for result in landscape(model, folder).results}
     here = {} if labels is None else {result.spec: result for result in store.results(model, labels)}

@@ -72,3 +72,8 @@ def _prune(prune: PruneSpec) -> str:
 
 def _percent(share: float | None) -> str:
     return f"{100 * (share or 0):g} %"
+
+
+def full_title(spec: CompressionSpec) -> str:
+    """With the network's name: "resnet20, 4 bits"."""
+    return f"{spec.model}, {title(spec)}"

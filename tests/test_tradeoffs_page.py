@@ -20,7 +20,8 @@ from compression.models import zoo
 from compression.pareto import Point, best, front, smallest
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
 from compression.store import Key, Store
-from pages.ui import compute, format, naming, tradeoffs_compare, tradeoffs_front, tradeoffs_pins, wanted
+from compression.titles import full_title, title
+from pages.ui import compute, format, tradeoffs_compare, tradeoffs_front, tradeoffs_pins, wanted
 from pages.ui.charts_tradeoffs import Limits
 from tests.test_app import damaged_data, known_pages  # noqa: F401
 
@@ -30,8 +31,8 @@ KEPT = (compute._store, compute._evaluator, compute._scanner, compute._sweeper, 
 
 
 @pytest.fixture(autouse=True)
-def own_store(own_results: None) -> Iterator[None]:
-    """The laboratory looks where this test keeps its results."""
+def own_store(own_results: None, nothing_beforehand: None) -> Iterator[None]:
+    """The laboratory looks where this test keeps its results, and knows no others."""
     for cache in KEPT:
         cache.clear()
     yield
@@ -82,9 +83,9 @@ def test_the_best_within_the_budgets_are_named(swept):
         page.slider(key="drop").set_value(drop).run()
         found = smallest(points(), before.accuracy - drop / 100 - 1e-9)
         assert f"The smallest within {drop:g} point" in said(page)
-        assert f"**{naming.name(found.spec)}**, {format.size(found.bytes)}" in said(page)
+        assert f"**{title(found.spec)}**, {format.size(found.bytes)}" in said(page)
     found = best(points(), 270_000)
-    assert f"**{naming.name(found.spec)}**, {format.size(found.bytes)}" in said(page)
+    assert f"**{title(found.spec)}**, {format.size(found.bytes)}" in said(page)
 
 
 def test_where_nothing_is_within_the_budgets_that_is_said(swept):
@@ -119,7 +120,7 @@ def test_a_point_that_was_clicked_opens_in_explore_and_is_pinned(swept):
     page = opened()
     page.session_state["clicked"] = point.name
     page.run()
-    assert f"**{naming.full_name(spec)}**: {format.percent(point.accuracy, 2)}" in said(page)
+    assert f"**{full_title(spec)}**: {format.percent(point.accuracy, 2)}" in said(page)
     (link,) = [each.proto for each in page.get("page_link") if each.proto.label == "Open in Explore"]
     assert {key: values[0] for key, values in parse_qs(link.query_string).items()} == wanted.as_link(spec)
     page.button(key="pin").click().run()

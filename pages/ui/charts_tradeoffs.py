@@ -9,7 +9,8 @@ from compression.duel import Way
 from compression.lattice import Lattice
 from compression.pareto import Point, front
 from compression.spec import FLOAT_BITS, Scheme
-from pages.ui import format, naming
+from compression.titles import full_title
+from pages.ui import format
 from pages.ui.charts import COMPRESSED, COMPRESSED_OTHERWISE, FLOAT, LOSS, REMOVED, SHARE, Drawing, panel
 from pages.ui.charts_layers import NO_LOSS, WORST
 
@@ -171,7 +172,7 @@ def _clouds(points: Sequence[Point], symbols: Mapping[str, str], kind: str) -> l
 def words(point: Point) -> str:
     """What is said of a point where the pointer rests."""
     counted = f"{format.percent(point.accuracy, 2)} ({format.interval(*point.interval)})"
-    return f"<b>{naming.full_name(point.spec)}</b><br>{counted}<br>{point.bytes:,} bytes"
+    return f"<b>{full_title(point.spec)}</b><br>{counted}<br>{point.bytes:,} bytes"
 
 
 def _key(name: str, symbol: str) -> dict[str, Any]:

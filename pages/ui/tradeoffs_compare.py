@@ -9,7 +9,8 @@ from compression.comparison import class_changes, compared, p_values
 from compression.evaluate import Evaluation
 from compression.results import Result
 from compression.tables import encoded
-from pages.ui import format, naming, tradeoffs_pins, tradeoffs_report
+from compression.titles import full_title, title
+from pages.ui import format, tradeoffs_pins, tradeoffs_report
 
 REAL = 0.05
 
@@ -37,7 +38,7 @@ def numbers(results: Sequence[Result], before: Mapping[str, Evaluation]) -> pd.D
         {
             "": [str(number) for number in range(1, len(results) + 1)],
             "Network": [each.spec.model for each in results],
-            "Spec": [naming.name(each.spec) for each in results],
+            "Spec": [title(each.spec) for each in results],
             "Accuracy": [format.percent(each.evaluation.accuracy, 2) for each in results],
             "95 % interval": [format.interval(*each.evaluation.interval) for each in results],
             "Against float": [change(each, before) for each in results],
@@ -99,7 +100,7 @@ def _buttons(results: Sequence[Result], before: Mapping[str, Evaluation]) -> Non
             on_click="ignore",
         )
         for number, (name, point) in enumerate(tradeoffs_pins.points().items(), 1):
-            label = "" if point is None else naming.full_name(point.spec)
+            label = "" if point is None else full_title(point.spec)
             unpin, icon = tradeoffs_pins.unpin, ":material/keep_off:"
             st.button(
                 str(number), key=f"unpin {number}", icon=icon, help=f"Unpin {label}", on_click=unpin, args=(name,)

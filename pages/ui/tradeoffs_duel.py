@@ -7,7 +7,8 @@ import streamlit as st
 from compression.duel import Way, by_way, duel
 from compression.estimate import flips
 from compression.pareto import Point
-from pages.ui import charts_tradeoffs, compute, format, naming, show, tradeoffs_budgets, tradeoffs_front
+from compression.titles import title
+from pages.ui import charts_tradeoffs, compute, format, show, tradeoffs_budgets, tradeoffs_front
 
 LABELS = {Way.PRUNED: "Pruned, float weights", Way.QUANTIZED: "Quantized, not pruned", Way.BOTH: "Both together"}
 REAL = 0.05
@@ -44,7 +45,7 @@ def _winner(way: Way, point: Point | None) -> None:
     st.metric(
         label,
         format.percent(point.accuracy, 2),
-        f"{naming.name(point.spec)}, {format.size(point.bytes)}",
+        f"{title(point.spec)}, {format.size(point.bytes)}",
         **plain,
     )
     st.caption(f"95 % interval: {spread}")

@@ -6,12 +6,12 @@ import streamlit as st
 
 from compression.pareto import Point, best, smallest
 from compression.spec import CompressionSpec, QuantSpec
+from compression.titles import full_title, title
 from pages.ui import (
     charts_tradeoffs,
     compute,
     format,
     layers_recipe,
-    naming,
     show,
     tradeoffs_budgets,
     tradeoffs_pins,
@@ -160,7 +160,7 @@ def best_in_words(point: Point | None, points: Sequence[Point], limits: Limits, 
 
 
 def _in_words(point: Point, several: bool) -> str:
-    said = naming.full_name(point.spec) if several else naming.name(point.spec)
+    said = full_title(point.spec) if several else title(point.spec)
     return f"**{said}**, {format.size(point.bytes)}, {format.percent(point.accuracy, 2)}"
 
 
@@ -169,7 +169,7 @@ def row(point: Point, why: str) -> None:
     pinned = tradeoffs_pins.names()
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(
-            f"**{naming.full_name(point.spec)}**: {format.percent(point.accuracy, 2)} "
+            f"**{full_title(point.spec)}**: {format.percent(point.accuracy, 2)} "
             f"({format.interval(*point.interval)}), {point.bytes:,} bytes",
             help=f"{why}. Measured on all {point.total:,} test images, "
             f"{'beforehand' if point.beforehand else 'on this machine'}; the interval is that of 95 %.",

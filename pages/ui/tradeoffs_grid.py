@@ -3,7 +3,8 @@
 import streamlit as st
 
 from compression.lattice import Lattice, cell, lattice, place
-from pages.ui import charts_tradeoffs, compute, naming, show, tradeoffs_front, wanted
+from compression.titles import title
+from pages.ui import charts_tradeoffs, compute, show, tradeoffs_front, wanted
 
 
 def draw(model: str) -> None:
@@ -23,7 +24,7 @@ def draw(model: str) -> None:
 
 
 def _here(found: Lattice, spec) -> str:
-    said = naming.name(spec)
+    said = title(spec)
     if place(found, spec) is None:
         return f"Your settings ({said}) are not on this map: they are of another kind, or beyond its ends."
     if cell(spec) in found.cells:
