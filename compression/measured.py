@@ -25,7 +25,7 @@ class Measured:
     @property
     def before(self) -> Evaluation | None:
         """The float network."""
-        found = next((result for spec, result in self.results.items() if spec == CompressionSpec(spec.model)), None)
+        found = self.results.get(CompressionSpec(self.points[0].spec.model)) if self.points else None
         return found.evaluation if found else None
 
 

@@ -121,8 +121,9 @@ def test_a_point_that_was_clicked_opens_in_explore_and_is_pinned(swept):
     page.session_state["clicked"] = point.name
     page.run()
     assert f"**{full_title(spec)}**: {format.percent(point.accuracy, 2)}" in said(page)
-    (link,) = [each.proto for each in page.get("page_link") if each.proto.label == "Open in Explore"]
-    assert {key: values[0] for key, values in parse_qs(link.query_string).items()} == wanted.as_link(spec)
+    (link,) = [each.proto.url for each in page.get("link_button")]
+    assert link.startswith("./?")
+    assert {key: values[0] for key, values in parse_qs(link[3:]).items()} == wanted.as_link(spec)
     page.button(key="pin").click().run()
     page.run()
     assert page.query_params["pins"] in (point.name, [point.name])

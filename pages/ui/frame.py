@@ -79,10 +79,11 @@ def rerun_answer(fragments: Sequence[str] | None = None) -> None:
         st.rerun(fragments or st.session_state["answer"])
 
 
-def carried() -> dict[str, str]:
+def carried() -> dict[str, str | list[str]]:
     """What a link to another page takes along: a page that has the same widgets opens as they stand here."""
     values = {key: st.session_state[key] for key in LINKED if key in st.session_state}
-    return st.query_params.to_dict() | {key: _as_in_link(value) for key, value in values.items()}
+    said = {key: st.query_params.get_all(key) for key in st.query_params}
+    return said | {key: _as_in_link(value) for key, value in values.items()}
 
 
 def _as_in_link(value: object) -> str:

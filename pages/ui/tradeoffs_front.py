@@ -1,6 +1,7 @@
 """Accuracy against bytes: every spec a point, what is best within the budgets, and the one that was clicked."""
 
 from collections.abc import Sequence
+from urllib.parse import urlencode
 
 import streamlit as st
 
@@ -175,9 +176,9 @@ def row(point: Point, why: str) -> None:
             f"{'beforehand' if point.beforehand else 'on this machine'}; the interval is that of 95 %.",
             width="content",
         )
-        page, label = ("pages/layers.py", "Layers") if point.spec.layers else ("app.py", "Explore")
-        link = layers_recipe.as_link(point.spec)
-        st.page_link(page, label=f"Open in {label}", icon=":material/open_in_new:", query_params=link)
+        page, label = ("layers", "Layers") if point.spec.layers else ("", "Explore")
+        link = f"./{page}?{urlencode(layers_recipe.as_link(point.spec))}"  # here the same widgets say something else
+        st.link_button(f"Open in {label}", link, icon=":material/open_in_new:", help="In a new tab")
         if point.name in pinned:
             st.button(
                 "Unpin", key="unpin", icon=":material/keep_off:", on_click=tradeoffs_pins.unpin, args=(point.name,)
