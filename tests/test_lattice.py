@@ -1,12 +1,15 @@
 """Bits by sparsity."""
 
+import plotly.graph_objects as go
 import pytest
 
 from compression.costs import Costs
+from compression.duel import by_way, duel
 from compression.grids import BITS, SPARSITIES, of_landscape
 from compression.lattice import cell, lattice, place
 from compression.pareto import Point
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec, Scope
+from pages.ui import charts, charts_tradeoffs
 
 
 def points(specs):
@@ -62,3 +65,18 @@ def test_settings_lie_on_the_map_or_between(bits, sparsity, expected):
 
 def test_nothing_measured_is_an_empty_map():
     assert place(lattice([]), CompressionSpec("net")) is None
+
+
+def test_plotly_finds_nothing_wrong_with_the_charts():
+    known = points(of_landscape("net"))
+    found = lattice(known)
+    ink, own, one = charts.ink("light"), by_way(known), known[0]
+    rings = dict.fromkeys(charts_tradeoffs.RINGS, one)
+    limits = charts_tradeoffs.Limits(0.4, 4)
+    for drawing in (
+        charts_tradeoffs.scatter(known, {"float": one}, rings, limits, 0.0, ink),
+        charts_tradeoffs.scatter(known * 30, {}, {}, None, 0.0, ink),
+        charts_tradeoffs.bits_by_sparsity(found, 0.5, (1.5, 2), ink),
+        charts_tradeoffs.ways(own, duel(known, 4), 4, ink),
+    ):
+        assert go.Figure(drawing.to_dict()).data
