@@ -163,7 +163,7 @@ class Search:
             self._search()
         except _Stopped:
             self._tell(seconds_left=None)
-        except (EngineError, ValueError, OSError, optuna.exceptions.OptunaError) as error:
+        except Exception as error:  # nobody else would hear of it
             self._tell(error=str(error) or type(error).__name__, seconds_left=None)
 
     def _search(self) -> None:
@@ -223,8 +223,9 @@ class Search:
             while len(going) < AHEAD and done + len(going) < self.trials:
                 trial = study.ask(space)  # type: ignore[arg-type]
                 spec = spec_of(self.model.name, trial.params, self._fold)
-                going.append((trial, _Try(spec, self._worth, self._stages, tried=self._tried.get(spec))))
-            self._advance([each for _, each in going])
+                same = next((each for _, each in going if each.spec == spec), None)
+                going.append((trial, same or _Try(spec, self._worth, self._stages, tried=self._tried.get(spec))))
+            self._advance(list(dict.fromkeys(each for _, each in going)))
             for trial, each in [pair for pair in going if pair[1].tried]:
                 assert each.tried
                 trial.set_user_attr(VALUES, _as_text(each.tried))
@@ -366,8 +367,8 @@ class Search:
         return Tried(each.spec, each.costs.file, compared(before, right))
 
     def _name(self, spec: CompressionSpec) -> str:
-        """Equal for equal work: what tasks are called."""
-        key = self._evaluator.key(self.model, spec)
+        """What tasks are called. What two searches ask for is given to each of them."""
+        key = self._evaluator.key(self.model, spec), self.goal, self.seed
         return f"half-{hashlib.sha256(repr(key).encode()).hexdigest()[:24]}"
 
     # ---- the end
