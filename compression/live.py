@@ -19,6 +19,7 @@ import torch
 from compression.arithmetic import arithmetic
 from compression.chunks import evaluate_rows
 from compression.cifar10 import TEST
+from compression.costs import Costs
 from compression.data import ImageSet
 from compression.engine import Engine, EngineError, Shared
 from compression.estimate import Estimate, Order, class_estimates, estimate, plain_order, visiting_order
@@ -194,6 +195,13 @@ class Evaluator:
         with self._lock:
             here = [self._countings.get((key, ordered)) for ordered in (True, False)]
         return next((each.whole for each in here if each and each.whole), None) or self._kept(model, spec)[0]
+
+    def known_costs(self, model: FloatModel, spec: CompressionSpec) -> Costs | None:
+        """What was counted of it, here or beforehand."""
+        found = self._store.get_costs(self.key(model, spec))
+        if found is None and self._beforehand and (result := landscape(model).get(spec)):
+            return result.costs
+        return found
 
     def _kept(self, model: FloatModel, spec: CompressionSpec) -> tuple[Evaluation | None, str | None]:
         """What the store has, or what was measured beforehand, and then with which torch."""

@@ -16,6 +16,7 @@ from pages.ui import format
 
 MODEL = "simple_cnn"
 LARGE = "vgg"  # slow enough that one can move on while it is evaluated
+UNMEASURED = PruneSpec(sparsity=0.25)  # of no bits was it measured beforehand
 SECONDS_90 = 90_000
 
 
@@ -46,10 +47,10 @@ def test_moving_the_sliders_shows_what_compression_computes(page, server):
 
 
 def test_accuracy_is_an_estimate_that_becomes_what_compression_counts(page, server, test_images):
-    page.goto(f"{server}/?model={MODEL}&bits=3")
+    page.goto(f"{server}/?model={MODEL}&bits=3&sparsity={UNMEASURED.sparsity}")
     expect(metric(page, "Accuracy")).to_contain_text("±", timeout=SECONDS_90)
     model = zoo.load_bundled(MODEL)
-    compressed = compress(model.module, CompressionSpec(MODEL, weights=QuantSpec(3)))
+    compressed = compress(model.module, CompressionSpec(MODEL, UNMEASURED, QuantSpec(3)))
     found = evaluate(compressed.module, test_images, model.normalization)
     expect(page.get_by_text(f"{found.correct:,} of 10,000 test images right")).to_be_visible(timeout=SECONDS_90)
     expect(metric(page, "Accuracy")).to_have_text(format.percent(found.accuracy, 2))
@@ -58,7 +59,7 @@ def test_accuracy_is_an_estimate_that_becomes_what_compression_counts(page, serv
 
 
 def test_what_somebody_has_counted_is_there_at_once_for_somebody_else(page, page_of, server, test_images):
-    page.goto(f"{server}/?model={MODEL}&bits=4")
+    page.goto(f"{server}/?model={MODEL}&bits=4&sparsity={UNMEASURED.sparsity}")
     exact = page.get_by_text(re.compile("^[0-9],[0-9]{3} of 10,000 test images right"))
     expect(exact).to_be_visible(timeout=SECONDS_90)
     other = page_of()
@@ -69,16 +70,16 @@ def test_what_somebody_has_counted_is_there_at_once_for_somebody_else(page, page
 
 
 def test_a_slider_moves_while_images_are_counted(page, server, test_images):
-    page.goto(f"{server}/?model={LARGE}&bits=5")
+    page.goto(f"{server}/?model={LARGE}&bits=5&sparsity={UNMEASURED.sparsity}")
     expect(stop_button(page)).to_be_visible(timeout=SECONDS_90)
     press(page, "Bits a weight", "ArrowRight", 1)
-    compressed = compress(zoo.load_bundled(LARGE).module, CompressionSpec(LARGE, weights=QuantSpec(4)))
+    compressed = compress(zoo.load_bundled(LARGE).module, CompressionSpec(LARGE, UNMEASURED, QuantSpec(4)))
     expect(metric(page, "Size")).to_have_text(format.size(measure(compressed).best.total))
     expect(page.get_by_text(re.compile("^Estimated from [0-9,]+ of 10,000 images"))).to_be_visible(timeout=SECONDS_90)
 
 
 def test_counting_can_be_stopped_and_goes_on_where_it_was(page, server, test_images):
-    page.goto(f"{server}/?model={LARGE}&bits=7")
+    page.goto(f"{server}/?model={LARGE}&bits=7&sparsity={UNMEASURED.sparsity}")
     expect(metric(page, "Accuracy")).to_contain_text("±", timeout=SECONDS_90)
     stop_button(page).click()
     stopped = page.get_by_text(re.compile("^Estimated from [0-9,]+ of 10,000 images, stopped$"))
@@ -96,12 +97,12 @@ def test_a_move_draws_the_answer_and_the_links_of_the_menu_and_nothing_else(page
     page.on(
         "websocket", lambda socket: socket.on("framereceived", lambda data: drawn.append(ForwardMsg.FromString(data)))
     )
-    page.goto(f"{server}/?model={LARGE}&bits=8")
+    page.goto(f"{server}/?model={LARGE}&bits=8&sparsity={UNMEASURED.sparsity}")
     expect(metric(page, "Accuracy")).to_contain_text("±", timeout=SECONDS_90)
     expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
     drawn.clear()
     press(page, "Bits a weight", "ArrowRight", 1)
-    compressed = compress(zoo.load_bundled(LARGE).module, CompressionSpec(LARGE, weights=QuantSpec(7)))
+    compressed = compress(zoo.load_bundled(LARGE).module, CompressionSpec(LARGE, UNMEASURED, QuantSpec(7)))
     expect(metric(page, "Size")).to_have_text(format.size(measure(compressed).best.total))
     expect(page.get_by_test_id("stPageLink").first.get_by_role("link")).to_have_attribute("href", re.compile("bits=7"))
     deltas = [message.delta for message in drawn if message.WhichOneof("type") == "delta"]

@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from compression.compress import compress
+from compression.landscape import landscape
 from compression.models import zoo
 from compression.size import measure
 from compression.spec import CompressionSpec, QuantSpec
@@ -57,9 +58,13 @@ def test_when_both_are_counted_there_is_a_verdict(page, server, test_images):
 
 
 def test_without_images_the_quantizers_are_shown_all_the_same(page, bare_server):
-    page.goto(f"{bare_server}/quantization?model={MODEL}&right_scheme=affine")
-    expect_answer(page, QuantSpec(4, "symmetric", "tensor"), QuantSpec(4, "affine", "tensor"))
-    expect(values(page, "Accuracy")).to_have_text(["no images"] * 2)
+    page.goto(f"{bare_server}/quantization?model={MODEL}&right_scheme=affine&right_clip=kl")
+    clipped = QuantSpec(4, "affine", "tensor", "kl")
+    expect_answer(page, QuantSpec(4, "symmetric", "tensor"), clipped)
+    beforehand = landscape(zoo.load_bundled(MODEL))
+    left = beforehand.get(CompressionSpec(MODEL, weights=QuantSpec(4, "symmetric", "tensor"))).evaluation
+    assert beforehand.get(CompressionSpec(MODEL, weights=clipped)) is None
+    expect(values(page, "Accuracy")).to_have_text([format.percent(left.accuracy, 2), "no images"])
 
 
 @pytest.mark.parametrize(("width", "height"), [(1280, 800), (1920, 1080)])
