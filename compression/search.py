@@ -18,6 +18,7 @@ SCANNED = (2, 3, 4)  # bits at which each layer is tried alone
 SPARSITIES = tuple(number / 20 for number in range(19))
 SPARSITY = "sparsity"
 Z_90 = 1.64  # standard errors beyond which one in twenty lies, on one side
+MARGIN = 1.0  # standard errors by which what is chosen keeps within a drop
 
 Choices = Mapping[str, float]  # layer -> bits, and SPARSITY -> of the network
 
@@ -49,7 +50,7 @@ class Tried:
     found: OnHalf
 
 
-def meets(goal: Goal, tried: Tried, margin: float = Z_90) -> bool:
+def meets(goal: Goal, tried: Tried, margin: float = MARGIN) -> bool:
     """Whether it can be chosen. A drop has to keep within the goal by `margin` standard errors: the best of many that
     were tried was lucky, too.
     """
@@ -58,7 +59,7 @@ def meets(goal: Goal, tried: Tried, margin: float = Z_90) -> bool:
     return tried.found.drop + margin * tried.found.error <= goal.drop
 
 
-def best(goal: Goal, tried: Iterable[Tried], images: int, margin: float = Z_90) -> Tried | None:
+def best(goal: Goal, tried: Iterable[Tried], images: int, margin: float = MARGIN) -> Tried | None:
     """The one to choose, of those that were tried on all `images` of the half and meet the goal, or None."""
     fit = [each for each in tried if each.found.images == images and meets(goal, each, margin)]
     return min(fit, key=lambda each: _rank(goal, each), default=None)

@@ -1,24 +1,20 @@
 """A search on its way: tried on workers, steered by Optuna, told at any time, stopped and gone on with at will.
 
-It is a thread that waits for work, and rests as soon as nobody looks. Every trial that is done is in an SQLite file of
-Optuna's; a search that was stopped or killed goes on after it. Optuna chooses by NSGA-II (Deb et al. 2002, IEEE
-Transactions on Evolutionary Computation 6:182-197) what to try next, to lose little and to take few bytes.
+It is a thread that waits for work, and rests as soon as nobody looks. Every trial that is done is in a file of
+Optuna's (`studies`); a search that was stopped or killed goes on after it.
 """
 
 import hashlib
-import json
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import optuna
 import torch
-from optuna.distributions import CategoricalDistribution
-from optuna.trial import FrozenTrial, TrialState
 
 from compression.arithmetic import arithmetic
 from compression.chunks import evaluate_rows
@@ -30,73 +26,33 @@ from compression.engine import Engine, EngineError, Shared
 from compression.evaluate import BATCH, Evaluation
 from compression.folding import folded
 from compression.grids import grid, of_landscape, pruned
-from compression.halves import OnHalf, compared, differ, held_back_half, on_half, search_half
+from compression.halves import compared, held_back_half, on_half, search_half
 from compression.live import LAST, Evaluator
 from compression.models.zoo import FloatModel
-from compression.recipes import from_json
+from compression.outcome import Report, SearchReading
 from compression.search import (
-    BITS,
     SCANNED,
-    SPARSITIES,
-    SPARSITY,
     STAGES,
-    Choices,
     Goal,
     Tried,
     best,
     may_be_chosen,
     seeds,
     spec_of,
-    violation,
 )
 from compression.sensitivity import alone
 from compression.spec import CompressionSpec, Granularity, QuantSpec, Scheme
 from compression.store import Store
+from compression.studies import opened, space, tell, told
 from compression.sweep import count_here
 
 TRIALS = 150
-POPULATION = 20
 AHEAD = 3  # specs on their way
 POLL_SECONDS = 0.03
 FORGET_SECONDS = 60
 MOST_KEPT = 8
 SCANNING, COMPARING, TRYING, REPORTING = "trying layers alone", "comparing uniform networks", "trying", "reporting"
-VALUES, HARMS = "tried", "scanned"
-
-optuna.logging.set_verbosity(optuna.logging.WARNING)
-
-
-@dataclass(frozen=True, eq=False)
-class Report:
-    """One network on both halves of the test images."""
-
-    tried: Tried
-    search: OnHalf
-    held_back: OnHalf
-    whole: Evaluation
-
-
-@dataclass(frozen=True, eq=False)
-class SearchReading:
-    """What is known of a search now.
-
-    `tried`: by the search, in turn; `uniform`: what has the same setting for all layers. `chosen`, `chosen_uniform`:
-    the best of each so far. `winner` and `rival`: those on both halves, once it is done. `share` (0..1) is done.
-    """
-
-    goal: Goal
-    tried: tuple[Tried, ...]
-    uniform: tuple[Tried, ...]
-    chosen: Tried | None
-    chosen_uniform: Tried | None
-    phase: str
-    share: float
-    seconds_left: float | None = None
-    winner: Report | None = None
-    rival: Report | None = None
-    before: Evaluation | None = None
-    done: bool = False
-    error: str | None = None
+HARMS = "scanned"
 
 
 class _Stopped(Exception):
@@ -170,8 +126,8 @@ class Search:
         self._tell(phase=SCANNING)
         before = self._before = self._evaluated(CompressionSpec(self.model.name))
         study = self._study()
-        done = [each for each in study.get_trials(deepcopy=False) if each.state is TrialState.COMPLETE]
-        self._tried |= {tried.spec: tried for tried in map(_as_tried, done)}
+        done = told(study)
+        self._tried |= {tried.spec: tried for tried in done}
         scanned = study.user_attrs.get(HARMS) or self._scan()
         study.set_user_attr(HARMS, scanned)
         self._tell(phase=COMPARING, before=before)
@@ -186,50 +142,26 @@ class Search:
     # ---- Optuna
 
     def _study(self) -> optuna.Study:
-        """That of this goal, network and code, begun anew or gone on with. What was on its way is asked for again."""
         said = repr((self.model.digest, self.goal, self.seed, len(self._images), arithmetic()))
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        sampler = optuna.samplers.NSGAIISampler(
-            population_size=POPULATION,
-            seed=self.seed,
-            constraints_func=lambda trial: [violation(self.goal, _as_tried(trial))],
-        )
-        study = optuna.create_study(
-            storage=f"sqlite:///{self._path}",
-            study_name=hashlib.sha256(said.encode()).hexdigest()[:24],
-            directions=["minimize", "minimize"],
-            sampler=sampler,
-            load_if_exists=True,
-        )
-        for lost in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            study.tell(lost.number, state=TrialState.FAIL)
-            if len(lost.params) == len(self._space):
-                study.enqueue_trial(dict(lost.params), skip_if_exists=False)
-        return study
-
-    @property
-    def _space(self) -> dict[str, CategoricalDistribution]:
-        space = {name: CategoricalDistribution(BITS) for name in self._names}
-        return {**space, SPARSITY: CategoricalDistribution(SPARSITIES)}
+        return opened(self._path, hashlib.sha256(said.encode()).hexdigest()[:24], self._names, self.seed)
 
     def _try(self, study: optuna.Study, scanned: dict[str, list[float]], done: int) -> None:
         weights = {name: weight.numel() for name, weight in weighted_layers(self.model.module).items()}
         if not study.get_trials(deepcopy=False):
             for choices in seeds(weights, scanned):
-                study.enqueue_trial({name: _member(choices, name) for name in self._space})
+                study.enqueue_trial(dict(choices))
         going: list[tuple[optuna.Trial, _Try]] = []
-        space = self._space
+        asked = space(self._names)
         while done < self.trials or going:
             while len(going) < AHEAD and done + len(going) < self.trials:
-                trial = study.ask(space)  # type: ignore[arg-type]
+                trial = study.ask(asked)
                 spec = spec_of(self.model.name, trial.params, self._fold)
                 same = next((each for _, each in going if each.spec == spec), None)
                 going.append((trial, same or _Try(spec, self._worth, self._stages, tried=self._tried.get(spec))))
             self._advance(list(dict.fromkeys(each for _, each in going)))
             for trial, each in [pair for pair in going if pair[1].tried]:
                 assert each.tried
-                trial.set_user_attr(VALUES, _as_text(each.tried))
-                study.tell(trial, [float(each.tried.file), each.tried.found.drop])
+                tell(study, trial, self.goal, each.tried)
                 self._tried[each.spec] = each.tried
                 going.remove((trial, each))
                 done += 1
@@ -452,47 +384,3 @@ class Searcher:
             yield reading
             time.sleep(POLL_SECONDS)
         yield reading
-
-
-def verdict(reading: SearchReading) -> str:
-    """What came of it, in words. Raises ValueError before it is done."""
-    if not reading.done:
-        raise ValueError("the search is not done yet")
-    goal, winner, rival = reading.goal, reading.winner, reading.rival
-    asked = f"within {100 * goal.drop:g} points of float" if goal.drop is not None else f"within {goal.nbytes:,} bytes"
-    if winner is None:
-        return f"Nothing that was tried is {asked}" + (
-            ", nor is a uniform network." if rival is None else ": a uniform network is."
-        )
-    kept = goal.drop is None or winner.held_back.drop <= goal.drop
-    lost = f"On the half held back it loses {100 * winner.held_back.drop:.2f} points"
-    confirmed = f"{lost}{': confirmed' if kept else f', more than {100 * (goal.drop or 0):g}: not confirmed'}."
-    if rival is None:
-        return f"No uniform network is {asked}, and this one is. {confirmed}"
-    if goal.drop is not None:
-        ratio = winner.tried.file / rival.tried.file
-        won = ratio < 1
-        beats = f"its file is {100 * (1 - ratio):.1f} % smaller than that of the best uniform network" if won else ""
-    else:
-        change = differ(held_back_half(winner.whole.total), winner.whole, rival.whole)
-        won = winner.held_back.correct > rival.held_back.correct
-        chance = "this is no chance" if change.p < 0.05 else "this may be chance"
-        more = f"{100 * (winner.held_back.accuracy - rival.held_back.accuracy):.2f} points more"
-        beats = f"it has {more} than the best uniform network on the half held back, and {chance}" if won else ""
-    return (
-        f"The search did not beat the best uniform network. {confirmed}" if not won else f"It won: {beats}. {confirmed}"
-    )
-
-
-def _member(choices: Choices, name: str) -> float:
-    """The value of the space that a choice means."""
-    return choices[name] if name == SPARSITY else int(choices[name])
-
-
-def _as_text(tried: Tried) -> str:
-    return json.dumps({"spec": tried.spec.to_json(), "file": tried.file, "found": asdict(tried.found)})
-
-
-def _as_tried(trial: FrozenTrial) -> Tried:
-    values = json.loads(trial.user_attrs[VALUES])
-    return Tried(from_json(values["spec"]), values["file"], OnHalf(**values["found"]))

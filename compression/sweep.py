@@ -122,7 +122,7 @@ class Sweeper:
             cells = tuple(_Cell(models[spec.model], spec, work[spec.model]) for spec in dict.fromkeys(specs))
             for cell in cells:
                 cell.evaluation = self._evaluator.known(cell.model, cell.spec)
-                cell.costs = self._store.get_costs(self._evaluator.key(cell.model, cell.spec))
+                cell.costs = self._evaluator.known_costs(cell.model, cell.spec)
             self._sweepings[specs] = _Sweeping(f"sweep-{id(cells)}", cells)
             while len(self._sweepings) > MOST_KEPT:
                 self._sweepings.popitem(last=False)
@@ -131,7 +131,7 @@ class Sweeper:
 
     def _work(self, model: FloatModel) -> int:
         """Multiply-accumulates an image."""
-        found = self._store.get_costs(self._evaluator.key(model, CompressionSpec(model.name)))
+        found = self._evaluator.known_costs(model, CompressionSpec(model.name))
         return (found or costs(model, CompressionSpec(model.name))).macs
 
     def _advance(self, sweeping: _Sweeping, slot: int, cell: _Cell, go: bool) -> None:

@@ -12,6 +12,7 @@ from pages.ui import (
     tradeoffs_front,
     tradeoffs_grid,
     tradeoffs_pins,
+    tradeoffs_search,
     tradeoffs_sweep,
 )
 
@@ -32,6 +33,7 @@ views = {
     "Bits by sparsity": lambda: tradeoffs_grid.draw(model),
     "Equal bytes": lambda: tradeoffs_duel.draw(model),
     "Compare": tradeoffs_compare.draw,
+    "Search": lambda: tradeoffs_search.draw(model),
     "Sweep": lambda: tradeoffs_sweep.draw(model, names),
 }
 for tab, draw in zip(st.tabs(list(views), key="view", bind="query-params"), views.values(), strict=True):

@@ -10,16 +10,17 @@ from typing import Any
 
 from tqdm import tqdm
 
-from compression.data import DATA, load, write_whole
+from compression.data import load, write_whole
 from compression.engine import engine
 from compression.models import library
+from compression.outcome import Report, SearchReading, verdict
 from compression.search import Goal
-from compression.searching import TRIALS, Report, Searcher, SearchReading, verdict
+from compression.searching import TRIALS, Searcher
 from compression.store import Store
+from compression.studies import PLACE
 from compression.titles import title
 
 HELP = "find bits for each layer and a sparsity that reach a goal; stopped or killed, it goes on where it was"
-PLACE = DATA / "searches.sqlite"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
