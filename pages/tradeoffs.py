@@ -7,12 +7,12 @@ from pages.ui import (
     compute,
     controls,
     frame,
+    search_panel,
     tradeoffs_compare,
     tradeoffs_duel,
     tradeoffs_front,
     tradeoffs_grid,
     tradeoffs_pins,
-    tradeoffs_search,
     tradeoffs_sweep,
 )
 
@@ -33,7 +33,7 @@ views = {
     "Bits by sparsity": lambda: tradeoffs_grid.draw(model),
     "Equal bytes": lambda: tradeoffs_duel.draw(model),
     "Compare": tradeoffs_compare.draw,
-    "Search": lambda: tradeoffs_search.draw(model),
+    "Search": lambda: search_panel.draw(model),
     "Sweep": lambda: tradeoffs_sweep.draw(model, names),
 }
 for tab, draw in zip(st.tabs(list(views), key="view", bind="query-params"), views.values(), strict=True):

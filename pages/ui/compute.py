@@ -25,26 +25,22 @@ from compression import (
     measured,
     mosaic,
     operations,
-    outcome,
     pace,
     pruning_view,
     ranking,
     removal,
     scanning,
-    searching,
     size,
     smaller,
     staircase,
     stopwatch,
     store,
-    studies,
     sweep,
     tables,
     training,
     waterfall,
 )
 from compression import compress as core
-from compression import search as search_goal
 from compression.cifar10 import TEST, DataError
 from compression.codec import CodecError
 from compression.folding import folded
@@ -335,17 +331,6 @@ def swept(specs: tuple[CompressionSpec, ...], go: bool) -> sweep.SweepReading:
     """What is known of `specs`; with `go`, workers see to it that more will be."""
     models = {name: float_model(name) for name in {spec.model for spec in specs}}
     return _sweeper().look(models, specs, go)
-
-
-@st.cache_resource(show_spinner=False)
-def _searcher() -> searching.Searcher:
-    """Of all sessions, as the evaluator is."""
-    return searching.Searcher(engine.engine(), _store(), _loaded(), studies.PLACE)
-
-
-def search(model: str, goal: search_goal.Goal, trials: int, go: bool) -> outcome.SearchReading:
-    """What is known of a search; with `go`, more will be."""
-    return _searcher().look(float_model(model), goal, trials, go=go)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
