@@ -58,9 +58,10 @@ class Phase(StrEnum):
 class SearchReading:
     """What is known of a search now.
 
-    `tried`: in the order of their ends, of `wanted` that there will be. `uniform`: what was measured beforehand, and
-    what was tried with the same bits everywhere. `best` is within the goal on the whole search half. `share` (0..1) of
-    the work is done. `before`: the float network on the search half. `notice` and `error` are sentences.
+    `tried`: in the order in which they were proposed, of `wanted` that there will be. `uniform`: what was measured
+    beforehand, and what was tried with the same bits everywhere. `best` is within the goal on the whole search half.
+    `share` (0..1) of the work is done. `before`: the float network on the search half. `notice` and `error` are
+    sentences.
     """
 
     goal: Goal
@@ -124,7 +125,7 @@ class _Searching:
 
     @property
     def tried(self) -> tuple[Tried, ...]:
-        return tuple(self.study.tried.values())
+        return tuple(tried for _, tried in sorted(self.study.tried.items()))
 
     @property
     def uniform(self) -> tuple[Tried, ...]:

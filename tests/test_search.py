@@ -273,7 +273,7 @@ def test_killed_again_and_again_a_search_goes_on_and_tries_nothing_twice(made, s
             reading = here.look(made, Goal(0.01), 20)
         on_half = {spec for spec, images in engine.asked if all(row % 2 == 0 for row in images)}
         assert not on_half & {each.spec for each in history}
-        assert list(reading.tried[: len(history)]) == history
+        assert set(history) <= set(reading.tried)
         history = list(reading.tried)
         if reading.done:
             break

@@ -36,7 +36,9 @@ from compression import (
 from compression import compress as core
 from compression.cifar10 import DataError
 from compression.folding import folded
+from compression.goals import Goal
 from compression.models import library, public, zoo
+from compression.search import Searcher, SearchReading
 from compression.spec import CompressionSpec, Order
 from pages.ui import format
 
@@ -280,6 +282,17 @@ def _scanner() -> scanning.Scanner:
 def scan(specs: tuple[CompressionSpec, ...], go: bool) -> scanning.ScanReading:
     """What is known about each layer alone, compressed as each of `specs` says."""
     return _scanner().look(float_model(specs[0].model), specs, go=go)
+
+
+@st.cache_resource(show_spinner=False)
+def _searcher() -> Searcher:
+    """Of all sessions, as the evaluator is."""
+    return Searcher(engine.engine(), store.Store(), _loaded(), _evaluator())
+
+
+def search(model: str, goal: Goal, go: bool) -> SearchReading:
+    """What is known of the search for `goal`."""
+    return _searcher().look(float_model(model), goal, go=go)
 
 
 @st.cache_resource(show_spinner=False)
