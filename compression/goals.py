@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from compression.evaluate import Z_95
 from compression.spec import CompressionSpec
 
+Z_95_ONE_SIDED = 1.6448536269514722
+
 
 @dataclass(frozen=True)
 class Goal:
@@ -77,23 +79,28 @@ def within(goal: Goal, tried: Tried) -> bool:
 
 
 def to_spare(goal: Goal, tried: Tried) -> bool:
-    """The same, and a standard error to spare: of many that are just within, the smallest is partly lucky."""
+    """The same with a confidence of 95 %, one-sided: of many that are just within, the smallest is partly lucky."""
     if goal.drop is not None:
-        return tried.drop + tried.spread <= goal.drop
+        return tried.drop + Z_95_ONE_SIDED * tried.spread <= goal.drop
     return within(goal, tried)
+
+
+def beyond(goal: Goal, tried: Tried) -> float:
+    """How far it is beyond the goal, at the least that chance allows: in bytes or in accuracy (0..1), above 0 if so."""
+    return tried.bytes - goal.most_bytes if goal.drop is None else tried.least_drop - goal.drop
 
 
 def may_win(goal: Goal, tried: Tried, whole: Iterable[Tried]) -> bool:
     """Whether more images could still make it the winner, beside those that are tried on the `whole` half."""
-    if tried.bytes > goal.most_bytes if goal.drop is None else tried.least_drop > goal.drop:
-        return False
-    return not any(other.bytes <= tried.bytes and other.drop <= tried.least_drop for other in whole)
+    return beyond(goal, tried) <= 0 and not any(
+        other.bytes <= tried.bytes and other.drop <= tried.least_drop for other in whole
+    )
 
 
 def best(goal: Goal, tried: Iterable[Tried], images: int, spare: bool = False) -> Tried | None:
     """Of those tried on `images` and within the goal the smallest, or the most accurate; None where there is none.
 
-    With `spare`, one that has a standard error to spare comes first.
+    With `spare`, one that is so with confidence comes first.
     """
     found = [each for each in tried if each.images == images and within(goal, each)]
     if spare:

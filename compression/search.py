@@ -179,7 +179,7 @@ class Searcher:
         place = model.digest, goal
         if place not in self._searchings:
             space = space_of(model)
-            study = self._studies.open(f"{model.digest} {goal} {arithmetic()}", space, seed)
+            study = self._studies.open(f"{model.digest} {goal} {arithmetic()}", space, goal, seed)
             base = self._candidate(model, CompressionSpec(model.name), f"{goal} float")
             smallest = self._candidate(model, space.smallest, f"{goal} smallest")
             self._searchings[place] = _Searching(model, goal, space, study, base, smallest)

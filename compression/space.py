@@ -14,7 +14,8 @@ BITS = (2, 3, 4, 5, 6, 8)
 HUNDREDTHS = range(0, 92, 2)
 SPARSITY = "sparsity"
 SEEDED_BITS, SEEDED_HUNDREDTHS = (3, 4, 5, 6), (0, 30, 50)
-BUDGETS = (2.5, 3.0, 3.5, 4.0, 4.5, 5.0)  # bits a weight, on average
+BUDGETS = (3.0, 3.25, 3.5, 3.75, 4.0, 4.25, 4.5, 5.0)  # bits a weight, on average
+BUDGETS_HUNDREDTHS = (0, 10, 20, 30)
 
 Point = Mapping[str, int]
 
@@ -62,7 +63,7 @@ class Space:
         shared = [
             {key(each.name): each.bits or 0 for each in assigned(scan, self.weights, budget)} for budget in BUDGETS
         ]
-        found = [*self.uniforms, *({**bits, SPARSITY: share} for share in SEEDED_HUNDREDTHS for bits in shared)]
+        found = [*self.uniforms, *({**bits, SPARSITY: share} for share in BUDGETS_HUNDREDTHS for bits in shared)]
         return tuple(dict(point) for point in dict.fromkeys(tuple(sorted(point.items())) for point in found))
 
 

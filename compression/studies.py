@@ -14,10 +14,10 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.samplers import NSGAIISampler
 from optuna.storages import RDBStorage
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
-from compression.goals import Tried
+from compression.goals import Goal, Tried, beyond
 from compression.space import BITS, HUNDREDTHS, SPARSITY, Point, Space, key
 
 POPULATION = 24
@@ -31,7 +31,7 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 class Study:
     """One search. `tried`: number -> what was told; `running`: what was asked and is not told yet."""
 
-    def __init__(self, storage: RDBStorage, name: str, space: Space, seed: int) -> None:
+    def __init__(self, storage: RDBStorage, name: str, space: Space, goal: Goal, seed: int) -> None:
         self._storage, self._space = storage, space
         self._distributions: dict[str, BaseDistribution] = {
             key(layer): CategoricalDistribution(BITS) for layer in space.weights
@@ -41,12 +41,10 @@ class Study:
             storage=storage, study_name=name, directions=["minimize", "minimize"], load_if_exists=True
         )
         trials = self._study.get_trials(deepcopy=False)
-        self._study.sampler = NSGAIISampler(seed=seed + len(trials), population_size=POPULATION)
-        self.tried = {
-            trial.number: Tried(space.spec(trial.params), *(trial.user_attrs[fact] for fact in FACTS))
-            for trial in trials
-            if trial.state is TrialState.COMPLETE
-        }
+        self._study.sampler = NSGAIISampler(
+            seed=seed + len(trials), population_size=POPULATION, constraints_func=partial(_beyond, space, goal)
+        )
+        self.tried = {trial.number: _tried(space, trial) for trial in trials if trial.state is TrialState.COMPLETE}
         self.running: dict[int, Point] = {}
         for trial in trials:
             if trial.state is TrialState.RUNNING and trial.params.keys() == self._distributions.keys():
@@ -88,16 +86,16 @@ class Studies:
         self.problem: str | None = None
         self._storage: RDBStorage | None = None
 
-    def open(self, name: str, space: Space, seed: int) -> Study:
+    def open(self, name: str, space: Space, goal: Goal, seed: int) -> Study:
         """The search of that name, begun or gone on with. A file that is damaged is moved aside, and a new one begun.
 
         Raises OSError where there is no place for a file.
         """
         try:
-            return Study(self._opened(), name, space, seed)
+            return Study(self._opened(), name, space, goal, seed)
         except (SQLAlchemyError, sqlite3.DatabaseError, RuntimeError, KeyError, ValueError):
             self._move_aside()
-            return Study(self._opened(), name, space, seed)
+            return Study(self._opened(), name, space, goal, seed)
 
     def _opened(self) -> RDBStorage:
         if self._storage is None:
@@ -113,6 +111,15 @@ class Studies:
             self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
         os.replace(self.path, aside)
         self.problem = f"{self.path} was damaged. It is now {aside.name}, and a new one was begun"
+
+
+def _tried(space: Space, trial: FrozenTrial) -> Tried:
+    return Tried(space.spec(trial.params), *(trial.user_attrs[fact] for fact in FACTS))
+
+
+def _beyond(space: Space, goal: Goal, trial: FrozenTrial) -> tuple[float]:
+    """How far beyond the goal at least, so that parents are rather those near it."""
+    return (beyond(goal, _tried(space, trial)),)
 
 
 def _connection(path: Path) -> sqlite3.Connection:

@@ -182,7 +182,7 @@ def test_within_a_drop_the_smallest_is_best_and_within_bytes_the_most_accurate()
     assert best(Goal(bytes=50), some, HALF) is None
 
 
-def test_one_with_a_standard_error_to_spare_comes_first_where_there_is_one():
+def test_one_that_is_within_with_confidence_comes_first_where_there_is_one():
     close, clear = tried(100, 0.0099), tried(120, 0.005)
     assert within(Goal(0.01), close)
     assert not to_spare(Goal(0.01), close)

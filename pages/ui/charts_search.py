@@ -1,5 +1,6 @@
 """The front of a search while it goes on; imports no streamlit."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,7 +22,7 @@ def tried(reading: SearchReading, ink: str) -> Drawing:
     return Drawing(
         panel(
             "Tried so far",
-            {"title": "bytes of the file", "type": "log", "dtick": "D2", "tickformat": "~s"},
+            {"title": "bytes of the file", "type": "log", "dtick": "D2", "tickformat": "~s", **_bytes(reading)},
             {"title": "accuracy, search half", "tickformat": ".0%", **_range(reading)},
             44,
             ink,
@@ -59,6 +60,13 @@ def _range(reading: SearchReading) -> dict[str, Any]:
         return {"range": [0, 1]}
     top = reading.before.accuracy
     return {"range": [max(0.0, top - NEAR), min(1.0, top + 0.03)]}
+
+
+def _bytes(reading: SearchReading) -> dict[str, Any]:
+    """From the smallest file that is drawn to the largest, as powers of ten."""
+    lowest = reading.before.accuracy - NEAR if reading.before else 0.0
+    sizes = [each.bytes for each in (*reading.uniform, *reading.tried) if each.accuracy >= lowest]
+    return {"range": [math.log10(0.8 * min(sizes)), math.log10(1.25 * max(sizes))]} if sizes else {}
 
 
 def _budget(goal: Goal, before: float | None) -> list[dict[str, Any]]:

@@ -1,7 +1,6 @@
 """The search: a goal, what is tried for it, and what comes of it beside the best uniform spec."""
 
 import re
-from urllib.parse import urlencode
 
 import streamlit as st
 
@@ -16,6 +15,7 @@ from pages.ui import accuracy, charts_search, compute, format, layers_recipe, sh
 DROP, BYTES = "a drop of accuracy", "a file size"
 SEARCHING = "searching"
 POLL_SECONDS = 1.0
+WIDTH = 240
 HALVES = """\
 The search sees every other test image, and picks by these alone. The other half is looked at once, when the winner is
 picked: on it nothing was tried, so that luck does not count."""
@@ -35,9 +35,13 @@ def _goal() -> Goal:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         by = st.segmented_control("Search within", [DROP, BYTES], default=DROP, required=True, key="search by")
         if by == DROP:
-            points = st.number_input("Points of accuracy to lose at most", 0.0, 20.0, 1.0, 0.25, key="search drop")
+            points = st.number_input(
+                "Points of accuracy to lose at most", 0.0, 20.0, 1.0, 0.25, key="search drop", width=WIDTH
+            )
             return Goal(drop=points / 100)
-        return Goal(bytes=1000 * int(st.number_input("kB at most", 1, 100_000, 100, 5, key="search bytes")))
+        return Goal(
+            bytes=1000 * int(st.number_input("kB at most", 1, 100_000, 100, 5, key="search bytes", width=WIDTH))
+        )
 
 
 def _going(model: str, goal: Goal) -> bool:
@@ -113,8 +117,8 @@ def _outcome(model: str, found: Outcome) -> None:
         with st.container(horizontal=True, gap="small"):
             name, icon = f"{re.sub(r'[^A-Za-z0-9]+', '-', model)}-search.json", ":material/download:"
             st.download_button("Recipe", spec.to_json(), name, "application/json", key="search recipe", icon=icon)
-            link = f"/layers?{urlencode(layers_recipe.as_link(spec))}"
-            st.link_button("Open in Layers", link, icon=":material/open_in_new:")
+            link = layers_recipe.as_link(spec)
+            st.page_link("pages/layers.py", label="Open in Layers", icon=":material/layers:", query_params=link)
 
 
 def _row(name: str, found: Judged) -> tuple[str, str, str, Score, Score]:
