@@ -21,7 +21,7 @@ from compression.goals import Goal, Tried, beyond
 from compression.space import BITS, HUNDREDTHS, SPARSITY, Point, Space, key
 
 POPULATION = 24
-SEEDED = "seeded"
+SEEDED, GOAL = "seeded", "goal"
 LOCK_SECONDS = 5
 FACTS = ("bytes", "images", "correct", "lost", "won")
 
@@ -32,7 +32,8 @@ class Study:
     """One search. `tried`: number -> what was told; `running`: what was asked and is not told yet."""
 
     def __init__(self, storage: RDBStorage, name: str, space: Space, goal: Goal, seed: int) -> None:
-        self._storage, self._space = storage, space
+        self._goal = goal
+        self._trials: dict[int, optuna.Trial] = {}
         self._distributions: dict[str, BaseDistribution] = {
             key(layer): CategoricalDistribution(BITS) for layer in space.weights
         }
@@ -41,14 +42,13 @@ class Study:
             storage=storage, study_name=name, directions=["minimize", "minimize"], load_if_exists=True
         )
         trials = self._study.get_trials(deepcopy=False)
-        self._study.sampler = NSGAIISampler(
-            seed=seed + len(trials), population_size=POPULATION, constraints_func=partial(_beyond, space, goal)
-        )
+        self._study.sampler = NSGAIISampler(seed=seed + len(trials), population_size=POPULATION)
         self.tried = {trial.number: _tried(space, trial) for trial in trials if trial.state is TrialState.COMPLETE}
         self.running: dict[int, Point] = {}
         for trial in trials:
             if trial.state is TrialState.RUNNING and trial.params.keys() == self._distributions.keys():
                 self.running[trial.number] = trial.params
+                self._trials[trial.number] = optuna.Trial(self._study, trial._trial_id)
             elif trial.state is TrialState.RUNNING:  # killed while it was asked
                 self._study.tell(trial.number, state=TrialState.FAIL)
 
@@ -65,14 +65,16 @@ class Study:
     def ask(self) -> int:
         """The number of the next one, which is now `running`."""
         trial = self._study.ask(self._distributions)
+        self._trials[trial.number] = trial
         self.running[trial.number] = trial.params
         return trial.number
 
     def tell(self, number: int, tried: Tried) -> None:
-        """How it went: accuracy that is lost, and bytes, are both to be few."""
-        place = self._storage.get_trial_id_from_study_id_trial_number(self._study._study_id, number)
+        """How it went: accuracy that is lost, and bytes, are both to be few. Parents are rather those near the goal."""
+        trial = self._trials.pop(number)
         for fact in FACTS:
-            self._storage.set_trial_user_attr(place, fact, getattr(tried, fact))
+            trial.set_user_attr(fact, getattr(tried, fact))
+        trial.set_constraint(GOAL, beyond(self._goal, tried))
         self._study.tell(number, (tried.drop, float(tried.bytes)), skip_if_finished=True)
         del self.running[number]
         self.tried[number] = tried
@@ -115,11 +117,6 @@ class Studies:
 
 def _tried(space: Space, trial: FrozenTrial) -> Tried:
     return Tried(space.spec(trial.params), *(trial.user_attrs[fact] for fact in FACTS))
-
-
-def _beyond(space: Space, goal: Goal, trial: FrozenTrial) -> tuple[float]:
-    """How far beyond the goal at least, so that parents are rather those near it."""
-    return (beyond(goal, _tried(space, trial)),)
 
 
 def _connection(path: Path) -> sqlite3.Connection:
