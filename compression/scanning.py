@@ -12,8 +12,6 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
 from compression.arithmetic import arithmetic
 from compression.chunks import evaluate_alone
 from compression.cifar10 import TEST
@@ -21,11 +19,13 @@ from compression.compress import weighted_layers
 from compression.data import ImageSet
 from compression.engine import Engine, EngineError, Shared
 from compression.evaluate import BATCH, Evaluation, join
+from compression.halves import ALL, first_of
+from compression.halves import rows as part_rows
 from compression.live import LAST, POLL_SECONDS
 from compression.models.zoo import FloatModel
 from compression.sensitivity import alone
 from compression.spec import CompressionSpec
-from compression.store import Key, Store, first
+from compression.store import Key, Store
 
 IMAGES = 1000
 AHEAD = 12  # tasks that are asked for at once: some seconds' work
@@ -116,9 +116,9 @@ class _Scanning:
 class Scanner:
     """Scans of all sessions of this process. All may be called from any thread, and none waits for work."""
 
-    def __init__(self, engine: Engine, store: Store, images: ImageSet) -> None:
-        """`images` are all test images."""
-        self._engine, self._store, self._images = engine, store, images
+    def __init__(self, engine: Engine, store: Store, images: ImageSet, part: slice = ALL) -> None:
+        """`images` are all test images. Those of `part` are scanned, and no others are seen."""
+        self._engine, self._store, self._images, self._part = engine, store, images, part
         self._lock = threading.RLock()
         self._scannings: OrderedDict[tuple[str, Scan], _Scanning] = OrderedDict()
 
@@ -187,8 +187,8 @@ class Scanner:
         self, model: FloatModel, scan: Scan, layer: str, whole: dict[CompressionSpec, CompressionSpec], work: int
     ) -> _Row:
         """`whole`: what is done to `layer` -> the same, said of the whole network."""
-        keys = tuple(Key.of(model, spec, first(scan.images)) for spec in whole.values())
-        labels = self._images.labels[: scan.images]
+        keys = tuple(Key.of(model, spec, first_of(self._part, scan.images)) for spec in whole.values())
+        labels = self._images.labels[self._part][: scan.images]
         return _Row(layer, tuple(whole), keys, [self._store.get(key, labels) for key in keys], work)
 
     def _take(self, scanning: _Scanning, row: _Row) -> None:
@@ -220,7 +220,7 @@ class Scanner:
             if batch not in row.parts and batch not in row.asked
         )
         for (number, row, batch), _ in zip(waiting, range(room), strict=False):
-            rows = np.arange(batch * BATCH, min((batch + 1) * BATCH, scanning.scan.images), dtype=np.uint16)
+            rows = part_rows(self._part)[: scanning.scan.images][batch * BATCH : (batch + 1) * BATCH]
             missing = tuple(row.specs[place] for place in row.missing)
             model = Shared(f"network-{scanning.model.digest}", scanning.model)
             images = None if self._engine.local else Shared(f"images-{TEST.fingerprint}", self._images)

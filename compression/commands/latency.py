@@ -3,7 +3,7 @@
 import argparse
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 import numpy as np
 from tqdm import tqdm
@@ -11,7 +11,7 @@ from tqdm import tqdm
 from compression.cifar10 import DataError, DataMissing
 from compression.commands import evaluate
 from compression.commands.bars import follow_with_bar
-from compression.commands.options import float_model, spec_from
+from compression.commands.options import wanted
 from compression.cpu import Cpu, cpu
 from compression.data import ImageSet, load
 from compression.deployment import CHUNK, Check, answers, check
@@ -35,16 +35,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Prints the report. Without test images files are timed, and not checked."""
     threads = checked(options.threads)
-    spec = spec_from(options, options.model or options.checkpoint.stem)
-    model = replace(float_model(options), name=spec.model)
-    wanted = {each.kind: each for each in variants(spec)}
-    built, missing = _built(model, wanted)
+    model, spec = wanted(options)
+    kinds = {each.kind: each for each in variants(spec)}
+    built, missing = _built(model, kinds)
     try:
         images = load()[: options.images]
     except DataMissing as error:
         images = None
         missing["check"] = str(error)
-    checks = _checks(model, wanted, built, images) if images else {}
+    checks = _checks(model, kinds, built, images) if images else {}
     with tqdm(total=1.0, desc="timing", bar_format="{desc}: {percentage:3.0f}%|{bar}|", leave=False) as bar:
         graphs = {str(kind): each.graph for kind, each in built.items()}
         latencies = measure(graphs, threads, tell=lambda share: bar.update(share - bar.n))

@@ -11,6 +11,7 @@ from compression.models import library
 from compression.models.checkpoint import load_checkpoint
 from compression.models.normalization import NORMALIZATIONS
 from compression.models.zoo import FloatModel
+from compression.recipes import from_json
 from compression.spec import (
     CLIPS_AT,
     GROUP_SIZE,
@@ -36,11 +37,19 @@ QUANT = ("scheme", "granularity", "clip", "clip_at", "group_size", "step", "only
 FIXED: dict[str | None, int] = {scheme: scheme.bits[0] for scheme in Scheme if len(scheme.bits) == 1}
 PRUNING = ("threshold", "unit", "sparsity", "scope", "criterion", "seed", "structure")
 
+SETTINGS = (
+    *("arch", "normalization", "bits", "steps_per_unit", *QUANT, *PRUNING),
+    *("activation_bits", "calibration", "layer", "fold_bn", "order", "merge", "reestimate_bn"),
+)
+
 
 def add_spec_arguments(parser: argparse.ArgumentParser) -> None:
     network = parser.add_mutually_exclusive_group(required=True)
     network.add_argument("--model", metavar="NAME", help="a network that `models` lists as here")
     network.add_argument("--checkpoint", metavar="FILE", type=Path, help="a public checkpoint")
+    network.add_argument(
+        "--recipe", metavar="FILE", type=Path, help="a network and all settings, as `search` writes it"
+    )
     parser.add_argument("--arch", metavar="NAME", help="of the checkpoint; seen from its tensors if not given")
     parser.add_argument(
         "--normalization",
@@ -108,9 +117,25 @@ def add_spec_arguments(parser: argparse.ArgumentParser) -> None:
 
 def compressed_from(options: argparse.Namespace) -> tuple[FloatModel, CompressedModel]:
     """The float network that the options name, and what they make of it."""
-    spec = spec_from(options, options.model or options.checkpoint.stem)
-    model = replace(float_model(options), name=spec.model)
+    model, spec = wanted(options)
     return model, compress(model.module, spec, evidence_for(model, spec))
+
+
+def wanted(options: argparse.Namespace) -> tuple[FloatModel, CompressionSpec]:
+    """The float network that the options name, and what to do to it, both from a recipe if there is one."""
+    if options.recipe:
+        spec = _recipe(options)
+        return library.load(spec.model), spec
+    spec = spec_from(options, options.model or options.checkpoint.stem)
+    return replace(float_model(options), name=spec.model), spec
+
+
+def _recipe(options: argparse.Namespace) -> CompressionSpec:
+    """Raises ValueError where options say something beside it."""
+    said = (name for name in SETTINGS if not any(getattr(options, name) is nothing for nothing in (None, False)))
+    if other := next((name for name in said if getattr(options, name) != []), None):
+        raise ValueError(f"--recipe says all settings itself, and --{other.replace('_', '-')} is beside it")
+    return from_json(options.recipe.read_text("utf-8"))
 
 
 def spec_from(options: argparse.Namespace, model: str) -> CompressionSpec:

@@ -44,7 +44,9 @@ from compression import compress as core
 from compression.cifar10 import TEST, DataError
 from compression.codec import CodecError
 from compression.folding import folded
+from compression.goals import Goal
 from compression.models import library, public, zoo
+from compression.search import Searcher, SearchReading
 from compression.spec import CompressionSpec, Order
 from pages.ui import format
 
@@ -337,6 +339,17 @@ def swept(specs: tuple[CompressionSpec, ...], go: bool) -> sweep.SweepReading:
 def seconds_a_spec(name: str) -> float:
     """About how long one evaluation on all test images takes here. Takes a moment."""
     return pace.seconds_an_image(float_model(name)) * TEST.images
+
+
+@st.cache_resource(show_spinner=False)
+def _searcher() -> Searcher:
+    """Of all sessions, as the evaluator is."""
+    return Searcher(engine.engine(), _store(), _loaded(), _evaluator())
+
+
+def search(model: str, goal: Goal, go: bool) -> SearchReading:
+    """What is known of the search for `goal`."""
+    return _searcher().look(float_model(model), goal, go=go)
 
 
 @st.cache_resource(show_spinner=False)

@@ -1,0 +1,76 @@
+"""Where a search looks: bits for each layer, and one sparsity for the network. And where it begins."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from compression.assignment import assigned
+from compression.compress import weighted_layers
+from compression.folding import folded
+from compression.models.zoo import FloatModel
+from compression.scanning import ScanReading
+from compression.spec import CompressionSpec, LayerSpec, PruneSpec, QuantSpec
+
+BITS = (2, 3, 4, 5, 6, 8)
+HUNDREDTHS = range(0, 92, 2)
+SPARSITY = "sparsity"
+SEEDED_BITS, SEEDED_HUNDREDTHS = (3, 4, 5, 6), (0, 30, 50)
+BUDGETS = (3.0, 3.25, 3.5, 3.75, 4.0, 4.25, 4.5, 5.0)  # bits a weight, on average
+BUDGETS_HUNDREDTHS = (0, 10, 20, 30)
+
+Point = Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Space:
+    """Of a network with so many `weights` by layer. Batch norm is folded where there is any (`fold_bn`).
+
+    A point has the bits of each layer, under "bits " and its name, and hundredths of sparsity.
+    """
+
+    model: str
+    weights: Mapping[str, int]
+    fold_bn: bool
+
+    def spec(self, point: Point) -> CompressionSpec:
+        """What the point stands for. The most frequent bits are said of the network, and others of their layers."""
+        bits = {layer: point[key(layer)] for layer in self.weights}
+        usual = max(sorted(set(bits.values())), key=list(bits.values()).count)
+        own = tuple(LayerSpec(layer, each) for layer, each in bits.items() if each != usual)
+        prune = PruneSpec(sparsity=point[SPARSITY] / 100)
+        return CompressionSpec(self.model, prune, QuantSpec(usual), layers=own, fold_bn=self.fold_bn)
+
+    def uniform(self, bits: int, hundredths: int) -> Point:
+        """The same bits in all layers."""
+        return {**{key(layer): bits for layer in self.weights}, SPARSITY: hundredths}
+
+    @property
+    def smallest(self) -> CompressionSpec:
+        """That of the smallest file, as good as nothing is left."""
+        return self.spec(self.uniform(BITS[0], HUNDREDTHS[-1]))
+
+    @property
+    def uniforms(self) -> tuple[Point, ...]:
+        """Those that a search has to beat, beside what was measured beforehand."""
+        return tuple(self.uniform(bits, share) for bits in SEEDED_BITS for share in SEEDED_HUNDREDTHS)
+
+    @property
+    def alone(self) -> tuple[CompressionSpec, ...]:
+        """What a scan does to each layer alone."""
+        return tuple(CompressionSpec(self.model, weights=QuantSpec(bits), fold_bn=self.fold_bn) for bits in BITS)
+
+    def seeds(self, scan: ScanReading) -> tuple[Point, ...]:
+        """Where to begin: uniform ones, and those that spend a budget where a whole `scan` says it matters."""
+        shared = [
+            {key(each.name): each.bits or 0 for each in assigned(scan, self.weights, budget)} for budget in BUDGETS
+        ]
+        found = [*self.uniforms, *({**bits, SPARSITY: share} for share in BUDGETS_HUNDREDTHS for bits in shared)]
+        return tuple(dict(point) for point in dict.fromkeys(tuple(sorted(point.items())) for point in found))
+
+
+def key(layer: str) -> str:
+    return f"bits {layer}"
+
+
+def space_of(model: FloatModel) -> Space:
+    weights = {name: weight.numel() for name, weight in weighted_layers(model.module).items()}
+    return Space(model.name, weights, folded(model.module) is not model.module)
