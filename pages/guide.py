@@ -171,14 +171,15 @@ where little is converted on the way.
 
 st.header("Trade-offs", anchor=False)
 st.markdown(
-    "A compressed network is on the **Pareto front** if no other one that was measured is more accurate with as few "
-    "bytes. Points are only what was measured, on all 10,000 test images, with the bytes of the real file; nothing is drawn "
-    "between them.\n\n"
-    "**Measured beforehand** is what comes with the five networks. It holds for their weights and for the code that "
-    "computes: where either has changed, it is not shown.\n\n"
-    "**Search and overfitting.** Whoever tries many networks on the same images and takes the best has also taken the "
-    "luckiest: on other images it does worse. So a search sees every second test image, and its winner is "
-    "reported on the half that it never saw. The points of a sweep are on all images; to pick among them is to search, too."
+    "A compressed network is on the **Pareto front** if no other one that was measured is more accurate with as "
+    "few bytes. Points are only what was measured, on all 10,000 test images, with the bytes of the real file; "
+    "nothing is drawn between them.\n\n"
+    "**Measured beforehand** is what comes with the five networks. It holds for their weights and for the code "
+    "that computes: where either has changed, it is not shown.\n\n"
+    "**Search and overfitting.** Whoever tries many networks on the same images and takes the best has also taken "
+    "the luckiest: on other images it does worse. So a search sees every second test image, and its winner is "
+    "reported on the half that it never saw. The points of a sweep are on all images; to pick among them is to "
+    "search, too."
 )
 
 st.header("Bit operations", anchor=False)
