@@ -32,7 +32,8 @@ class Known:
 
     @property
     def done(self) -> bool:
-        return self.timing.done
+        """Whether there will be no more: all is timed, or there is nothing to time."""
+        return self.timing.done or all(each.error for each in self.files)
 
     @property
     def error(self) -> str | None:
@@ -97,7 +98,7 @@ def known(spec: CompressionSpec) -> Known:
             if simulated.whole and each.answers is not None:
                 checks[each.variant.kind] = check(each.answers, simulated.whole)
     share = sum(shares) / len(shares)
-    timing = compute.timing(spec, threads(), go and share == 1)
+    timing = compute.timing(spec, threads(), go and share == 1 and any(each.built for each in files))
     return Known(files, checks, timing, FILES * share + TIMES * timing.share)
 
 
