@@ -7,15 +7,16 @@ images, and the half held back says what the winner is worth.
 """
 
 import hashlib
+import math
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from compression.arithmetic import arithmetic
+from compression.arithmetic import arithmetic, counting
 from compression.chunks import evaluate_rows
 from compression.cifar10 import TEST
 from compression.costs import Costs
@@ -50,6 +51,7 @@ class Phase(StrEnum):
     FLOAT = "the float network on the search half"
     SCAN = "each layer alone, to begin where it matters"
     TRIALS = "trying"
+    RIVALS = "other uniform specs that could beat it"
     CONFIRM = "the winner on all images"
     DONE = "done"
 
@@ -113,6 +115,8 @@ class _Searching:
     base: _Candidate
     smallest: _Candidate
     going: dict[int, _Candidate] = field(default_factory=dict)
+    rivals: dict[CompressionSpec, _Candidate] | None = None
+    judged: dict[CompressionSpec, Tried] = field(default_factory=dict)
     known: tuple[Tried, ...] | None = None
     phase: Phase = Phase.FLOAT
     share: float = 0.0
@@ -129,7 +133,7 @@ class _Searching:
 
     @property
     def uniform(self) -> tuple[Tried, ...]:
-        return (*(self.known or ()), *(each for each in self.tried if not each.spec.layers))
+        return (*(self.known or ()), *(each for each in self.tried if not each.spec.layers), *self.judged.values())
 
 
 class Searcher:
@@ -145,7 +149,7 @@ class Searcher:
         self._scanner = Scanner(engine, store, images, SEARCH)
         self._studies = Studies(path or store.path.with_name("searches.sqlite"))
         self._lock = threading.RLock()
-        self._searchings: OrderedDict[tuple[str, Goal], _Searching] = OrderedDict()
+        self._searchings: OrderedDict[tuple[str, Goal, int], _Searching] = OrderedDict()
 
     def look(
         self, model: FloatModel, goal: Goal, trials: int = TRIALS, seed: int = 0, go: bool = True
@@ -176,10 +180,11 @@ class Searcher:
         yield reading
 
     def _searching(self, model: FloatModel, goal: Goal, seed: int) -> _Searching:
-        place = model.digest, goal
+        place = model.digest, goal, seed
         if place not in self._searchings:
             space = space_of(model)
-            study = self._studies.open(f"{model.digest} {goal} {arithmetic()}", space, goal, seed)
+            name = f"{model.digest} {goal} {seed} {arithmetic()} {counting()}"
+            study = self._studies.open(name, space, goal, seed)
             base = self._candidate(model, CompressionSpec(model.name), f"{goal} float")
             smallest = self._candidate(model, space.smallest, f"{goal} smallest")
             self._searchings[place] = _Searching(model, goal, space, study, base, smallest)
@@ -206,7 +211,7 @@ class Searcher:
         self._try(searching, trials, go)
         done = min(1.0, len(searching.study.tried) / trials)
         searching.share = SHARES["float"] + SHARES["scan"] + SHARES["trials"] * done
-        if done == 1 and not searching.going:
+        if done == 1 and not searching.going and self._beaten(searching, go):
             self._confirm(searching, go)
 
     def _possible(self, searching: _Searching, go: bool) -> bool:
@@ -244,27 +249,56 @@ class Searcher:
             if number not in searching.going:
                 searching.going[number] = self._proposed(searching, number)
         for number, candidate in list(searching.going.items()):
-            if tried := self._stage(searching, candidate, go):
+            whole = [each for each in searching.tried if each.images == HALF and each.spec != candidate.spec]
+            if tried := self._stage(searching, candidate, go, whole):
                 study.tell(number, tried)
                 self._drop(searching.going.pop(number))
         while go and len(searching.going) < AHEAD and len(study.tried) + len(searching.going) < trials:
             number = study.ask()
             searching.going[number] = self._proposed(searching, number)
-            self._stage(searching, searching.going[number], go)
+            self._stage(searching, searching.going[number], go, ())
+
+    def _beaten(self, searching: _Searching, go: bool) -> bool:
+        """Whether all rivals are tried, or are no better than another uniform spec: of larger files the bytes alone are
+        counted.
+        """
+        searching.phase = Phase.RIVALS
+        if searching.rivals is None:
+            known = {each.spec for each in searching.uniform}
+            specs = [spec for spec in searching.space.rivals if spec not in known]
+            searching.rivals = {
+                spec: self._candidate(searching.model, spec, f"{searching.goal} rival") for spec in specs
+            }
+        waiting = 0
+        for spec, candidate in list(searching.rivals.items()):
+            if waiting == AHEAD:
+                break
+            whole = [each for each in searching.uniform if each.images == HALF]
+            found, costs = best(searching.goal, whole, HALF), self._count(searching, candidate, go)
+            smaller = found.bytes if found and searching.goal.drop is not None else math.inf
+            if costs and costs.file >= min(smaller, searching.goal.most_bytes + 1):
+                self._drop(searching.rivals.pop(spec))
+            elif costs and (tried := self._stage(searching, candidate, go, whole)):
+                searching.judged[spec] = tried
+                self._drop(searching.rivals.pop(spec))
+            else:
+                waiting += 1
+        return not searching.rivals
 
     def _proposed(self, searching: _Searching, number: int) -> _Candidate:
         spec = searching.space.spec(searching.study.running[number])
         return self._candidate(searching.model, spec, f"{searching.goal} {number}")
 
-    def _stage(self, searching: _Searching, candidate: _Candidate, go: bool) -> Tried | None:
-        """What came of it, once its bytes are counted and more images would not make it the winner."""
+    def _stage(self, searching: _Searching, candidate: _Candidate, go: bool, whole: Sequence[Tried]) -> Tried | None:
+        """What came of it, once its bytes are counted and more images would not make it the best beside those that were
+        tried on the `whole` half.
+        """
         costs = self._count(searching, candidate, go)
         stage = next(images for images in STAGES if images >= max(candidate.images, STAGES[0]))
         if not self._see(searching, candidate, stage, go) or costs is None:
             return None
         assert candidate.seen
         tried = self._tried(searching, candidate.spec, costs.file, Score(candidate.seen.right))
-        whole = [each for each in searching.tried if each.images == HALF and each.spec != candidate.spec]
         if tried.images < HALF and may_win(searching.goal, tried, whole):
             self._see(searching, candidate, next(images for images in STAGES if images > tried.images), go)
             return None
@@ -347,7 +381,8 @@ class Searcher:
 
     def _rest(self, searching: _Searching) -> None:
         """Nothing more is wanted until somebody looks again."""
-        for candidate in (searching.base, searching.smallest, *searching.going.values()):
+        rivals = (searching.rivals or {}).values()
+        for candidate in (searching.base, searching.smallest, *searching.going.values(), *rivals):
             self._drop(candidate)
         searching.begun = None
 

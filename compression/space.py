@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from compression.assignment import assigned
 from compression.compress import weighted_layers
 from compression.folding import folded
+from compression.grids import grid, pruned
 from compression.models.zoo import FloatModel
 from compression.scanning import ScanReading
-from compression.spec import CompressionSpec, LayerSpec, PruneSpec, QuantSpec
+from compression.spec import CompressionSpec, Granularity, LayerSpec, PruneSpec, QuantSpec, Scheme
 
 BITS = (2, 3, 4, 5, 6, 8)
 HUNDREDTHS = range(0, 92, 2)
@@ -16,6 +17,11 @@ SPARSITY = "sparsity"
 SEEDED_BITS, SEEDED_HUNDREDTHS = (3, 4, 5, 6), (0, 30, 50)
 BUDGETS = (3.0, 3.25, 3.5, 3.75, 4.0, 4.25, 4.5, 5.0)  # bits a weight, on average
 BUDGETS_HUNDREDTHS = (0, 10, 20, 30)
+RIVAL_GRANULARITIES = (Granularity.CHANNEL, Granularity.TENSOR)
+RIVALS = (
+    ((Scheme.SYMMETRIC, Scheme.AFFINE), (6, 5, 4, 3), (0.0, 0.3, 0.5, 0.6, 0.7)),
+    ((Scheme.K_MEANS,), (4, 3), (0.0, 0.3, 0.5)),
+)
 
 Point = Mapping[str, int]
 
@@ -50,8 +56,19 @@ class Space:
 
     @property
     def uniforms(self) -> tuple[Point, ...]:
-        """Those that a search has to beat, beside what was measured beforehand."""
+        """Those that a search begins with."""
         return tuple(self.uniform(bits, share) for bits in SEEDED_BITS for share in SEEDED_HUNDREDTHS)
+
+    @property
+    def rivals(self) -> tuple[CompressionSpec, ...]:
+        """Specs with one setting for all layers, of the bits and sparsities at which files are small and networks not
+        yet ruined; the winner has to be better than all of them.
+        """
+        found: list[CompressionSpec] = []
+        for fold_bn in {False, self.fold_bn}:
+            for schemes, bits, shares in RIVALS:
+                found += grid(self.model, bits, pruned(shares), schemes, RIVAL_GRANULARITIES, fold_bn)[1:]
+        return tuple(dict.fromkeys(found))
 
     @property
     def alone(self) -> tuple[CompressionSpec, ...]:

@@ -18,6 +18,7 @@ from compression.engine import Engine, EngineError, Shared
 from compression.evaluate import Evaluation
 from compression.live import LAST, POLL_SECONDS, Evaluator
 from compression.models.zoo import FloatModel
+from compression.operations import layer_macs
 from compression.results import Result
 from compression.spec import CompressionSpec
 from compression.store import Store
@@ -118,7 +119,7 @@ class Sweeper:
 
     def _sweeping(self, models: Models, specs: tuple[CompressionSpec, ...]) -> _Sweeping:
         if specs not in self._sweepings:
-            work = {name: self._work(models[name]) for name in {spec.model for spec in specs}}
+            work = {name: sum(layer_macs(models[name].module).values()) for name in {spec.model for spec in specs}}
             cells = tuple(_Cell(models[spec.model], spec, work[spec.model]) for spec in dict.fromkeys(specs))
             for cell in cells:
                 cell.evaluation = self._evaluator.known(cell.model, cell.spec)
@@ -128,11 +129,6 @@ class Sweeper:
                 self._sweepings.popitem(last=False)
         self._sweepings.move_to_end(specs)
         return self._sweepings[specs]
-
-    def _work(self, model: FloatModel) -> int:
-        """Multiply-accumulates an image."""
-        found = self._evaluator.known_costs(model, CompressionSpec(model.name))
-        return (found or costs(model, CompressionSpec(model.name))).macs
 
     def _advance(self, sweeping: _Sweeping, slot: int, cell: _Cell, go: bool) -> None:
         """Takes in what has come back and, with `go`, asks for the rest."""

@@ -257,7 +257,7 @@ def test_what_is_held_back_has_no_say(made, searcher):
 def test_until_the_winner_is_picked_no_image_of_the_other_half_is_asked_for(made, searcher):
     engine = Formula()
     here = searcher(engine)
-    while here.look(made, Goal(0.01), 30).phase in (Phase.FLOAT, Phase.SCAN, Phase.TRIALS):
+    while here.look(made, Goal(0.01), 30).phase not in (Phase.CONFIRM, Phase.DONE):
         seen = {row for _, images in engine.asked for row in images}
         if here.look(made, Goal(0.01), 30, go=False).phase not in (Phase.CONFIRM, Phase.DONE):
             assert all(row % 2 == 0 for row in seen)
@@ -304,6 +304,32 @@ def test_it_says_when_it_does_not_beat_the_best_uniform_spec(made, searcher):
     assert reading.outcome
     assert not reading.outcome.beats
     assert "did not beat the best uniform spec" in verdict(reading.outcome)
+
+
+def test_every_uniform_spec_that_could_beat_the_winner_is_tried(made, searcher):
+    """Also those that the search does not begin with: by tensor, affine, k-means."""
+    engine = Formula()
+    reading = found(searcher(engine), made, Goal(0.01))
+    assert reading.outcome
+    assert reading.outcome.winner
+    judged = {each.spec for each in reading.uniform}
+    smaller = {spec for spec in space_of(made).rivals if nbytes(spec) <= reading.outcome.winner.bytes}
+    assert smaller
+    assert smaller <= judged
+    cheap = next(spec for spec in space_of(made).rivals if spec.weights.scheme == "affine" and spec.weights.bits == 6)
+    bargain = Formula(nbytes=lambda spec: 1 if spec == cheap else nbytes(spec))
+    other = found(searcher(bargain, "two"), made, Goal(0.01))
+    assert other.outcome
+    assert other.outcome.uniform
+    assert other.outcome.uniform.spec == cheap
+    assert "did not beat" in verdict(other.outcome)
+
+
+def test_another_seed_is_another_search(made, searcher):
+    here = searcher()
+    first = found(here, made, Goal(0.01))
+    assert here.look(made, Goal(0.01), 24, seed=1, go=False).tried == ()
+    assert here.look(made, Goal(0.01), 24, go=False).tried == first.tried
 
 
 def test_bytes_below_anything_possible_are_refused_in_words(made, searcher):
