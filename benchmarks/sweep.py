@@ -5,8 +5,8 @@
 The specs are bits a weight (float, 8, 6, 5, 4, 3) by sparsities (0 to 0.9), or as many of them, spread evenly. The
 usual way prunes with torch.nn.utils.prune, quantizes with torch.fake_quantize_per_channel_affine, and loops over a
 DataLoader of PIL images with ToTensor and Normalize, all of torch's threads at work. The sweeps also count the bytes of
-each spec's file; nothing is kept from one to the next. Each way does four specs at a time, in turns, so that a slow
-minute of the machine falls on all of them. Prints a markdown table.
+each spec's file; each has a store of its own, empty at first. Each way does four specs at a time, in turns, so that a
+slow minute of the machine falls on all of them. Prints a markdown table.
 """
 
 import argparse
@@ -56,7 +56,7 @@ class SmallestFirst(prune.BasePruningMethod):
 
 
 Predictions = list[Tensor]
-Way = Callable[[Sequence[CompressionSpec], ImageSet], Predictions]
+Way = Callable[[Sequence[CompressionSpec]], Predictions]
 
 
 def as_usual(module: nn.Module, spec: CompressionSpec) -> nn.Module:
@@ -80,23 +80,30 @@ def as_usual(module: nn.Module, spec: CompressionSpec) -> nn.Module:
     return private
 
 
-def usual(model: FloatModel) -> Way:
-    def run(specs: Sequence[CompressionSpec], images: ImageSet) -> Predictions:
+def usual(model: FloatModel, images: ImageSet) -> Way:
+    def run(specs: Sequence[CompressionSpec]) -> Predictions:
         networks = (as_usual(model.module, spec) for spec in specs)
         return [usual_way(each, images, model.normalization, 0)() for each in networks]
 
     return run
 
 
-def swept(model: FloatModel, engine: Engine) -> Way:
-    def run(specs: Sequence[CompressionSpec], images: ImageSet) -> Predictions:
-        with tempfile.TemporaryDirectory() as folder:
-            store = Store(Path(folder) / "results.sqlite")
-            sweeper = Sweeper(engine, store, Evaluator(engine, store, images))
-            *_, last = sweeper.follow({model.name: model}, specs)
+def swept(model: FloatModel, images: ImageSet, engine: Engine, folder: Path) -> Way:
+    store = Store(folder / "results.sqlite")
+    sweeper = Sweeper(engine, store, Evaluator(engine, store, images))
+
+    def run(specs: Sequence[CompressionSpec]) -> Predictions:
+        *_, last = sweeper.follow({model.name: model}, specs)
         return [each.evaluation.predictions for each in last.results]
 
     return run
+
+
+def ways(model: FloatModel, images: ImageSet, engines: dict[int, Engine], folder: Path) -> dict[str, Way]:
+    return {
+        **{f"a sweep, {n} worker{'s' * (n > 1)}": swept(model, images, engines[n], folder / f"{n}") for n in engines},
+        "the usual way": usual(model, images),
+    }
 
 
 def main() -> None:
@@ -108,21 +115,18 @@ def main() -> None:
     model, images = network(options.model, False), load()[: options.images]
     everything = grid(model.name, BITS, pruned(SPARSITIES))
     specs = [everything[number * len(everything) // options.specs] for number in range(options.specs)]
-    engines = [Engine(workers=count, preload=("compression.chunks",)) for count in (cores(), 1)]
-    ways = {
-        f"a sweep, {cores()} workers": swept(model, engines[0]),
-        "a sweep, 1 worker": swept(model, engines[1]),
-        "the usual way": usual(model),
-    }
-    seconds, found = dict.fromkeys(ways, 0.0), {name: [] for name in ways}
-    for way in ways.values():
-        way(specs[:1], images[:WARM])
-    for start in range(0, len(specs), AT_A_TIME):
-        for name, way in ways.items():
-            begun = time.perf_counter()
-            found[name] += way(specs[start : start + AT_A_TIME], images)
-            seconds[name] += time.perf_counter() - begun
-    ours = next(iter(ways))
+    engines = {count: Engine(workers=count, preload=("compression.live",)) for count in (cores(), 1)}
+    with tempfile.TemporaryDirectory() as folder:
+        for way in ways(model, images[:WARM], engines, Path(folder) / "warm").values():
+            way(specs[:1])
+        measured = ways(model, images, engines, Path(folder))
+        seconds, found = dict.fromkeys(measured, 0.0), {name: [] for name in measured}
+        for start in range(0, len(specs), AT_A_TIME):
+            for name, way in measured.items():
+                begun = time.perf_counter()
+                found[name] += way(specs[start : start + AT_A_TIME])
+                seconds[name] += time.perf_counter() - begun
+    ours = next(iter(measured))
     rows = [
         (
             name,
@@ -130,7 +134,7 @@ def main() -> None:
             f"{seconds[name] / seconds[ours]:.2f}",
             sum(int((one != other).sum()) for one, other in zip(found[name], found[ours], strict=True)),
         )
-        for name in ways
+        for name in measured
     ]
     print(f"{model.name}, {len(specs)} specs, {len(images):,} test images; {conditions()}\n")
     print(table(("way", "seconds", "times the first", f"of {len(specs) * len(images):,} answers differ"), rows))

@@ -194,7 +194,7 @@ class Engine:
 @cache
 def engine() -> Engine:
     """The engine of this process: a worker a core, or two for a GPU: one prepares while the other computes."""
-    return Engine(workers=2 if torch.cuda.is_available() else cores(), preload=("compression.chunks",))
+    return Engine(workers=2 if torch.cuda.is_available() else cores(), preload=("compression.live",))
 
 
 def tasks_at_once() -> int:

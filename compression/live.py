@@ -9,11 +9,12 @@ import threading
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from compression.arithmetic import arithmetic
@@ -22,14 +23,18 @@ from compression.cifar10 import TEST
 from compression.costs import Costs
 from compression.data import ImageSet
 from compression.engine import Engine, EngineError, Shared
+from compression.engine import Key as Task
 from compression.estimate import Estimate, Order, class_estimates, estimate, plain_order, visiting_order
 from compression.evaluate import BATCH, Evaluation, join
 from compression.landscape import landscape
 from compression.models.zoo import FloatModel
+from compression.operations import layer_macs
 from compression.spec import CompressionSpec
 from compression.store import Key, Store, first
 
 AHEAD = 16  # chunks that are asked for at once: a second's work
+LATER_MACS = 25 * 10**9  # of a task that is not urgent: some tenths of a second, for somebody may come and look
+LATER_CHUNKS = 8  # at most
 PLAIN_CHUNKS = 8  # of a spec whose float network is not evaluated yet, so that there is a number at once
 MOST_KEPT = 512
 POLL_SECONDS = 0.05
@@ -90,7 +95,7 @@ class Reading:
 
 @dataclass(eq=False)
 class _Counting:
-    """One evaluation on its way: chunk number -> its evaluation, the numbers that are asked for, and the whole.
+    """One evaluation on its way: chunk number -> its evaluation, task -> the chunks it is asked for, and the whole.
 
     Only chunks below `upto` are wanted. `asked_at` is in seconds since 1970, `begun` on the monotonic clock.
     """
@@ -104,7 +109,7 @@ class _Counting:
     measured_with: str | None = None
     asked_at: float = 0.0
     parts: dict[int, Evaluation] = field(default_factory=dict)
-    asked: set[int] = field(default_factory=set)
+    asked: dict[Task, range] = field(default_factory=dict)
     begun: float | None = None
 
     @cached_property
@@ -112,6 +117,18 @@ class _Counting:
         """Equal for equal work: what tasks are called."""
         rows = self.order.rows.numpy().tobytes()
         return f"count-{hashlib.sha256(repr(self.key).encode() + rows).hexdigest()[:24]}"
+
+    @cached_property
+    def later(self) -> int:
+        """How many chunks make a task that is not urgent."""
+        macs = BATCH * sum(layer_macs(self.model.module).values())
+        return max(1, min(LATER_CHUNKS, LATER_MACS // max(macs, 1)))
+
+    @property
+    def missing(self) -> list[int]:
+        """The chunks that are wanted and not asked for."""
+        there = self.parts.keys() | {number for chunks in self.asked.values() for number in chunks}
+        return [number for number in range(self.upto) if number not in there]
 
     @property
     def prefix(self) -> list[Evaluation]:
@@ -249,40 +266,40 @@ class Evaluator:
                 self._rest(each)
 
     def _rest(self, counting: _Counting) -> None:
-        self._engine.drop((counting.name, number) for number in counting.asked)
+        self._engine.drop(counting.asked)
         counting.asked.clear()
 
     def _advance(self, counting: _Counting, go: bool, urgent: bool) -> None:
         """Takes in what has come back and, with `go`, asks for the chunks that come next."""
         if counting.whole:
             return
-        found = self._engine.take([(counting.name, number) for number in counting.asked])
-        for (_, number), part in found.items():
-            counting.asked.discard(number)
-            counting.parts[number] = part
+        found = self._engine.take(counting.asked)
+        for task, parts in found.items():
+            counting.parts.update(zip(counting.asked.pop(task), parts, strict=True))
         if found and counting.begun is None:
             counting.begun = time.monotonic()
         if len(counting.parts) == self._chunks:
             self._finish(counting)
         elif go:
-            missing = (n for n in range(counting.upto) if n not in counting.parts and n not in counting.asked)
-            for number in list(missing)[: AHEAD - len(counting.asked)]:
-                self._ask(counting, number, urgent)
+            room = AHEAD - sum(map(len, counting.asked.values()))
+            for chunks in _runs(counting.missing[: max(room, 0)], 1 if urgent else counting.later):
+                self._ask(counting, chunks, urgent)
 
-    def _ask(self, counting: _Counting, number: int, urgent: bool) -> None:
+    def _ask(self, counting: _Counting, chunks: range, urgent: bool) -> None:
         """The first images of anybody come before the second images of anybody; among equals, the newest request."""
-        rows = counting.order.rows[number * BATCH : (number + 1) * BATCH]
+        task = f"{counting.name}-{len(chunks)}", chunks.start
+        rows = counting.order.rows[chunks.start * BATCH : chunks.stop * BATCH]
         self._engine.ask(
-            (counting.name, number),
-            evaluate_rows,
+            task,
+            evaluate_chunks,
             Shared(f"network-{counting.model.digest}", counting.model),
             counting.spec,
             rows.numpy().astype(np.uint16),
             arithmetic(),
             None if self._engine.local else Shared(f"images-{TEST.fingerprint}", self._images),
-            priority=int(1000 * counting.asked_at) - LEVEL * number.bit_length() - (0 if urgent else LAST),
+            priority=int(1000 * counting.asked_at) - LEVEL * chunks.start.bit_length() - (0 if urgent else LAST),
         )
-        counting.asked.add(number)
+        counting.asked[task] = chunks
 
     def _finish(self, counting: _Counting) -> None:
         """All images are there: put into canonical order, kept, and stored."""
@@ -307,3 +324,24 @@ class Evaluator:
 @lru_cache(maxsize=64)
 def _order(before: Evaluation) -> Order:
     return visiting_order(before)
+
+
+def _runs(numbers: Sequence[int], most: int) -> Iterator[range]:
+    """`numbers`, which ascend, as ranges of at most `most`."""
+    start = 0
+    for end in range(1, len(numbers) + 1):
+        if end == len(numbers) or end - start == most or numbers[end] != numbers[end - 1] + 1:
+            yield range(numbers[start], numbers[end - 1] + 1)
+            start = end
+
+
+def evaluate_chunks(
+    model: FloatModel,
+    spec: CompressionSpec,
+    rows: npt.NDArray[np.uint16],
+    version: str,
+    images: ImageSet | None = None,
+) -> list[Evaluation]:
+    """What a worker does: `evaluate_rows` of one chunk of `rows` after the other."""
+    starts = range(0, len(rows), BATCH)
+    return [evaluate_rows(model, spec, rows[start : start + BATCH], version, images) for start in starts]

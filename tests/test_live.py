@@ -10,13 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from compression.chunks import evaluate_rows
 from compression.compress import compress
 from compression.data import ImageSet
 from compression.engine import Engine, EngineError
 from compression.estimate import visiting_order
 from compression.evaluate import BATCH, Evaluation, evaluate
-from compression.live import PLAIN_CHUNKS, Evaluator, Reading
+from compression.live import LATER_CHUNKS, PLAIN_CHUNKS, Evaluator, Reading, evaluate_rows
 from compression.models import zoo
 from compression.models.zoo import FloatModel
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
@@ -146,6 +145,17 @@ def test_a_position_that_was_left_is_not_counted_on_unless_somebody_else_looks(e
     assert here._asked
 
 
+def test_what_waits_comes_in_larger_tasks_and_is_not_lost_when_somebody_looks(evaluator, simple_cnn, here, test_images):
+    mine = evaluator()
+    mine.evaluate(simple_cnn, FLOAT)
+    mine.look("a sweep", simple_cnn, FOUR_BITS, urgent=False)
+    assert len(here._asked) == 2_000 // BATCH // LATER_CHUNKS
+    last = until(lambda: mine.look("me", simple_cnn, FOUR_BITS), lambda reading: reading.exact)
+    assert not here._asked
+    expected = in_this_process(simple_cnn, FOUR_BITS, test_images[:2_000])
+    assert torch.equal(last.seen.predictions, expected.predictions)
+
+
 def test_stop_and_go_on_keeps_what_was_counted(evaluator, simple_cnn, here):
     mine = evaluator(images=10_000)
     mine.evaluate(simple_cnn, FLOAT)
@@ -171,7 +181,7 @@ def test_results_are_there_even_where_they_cannot_be_kept(evaluator, simple_cnn,
 
 
 def test_ten_kills_of_a_worker_change_no_prediction(evaluator, simple_cnn, test_images):
-    engine = Engine(address="", workers=2, preload=["compression.chunks"])
+    engine = Engine(address="", workers=2, preload=["compression.live"])
     mine = evaluator(engine=engine, images=4_000)
     chance, kills, next_kill = random.Random(0), 0, 0.0
     for percent in range(99):
@@ -192,7 +202,7 @@ def test_ten_kills_of_a_worker_change_no_prediction(evaluator, simple_cnn, test_
 def test_two_workers_on_ports_of_their_own_predict_what_one_predicts(evaluator, simple_cnn, tmp_path):
     found = []
     for count in (1, 2):
-        cluster = Workers(count, ["compression.chunks"])
+        cluster = Workers(count, ["compression.live"])
         while not cluster.address:
             time.sleep(0.02)
         engine = Engine(address=cluster.address)

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from compression.chunks import evaluate_alone, evaluate_rows
 from compression.cifar10 import TEST
 from compression.commands.options import add_spec_arguments, wanted
 from compression.costs import Costs
 from compression.data import ImageSet
-from compression.evaluate import Evaluation
+from compression.evaluate import BATCH, Evaluation
 from compression.goals import Goal, Tried, best, front, may_win, to_spare, within
 from compression.halves import HALF, HELD_BACK, SEARCH, Score, first_of, rows, score
 from compression.live import Evaluator
@@ -77,9 +77,9 @@ class Formula:
             ]
             self._done[key] = [self.answer(each, images) for each in own or specs]
         else:
-            assert function is evaluate_rows
             self.asked.append((arguments[1], tuple(arguments[2])))
-            self._done[key] = self.answer(*arguments[1:3])
+            found = self.answer(*arguments[1:3])
+            self._done[key] = found if function is evaluate_rows else in_chunks(found)
 
     def take(self, keys: Iterable[tuple[str, int]]) -> dict[tuple[str, int], Any]:
         return {key: self._done.pop(key) for key in keys if key in self._done}
@@ -98,14 +98,28 @@ class Formula:
         return Evaluation(predictions, labels, len(images), float(len(images)), torch.ones(len(images)))
 
 
+def in_chunks(evaluation: Evaluation) -> list[Evaluation]:
+    """As `evaluate_chunks` gives it back."""
+    parts = zip(evaluation.predictions.split(BATCH), evaluation.labels.split(BATCH), strict=True)
+    return [Evaluation(said, right, len(said), float(len(said)), torch.ones(len(said))) for said, right in parts]
+
+
+class TwoLayers(nn.Module):
+    """The formula computes in its place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(4, 5, bias=False)
+        self.second = nn.Linear(8, 10, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
 @pytest.fixture(scope="module")
 def made() -> FloatModel:
-    """A network of two layers, whose accuracy is that of the formula."""
-    module = nn.Sequential()
-    module.add_module("first", nn.Linear(4, 5, bias=False))
-    module.add_module("second", nn.Linear(8, 10, bias=False))
     return SimpleNamespace(  # type: ignore[return-value]
-        name="made", module=module, digest="made", normalization=next(iter(NORMALIZATIONS.values()))
+        name="made", module=TwoLayers(), digest="made", normalization=next(iter(NORMALIZATIONS.values()))
     )
 
 
