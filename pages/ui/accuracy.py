@@ -28,18 +28,17 @@ SENTENCE_PIXELS = 44  # of two lines, or one and a bar: what stands below does n
 
 @st.fragment(key=frame.ACCURACY)
 def metric(model: str, said: Said = wanted.spec) -> None:
-    """The number, live. After a move, all but accuracy is painted first: to count would take the browser's cores.
+    """The number, live; after a move, first what is known without counting.
 
     `said`: what the widgets of the page say of a network.
     """
-    if frame.is_whole() and going(look(said(model), go=False)):
-        time.sleep(PAINT_SECONDS)
-    live(lambda: look(said(model)), number)
+    live(lambda: look(said(model)), number, first=look(said(model), go=not frame.is_whole()))
 
 
 @st.fragment(key=frame.SENTENCE)
 def sentence(model: str, said: Said = wanted.spec) -> None:
     """What the number stands on, live, and a button that stops the count or goes on with it."""
+    let_paint(look(said(model), go=False))
 
     def draw(reading: Known) -> None:
         with st.container(horizontal=True, height=SENTENCE_PIXELS, border=False, vertical_alignment="center"):
@@ -59,13 +58,25 @@ def chart(model: str) -> None:
     live(lambda: look(wanted.spec(model)), _chart, CHART_SECONDS)
 
 
-def live(looked: Callable[[], Known], draw: Callable[[Known], None], least_seconds: float = 0.0) -> None:
-    """Draws what is known, and again while images are counted, in a fragment within: no slider waits for it."""
-    more = going(looked())
+def let_paint(reading: Known) -> None:
+    """After a move, the rest of the page is painted before images are counted: that takes the browser's cores."""
+    if frame.is_whole() and going(reading):
+        time.sleep(PAINT_SECONDS)
+
+
+def live(
+    looked: Callable[[], Known], draw: Callable[[Known], None], least_seconds: float = 0.0, first: Known | None = None
+) -> None:
+    """Draws what is known, and again while images are counted, in a fragment within: no slider waits for it.
+
+    `first`: what it begins with, if that is not what `looked` says.
+    """
+    begin = [looked() if first is None else first]
+    more = going(begin[0])
 
     @st.fragment(run_every=max(least_seconds, compute.poll_seconds()) if more else None)
     def again() -> None:
-        reading = looked()
+        reading = begin.pop() if begin else looked()
         draw(reading)
         if going(reading) != more:
             st.rerun()

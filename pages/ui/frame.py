@@ -14,7 +14,7 @@ START = "resnet20"
 METRICS, WEIGHTS, LAYERS, GREY = "metrics", "weights", "layers", "grey"
 ACCURACY, SENTENCE, CHART = "accuracy", "sentence", "chart"
 LINKS = "links"
-ANSWER = (METRICS, WEIGHTS, LAYERS, GREY, ACCURACY, SENTENCE, CHART, LINKS)  # what a slider draws anew, in this order
+ANSWER = (METRICS, ACCURACY, WEIGHTS, LAYERS, GREY, SENTENCE, CHART, LINKS)  # what a slider draws anew, in this order
 MENU = (
     ("app.py", "Explore", ":material/tune:"),
     ("pages/quantization.py", "Quantization", ":material/stairs:"),

@@ -1,6 +1,5 @@
 """The accuracy of both sides, live, and whether they differ by more than chance."""
 
-import time
 from functools import partial
 
 import streamlit as st
@@ -9,19 +8,18 @@ from compression.cifar10 import DataError
 from compression.estimate import flips
 from compression.evaluate import Evaluation
 from compression.live import Reading
-from pages.ui import accuracy, format, quantization_controls
+from pages.ui import accuracy, format, frame, quantization_controls
 from pages.ui.accuracy import Known
 from pages.ui.quantization_controls import NUMBER, VERDICT, Side
 
 
 def metric(model: str, side: Side) -> None:
-    """The number of one side, live; after a move what takes no counting is painted first."""
+    """The number of one side, live; after a move, first what is known without counting."""
 
     @st.fragment(key=f"{NUMBER} {side}")
     def draw() -> None:
-        if accuracy.going(_look(model, side, go=False)):
-            time.sleep(accuracy.PAINT_SECONDS)
-        accuracy.live(partial(_look, model, side), partial(accuracy.number, border=False))
+        known = _look(model, side, go=not frame.is_whole())
+        accuracy.live(partial(_look, model, side), partial(accuracy.number, border=False), first=known)
 
     draw()
 
@@ -30,9 +28,9 @@ def metric(model: str, side: Side) -> None:
 def verdict(model: str) -> None:
     """How far the counts are, and then what McNemar's test says of the two."""
 
-    def look() -> Known:
+    def look(go: bool = True) -> Known:
         """The reading of the side that has more to come."""
-        left, right = (_look(model, side) for side in Side)
+        left, right = (_look(model, side, go) for side in Side)
         return left if accuracy.going(left) else right
 
     def draw(slower: Known) -> None:
@@ -52,6 +50,7 @@ def verdict(model: str) -> None:
                 counted = f"{left.images:,} images counted on the left, {right.images:,} on the right"
                 st.progress(images / total, f"{counted}, of {left.total:,}: then the two can be compared")
 
+    accuracy.let_paint(look(go=False))
     accuracy.live(look, draw)
 
 

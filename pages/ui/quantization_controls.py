@@ -20,9 +20,8 @@ GRANULARITIES = [Granularity.TENSOR, Granularity.CHANNEL]
 FACTS, PICTURES, LAYERS, INTEGERS, WORDS = "facts of", "pictures of", "layers of both", "integers of", "words of"
 NUMBER, VERDICT = "number of", "verdict"
 ANSWER = (
-    *(f"{part} {side}" for part in (FACTS, PICTURES) for side in Side),
+    *(f"{part} {side}" for part in (FACTS, NUMBER, PICTURES) for side in Side),
     LAYERS,
-    *(f"{NUMBER} {side}" for side in Side),
     VERDICT,
     *(f"{part} {side}" for part in (INTEGERS, WORDS) for side in Side),
     frame.LINKS,
