@@ -66,12 +66,13 @@ class ScanReading:
 
 @dataclass(eq=False)
 class _Row:
-    """A layer, and for each of `specs` the key of its evaluation, and that itself, None as long as it is missing.
+    """A layer of `scan`; for each of `specs` the key of its evaluation, and that itself, None as long as it is missing.
 
     `parts`: batch number -> its evaluations, of the missing ones alone. `asked`: the batches that are asked for.
     `work`: how many layers a batch passes through for one evaluation.
     """
 
+    scan: Scan
     layer: str
     specs: tuple[CompressionSpec, ...]
     keys: tuple[Key, ...]
@@ -86,9 +87,11 @@ class _Row:
 
     @property
     def name(self) -> str:
-        """Equal for equal work: what tasks are called."""
+        """What tasks are called. Also of the float network, which all scans begin with, each scan has its own: what is
+        taken once is not there for another.
+        """
         keys = [self.keys[place] for place in self.missing]
-        return f"scan-{hashlib.sha256(repr((self.layer, keys)).encode()).hexdigest()[:24]}"
+        return f"scan-{hashlib.sha256(repr((self.scan, self.layer, keys)).encode()).hexdigest()[:24]}"
 
 
 @dataclass(eq=False)
@@ -189,7 +192,7 @@ class Scanner:
         """`whole`: what is done to `layer` -> the same, said of the whole network."""
         keys = tuple(Key.of(model, spec, first_of(self._part, scan.images)) for spec in whole.values())
         labels = self._images.labels[self._part][: scan.images]
-        return _Row(layer, tuple(whole), keys, [self._store.get(key, labels) for key in keys], work)
+        return _Row(scan, layer, tuple(whole), keys, [self._store.get(key, labels) for key in keys], work)
 
     def _take(self, scanning: _Scanning, row: _Row) -> None:
         """Takes in what has come back; what is whole is stored."""

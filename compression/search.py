@@ -113,7 +113,7 @@ class _Searching:
     space: Space
     study: Study
     base: _Candidate
-    smallest: _Candidate
+    smallest: tuple[_Candidate, ...]
     going: dict[int, _Candidate] = field(default_factory=dict)
     rivals: dict[CompressionSpec, _Candidate] | None = None
     judged: dict[CompressionSpec, Tried] = field(default_factory=dict)
@@ -186,7 +186,7 @@ class Searcher:
             name = f"{model.digest} {goal} {seed} {arithmetic()} {counting()}"
             study = self._studies.open(name, space, goal, seed)
             base = self._candidate(model, CompressionSpec(model.name), f"{goal} float")
-            smallest = self._candidate(model, space.smallest, f"{goal} smallest")
+            smallest = tuple(self._candidate(model, spec, f"{goal} smallest") for spec in space.smallest)
             self._searchings[place] = _Searching(model, goal, space, study, base, smallest)
             while len(self._searchings) > MOST_KEPT:
                 self._rest(self._searchings.popitem(last=False)[1])
@@ -216,24 +216,30 @@ class Searcher:
 
     def _possible(self, searching: _Searching, go: bool) -> bool:
         """Whether the smallest file is counted. Raises ValueError where even that is too large."""
-        smallest, limit = self._count(searching, searching.smallest, go), searching.goal.most_bytes
-        if smallest and smallest.file > limit:
+        limit = searching.goal.most_bytes
+        counted = [(self._count(searching, each, go), each.spec) for each in searching.smallest]
+        files = [(costs.file, spec) for costs, spec in counted if costs]
+        if len(files) < len(counted):
+            return False
+        least, spec = min(files, key=lambda file: file[0])
+        if least > limit:
             raise ValueError(
                 f"nothing fits within {limit:,} bytes: the smallest file of {searching.model.name} that a search can "
-                f"make ({title(searching.space.smallest)}) has {smallest.file:,}"
+                f"make ({title(spec)}) has {least:,}"
             )
-        return smallest is not None
+        return True
 
     def _seed(self, searching: _Searching, go: bool) -> bool:
-        """Whether the scan is whole, and told where to begin."""
+        """Whether the scans are whole, and told where to begin."""
         searching.phase = Phase.SCAN
-        reading = self._scanner.look(searching.model, searching.space.alone, go=go)
-        if reading.error:
-            raise EngineError(reading.error)
-        searching.share = SHARES["float"] + SHARES["scan"] * reading.share
-        if reading.exact:
-            searching.study.seed(searching.space.seeds(reading))
-        return reading.exact
+        readings = [self._scanner.look(searching.model, specs, go=go) for specs in searching.space.alone]
+        if error := next((each.error for each in readings if each.error), None):
+            raise EngineError(error)
+        searching.share = SHARES["float"] + SHARES["scan"] * sum(each.share for each in readings) / len(readings)
+        whole = all(each.exact for each in readings)
+        if whole:
+            searching.study.seed(searching.space.seeds(readings))
+        return whole
 
     def _known(self, searching: _Searching) -> tuple[Tried, ...]:
         """What was measured beforehand, on the search half."""
@@ -382,7 +388,7 @@ class Searcher:
     def _rest(self, searching: _Searching) -> None:
         """Nothing more is wanted until somebody looks again."""
         rivals = (searching.rivals or {}).values()
-        for candidate in (searching.base, searching.smallest, *searching.going.values(), *rivals):
+        for candidate in (searching.base, *searching.smallest, *searching.going.values(), *rivals):
             self._drop(candidate)
         searching.begun = None
 

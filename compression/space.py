@@ -1,7 +1,8 @@
-"""Where a search looks: bits for each layer, and one sparsity for the network. And where it begins."""
+"""Where a search looks: bits for each layer; one sparsity and one scheme for the network. And where it begins."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from compression.assignment import assigned
 from compression.compress import weighted_layers
@@ -13,9 +14,12 @@ from compression.spec import CompressionSpec, Granularity, LayerSpec, PruneSpec,
 
 BITS = (2, 3, 4, 5, 6, 8)
 HUNDREDTHS = range(0, 92, 2)
-SPARSITY = "sparsity"
+SPARSITY, SCHEME = "sparsity", "scheme"
+SCHEMES = (  # and bits a weight, on average, to begin with: codes with one scale for a tensor have less entropy
+    (Scheme.SYMMETRIC, Granularity.CHANNEL, (3.0, 3.25, 3.5, 3.75, 4.0, 4.25, 4.5, 5.0)),
+    (Scheme.AFFINE, Granularity.TENSOR, (4.0, 4.25, 4.5, 4.75, 5.0, 5.25, 5.5, 6.0)),
+)
 SEEDED_BITS, SEEDED_HUNDREDTHS = (3, 4, 5, 6), (0, 30, 50)
-BUDGETS = (3.0, 3.25, 3.5, 3.75, 4.0, 4.25, 4.5, 5.0)  # bits a weight, on average
 BUDGETS_HUNDREDTHS = (0, 10, 20, 30)
 RIVAL_GRANULARITIES = (Granularity.CHANNEL, Granularity.TENSOR)
 RIVALS = (
@@ -30,7 +34,7 @@ Point = Mapping[str, int]
 class Space:
     """Of a network with so many `weights` by layer. Batch norm is folded where there is any (`fold_bn`).
 
-    A point has the bits of each layer, under "bits " and its name, and hundredths of sparsity.
+    A point has the bits of each layer, under "bits " and its name, hundredths of sparsity, and a number in SCHEMES.
     """
 
     model: str
@@ -43,21 +47,22 @@ class Space:
         usual = max(sorted(set(bits.values())), key=list(bits.values()).count)
         own = tuple(LayerSpec(layer, each) for layer, each in bits.items() if each != usual)
         prune = PruneSpec(sparsity=point[SPARSITY] / 100)
-        return CompressionSpec(self.model, prune, QuantSpec(usual), layers=own, fold_bn=self.fold_bn)
+        return CompressionSpec(self.model, prune, _weights(usual, point[SCHEME]), layers=own, fold_bn=self.fold_bn)
 
-    def uniform(self, bits: int, hundredths: int) -> Point:
+    def uniform(self, bits: int, hundredths: int, scheme: int = 0) -> Point:
         """The same bits in all layers."""
-        return {**{key(layer): bits for layer in self.weights}, SPARSITY: hundredths}
+        return {**{key(layer): bits for layer in self.weights}, SPARSITY: hundredths, SCHEME: scheme}
 
     @property
-    def smallest(self) -> CompressionSpec:
-        """That of the smallest file, as good as nothing is left."""
-        return self.spec(self.uniform(BITS[0], HUNDREDTHS[-1]))
+    def smallest(self) -> tuple[CompressionSpec, ...]:
+        """Among these is that of the smallest file; as good as nothing is left."""
+        return tuple(self.spec(self.uniform(BITS[0], HUNDREDTHS[-1], scheme)) for scheme in range(len(SCHEMES)))
 
     @property
     def uniforms(self) -> tuple[Point, ...]:
         """Those that a search begins with."""
-        return tuple(self.uniform(bits, share) for bits in SEEDED_BITS for share in SEEDED_HUNDREDTHS)
+        schemes = range(len(SCHEMES))
+        return tuple(self.uniform(*each) for each in product(SEEDED_BITS, SEEDED_HUNDREDTHS, schemes))
 
     @property
     def rivals(self) -> tuple[CompressionSpec, ...]:
@@ -71,17 +76,28 @@ class Space:
         return tuple(dict.fromkeys(found))
 
     @property
-    def alone(self) -> tuple[CompressionSpec, ...]:
-        """What a scan does to each layer alone."""
-        return tuple(CompressionSpec(self.model, weights=QuantSpec(bits), fold_bn=self.fold_bn) for bits in BITS)
+    def alone(self) -> tuple[tuple[CompressionSpec, ...], ...]:
+        """For each of SCHEMES, what a scan does to each layer alone."""
+        return tuple(
+            tuple(CompressionSpec(self.model, weights=_weights(bits, scheme), fold_bn=self.fold_bn) for bits in BITS)
+            for scheme in range(len(SCHEMES))
+        )
 
-    def seeds(self, scan: ScanReading) -> tuple[Point, ...]:
-        """Where to begin: uniform ones, and those that spend a budget where a whole `scan` says it matters."""
+    def seeds(self, scans: Sequence[ScanReading]) -> tuple[Point, ...]:
+        """Where to begin: uniform ones, and those that spend a budget where `scans`, one for each of SCHEMES and all
+        whole, say it matters.
+        """
         shared = [
-            {key(each.name): each.bits or 0 for each in assigned(scan, self.weights, budget)} for budget in BUDGETS
+            {**{key(each.name): each.bits or 0 for each in assigned(scan, self.weights, budget)}, SCHEME: scheme}
+            for scheme, (scan, (_, _, budgets)) in enumerate(zip(scans, SCHEMES, strict=True))
+            for budget in budgets
         ]
-        found = [*self.uniforms, *({**bits, SPARSITY: share} for share in BUDGETS_HUNDREDTHS for bits in shared)]
+        found = [*self.uniforms, *({**point, SPARSITY: share} for share in BUDGETS_HUNDREDTHS for point in shared)]
         return tuple(dict(point) for point in dict.fromkeys(tuple(sorted(point.items())) for point in found))
+
+
+def _weights(bits: int, scheme: int) -> QuantSpec:
+    return QuantSpec(bits, *SCHEMES[scheme][:2])
 
 
 def key(layer: str) -> str:

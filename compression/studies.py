@@ -3,22 +3,23 @@
 What was asked and not yet told is asked again after a kill, and what was told is never asked again.
 """
 
+import hashlib
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution, distribution_to_json
 from optuna.samplers import NSGAIISampler
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from compression.goals import Goal, Tried, beyond
-from compression.space import BITS, HUNDREDTHS, SPARSITY, Point, Space, key
+from compression.space import BITS, HUNDREDTHS, SCHEME, SCHEMES, SPARSITY, Point, Space, key
 
 POPULATION = 24
 SEEDED, GOAL = "seeded", "goal"
@@ -37,9 +38,13 @@ class Study:
         self._distributions: dict[str, BaseDistribution] = {
             key(layer): CategoricalDistribution(BITS) for layer in space.weights
         }
+        self._distributions[SCHEME] = CategoricalDistribution(range(len(SCHEMES)))
         self._distributions[SPARSITY] = IntDistribution(HUNDREDTHS[0], HUNDREDTHS[-1], step=HUNDREDTHS.step)
         self._study = optuna.create_study(
-            storage=storage, study_name=name, directions=["minimize", "minimize"], load_if_exists=True
+            storage=storage,
+            study_name=f"{name} {_digest(self._distributions)}",
+            directions=["minimize", "minimize"],
+            load_if_exists=True,
         )
         trials = self._study.get_trials(deepcopy=False)
         self._study.sampler = NSGAIISampler(seed=seed + len(trials), population_size=POPULATION)
@@ -113,6 +118,12 @@ class Studies:
             self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
         os.replace(self.path, aside)
         self.problem = f"{self.path} was damaged. It is now {aside.name}, and a new one was begun"
+
+
+def _digest(distributions: Mapping[str, BaseDistribution]) -> str:
+    """A search of another space is another one, and no damage."""
+    said = [(name, distribution_to_json(each)) for name, each in sorted(distributions.items())]
+    return hashlib.sha256(repr(said).encode()).hexdigest()[:16]
 
 
 def _tried(space: Space, trial: FrozenTrial) -> Tried:

@@ -185,12 +185,15 @@ def test_python_3_14_is_refused_in_a_sentence(monkeypatch):
 
 
 def until_exact(page: AppTest) -> str:
-    """Looks again, as a browser does, until the metric is no estimate any more; what it says then."""
-    for _ in range(600):
+    """Looks again, as a browser does, until the metric is no estimate any more; what it says then.
+
+    Not so often as a browser: here the pages are drawn on the cores that count.
+    """
+    for _ in range(120):
         found = metrics(page)["Accuracy"]
         if "±" not in found and found != "…":
             return found
-        time.sleep(0.1)
+        time.sleep(1)
         page.run()
     raise TimeoutError(found)
 

@@ -101,7 +101,7 @@ def test_a_click_has_files_made_and_timed(here, monkeypatch):
     page.button(key="deploy").click().run()
     while "Time again" not in [button.label for button in page.button]:
         assert not page.exception
-        time.sleep(0.2)
+        time.sleep(1)
         page.run()
     table = page.dataframe[-1].value.set_index("File")
     assert list(table.index) == list(deploy_answer.FILES.values())

@@ -182,8 +182,8 @@ def test_they_end_with_the_process_that_started_them_even_when_it_is_killed() ->
     assert len(children) == 2
     parent.kill()
     parent.wait()
-    _, alive = psutil.wait_procs(children, timeout=10)
-    assert not alive
+    _, left = psutil.wait_procs(children, timeout=10)
+    assert not [each for each in left if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
 
 
 def test_a_cluster_that_cannot_be_reached_is_told_and_this_machine_works_in_its_place() -> None:

@@ -153,10 +153,10 @@ def test_a_scan_fills_the_heat_map_and_bits_are_assigned_within_the_budget(test_
     page.button(key="stop").click().run()  # the count, which goes before the scan
     page.button(key="scan start").click().run()
     specs = layers_scan.columns(CompressionSpec(MODEL, weights=QuantSpec(8)), layers_scan.BY_BITS)
-    for _ in range(600):
+    for _ in range(120):
         if not page.button(key="assign").disabled:
             break
-        time.sleep(0.1)
+        time.sleep(0.5)
         page.run()
     reading = compute.scan(specs, go=False)
     assert reading.exact

@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from compression import studies
 from compression.chunks import evaluate_alone, evaluate_rows
 from compression.cifar10 import TEST
 from compression.commands.options import add_spec_arguments, wanted
@@ -26,8 +27,8 @@ from compression.models.normalization import NORMALIZATIONS
 from compression.models.zoo import FloatModel
 from compression.outcome import verdict
 from compression.search import Phase, Searcher, SearchReading
-from compression.space import BITS, HUNDREDTHS, SPARSITY, space_of
-from compression.spec import CompressionSpec, LayerSpec, PruneSpec, QuantSpec
+from compression.space import BITS, HUNDREDTHS, SCHEME, SPARSITY, space_of
+from compression.spec import CompressionSpec, Granularity, LayerSpec, PruneSpec, QuantSpec, Scheme
 from compression.store import Store
 from compression.sweep import count_here
 
@@ -227,8 +228,9 @@ def test_the_same_bits_everywhere_are_the_uniform_spec(made):
     space = space_of(made)
     assert space.spec(space.uniform(4, 30)) == CompressionSpec("made", PruneSpec(sparsity=0.3), QuantSpec(4))
     assert space.spec(space.uniform(4, 0)) == CompressionSpec("made", weights=QuantSpec(4))
-    mixed = space.spec({"bits first": 8, "bits second": 2, SPARSITY: 0})
+    mixed = space.spec({"bits first": 8, "bits second": 2, SPARSITY: 0, SCHEME: 0})
     assert (bits_of(mixed, "first"), bits_of(mixed, "second")) == (8, 2)
+    assert space.spec(space.uniform(4, 0, 1)).weights == QuantSpec(4, Scheme.AFFINE, Granularity.TENSOR)
 
 
 # ---- searches
@@ -238,11 +240,11 @@ def test_a_search_finds_what_exhaustive_search_finds(made, searcher):
     space = space_of(made)
     before, images = accuracy(CompressionSpec("made")), LUCK[rows(SEARCH)]
     points = product(BITS, BITS, HUNDREDTHS)
-    every = [space.spec({"bits first": a, "bits second": b, SPARSITY: share}) for a, b, share in points]
+    every = [space.spec({"bits first": a, "bits second": b, SPARSITY: share, SCHEME: 0}) for a, b, share in points]
     lost = [int(((images < before) & (images >= accuracy(spec))).sum()) for spec in every]
     each = [Tried(spec, nbytes(spec), HALF, HALF - count, count, 0) for spec, count in zip(every, lost, strict=True)]
     optimum = best(Goal(0.01), each, HALF, spare=True)
-    reading = found(searcher(), made, Goal(0.01), 100)
+    reading = found(searcher(), made, Goal(0.01), 150)
     assert optimum
     assert reading.outcome
     assert reading.outcome.winner
@@ -327,7 +329,7 @@ def test_every_uniform_spec_that_could_beat_the_winner_is_tried(made, searcher):
     assert reading.outcome
     assert reading.outcome.winner
     judged = {each.spec for each in reading.uniform}
-    smaller = {spec for spec in space_of(made).rivals if nbytes(spec) <= reading.outcome.winner.bytes}
+    smaller = {spec for spec in space_of(made).rivals if nbytes(spec) < reading.outcome.winner.bytes}
     assert smaller
     assert smaller <= judged
     cheap = next(spec for spec in space_of(made).rivals if spec.weights.scheme == "affine" and spec.weights.bits == 6)
@@ -344,6 +346,15 @@ def test_another_seed_is_another_search(made, searcher):
     first = found(here, made, Goal(0.01))
     assert here.look(made, Goal(0.01), 24, seed=1, go=False).tried == ()
     assert here.look(made, Goal(0.01), 24, go=False).tried == first.tried
+
+
+def test_a_search_of_another_space_begins_anew_and_leaves_the_file_as_it_is(made, searcher, monkeypatch):
+    first = found(searcher(), made, Goal(0.01), 13)
+    monkeypatch.setattr(studies, "BITS", BITS[1:])
+    other = found(searcher(), made, Goal(0.01), 13)
+    monkeypatch.undo()
+    assert first.notice is other.notice is None
+    assert searcher().look(made, Goal(0.01), 13, go=False).tried == first.tried
 
 
 def test_bytes_below_anything_possible_are_refused_in_words(made, searcher):

@@ -210,6 +210,20 @@ def test_another_setting_is_measured_alone(
     assert both.before
 
 
+def test_two_scans_of_one_network_at_once_both_come_to_their_end(
+    here: Engine, store: Store, simple_cnn: FloatModel, test_images: ImageSet
+) -> None:
+    """Both begin with the float network, and what an engine gives is given once."""
+    scanner = Scanner(here, store, test_images)
+    deadline = time.monotonic() + 60
+    exact = False
+    while not exact:
+        readings = [scanner.look(simple_cnn, [spec], 250) for spec in (THREE_BITS, HALF)]
+        exact = all(reading.exact for reading in readings)
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def test_a_scan_that_nobody_wants_on_rests_and_goes_on(
     here: Engine, store: Store, simple_cnn: FloatModel, test_images: ImageSet
 ) -> None:

@@ -207,7 +207,7 @@ def kept(path: Path) -> list[tuple[str, str]]:
 def test_killed_three_times_a_sweep_goes_on_and_measures_nothing_twice(tmp_path, monkeypatch, sweeper, simple_cnn):
     results = tmp_path / "kept" / "results.sqlite"
     monkeypatch.setenv("SQUEEZELAB_RESULTS", str(results))
-    options = ("--sparsity", "0,0.5")
+    options = ("--sparsity", "0,0.5", "--images", "1000")
     rows: list[tuple[str, str]] = []
     for _ in range(3):
         process = sweep(tmp_path / "table.csv", *options)
@@ -226,7 +226,7 @@ def test_killed_three_times_a_sweep_goes_on_and_measures_nothing_twice(tmp_path,
     assert kept(results)[: len(rows)] == rows
     specs = [spec for spec, _ in kept(results)]
     assert len(specs) == len(set(specs)) == 14
-    at_once = list(sweeper(2000).follow({"simple_cnn": simple_cnn}, ALL_BITS))[-1]
+    at_once = list(sweeper(1000).follow({"simple_cnn": simple_cnn}, ALL_BITS))[-1]
     write(tmp_path / "at once.csv", table(at_once.results, at_once.before))
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "table.csv"), pd.read_csv(tmp_path / "at once.csv"))
 
