@@ -42,16 +42,16 @@ STAGES = (500, 1500, HALF)  # images
 TRIALS = 150
 AHEAD = 4  # trials on their way
 MOST_KEPT = 16
-SHARES = {"float": 0.02, "scan": 0.15, "trials": 0.78}  # of the work, about
+SHARES = {"float": 0.02, "rivals": 0.13, "scan": 0.2, "trials": 0.6}  # of the work, about
 
 
 class Phase(StrEnum):
     """What a search is at."""
 
     FLOAT = "the float network on the search half"
+    RIVALS = "uniform specs, the rivals"
     SCAN = "each layer alone, to begin where it matters"
     TRIALS = "trying"
-    RIVALS = "other uniform specs that could beat it"
     CONFIRM = "the winner on all images"
     DONE = "done"
 
@@ -205,13 +205,13 @@ class Searcher:
             return
         if searching.known is None:
             searching.known = self._known(searching)
-        if not searching.study.seeded and not self._seed(searching, go):
+        if not self._rivals_tried(searching, go) or (not searching.study.seeded and not self._seed(searching, go)):
             return
         searching.phase = Phase.TRIALS
         self._try(searching, trials, go)
         done = min(1.0, len(searching.study.tried) / trials)
-        searching.share = SHARES["float"] + SHARES["scan"] + SHARES["trials"] * done
-        if done == 1 and not searching.going and self._beaten(searching, go):
+        searching.share = SHARES["float"] + SHARES["rivals"] + SHARES["scan"] + SHARES["trials"] * done
+        if done == 1 and not searching.going:
             self._confirm(searching, go)
 
     def _possible(self, searching: _Searching, go: bool) -> bool:
@@ -235,10 +235,12 @@ class Searcher:
         readings = [self._scanner.look(searching.model, specs, go=go) for specs in searching.space.alone]
         if error := next((each.error for each in readings if each.error), None):
             raise EngineError(error)
-        searching.share = SHARES["float"] + SHARES["scan"] * sum(each.share for each in readings) / len(readings)
+        done = sum(each.share for each in readings) / len(readings)
+        searching.share = SHARES["float"] + SHARES["rivals"] + SHARES["scan"] * done
         whole = all(each.exact for each in readings)
         if whole:
-            searching.study.seed(searching.space.seeds(readings))
+            rival = best(searching.goal, searching.uniform, HALF)
+            searching.study.seed(searching.space.seeds(readings, rival.spec if rival else None))
         return whole
 
     def _known(self, searching: _Searching) -> tuple[Tried, ...]:
@@ -264,7 +266,7 @@ class Searcher:
             searching.going[number] = self._proposed(searching, number)
             self._stage(searching, searching.going[number], go, ())
 
-    def _beaten(self, searching: _Searching, go: bool) -> bool:
+    def _rivals_tried(self, searching: _Searching, go: bool) -> bool:
         """Whether all rivals are tried, or are no better than another uniform spec: of larger files the bytes alone are
         counted.
         """
@@ -289,6 +291,8 @@ class Searcher:
                 self._drop(searching.rivals.pop(spec))
             else:
                 waiting += 1
+        left = len(searching.rivals) / len(searching.space.rivals)
+        searching.share = SHARES["float"] + SHARES["rivals"] * (1 - left)
         return not searching.rivals
 
     def _proposed(self, searching: _Searching, number: int) -> _Candidate:

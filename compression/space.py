@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 
 from compression.assignment import assigned
 from compression.compress import weighted_layers
@@ -19,8 +18,7 @@ SCHEMES = (  # and bits a weight, on average, to begin with: codes with one scal
     (Scheme.SYMMETRIC, Granularity.CHANNEL, (3.0, 3.25, 3.5, 3.75, 4.0, 4.25, 4.5, 5.0)),
     (Scheme.AFFINE, Granularity.TENSOR, (4.0, 4.25, 4.5, 4.75, 5.0, 5.25, 5.5, 6.0)),
 )
-SEEDED_BITS, SEEDED_HUNDREDTHS = (3, 4, 5, 6), (0, 30, 50)
-BUDGETS_HUNDREDTHS = (0, 10, 20, 30)
+USUAL, AROUND = 20, (0, -10, 10, -20)  # hundredths: where nothing says more, and steps from where something does
 RIVAL_GRANULARITIES = (Granularity.CHANNEL, Granularity.TENSOR)
 RIVALS = (
     ((Scheme.SYMMETRIC, Scheme.AFFINE), (6, 5, 4, 3), (0.0, 0.3, 0.5, 0.6, 0.7)),
@@ -59,12 +57,6 @@ class Space:
         return tuple(self.spec(self.uniform(BITS[0], HUNDREDTHS[-1], scheme)) for scheme in range(len(SCHEMES)))
 
     @property
-    def uniforms(self) -> tuple[Point, ...]:
-        """Those that a search begins with."""
-        schemes = range(len(SCHEMES))
-        return tuple(self.uniform(*each) for each in product(SEEDED_BITS, SEEDED_HUNDREDTHS, schemes))
-
-    @property
     def rivals(self) -> tuple[CompressionSpec, ...]:
         """Specs with one setting for all layers, of the bits and sparsities at which files are small and networks not
         yet ruined; the winner has to be better than all of them.
@@ -83,16 +75,18 @@ class Space:
             for scheme in range(len(SCHEMES))
         )
 
-    def seeds(self, scans: Sequence[ScanReading]) -> tuple[Point, ...]:
-        """Where to begin: uniform ones, and those that spend a budget where `scans`, one for each of SCHEMES and all
-        whole, say it matters.
+    def seeds(self, scans: Sequence[ScanReading], rival: CompressionSpec | None) -> tuple[Point, ...]:
+        """Where to begin: where `scans`, one for each of SCHEMES and all whole, say that bits matter, about as sparse
+        as the best `rival` is.
         """
         shared = [
             {**{key(each.name): each.bits or 0 for each in assigned(scan, self.weights, budget)}, SCHEME: scheme}
             for scheme, (scan, (_, _, budgets)) in enumerate(zip(scans, SCHEMES, strict=True))
             for budget in budgets
         ]
-        found = [*self.uniforms, *({**point, SPARSITY: share} for share in BUDGETS_HUNDREDTHS for point in shared)]
+        best = 2 * round(50 * (rival.prune.sparsity or 0.0 if rival.prune else 0.0)) if rival else USUAL
+        shares = dict.fromkeys(min(max(best + step, HUNDREDTHS[0]), HUNDREDTHS[-1]) for step in AROUND)
+        found = [{**point, SPARSITY: share} for share in shares for point in shared]
         return tuple(dict(point) for point in dict.fromkeys(tuple(sorted(point.items())) for point in found))
 
 
