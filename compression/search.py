@@ -80,6 +80,11 @@ class SearchReading:
     error: str | None = None
 
     @property
+    def words(self) -> str:
+        """What it is at."""
+        return f"{self.phase}: {len(self.tried)} of {self.wanted}" if self.phase is Phase.TRIALS else self.phase
+
+    @property
     def front(self) -> tuple[Tried, ...]:
         return front(self.tried)
 

@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> None:
 
 def _progress(reading: SearchReading) -> str:
     best = f", best {reading.best.bytes:,} bytes at {reading.best.accuracy:.2%}" if reading.best else ""
-    return f"{reading.phase}: {len(reading.tried)} of {reading.wanted}{best}"
+    return f"{reading.words}{best}"
 
 
 def _recipe(reading: SearchReading) -> Any:

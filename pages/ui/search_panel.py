@@ -94,7 +94,7 @@ def _words(reading: SearchReading) -> str:
     if not reading.share:
         return f"Finds {reading.goal.words}, with bits for each layer, on half of the test images"
     left = "" if reading.seconds_left is None else f", {format.seconds_left(reading.seconds_left)}"
-    return f"{format.capital(reading.phase)}: {len(reading.tried)} of {reading.wanted}{left}"
+    return f"{format.capital(reading.words)}{left}"
 
 
 def _outcome(model: str, found: Outcome) -> None:
