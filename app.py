@@ -1,5 +1,7 @@
 """Explore: two sliders, and what they do to a network. Streamlit's entry point."""
 
+from functools import partial
+
 import streamlit as st
 
 import pages.ui.supported  # noqa: F401
@@ -36,4 +38,4 @@ with said:
 with right:
     accuracy.chart(model)
 frame.say_rejected(link)
-frame.close_page()
+frame.close_page(partial(accuracy.order, model))

@@ -9,7 +9,10 @@ the floor: the same in an empty page, with one slider and its value in words.
 
 A second table: from the release to the first accuracy, to one within a point of its interval's middle (of the specs
 that lose less than five points), and to the exact one. Nothing is known beforehand but the float network's
-accuracy, and a move begins when the one before is exact. Needs Debian's chromium.
+accuracy, and a move begins when the one before is exact.
+
+The last line is of a machine without images: from the release to the accuracy that was measured beforehand, painted.
+Needs Debian's chromium.
 """
 
 import argparse
@@ -19,6 +22,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from itertools import count, islice, product
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +32,11 @@ from playwright.sync_api import Browser, Page
 from tqdm import tqdm
 
 from benchmarks.setting import conditions, network, table
+from compression import grids
 from compression.compress import compress
 from compression.data import PROJECT
 from compression.histogram import weight_view
+from compression.landscape import landscape
 from compression.models.zoo import FloatModel
 from compression.operations import bit_operations, layer_macs
 from compression.size import measure
@@ -126,12 +132,12 @@ journey.quiet = milliseconds => new Promise(resolve => {
 """
 
 
-def specs(model: str, count: int) -> Iterator[CompressionSpec]:
+def specs(model: str, number: int) -> Iterator[CompressionSpec]:
     """Different specs, the same ones each time; one follows from the one before by moving one slider."""
     chance = random.Random(0)
     bits, sparsity = START
     seen = {START}
-    for turn in range(count):
+    for turn in range(number):
         while (bits, sparsity) in seen:
             if turn % 2:
                 bits = int(chance.choice(BITS[1:]))
@@ -204,11 +210,7 @@ def moved(browser: Browser, url: str, name: str, moves: int) -> Iterator[dict[st
     for turn, spec in enumerate(tqdm(specs(name, WARM_UP + moves), name, WARM_UP + moves, leave=False)):
         assert spec.prune
         assert spec.weights
-        where = (
-            ("Bits a weight", BITS.index(str(spec.weights.bits)) / (len(BITS) - 1))
-            if turn % 2
-            else ("Sparsity", (spec.prune.sparsity or 0) / MOST_SPARSE)
-        )
+        where = slider(turn, spec.weights.bits, spec.prune.sparsity or 0)
         page.evaluate(f"journey.quiet({QUIET_MS})")
         page.evaluate("journey.time()")
         painted = release(page, *where, answer(model, macs, spec))
@@ -217,6 +219,40 @@ def moved(browser: Browser, url: str, name: str, moves: int) -> Iterator[dict[st
         if turn >= WARM_UP:
             yield {"painted": painted, "lost": lost, **{key: times[key] for key in ("first", "within", "exact")}}
     page.close()
+
+
+def looked_up(browser: Browser, url: str, name: str, moves: int) -> Iterator[float]:
+    """Of each move to a spec that was measured beforehand: milliseconds until its accuracy is painted."""
+    bits, sparsity = START
+    page = opened(browser, f"{url}/?model={name}&bits={bits}&sparsity={sparsity}")
+    known = list(islice(measured(network(name, random=False)), WARM_UP + moves))
+    for number, (turn, bits, sparsity, said) in enumerate(tqdm(known, f"{name}, known", leave=False)):
+        time = release(page, *slider(turn, bits, sparsity), {"metrics": {"Accuracy": said}, "charts": []})
+        if number >= WARM_UP:
+            yield time
+    page.close()
+
+
+def measured(model: FloatModel) -> Iterator[tuple[int, int, float, str]]:
+    """Turns, bits, sparsities, and what is known of them: each says something else than the one before."""
+    known, chance, said = landscape(model), random.Random(0), ""
+    bits, sparsity = START
+    for turn in count():
+        others = product([bits], grids.SPARSITIES) if turn % 2 == 0 else product(filter(None, grids.BITS), [sparsity])
+        specs = {each: CompressionSpec(model.name, PruneSpec(sparsity=each[1]), QuantSpec(each[0])) for each in others}
+        found = {each: known.get(spec) for each, spec in specs.items()}
+        words = {each: format.percent(result.evaluation.accuracy, 2) for each, result in found.items() if result}
+        if differing := [each for each in words if words[each] != said]:
+            bits, sparsity = chance.choice(differing)
+            said = words[bits, sparsity]
+            yield turn, bits, sparsity, said
+
+
+def slider(turn: int, bits: int, sparsity: float) -> tuple[str, float]:
+    """Which slider is moved in this turn, and to which share of its way."""
+    if turn % 2:
+        return "Bits a weight", BITS.index(str(bits)) / (len(BITS) - 1)
+    return "Sparsity", sparsity / MOST_SPARSE
 
 
 def figures(times: Sequence[float]) -> tuple[str, str, str]:
@@ -236,6 +272,8 @@ def main() -> None:
         nothing_known = os.environ | {"SQUEEZELAB_RESULTS": str(Path(folder) / "results.sqlite")}
         with serving(PROJECT, nothing_known) as server:
             found = {name: pd.DataFrame(moved(browser, server.url, name, options.moves)) for name in options.models}
+        with serving(PROJECT, nothing_known | {"CIFAR10_ROOT": str(Path(folder) / "no images")}) as server:
+            known = {name: list(looked_up(browser, server.url, name, options.moves)) for name in options.models}
     rows += [(name, *figures(moves.painted)) for name, moves in found.items()]
     print(f"Headless Chromium and server on the same machine; {conditions()}\n")
     print(table(("release to painted", "moves", "median ms", "95th percentile ms"), rows))
@@ -245,6 +283,7 @@ def main() -> None:
             (f"{name}, first accuracy", *figures(moves["first"])),
             (f"{name}, ± 1.0 points or better, lost < 5", *figures(moves[moves.lost < LITTLE].within)),
             (f"{name}, exact", *figures(moves.exact)),
+            (f"{name}, no images, measured beforehand", *figures(known[name])),
         ]
     print()
     print(table(("release to accuracy", "moves", "median ms", "95th percentile ms"), rows))

@@ -1,6 +1,6 @@
 """What is said of a spec where no images are: what was measured of it beforehand, or of its neighbours."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import TypeVar
@@ -38,8 +38,11 @@ class Neighbours:
         return max(each.evaluation.accuracy for each in self.results)
 
 
-def beforehand(model: FloatModel, spec: CompressionSpec, sparsity: float) -> Reading | Neighbours | None:
-    """What is known of `spec`, of whose weights the share `sparsity` (0..1) is pruned; None where that is nothing."""
+def beforehand(model: FloatModel, spec: CompressionSpec, pruned: Callable[[], float]) -> Reading | Neighbours | None:
+    """What is known of `spec`; None where that is nothing.
+
+    `pruned`: which share of its weights (0..1) is pruned, to find neighbours where `spec` itself was not measured.
+    """
     known = landscape(model)
     found, base = known.get(spec), known.get(CompressionSpec(spec.model))
     if base is None:
@@ -47,7 +50,7 @@ def beforehand(model: FloatModel, spec: CompressionSpec, sparsity: float) -> Rea
     if found:
         order = plain_order(found.evaluation.total)
         return Reading(spec, order, found.evaluation, base.evaluation, measured_with=known.torch)
-    around = neighbours(known, spec, sparsity)
+    around = neighbours(known, spec, pruned())
     return Neighbours(spec, around, base.evaluation) if around else None
 
 

@@ -41,4 +41,4 @@ for tab, draw in zip(st.tabs(list(views), key="view", bind="query-params"), view
         if tab.open:
             tradeoffs_sweep.live(draw, frame.CHART)
 frame.say_rejected(link)
-frame.close_page((frame.GREY, frame.CHART, frame.LINKS))
+frame.close_page(lambda: (frame.GREY, frame.CHART, frame.LINKS))

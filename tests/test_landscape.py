@@ -106,7 +106,7 @@ def test_a_damaged_file_is_as_good_as_none_and_says_so(tmp_path, simple_cnn, dam
 
 def test_where_there_is_no_file_there_is_nothing(tmp_path, simple_cnn):
     assert landscape(simple_cnn, tmp_path).get(FLOAT) is None
-    assert beforehand(simple_cnn, FLOAT, 0.0) is None or (FOLDER / f"{NAME}.parquet").exists()
+    assert beforehand(simple_cnn, FLOAT, lambda: 0.0) is None or (FOLDER / f"{NAME}.parquet").exists()
 
 
 # ---- what is said of a spec
@@ -114,7 +114,7 @@ def test_where_there_is_no_file_there_is_nothing(tmp_path, simple_cnn):
 
 def test_a_spec_of_the_grid_has_a_reading_that_is_exact(instead: Path, simple_cnn: FloatModel) -> None:
     spec = CompressionSpec(NAME, PruneSpec(sparsity=0.5), QuantSpec(4))
-    found = beforehand(simple_cnn, spec, 0.5)
+    found = beforehand(simple_cnn, spec, lambda: 0.5)
     expected = next(each for each in RESULTS if each.spec == spec).evaluation
     assert isinstance(found, Reading)
     assert found.exact
@@ -141,7 +141,7 @@ def test_a_spec_of_the_grid_has_a_reading_that_is_exact(instead: Path, simple_cn
     ids=["bits", "bits to float", "sparsity", "threshold", "on one axis", "both"],
 )
 def test_off_the_grid_the_measured_neighbours_are_named(instead, simple_cnn, spec, sparsity, around):
-    found = beforehand(simple_cnn, spec, sparsity)
+    found = beforehand(simple_cnn, spec, lambda: sparsity)
     assert isinstance(found, Neighbours)
     expected = {
         CompressionSpec(NAME, PruneSpec(sparsity=s) if s else None, QuantSpec(b) if b else None) for s, b in around
@@ -153,9 +153,9 @@ def test_off_the_grid_the_measured_neighbours_are_named(instead, simple_cnn, spe
 
 def test_of_another_scheme_only_the_bits_have_neighbours(instead, simple_cnn):
     affine = CompressionSpec(NAME, weights=QuantSpec(7, Scheme.AFFINE))
-    found = beforehand(simple_cnn, affine, 0.0)
+    found = beforehand(simple_cnn, affine, lambda: 0.0)
     assert {each.spec.weights.bits for each in found.results} == {6, 8}
-    assert beforehand(simple_cnn, replace(affine, prune=PruneSpec(sparsity=0.55)), 0.55) is None
+    assert beforehand(simple_cnn, replace(affine, prune=PruneSpec(sparsity=0.55)), lambda: 0.55) is None
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_of_another_scheme_only_the_bits_have_neighbours(instead, simple_cnn):
     ids=["beyond the grid", "another scope", "other layers"],
 )
 def test_what_differs_from_the_grid_otherwise_has_no_neighbours(instead, simple_cnn, spec):
-    assert beforehand(simple_cnn, spec, 0.95 if spec.prune and spec.prune.sparsity == 0.95 else 0.55) is None
+    assert beforehand(simple_cnn, spec, lambda: 0.95 if spec.prune and spec.prune.sparsity == 0.95 else 0.55) is None
 
 
 # ---- beside images

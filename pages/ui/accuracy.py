@@ -17,6 +17,8 @@ from pages.ui import charts, charts_confusion, compute, controls, fetching, form
 
 CHART_SECONDS = 1.0
 PAINT_SECONDS = 0.1
+PATIENCE_SECONDS = 0.3
+LOOKS = 16  # in place of one, while the first images are counted
 AROUND = """\
 There are no test images here, and this setting was not measured beforehand. The neighbours that were measured, with
 the next bits and the next sparsities, lie in this interval; whether this setting does, nobody has counted."""
@@ -28,17 +30,26 @@ SENTENCE_PIXELS = 44  # of two lines, or one and a bar: what stands below does n
 
 @st.fragment(key=frame.ACCURACY)
 def metric(model: str, said: Said = wanted.spec) -> None:
-    """The number, live; after a move, first what is known without counting.
+    """The number, live.
 
     `said`: what the widgets of the page say of a network.
     """
-    live(lambda: look(said(model)), number, first=look(said(model), go=not frame.is_whole()))
+    let_paint(look(said(model), go=False))
+    live(lambda: _look_for_first(said(model)), number)
+
+
+def order(model: str) -> list[str]:
+    """What a slider draws anew: an accuracy that is known comes first, one that is to be counted after the panels."""
+    try:
+        known = not going(look(wanted.spec(model), go=False))
+    except KeyError:  # another choice, made with the move, asks for a widget that is not there yet: all is drawn anew
+        known = False
+    return sorted(frame.ANSWER, key=lambda part: known and part != frame.ACCURACY)
 
 
 @st.fragment(key=frame.SENTENCE)
 def sentence(model: str, said: Said = wanted.spec) -> None:
     """What the number stands on, live, and a button that stops the count or goes on with it."""
-    let_paint(look(said(model), go=False))
 
     def draw(reading: Known) -> None:
         with st.container(horizontal=True, height=SENTENCE_PIXELS, border=False, vertical_alignment="center"):
@@ -90,6 +101,17 @@ def look(spec: CompressionSpec, go: bool = True, side: str = "") -> Known:
     if isinstance(images, DataError):
         return compute.look_beforehand(spec) or images
     return compute.look(spec, go and not _stopped(spec), side)
+
+
+def _look_for_first(spec: CompressionSpec) -> Known:
+    """What is known of `spec`; where nothing is counted yet, with some patience: the next look is a while away.
+
+    Each look asks the session's state, where Streamlit ends the run if a slider was moved meanwhile.
+    """
+    patient_until = time.monotonic() + (PATIENCE_SECONDS if frame.is_whole() else 0)
+    while going(reading := look(spec)) and not reading.images and time.monotonic() < patient_until:
+        time.sleep(compute.poll_seconds() / LOOKS)
+    return reading
 
 
 def _stopped(spec: CompressionSpec) -> bool:

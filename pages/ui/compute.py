@@ -281,8 +281,11 @@ def look(spec: CompressionSpec, go: bool = True, side: str = "") -> live.Reading
 
 def look_beforehand(spec: CompressionSpec) -> live.Reading | beforehand.Neighbours | None:
     """What is known of `spec` without any image."""
-    layers = answer(spec).layers
-    pruned = sum(layer.pruned for layer in layers) / sum(layer.weights for layer in layers)
+
+    def pruned() -> float:
+        layers = answer(spec).layers
+        return sum(layer.pruned for layer in layers) / sum(layer.weights for layer in layers)
+
     return beforehand.beforehand(float_model(spec.model), spec, pruned)
 
 

@@ -14,7 +14,7 @@ START = "resnet20"
 METRICS, WEIGHTS, LAYERS, GREY = "metrics", "weights", "layers", "grey"
 ACCURACY, SENTENCE, CHART = "accuracy", "sentence", "chart"
 LINKS = "links"
-ANSWER = (METRICS, ACCURACY, WEIGHTS, LAYERS, GREY, SENTENCE, CHART, LINKS)  # what a slider draws anew, in this order
+ANSWER = (METRICS, WEIGHTS, LAYERS, GREY, ACCURACY, SENTENCE, CHART, LINKS)  # what a slider draws anew, in this order
 MENU = (
     ("app.py", "Explore", ":material/tune:"),
     ("pages/quantization.py", "Quantization", ":material/stairs:"),
@@ -56,10 +56,10 @@ def _menu() -> None:
         st.page_link(path, label=label, icon=icon, query_params=settings)
 
 
-def close_page(answer: Sequence[str] = ANSWER) -> None:
+def close_page(answer: Callable[[], Sequence[str]] = lambda: ANSWER) -> None:
     """Says that the page is drawn to its end: now its fragments are known, and can be drawn anew one by one.
 
-    `answer`: those that a slider draws anew.
+    `answer`: tells which of them a slider draws anew, and in which order.
     """
     st.session_state.update(whole=True, answer=answer)
 
@@ -76,7 +76,7 @@ def rerun_answer(fragments: Sequence[str] | None = None) -> None:
     A click ends the run that is under way; where that run had not yet drawn the whole page, it is begun again.
     """
     if is_whole():
-        st.rerun(fragments or st.session_state["answer"])
+        st.rerun(fragments or st.session_state["answer"]())
 
 
 def carried() -> dict[str, str | list[str]]:

@@ -11,8 +11,8 @@ from pages.ui.wanted import ANY, SPARSITY, STRUCTURES, THRESHOLD
 
 CURVE, LEFT, OVERLAP, RANKED, SMALLER, WORK = "curve", "left", "overlap", "ranked", "smaller", "work"
 ANSWER = (
-    *(frame.METRICS, frame.ACCURACY, frame.GREY, CURVE, LEFT, OVERLAP, RANKED, SMALLER, WORK),
-    *(frame.SENTENCE, frame.LINKS),
+    *(frame.METRICS, frame.GREY, CURVE, LEFT, OVERLAP, RANKED, SMALLER, WORK),
+    *(frame.ACCURACY, frame.SENTENCE, frame.LINKS),
 )  # what a slider draws anew, in this order
 START = 0.5
 AXES = {
