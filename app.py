@@ -5,7 +5,10 @@ from functools import partial
 import streamlit as st
 
 import pages.ui.supported  # noqa: F401
-from pages.ui import accuracy, answer, controls, frame
+from pages.ui.accuracy import panel as accuracy
+from pages.ui.explore import answer
+from pages.ui.frame import frame
+from pages.ui.settings import controls
 
 frame.open_page("Explore")
 link = frame.linked()

@@ -35,11 +35,11 @@ from tqdm import tqdm
 
 from benchmarks.journey import START, answer
 from benchmarks.setting import conditions, network, table
-from compression.data import PROJECT
-from compression.operations import layer_macs
+from compression.networks.macs import layer_macs
+from compression.paths import PROJECT
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
-from pages.ui.controls import BITS
-from tests.serving import serving
+from pages.ui.settings.controls import BITS
+from tests.support.serving import serving
 
 PAUSE_SECONDS = 2.0, 4.0
 SETTLE_SECONDS = 10.0

@@ -19,14 +19,14 @@ from torch import Tensor
 from tqdm import tqdm
 
 from benchmarks.setting import conditions, table
-from compression.data import load
-from compression.engine import engine
-from compression.estimate import estimate, visiting_order
-from compression.evaluate import Evaluation
-from compression.live import Evaluator
-from compression.models import zoo
+from compression.data.images import load
+from compression.engine.cluster import engine
+from compression.engine.evaluator import Evaluator
+from compression.evaluation.evaluation import Evaluation
+from compression.evaluation.sampling import estimate, visiting_order
+from compression.networks import bundled as zoo
+from compression.results.store import Store
 from compression.spec import CompressionSpec, Granularity, PruneSpec, QuantSpec, Scheme, Scope
-from compression.store import Store
 
 COUNTS = (125, 250, 500, 1000, 2000)  # the first is what a page shows first
 LOST = {"less than 2": 2, "2 to 5": 5, "5 to 20": 20, "20 or more": math.inf}

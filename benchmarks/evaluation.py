@@ -25,17 +25,17 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.setting import conditions, network, table
-from compression.data import ImageSet, load
-from compression.engine import engine
-from compression.evaluate import BATCH, evaluate
-from compression.folding import folded
-from compression.live import Evaluator
-from compression.models.normalization import Normalization
-from compression.models.zoo import FloatModel
+from compression.data.images import ImageSet, load
+from compression.engine.cluster import engine
+from compression.engine.evaluator import Evaluator
+from compression.engine.workers import cores
+from compression.evaluation.evaluation import BATCH, evaluate
+from compression.networks.folding import folded
+from compression.networks.model import FloatModel
+from compression.networks.normalization import Normalization
+from compression.results.store import Store
 from compression.spec import CompressionSpec
-from compression.store import Store
-from compression.vision import torchvision
-from compression.workers import cores
+from tests.support.vision import torchvision
 
 USUAL_BATCH = 128
 Way = Callable[[], Tensor]

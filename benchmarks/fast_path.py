@@ -14,13 +14,14 @@ import time
 import numpy as np
 
 from benchmarks.setting import conditions, network, table
-from compression.compress import compress
-from compression.histogram import weight_view
-from compression.models.zoo import FloatModel
-from compression.operations import bit_operations, layer_macs
-from compression.size import measure
+from compression.core.compress import compress
+from compression.core.record import bit_operations
+from compression.files.size import measure
+from compression.inspect.histogram import weight_view
+from compression.networks.macs import layer_macs
+from compression.networks.model import FloatModel
 from compression.spec import CompressionSpec, Granularity, PruneSpec, QuantSpec, Scheme, Scope
-from pages.ui import charts
+from pages.ui.charts import style as charts
 
 STAGES = ("compress", "histograms", "sizes and bit operations", "charts as JSON")
 WARM_UP = 3

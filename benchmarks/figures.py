@@ -16,15 +16,16 @@ from itertools import chain
 from tqdm import tqdm
 
 from benchmarks.setting import conditions, table
-from compression.cifar10 import DataError
-from compression.compress import compress
-from compression.data import PROJECT, ImageSet, load
-from compression.evaluate import evaluate
-from compression.models import zoo
-from compression.models.checkpoint import load_checkpoint
-from compression.size import measure
+from compression.core.compress import compress
+from compression.data.images import ImageSet, load
+from compression.errors import DataError
+from compression.evaluation.evaluation import evaluate
+from compression.evaluation.normalization_trial import load_checkpoint
+from compression.files.size import measure
+from compression.networks import bundled as zoo
+from compression.paths import ASSETS, PROJECT
 from compression.spec import CompressionSpec, Granularity, QuantSpec, Scheme
-from tests.test_reference import COLUMNS, FLOAT, PRUNED, QUANTIZED, pruned
+from tests.core.test_reference import COLUMNS, FLOAT, PRUNED, QUANTIZED, pruned
 
 PUBLIC = PROJECT.parent / "shared" / "checkpoints" / "resnet20-12fca82f.th"
 SIZED_BITS = (8, 4)
@@ -57,7 +58,7 @@ def bundled_rows(images: ImageSet | None) -> Iterator[Row]:
         if images:
             measured = evaluate(model.module, images, model.normalization).accuracy
             yield accuracy_row(f"{name}, float", measured * 100, (model.accuracy or 0) * 100)
-        yield f"{name}, bundled file", f"{(zoo.ASSETS / f'{name}.safetensors').stat().st_size:,} bytes", "", ""
+        yield f"{name}, bundled file", f"{(ASSETS / f'{name}.safetensors').stat().st_size:,} bytes", "", ""
         yield f"{name}, float32", f"{measure(compress(model.module, CompressionSpec(name))).float32:,} bytes", "", ""
         for bits in SIZED_BITS:
             size = measure(compress(model.module, CompressionSpec(name, weights=QuantSpec(bits))))

@@ -15,11 +15,13 @@ import time
 from pathlib import Path
 
 from benchmarks.setting import conditions, table
-from compression.codec import fingerprint, load_compressed
-from compression.compress import CompressedModel, compress
-from compression.models import zoo
+from compression.core.compress import compress
+from compression.core.record import CompressedModel
+from compression.files.ledger import FileLedger, LayerBytes, written
+from compression.files.packed_file import fingerprint, load_compressed
+from compression.networks import bundled as zoo
+from compression.networks.model import FloatModel
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
-from compression.waterfall import FileLedger, LayerBytes, written
 
 BITS = (2, 3, 4, 8)
 SPARSITIES = (0.0, 0.5, 0.9)
@@ -36,7 +38,7 @@ def allowed(layer: LayerBytes) -> float:
     return 1.02 * layer.bound + 64
 
 
-def checked(compressed: CompressedModel, model: zoo.FloatModel, path: Path) -> tuple[FileLedger, float, float]:
+def checked(compressed: CompressedModel, model: FloatModel, path: Path) -> tuple[FileLedger, float, float]:
     """The ledger of the file at `path`, and seconds to write and to read it. Raises ValueError where it is another."""
     writing, reading = [], []
     for _ in range(ROUNDS):
@@ -52,7 +54,7 @@ def checked(compressed: CompressedModel, model: zoo.FloatModel, path: Path) -> t
     return ledger, min(writing), min(reading)
 
 
-def bound_row(model: zoo.FloatModel, bits: int, sparsity: float, path: Path) -> tuple[str, ...]:
+def bound_row(model: FloatModel, bits: int, sparsity: float, path: Path) -> tuple[str, ...]:
     spec = CompressionSpec(model.name, PruneSpec(sparsity=sparsity), QuantSpec(bits))
     ledger, *_ = checked(compress(model.module, spec), model, path)
     layers = ledger.layers
@@ -68,7 +70,7 @@ def bound_row(model: zoo.FloatModel, bits: int, sparsity: float, path: Path) -> 
     )
 
 
-def time_row(model: zoo.FloatModel, fold_bn: bool, sparsity: float, path: Path) -> tuple[str, ...]:
+def time_row(model: FloatModel, fold_bn: bool, sparsity: float, path: Path) -> tuple[str, ...]:
     spec = CompressionSpec(model.name, PruneSpec(sparsity=sparsity), QuantSpec(4), fold_bn=fold_bn)
     ledger, writing, reading = checked(compress(model.module, spec), model, path)
     what = f"{model.name}{', folded' if fold_bn else ''}, {100 * sparsity:.0f} % sparse"

@@ -32,18 +32,20 @@ from playwright.sync_api import Browser, Page
 from tqdm import tqdm
 
 from benchmarks.setting import conditions, network, table
-from compression import grids
-from compression.compress import compress
-from compression.data import PROJECT
-from compression.histogram import weight_view
-from compression.landscape import landscape
-from compression.models.zoo import FloatModel
-from compression.operations import bit_operations, layer_macs
-from compression.size import measure
+from compression.core.compress import compress
+from compression.core.record import bit_operations
+from compression.files.size import measure
+from compression.inspect.histogram import weight_view
+from compression.networks.macs import layer_macs
+from compression.networks.model import FloatModel
+from compression.paths import PROJECT
+from compression.results.landscape import landscape
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
-from pages.ui import charts, format
-from pages.ui.controls import BITS, MOST_SPARSE
-from tests.serving import browsing, chromium, serving
+from compression.spec import grid as grids
+from pages.ui import format
+from pages.ui.charts import style as charts
+from pages.ui.settings.controls import BITS, MOST_SPARSE
+from tests.support.serving import browsing, chromium, serving
 
 WARM_UP = 3
 LITTLE = 5  # points of accuracy lost

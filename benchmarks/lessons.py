@@ -11,10 +11,10 @@ import argparse
 from tqdm import tqdm
 
 from benchmarks.setting import conditions, table
-from compression.compress import compress
-from compression.data import ImageSet, load
-from compression.evaluate import evaluate
-from compression.models import zoo
+from compression.core.compress import compress
+from compression.data.images import ImageSet, load
+from compression.evaluation.evaluation import evaluate
+from compression.networks import bundled as zoo
 from compression.spec import CompressionSpec, Granularity, PruneSpec, QuantSpec
 
 BITS = 4

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from benchmarks.figures import PUBLIC
 from benchmarks.setting import conditions, table
-from compression.data import load
-from compression.models.checkpoint import recognise, try_normalizations
-from compression.models.reading import read_tensors
+from compression.data.images import load
+from compression.evaluation.normalization_trial import try_normalizations
+from compression.networks.checkpoints.reading import read_tensors
+from compression.networks.checkpoints.recognition import recognise
 
 
 def main() -> None:

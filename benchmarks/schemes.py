@@ -13,8 +13,8 @@ import time
 import numpy as np
 
 from benchmarks.setting import conditions, network, table
-from compression.compress import compress
-from compression.models.zoo import FloatModel
+from compression.core.compress import compress
+from compression.networks.model import FloatModel
 from compression.spec import MAX_BITS, Clip, CompressionSpec, Granularity, PruneSpec, QuantSpec, Scheme
 
 ROUNDS = 5

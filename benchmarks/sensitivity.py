@@ -12,11 +12,11 @@ import time
 import torch
 
 from benchmarks.setting import conditions, network, table
-from compression.compress import compress
-from compression.data import load
-from compression.evaluate import BATCH, evaluate_batch
-from compression.folding import folded
-from compression.sensitivity import Staged, Walk, alone
+from compression.core.compress import compress
+from compression.data.images import load
+from compression.evaluation.evaluation import BATCH, evaluate_batch
+from compression.experiments.layerwise import Staged, Walk, alone
+from compression.networks.folding import folded
 from compression.spec import CompressionSpec, QuantSpec
 
 

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import torch
 
-from compression.models import zoo
-from compression.models.architectures import ARCHITECTURES
-from compression.models.normalization import NORMALIZATIONS
+from compression.networks import bundled as zoo
+from compression.networks.architectures.table import ARCHITECTURES
+from compression.networks.model import FloatModel, frozen
+from compression.networks.normalization import NORMALIZATIONS
 
 
-def network(name: str, random: bool) -> zoo.FloatModel:
+def network(name: str, random: bool) -> FloatModel:
     """A bundled network; with `random`, or where its weights are not there, the same network untrained.
 
     Raises ValueError for a name that is neither bundled nor an architecture.
@@ -24,7 +25,7 @@ def network(name: str, random: bool) -> zoo.FloatModel:
     why = "as asked" if random else "it is not bundled yet"
     print(f"{name} gets random weights, {why}: its speed is the same, its accuracy is not", file=sys.stderr)
     torch.manual_seed(0)
-    return zoo.FloatModel(f"{name} (random weights)", zoo.frozen(ARCHITECTURES[name].make()), NORMALIZATIONS["cifar10"])
+    return FloatModel(f"{name} (random weights)", frozen(ARCHITECTURES[name].make()), NORMALIZATIONS["cifar10"])
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

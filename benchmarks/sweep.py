@@ -24,16 +24,16 @@ from torch.nn.utils import prune
 
 from benchmarks.evaluation import usual_way
 from benchmarks.setting import conditions, network, table
-from compression.compress import weighted_layers
-from compression.data import ImageSet, load
-from compression.engine import Engine
-from compression.grids import grid, pruned
-from compression.live import Evaluator
-from compression.models.zoo import FloatModel
+from compression.data.images import ImageSet, load
+from compression.engine.cluster import Engine
+from compression.engine.evaluator import Evaluator
+from compression.engine.workers import cores
+from compression.experiments.sweep import Sweeper
+from compression.networks.model import FloatModel
+from compression.networks.weights import weighted_layers
+from compression.results.store import Store
 from compression.spec import CompressionSpec
-from compression.store import Store
-from compression.sweep import Sweeper
-from compression.workers import cores
+from compression.spec.grid import grid, pruned
 
 BITS = (None, 8, 6, 5, 4, 3)
 SPARSITIES = (0.0, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -115,7 +115,7 @@ def main() -> None:
     model, images = network(options.model, False), load()[: options.images]
     everything = grid(model.name, BITS, pruned(SPARSITIES))
     specs = [everything[number * len(everything) // options.specs] for number in range(options.specs)]
-    engines = {count: Engine(workers=count, preload=("compression.live",)) for count in (cores(), 1)}
+    engines = {count: Engine(workers=count, preload=("compression.engine.tasks",)) for count in (cores(), 1)}
     with tempfile.TemporaryDirectory() as folder:
         for way in ways(model, images[:WARM], engines, Path(folder) / "warm").values():
             way(specs[:1])

@@ -3,7 +3,6 @@
 import argparse
 import sys
 
-from compression.cifar10 import DataError
 from compression.commands import (
     calibrate,
     data,
@@ -17,8 +16,7 @@ from compression.commands import (
     sweep,
     train,
 )
-from compression.engine import EngineError
-from compression.models.reading import CheckpointError
+from compression.errors import CheckpointError, DataError, EngineError
 
 COMMANDS = {
     "models": models,

@@ -3,7 +3,8 @@
 import streamlit as st
 
 import pages.ui.supported  # noqa: F401
-from pages.ui import frame, upload
+from pages.ui.checkpoint import upload
+from pages.ui.frame import frame
 
 frame.open_page("Bring your own")
 st.subheader("What does your own network lose?", anchor=False)

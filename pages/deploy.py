@@ -3,7 +3,14 @@
 import streamlit as st
 
 import pages.ui.supported  # noqa: F401
-from pages.ui import accuracy, answer, controls, deploy_answer, deploy_bytes, deploy_files, deploy_run, frame
+from pages.ui.accuracy import panel as accuracy
+from pages.ui.deploy import answer as deploy_answer
+from pages.ui.deploy import bytes as deploy_bytes
+from pages.ui.deploy import files as deploy_files
+from pages.ui.deploy import run as deploy_run
+from pages.ui.explore import answer
+from pages.ui.frame import frame
+from pages.ui.settings import controls
 
 frame.open_page("Deploy")
 link = frame.linked()

@@ -6,7 +6,8 @@ import streamlit as st
 
 import pages.ui.supported  # noqa: F401
 from compression.spec import Calibration, Clip, Criterion, Scheme, Structure, Unit
-from pages.ui import frame, methods
+from pages.ui.frame import frame
+from pages.ui.settings import methods
 
 
 def _methods(enum: type[StrEnum]) -> None:
@@ -146,7 +147,7 @@ st.markdown(
 The **packed file**, on the page *Deploy*, is the network on the disk: each weight in the shortest of four codings
 (packed codes; a bitmap and what is left; gaps from one weight that is left to the next; entropy coding, which gives
 frequent codes fewer bits). Nothing is lost: the file that you are offered has just been read again and compared with
-what was evaluated, number by number. `compression.codec.load_compressed(path)` gives the network back.
+what was evaluated, number by number. `compression.files.packed_file.load_compressed(path)` gives the network back.
 
 The **order-0 bound** is the entropy of the codes: what any coding takes at least that writes one weight after another.
 Where 90 % zeros make a file less than ten times smaller, the chart shows what the other bytes are for.

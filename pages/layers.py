@@ -3,17 +3,15 @@
 import streamlit as st
 
 import pages.ui.supported  # noqa: F401
-from pages.ui import (
-    accuracy,
-    answer,
-    controls,
-    frame,
-    layers_answer,
-    layers_editor,
-    layers_recipe,
-    layers_scan,
-    layers_state,
-)
+from pages.ui.accuracy import panel as accuracy
+from pages.ui.explore import answer
+from pages.ui.frame import frame
+from pages.ui.layers import answer as layers_answer
+from pages.ui.layers import editor as layers_editor
+from pages.ui.layers import recipe as layers_recipe
+from pages.ui.layers import scan as layers_scan
+from pages.ui.layers import state as layers_state
+from pages.ui.settings import controls
 
 frame.open_page("Layers")
 link = frame.linked()

@@ -3,7 +3,8 @@
 import streamlit as st
 
 import pages.ui.supported  # noqa: F401
-from pages.ui import card, frame, shelf
+from pages.ui.frame import frame
+from pages.ui.networks import card, shelf
 
 frame.open_page("Networks")
 link = frame.linked()

@@ -3,7 +3,10 @@
 import streamlit as st
 
 import pages.ui.supported  # noqa: F401
-from pages.ui import accuracy, frame, pruning_answer, pruning_controls
+from pages.ui.accuracy import panel as accuracy
+from pages.ui.frame import frame
+from pages.ui.pruning import answer as pruning_answer
+from pages.ui.pruning import controls as pruning_controls
 
 frame.open_page("Pruning")
 link = frame.linked()

@@ -3,14 +3,12 @@
 import streamlit as st
 
 import pages.ui.supported  # noqa: F401
-from pages.ui import (
-    frame,
-    quantization_accuracy,
-    quantization_answer,
-    quantization_controls,
-    quantization_integers,
-)
-from pages.ui.quantization_controls import Side
+from pages.ui.frame import frame
+from pages.ui.quantization import accuracy as quantization_accuracy
+from pages.ui.quantization import answer as quantization_answer
+from pages.ui.quantization import controls as quantization_controls
+from pages.ui.quantization import integers as quantization_integers
+from pages.ui.quantization.controls import Side
 
 frame.open_page("Quantization")
 link = frame.linked()

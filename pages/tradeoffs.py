@@ -3,18 +3,16 @@
 import streamlit as st
 
 import pages.ui.supported  # noqa: F401
-from pages.ui import (
-    compute,
-    controls,
-    frame,
-    search_panel,
-    tradeoffs_compare,
-    tradeoffs_duel,
-    tradeoffs_front,
-    tradeoffs_grid,
-    tradeoffs_pins,
-    tradeoffs_sweep,
-)
+from pages.ui import compute
+from pages.ui.frame import frame
+from pages.ui.settings import controls
+from pages.ui.tradeoffs import compare as tradeoffs_compare
+from pages.ui.tradeoffs import duel as tradeoffs_duel
+from pages.ui.tradeoffs import front as tradeoffs_front
+from pages.ui.tradeoffs import grid as tradeoffs_grid
+from pages.ui.tradeoffs import pins as tradeoffs_pins
+from pages.ui.tradeoffs import search as search_panel
+from pages.ui.tradeoffs import sweep as tradeoffs_sweep
 
 frame.open_page("Trade-offs")
 link = frame.linked()

@@ -12,13 +12,15 @@ import pytest
 import torch
 from torch import nn
 
-from compression import landscape
-from compression.cifar10 import TEST, DataMissing
-from compression.data import ImageSet, load
-from compression.engine import Engine, engine
-from compression.models import zoo
-from compression.models.resnet import ResNet
-from tests.hub import Hub
+from compression.data.cifar10 import TEST
+from compression.data.images import ImageSet, load
+from compression.engine.cluster import Engine, engine
+from compression.errors import DataMissing
+from compression.networks import bundled as zoo
+from compression.networks.architectures.resnet import ResNet
+from compression.networks.model import FloatModel, frozen
+from compression.results import landscape
+from tests.support.hub import Hub
 
 PROJECT = Path(__file__).parents[1]
 PUBLIC_CHECKPOINT = PROJECT.parent / "shared" / "checkpoints" / "resnet20-12fca82f.th"
@@ -57,7 +59,7 @@ def public_checkpoint() -> Path:
 
 
 @pytest.fixture(scope="session")
-def simple_cnn() -> zoo.FloatModel:
+def simple_cnn() -> FloatModel:
     """A trained network; shared by all tests, which must leave it as it is."""
     return zoo.load_bundled("simple_cnn")
 
@@ -80,7 +82,7 @@ def random_resnet() -> nn.Module:
     """An untrained ResNet-20 with option B shortcuts; shared."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return zoo.frozen(ResNet(3))
+        return frozen(ResNet(3))
 
 
 @pytest.fixture

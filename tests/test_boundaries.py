@@ -1,25 +1,64 @@
-"""Who may import whom: the walls of the house, read off the code."""
+"""Which package may import which, and how long files and functions may be: read off the code."""
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-PROJECT = Path(__file__).parents[1]
+from compression.paths import PROJECT
+
 CORE = sorted((PROJECT / "compression").rglob("*.py"))
-SCREEN = [path for path in [PROJECT / "app.py", *sorted((PROJECT / "pages").rglob("*.py"))] if path.exists()]
-name = lambda path: path.relative_to(PROJECT).as_posix()
+SCREEN = [PROJECT / "app.py", *sorted((PROJECT / "pages").rglob("*.py"))]
+EVERY_FOLDER = sorted(
+    {path.parent for root in ("compression", "pages", "tests", "benchmarks") for path in (PROJECT / root).rglob("*.py")}
+)
+
+LAYERS = {
+    "spec": set(),
+    "data": set(),
+    "networks": {"spec", "data"},
+    "quantization": {"spec"},
+    "pruning": {"spec", "networks"},
+    "evaluation": {"data", "networks", "spec"},
+    "training": {"data", "networks"},
+    "lessons": {"spec", "quantization", "pruning"},
+    "core": {"spec", "data", "networks", "quantization", "pruning"},
+    "files": {"spec", "networks", "quantization", "pruning", "core"},
+    "inspect": {"spec", "data", "networks", "quantization", "pruning", "core", "evaluation"},
+    "results": {"spec", "data", "networks", "core", "evaluation", "files"},
+    "engine": {"spec", "data", "networks", "core", "evaluation", "results"},
+    "experiments": {"spec", "data", "networks", "quantization", "core", "evaluation", "results", "engine"},
+    "deploy": {"spec", "data", "networks", "quantization", "pruning", "core", "evaluation", "engine", "results"},
+}
+FREE = {"errors", "paths"}  # modules of compression itself that every package may import
+SHARED_SCREENS = {"format", "supported", "charts", "compute", "frame", "settings", "accuracy"}
 
 
-def imported(source: str) -> set[str]:
-    """The top-level packages that `source` imports, anywhere in it."""
-    found = set()
+def name(path: Path) -> str:
+    return path.relative_to(PROJECT).as_posix()
+
+
+def modules(source: str) -> set[str]:
+    """The modules that `source` imports, anywhere in it; `from a import b` counts as both a and a.b."""
+    imported = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[0] for alias in node.names}
+            imported |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found.add(node.module.split(".")[0])
-    return found
+            imported |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return imported
+
+
+def libraries(path: Path) -> set[str]:
+    """The top-level packages that a file imports."""
+    return {module.partition(".")[0] for module in modules(path.read_text(encoding="utf-8"))}
+
+
+def below(root: str, path: Path) -> set[str]:
+    """The modules and packages directly below the package `root` that a file imports."""
+    imported = modules(path.read_text(encoding="utf-8"))
+    return {module.removeprefix(f"{root}.").partition(".")[0] for module in imported if module.startswith(f"{root}.")}
 
 
 def caches(source: str) -> bool:
@@ -33,45 +72,99 @@ def caches(source: str) -> bool:
     return False
 
 
-def importers(package: str) -> set[str]:
-    return {name(path) for path in CORE + SCREEN if package in imported(path.read_text(encoding="utf-8"))}
+def importers(library: str) -> set[str]:
+    return {name(path) for path in CORE + SCREEN if library in libraries(path)}
 
 
 def test_the_readers_of_code_see_every_kind_of_import_and_cache() -> None:
     code = "import a.b as c\ndef f():\n    from d.e import g\n    import h, i\nfrom . import j\nfrom .k import l"
-    assert imported(code) == {"a", "d", "h", "i"}
+    assert modules(code) == {"a.b", "d.e", "d.e.g", "h", "i"}
     assert caches("@st.cache_data(ttl=3)\ndef f(): pass")
     assert caches("from streamlit import cache_resource as keep")
     assert not caches("from functools import cache")
 
 
+@pytest.mark.parametrize(("package", "allowed"), LAYERS.items(), ids=LAYERS)
+def test_a_package_imports_what_lies_below_it_and_nothing_else(package: str, allowed: set[str]) -> None:
+    for path in sorted((PROJECT / "compression" / package).rglob("*.py")):
+        assert below("compression", path) - FREE <= allowed | {package}, name(path)
+
+
+def test_every_package_has_its_place_in_the_layers() -> None:
+    packages = {path.parent.name for path in (PROJECT / "compression").glob("*/__init__.py")}
+    assert packages == {*LAYERS, "commands"}
+
+
+def test_no_file_imports_itself_in_a_circle() -> None:
+    files = {module_of(path): path for path in CORE + SCREEN}
+    imports = {
+        module: modules(path.read_text(encoding="utf-8")) & files.keys() - {module} for module, path in files.items()
+    }
+    while leaves := {module for module, imported in imports.items() if not imported}:
+        imports = {module: imported - leaves for module, imported in imports.items() if module not in leaves}
+    assert not imports
+
+
+def module_of(path: Path) -> str:
+    return name(path).removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
 @pytest.mark.parametrize("path", CORE, ids=name)
 def test_the_core_knows_no_screen(path: Path) -> None:
-    assert not imported(path.read_text(encoding="utf-8")) & {"streamlit", "plotly", "pages", "app"}
+    assert not libraries(path) & {"streamlit", "plotly", "pages", "app"}
 
 
 @pytest.mark.parametrize("path", SCREEN, ids=name)
 def test_the_screen_leaves_tensors_to_the_core(path: Path) -> None:
-    assert not imported(path.read_text(encoding="utf-8")) & {"torch", "torchvision", "safetensors"}
+    assert not libraries(path) & {"torch", "torchvision", "safetensors"}
+    assert "commands" not in below("compression", path)
+
+
+def test_no_page_imports_what_belongs_to_another_page() -> None:
+    for path in sorted((PROJECT / "pages" / "ui").rglob("*.py")):
+        own = path.relative_to(PROJECT / "pages" / "ui").parts[0].removesuffix(".py")
+        assert below("pages.ui", path) <= SHARED_SCREENS | (set() if own in SHARED_SCREENS else {own}), name(path)
 
 
 def test_only_compute_caches_for_streamlit() -> None:
-    users = {name(path) for path in CORE + SCREEN if caches(path.read_text(encoding="utf-8"))}
-    assert users <= {"pages/ui/compute.py"}
+    users = {path.parent for path in CORE + SCREEN if caches(path.read_text(encoding="utf-8"))}
+    assert users == {PROJECT / "pages/ui/compute"}
 
 
-def test_only_charts_draws_and_it_knows_no_streamlit() -> None:
-    assert importers("plotly") <= {"pages/ui/charts.py"}
-    assert "pages/ui/charts.py" not in importers("streamlit")
+def test_only_charts_draws_and_only_show_puts_charts_on_the_screen() -> None:
+    charts = PROJECT / "pages/ui/charts"
+    assert {path.parent for path in CORE + SCREEN if "plotly" in libraries(path)} == {charts}
+    assert [path.name for path in charts.glob("*.py") if "streamlit" in libraries(path)] == ["show.py"]
 
 
 def test_only_the_engine_knows_where_work_runs() -> None:
-    assert importers("distributed") | importers("dask") <= {"compression/engine.py"}
+    assert importers("distributed") | importers("dask") == {"compression/engine/cluster.py"}
 
 
-def test_nothing_unpickles_but_the_guarded_reader_of_batches() -> None:
-    assert importers("pickle") <= {"compression/boxes.py", "compression/models/reading.py"}
+def test_only_the_history_of_searches_knows_optuna() -> None:
+    assert importers("optuna") == {"compression/experiments/search/history.py"}
+
+
+def test_nothing_unpickles_but_the_guarded_readers() -> None:
+    assert importers("pickle") <= {"compression/data/sources.py", "compression/networks/checkpoints/reading.py"}
     for path in CORE + SCREEN:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("torch.load", "pickle.load", "pickle.loads"):
                 assert "weights_only=True" in ast.unparse(node), f"{name(path)}:{node.lineno}"
+
+
+@pytest.mark.parametrize("folder", EVERY_FOLDER, ids=name)
+def test_a_folder_has_at_most_14_files(folder: Path) -> None:
+    assert len(list(folder.glob("*.py"))) <= 14
+
+
+def functions(path: Path) -> Iterator[ast.FunctionDef]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
+
+
+@pytest.mark.parametrize("path", CORE + SCREEN, ids=name)
+def test_files_and_functions_are_short(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= (300 if path in CORE else 200)
+    for function in functions(path):
+        assert (function.end_lineno or 0) - function.lineno < 50, f"{name(path)}: {function.name}"

@@ -3,8 +3,9 @@
 import argparse
 import json
 
-from compression.models import calibrations, zoo
-from compression.training import SAMPLE_IMAGES, observed
+from compression.core import bundled_calibrations as calibrations
+from compression.core.training_evidence import SAMPLE_IMAGES, observed
+from compression.networks import bundled as zoo
 
 HELP = "look again at what the bundled networks' layers see of training images, for quantized activations"
 

@@ -4,10 +4,12 @@ import argparse
 import json
 from typing import Any
 
-from compression.cifar10 import SPLITS, TEST, DataError, DataMissing
-from compression.commands.bars import byte_bar
-from compression.data import DATA, load
-from compression.download import download
+from compression.commands.shared.progress import byte_bar
+from compression.data.cifar10 import SPLITS, TEST
+from compression.data.download import download
+from compression.data.images import load
+from compression.errors import DataError, DataMissing
+from compression.paths import DATA
 
 HELP = "which CIFAR-10 was found, and where"
 

@@ -6,21 +6,22 @@ import json
 import sys
 from typing import Any, NamedTuple
 
-from compression.cifar10 import TEST
-from compression.commands.bars import follow_with_bar, plus_minus
-from compression.commands.forms import Forms, as_lines, as_values, forms
-from compression.commands.options import add_spec_arguments, compressed_from
-from compression.compress import CompressedModel
-from compression.data import load
-from compression.engine import engine
-from compression.estimate import flips
-from compression.live import Evaluator, Reading
-from compression.models.checkpoint import TRIAL_IMAGES
-from compression.models.zoo import FloatModel
-from compression.size import Size, measure
+from compression.commands.shared.options import add_spec_arguments, compressed_from
+from compression.commands.shared.progress import follow_with_bar, plus_minus
+from compression.commands.shared.removed import Forms, as_lines, as_values, forms
+from compression.core.record import CompressedModel
+from compression.data.cifar10 import TEST
+from compression.data.images import load
+from compression.engine.cluster import engine
+from compression.engine.evaluator import Evaluator
+from compression.evaluation.evaluation import flips
+from compression.evaluation.normalization_trial import TRIAL_IMAGES
+from compression.evaluation.reading import Reading
+from compression.files.ledger import FileLedger, in_words, written
+from compression.files.size import Size, measure
+from compression.networks.model import FloatModel
+from compression.results.store import Store
 from compression.spec import CompressionSpec
-from compression.store import Store
-from compression.waterfall import FileLedger, in_words, written
 
 HELP = "compress a network, count its bytes, measure its accuracy"
 

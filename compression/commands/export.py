@@ -4,10 +4,11 @@ import argparse
 import json
 from pathlib import Path
 
-from compression.commands.formats import FORMATS
-from compression.commands.options import add_spec_arguments, compressed_from
+from compression.commands.shared.file_formats import FORMATS
+from compression.commands.shared.options import add_spec_arguments, compressed_from
 
 HELP = "compress a network and write it to a file, which is read again and compared"
+
 ENDINGS = f"{', '.join([*FORMATS][:-1])} or {[*FORMATS][-1]}"
 
 

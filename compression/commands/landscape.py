@@ -3,11 +3,11 @@
 import argparse
 import json
 
-from compression import landscape
-from compression.cifar10 import TEST
 from compression.commands.sweep import swept
-from compression.grids import of_landscape
-from compression.models.zoo import bundled, load_bundled
+from compression.data.cifar10 import TEST
+from compression.networks.bundled import bundled, load_bundled
+from compression.results import landscape
+from compression.spec.grid import of_landscape
 
 HELP = "measure the bundled networks on a grid of settings, for whoever has no images, and keep that with them"
 

@@ -8,21 +8,21 @@ from dataclasses import asdict
 import numpy as np
 from tqdm import tqdm
 
-from compression.cifar10 import DataError, DataMissing
 from compression.commands import evaluate
-from compression.commands.bars import follow_with_bar
-from compression.commands.options import wanted
-from compression.cpu import Cpu, cpu
-from compression.data import ImageSet, load
-from compression.deployment import CHUNK, Check, answers, check
-from compression.engine import engine
-from compression.latency import Latency, checked, measure
-from compression.live import Evaluator
-from compression.models.zoo import FloatModel
-from compression.runtime import Kernels, kernels
-from compression.store import Store
-from compression.variants import Built, Kind, Variant, build, variants
-from compression.verdict import verdict
+from compression.commands.shared.options import wanted
+from compression.commands.shared.progress import follow_with_bar
+from compression.data.images import ImageSet, load
+from compression.deploy.deployer import CHUNK, Check, answers, check
+from compression.deploy.explanation import verdict
+from compression.deploy.latency import Latency, checked, measure
+from compression.deploy.processor import Cpu, cpu
+from compression.deploy.runtime import Kernels, kernels
+from compression.deploy.variants import Built, Kind, Variant, build, variants
+from compression.engine.cluster import engine
+from compression.engine.evaluator import Evaluator
+from compression.errors import DataError, DataMissing
+from compression.networks.model import FloatModel
+from compression.results.store import Store
 
 HELP = "export to ONNX in float and int8, check the files on test images, and time them on this machine"
 

@@ -4,10 +4,10 @@ import argparse
 import json
 from typing import Any
 
-from compression.cifar10 import TEST
-from compression.commands.bars import byte_bar
-from compression.models import library, public
-from compression.operations import layer_macs
+from compression.commands.shared.progress import byte_bar
+from compression.data.cifar10 import TEST
+from compression.networks import library, public
+from compression.networks.macs import layer_macs
 
 HELP = "the networks there are: bundled, and public ones that can be fetched"
 

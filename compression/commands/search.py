@@ -9,16 +9,18 @@ from typing import Any
 
 from tqdm import tqdm
 
-from compression.data import load, write_whole
-from compression.engine import engine
-from compression.goals import Goal, Tried
-from compression.halves import Score
-from compression.live import Evaluator
-from compression.models import library
-from compression.outcome import Judged, verdict
-from compression.search import TRIALS, Searcher, SearchReading
-from compression.store import Store
-from compression.titles import title
+from compression.data.images import load
+from compression.engine.cluster import engine
+from compression.engine.evaluator import Evaluator
+from compression.evaluation.subsets import Score
+from compression.experiments.search.goal import Goal, Tried
+from compression.experiments.search.outcome import Judged, verdict
+from compression.experiments.search.reading import SearchReading
+from compression.experiments.search.searcher import TRIALS, Searcher
+from compression.networks import library
+from compression.paths import write_whole
+from compression.results.store import Store
+from compression.spec.title import title
 
 HELP = "search bits for each layer, on half of the test images; stopped or killed, it goes on where it was"
 

@@ -8,18 +8,19 @@ from contextlib import suppress
 
 from tqdm import tqdm
 
-from compression.assignment import assigned
-from compression.cifar10 import TEST
-from compression.compress import weighted_layers
-from compression.data import load
-from compression.engine import engine
-from compression.models import library
-from compression.recipes import to_link
-from compression.scanning import IMAGES, Scanner, ScanReading
+from compression.data.cifar10 import TEST
+from compression.data.images import load
+from compression.engine.cluster import engine
+from compression.experiments.assignment import assigned
+from compression.experiments.scan import IMAGES, Scanner, ScanReading
+from compression.networks import library
+from compression.networks.weights import weighted_layers
+from compression.results.store import Store
 from compression.spec import CompressionSpec, Granularity, PruneSpec, QuantSpec, Scheme, Scope
-from compression.store import Store
+from compression.spec.recipe import to_link
 
 BITS = "8,6,5,4,3,2"
+
 HELP = "compress each layer alone, at each of some settings; stopped, it goes on where it was"
 
 

@@ -11,21 +11,24 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
-from compression import tables
-from compression.cifar10 import TEST
-from compression.data import load
-from compression.engine import EngineError, engine
-from compression.grids import grid, pruned
-from compression.live import Evaluator
-from compression.models import library
-from compression.recipes import from_json
+from compression.data.cifar10 import TEST
+from compression.data.images import load
+from compression.engine.cluster import engine
+from compression.engine.evaluator import Evaluator
+from compression.errors import EngineError
+from compression.experiments.sweep import Sweeper, SweepReading
+from compression.networks import library
+from compression.results import table as tables
+from compression.results.store import Store
 from compression.spec import FINDING, CompressionSpec, Granularity, Scheme, Scope, Structure
-from compression.store import Store
-from compression.sweep import Sweeper, SweepReading
-from compression.titles import title
+from compression.spec.grid import grid, pruned
+from compression.spec.recipe import from_json
+from compression.spec.title import title
 
 HELP = "evaluate a grid of settings, as a table; stopped or killed, it goes on where it was"
+
 FLOAT = "float"
+
 KEEP_SECONDS = 30  # between two times that the table is written, so that one may look at it
 
 T = TypeVar("T")

@@ -10,43 +10,39 @@ from typing import Any
 
 import streamlit as st
 
-from compression import (
-    beforehand,
-    card,
-    cumulative,
-    data,
-    deployment,
-    engine,
-    export,
-    histogram,
-    integers,
-    landscape,
-    live,
-    measured,
-    mosaic,
-    operations,
-    pace,
-    pruning_view,
-    ranking,
-    removal,
-    scanning,
-    size,
-    smaller,
-    staircase,
-    stopwatch,
-    store,
-    sweep,
-    tables,
-    training,
-    waterfall,
-)
-from compression import compress as core
-from compression.cifar10 import TEST, DataError
-from compression.codec import CodecError
-from compression.folding import folded
-from compression.goals import Goal
-from compression.models import library, public, zoo
-from compression.search import Searcher, SearchReading
+from compression.core import compress as core
+from compression.core import training_evidence as training
+from compression.core.record import CompressedModel, InLayers, LayerFacts, bit_operations
+from compression.data import images as data
+from compression.data.cifar10 import TEST
+from compression.deploy import deployer as deployment
+from compression.deploy import state_dict, stopwatch
+from compression.engine import cluster as engine
+from compression.engine import evaluator as live
+from compression.errors import CodecError, DataError
+from compression.evaluation.reading import Reading
+from compression.experiments import scan as scanning
+from compression.experiments import sweep
+from compression.experiments import sweep as pace
+from compression.experiments.search.goal import Goal
+from compression.experiments.search.reading import SearchReading
+from compression.experiments.search.searcher import Searcher
+from compression.files import ledger as waterfall
+from compression.files import size
+from compression.inspect import card, histogram, integers, mosaic, ranking, staircase
+from compression.inspect import scores as pruning_view
+from compression.inspect import threshold_curve as cumulative
+from compression.networks import library, public
+from compression.networks import macs as operations
+from compression.networks.folding import folded
+from compression.networks.model import EXAMPLE, FloatModel
+from compression.networks.weights import weighted_layers
+from compression.pruning import proof as smaller
+from compression.pruning import removal
+from compression.results import known as measured
+from compression.results import landscape, store
+from compression.results import neighbours as beforehand
+from compression.results import table as tables
 from compression.spec import CompressionSpec, Order
 from pages.ui import format
 
@@ -55,15 +51,15 @@ SECONDS_A_LOOKER = 0.06
 
 
 @dataclass(frozen=True)
-class Answer(core.InLayers):
+class Answer(InLayers):
     """What is known of a spec at once; a thousand of these take less room than one network."""
 
     size: size.Size
     bit_operations: int
-    layers: tuple[core.LayerFacts, ...]
+    layers: tuple[LayerFacts, ...]
 
 
-def mine() -> dict[str, zoo.FloatModel]:
+def mine() -> dict[str, FloatModel]:
     """The networks that were brought along in this browser session, by name. No other session sees them."""
     return st.session_state.setdefault("mine", {})
 
@@ -73,12 +69,12 @@ def networks() -> list[str]:
     return [*library.names(), *mine()]
 
 
-def float_model(name: str) -> zoo.FloatModel:
+def float_model(name: str) -> FloatModel:
     return mine().get(name) or _shared_model(name)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _shared_model(name: str) -> zoo.FloatModel:
+def _shared_model(name: str) -> FloatModel:
     return library.load(name)
 
 
@@ -103,11 +99,11 @@ def layer_macs(name: str) -> dict[str, int]:
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _folded_model(name: str) -> zoo.FloatModel:
+def _folded_model(name: str) -> FloatModel:
     return replace(float_model(name), module=folded(float_model(name).module))
 
 
-def _model(name: str, fold: bool) -> zoo.FloatModel:
+def _model(name: str, fold: bool) -> FloatModel:
     return _folded_model(name) if fold else float_model(name)
 
 
@@ -122,7 +118,7 @@ def layer_cards(name: str, fold: bool) -> tuple[card.LayerCard, ...]:
 
 @st.cache_data(max_entries=256, show_spinner=False)
 def channel_ranges(name: str, layer: str, bits: int, fold: bool) -> card.ChannelRanges:
-    return card.channel_ranges(core.weighted_layers(_model(name, fold).module)[layer], bits)
+    return card.channel_ranges(weighted_layers(_model(name, fold).module)[layer], bits)
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
@@ -131,7 +127,7 @@ def largest_useful_threshold(name: str, fold: bool) -> float:
 
 
 @st.cache_resource(max_entries=12, show_spinner=False)  # a VGG-19 and its copy take 160 MB
-def compressed(spec: CompressionSpec) -> core.CompressedModel:
+def compressed(spec: CompressionSpec) -> CompressedModel:
     model = float_model(spec.model)
     given = _model(spec.model, spec.fold_bn and spec.order is Order.FOLD_FIRST)
     return core.compress(given.module, spec, training.evidence_for(model, spec))
@@ -142,7 +138,7 @@ def answer(spec: CompressionSpec) -> Answer:
     made = compressed(spec)
     return Answer(
         size=size.measure(made),
-        bit_operations=operations.bit_operations(made, layer_macs(spec.model)),
+        bit_operations=bit_operations(made, layer_macs(spec.model)),
         layers=tuple(layer.facts for layer in made.layers),
     )
 
@@ -221,7 +217,7 @@ def ranked(spec: CompressionSpec, by: CompressionSpec, layer: str | None) -> ran
 @st.cache_resource(max_entries=64, show_spinner=False)
 def without_zeros(spec: CompressionSpec) -> smaller.Smaller:
     """A network as small as its zero filters allow. Takes seconds."""
-    return removal.remove_zeroed(compressed(spec).module, pruning_view.EXAMPLE)
+    return removal.remove_zeroed(compressed(spec).module, EXAMPLE)
 
 
 @st.cache_resource(show_spinner="Reading CIFAR-10")
@@ -270,7 +266,7 @@ def pixel(spec: CompressionSpec, layer: str, channel: int) -> integers.Pixel:
     return integers.pixel(compressed(spec), layer, inputs, ends, (channel, *middle))
 
 
-def look(spec: CompressionSpec, go: bool = True, side: str = "") -> live.Reading:
+def look(spec: CompressionSpec, go: bool = True, side: str = "") -> Reading:
     """What is known about the accuracy of `spec` now; with `go`, workers see to it that more will be.
 
     A page looks at one spec at a time, or at one on each `side`.
@@ -279,7 +275,7 @@ def look(spec: CompressionSpec, go: bool = True, side: str = "") -> live.Reading
     return _evaluator().look(who, float_model(spec.model), spec, go)
 
 
-def look_beforehand(spec: CompressionSpec) -> live.Reading | beforehand.Neighbours | None:
+def look_beforehand(spec: CompressionSpec) -> Reading | beforehand.Neighbours | None:
     """What is known of `spec` without any image."""
 
     def pruned() -> float:
@@ -397,8 +393,8 @@ def packed_file(spec: CompressionSpec) -> tuple[bytes, waterfall.FileLedger] | C
 def state_file(spec: CompressionSpec) -> tuple[bytes, bool]:
     """The state dict as a file, and whether it holds what was evaluated."""
     module = compressed(spec).module
-    file = export.state_file(module)
-    return file, export.holds(file, module)
+    file = state_dict.state_file(module)
+    return file, state_dict.holds(file, module)
 
 
 def poll_seconds() -> float:

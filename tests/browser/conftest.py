@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from compression.data import PROJECT
-from tests.serving import browsing, chromium, serving
+from compression.paths import PROJECT
+from tests.support.serving import browsing, chromium, serving
 
 expect.set_options(timeout=30_000)  # a machine with much to do is slow, not wrong
 

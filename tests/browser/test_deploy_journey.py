@@ -3,11 +3,11 @@
 import pytest
 from playwright.sync_api import expect
 
-from compression.codec import fingerprint, load_compressed
-from compression.compress import compress
-from compression.models import zoo
+from compression.core.compress import compress
+from compression.files.ledger import in_words, written
+from compression.files.packed_file import fingerprint, load_compressed
+from compression.networks import bundled as zoo
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
-from compression.waterfall import in_words, written
 from pages.ui import format
 from tests.browser.test_journeys import SECONDS_90, press
 

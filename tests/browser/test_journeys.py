@@ -6,11 +6,11 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
-from compression.compress import compress
-from compression.evaluate import evaluate
-from compression.landscape import landscape
-from compression.models import zoo
-from compression.size import measure
+from compression.core.compress import compress
+from compression.evaluation.evaluation import evaluate
+from compression.files.size import measure
+from compression.networks import bundled as zoo
+from compression.results.landscape import landscape
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
 from pages.ui import format
 

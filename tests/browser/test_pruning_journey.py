@@ -5,9 +5,9 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from compression.compress import compress
-from compression.models import zoo
-from compression.size import measure
+from compression.core.compress import compress
+from compression.files.size import measure
+from compression.networks import bundled as zoo
 from compression.spec import CompressionSpec, PruneSpec, Structure
 from pages.ui import format
 from tests.browser.test_journeys import SECONDS_90, metric, press

@@ -5,12 +5,12 @@ import re
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from compression.compress import compress
-from compression.landscape import landscape
-from compression.models import zoo
-from compression.size import measure
+from compression.core.compress import compress
+from compression.files.size import measure
+from compression.inspect.staircase import staircase
+from compression.networks import bundled as zoo
+from compression.results.landscape import landscape
 from compression.spec import CompressionSpec, QuantSpec
-from compression.staircase import staircase
 from pages.ui import format
 
 MODEL = "simple_cnn"

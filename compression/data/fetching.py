@@ -1,0 +1,144 @@
+"""Fetching a file: with progress, resumed where it broke off, checked, and never half-written under its name."""
+
+import contextlib
+import http.client
+import queue
+import socket
+import threading
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from compression.errors import DataError
+
+Progress = Callable[[int, int], None]
+
+TIMEOUT_SECONDS = 30
+
+_ONE_AT_A_TIME: dict[Path, threading.Lock] = {}
+
+
+class _DiskError(Exception):
+    """The file that grows cannot be written."""
+
+
+def fetch(url: str, target: Path, check: Callable[[Path], None], progress: Progress | None = None) -> Path:
+    """Fetches `url` into `target`, which it becomes once `check` has found nothing wrong with it.
+
+    `progress(bytes so far, bytes in all)` is called as it grows. A broken transfer keeps what came, under
+    another name, and the next call goes on from there. Where two ask at once, the second finds the work done.
+    `check(file)` raises DataError for a wrong content, and that is deleted.
+    Raises DataError, in words, for whatever goes wrong.
+    """
+    partial = target.with_suffix(".partial")
+    before = stamp(target)
+    with _ONE_AT_A_TIME.setdefault(target, threading.Lock()):
+        if stamp(target) not in (None, before):
+            return target
+        try:
+            with _writing():
+                target.parent.mkdir(parents=True, exist_ok=True)
+            _transfer(url, partial, progress)
+        except urllib.error.HTTPError as error:
+            raise DataError(f"{url} answers {error.code} {error.reason}") from error
+        except (OSError, http.client.HTTPException) as error:
+            raise DataError(
+                f"{url} cannot be reached ({why(error)}); what came so far is kept, and the next try goes on from there"
+            ) from error
+        except _DiskError as error:
+            with contextlib.suppress(OSError):
+                partial.unlink(missing_ok=True)
+            raise DataError(f"cannot write {partial}: {error}") from error
+        try:
+            check(partial)
+        except DataError:
+            partial.unlink(missing_ok=True)
+            raise
+        try:
+            partial.replace(target)
+        except OSError as error:
+            raise DataError(f"cannot write {target}: {error.strerror}") from error
+        return target
+
+
+def stamp(path: Path) -> tuple[int, int, int] | None:
+    """Something that changes when the file of this name does; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def unreachable(url: str, timeout_seconds: float) -> str | None:
+    """Why the host of `url` cannot be reached now, in a few words, or None. Never takes longer than the timeout.
+
+    The question is asked in a thread, because looking up a host's name knows no timeout.
+    """
+    parts = urllib.parse.urlsplit(url)
+    answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+
+    def ask() -> None:
+        request = urllib.request.Request(f"{parts.scheme}://{parts.netloc}/", method="HEAD")
+        try:
+            urllib.request.urlopen(request, timeout=timeout_seconds).close()
+        except urllib.error.HTTPError as error:
+            answers.put(f"{parts.hostname} answers {error.code} {error.reason}")
+        except (OSError, http.client.HTTPException) as error:
+            answers.put(f"{parts.hostname} cannot be reached ({why(error)})")
+        else:
+            answers.put(None)
+
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        return answers.get(timeout=timeout_seconds)
+    except queue.Empty:
+        return f"{parts.hostname} cannot be reached ({why(TimeoutError())})"
+
+
+def why(error: Exception) -> str:
+    """What an error of the network means, without its number."""
+    cause = getattr(error, "reason", None) or error
+    if isinstance(cause, socket.gaierror):
+        return "no network, or its name is unknown"
+    if isinstance(cause, TimeoutError):
+        return "it does not answer"
+    return getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
+
+
+@contextlib.contextmanager
+def _writing() -> Iterator[None]:
+    """Tells what goes wrong with the disk from what goes wrong with the network."""
+    try:
+        yield
+    except OSError as error:
+        raise _DiskError(error.strerror) from error
+
+
+def _transfer(url: str, partial: Path, progress: Progress | None) -> None:
+    have = partial.stat().st_size if partial.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    try:
+        response = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)
+    except urllib.error.HTTPError as error:
+        if have and error.code == 416:  # nothing is left to send: it had all arrived
+            return
+        raise
+    with response:
+        with _writing():
+            file: BinaryIO = partial.open("ab" if response.status == 206 else "wb")
+        with file:
+            done = file.tell()
+            total = done + int(response.headers.get("Content-Length", 0))
+            while block := response.read(1 << 18):
+                with _writing():
+                    file.write(block)
+                    file.flush()
+                done += len(block)
+                if progress:
+                    progress(done, max(done, total))
+            if done < total:
+                raise ConnectionError(f"the connection closed after {done:,} of {total:,} bytes")

@@ -1,0 +1,175 @@
+"""True int8: a compressed network whose integers stay integers in ONNX.
+
+Around each layer the graph says QuantizeLinear and DequantizeLinear: weights int8 and inputs uint8 with the codes and
+scales of the simulation, biases int32 of scale s_w s_x. A runtime finds integer kernels for those layers alone whose
+outputs become integers at once. Where a sum comes in between, as in a shortcut, they do not, unless it does so too.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import torch
+from onnx import helper, numpy_helper
+from torch import Tensor
+
+from compression.core.record import CompressedModel, LayerRecord
+from compression.deploy.float_onnx import to_onnx, weight_name
+from compression.deploy.runtime import extremes
+from compression.networks.folding import folded
+from compression.networks.normalization import Normalization
+from compression.quantization.activations import InputQuantizer
+from compression.quantization.quantizers import QParams, affine_qparams, quantize
+
+BITS = 8
+
+MULTIPLY = ("Conv", "Gemm")
+
+BETWEEN = ("Add", "Concat", "ReduceMean", "GlobalAveragePool")
+
+MOST_BIAS = 2**30  # of an int32, with room for the sum that it is added to
+
+FINEST = 1e-30  # step of a bias: with the scale of any output it is a normal float32 still
+
+Constants = dict[str, npt.NDArray[np.generic]]
+
+
+@dataclass(frozen=True, eq=False)
+class _Integers:
+    """A layer whose weights and inputs are integers."""
+
+    record: LayerRecord
+    weights: QParams
+    inputs: InputQuantizer
+
+
+def to_int8(compressed: CompressedModel, normalization: Normalization, sample: Tensor | None = None) -> bytes:
+    """The graph of `compressed`, in integers of 8 bits where it simulates them; what is float in it stays float.
+
+    `sample` (N, 3, 32, 32) uint8, training images: what is added up, concatenated or averaged between layers becomes
+    integers too, of the range that is seen on them. The network is one chain of integers then, and computes more
+    coarsely than `compressed` simulates.
+
+    Raises ValueError where batch norm is not folded, or layers have no integers that int8 kernels take.
+    """
+    layers = {weight_name(layer.name): _integers(layer) for layer in compressed.layers if layer.qparams or layer.inputs}
+    plain = replace(compressed, layers=tuple(replace(layer, inputs=None) for layer in compressed.layers)).module
+    if folded(plain) is not plain:
+        raise ValueError("int8 needs batch norm folded first: folded later, weights are off their integers")
+    graph = to_onnx(plain, normalization)
+    model = onnx.load_from_string(graph)
+    between = None if sample is None else _ranges(extremes(graph, _between(model.graph), sample.numpy()))
+    _with_integers_(model.graph, layers, between)
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+def _integers(record: LayerRecord) -> _Integers:
+    weights, inputs = record.qparams, record.inputs
+    if (
+        not isinstance(weights, QParams)
+        or weights.group_size
+        or bool(weights.zero_point.any())
+        or not -(2 ** (BITS - 1)) <= weights.low <= weights.high < 2 ** (BITS - 1)
+    ):
+        raise ValueError(
+            f"layer {record.name} has no weights that int8 kernels take: symmetric ones of at most {BITS} bits, with a "
+            "scale for the tensor or for each channel"
+        )
+    if inputs is None or inputs.bits != BITS:
+        raise ValueError(f"layer {record.name} has inputs of {record.activation_bits} bits; int8 kernels take {BITS}")
+    return _Integers(record, weights, inputs)
+
+
+def _between(graph: onnx.GraphProto) -> list[str]:
+    """The names of what is added up, concatenated or averaged."""
+    constants = {each.name for each in graph.initializer}
+    names = dict.fromkeys(name for node in graph.node if node.op_type in BETWEEN for name in node.input)
+    return [name for name in names if name not in constants]
+
+
+def _ranges(ends: Mapping[str, tuple[float, float]]) -> dict[str, InputQuantizer]:
+    found = {name: affine_qparams(torch.tensor(low), torch.tensor(high), BITS) for name, (low, high) in ends.items()}
+    return {name: InputQuantizer(BITS, float(each.scale), int(each.zero_point)) for name, each in found.items()}
+
+
+def _with_integers_(
+    graph: onnx.GraphProto, layers: Mapping[str, _Integers], between: Mapping[str, InputQuantizer] | None
+) -> None:
+    """`layers` by the name of their weight. With `between`, whatever reads a quantized tensor reads its integers."""
+    readers = {node.input[1]: node for node in graph.node if node.op_type in MULTIPLY and node.input[1] in layers}
+    if missing := [each.record.name for weight, each in layers.items() if weight not in readers]:
+        raise ValueError(f"what layer {missing[0]} does is no one operation in ONNX: leave it float, with 32 bits")
+    quantizers = {**(between or {}), **{node.input[0]: layers[name].inputs for name, node in readers.items()}}
+    floats = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
+    constants: Constants = {}
+    nodes = []
+    for node in graph.node:
+        layer = layers.get(node.input[1]) if node.op_type in MULTIPLY else None
+        weight_and_bias = list(node.input[1:])
+        if layer or between is not None:
+            for place, name in enumerate(node.input):
+                node.input[place] = _dequantized(name) if name in quantizers else name
+        if layer:
+            constants |= _constants(layer, weight_and_bias, floats)
+            for place, name in enumerate(weight_and_bias, start=1):
+                nodes.append(_dequantize(name, axis=0))
+                node.input[place] = _dequantized(name)
+        nodes.append(node)
+        for name in node.output:
+            if name in quantizers:
+                constants |= _steps(name, quantizers[name])
+                steps = [f"{name}.scale", f"{name}.zero"]
+                nodes.append(helper.make_node("QuantizeLinear", [name, *steps], [f"{name}.codes"]))
+                nodes.append(_dequantize(name))
+    read = {name for node in nodes for name in node.input}
+    kept = [each for each in graph.initializer if each.name in read]
+    del graph.node[:], graph.initializer[:], graph.value_info[:]
+    graph.node.extend(nodes)
+    graph.initializer.extend([*kept, *(numpy_helper.from_array(value, name) for name, value in constants.items())])
+
+
+def _constants(layer: _Integers, weight_and_bias: list[str], floats: Constants) -> Constants:
+    """Codes, scales and zero points of a weight and, if there is one, a bias.
+
+    A channel of weights so small that its bias in steps of s_w s_x would outgrow int32 gets larger steps: what that
+    takes from the weights is less than 2^-30 of the bias. A channel of zeros gets the steps that suit its bias.
+    """
+    weight, *bias = weight_and_bias
+    steps = layer.inputs.scale
+    scale = np.resize(layer.weights.scale.numpy(), len(layer.record.weight))
+    values = floats[bias[0]] if bias else np.zeros_like(scale)
+    least = np.maximum(np.abs(values) / MOST_BIAS, FINEST) / steps
+    zeros = ~layer.record.weight.flatten(1).any(1).numpy()
+    scale = np.where(zeros, least, np.maximum(scale, least)).astype(np.float32)
+    shape = (-1, *[1] * (layer.record.weight.dim() - 1))
+    qparams = replace(layer.weights, scale=torch.from_numpy(scale).view(shape), zero_point=torch.tensor(0))
+    codes = quantize(layer.record.weight, qparams).numpy()
+    found = _affine(weight, codes.astype(np.int8), scale)
+    if bias:
+        scale = scale * np.float32(steps)
+        found |= _affine(bias[0], np.round(values / scale).astype(np.int32), scale)
+    return found
+
+
+def _affine(name: str, codes: npt.NDArray[np.generic], scale: npt.NDArray[np.float32]) -> Constants:
+    return {f"{name}.codes": codes, f"{name}.scale": scale, f"{name}.zero": np.zeros(len(scale), codes.dtype)}
+
+
+def _steps(name: str, quantizer: InputQuantizer) -> Constants:
+    return {
+        f"{name}.scale": np.array(quantizer.scale, np.float32),
+        f"{name}.zero": np.array(quantizer.zero_point, np.uint8),
+    }
+
+
+def _dequantize(name: str, axis: int | None = None) -> onnx.NodeProto:
+    """The codes of the tensor `name` to what they stand for; with `axis`, each channel along it with its own scale."""
+    given = [f"{name}.{part}" for part in ("codes", "scale", "zero")]
+    return helper.make_node("DequantizeLinear", given, [_dequantized(name)], axis=axis)
+
+
+def _dequantized(name: str) -> str:
+    return f"{name}.dequantized"

@@ -1,0 +1,60 @@
+"""What each method is, in the words of the function that does it: its docstring is the one place for them.
+
+Such a docstring begins with a paragraph in plain words. After a blank line come `Formula:` (LaTeX), `Source:` and
+`Fails:`, each of which may go on over the next lines. What follows after another blank line is for programmers.
+"""
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from compression.pruning.criteria import CRITERIA
+from compression.pruning.masks import UNITS
+from compression.pruning.structures import STRUCTURES
+from compression.quantization.calibration import CALIBRATIONS
+from compression.quantization.codebooks import CODEBOOKS
+from compression.quantization.quantizers import QPARAMS, RANGES, step_qparams
+from compression.spec import Calibration, Clip, Criterion, Scheme, Structure, Unit
+
+METHODS: dict[type[StrEnum], Mapping[Any, Callable[..., Any]]] = {
+    Scheme: {**QPARAMS, **CODEBOOKS, Scheme.STEP: step_qparams},
+    Clip: RANGES,
+    Calibration: CALIBRATIONS,
+    Criterion: CRITERIA,
+    Structure: STRUCTURES,
+    Unit: UNITS,
+}
+
+
+@dataclass(frozen=True)
+class Words:
+    """What a method does and why one would want it, its formula in LaTeX, whose it is, and when it fails."""
+
+    text: str
+    formula: str
+    source: str
+    fails: str
+
+
+def words(member: StrEnum) -> Words:
+    """The words for a member of one of the enums of METHODS. Raises ValueError where its function lacks some."""
+    function = METHODS[type(member)][member]
+    try:
+        return parsed(inspect.getdoc(function) or "")
+    except ValueError as error:
+        raise ValueError(f"the docstring of {function.__name__}: {error}") from None
+
+
+def parsed(docstring: str) -> Words:
+    """Raises ValueError where a part is missing, empty, or not among those that are known."""
+    text, labelled, *_ = [*docstring.split("\n\n"), ""]
+    pieces = re.split(r"^(\w+): ", labelled, flags=re.MULTILINE)
+    parts = {"text": text} | {label.lower(): part for label, part in zip(pieces[1::2], pieces[2::2], strict=True)}
+    parts = {label: " ".join(part.split()) for label, part in parts.items()}
+    wanted = list(Words.__dataclass_fields__)
+    if list(parts) != wanted or not all(parts.values()):
+        raise ValueError(f"words for {', '.join(wanted)} are wanted, in this order, got {', '.join(parts)}")
+    return Words(**parts)

@@ -1,0 +1,96 @@
+"""MobileNetV2 for 32x32 images: inverted residuals, depthwise convolutions, Sandler et al. 2018 (arXiv:1801.04381).
+
+Layer names follow torchvision (`features`, `classifier`). Its depthwise convolutions have nine weights a channel,
+and each channel its own range: one scale for all of them fits few (Nagel et al. 2019, arXiv:1906.04721, figure 2).
+"""
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from compression.networks.architectures.stages import Stage, image_mean, in_turn
+
+
+class Row(NamedTuple):
+    """Like a row of the paper's table 2: `repeats` blocks, the first one with `stride`."""
+
+    expansion: int
+    channels: int
+    repeats: int
+    stride: int
+
+
+ROWS = (  # the paper's, but for the second stride, which is 1 for small images
+    Row(1, 16, 1, 1),
+    Row(6, 24, 2, 1),
+    Row(6, 32, 3, 2),
+    Row(6, 64, 4, 2),
+    Row(6, 96, 3, 1),
+    Row(6, 160, 3, 2),
+    Row(6, 320, 1, 1),
+)
+
+SMALL = (Row(1, 16, 1, 1), Row(4, 24, 3, 2), Row(5, 48, 4, 2), Row(6, 96, 3, 2))
+
+
+def conv_norm(channels_in: int, channels: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> list[nn.Module]:
+    """A convolution that keeps the image's size at stride 1, and its batch norm."""
+    conv = nn.Conv2d(channels_in, channels, kernel, stride, kernel // 2, groups=groups, bias=False)
+    return [conv, nn.BatchNorm2d(channels)]
+
+
+def conv_norm_relu6(*args: int, **kwargs: int) -> nn.Sequential:
+    return nn.Sequential(*conv_norm(*args, **kwargs), nn.ReLU6(inplace=True))
+
+
+class InvertedResidual(nn.Module):
+    """1x1 up to `expansion` times the channels, 3x3 depthwise, 1x1 down; a shortcut where the shapes allow it."""
+
+    def __init__(self, channels_in: int, channels: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        wide = channels_in * expansion
+        self.conv = nn.Sequential(
+            *([conv_norm_relu6(channels_in, wide)] if expansion > 1 else []),
+            conv_norm_relu6(wide, wide, kernel=3, stride=stride, groups=wide),
+            *conv_norm(wide, channels),
+        )
+        self.shortcut = stride == 1 and channels_in == channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv(x) if self.shortcut else self.conv(x)
+
+
+class MobileNetV2(nn.Module):
+    """(N, 3, 32, 32) images -> (N, classes) logits. `stem` and `last`: channels before and after the blocks."""
+
+    def __init__(self, rows: tuple[Row, ...], stem: int, last: int, classes: int = 10) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [conv_norm_relu6(3, stem, kernel=3)]
+        channels = stem
+        for expansion, width, repeats, first_stride in rows:
+            for stride in (first_stride, *(1,) * (repeats - 1)):
+                layers.append(InvertedResidual(channels, width, stride, expansion))
+                channels = width
+        self.features = nn.Sequential(*layers, conv_norm_relu6(channels, last))
+        self.classifier = nn.Sequential(nn.Identity(), nn.Linear(last, classes))  # torchvision has a dropout there
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out")
+
+    def stages(self) -> tuple[Stage, ...]:
+        return self.features, image_mean, self.classifier
+
+    def forward(self, x: Tensor) -> Tensor:
+        return in_turn(self.stages(), x)
+
+
+def scaled(width: float, classes: int = 10) -> MobileNetV2:
+    """The paper's network with every number of channels multiplied by `width` and rounded to a multiple of eight."""
+    rows = tuple(row._replace(channels=_eights(width * row.channels)) for row in ROWS)
+    return MobileNetV2(rows, stem=_eights(width * 32), last=_eights(max(1.0, width) * 1280), classes=classes)
+
+
+def _eights(channels: float) -> int:
+    """The nearest multiple of eight, or the next one where that takes more than a tenth away, as the authors round."""
+    nearest = max(8, int(channels + 4) // 8 * 8)
+    return nearest if nearest >= 0.9 * channels else nearest + 8

@@ -1,0 +1,64 @@
+"""Plain networks of 3x3 convolutions and max-pools, Simonyan and Zisserman 2015 (arXiv:1409.1556).
+
+With batch norm or without, as public networks for CIFAR-10 have it.
+Layer names follow torchvision (`features`, `classifier`).
+"""
+
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from compression.networks.architectures.stages import Stage, image_mean, in_turn
+
+POOL = "pool"
+
+Plan = tuple[int | str, ...]
+
+PLANS: dict[str, Plan] = {  # configurations A, B, D and E of the paper's table 1
+    "vgg11": (64, POOL, 128, POOL, 256, 256, POOL, 512, 512, POOL, 512, 512, POOL),
+    "vgg13": (64, 64, POOL, 128, 128, POOL, 256, 256, POOL, 512, 512, POOL, 512, 512, POOL),
+    "vgg16": (64, 64, POOL, 128, 128, POOL, *(256,) * 3, POOL, *(512,) * 3, POOL, *(512,) * 3, POOL),
+    "vgg19": (64, 64, POOL, 128, 128, POOL, *(256,) * 4, POOL, *(512,) * 4, POOL, *(512,) * 4, POOL),
+}
+
+SMALL: Plan = (32, 48, POOL, 48, 96, POOL, 96, 192, POOL, 192, 384, POOL, 512)
+
+
+class VGG(nn.Module):
+    """(N, 3, 32, 32) images -> (N, classes) logits: convolutions as in `plan`, the mean over what is left of the
+    image, linear layers of the widths `hidden`, and one more to the classes.
+
+    `bias` gives the convolutions a bias, as public checkpoints have it; batch norm makes it superfluous.
+    """
+
+    def __init__(
+        self, plan: Plan, hidden: tuple[int, ...] = (), classes: int = 10, bias: bool = False, norm: bool = True
+    ) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        channels = 3
+        for width in plan:
+            if isinstance(width, str):
+                layers.append(nn.MaxPool2d(2))
+                continue
+            layers.append(nn.Conv2d(channels, width, 3, padding=1, bias=bias))
+            layers += [nn.BatchNorm2d(width)] if norm else []
+            layers.append(nn.ReLU(inplace=True))
+            channels = width
+        self.features = nn.Sequential(*layers)
+        widths = (channels, *hidden)
+        between = [
+            layer
+            for before, after in pairwise(widths)
+            for layer in (nn.Linear(before, after), nn.ReLU(inplace=True), nn.Dropout())
+        ]
+        self.classifier = nn.Sequential(*between, nn.Linear(widths[-1], classes))
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def stages(self) -> tuple[Stage, ...]:
+        return self.features, image_mean, self.classifier
+
+    def forward(self, x: Tensor) -> Tensor:
+        return in_turn(self.stages(), x)

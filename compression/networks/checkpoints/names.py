@@ -1,0 +1,89 @@
+"""The names of tensors in public checkpoints, mended until they are as in our own modules."""
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+Tensors = Mapping[str, Tensor]
+
+PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.")
+
+INSIDE = ("module", "_orig_mod")
+
+RENAMES = {"linear": "fc", "shortcut": "downsample"}
+
+COUNTERS = ("num_batches_tracked", "n_averaged")
+
+
+def canonical(tensors: Tensors) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """The same tensors named as in our own modules, and in words what that took."""
+    found = {key: value for key, value in tensors.items() if key.rsplit(".", 1)[-1] not in COUNTERS}
+    words = []
+    for step in (_without_prefixes, _without_wrappers_inside, _with_masks_applied, _with_our_names, _with_our_head):
+        renamed, word = step(found)
+        if word:
+            words.append(word)
+        found = renamed
+    return found, tuple(words)
+
+
+def _without_prefixes(tensors: Tensors) -> tuple[dict[str, Tensor], str]:
+    """What is in front of every name comes from wrappers: DataParallel, torch.compile, somebody's own class."""
+    taken = ""
+    while prefix := next((p for p in PREFIXES if tensors and all(key.startswith(p) for key in tensors)), None):
+        tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
+        taken += prefix
+    return dict(tensors), f"“{taken}” taken off every name" if taken else ""
+
+
+def _without_wrappers_inside(tensors: Tensors) -> tuple[dict[str, Tensor], str]:
+    """DataParallel or torch.compile around a part of the network: `features.module.0.weight`."""
+    renamed = {".".join(part for part in key.split(".") if part not in INSIDE): tensors[key] for key in tensors}
+    if len(renamed) < len(tensors):
+        return dict(tensors), ""
+    taken = [part for part in INSIDE if any(part in key.split(".") for key in tensors)]
+    return renamed, ", ".join(f"“{part}.” taken out of names" for part in taken)
+
+
+def _with_masks_applied(tensors: Tensors) -> tuple[dict[str, Tensor], str]:
+    """torch.nn.utils.prune keeps `weight_orig` and a `weight_mask` of zeros and ones; the weight is their product."""
+    masks = {key.removesuffix("_mask"): tensors[key].float() for key in tensors if key.endswith("_mask")}
+    pruned = [
+        key
+        for key, mask in masks.items()
+        if key not in tensors
+        and f"{key}_orig" in tensors
+        and tensors[f"{key}_orig"].shape == mask.shape
+        and ((mask == 0) | (mask == 1)).all()
+    ]
+    both = {f"{key}{end}" for key in pruned for end in ("_orig", "_mask")}
+    left = {key: value for key, value in tensors.items() if key not in both}
+    products = {key: tensors[f"{key}_orig"].float() * masks[key] for key in pruned}
+    return left | products, f"{len(pruned)} masks of torch.nn.utils.prune applied" if pruned else ""
+
+
+def _with_our_names(tensors: Tensors) -> tuple[dict[str, Tensor], str]:
+    """`fc` for `linear` and `downsample` for `shortcut`, unless the network has both."""
+    if any("rbr_" in key for key in tensors):
+        return dict(tensors), ""
+    renamed = {".".join(RENAMES.get(part, part) for part in key.split(".")): value for key, value in tensors.items()}
+    if len(renamed) < len(tensors):
+        return dict(tensors), ""
+    used = [old for old in RENAMES if any(old in key.split(".") for key in tensors)]
+    return renamed, ", ".join(f"“{old}” read as “{RENAMES[old]}”" for old in used)
+
+
+def _with_our_head(tensors: Tensors) -> tuple[dict[str, Tensor], str]:
+    """The linear layers of a VGG's head at 0, 3, 6, whether it was one layer or a dropout came first."""
+    moves = {}
+    if "classifier.weight" in tensors:
+        moves = {"classifier": "classifier.0"}
+    elif "classifier.4.weight" in tensors:
+        moves = {"classifier.1": "classifier.0", "classifier.4": "classifier.3"}
+    renamed = {}
+    for key, value in tensors.items():
+        layer, _, kind = key.rpartition(".")
+        renamed[f"{moves.get(layer, layer)}.{kind}" if layer else key] = value
+    if not moves or len(renamed) < len(tensors):
+        return dict(tensors), ""
+    return renamed, "the layers of the head renumbered"

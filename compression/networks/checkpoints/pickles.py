@@ -1,0 +1,75 @@
+"""What a pickle would do when it is loaded, seen without loading it."""
+
+import io
+import pickletools
+from collections.abc import Iterator
+from typing import Any
+
+MOST_STEPS = 1_000_000  # of the pickles in a file, each of which may fill 200 bytes; a ResNet-110 takes 23,000
+
+MOST_IN_A_TUPLE = 1000  # with what is in the tuples inside it; a shape has four. Python hashes all of it, recursively
+
+PLAIN = {  # what torch.save writes for tensors in dictionaries; torch.load allows more, bytearray(10**12) among it
+    "collections OrderedDict",
+    "torch Size",
+    "torch._utils _rebuild_tensor_v2",
+    "torch._utils _rebuild_tensor",
+    "torch._utils _rebuild_parameter",
+    *(
+        f"torch {kind}Storage"
+        for kind in ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")
+    ),
+}
+
+
+class Intricate(Exception):
+    """A pickle builds more than weights need."""
+
+
+class Foreign(Exception):
+    """A pickle names a function or a class that weights do not need; the message is its name."""
+
+
+def inspect(pickled: bytes, number: int = 1) -> None:
+    """Looks at the first `number` of the pickles that follow each other in `pickled`; nothing is executed.
+
+    Raises Foreign or Intricate where one does more than weights need. Errors of damaged pickles pass through.
+    """
+    stream = io.BytesIO(pickled)
+    steps = 0
+    for _ in range(number):
+        for code, argument, size in _steps(stream):
+            steps += 1
+            if code in ("GLOBAL", "INST", "STACK_GLOBAL") and argument not in PLAIN:
+                raise Foreign(argument.replace(" ", ".") if argument else "unnamed")
+            if size > MOST_IN_A_TUPLE or steps > MOST_STEPS:
+                raise Intricate
+
+
+def _steps(stream: io.BytesIO) -> Iterator[tuple[str, Any, int]]:
+    """Code and argument of each step of the pickle at which `stream` stands, and the size of the tuple that it makes.
+
+    A tuple counts for what is in it, and anything else for one.
+    """
+    stack: list[int] = []
+    below_marks: list[list[int]] = []
+    memo: dict[Any, int] = {}
+    for code, argument, _ in pickletools.genops(stream):
+        size = 1
+        if code.name == "MARK":
+            below_marks.append(stack)
+            stack = []
+        elif code.name in ("BINPUT", "LONG_BINPUT"):
+            memo[argument] = stack[-1]
+        elif code.name in ("BINGET", "LONG_BINGET"):
+            stack.append(memo[argument])
+        else:
+            taken: list[int] = []
+            below = len(code.stack_before)
+            if pickletools.markobject in code.stack_before:
+                taken, stack = stack, below_marks.pop()
+                below = code.stack_before.index(pickletools.markobject)
+            taken += [stack.pop() for _ in range(below)]
+            size = 1 + sum(taken) if "TUPLE" in code.name else 1
+            stack += [size] * len(code.stack_after)
+        yield code.name, argument, size

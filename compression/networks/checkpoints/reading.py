@@ -1,0 +1,185 @@
+"""Reading somebody else's checkpoint: plain weights or nothing. No code of the file runs; no small file grows large."""
+
+import io
+import json
+import os
+import pickle
+import re
+import struct
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from compression.errors import CheckpointError
+from compression.networks.checkpoints import pickles
+
+MOST_BYTES = 64_000_000
+
+MOST_HEADER_BYTES = 4_000_000  # of safetensors; a tensor takes about a hundred, and several times that in memory
+
+MOST_DIMENSIONS = 8
+
+WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "params")
+
+DAMAGED = (  # what torch and safetensors raise on files that are cut or have other bytes in them
+    OSError,
+    EOFError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    OverflowError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zipfile.BadZipFile,
+    safetensors.SafetensorError,
+    pickle.UnpicklingError,
+)
+
+_CODE = (
+    "is not plain weights: reading it would run code that it brings along ({}). "
+    "Save it again with torch.save(model.state_dict(), path) or as .safetensors"
+)
+
+_RECORD = re.compile(  # what torch.load looks for in a zip archive
+    r"[^/]+/(data\.pkl|data/[0-9]+|version|byteorder|\.format_version|\.storage_alignment|\.data/serialization_id)"
+)
+
+
+def read_tensors(source: Path | bytes, name: str | None = None, most_bytes: int = MOST_BYTES) -> dict[str, Tensor]:
+    """The tensors of a checkpoint by name, as the file has them. Never runs code from the file.
+
+    `source` is a path, or the content of a file called `name`; what it is is seen from the content.
+    Neither the file nor its tensors may have more than `most_bytes`.
+    Raises CheckpointError where it is missing, damaged, too large, needs a pickle that runs code, or holds no weights.
+    """
+    name = name or ("the file" if isinstance(source, bytes) else str(source))
+    content = source if isinstance(source, bytes) else _content(source, most_bytes)
+    if len(content) > most_bytes:
+        raise CheckpointError(f"{name} has {len(content):,} bytes; {most_bytes:,} are the most that is read")
+    try:
+        found = _loaded(content, name)
+    except DAMAGED as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise CheckpointError(f"{name} is damaged or not a checkpoint ({first[:200]})") from error
+    for _ in WRAPPERS:
+        found = _unwrapped(found)
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{name} holds a {type(found).__name__}, not weights by name")
+    # dict.items, because a file can give an OrderedDict an attribute `items`
+    everything = dict.items(found)
+    tensors = {key: value.detach() for key, value in everything if isinstance(key, str) and isinstance(value, Tensor)}
+    if not tensors:
+        raise CheckpointError(f"{name} holds no weights")
+    size = sum(value.numel() * value.element_size() for value in tensors.values())
+    if size > most_bytes:
+        raise CheckpointError(
+            f"{name} says that its tensors have {size:,} bytes; {most_bytes:,} are the most that is read"
+        )
+    storages = {value.untyped_storage().data_ptr(): value.untyped_storage().nbytes() for value in tensors.values()}
+    if sum(storages.values()) > len(content):
+        raise CheckpointError(f"{name} is damaged: there is less in it than its tensors need")
+    for key, value in tensors.items():
+        if value.dim() > MOST_DIMENSIONS:
+            raise CheckpointError(f"{name} has {value.dim()} dimensions in {key}; {MOST_DIMENSIONS} are the most")
+        if value.is_complex():
+            raise CheckpointError(f"{name} has complex numbers in {key}")
+        if not value.float().isfinite().all():
+            raise CheckpointError(f"{name} has NaN or infinite values in {key} (as float32)")
+    return tensors
+
+
+def _content(path: Path, most_bytes: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > most_bytes:
+                raise CheckpointError(f"{path} has {size:,} bytes; {most_bytes:,} are the most that is read")
+            return file.read(most_bytes + 1)
+    except FileNotFoundError:
+        raise CheckpointError(f"there is no file {path}") from None
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _loaded(content: bytes, name: str) -> Any:
+    """What the file holds; the errors of torch and safetensors pass through."""
+    if content[8:9] == b"{":  # eight bytes of length, then JSON
+        _refuse_large_header(content, name)
+        return safetensors.torch.load(content)
+    zipped = content.startswith(b"PK\x03\x04")
+    if zipped:
+        stream = _repacked(content, name)
+    else:
+        stream = io.BytesIO(content)
+        _refuse_code(content, name, number=5)  # four of one value or one list, around the one with the tensors
+    try:
+        found = torch.load(stream, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(f"{name} {_CODE.format('or it is damaged')}") from error
+    if not zipped and stream.tell() < len(content):
+        raise ValueError("bytes are left over")
+    return found
+
+
+def _refuse_large_header(content: bytes, name: str) -> None:
+    """Raises CheckpointError where a safetensors file names more than weights need."""
+    size = int.from_bytes(content[:8], "little")
+    if size > MOST_HEADER_BYTES:
+        raise CheckpointError(f"{name} says that its header has {size:,} bytes; {MOST_HEADER_BYTES:,} are the most")
+    for key, entry in json.loads(content[8 : 8 + size]).items():
+        dimensions = 0 if key == "__metadata__" else len(entry["shape"])
+        if dimensions > MOST_DIMENSIONS:
+            raise CheckpointError(f"{name} has {dimensions} dimensions in {key}; {MOST_DIMENSIONS} are the most")
+
+
+def _repacked(content: bytes, name: str) -> io.BytesIO:
+    """A new zip archive of the records that torch looks for, checked against their checksums.
+
+    torch takes the first of two records with one name and Python the last, and to torch `DATA.PKL` is `data.pkl`:
+    what torch reads has to be what is looked at here.
+    """
+    repacked = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as archive, zipfile.ZipFile(repacked, "w") as copy:
+        records = [record for record in archive.infolist() if _RECORD.fullmatch(record.filename)]
+        compressed = any(record.compress_type != zipfile.ZIP_STORED for record in records)
+        if compressed or sum(record.file_size for record in records) > len(content):
+            raise CheckpointError(f"{name} would grow when unpacked, as no checkpoint that torch saves does")
+        if not any(record.filename.endswith("/data.pkl") for record in records):
+            raise ValueError("a zip archive without data.pkl")
+        if len({record.filename for record in records}) < len(records):
+            raise ValueError("a zip archive with two records of one name")
+        for record in records:
+            if record.CRC == 0:
+                del record.CRC  # torch.serialization.set_crc32_options(False) leaves zeros
+            value = archive.read(record)
+            if record.filename.endswith("/data.pkl"):
+                _refuse_code(value, name)
+            copy.writestr(record.filename, value)
+    repacked.seek(0)
+    return repacked
+
+
+def _refuse_code(pickled: bytes, name: str, number: int = 1) -> None:
+    """Raises CheckpointError if one of the pickles would do more than weights need; errors of damaged ones pass."""
+    try:
+        pickles.inspect(pickled, number)
+    except pickles.Foreign as code:
+        raise CheckpointError(f"{name} {_CODE.format(code)}") from None
+    except pickles.Intricate:
+        raise CheckpointError(f"{name} is more intricate than any weights") from None
+
+
+def _unwrapped(content: Any) -> Any:
+    """What lies under one of the names that trainers wrap weights in, or `content` itself."""
+    if not isinstance(content, dict):
+        return content
+    inside = (dict.get(content, name) for name in WRAPPERS)
+    return next((found for found in inside if isinstance(found, dict)), content)

@@ -1,0 +1,101 @@
+"""Public checkpoints of somebody else's training: recognised by their tensors, their normalisation found by trying."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from torch import nn
+
+from compression.data.cifar10 import CLASSES
+from compression.errors import CheckpointError
+from compression.networks.architectures.table import ARCHITECTURES, Architecture
+from compression.networks.checkpoints.names import COUNTERS, Tensors, canonical
+from compression.networks.model import frozen
+
+# ---- which network
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """A checkpoint as a network of ours; `remapped` says in words what its names took."""
+
+    architecture: Architecture
+    module: nn.Module
+    remapped: tuple[str, ...]
+
+    @property
+    def sentence(self) -> str:
+        parameters = sum(parameter.numel() for parameter in self.module.parameters())
+        return "; ".join((f"{self.architecture.words}, {parameters:,} parameters", *self.remapped))
+
+
+@cache
+def _shapes(arch: str) -> dict[str, torch.Size]:
+    """Name -> shape of each tensor of an architecture, but for its counters."""
+    state = ARCHITECTURES[arch].make().state_dict()
+    return {key: value.shape for key, value in state.items() if key.rsplit(".", 1)[-1] not in COUNTERS}
+
+
+def recognise(tensors: Tensors, arch: str | None = None) -> Recognised:
+    """The network of ours that these tensors belong to; with `arch`, that one or its variants and no other.
+
+    Raises CheckpointError, naming the tensors, where they fit none.
+    """
+    found, remapped = canonical(tensors)
+    shapes = {key: value.shape for key, value in found.items()}
+    nearest, most = None, -1
+    for candidate in _candidates(shapes, arch):
+        expected = _shapes(candidate.name)
+        if expected == shapes:
+            return Recognised(candidate, _filled(candidate, found), remapped)
+        same = sum(shapes.get(key) == shape for key, shape in expected.items())
+        if same > most:
+            nearest, most = candidate, same
+    if nearest is None:
+        few = ", ".join(list(shapes)[:3])
+        raise CheckpointError(
+            f"no architecture that is known here has tensors like these ({few}, …). Known are ResNet-8 to -110 for "
+            "CIFAR, VGG-11 to -19, MobileNetV2, ShuffleNetV2, RepVGG, and the networks that come along"
+        )
+    raise CheckpointError(_difference(nearest.name, _shapes(nearest.name), shapes))
+
+
+def _candidates(shapes: Mapping[str, torch.Size], arch: str | None) -> Iterator[Architecture]:
+    if arch is not None and arch not in ARCHITECTURES:
+        raise CheckpointError(f"there is no architecture {arch!r}; there are {', '.join(ARCHITECTURES)}")
+    for candidate in ARCHITECTURES.values():
+        asked = arch is None or arch in (candidate.name, candidate.name.partition("-")[0])
+        if asked and (arch is not None or all(name in shapes for name in candidate.landmarks)):
+            yield candidate
+
+
+def _filled(architecture: Architecture, tensors: Tensors) -> nn.Module:
+    module = architecture.make()
+    module.load_state_dict({**module.state_dict(), **{key: value.float() for key, value in tensors.items()}})
+    return frozen(module)
+
+
+def _difference(name: str, expected: Mapping[str, torch.Size], shapes: Mapping[str, torch.Size]) -> str:
+    missing = sorted(expected.keys() - shapes.keys())
+    extra = sorted(shapes.keys() - expected.keys())
+    if missing or extra:
+        parts = [_few("it lacks", missing), _few("it has unknown", extra)]
+        return f"the checkpoint is not a {name}: " + "; ".join(part for part in parts if part)
+    wrong = [key for key in expected if expected[key] != shapes[key]]
+    head = [key for key in wrong if len(expected[key]) and expected[key][0] == len(CLASSES)]
+    counts = {tuple(shapes[key][:1]) for key in wrong}
+    if head == wrong and len(counts) == 1 and counts.isdisjoint({(), (len(CLASSES),)}):
+        (classes,) = counts.pop()
+        return f"the checkpoint is a {name} for {classes} classes, and CIFAR-10 has {len(CLASSES)} ({wrong[0]})"
+    key = wrong[0]
+    more = f"; {len(wrong) - 1} more do not fit" if len(wrong) > 1 else ""
+    return (
+        f"the checkpoint is not a {name}: {key} should have shape {tuple(expected[key])} "
+        f"and has {tuple(shapes[key])}{more}"
+    )
+
+
+def _few(words: str, names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"{words} {', '.join(names[:3])}{more}" if names else ""

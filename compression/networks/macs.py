@@ -1,0 +1,48 @@
+"""What one image, or whatever else a network takes, costs in arithmetic."""
+
+import copy
+from collections.abc import Collection
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from compression.networks.weights import CONVOLUTIONS, RECURRENT, TRANSPOSED, weighted_layers
+from compression.spec import Also
+
+
+def layer_macs(module: nn.Module, inputs: Tensor | None = None, also: Collection[Also] = ()) -> dict[str, int]:
+    """Layer name -> multiply-accumulates for `inputs`, or one 32x32 image.
+
+    A recurrent weight multiplies every step of the sequences once. Embeddings multiply nothing; and 0 stands for a
+    layer, too, that no input goes through, or that another module multiplies with (nn.MultiheadAttention).
+    (torch.utils.flop_counter counts the same; but while it counts, modules of other threads are counted too.)
+    """
+    private = copy.deepcopy(module)
+    modules = dict(private.named_modules())
+    weights = weighted_layers(module, also)
+    paths = {name: name if name in modules else name.rpartition(".")[0] for name in weights}
+    times = dict.fromkeys(paths.values(), 0)
+
+    def count(path: str, layer: nn.Module, arguments: tuple[Any, ...], output: Any) -> None:
+        times[path] += _times(layer, arguments[0], output)
+
+    for path in times:
+        modules[path].register_forward_hook(partial(count, path))
+    with torch.inference_mode():
+        private(torch.zeros(1, 3, 32, 32) if inputs is None else inputs)
+    return {name: times[paths[name]] * weight.numel() for name, weight in weights.items()}
+
+
+def _times(layer: Any, inputs: Tensor, output: Any) -> int:
+    """How often `layer` multiplies with each of its weights: at each position of its output or, where that is what
+    slides over the other one, of its input.
+    """
+    if isinstance(layer, nn.Linear):
+        return output.numel() // layer.out_features
+    if isinstance(layer, CONVOLUTIONS):
+        return output.numel() // layer.out_channels
+    if isinstance(layer, TRANSPOSED):
+        return inputs.numel() // layer.in_channels
+    return inputs.numel() // layer.input_size if isinstance(layer, RECURRENT) else 0

@@ -1,0 +1,56 @@
+"""networks/model.py"""
+
+import hashlib
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import nn
+
+from compression.networks.checkpoints.names import COUNTERS
+from compression.networks.normalization import Normalization
+
+
+@dataclass(frozen=True, eq=False)
+class FloatModel:
+    """An uncompressed network in eval mode, with what must be known to use it. Shared: never mutate `module`.
+
+    `accuracy` (0..1) is the one stated by its origin, on all 10,000 test images, or None.
+    """
+
+    name: str
+    module: nn.Module
+    normalization: Normalization
+    accuracy: float | None = None
+    about: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def parameters(self) -> int:
+        return sum(parameter.numel() for parameter in self.module.parameters())
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256, in hex, of what its predictions come from: the weights, the layers, what quantizes their inputs, the
+        normalisation.
+
+        Not of its name nor of the layout of its weights in memory. Counters of training steps compute nothing and are
+        left out: a checkpoint may have lost them. Layers count as they print.
+        """
+        digest = hashlib.sha256(repr((self.module, self.normalization.mean, self.normalization.std)).encode())
+        for name, value in self.module.state_dict().items():
+            if name.rsplit(".", 1)[-1] not in COUNTERS:
+                digest.update(repr((name, value.dtype, tuple(value.shape))).encode())
+                digest.update(value.cpu().contiguous().flatten().view(torch.uint8).numpy())
+        for name, part in self.module.named_modules():
+            for hook in part._forward_pre_hooks.values():
+                digest.update(repr((name, hook)).encode())
+        return digest.hexdigest()
+
+
+def frozen(module: nn.Module) -> nn.Module:
+    """The same module, in eval mode, without gradients, its kernels in channels-last layout."""
+    return module.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+EXAMPLE = torch.zeros(1, 3, 32, 32)  # what the networks here take

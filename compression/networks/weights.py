@@ -1,0 +1,106 @@
+"""Which weights of a network are compressed, and where their output channels are.
+
+    Linear                           (C_out, C_in)
+    Conv1d, Conv2d, Conv3d           (C_out, C_in / groups, kernel ...)
+    ConvTranspose1d, 2d, 3d          (C_in, C_out / groups, kernel ...)
+    RNN, LSTM, GRU and their cells   (gates * hidden, ...)          on request; a channel is a row of a gate
+    Embedding, EmbeddingBag          (entries, dimension)           on request; a channel is an entry
+
+A layer has the name of its module; of the several weights of a recurrent one each is a layer, lstm.weight_ih_l0.
+"""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvTransposeNd
+from torch.nn.modules.rnn import RNNCellBase
+
+from compression.spec import Also
+
+
+def weighted_layers(module: nn.Module, also: Collection[Also] = ()) -> dict[str, Tensor]:
+    """The weights that quantizers and pruners touch, by layer name, each of the shape that its module has it in."""
+    return {name: weight.tensor for name, weight in compressible(module, also).items()}
+
+
+FLOAT_BYTES = 4
+
+
+def float_bytes(module: nn.Module) -> int:
+    """All floats of `module`, buffers too, as float32. A tensor that has several names counts once."""
+    tensors = {id(each): each for each in module.state_dict(keep_vars=True).values() if isinstance(each, Tensor)}
+    return sum(tensor.numel() * FLOAT_BYTES for tensor in tensors.values() if tensor.is_floating_point())
+
+
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+
+TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+
+RECURRENT = (nn.RNNBase, RNNCellBase)
+
+EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
+
+
+@dataclass(frozen=True, eq=False)
+class Weight:
+    """A parameter as its module has it. `transposed`: the groups of a transposed convolution, 0 for other layers."""
+
+    tensor: Tensor
+    transposed: int = 0
+
+    @property
+    def channels_first(self) -> Tensor:
+        """(C_out, ...), as quantizers and pruners have it."""
+        return turned(self.tensor.detach(), self.transposed)
+
+
+def turned(weight: Tensor, transposed: int) -> Tensor:
+    """(C_in, C_out / groups, ...) <-> (C_out, C_in / groups, ...), if `transposed`, which is the groups, is not 0."""
+    if not transposed:
+        return weight
+    return weight.unflatten(0, (transposed, -1)).transpose(1, 2).flatten(0, 1).contiguous()
+
+
+def compressible(module: nn.Module, also: Collection[Also] = ()) -> dict[str, Weight]:
+    """Layer name -> weight, in the order of the modules. One that layers share is there once, under its first name.
+
+    Raises ValueError on weights that are made anew from other parameters, have no shape yet, or are no float32 numbers
+    of this machine's main memory.
+    """
+    found: dict[str, Weight] = {}
+    seen = set()
+    for path, layer in module.named_modules():
+        for parameter in _parameters(layer, also):
+            name = path if parameter == "weight" else f"{path}.{parameter}".removeprefix(".")
+            weight = _checked(name, layer, parameter)
+            if id(weight) not in seen:
+                seen.add(id(weight))
+                found[name] = Weight(weight, layer.groups if isinstance(layer, _ConvTransposeNd) else 0)
+    return found
+
+
+def _parameters(layer: nn.Module, also: Collection[Also]) -> Iterator[str]:
+    """The names that `layer` has for its weights."""
+    if isinstance(layer, (nn.Linear, *CONVOLUTIONS, *TRANSPOSED)) or (
+        isinstance(layer, EMBEDDINGS) and Also.EMBEDDING in also
+    ):
+        yield "weight"
+    if isinstance(layer, RECURRENT) and Also.RECURRENT in also:
+        yield from (name for name, _ in layer.named_parameters(recurse=False) if name.startswith("weight_"))
+
+
+def _checked(name: str, layer: nn.Module, parameter: str) -> Tensor:
+    weight = layer._parameters.get(parameter)
+    if weight is None:
+        raise ValueError(
+            f"the weight of layer {name} is made from other parameters each time: make it permanent first "
+            "(torch.nn.utils.prune.remove, parametrize.remove_parametrizations, remove_weight_norm)"
+        )
+    if isinstance(weight, nn.parameter.UninitializedParameter):
+        raise ValueError(f"layer {name} has no shape yet: let the network see an input first")
+    if weight.dtype != torch.float32 or weight.device.type != "cpu":
+        kind = f"{weight.dtype} on {weight.device}".removeprefix("torch.")
+        raise ValueError(f"layer {name} is {kind}, and only float32 on the cpu is compressed: network.float().cpu()")
+    return weight

@@ -1,0 +1,146 @@
+"""Which output channels hang together, and which of them are zero whatever the input.
+
+torch-pruning (Fang et al. 2023, arXiv:2301.12900) finds by autograd which layers hang together: those that become
+narrower when one filter goes. While it traces it hooks the network that it is given and no other; but its pruners
+are objects that the whole process shares, so that one thread at a time may use them: LOCK.
+"""
+
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch_pruning import DependencyGraph
+from torch_pruning.ops import OPTYPE
+
+from compression.networks.weights import CONVOLUTIONS, TRANSPOSED, turned
+
+LOCK = Lock()
+
+FILTERS = (*CONVOLUTIONS, *TRANSPOSED, nn.Linear)
+
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+
+MIXERS = (OPTYPE.LN, OPTYPE.GN, OPTYPE.IN, OPTYPE.MHA, OPTYPE.LSTM, OPTYPE.EMBED, OPTYPE.PARAMETER, OPTYPE.UNBIND)
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Layers whose output channels come and go together, counted as the layer `first` counts its own n of them.
+
+    `zero` (n,) bool: all who read the channel see nothing but zeros. By layer, (n,) bool: `empty`, where a filter has
+    no weights but zeros, and `alive`, where the layer by itself makes zeros into something else or need not get zeros.
+    `answers`: the channels are outputs of the network.
+    """
+
+    first: str
+    zero: Tensor
+    empty: dict[str, Tensor]
+    alive: dict[str, Tensor]
+    answers: bool
+
+    @property
+    def removable(self) -> list[int]:
+        """The channels that nobody would miss. One stays in any case: no layer of torch is without channels."""
+        if self.answers:
+            return []
+        found = self.zero.nonzero().flatten().tolist()
+        return found[1:] if len(found) == len(self.zero) else found
+
+
+def trace(module: nn.Module, example: Tensor) -> DependencyGraph:
+    """What hangs together in `module`, whose parameters want gradients from now on. LOCK is held meanwhile."""
+    with torch.enable_grad():
+        return DependencyGraph().build_dependency(module.requires_grad_(True), example, verbose=False)
+
+
+def first_layers(graph: DependencyGraph) -> list[str]:
+    """The first convolution or linear layer of each group, in the order of the network's modules."""
+    order = list(graph._module2name)
+    groups = (
+        [dep.target.module for dep, _ in group if graph.is_out_channel_pruning_fn(dep.handler)]
+        for group in graph.get_all_groups(root_module_types=FILTERS)
+    )
+    firsts = [min(order.index(module) for module in group if isinstance(module, FILTERS)) for group in groups]
+    return [graph._module2name[order[place]] for place in sorted(firsts)]
+
+
+def pruning_group(graph: DependencyGraph, first: str, channels: list[int]) -> Any:
+    """torch-pruning's own group: what has to go from which layers with `channels` of layer `first`."""
+    layer = graph.model.get_submodule(first)
+    return graph.get_pruning_group(layer, graph.get_pruner_of_module(layer).prune_out_channels, channels)
+
+
+def group_of(graph: DependencyGraph, first: str) -> Group:
+    """All channels of layer `first`, and what hangs together with them."""
+    n = len(_filters(graph.model.get_submodule(first)))
+    items = pruning_group(graph, first, list(range(n))).items
+    makes = graph.is_out_channel_pruning_fn
+    made = {item.dep.target: item for item in items if makes(item.dep.handler)}
+    read = [item.dep.target for item in items if not makes(item.dep.handler)]
+    nowhere = torch.zeros(n, dtype=torch.bool)
+    zero: dict[Any, Tensor] = {}
+
+    def everywhere(node: Any, holds: Tensor) -> Tensor:
+        """(channels of `node`,) bool -> (n,) bool, where it holds for all that are channel i of `first`."""
+        found = ~nowhere
+        item = made[node]
+        found[torch.tensor(item.root_idxs)[~holds[torch.tensor(item.idxs)]]] = False
+        return found
+
+    def inputs_zero(node: Any) -> Tensor:
+        inside = [output_zero(other) for other in node.inputs if other in made and not _of_weights(other)]
+        return torch.stack(inside).all(0) if inside else nowhere
+
+    def output_zero(node: Any) -> Tensor:
+        if node not in zero:
+            zero[node] = nowhere  # while it is looked at: a module that reads its own output
+            if node.type in MIXERS:
+                pass
+            elif isinstance(node.module, (*FILTERS, *NORMS)):
+                nothing, keeps = (everywhere(node, holds) for holds in _silent(node.module))
+                zero[node] = nothing | (keeps & inputs_zero(node))
+            else:
+                zero[node] = inputs_zero(node)
+        return zero[node]
+
+    layers = {graph._module2name[node.module]: node for node in made if isinstance(node.module, (*FILTERS, *NORMS))}
+    return Group(
+        first=first,
+        zero=torch.stack([~nowhere, *(inputs_zero(node) for node in read)]).all(0),
+        empty={
+            name: everywhere(node, _filters(node.module).eq(0).all(1))
+            for name, node in layers.items()
+            if isinstance(node.module, FILTERS)
+        },
+        alive={name: ~everywhere(node, torch.stack(_silent(node.module)).any(0)) for name, node in layers.items()},
+        answers=any(not node.outputs for node in made),
+    )
+
+
+def _of_weights(node: Any) -> bool:
+    """Whether it is an operation on a layer's own weights, such as the transposition in a linear layer."""
+    return not node.inputs and node.type not in MIXERS and not isinstance(node.module, (*FILTERS, *NORMS))
+
+
+def _filters(layer: Any) -> Tensor:
+    """(C_out, weights of each)"""
+    return turned(layer.weight.detach(), layer.groups if isinstance(layer, TRANSPOSED) else 0).flatten(1)
+
+
+def _silent(layer: Any) -> tuple[Tensor, Tensor]:
+    """(channels,) bool each: where zeros come out of `layer` whatever goes in, and where they do if zeros go in.
+
+    A filter that reads several channels is no channel's own: for it the second is where the first is.
+    """
+    if isinstance(layer, NORMS):
+        if layer.weight is None or layer.running_mean is None or layer.running_var is None:
+            return (torch.zeros(layer.num_features, dtype=torch.bool),) * 2
+        shift = layer.bias - layer.running_mean * layer.weight / (layer.running_var + layer.eps).sqrt()
+        return (layer.weight == 0) & (layer.bias == 0), shift == 0
+    filters = _filters(layer)
+    still = torch.ones(len(filters), dtype=torch.bool) if layer.bias is None else layer.bias == 0
+    empty = still & filters.eq(0).all(1)
+    depthwise = getattr(layer, "groups", 1) == len(filters) > 1
+    return empty, still if depthwise else empty

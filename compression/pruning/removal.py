@@ -1,0 +1,121 @@
+"""Filters that are zero, physically removed: fewer channels, fewer multiplications, the same answers.
+
+A zero is multiplied like any other number. To gain anything a filter has to go: out of its layer, out of the batch
+norm after it, out of all layers that read it and of all that is added to it. Nothing about that is believed: each time
+the smaller network answers beside the one with the zeros, and where it answers otherwise, by more than rounding, what
+was taken comes back and the result says so.
+"""
+
+import copy
+from collections.abc import Iterable
+
+from torch import Tensor, nn
+from torch_pruning import DependencyGraph
+
+from compression.networks.model import frozen
+from compression.networks.weights import compressible
+from compression.pruning.coupling import LOCK, first_layers, group_of, pruning_group, trace
+from compression.pruning.proof import Left, Proof, Smaller, compare
+from compression.pruning.shortcuts import as_convolutions_, as_shortcuts_
+
+LOST = (AssertionError, AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
+
+MOST_NAMES = 3
+
+
+def remove_zeroed(module: nn.Module, example: Tensor) -> Smaller:
+    r"""Filters that are zero are taken out of the network: it becomes smaller and faster on any hardware, and answers
+    as before.
+
+    Formula: y = \sum_{c:\, w_c \neq 0} w_c * x_c
+    Source: Li et al. 2017 (arXiv:1608.08710), section 3; Fang et al. 2023 (arXiv:2301.12900), section 3.
+    Fails: a channel has to stay where a shortcut adds one to it that is not zero, or where a bias makes it a constant.
+
+    `module` is in eval mode and stays as it is; `example` (N, ...) are inputs of it. Raises ValueError where it does
+    not run on them in double precision.
+    """
+    proof = Proof(module, example)
+    whole = as_convolutions_(copy.deepcopy(module))
+    with LOCK:
+        try:
+            firsts = first_layers(trace(whole, proof.example))
+        except LOST as error:
+            why = f"torch-pruning cannot follow this network ({error!r})"
+            return compare(module, module, proof, tuple(_zeros(module, empty_filters(module), why)))
+        small, refused = _shrunk(whole, firsts, proof)
+        graph = trace(copy.deepcopy(small), proof.example)
+        left = [one for first in firsts for one in _left(graph, first, refused.get(first))]
+    layers = list(compressible(module))
+    left = sorted((one for one in left if one.layer in layers), key=lambda one: layers.index(one.layer))
+    return compare(module, frozen(as_shortcuts_(small)), proof, tuple(left))
+
+
+def empty_filters(module: nn.Module) -> dict[str, int]:
+    """Layer name -> how many of its filters have no weights but zeros."""
+    return {
+        name: int(weight.channels_first.flatten(1).eq(0).all(1).sum()) for name, weight in compressible(module).items()
+    }
+
+
+def _shrunk(module: nn.Module, firsts: list[str], proof: Proof) -> tuple[nn.Module, dict[str, str]]:
+    """What is left of `module` when the groups of `firsts` lose their zeros, and by group why it could not.
+
+    All at once; where that changes the answers, each half by itself, until those are found that are to blame.
+    """
+    try:
+        small = _without_zeros(module, firsts, proof.example)
+        difference = proof.difference(small)
+        if proof.holds(difference):
+            return small, {}
+        why = f"without them answers differ by up to {difference:.2g}"
+    except LOST as error:
+        why = f"torch-pruning cannot take them out ({error!r})"
+    if len(firsts) == 1:
+        return module, {firsts[0]: why}
+    half = len(firsts) // 2
+    module, one = _shrunk(module, firsts[:half], proof)
+    module, other = _shrunk(module, firsts[half:], proof)
+    return module, one | other
+
+
+def _without_zeros(module: nn.Module, firsts: list[str], example: Tensor) -> nn.Module:
+    """A copy without the zero channels of the groups of `firsts`, in that order: what one loses, others may notice."""
+    small = copy.deepcopy(module)
+    graph = trace(small, example)
+    for first in firsts:
+        if channels := group_of(graph, first).removable:
+            pruning_group(graph, first, channels).prune()
+    return small
+
+
+def _left(graph: DependencyGraph, first: str, refused: str | None) -> list[Left]:
+    """The zero filters that are still there in the group of `first`; `refused`: why the whole group was left alone."""
+    try:
+        group = group_of(graph, first)
+    except LOST as error:
+        return _zeros(graph.model, [first], refused or f"torch-pruning cannot take them out ({error!r})")
+    found = []
+    for name, empty in group.empty.items():
+        if count := int(empty.sum()):
+            blamed = [other for other, alive in group.alive.items() if bool((alive & empty).any())]
+            more = f" and {len(blamed) - MOST_NAMES} more" if len(blamed) > MOST_NAMES else ""
+            if refused:
+                why = refused
+            elif group.answers:
+                why = "they are the network's answers"
+            elif bool((empty & group.zero).any()):
+                why = "a layer needs one channel at least"
+            elif not blamed:
+                why = "what reads them may not see zeros, for something stands between"
+            elif blamed == [name]:
+                why = "its bias makes them constants that are not zero"
+            else:
+                why = f"the channels are not zero in {', '.join(blamed[:MOST_NAMES])}{more}"
+            found.append(Left(name, count, why))
+    return found
+
+
+def _zeros(module: nn.Module, layers: Iterable[str], why: str) -> list[Left]:
+    """The zero filters of `layers`, all left for one reason."""
+    empty = empty_filters(module)
+    return [Left(name, empty[name], why) for name in layers if empty.get(name)]

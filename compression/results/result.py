@@ -1,0 +1,16 @@
+"""One row of a sweep."""
+
+from dataclasses import dataclass
+
+from compression.evaluation.evaluation import Evaluation
+from compression.results.costs import Costs
+from compression.spec import CompressionSpec
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A spec, what it costs, what it says of the test images."""
+
+    spec: CompressionSpec
+    costs: Costs
+    evaluation: Evaluation

@@ -1,0 +1,244 @@
+"""A result that was measured once is never computed again: evaluations in an SQLite file, each under its key, and
+what was counted of the same networks.
+
+What cannot be read is computed again, what cannot be kept is not kept, and the caller goes on.
+"""
+
+import json
+import math
+import os
+import sqlite3
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from compression.data.cifar10 import TEST
+from compression.evaluation.evaluation import Evaluation
+from compression.evaluation.predictions import packed, unpacked
+from compression.networks.model import FloatModel
+from compression.paths import DATA
+from compression.results.costs import Costs
+from compression.results.database import Database
+from compression.results.provenance import arithmetic, counting
+from compression.results.result import Result
+from compression.spec import CompressionSpec
+from compression.spec.recipe import from_json
+
+T = TypeVar("T")
+
+Value = bytes | float | str | None
+
+PLACE = "SQUEEZELAB_RESULTS"
+
+VERSION = 1
+
+KEY = "weights, spec, data, arithmetic"
+
+CONTENT = "images, correct, in_top5, loss_sum, predictions, margins, checksum"
+
+TABLES = f"""
+    CREATE TABLE IF NOT EXISTS results (
+        weights TEXT, spec TEXT, data TEXT, arithmetic TEXT,
+        images INTEGER, correct INTEGER, in_top5 INTEGER, loss_sum REAL, predictions BLOB, margins BLOB,
+        checksum INTEGER, made TEXT,
+        PRIMARY KEY ({KEY})
+    )
+"""
+
+INSERT = f"INSERT OR REPLACE INTO results ({KEY}, {CONTENT}, made) VALUES (?{', ?' * 11})"
+
+SELECT = f"SELECT {CONTENT} FROM results WHERE ({KEY}) = (?, ?, ?, ?)"
+
+LIST = f"""
+    SELECT spec, {CONTENT}, costs FROM results JOIN costs USING (weights, spec)
+    WHERE (weights, data, arithmetic, counting) = (?, ?, ?, ?) ORDER BY results.rowid
+"""
+
+COUNT = """
+    SELECT count(*) FROM results JOIN costs USING (weights, spec)
+    WHERE (weights, data, arithmetic, counting) = (?, ?, ?, ?)
+"""
+
+DELETE = f"DELETE FROM results WHERE ({KEY}) = (?, ?, ?, ?)"
+
+COSTS = """
+    CREATE TABLE IF NOT EXISTS costs (
+        weights TEXT, spec TEXT, counting TEXT, costs TEXT, PRIMARY KEY (weights, spec, counting)
+    )
+"""
+
+
+@dataclass(frozen=True)
+class Key:
+    """What a result depends on: digests of the float weights, of the images and of the arithmetic, and a spec.
+
+    `spec` is canonical JSON without the network's name: two names for the same weights share results.
+    """
+
+    weights: str
+    spec: str
+    data: str
+    arithmetic: str
+
+    @classmethod
+    def of(cls, model: FloatModel, spec: CompressionSpec, data: str = TEST.fingerprint) -> "Key":
+        """The key of `model` compressed as `spec` says. `data` names all images, in order: another key for fewer."""
+        return cls(model.digest, replace(spec, model="").to_json(), data, arithmetic())
+
+    @property
+    def columns(self) -> tuple[str, str, str, str]:
+        return self.weights, self.spec, self.data, self.arithmetic
+
+
+class Store:
+    """The evaluations kept in the file at `path`, which is made when the first one is kept.
+
+    `problem`: what last went wrong, in the reader's words, until a result is kept again. Nothing is raised for it.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path or Path(os.environ.get(PLACE) or DATA / "results.sqlite")
+        self.problem: str | None = None
+        self._database = Database(self.path, VERSION, TABLES)
+
+    def get(self, key: Key, labels: Tensor) -> Evaluation | None:
+        """The evaluation kept under `key`, or None. `labels` (N,): those of its images.
+
+        A row that is not whole, or is of other labels, is deleted.
+        """
+        if not os.path.exists(self.path):
+            return None
+        found, problem = self._database.attempt(partial(_read, key, labels), "kept results cannot be read")
+        self.problem = problem or self.problem
+        return found
+
+    def put(self, key: Key, evaluation: Evaluation) -> None:
+        """Keeps `evaluation` under `key`, in place of what was there; margins, if it has them, in half precision."""
+        row = _row(key, evaluation)
+        _, self.problem = self._database.attempt(
+            lambda database: database.execute(INSERT, row), "results cannot be kept"
+        )
+
+    def get_costs(self, key: Key) -> Costs | None:
+        """What was counted of the network of `key`, whatever it was evaluated on, by the code of now."""
+        if not os.path.exists(self.path):
+            return None
+        found, problem = self._database.attempt(partial(_read_costs, key), "kept results cannot be read")
+        self.problem = problem or self.problem
+        return found
+
+    def put_costs(self, key: Key, costs: Costs) -> None:
+        """Keeps `costs` of the network of `key`."""
+        row = (key.weights, key.spec, counting(), json.dumps(asdict(costs)))
+
+        def write(database: sqlite3.Connection) -> None:
+            database.execute(COSTS)
+            database.execute("INSERT OR REPLACE INTO costs VALUES (?, ?, ?, ?)", row)
+
+        _, self.problem = self._database.attempt(write, "results cannot be kept")
+
+    def results(self, model: FloatModel, labels: Tensor) -> list[Result]:
+        """All networks made of `model` that are evaluated on all test images and counted, by the code of now, in the
+        order in which they were kept. `labels` (N,) are those of the images; what is not whole is left out.
+        """
+        found = self._list(partial(_read_all, model, labels))
+        return found or []
+
+    def count(self, model: FloatModel) -> int:
+        """How many rows `results` goes through."""
+        found = self._list(lambda database: database.execute(COUNT, _wanted(model)).fetchone()[0])
+        return found or 0
+
+    def _list(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
+        if not os.path.exists(self.path):
+            return None
+
+        def do(database: sqlite3.Connection) -> T:
+            database.execute(COSTS)
+            return work(database)
+
+        found, problem = self._database.attempt(do, "kept results cannot be read")
+        self.problem = problem or self.problem
+        return found
+
+
+def _wanted(model: FloatModel) -> tuple[str, ...]:
+    return model.digest, TEST.fingerprint, arithmetic(), counting()
+
+
+def _read_all(model: FloatModel, labels: Tensor, database: sqlite3.Connection) -> list[Result]:
+    found = []
+    for text, *content, costs in database.execute(LIST, _wanted(model)):
+        key = Key(model.digest, text.decode(errors="replace"), TEST.fingerprint, arithmetic())
+        evaluation = _evaluation(tuple(content), key, labels)
+        counted = _costs(costs)
+        if evaluation and counted:
+            found.append(Result(replace(from_json(key.spec), model=model.name), counted, evaluation))
+    return found
+
+
+def _read_costs(key: Key, database: sqlite3.Connection) -> Costs | None:
+    database.execute(COSTS)
+    asked = "SELECT costs FROM costs WHERE (weights, spec, counting) = (?, ?, ?)"
+    row = database.execute(asked, (key.weights, key.spec, counting())).fetchone()
+    return _costs(row[0]) if row else None
+
+
+def _costs(text: bytes) -> Costs | None:
+    """What `put_costs` wrote; None where that was damaged."""
+    try:
+        return Costs(**json.loads(text))
+    except (TypeError, ValueError):
+        return None
+
+
+def _row(key: Key, evaluation: Evaluation) -> tuple[Value, ...]:
+    content = (
+        evaluation.total,
+        evaluation.correct,
+        evaluation.in_top5,
+        None if math.isnan(evaluation.loss_sum) else evaluation.loss_sum,  # SQLite has no NaN
+        packed(evaluation.predictions),
+        None if evaluation.margins is None else evaluation.margins.half().numpy().tobytes(),
+    )
+    return *key.columns, *content, _checksum(key, content), f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def _read(key: Key, labels: Tensor, database: sqlite3.Connection) -> Evaluation | None:
+    row = database.execute(SELECT, key.columns).fetchone()
+    if row is None:
+        return None
+    evaluation = _evaluation(row, key, labels)
+    if evaluation is None:
+        database.execute(DELETE, key.columns)
+    return evaluation
+
+
+def _evaluation(row: tuple[Any, ...], key: Key, labels: Tensor) -> Evaluation | None:
+    """A row of SELECT; None unless it is as `_row` made it, for these labels."""
+    *content, checksum = row
+    images, correct, in_top5, loss_sum, predictions, margins = content
+    if checksum != _checksum(key, content) or images != len(labels):
+        return None
+    evaluation = Evaluation(
+        unpacked(predictions, images),
+        labels,
+        in_top5,
+        math.nan if loss_sum is None else loss_sum,
+        None if margins is None else torch.from_numpy(np.frombuffer(margins, np.float16).astype(np.float32)),
+    )
+    return evaluation if evaluation.correct == correct else None
+
+
+def _checksum(key: Key, content: Sequence[Value]) -> int:
+    """CRC-32: SQLite itself does not notice a byte that changed inside a row, nor a row under another's key."""
+    parts = (part if isinstance(part, bytes) else repr(part).encode() for part in (*key.columns, *content))
+    return zlib.crc32(b"\0".join(parts))

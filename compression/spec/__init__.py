@@ -1,0 +1,51 @@
+"""What to do to a network, as frozen values: the glossary."""
+
+from compression.spec.checks import FLOAT_BITS, MAX_BITS, MIN_BITS
+from compression.spec.compression import Also, CompressionSpec, LayerSpec, Order
+from compression.spec.prune import Criterion, PruneSpec, Scope, Structure, Unit, structure_from
+from compression.spec.quantize import (
+    BITS,
+    CLIPS_AT,
+    FINDING,
+    GROUP_SIZE,
+    GROUP_SIZES,
+    LARGEST_STEP,
+    SMALLEST_STEP,
+    ActivationSpec,
+    Calibration,
+    Clip,
+    Granularity,
+    Only,
+    QuantSpec,
+    Scheme,
+)
+
+__all__ = [
+    "BITS",
+    "CLIPS_AT",
+    "FINDING",
+    "FLOAT_BITS",
+    "GROUP_SIZE",
+    "GROUP_SIZES",
+    "LARGEST_STEP",
+    "MAX_BITS",
+    "MIN_BITS",
+    "SMALLEST_STEP",
+    "ActivationSpec",
+    "Also",
+    "Calibration",
+    "Clip",
+    "CompressionSpec",
+    "Criterion",
+    "Granularity",
+    "LayerSpec",
+    "Only",
+    "Order",
+    "PruneSpec",
+    "QuantSpec",
+    "Scheme",
+    "Scope",
+    "Structure",
+    "Unit",
+    "structure_from",
+]

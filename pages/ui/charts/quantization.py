@@ -1,0 +1,208 @@
+"""Values -> figures of the Quantization page, in the manner of `charts`; imports no streamlit."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+from compression.core.record import LayerFacts
+from compression.inspect.staircase import Staircase
+from pages.ui.charts.style import (
+    COMPRESSED_OTHERWISE,
+    FLOAT,
+    LAYERS_HEIGHT,
+    LOWEST,
+    REMOVED,
+    Drawing,
+    layer_axis,
+    lower_title,
+    panel,
+    room,
+    steps,
+)
+
+STAIRS_HEIGHT, CODES_HEIGHT = 320, 260
+MARGIN = 1.04  # so that what stands at the ends is seen
+FLOAT_FILL = "rgba(0, 114, 178, 0.6)"
+
+
+def levels(stairs: Staircase, words: str, colour: str, top: int, ink: str) -> Drawing:
+    """The float weights in bins, and a stem on each level as high as the weights that get it; up to `top`, log."""
+    edges = stairs.weights.edges
+    layout = panel(
+        words,
+        {"title": "weight", "range": [MARGIN * edges[0], MARGIN * edges[-1]]},
+        {"title": "weights (log)", "type": "log", "range": [LOWEST, len(str(top))], "dtick": 1, "exponentformat": "SI"},
+        below=40,
+        ink=ink,
+    )
+    held = [(level, count) for level, count in zip(stairs.levels, stairs.counts, strict=True) if count]
+    foot = 10**LOWEST / 2
+    stems = {
+        "type": "scatter",
+        "mode": "lines",
+        "x": [x for level, _ in held for x in (level, level, None)],
+        "y": [y for _, count in held for y in (foot, count, None)],
+        "line": {"color": colour, "width": 1.5},
+        "hoverinfo": "skip",
+        "showlegend": False,
+    }
+    heads = {
+        "type": "scatter",
+        "mode": "markers",
+        "name": "weights on a level",
+        "x": [level for level, _ in held],
+        "y": [count for _, count in held],
+        "marker": {"color": colour, "size": 7},
+        "hovertemplate": "%{y:,} weights get %{x:.4f}<extra></extra>",
+    }
+    empty = [level for level, count in zip(stairs.levels, stairs.counts, strict=True) if not count]
+    unused = {
+        "type": "scatter",
+        "mode": "markers",
+        "name": "unused level",
+        "x": empty,
+        "y": [10**LOWEST * 1.15] * len(empty),
+        "marker": {"color": colour, "size": 7, "symbol": "x-thin-open", "line": {"width": 1.5}},
+        "hovertemplate": "no weight gets %{x:.4f}<extra></extra>",
+    }
+    in_bins = steps(
+        "float weights in a bin",
+        _centres(edges),
+        stairs.weights.counts,
+        FLOAT_FILL,
+        "%{customdata:,} weights near %{x:.4f}",
+    )
+    return Drawing(layout, in_bins, stems, heads, *([unused] if empty else []))
+
+
+def staircase(stairs: Staircase, colour: str, ink: str) -> Drawing:
+    """w -> Q(w) with the error between it and w; below, the share of the squared error by w."""
+    edges = stairs.weights.edges
+    low, high = edges[0], edges[-1]
+    reach = [low, high]
+    layout = panel(
+        "What becomes of a weight",
+        {"title": "float weight w", "range": [MARGIN * low, MARGIN * high], "anchor": "y2"},
+        {"title": "quantized Q(w)", "range": [MARGIN * low, MARGIN * high], "nticks": 5, "domain": [0.42, 1]},
+        below=40,
+        ink=ink,
+        height=STAIRS_HEIGHT,
+        annotations=[lower_title("Where the squared error arises", 0.26, ink)],
+    )
+    layout["yaxis2"] = layout["yaxis"] | {
+        "title": layout["yaxis"]["title"] | {"text": "share"},
+        "range": [0, 1.05 * (max(stairs.noise) or 1)],
+        "domain": [0, 0.26],
+        "nticks": 3,
+        "tickformat": ".0%",
+    }
+    x, y = stairs.polyline(low, high)
+    band = {
+        "type": "scatter",
+        "mode": "lines",
+        "name": "error",
+        "x": [*x, high, low],
+        "y": [*y, high, low],
+        "line": {"width": 0},
+        "fill": "toself",
+        "fillcolor": f"rgba({int(colour[1:3], 16)}, {int(colour[3:5], 16)}, {int(colour[5:7], 16)}, 0.3)",
+        "hoverinfo": "skip",
+    }
+    exact = {
+        "type": "scatter",
+        "mode": "lines",
+        "name": "float",
+        "x": reach,
+        "y": reach,
+        "line": {"color": FLOAT, "width": 2, "dash": "dot"},
+        "hoverinfo": "skip",
+    }
+    walk = {
+        "type": "scatter",
+        "mode": "lines",
+        "name": "quantized",
+        "x": x,
+        "y": y,
+        "line": {"color": colour, "width": 2},
+        "hovertemplate": "%{x:.4f} becomes %{y:.4f}<extra></extra>",
+    }
+    noise = {
+        "type": "scatter",
+        "mode": "lines",
+        "name": "share of the squared error",
+        "x": _centres(edges),
+        "y": stairs.noise,
+        "yaxis": "y2",
+        "line": {"shape": "hvh", "width": 0},
+        "fill": "tozeroy",
+        "fillcolor": colour,
+        "showlegend": False,
+        "hovertemplate": "%{y:.1%} of the squared error arises near %{x:.4f}<extra></extra>",
+    }
+    return Drawing(layout, band, exact, walk, noise)
+
+
+def sqnr(sides: Sequence[tuple[str, str, Sequence[LayerFacts]]], shown: str, ink: str) -> Drawing:
+    """Each side is its name, its colour and its layers; the layer `shown` elsewhere on the page stands on grey."""
+    names = [layer.name for layer in sides[0][2]]
+    place = names.index(shown)
+    layout = panel(
+        "SQNR by layer: how far the weights stand above their error",
+        layer_axis(names),
+        {"title": "SQNR in dB", "nticks": 5, "zeroline": True},
+        room(names),
+        ink,
+        height=LAYERS_HEIGHT,
+        shapes=[_behind(place)],
+    )
+    return Drawing(
+        layout,
+        *(
+            {
+                "type": "bar",
+                "name": name,
+                "x": names,
+                "y": [layer.sqnr_db for layer in layers],
+                "marker": {"color": colour},
+                "hovertemplate": "%{x}: %{y:.1f} dB",
+            }
+            for name, colour, layers in sides
+        ),
+    )
+
+
+def _centres(edges: Sequence[float]) -> list[float]:
+    return [float(f"{(a + b) / 2:.5g}") for a, b in pairwise(edges)]
+
+
+def _behind(place: int) -> dict[str, Any]:
+    band = {"type": "rect", "x0": place - 0.5, "x1": place + 0.5, "y0": 0, "y1": 1, "yref": "paper"}
+    return {**band, "fillcolor": REMOVED, "opacity": 0.3, "line": {"width": 0}, "layer": "below"}
+
+
+def codes(tiles: Sequence[Sequence[int | None]], zero_point: int, most: int, ink: str) -> Drawing:
+    """Codes in tiles, None between them: white is the zero point, and full colour a code that is `most` away."""
+    layout = panel(
+        "Codes: one tile an input channel",
+        {"visible": False},
+        {"visible": False, "autorange": "reversed"},
+        below=8,
+        ink=ink,
+        height=CODES_HEIGHT,
+    )
+    layout["margin"] |= {"l": 8, "t": 34}
+    cells = {
+        "type": "heatmap",
+        "z": tiles,
+        "text": [["" if code is None else str(code) for code in row] for row in tiles],
+        "texttemplate": "%{text}",
+        "textfont": {"size": 10},
+        "zmin": zero_point - most,
+        "zmax": zero_point + most,
+        "colorscale": [[0, FLOAT], [0.5, "#f4f4f4"], [1, COMPRESSED_OTHERWISE]],
+        "showscale": False,
+        "xgap": 1,
+        "ygap": 1,
+        "hovertemplate": "code %{z}<extra></extra>",
+    }
+    return Drawing(layout, cells)

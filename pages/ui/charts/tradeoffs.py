@@ -1,0 +1,258 @@
+"""Accuracy against bytes, bits by sparsity, and the duel; imports no streamlit."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from compression.results.bits_by_sparsity import Lattice
+from compression.results.pareto import Point, front
+from compression.results.prune_or_quantize import Way
+from compression.spec import FLOAT_BITS, Scheme
+from compression.spec.title import full_title
+from pages.ui import format
+from pages.ui.charts.layers import NO_LOSS, WORST
+from pages.ui.charts.style import COMPRESSED, COMPRESSED_OTHERWISE, FLOAT, LOSS, REMOVED, SHARE, Drawing, panel
+
+GAIN = "#009E73"
+FLOAT_WEIGHTS = "float weights"
+COLOURS = {
+    FLOAT_WEIGHTS: FLOAT,
+    Scheme.SYMMETRIC: COMPRESSED,
+    Scheme.AFFINE: COMPRESSED_OTHERWISE,
+    Scheme.MIN_MAX: LOSS,
+    Scheme.POWER_OF_TWO: GAIN,
+    Scheme.K_MEANS: "#56B4E9",
+    Scheme.TERNARY: "#F0E442",
+    Scheme.BINARY: REMOVED,
+    Scheme.STEP: "#7A5FB5",
+}
+WAYS = {Way.PRUNED: FLOAT, Way.QUANTIZED: COMPRESSED, Way.BOTH: GAIN}
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "pentagon", "star", "hexagon", "triangle-down")
+SMALLEST, BEST, CHOSEN, SETTINGS = "smallest", "most accurate", "clicked", "your settings"
+RINGS = {SMALLEST: "square-open", BEST: "diamond-open", CHOSEN: "circle-open", SETTINGS: "star-open"}
+HEIGHT, LOWER_HEIGHT = 400, 320
+TICKS = [each * 10**k for k in range(2, 10) for each in (1, 2, 5)]
+LEGEND_PIXELS = 140
+MOST_AS_SVG = 3_000  # beyond, WebGL paints faster; up to there it is slower, and not every browser has it
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the reader allows: so accurate at least (0..1), so many bytes at most."""
+
+    least_accuracy: float
+    most_bytes: int
+
+
+def scatter(
+    points: Sequence[Point],
+    landmarks: Mapping[str, Point],
+    rings: Mapping[str, Point],
+    limits: Limits | None,
+    floor: float,
+    ink: str,
+) -> Drawing:
+    """Every point a spec; `landmarks` are labelled, `rings`, by RINGS, drawn around. `floor` (0..1): the
+    lowest accuracy that is shown.
+    """
+    layout = _layout(points, floor, ink, HEIGHT)
+    layout["shapes"] = _limits(limits, layout) if limits else []
+    layout["annotations"] = [_label(text, point, ink) for text, point in landmarks.items()]
+    networks = list(dict.fromkeys(point.spec.model for point in points))
+    symbols = {name: SYMBOLS[number % len(SYMBOLS)] for number, name in enumerate(networks)}
+    kind = "scatter" if len(points) <= MOST_AS_SVG else "scattergl"
+    traces = [_front(points, ink), *_clouds(points, symbols, kind)]
+    if len(networks) > 1:
+        traces += [_key(name, symbol) for name, symbol in symbols.items()]
+    traces += [_ring(text, point, ink) for text, point in rings.items()]
+    return Drawing(layout, *traces)
+
+
+def _layout(points: Sequence[Point], floor: float, ink: str, height: int) -> dict[str, Any]:
+    """Axes that hold all points above `floor`: bytes in powers of ten."""
+    shown = [point for point in points if point.accuracy >= floor]
+    top = max(point.accuracy for point in points)
+    first, last = min(point.bytes for point in shown), max(point.bytes for point in shown)
+    ticks = [size for size in TICKS if first / 2 <= size <= 2 * last]
+    layout = panel(
+        "",
+        {
+            "title": "bytes of the file (log)",
+            "type": "log",
+            "range": [math.log10(first) - 0.08, math.log10(last) + 0.12],
+            "tickvals": ticks,
+            "ticktext": [format.round_size(size) for size in ticks],
+            "tickfont": {"size": 13},
+            "showgrid": True,
+            "gridcolor": "rgba(128, 128, 128, 0.15)",
+        },
+        {
+            "title": "accuracy on all test images",
+            **SHARE,
+            "tickfont": {"size": 13},
+            "range": [floor - 0.02 * (top - floor), top + 0.08 * (top - floor)],
+        },
+        below=40,
+        ink=ink,
+        hovermode="closest",
+        dragmode="zoom",
+        clickmode="event+select",
+    )
+    layout["height"] = height
+    layout["margin"] = {"l": 54, "r": LEGEND_PIXELS, "t": 10, "b": 40}
+    layout["legend"] = {"x": 1.01, "y": 1, "font": {"size": 13}, "itemwidth": 30, "itemsizing": "constant"}
+    return layout
+
+
+def _limits(limits: Limits, layout: dict[str, Any]) -> list[dict[str, Any]]:
+    """Two lines, and the corner that they leave."""
+    line = {"color": GAIN, "width": 2, "dash": "dash"}
+    low, high = layout["xaxis"]["range"][0] - 3, layout["xaxis"]["range"][1]
+    across = {"x0": 0, "x1": 1, "xref": "paper", "y0": limits.least_accuracy, "y1": limits.least_accuracy}
+    upright = {"x0": limits.most_bytes, "x1": limits.most_bytes, "y0": 0, "y1": 1, "yref": "paper"}
+    corner = {"x0": 10**low, "x1": min(limits.most_bytes, 10**high), "y0": limits.least_accuracy, "y1": 2}
+    return [
+        {"type": "rect", **corner, "fillcolor": GAIN, "opacity": 0.1, "line": {"width": 0}, "layer": "below"},
+        {"type": "line", **across, "line": line},
+        {"type": "line", **upright, "line": line},
+    ]
+
+
+def _label(text: str, point: Point, ink: str) -> dict[str, Any]:
+    place = {"x": math.log10(point.bytes), "y": point.accuracy, "ax": 0, "ay": -26, "arrowwidth": 1.5, "arrowhead": 0}
+    return {"text": f"<b>{text}</b>", "font": {"size": 13, "color": ink}, "arrowcolor": ink, "standoff": 5, **place}
+
+
+def _front(points: Sequence[Point], ink: str) -> dict[str, Any]:
+    """Stairs: up to the bytes of the next one, nothing is better."""
+    found = front(points)
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": "Pareto front",
+        "x": [point.bytes for point in found],
+        "y": [point.accuracy for point in found],
+        "line": {"shape": "hv", "color": ink, "width": 1.5},
+        "hoverinfo": "skip",
+    }
+
+
+def _clouds(points: Sequence[Point], symbols: Mapping[str, str], kind: str) -> list[dict[str, Any]]:
+    """A trace a scheme. Each point carries what it is called in a link."""
+    clouds: dict[str, list[Point]] = {name: [] for name in COLOURS}
+    for point in points:
+        clouds[point.spec.weights.scheme if point.spec.weights else FLOAT_WEIGHTS].append(point)
+    opacity = 0.85
+    return [
+        {
+            "type": kind,
+            "mode": "markers",
+            "name": str(name),
+            "x": [point.bytes for point in own],
+            "y": [point.accuracy for point in own],
+            "customdata": [[point.name] for point in own],
+            "text": [words(point) for point in own],
+            "hovertemplate": "%{text}<extra></extra>",
+            "marker": {
+                "color": COLOURS[name],
+                "size": [round(7 + 10 * point.costs.sparsity, 1) for point in own],
+                "symbol": [symbols[point.spec.model] for point in own],
+                "opacity": opacity,
+                "line": {"width": 0.5, "color": "rgba(60, 60, 60, 0.6)"},
+            },
+            "selected": {"marker": {"opacity": opacity}},
+            "unselected": {"marker": {"opacity": opacity}},
+        }
+        for name, own in clouds.items()
+        if own
+    ]
+
+
+def words(point: Point) -> str:
+    """What is said of a point where the pointer rests."""
+    counted = f"{format.percent(point.accuracy, 2)} ({format.interval(*point.interval)})"
+    return f"<b>{full_title(point.spec)}</b><br>{counted}<br>{point.bytes:,} bytes"
+
+
+def _key(name: str, symbol: str) -> dict[str, Any]:
+    marker = {"symbol": symbol, "color": REMOVED, "size": 10}
+    return {"type": "scatter", "x": [None], "y": [None], "mode": "markers", "name": name, "marker": marker}
+
+
+def _ring(text: str, point: Point, ink: str) -> dict[str, Any]:
+    marker = {"symbol": RINGS[text], "size": 20, "line": {"width": 2.5}, "color": ink}
+    place = {"x": [point.bytes], "y": [point.accuracy], "hoverinfo": "skip"}
+    return {"type": "scatter", "mode": "markers", "name": text, "marker": marker, **place}
+
+
+def bits_by_sparsity(found: Lattice, before: float, at: tuple[float, float] | None, ink: str) -> Drawing:
+    """Accuracies as a heat map, coloured by the drop from `before`; `at`: where your settings are, column and row."""
+    rows = [[found.cells.get((bits, sparsity)) for sparsity in found.sparsities] for bits in found.bits]
+    columns = [format.short_percent(sparsity) for sparsity in found.sparsities]
+    names = ["float" if bits == FLOAT_BITS else str(bits) for bits in found.bits]
+    layout = panel(
+        "",
+        {"title": "sparsity", **_steps(columns)},
+        {"title": "bits a weight", **_steps(names), "autorange": "reversed", "showgrid": False},
+        below=44,
+        ink=ink,
+        showlegend=False,
+    )
+    layout["height"] = 110 + 44 * len(names)
+    layout["margin"] |= {"t": 10}
+    drops = [[None if point is None else max(before - point.accuracy, 0.0) ** 0.5 for point in row] for row in rows]
+    cells = {
+        "type": "heatmap",
+        "z": drops,
+        "zmin": 0.0,
+        "zmax": 0.9**0.5,
+        "colorscale": [[0, NO_LOSS[ink]], [0.5, LOSS], [1, WORST[ink]]],
+        "showscale": False,
+        "xgap": 2,
+        "ygap": 2,
+        "text": [["" if point is None else f"{100 * point.accuracy:.1f}" for point in row] for row in rows],
+        "texttemplate": "%{text}",
+        "textfont": {"size": 14},
+        "customdata": [["" if point is None else words(point) for point in row] for row in rows],
+        "hovertemplate": "%{customdata}<extra></extra>",
+        "hoverongaps": False,
+    }
+    traces = [cells]
+    if at:
+        marker = {"symbol": "square-open", "size": 34, "color": GAIN, "line": {"width": 4}}
+        here = {"x": [at[0]], "y": [at[1]], "hovertemplate": "your settings<extra></extra>"}
+        traces.append({"type": "scatter", "mode": "markers", "marker": marker, **here})
+    return Drawing(layout, *traces)
+
+
+def _steps(names: Sequence[str]) -> dict[str, Any]:
+    ends = {"range": [-0.5, len(names) - 0.5]}
+    return {"tickvals": list(range(len(names))), "ticktext": [f"{name} " for name in names], "zeroline": False, **ends}
+
+
+def ways(
+    points: Mapping[Way, Sequence[Point]], winners: Mapping[Way, Point | None], most_bytes: int, ink: str
+) -> Drawing:
+    """The front of each way as stairs, its `winners` marked, and the bytes that all may have."""
+    layout = _layout([point for own in points.values() for point in own], 0.0, ink, LOWER_HEIGHT)
+    line = {"color": GAIN, "width": 2, "dash": "dash"}
+    upright = {"x0": most_bytes, "x1": most_bytes, "y0": 0, "y1": 1, "yref": "paper"}
+    layout["shapes"] = [{"type": "line", **upright, "line": line}]
+    traces = []
+    for way, own in points.items():
+        found = front(own)
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "lines+markers",
+                "name": str(way),
+                "x": [point.bytes for point in found],
+                "y": [point.accuracy for point in found],
+                "text": [words(point) for point in found],
+                "hovertemplate": "%{text}<extra></extra>",
+                "line": {"shape": "hv", "color": WAYS[way], "width": 2},
+                "marker": {"color": WAYS[way], "size": [13 if point == winners[way] else 6 for point in found]},
+            }
+        )
+    return Drawing(layout, *traces)

@@ -1,0 +1,94 @@
+"""What deploying comes to: a table of the files, their latencies, and the reasons."""
+
+import pandas as pd
+import streamlit as st
+
+from compression.deploy.explanation import verdict
+from compression.deploy.processor import cpu
+from compression.deploy.variants import Kind
+from compression.spec import CompressionSpec
+from pages.ui import compute, format
+from pages.ui.charts import deploy as charts_deploy
+from pages.ui.charts import show
+from pages.ui.deploy import run as deploy_run
+from pages.ui.explore import answer
+from pages.ui.settings import wanted
+
+UNKNOWN = ""
+FILES = {
+    Kind.FLOAT: "Float",
+    Kind.AS_SET: "As set, in float",
+    Kind.INT8: "Int8",
+    Kind.INT8_CHAIN: "Int8 chain",
+    Kind.SMALLER: "Fewer filters",
+}
+WORDS = """\
+Agrees: of all test images, on how many a file answers as the simulation in PyTorch does. Int8: the inputs of layers are
+8-bit integers, and weights symmetric ones of at most 8 bits. Int8 chain: what is added up between layers becomes
+integers too, and the runtime need not go back to float. Moved: bytes for one image, each weight once, and all that goes
+into and comes out of each operation of the runtime. Weights of fewer bits travel as int8, since ONNX Runtime has no
+convolutions of 4-bit integers. Fewer filters: where the sliders take no whole filters, half of those of each layer are
+taken out without retraining, for the speed of that, not its accuracy."""
+
+
+def metrics(model: str) -> None:
+    """Size, sparsity and bit operations, as counted."""
+    found, as_float = compute.answer(wanted.spec(model)), compute.answer(CompressionSpec(model))
+    size, sparsity, operations = st.columns(3)
+    answer.size_metric(size, found.size)
+    answer.sparsity_metric(sparsity, found)
+    answer.bit_operations_metric(operations, as_float.bit_operations, found.bit_operations)
+
+
+def draw(model: str) -> None:
+    """All that is known by now; before that, what will be."""
+    found = deploy_run.known(wanted.spec(model))
+    if not any(each.built for each in found.files):
+        st.caption(WORDS)
+        return
+    st.dataframe(
+        _rows(found),
+        hide_index=True,
+        alt="The files: bytes, multiplications, bytes moved, kernels, accuracy, agreement, latency",
+    )
+    if not found.timing.times:
+        st.caption(WORDS)
+        return
+    times = found.timing.times
+    batches = sorted({each.batch for each in times.latencies})
+    for place, batch in zip(st.columns(len(batches)), batches, strict=True):
+        of_batch = [each for each in times.latencies if each.batch == batch]
+        with place:
+            figure = charts_deploy.latencies(of_batch, {kind.value: FILES[kind] for kind in Kind}, show.ink())
+            show.chart(figure, f"latency {batch}", f"Latency of each file at batch {batch}")
+    built = {each.variant.kind: each.built for each in found.files if each.built}
+    used = {Kind(name): each for name, each in times.kernels.items()}
+    reasons = verdict(built, {kind: used[kind] for kind in Kind if kind in used}, times.latencies, cpu())
+    st.markdown("\n".join(f"- {reason}" for reason in reasons))
+    st.caption(WORDS)
+
+
+def _rows(found: deploy_run.Known) -> pd.DataFrame:
+    """A row a file."""
+    times = found.timing.times
+    rows = []
+    for each in found.files:
+        kind, built = each.variant.kind, each.built
+        checked = found.checks.get(kind)
+        used = times.kernels.get(kind) if times else None
+        latencies = {one.batch: one for one in times.latencies if one.name == kind} if times else {}
+        rows.append(
+            {
+                "File": FILES[kind],
+                "Size": format.size(len(built.graph)) if built else UNKNOWN,
+                "MACs": format.quantity(built.macs) if built else UNKNOWN,
+                "Bit ops": format.quantity(built.bit_operations) if built else UNKNOWN,
+                "Moved": format.size(used.moved_bytes) if used else UNKNOWN,
+                "In int8": f"{used.int8} of {used.all}" if used else UNKNOWN,
+                "Accuracy": format.percent(checked.correct / checked.images, 2) if checked else UNKNOWN,
+                "Agrees": f"{checked.agree:,}" if checked else UNKNOWN,
+                "1 image": f"{latencies[1].median_ms:.2f} ms" if 1 in latencies else UNKNOWN,
+                "64 images": f"{latencies[64].median_ms:.1f} ms" if 64 in latencies else UNKNOWN,
+            }
+        )
+    return pd.DataFrame(rows)

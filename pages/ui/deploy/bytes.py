@@ -1,0 +1,50 @@
+"""The packed file: where each of its bytes goes, and why it is no smaller."""
+
+import pandas as pd
+import streamlit as st
+
+from compression.files.ledger import FileLedger, in_words
+from pages.ui import compute, format
+from pages.ui.charts import deploy as charts_deploy
+from pages.ui.charts import show
+from pages.ui.settings import wanted
+
+WORDS = """\
+Order-0 bound: the entropy of the codes and of which weights are left. No coding of one weight after another takes less
+for these; scales, biases, batch norm and the header come on top."""
+
+NUMBERS = ("Weights", "Left", "Bytes", "Bound")
+
+
+def draw(model: str) -> None:
+    """From float32 down to what is on the disk."""
+    with st.spinner("Packing the weights"):
+        found = compute.packed_file(wanted.spec(model))
+    if isinstance(found, Exception):
+        st.caption(f":material/info: There is no packed file: {found}.")
+        return
+    _, ledger = found
+    st.markdown(f"{format.capital(in_words(ledger))}.")
+    alt = "From the bytes of the weights as float32 down to those of the file on the disk"
+    show.chart(charts_deploy.waterfall(ledger, show.ink()), "waterfall", alt)
+    st.caption(WORDS)
+    with st.expander("The file, layer by layer"):
+        table = _rows(ledger)
+        numbers = st.column_config.NumberColumn(format="localized")
+        alt = "The layers: weights, bits, coding, bytes in the file"
+        st.dataframe(table, column_config=dict.fromkeys(NUMBERS, numbers), hide_index=True, alt=alt)
+
+
+def _rows(ledger: FileLedger) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "Layer": layer.name,
+            "Weights": layer.weights,
+            "Left": layer.left,
+            "Bits": layer.bits,
+            "Coding": layer.coding,
+            "Bytes": layer.total,
+            "Bound": round(layer.bound),
+        }
+        for layer in ledger.layers
+    )

@@ -1,0 +1,90 @@
+"""Files to take along, each with its size, and with what was checked just now."""
+
+import streamlit as st
+
+from compression.deploy.deployer import Check, Deployed
+from compression.deploy.script import script
+from compression.deploy.variants import Kind
+from compression.networks import library
+from pages.ui import compute, format
+from pages.ui.deploy import run as deploy_run
+from pages.ui.settings import wanted
+
+BYTES = "application/octet-stream"
+COLUMNS = 3
+NAMES = {
+    Kind.AS_SET: "as-set",
+    Kind.FLOAT: "float",
+    Kind.INT8: "int8",
+    Kind.INT8_CHAIN: "int8-chain",
+    Kind.SMALLER: "smaller",
+}
+
+
+def draw(model: str) -> None:
+    """A button a file."""
+    spec = wanted.spec(model)
+    found = deploy_run.known(spec)
+    st.subheader("Files to take along", anchor=False)
+    first, *places = (column for _ in range(3) for column in st.columns(COLUMNS))
+    with first:
+        _packed(model)
+    for place, each in zip(places, found.files, strict=False):
+        with place:
+            _onnx(model, each, found.checks.get(each.variant.kind))
+    rest = iter(places[len(found.files) :])
+    with next(rest):
+        _state(model)
+    with next(rest):
+        recipe = spec.to_json()
+        _button("Recipe", recipe.encode(), f"{model}.json", "application/json")
+        st.caption("All settings, as JSON. The page Layers opens it.")
+    with next(rest):
+        if model in library.names():
+            _button("Script", script(spec).encode(), f"{model}.py", "text/x-python")
+            st.caption("Makes the same network again with `compression` and prints the same accuracy.")
+
+
+def _packed(model: str) -> None:
+    found = compute.packed_file(wanted.spec(model))
+    content = b"" if isinstance(found, Exception) else found[0]
+    _button("Packed", content, f"{model}-packed.safetensors", BYTES, disabled=not content)
+    if content:
+        st.badge("Decoded equals evaluated", icon=":material/verified:", color="green")
+
+
+def _onnx(model: str, each: Deployed, checked: Check | None) -> None:
+    name = NAMES[each.variant.kind]
+    graph = each.built.graph if each.built else b""
+    _button(f"ONNX {name}", graph, f"{model}-{name}.onnx", BYTES, disabled=not graph)
+    if checked:
+        same = checked.agree == checked.images
+        st.badge(
+            f"Agrees on {checked.agree:,} of {checked.images:,}",
+            icon=":material/verified:" if same else ":material/check:",
+            color="green" if same else "blue",
+        )
+
+
+def _state(model: str) -> None:
+    file, same = compute.state_file(wanted.spec(model))
+    _button("PyTorch state dict", file, f"{model}.safetensors", BYTES)
+    if same:
+        st.badge("Read again: the same bits", icon=":material/verified:", color="green")
+    if wanted.spec(model).activations:
+        st.caption("Weights alone: what quantizes activations is no part of a state dict.")
+
+
+def _button(label: str, content: bytes, name: str, kind: str, disabled: bool = False) -> None:
+    size = f", {format.size(len(content))}" if content else ""
+    st.download_button(
+        f"{label}{size}",
+        content,
+        name,
+        kind,
+        icon=":material/download:",
+        width="stretch",
+        disabled=disabled,
+        key=name,
+        on_click="ignore",
+    )

@@ -1,0 +1,128 @@
+"""The button that has a network exported, checked and timed, and how far that is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import streamlit as st
+
+from compression.deploy.deployer import Check, Deployed, check
+from compression.deploy.stopwatch import Timing
+from compression.deploy.variants import Kind
+from compression.engine.workers import cores
+from compression.errors import DataError
+from compression.spec import CompressionSpec
+from pages.ui import compute, format
+from pages.ui.settings import controls, wanted
+
+GOING, THREADS = "deploying", "threads"
+POLL_SECONDS = 1.0
+FILES, TIMES = 0.8, 0.2  # shares of the bar
+WORDS = """\
+The network is exported to ONNX: as float, as set here, in int8, and with its zero filters taken out. Each file answers
+all 10,000 test images, as does the simulation; then all take turns in ONNX Runtime, on this machine."""
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """All that is known of the files of one spec: each one, its check, how long they take."""
+
+    files: tuple[Deployed, ...]
+    checks: Mapping[Kind, Check]
+    timing: Timing
+    share: float
+
+    @property
+    def done(self) -> bool:
+        """Whether there will be no more: all is timed, or there is nothing to time."""
+        return self.timing.done or all(each.error for each in self.files)
+
+    @property
+    def error(self) -> str | None:
+        """Why a part of it is missing, in a sentence."""
+        lost = [f"No {each.variant.kind} file: {each.error}." for each in self.files if each.error]
+        if self.timing.error:
+            lost.append(f"Nothing was timed: {self.timing.error}.")
+        return " ".join(lost) or None
+
+
+def pick_threads() -> None:
+    """One, or one for each core, where there are several."""
+    if cores() > 1:
+        words = "Of ONNX Runtime. A server that answers many at once gives each of them one."
+        controls.choice("Threads", ["1", str(cores())], THREADS, words)
+
+
+def draw(model: str) -> None:
+    """The button, and the bar while it works; what is known is drawn below once more when that is done."""
+    spec = wanted.spec(model)
+    going = _going(spec)
+
+    @st.fragment(run_every=POLL_SECONDS if going else None)
+    def watch() -> None:
+        if _going(spec) != going:
+            st.rerun()
+        found = known(spec)
+        with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+            _button(spec, found, going)
+            if going and not found.done:
+                st.progress(found.share, _progress(found))
+            elif found.error:
+                st.caption(f":material/info: {found.error}")
+        if going and found.done:
+            st.session_state[GOING] = None
+            st.rerun()
+
+    watch()
+
+
+def _going(spec: CompressionSpec) -> bool:
+    return st.session_state.get(GOING) == (spec, threads())
+
+
+def threads() -> int:
+    """How many threads the runtime has."""
+    return int(st.session_state.get(THREADS) or 1)
+
+
+def known(spec: CompressionSpec) -> Known:
+    """What is known of `spec` now; more will be, if that is going on."""
+    go = _going(spec)
+    files = compute.deployed(spec, go)
+    checks: dict[Kind, Check] = {}
+    shares = []
+    counts = not isinstance(compute.test_images(), DataError)
+    for each in files:
+        simulated = compute.look(each.variant.spec, go, f" {each.variant.kind}") if counts and not each.error else None
+        shares.append(1.0 if each.error else each.share)
+        if simulated:
+            shares.append(1.0 if simulated.error else simulated.images / simulated.total)
+            if simulated.whole and each.answers is not None:
+                checks[each.variant.kind] = check(each.answers, simulated.whole)
+    share = sum(shares) / len(shares)
+    timing = compute.timing(spec, threads(), go and share == 1 and any(each.built for each in files))
+    return Known(files, checks, timing, FILES * share + TIMES * timing.share)
+
+
+def _button(spec: CompressionSpec, found: Known, going: bool) -> None:
+    if going:
+        stop = {GOING: None}
+        st.button("Stop", key="deploy stop", icon=":material/stop:", on_click=lambda: _go(stop, spec))
+        return
+    start = {GOING: (spec, threads())}
+    words = "Time again" if found.done else "Export, check and time"
+    st.button(words, key="deploy", icon=":material/timer:", help=WORDS, on_click=lambda: _go(start, spec))
+
+
+def _go(state: Mapping[str, object], spec: CompressionSpec) -> None:
+    """Sets what is going on. What was timed before, or went wrong, is tried anew."""
+    compute.undeploy(spec, threads())
+    st.session_state.update(state)
+
+
+def _progress(found: Known) -> str:
+    built = sum(each.built is not None or each.error is not None for each in found.files)
+    if built < len(found.files):
+        return f"Exporting: {built} of {len(found.files)} files"
+    if found.share < FILES:
+        return "Checking each file on all test images"
+    return f"Timing, {format.percent(found.timing.share, 0)}" if found.timing.share else "Waiting to be timed"

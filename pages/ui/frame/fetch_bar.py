@@ -1,0 +1,21 @@
+"""Fetching a file while the reader looks on."""
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from compression.data.fetching import Progress
+from compression.errors import DataError
+from pages.ui import format
+
+
+def with_bar(fetch: Callable[[Progress], object]) -> bool:
+    """Calls `fetch` with a bar that it moves; whether it succeeded. What goes wrong is told in words."""
+    bar = st.progress(0.0, "Connecting")
+    try:
+        fetch(lambda done, total: bar.progress(done / total, f"{format.size(done)} of {format.size(total)}"))
+    except DataError as error:
+        bar.empty()
+        st.error(f"{error}.", icon=":material/cloud_off:")
+        return False
+    return True

@@ -1,0 +1,36 @@
+"""Bits by sparsity of the default scheme, with the reader's settings on it."""
+
+import streamlit as st
+
+from compression.results.bits_by_sparsity import Lattice, cell, lattice, place
+from compression.spec.title import title
+from pages.ui import compute
+from pages.ui.charts import show
+from pages.ui.charts import tradeoffs as charts_tradeoffs
+from pages.ui.settings import wanted
+from pages.ui.tradeoffs import front as tradeoffs_front
+
+
+def draw(model: str) -> None:
+    """The heat map of one network."""
+    known = compute.measured_of(model)
+    found = lattice(known.points)
+    if not found.cells or known.before is None:
+        tradeoffs_front.nothing(model)
+        return
+    spec = wanted.spec(model)
+    figure = charts_tradeoffs.bits_by_sparsity(found, known.before.accuracy, place(found, spec), show.ink())
+    show.chart(figure, "lattice", "Accuracy by bits and sparsity")
+    st.caption(
+        f"Accuracy of {model} in percent: symmetric, a scale for each channel, pruned globally. {_here(found, spec)}"
+    )
+    st.caption(tradeoffs_front.stands_on(list(found.cells.values())))
+
+
+def _here(found: Lattice, spec) -> str:
+    said = title(spec)
+    if place(found, spec) is None:
+        return f"Your settings ({said}) are not on this map: they are of another kind, or beyond its ends."
+    if cell(spec) in found.cells:
+        return f"The frame marks your settings: {said}."
+    return f"The frame marks your settings, between what was measured: {said}."

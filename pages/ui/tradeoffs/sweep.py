@@ -1,0 +1,163 @@
+"""A sweep from the page: which specs, how long they take, go and stop, and the table as a file."""
+
+from collections.abc import Callable, Sequence
+
+import streamlit as st
+
+from compression.errors import DataError
+from compression.spec import FINDING, MAX_BITS, CompressionSpec, Granularity, Scheme
+from compression.spec.grid import BITS, SPARSITIES, grid, pruned
+from pages.ui import compute, format
+from pages.ui.accuracy import panel as accuracy
+from pages.ui.settings.wanted import FLOAT
+from pages.ui.tradeoffs import front as tradeoffs_front
+
+SWEEPING = "sweeping"  # the specs that are being measured
+POLL_SECONDS = 1.0
+MOST = 1_000
+WIDTHS = [FLOAT, *map(str, range(MAX_BITS, 0, -1))]
+SHARES = tuple(each / 20 for each in range(20))
+
+
+def going() -> tuple[CompressionSpec, ...]:
+    """What is being measured now."""
+    return st.session_state.get(SWEEPING) or ()
+
+
+def live(draw: Callable[[], None], key: str) -> None:
+    """Draws, and again while a sweep goes on: what it finds appears. In the fragment `key`."""
+    busy = bool(going())
+
+    @st.fragment(key=key, run_every=2 * POLL_SECONDS if busy else None)
+    def again() -> None:
+        draw()
+
+    again()
+
+
+def progress() -> None:
+    """How far the sweep is, on whichever tab; nothing where there is none."""
+    specs = going()
+    if not specs:
+        return
+
+    @st.fragment(run_every=POLL_SECONDS)
+    def watch() -> None:
+        if going() != specs:
+            st.rerun()
+        reading = compute.swept(specs, go=True)
+        with st.container(horizontal=True, vertical_alignment="center"):
+            left = "" if reading.seconds_left is None else f", {format.seconds_left(reading.seconds_left)}"
+            st.progress(min(reading.share, 1.0), f"{len(reading.results):,} of {len(specs):,} specs measured{left}")
+            st.button("Stop", key="sweep stop", icon=":material/stop:", on_click=_stop, args=(specs,))
+        if reading.notice:
+            st.caption(f":material/info: {reading.notice}")
+        if reading.done:
+            st.session_state.update({SWEEPING: None, "sweep failed": list(reading.failures.items())})
+            st.rerun()
+
+    watch()
+
+
+def _stop(specs: tuple[CompressionSpec, ...]) -> None:
+    compute.swept(specs, go=False)
+    st.session_state[SWEEPING] = None
+
+
+def draw(model: str, names: Sequence[str]) -> None:
+    """What to measure, and the table of all that is shown."""
+    images = compute.test_images()
+    if isinstance(images, DataError):
+        accuracy.what_to_do(images)
+    else:
+        _ask(model)
+    _downloads(names)
+    tradeoffs_front.picture(names)
+
+
+def _ask(model: str) -> None:
+    """Widgets, and the button."""
+    first, second, third = st.columns(3)
+    kept = {"persist_state": "session"}
+    with first:
+        models = st.multiselect("Networks", compute.networks(), [model], key="sweep networks", **kept)
+        widths = st.multiselect(
+            "Bits a weight", WIDTHS, [str(bits or FLOAT) for bits in BITS], key="sweep bits", **kept
+        )
+    with second:
+        schemes = st.multiselect("Schemes", list(FINDING), [Scheme.SYMMETRIC], key="sweep schemes", **kept)
+        granularities = st.multiselect(
+            "A scale for each", list(Granularity), [Granularity.CHANNEL], key="sweep granularities", **kept
+        )
+    with third:
+        sparsities = st.multiselect(
+            "Sparsities, pruned globally",
+            SHARES,
+            list(SPARSITIES),
+            format.short_percent,
+            key="sweep sparsities",
+            **kept,
+        )
+    specs = _specs(models, widths, schemes, granularities, sparsities)
+    missing = _missing(specs)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        go = st.button(
+            "Measure",
+            key="sweep",
+            type="primary",
+            icon=":material/play_arrow:",
+            disabled=not missing or len(missing) > MOST or bool(going()),
+        )
+        st.markdown(_words(specs, missing))
+    if go:
+        st.session_state[SWEEPING] = tuple(missing)
+        st.rerun()
+    for spec, why in st.session_state.get("sweep failed", ())[:3]:
+        st.warning(f"Not measured: {spec.model}, {why}.", icon=":material/error:")
+
+
+def _specs(
+    models: Sequence[str],
+    widths: Sequence[str],
+    schemes: Sequence[Scheme],
+    granularities: Sequence[Granularity],
+    sparsities: Sequence[float],
+) -> tuple[CompressionSpec, ...]:
+    """Each with each."""
+    bits = [None if width == FLOAT else int(width) for width in widths]
+    found = (grid(name, bits, pruned(sparsities), schemes, granularities) for name in models)
+    return tuple(spec for specs in found for spec in specs)
+
+
+def _missing(specs: Sequence[CompressionSpec]) -> list[CompressionSpec]:
+    known = {name: compute.measured_of(name).results for name in {spec.model for spec in specs}}
+    return [spec for spec in specs if spec not in known[spec.model]]
+
+
+def _words(specs: Sequence[CompressionSpec], missing: Sequence[CompressionSpec]) -> str:
+    """How many, and how long."""
+    if len(missing) > MOST:
+        return f"{len(missing):,} specs not measured yet; at most {MOST:,} go at once."
+    many = f"{len(specs):,} spec{'s' * (len(specs) != 1)}"
+    if not missing:
+        return f"{many}, all measured."
+    seconds = sum(compute.seconds_a_spec(spec.model) for spec in missing)
+    new = f"{len(missing):,} of them not measured yet" if len(missing) < len(specs) else "none measured yet"
+    return f"{many}, {new}: about {format.duration(seconds)} on this machine. What is measured is kept."
+
+
+def _downloads(names: Sequence[str]) -> None:
+    count = sum(len(compute.measured_of(name).points) for name in names)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.caption(f"All {count:,} specs shown, as a table:", width="content")
+        for suffix, label, kind in ((".parquet", "Parquet", "application/octet-stream"), (".csv", "CSV", "text/csv")):
+            st.download_button(
+                label,
+                lambda suffix=suffix: compute.found_table(names, suffix),
+                f"{'-'.join(names)}{suffix}",
+                kind,
+                icon=":material/download:",
+                disabled=not count,
+                on_click="ignore",
+                key=f"table {suffix}",
+            )

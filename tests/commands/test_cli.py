@@ -1,0 +1,610 @@
+"""The command line: the numbers of the package, one JSON object, and one sentence where something is wrong."""
+
+import argparse
+import hashlib
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+from compression.__main__ import main
+from compression.commands.shared import file_formats
+from compression.commands.shared.options import add_spec_arguments, spec_from
+from compression.core import bundled_calibrations as calibrations
+from compression.core.compress import compress
+from compression.core.training_evidence import evidence_for, observed, training_sample
+from compression.data import images as data
+from compression.data.cifar10 import TEST
+from compression.data.images import ImageSet
+from compression.deploy.runtime import kernels, logits, session
+from compression.engine.cluster import Engine
+from compression.errors import DataMissing
+from compression.evaluation.evaluation import evaluate
+from compression.files.ledger import written
+from compression.files.packed_file import fingerprint, load_compressed
+from compression.files.size import measure
+from compression.networks import bundled as zoo
+from compression.networks import library
+from compression.networks.architectures.table import ARCHITECTURES
+from compression.networks.macs import layer_macs
+from compression.networks.model import FloatModel
+from compression.networks.normalization import NORMALIZATIONS
+from compression.networks.public import PUBLIC, RELEASES
+from compression.paths import PROJECT
+from compression.results.landscape import landscape
+from compression.spec import ActivationSpec, CompressionSpec, LayerSpec, PruneSpec, QuantSpec
+from compression.spec.recipe import from_json
+from tests.support.hub import Hub, files
+
+Captured = pytest.CaptureFixture[str]
+KEYS = {
+    "model",
+    "spec",
+    "images",
+    "correct",
+    "accuracy",
+    "float_accuracy",
+    "weights",
+    "nonzero",
+    "sparsity",
+    "size_bytes",
+}
+
+
+def run(project: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own, without data but for what `environment` names."""
+    kept = {name: value for name, value in os.environ.items() if name not in ("CIFAR10_ROOT", "PYTHONPATH")}
+    return subprocess.run(
+        [sys.executable, "-m", "compression", *arguments],
+        cwd=project,
+        env=kept | environment,
+        capture_output=True,
+        text=True,
+    )
+
+
+def json_of(capsys: Captured, *arguments: str) -> dict:
+    assert main([*arguments, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+# ---- models
+
+
+def test_models_that_are_here_are_told_with_their_sizes_and_accuracies(capsys: Captured) -> None:
+    rows = {row["model"]: row for row in json_of(capsys, "models")["models"] if row["here"]}
+    assert list(rows) == library.names()
+    for name, row in rows.items():
+        model = library.load(name)
+        assert row["parameters"] == model.parameters
+        assert row["macs"] == sum(layer_macs(model.module).values())
+        assert row["accuracy"] == model.accuracy
+        assert row["normalization"] == model.normalization.name
+        assert row["public"] == (name in PUBLIC)
+
+
+def test_public_models_are_told_that_are_not_here(capsys: Captured) -> None:
+    rows = {row["model"]: row for row in json_of(capsys, "models")["models"] if not row["here"]}
+    assert list(rows) == [name for name in PUBLIC if name not in library.names()]
+    for name, row in rows.items():
+        assert (row["parameters"], row["macs"], row["public"]) == (None, None, True)
+        assert row["accuracy"] == PUBLIC[name].accuracy
+
+
+def test_models_read_well_too(copied_project: Path) -> None:
+    lines = run(copied_project, "models").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == [*zoo.bundled(), *PUBLIC]
+    [bundled] = [line for line in lines if line.startswith("simple_cnn ")]
+    assert "268,650 parameters" in bundled
+    [missing] = [line for line in lines if line.startswith("cifar10_vgg16_bn ")]
+    assert "not fetched" in missing
+    assert missing.endswith("94.16% on CIFAR-10's 10,000 test images, as published")
+
+
+def test_a_public_model_is_fetched_and_then_a_model_like_the_others(hub: Hub, copied_project: Path) -> None:
+    """The real command, with another server and another file in its table."""
+    file = io.BytesIO()
+    torch.save(ARCHITECTURES["resnet20"].make().state_dict(), file)
+    hub.content = file.getvalue()
+    digits = hashlib.sha256(hub.content).hexdigest()[:8]
+    table = copied_project / "compression" / "models" / "public.py"
+    table.write_text(
+        table.read_text(encoding="utf-8").replace(RELEASES, hub.url).replace("4118986f", digits), encoding="utf-8"
+    )
+    wanted = "cifar10_resnet20"
+    refused = one_sentence(run(copied_project, "evaluate", "--model", wanted))
+    assert f"fetch it with `python -m compression models --fetch {wanted}`" in refused
+    fetched = run(copied_project, "models", "--fetch", wanted)
+    assert fetched.stdout.split()[:3] == [wanted, "272,474", "parameters"]
+    assert files(copied_project / "data") == [f"{wanted}-{digits}.pt"]
+    rows = {row["model"]: row for row in json.loads(run(copied_project, "models", "--json").stdout)["models"]}
+    assert (rows[wanted]["here"], rows[wanted]["parameters"]) == (True, 272_474)
+    needs_images = one_sentence(run(copied_project, "evaluate", "--model", wanted))
+    assert "there are no CIFAR-10 test images here" in needs_images
+    assert len(hub.requests) == 1
+
+
+def test_without_a_server_fetching_ends_in_one_sentence(nobody: str, copied_project: Path) -> None:
+    done = run(copied_project, "models", "--fetch", "cifar10_resnet20", https_proxy=nobody, no_proxy="")
+    assert "cannot be reached (Connection refused)" in one_sentence(done)
+    assert done.stdout == ""
+
+
+# ---- evaluate
+
+
+@pytest.mark.parametrize(
+    ("options", "spec"),
+    [
+        ("", CompressionSpec("simple_cnn")),
+        ("--bits 4", CompressionSpec("simple_cnn", weights=QuantSpec(4))),
+        ("--scheme ternary", CompressionSpec("simple_cnn", weights=QuantSpec(2, "ternary"))),
+        (
+            "--bits 5 --scheme affine --granularity tensor --sparsity 0.5 --scope layer",
+            CompressionSpec("simple_cnn", PruneSpec(sparsity=0.5, scope="layer"), QuantSpec(5, "affine", "tensor")),
+        ),
+        ("--threshold 0.02", CompressionSpec("simple_cnn", PruneSpec(threshold=0.02))),
+        ("--threshold 0.5 --unit stds", CompressionSpec("simple_cnn", PruneSpec(threshold=0.5, unit="stds"))),
+        (
+            "--sparsity 0.3 --criterion l2 --structure filter",
+            CompressionSpec("simple_cnn", PruneSpec(sparsity=0.3, criterion="l2", structure="filter")),
+        ),
+        ("--structure 1:4", CompressionSpec("simple_cnn", PruneSpec(structure="n:m", pattern=(1, 4)))),
+        (
+            "--sparsity 0.1 --criterion random --seed 3",
+            CompressionSpec("simple_cnn", PruneSpec(sparsity=0.1, criterion="random", seed=3)),
+        ),
+        ("--steps-per-unit 64", CompressionSpec("simple_cnn", weights=QuantSpec(16, "step", step=2.0**-6))),
+        (
+            "--bits 4 --granularity group --group-size 32 --clip stds --clip-at 4 --only linear --skip-ends",
+            CompressionSpec(
+                "simple_cnn", None, QuantSpec(4, "symmetric", "group", "stds", 4, 32, None, "linear", True)
+            ),
+        ),
+        (
+            "--layer fc1=bits:4,sparsity:0.5 --layer conv1=bits:32 --bits 8",
+            CompressionSpec("simple_cnn", None, QuantSpec(8), (LayerSpec("fc1", 4, 0.5), LayerSpec("conv1", 32))),
+        ),
+        (
+            "--bits 8 --activation-bits 3 --calibration kl --fold-bn --order quantize-first",
+            CompressionSpec(
+                "simple_cnn",
+                weights=QuantSpec(8),
+                fold_bn=True,
+                activations=ActivationSpec(3, "kl"),
+                order="quantize-first",
+            ),
+        ),
+    ],
+)
+def test_evaluate_prints_what_the_package_computes(
+    options: str, spec: CompressionSpec, capsys: Captured, simple_cnn: FloatModel, test_images: ImageSet
+) -> None:
+    found = json_of(capsys, "evaluate", "--model", "simple_cnn", "--images", "250", *options.split())
+    compressed = compress(simple_cnn.module, spec, evidence_for(simple_cnn, spec))
+    size = measure(compressed)
+    before, after = (
+        evaluate(module, test_images[:250], simple_cnn.normalization)
+        for module in (simple_cnn.module, compressed.module)
+    )
+    assert found.keys() >= KEYS
+    assert found["spec"] == json.loads(spec.to_json())
+    assert (found["model"], found["images"], found["correct"]) == ("simple_cnn", 250, after.correct)
+    assert (found["accuracy"], found["float_accuracy"]) == (after.accuracy, before.accuracy)
+    assert found["interval"] == list(after.interval)
+    assert (found["weights"], found["nonzero"]) == (compressed.weights, compressed.nonzero)
+    assert found["sparsity"] == compressed.sparsity
+    assert (
+        found["size_bytes"].items()
+        >= {
+            "float32": size.float32,
+            "dense": size.dense.total,
+            "sparse": size.sparse.total,
+        }.items()
+    )
+    content, file = written(compressed, simple_cnn)
+    assert (found["size_bytes"]["coded"], found["size_bytes"]["file"]) == (file.coded, len(content))
+    assert found["size_bytes"]["best"] == min(size.best.total, file.coded)
+
+
+@pytest.mark.parametrize(
+    ("options", "spec"),
+    [
+        ("--reestimate-bn", CompressionSpec("m", reestimate_bn=True)),
+        (
+            "--sparsity 0.5 --criterion taylor --structure filter --scope layer",
+            CompressionSpec("m", PruneSpec(None, 0.5, "layer", criterion="taylor", structure="filter")),
+        ),
+        (
+            "--threshold 0 --criterion signed --unit means",
+            CompressionSpec("m", PruneSpec(0, unit="means", criterion="signed")),
+        ),
+    ],
+)
+def test_options_say_specs(options: str, spec: CompressionSpec) -> None:
+    parser = argparse.ArgumentParser()
+    add_spec_arguments(parser)
+    assert spec_from(parser.parse_args(["--model", "m", *options.split()]), "m") == spec
+
+
+def test_a_layer_alone_touches_that_layer_only(capsys: Captured, test_images: ImageSet) -> None:
+    found = json_of(
+        capsys, "evaluate", "--model", "simple_cnn", "--images", "125", "--layer", "fc2=bits:4,sparsity:0.5"
+    )
+    weights = 128 * 10
+    assert found["weights"] - found["nonzero"] >= weights // 2
+    assert found["size_bytes"]["float32"] - found["size_bytes"]["dense"] == weights * 4 - weights // 2 - 10 * 4
+
+
+def test_evaluate_reads_well_too(capsys: Captured, test_images: ImageSet) -> None:
+    assert main(["evaluate", "--model", "simple_cnn", "--bits", "8", "--images", "125"]) == 0
+    out = capsys.readouterr().out
+    assert "of 125 test images (95 % interval" in out
+    assert "times smaller" in out
+
+
+def test_a_checkpoint_alone_is_recognised_and_its_normalisation_found(
+    capsys: Captured, public_checkpoint: Path, test_images: ImageSet
+) -> None:
+    found = json_of(capsys, "evaluate", "--checkpoint", str(public_checkpoint), "--images", "125")
+    assert found["model"] == public_checkpoint.stem
+    assert found["recognised"].startswith("ResNet-20 with shortcuts without parameters (option A), 269,722 parameters")
+    assert {trial["normalization"] for trial in found["tried"]} == set(NORMALIZATIONS)
+    assert found["normalization"] == found["tried"][0]["normalization"] == "imagenet"
+    assert found["accuracy"] == found["float_accuracy"] > 0.85
+
+
+def test_a_normalisation_that_is_given_is_taken_and_none_tried(
+    capsys: Captured, public_checkpoint: Path, test_images: ImageSet
+) -> None:
+    arguments = ["--checkpoint", str(public_checkpoint), "--arch", "resnet20", "--images", "125"]
+    found = json_of(capsys, "evaluate", *arguments, "--normalization", "half")
+    assert found["normalization"] == "half"
+    assert "tried" not in found
+    assert "“linear” read as “fc”" in found["recognised"]
+
+
+def test_what_was_recognised_and_tried_reads_well_too(
+    capsys: Captured, public_checkpoint: Path, test_images: ImageSet
+) -> None:
+    assert main(["evaluate", "--checkpoint", str(public_checkpoint), "--images", "125"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].startswith("network   ResNet-20 with shortcuts without parameters (option A), 269,722 parameters")
+    assert lines[2].startswith("tried     imagenet 9")
+    assert lines[2].endswith(" on 500 test images; the lowest loss counts")
+
+
+def test_a_bundled_model_needs_no_recognising(capsys: Captured, test_images: ImageSet) -> None:
+    found = json_of(capsys, "evaluate", "--model", "simple_cnn", "--images", "125")
+    assert not {"recognised", "tried"} & set(found)
+
+
+def test_filters_that_became_zero_are_removed_and_the_proof_is_told(capsys: Captured, test_images: ImageSet) -> None:
+    options = "evaluate --model simple_cnn --images 125 --fold-bn --merge 0.5 --layer conv1=sparsity:1"
+    found = json_of(capsys, *options.split())
+    assert found["spec"]["merge"] == 0.5
+    assert found["merged"]["layers"] == {"conv1": [16, 8], "conv2": [32, 16], "fc1": [128, 64], "fc2": [10, 10]}
+    assert found["merged"]["errors"].keys() == {"conv1", "conv2", "fc1"}
+    assert found["merged"]["answer_error"] > 0
+    assert found["removed"]["before"] == found["merged"]["after"]
+    assert found["removed"]["left"] == [
+        {"layer": "conv1", "channels": 8, "why": "its bias makes them constants that are not zero"}
+    ]
+    assert main(options.split()) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-3].startswith("merged    88 of 186 filters: MACs 1,885,440 -> 582,272, proved equal to ")
+    assert lines[-2].startswith("removable 0 of 98 filters: MACs 582,272 -> 582,272, proved equal to 0 on ")
+    assert lines[-1] == "stay      8 of conv1: its bias makes them constants that are not zero"
+
+
+def test_without_zero_filters_nothing_is_said_of_removing(capsys: Captured, test_images: ImageSet) -> None:
+    assert not {"removed", "merged"} & set(json_of(capsys, "evaluate", "--model", "simple_cnn", "--images", "125"))
+
+
+def test_all_images_also_tell_what_was_lost_and_won(
+    capsys: Captured, simple_cnn: FloatModel, test_images: ImageSet
+) -> None:
+    found = json_of(capsys, "evaluate", "--model", "simple_cnn", "--bits", "3", "--images", "1000")
+    module = compress(simple_cnn.module, CompressionSpec("simple_cnn", weights=QuantSpec(3))).module
+    few = test_images[:1000]
+    before, after = (evaluate(m, few, simple_cnn.normalization).right for m in (simple_cnn.module, module))
+    assert found["exact"] is True
+    assert found["mcnemar"]["lost"] == int((before & ~after).sum()) > 0
+    assert found["mcnemar"]["won"] == int((after & ~before).sum())
+    assert main(["evaluate", "--model", "simple_cnn", "--bits", "3", "--images", "1000"]) == 0
+    assert f"{found['mcnemar']['lost']:,} images lost" in capsys.readouterr().out
+
+
+def test_what_was_evaluated_before_needs_no_worker(capsys: Captured, here: Engine, test_images: ImageSet) -> None:
+    first = json_of(capsys, "evaluate", "--model", "simple_cnn", "--bits", "4", "--images", "500")
+    here.close()
+    assert json_of(capsys, "evaluate", "--model", "simple_cnn", "--bits", "4", "--images", "500") == first
+    assert here.worker_pids == []
+
+
+def test_ctrl_c_leaves_an_estimate_with_its_interval(capsys: Captured, test_images: ImageSet) -> None:
+    """All of a real terminal's ways: the signal goes to the whole process group."""
+    json_of(capsys, "evaluate", "--model", "cnn3")
+    model = zoo.load_bundled("cnn3")
+    whole = landscape(model).get(CompressionSpec("cnn3", weights=QuantSpec(4)))
+    command = [sys.executable, "-m", "compression", "evaluate", "--model", "cnn3", "--bits", "4", "--json"]
+    running = subprocess.Popen(
+        command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    shown = ""
+    while not re.search(r"compressed: .* ± ", shown):
+        shown += running.stderr.read(1)
+    os.killpg(running.pid, signal.SIGINT)
+    out, err = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert err.endswith("stopped\n")
+    assert "Traceback" not in err
+    found = json.loads(out)
+    assert found["exact"] is False
+    assert 0 < found["correct"] < found["images"] < 10_000
+    low, high = found["interval"]
+    assert low < found["accuracy"] < high
+    assert whole
+    assert low < whole.evaluation.accuracy < high
+    assert found["float_accuracy"] == model.accuracy
+    assert found["top5"] is None
+
+
+# ---- export
+
+
+def test_export_writes_a_file_that_is_the_network(capsys: Captured, simple_cnn: FloatModel, tmp_path: Path) -> None:
+    path = tmp_path / "small.safetensors"
+    options = ["--bits", "4", "--sparsity", "0.5", "--structure", "filter", "--layer", "fc2=bits:32"]
+    found = json_of(capsys, "export", "--model", "simple_cnn", *options, "--out", str(path))
+    prune = PruneSpec(sparsity=0.5, structure="filter")
+    spec = CompressionSpec("simple_cnn", prune, QuantSpec(4), (LayerSpec("fc2", bits=32),))
+    compressed = compress(simple_cnn.module, spec)
+    loaded = load_compressed(path)
+    assert fingerprint(loaded.module) == fingerprint(compressed.module)
+    assert found["spec"] == loaded.about["spec"] == json.loads(spec.to_json())
+    assert found["bytes"] == sum(found["steps_bytes"].values()) == path.stat().st_size
+    assert found["decoded_equals_evaluated"] is True
+    assert found["codings"].keys() == {"conv1", "conv2", "fc1", "fc2"}
+
+
+def test_export_reads_well_too(capsys: Captured, tmp_path: Path) -> None:
+    path = tmp_path / "small.safetensors"
+    assert main(["export", "--model", "simple_cnn", "--sparsity", "0.9", "--out", str(path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].startswith(f"bytes     {path.stat().st_size:,}, float32 1,074,600: 8.")
+    assert lines[-2].startswith("why       90 % sparse is 8.6")
+    assert " times smaller here, not 10 times, because 12 % of the file goes to saying which weights are" in lines[-2]
+    assert lines[-1] == "proof     read again from the disk: decoded equals evaluated, number by number"
+
+
+def test_an_onnx_file_is_answered_beside_pytorch_on_noise_where_there_are_no_images(
+    capsys: Captured, simple_cnn: FloatModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CIFAR10_ROOT", str(tmp_path))
+    monkeypatch.setattr(file_formats, "load", partial(data.load, data=tmp_path))
+    monkeypatch.setattr(data, "PROJECT", tmp_path)
+    path = tmp_path / "small.onnx"
+    found = json_of(capsys, "export", "--model", "simple_cnn", "--bits", "4", "--out", str(path))
+    module = compress(simple_cnn.module, CompressionSpec("simple_cnn", weights=QuantSpec(4))).module
+    pixels = file_formats.noise().pixels
+    said = logits(session(path.read_bytes()), pixels.numpy()).argmax(1)
+    expected = module(simple_cnn.normalization(pixels)).argmax(1).numpy()
+    assert found["agree"] == int((said == expected).sum()) >= 0.99 * len(pixels)
+    assert (found["images"], found["bytes"]) == (len(pixels), path.stat().st_size)
+    assert found["checked_on"] == "images of noise, for there are no test images"
+    assert "correct" not in found
+
+
+def test_int8_is_an_ending_of_its_own_and_is_checked_on_all_test_images(
+    capsys: Captured, simple_cnn: FloatModel, tmp_path: Path, test_images: ImageSet
+) -> None:
+    path = tmp_path / "small.int8.onnx"
+    assert main(["export", "--model", "simple_cnn", "--bits", "4", "--out", str(path)]) == 0
+    words = capsys.readouterr().out
+    assert kernels(path.read_bytes()).float == 0
+    assert "int8      batch norm folded, inputs of 8 bits" in words
+    right = (
+        logits(session(path.read_bytes()), test_images.pixels.numpy()).argmax(1) == test_images.labels.numpy()
+    ).sum()
+    assert words.endswith(f" of 10,000 test images, and has {right:,} right\n")
+    agree = int(re.search(r"agrees with PyTorch on ([\d,]+)", words)[1].replace(",", ""))
+    assert 9_900 < agree <= 10_000
+
+
+def test_a_state_dict_and_a_recipe_are_read_again(capsys: Captured, simple_cnn: FloatModel, tmp_path: Path) -> None:
+    spec = CompressionSpec("simple_cnn", weights=QuantSpec(4))
+    expected = compress(simple_cnn.module, spec).module.state_dict()
+    state, recipe = tmp_path / "small.state.safetensors", tmp_path / "small.json"
+    for path, proof in ((state, "same_bits"), (recipe, "same_recipe")):
+        found = json_of(capsys, "export", "--model", "simple_cnn", "--bits", "4", "--out", str(path))
+        assert found[proof] is True
+        assert found["bytes"] == path.stat().st_size
+    assert all(torch.equal(value, expected[name]) for name, value in safetensors.torch.load_file(state).items())
+    assert from_json(recipe.read_text()) == spec
+
+
+def test_a_full_disk_is_told_in_words_and_leaves_no_half_of_a_file(
+    capsys: Captured, tmp_path: Path, room_for: Callable[[int], None]
+) -> None:
+    room_for(10_000)
+    assert main(["export", "--model", "simple_cnn", "--bits", "4", "--out", str(tmp_path / "a.safetensors")]) == 2
+    assert "a.safetensors cannot be written: File too large" in capsys.readouterr().err
+    assert files(tmp_path) == []
+
+
+# ---- calibrate
+
+
+def test_calibrate_writes_what_the_layers_see(
+    capsys: Captured, simple_cnn: FloatModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    try:
+        training_sample(simple_cnn.normalization)
+    except DataMissing as error:
+        pytest.skip(str(error))
+    monkeypatch.setattr(calibrations, "CALIBRATIONS", tmp_path)
+    [row] = json_of(capsys, "calibrate", "simple_cnn")["calibrations"]
+    assert row == {
+        "model": "simple_cnn",
+        "file": str(tmp_path / "simple_cnn.safetensors"),
+        "layers": 4,
+        "images": 1000,
+    }
+    found, seen = calibrations.load(Path(row["file"]), simple_cnn), observed(simple_cnn)
+    assert list(found) == list(seen)
+    for name, stats in seen.items():
+        assert (found[name].low, found[name].high) == pytest.approx((stats.low, stats.high), rel=1e-4)
+
+
+# ---- what is wrong is told in one sentence
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("evaluate --model resnet21", "there is no network 'resnet21'; there are"),
+        ("evaluate --model simple_cnn --bits 1", "bits must be a whole number in 2..16, got 1: one bit leaves"),
+        ("evaluate --model simple_cnn --bits 33", "bits must be a whole number in 2..16, got 33"),
+        ("evaluate --model simple_cnn --bits 4 --scheme cubic", "scheme must be one of symmetric, affine, min-max"),
+        ("evaluate --model simple_cnn --bits 4 --granularity row", "granularity must be one of tensor, channel"),
+        ("evaluate --model simple_cnn --bits 4 --step 0.1", "bits of step weights must be 16, the most that its codes"),
+        ("evaluate --model simple_cnn --step 0.1 --granularity channel", "with a step there is one for the network"),
+        ("evaluate --model simple_cnn --step 0.1 --clip kl", "the step of step weights is given"),
+        ("evaluate --model simple_cnn --step 1e-9", "take more than 16 bits a weight: give a step of about"),
+        ("evaluate --model simple_cnn --steps-per-unit 0", "--steps-per-unit must be a number above 0, got 0.0"),
+        ("evaluate --model simple_cnn --scheme step", "the scheme step is given its step"),
+        ("evaluate --model simple_cnn --bits 4 --clip-at 3", "the range full takes no number to clip at"),
+        ("evaluate --model simple_cnn --bits 4 --group-size 32", "a group size goes with the granularity group"),
+        ("evaluate --model simple_cnn --skip-ends", "--skip-ends says how to quantize; give --bits too"),
+        ("evaluate --model simple_cnn --bits 4 --only norm", "only must be one of conv, linear, got 'norm'"),
+        ("evaluate --model simple_cnn --scheme affine", "--scheme says how to quantize; give --bits too"),
+        ("evaluate --model simple_cnn --threshold 0.1 --sparsity 0.5", "a threshold or a sparsity target, not both"),
+        ("evaluate --model simple_cnn --threshold -1", "threshold must be a number of at least 0"),
+        ("evaluate --model simple_cnn --threshold 0.1 --scope layer", "the same in every layer"),
+        ("evaluate --model simple_cnn --sparsity 1.5", "sparsity must be in 0..1, got 1.5"),
+        ("evaluate --model simple_cnn --sparsity nan", "sparsity must be in 0..1, got nan"),
+        ("evaluate --model simple_cnn --scope layer", "a threshold or a sparsity target, and got neither"),
+        ("evaluate --model simple_cnn --criterion taylor", "a threshold or a sparsity target, and got neither"),
+        ("evaluate --model simple_cnn --sparsity 0.5 --criterion best", "criterion must be one of l1, l2, random"),
+        ("evaluate --model simple_cnn --threshold 0.5 --criterion taylor", "taylor scores have no scale"),
+        ("evaluate --model simple_cnn --sparsity 0.5 --structure 2:4", "2:4 says itself how many weights go"),
+        ("evaluate --model simple_cnn --structure 4:2", "1 <= n < m; got 4:2"),
+        ("evaluate --model simple_cnn --sparsity 0.5 --structure row", "structure must be one of weight, n:m, filter"),
+        ("evaluate --model simple_cnn --sparsity 0.5 --unit stds", "a unit goes with a threshold"),
+        ("evaluate --model simple_cnn --threshold 1 --unit cm", "unit must be one of absolute, stds, means, got 'cm'"),
+        ("evaluate --model simple_cnn --sparsity 0.5 --seed 1", "a seed goes with random scores"),
+        (
+            "evaluate --model simple_cnn --sparsity 0.5 --structure filter --criterion bn-scale",
+            "bn-scale needs a batch norm after a convolution, and simple_cnn has none",
+        ),
+        ("evaluate --model simple_cnn --layer fc3=bits:4", "no convolution or linear layer 'fc3'; the nearest is 'fc"),
+        ("evaluate --model simple_cnn --layer fc1", "--layer takes NAME=bits:4,sparsity:0.5, got 'fc1'"),
+        ("evaluate --model simple_cnn --layer fc1=bits:x", "--layer takes NAME=bits:4,sparsity:0.5"),
+        ("evaluate --model simple_cnn --layer fc1=colour:4", "--layer takes NAME=bits:4,sparsity:0.5"),
+        ("evaluate --model simple_cnn --layer fc1=bits:1", "bits must be a whole number in 2..16, got 1"),
+        ("evaluate --model simple_cnn --layer fc1=bits:4 --layer fc1=bits:8", "layer fc1 is given twice"),
+        (
+            "evaluate --model simple_cnn --activation-bits 1",
+            "activation bits must be a whole number in 2..16, got 1",
+        ),
+        ("evaluate --model simple_cnn --calibration kl", "--calibration says how to quantize activations; give --act"),
+        ("evaluate --model simple_cnn --activation-bits 8 --calibration max", "calibration must be one of min-max, mo"),
+        ("evaluate --model resnet20 --bits 8 --order quantize-first", "give --fold-bn and --bits too"),
+        ("evaluate --model resnet20 --fold-bn --order quantize-first", "give --fold-bn and --bits too"),
+        ("evaluate --model resnet20 --fold-bn --bits 8 --order any", "order must be one of fold-first, quantize-first"),
+        ("export --model simple_cnn --out small.pt", "or .json, got 'small.pt'"),
+        ("export --model simple_cnn --out no/where.safetensors", "where.safetensors cannot be written: No such file"),
+        ("export --model resnet21 --out small.safetensors", "there is no network 'resnet21'; there are"),
+        ("calibrate resnet21", "there is no network 'resnet21'; there are"),
+        ("evaluate --model simple_cnn --merge 0.5", "merge needs fold_bn"),
+        ("evaluate --model simple_cnn --merge 1 --fold-bn", "merge must be at least 0 and below 1"),
+        ("evaluate --model mobilenetv2 --merge 0.5 --fold-bn", "nothing can be merged"),
+        ("evaluate --model simple_cnn --images 0", "--images must be in 1..10,000, got 0"),
+        ("evaluate --model simple_cnn --images 10001", "--images must be in 1..10,000, got 10001"),
+        ("evaluate --model simple_cnn --arch resnet20", "--arch and --normalization belong to --checkpoint"),
+        ("evaluate --checkpoint nowhere.th --arch resnet20 --normalization mnist", "--normalization must be one of"),
+        ("evaluate --checkpoint nowhere.th --arch resnet20 --normalization none", "there is no file nowhere.th"),
+        ("models --fetch resnet20", "there is no public network 'resnet20'; there are cifar10_resnet20, "),
+        ("train alexnet", "there is no recipe 'alexnet'; there are"),
+        ("train simple_cnn --epochs 0", "epochs and batch_size must be at least 1, got 0"),
+    ],
+)
+def test_what_is_wrong_is_told_in_one_sentence(arguments: str, words: str, capsys: Captured) -> None:
+    assert main(arguments.split()) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("error: ")
+    assert captured.err.count("\n") == 1
+    assert words in captured.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "",
+        "compress",
+        "evaluate",
+        "evaluate --model a --checkpoint b",
+        "evaluate --model simple_cnn --bits four",
+        "export --model simple_cnn",
+        "evaluate --model simple_cnn --step 1 --steps-per-unit 1",
+        "train",
+    ],
+)
+def test_what_is_no_command_ends_with_status_2(arguments: str, capsys: Captured) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments.split())
+    assert ended.value.code == 2
+    assert "error: " in capsys.readouterr().err.splitlines()[-1]
+
+
+# ---- in a process of its own, far from any data
+
+
+def one_sentence(done: subprocess.CompletedProcess[str]) -> str:
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: ")
+    return done.stderr
+
+
+@pytest.mark.parametrize("arguments", ["evaluate --model simple_cnn --bits 4", "train simple_cnn"])
+def test_without_data_the_reader_is_told_how_to_get_it(arguments: str, copied_project: Path) -> None:
+    assert "python -m compression data --download" in one_sentence(run(copied_project, *arguments.split()))
+
+
+def test_data_tells_that_there_is_none(copied_project: Path) -> None:
+    done = run(copied_project, "data", "--json")
+    assert "there are no CIFAR-10 test images here" in one_sentence(done)
+    found = json.loads(done.stdout)
+    assert (found["test"]["images"], found["train"]["images"]) == (0, 0)
+
+
+def test_data_tells_what_is_wrong_with_it(copied_project: Path, tmp_path: Path) -> None:
+    (tmp_path / "test_batch").write_bytes(b"nonsense")
+    done = run(copied_project, "data", CIFAR10_ROOT=str(tmp_path))
+    assert "test_batch is not a whole CIFAR-10 batch" in one_sentence(done)
+
+
+def test_data_tells_what_was_found_and_where(copied_project: Path, tmp_path: Path) -> None:
+    files = sorted((PROJECT.parent / "shared" / "cifar10" / "plain_text").glob("test-*.parquet"))
+    if not files:
+        pytest.skip("there is no Parquet copy of CIFAR-10 beside the project, in shared/cifar10")
+    for file in files:
+        (tmp_path / file.name).symlink_to(file)
+    done = run(copied_project, "data", "--json", CIFAR10_ROOT=str(tmp_path))
+    assert (done.returncode, done.stderr) == (0, "")
+    found = json.loads(done.stdout)
+    assert found["test"] == {"images": TEST.images, "source": f"Parquet in {tmp_path}"}
+    assert found["cache"] == str(copied_project / "data")

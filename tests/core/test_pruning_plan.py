@@ -1,0 +1,314 @@
+"""Pruning in a network: which layers it touches, what a filter takes along, gradients, and what goes with what."""
+
+import inspect
+import math
+from dataclasses import replace
+from itertools import product
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from compression.core.compress import compress
+from compression.core.evidence import NONE, Evidence, Sample
+from compression.core.gradients import loss_gradients
+from compression.core.record import CompressedModel
+from compression.core.training_evidence import evidence_for
+from compression.data.cifar10 import TRAIN
+from compression.data.images import load
+from compression.errors import DataMissing
+from compression.networks.folding import norms_after
+from compression.networks.model import FloatModel
+from compression.networks.weights import weighted_layers
+from compression.pruning.masks import PRUNING
+from compression.spec import CompressionSpec, Criterion, LayerSpec, PruneSpec, QuantSpec, Scope, Structure, Unit
+from tests.support.networks import images, network
+
+LAYERS = ["0", "3", "6", "9", "11"]
+
+
+def tiny() -> nn.Module:
+    """Two convolutions with batch norm, one without, and two linear layers: (N, 4, 6, 6) -> (N, 3)."""
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        module = nn.Sequential(
+            *(nn.Conv2d(4, 6, 3), nn.BatchNorm2d(6), nn.ReLU(inplace=True)),
+            *(nn.Conv2d(6, 8, 1, bias=False), nn.BatchNorm2d(8), nn.ReLU()),
+            *(nn.Conv2d(8, 5, 3), nn.ReLU(), nn.Flatten()),
+            *(nn.Linear(20, 8), nn.ReLU(), nn.Linear(8, 3)),
+        )
+        for part in module.modules():
+            if isinstance(part, nn.BatchNorm2d):
+                for tensor in (part.weight.data, part.bias.data, part.running_mean, part.running_var):
+                    assert tensor is not None
+                    tensor.uniform_(0.05, 1.5)
+        return module.eval()
+
+
+def sample() -> Sample:
+    generator = torch.Generator().manual_seed(4)
+    return Sample(torch.randn(150, 4, 6, 6, generator=generator), torch.randint(0, 3, (150,), generator=generator))
+
+
+def evidence(module: nn.Module) -> Evidence:
+    return Evidence(gradients=loss_gradients(module, sample()))
+
+
+def pruned(module: nn.Module, **how) -> CompressedModel:
+    return compress(module, CompressionSpec("tiny", PruneSpec(**how)), evidence(module))
+
+
+# ---- every combination
+
+
+TARGETS: dict[tuple[str, str], set[str]] = {
+    ("l1", "weight"): {"threshold", "sparsity"},
+    ("l2", "weight"): {"threshold", "sparsity"},
+    ("random", "weight"): {"sparsity"},
+    ("taylor", "weight"): {"sparsity"},
+    ("signed", "weight"): {"threshold", "sparsity"},
+    ("l1", "filter"): {"threshold", "sparsity"},
+    ("l2", "filter"): {"threshold", "sparsity"},
+    ("random", "filter"): {"sparsity"},
+    ("taylor", "filter"): {"sparsity"},
+    ("bn-scale", "filter"): {"threshold", "sparsity"},
+    **{(criterion, "n:m"): {"none"} for criterion in ("l1", "l2", "random", "taylor")},
+}
+THRESHOLDS = {Unit.ABSOLUTE: 0.35, Unit.STDS: 0.9, Unit.MEANS: 0.95}
+
+
+@pytest.mark.parametrize("target", ["none", "threshold", "sparsity"])
+@pytest.mark.parametrize("structure", Structure)
+@pytest.mark.parametrize("criterion", Criterion)
+def test_every_combination_prunes_or_is_refused_in_words(
+    criterion: Criterion, structure: Structure, target: str
+) -> None:
+    module = tiny()
+    for scope, unit in product(Scope, Unit):
+        fits = (
+            target in TARGETS.get((criterion, structure), ())
+            and (scope is Scope.GLOBAL or target == "sparsity")
+            and (unit is Unit.ABSOLUTE or (target == "threshold" and criterion is not Criterion.BN_SCALE))
+        )
+        how = {"scope": scope, "unit": unit, "criterion": criterion, "structure": structure}
+        if target != "none":
+            how[target] = THRESHOLDS[unit] if target == "threshold" else 0.6
+        if not fits:
+            with pytest.raises(ValueError, match=r"\w+ \w+ \w+ \w+"):
+                PruneSpec(**how)
+            continue
+        found = pruned(module, **how)
+        assert 0 < sum(layer.pruned for layer in found.layers) < found.weights
+        assert found.nonzero == found.weights - sum(layer.pruned for layer in found.layers)
+        assert found.module(sample().inputs[:2]).isfinite().all()
+
+
+@pytest.mark.parametrize("member", [*Criterion, *Structure, *Unit])
+def test_every_way_to_prune_has_its_words(member: str) -> None:
+    text = inspect.getdoc(PRUNING[member])
+    assert text is not None
+    first, facts = text.split("\n\n")[:2]
+    assert first.rstrip().endswith(".")
+    assert [line.split(":")[0] for line in facts.splitlines()] == ["Formula", "Source", "Fails"]
+
+
+# ---- filters
+
+
+def silent_channels(compressed: CompressedModel, x: Tensor) -> dict[str, bool]:
+    """Layer name -> whether the channels of all its filters that went are zero where the layer has had its say."""
+    module = compressed.module
+    norms = norms_after(module)
+    outputs: dict[str, Tensor] = {}
+    for layer in compressed.layers:
+        last = norms.get(layer.name, module.get_submodule(layer.name))
+        last.register_forward_hook(lambda _, __, out, name=layer.name: outputs.update({name: out.clone()}))
+    module(x)
+    return {
+        layer.name: not bool(outputs[layer.name][:, ~layer.filters].any())
+        for layer in compressed.layers
+        if layer.filters is not None
+    }
+
+
+@pytest.mark.parametrize(
+    "quant", [None, QuantSpec(4, "affine", "tensor"), QuantSpec(3, "min-max"), QuantSpec(1, "binary")]
+)
+@pytest.mark.parametrize("fold", [{}, {"fold_bn": True}, {"fold_bn": True, "order": "quantize-first"}], ids=str)
+def test_the_output_of_a_filter_that_went_is_zero(quant: QuantSpec | None, fold: dict) -> None:
+    spec = CompressionSpec("tiny", PruneSpec(sparsity=0.5, structure="filter"), quant, **fold)
+    found = compress(tiny(), spec)
+    assert any((~layer.filters).any() for layer in found.layers[:3])
+    assert silent_channels(found, sample().inputs[:4]) == dict.fromkeys(LAYERS[:-1], True)
+
+
+@pytest.mark.parametrize("arch", ["resnet8", "vgg", "mobilenetv2", "simple_cnn", "repvgg_a0", "shufflenetv2_x0_5"])
+def test_filters_that_went_are_silent_in_every_architecture(arch: str) -> None:
+    spec = CompressionSpec(arch, PruneSpec(sparsity=0.3, structure="filter", scope="layer"))
+    found = compress(network(arch), spec)
+    silent = silent_channels(found, images(1))
+    assert list(silent) == [*weighted_layers(network(arch))][:-1]
+    assert all(silent.values())
+
+
+def test_the_last_layer_keeps_its_classes_and_other_batch_norms_their_numbers() -> None:
+    module = tiny()
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    found = pruned(module, sparsity=1.0, structure="filter")
+    assert found.layers[-1].filters is None
+    assert found.layers[-1].pruned == 0
+    assert [int(layer.filters.sum()) for layer in found.layers[:-1]] == [1, 1, 1, 1]
+    kept = found.layers[0].filters
+    assert torch.equal(found.module[1].bias[kept], module[1].bias[kept])
+    assert torch.equal(found.module[0].bias[kept], module[0].bias[kept])
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+
+
+def test_bn_scale_goes_by_gamma_and_leaves_layers_without_one_alone() -> None:
+    module = tiny()
+    found = pruned(module, threshold=1.0, criterion="bn-scale", structure="filter")
+    first, second, *others = found.layers
+    assert torch.equal(first.filters, module[1].weight.abs() >= 1)
+    assert torch.equal(second.filters, module[4].weight.abs() >= 1)
+    assert [layer.filters for layer in others] == [None] * 3
+    assert first.threshold == module[1].weight[first.filters].min().item()
+
+
+@pytest.mark.parametrize(("fold", "words"), [(False, "m has none$"), (True, "m has none, for it is folded into")])
+def test_bn_scale_without_batch_norm_is_refused(fold: bool, words: str) -> None:
+    module = tiny() if fold else network("simple_cnn")
+    spec = CompressionSpec("m", PruneSpec(sparsity=0.5, criterion="bn-scale", structure="filter"), fold_bn=fold)
+    with pytest.raises(ValueError, match=words):
+        compress(module, spec)
+
+
+class Reader(nn.Module):
+    """Words (N, 5) -> (N, 3): an embedding, a recurrent layer, and a transposed convolution in two groups."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = nn.Embedding(9, 4)
+        self.rnn = nn.GRU(4, 6, batch_first=True)
+        self.up = nn.ConvTranspose1d(6, 8, 2, groups=2)
+        self.fc = nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        states, _ = self.rnn(self.words(x))
+        return self.fc(self.up(states.transpose(1, 2)).relu().mean(2))
+
+
+@pytest.mark.parametrize("criterion", ["l1", "taylor"])
+def test_rows_of_embeddings_and_gates_are_no_filters_and_those_of_transposed_convolutions_are(criterion: str) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        module = Reader().eval()
+    generator = torch.Generator().manual_seed(6)
+    texts = Sample(torch.randint(0, 9, (40, 5), generator=generator), torch.randint(0, 3, (40,), generator=generator))
+    prune = PruneSpec(sparsity=0.5, criterion=criterion, structure="filter")
+    spec = CompressionSpec("m", prune, also=("embedding", "recurrent"))
+    found = compress(module, spec, Evidence(gradients=loss_gradients(module, texts, spec.also)))
+    assert [layer.name for layer in found.layers if layer.filters is not None] == ["up"]
+    up = next(layer for layer in found.layers if layer.filters is not None)
+    assert int((~up.filters).sum()) == 4
+    states = torch.randn(2, 6, 5, generator=generator)
+    assert torch.equal((found.module.up(states) == 0).all(2), (~up.filters).expand(2, -1))
+    with pytest.raises(ValueError, match="no filter of layer words can go: its rows are no outputs of their own"):
+        compress(module, replace(spec, layers=(LayerSpec("words", sparsity=0.5),)), Evidence(gradients={}))
+
+
+# ---- layers of their own
+
+
+def test_a_layer_of_its_own_loses_what_the_network_loses_by() -> None:
+    prune = PruneSpec(sparsity=0.5, criterion="l2", structure="filter")
+    found = compress(
+        tiny(), CompressionSpec("tiny", prune, layers=(LayerSpec("3", sparsity=0.25), LayerSpec("0", sparsity=0)))
+    )
+    first, second, *_ = found.layers
+    assert first.filters is None
+    assert int((~second.filters).sum()) == 2  # of eight
+
+
+def test_beside_n_of_m_a_layer_of_its_own_loses_single_weights() -> None:
+    found = compress(
+        tiny(), CompressionSpec("tiny", PruneSpec(structure="n:m"), layers=(LayerSpec("9", sparsity=0.1),))
+    )
+    assert {layer.name: layer.pattern for layer in found.layers} == {"9": None} | dict.fromkeys(
+        ["0", "3", "6", "11"], (2, 4)
+    )
+    assert found.layers[3].pruned == 16  # of 160
+
+
+@pytest.mark.parametrize(
+    ("criterion", "name", "words"),
+    [("l1", "11", "layer 11 can go: it is the last layer"), ("bn-scale", "6", "layer 6 can go: no batch norm follows")],
+)
+def test_a_layer_that_can_lose_no_filter_says_why(criterion: str, name: str, words: str) -> None:
+    prune = PruneSpec(sparsity=0.5, criterion=criterion, structure="filter")
+    with pytest.raises(ValueError, match=words):
+        compress(tiny(), CompressionSpec("tiny", prune, layers=(LayerSpec(name, sparsity=0.5),)))
+    compress(tiny(), CompressionSpec("tiny", prune, layers=(LayerSpec(name, sparsity=0),)))
+
+
+# ---- gradients
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_taylor_scores_are_what_the_loss_loses_to_first_order(name: str) -> None:
+    """Beside a difference quotient in double precision: each filter a millionth smaller."""
+    found = loss_gradients(tiny(), sample())[name].double()
+    module = tiny().double()
+    inputs, labels = sample().inputs.double(), sample().labels
+    weight = module.get_submodule(name).weight
+    with torch.no_grad():
+        for out in range(len(weight)):
+            before, losses = weight[out].clone(), []
+            for factor in (1 + 1e-6, 1 - 1e-6):
+                weight[out] = factor * before
+                losses.append(float(F.cross_entropy(module(inputs), labels)))
+            weight[out] = before
+            expected = (losses[0] - losses[1]) / 2e-6
+            assert float((found[out] * before).sum()) == pytest.approx(expected, rel=1e-4, abs=1e-6)
+
+
+def test_taylor_takes_the_smallest_of_weight_times_gradient() -> None:
+    module = tiny()
+    gradients = loss_gradients(module, sample())
+    scores = torch.cat([(gradients[name] * w).abs().flatten() for name, w in weighted_layers(module).items()])
+    found = pruned(module, sparsity=0.4, criterion="taylor")
+    gone = torch.cat([layer.weight.flatten() == 0 for layer in found.layers])
+    assert int(gone.sum()) == math.floor(0.4 * len(gone))
+    assert scores[gone].max() <= scores[~gone].min()
+
+
+def test_gradients_leave_the_network_as_it_is() -> None:
+    module = tiny().requires_grad_(False)
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    loss_gradients(module, sample())
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+    assert all(parameter.grad is None and not parameter.requires_grad for parameter in module.parameters())
+
+
+def test_taylor_without_gradients_is_refused() -> None:
+    spec = CompressionSpec("tiny", PruneSpec(sparsity=0.5, criterion="taylor"))
+    with pytest.raises(ValueError, match="need the gradients of the loss on training images, and there are none"):
+        compress(tiny(), spec, NONE)
+
+
+def test_gradients_of_a_network_are_found_once_whatever_it_is_called(simple_cnn: FloatModel) -> None:
+    try:
+        load(TRAIN)
+    except DataMissing as error:
+        pytest.skip(str(error))
+    spec = CompressionSpec("m", PruneSpec(sparsity=0.5, criterion="taylor"))
+    found = evidence_for(simple_cnn, spec).gradients
+    assert found is not None
+    assert evidence_for(replace(simple_cnn, name="m"), replace(spec, weights=QuantSpec(4))).gradients is found
+    merged = evidence_for(simple_cnn, replace(spec, fold_bn=True, merge=0.5)).gradients
+    assert merged is not None
+    assert not torch.equal(merged["conv2"], found["conv2"])
+    assert {name: g.shape for name, g in found.items()} == {
+        name: w.shape for name, w in weighted_layers(simple_cnn.module).items()
+    }
+    assert evidence_for(simple_cnn, CompressionSpec("m", PruneSpec(sparsity=0.5))).gradients is None

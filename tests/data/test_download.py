@@ -1,0 +1,188 @@
+"""Downloading, from a server of our own on this machine: whole, resumed, refused, and never half under its name."""
+
+import hashlib
+import io
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+from PIL import Image
+
+from compression.data.cifar10 import RECORD, Split, canonical
+from compression.data.download import download
+from compression.data.images import image_set, load
+from compression.errors import DataError
+from tests.support.hub import Hub, files
+
+RECORDS = np.random.default_rng(1).integers(0, 10, (150, RECORD), np.uint8)
+SMALL = Split("test", 150, hashlib.sha256(canonical(RECORDS).tobytes()).hexdigest(), "test-00000-of-00001.parquet")
+
+
+def parquet(records: np.ndarray) -> bytes:
+    images = []
+    for record in records:
+        file = io.BytesIO()
+        Image.fromarray(record[1:].reshape(3, 32, 32).transpose(1, 2, 0)).save(file, "PNG")
+        images.append({"bytes": file.getvalue(), "path": ""})
+    file = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.table({"img": images, "label": records[:, 0].astype(np.int64)}), file)
+    return file.getvalue()
+
+
+CONTENT = parquet(RECORDS)
+
+
+@pytest.fixture
+def hub(hub: Hub) -> Hub:
+    hub.content = CONTENT
+    return hub
+
+
+def test_a_whole_download_is_one_file_that_loads(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CIFAR10_ROOT", raising=False)
+    found = download(SMALL, tmp_path, hub=hub.url)
+    assert files(tmp_path) == [SMALL.download]
+    assert found.read_bytes() == CONTENT
+    images = load(SMALL, tmp_path)
+    assert images.source == f"Parquet in {found.parent}"
+    assert (images.pixels == image_set(canonical(RECORDS), "").pixels).all()
+
+
+def test_progress_runs_from_nothing_to_all(hub: Hub, tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    download(SMALL, tmp_path, lambda *progress: told.append(progress), hub.url)
+    assert told == sorted(told)
+    assert told[-1] == (len(CONTENT), len(CONTENT))
+    assert {total for _, total in told} == {len(CONTENT)}
+
+
+def test_a_connection_that_is_cut_is_resumed_where_it_broke(hub: Hub, tmp_path: Path) -> None:
+    hub.cut_after = 100_000
+    with pytest.raises(DataError, match=f"closed after 100,000 of {len(CONTENT):,} bytes.*goes on from there"):
+        download(SMALL, tmp_path, hub=hub.url)
+    assert files(tmp_path) == ["test-00000-of-00001.partial"]
+    hub.cut_after = None
+    told: list[tuple[int, int]] = []
+    found = download(SMALL, tmp_path, lambda *progress: told.append(progress), hub.url)
+    assert found.read_bytes() == CONTENT
+    assert hub.requests == [None, "bytes=100000-"]
+    assert told[0][0] > 100_000
+    assert files(tmp_path) == [SMALL.download]
+
+
+def test_many_cuts_still_end(hub: Hub, tmp_path: Path) -> None:
+    hub.cut_after = len(CONTENT) // 3
+    for _ in range(3):
+        with pytest.raises(DataError, match="closed after"):
+            download(SMALL, tmp_path, hub=hub.url)
+    assert download(SMALL, tmp_path, hub=hub.url).read_bytes() == CONTENT
+
+
+def test_a_server_that_cannot_resume_is_asked_for_the_whole(hub: Hub, tmp_path: Path) -> None:
+    hub.cut_after = 1000
+    with pytest.raises(DataError, match="closed after"):
+        download(SMALL, tmp_path, hub=hub.url)
+    hub.cut_after, hub.knows_ranges = None, False
+    assert download(SMALL, tmp_path, hub=hub.url).read_bytes() == CONTENT
+
+
+def test_what_had_all_arrived_is_not_fetched_again(hub: Hub, tmp_path: Path) -> None:
+    """The program was stopped after the last byte and before the check."""
+    partial = (tmp_path / "cifar10" / "plain_text" / SMALL.download).with_suffix(".partial")
+    partial.parent.mkdir(parents=True)
+    partial.write_bytes(CONTENT)
+    assert download(SMALL, tmp_path, hub=hub.url).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (parquet(RECORDS[:140]), "sent holds 140 test images where CIFAR-10 has 150: 10 missing"),
+        (parquet(RECORDS[::-1] ^ 1), "is not CIFAR-10"),
+        (CONTENT[:-100], "is not a whole Parquet file"),
+        (b"<html>Sign in to the network</html>", "is not a whole Parquet file"),
+    ],
+    ids=["images missing", "other images", "cut", "a web page"],
+)
+def test_wrong_content_is_refused_and_removed(content: bytes, words: str, hub: Hub, tmp_path: Path) -> None:
+    hub.content = content
+    with pytest.raises(DataError, match=words):
+        download(SMALL, tmp_path, hub=hub.url)
+    assert files(tmp_path) == []
+
+
+def test_a_rest_of_something_else_is_refused_and_the_next_try_starts_afresh(hub: Hub, tmp_path: Path) -> None:
+    partial = (tmp_path / "cifar10" / "plain_text" / SMALL.download).with_suffix(".partial")
+    partial.parent.mkdir(parents=True)
+    partial.write_bytes(b"x" * 5000)
+    with pytest.raises(DataError, match="is not a whole Parquet file"):
+        download(SMALL, tmp_path, hub=hub.url)
+    assert download(SMALL, tmp_path, hub=hub.url).read_bytes() == CONTENT
+
+
+def test_wrong_content_leaves_an_earlier_download_alone(hub: Hub, tmp_path: Path) -> None:
+    found = download(SMALL, tmp_path, hub=hub.url)
+    hub.content = b"nonsense"
+    with pytest.raises(DataError, match="not a whole Parquet file"):
+        download(SMALL, tmp_path, hub=hub.url)
+    assert found.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(("status", "words"), [(404, "answers 404 Not Found"), (503, "answers 503")])
+def test_an_answer_of_no_is_told(status: int, words: str, hub: Hub, tmp_path: Path) -> None:
+    hub.status = status
+    with pytest.raises(DataError, match=words):
+        download(SMALL, tmp_path, hub=hub.url)
+    assert files(tmp_path) == []
+
+
+def test_no_server_is_told(nobody: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"cannot be reached .*Connection refused"):
+        download(SMALL, tmp_path, hub=nobody)
+    assert files(tmp_path) == []
+
+
+def test_a_server_that_does_not_speak_http_is_told(hub: Hub, tmp_path: Path) -> None:
+    def nonsense(handler: BaseHTTPRequestHandler) -> None:
+        handler.wfile.write(b"220 mail.example ready\r\n")
+
+    hub.answer = nonsense  # type: ignore[method-assign]
+    with pytest.raises(DataError, match=r"cannot be reached \(220 mail\.example ready"):
+        download(SMALL, tmp_path, hub=hub.url)
+    assert files(tmp_path) == []
+
+
+def test_a_download_too_large_for_the_disk_leaves_nothing(
+    hub: Hub, tmp_path: Path, room_for: Callable[[int], None]
+) -> None:
+    room_for(len(CONTENT) // 2)
+    with pytest.raises(DataError, match=r"cannot write .*\.partial: File too large"):
+        download(SMALL, tmp_path, hub=hub.url)
+    room_for(10 * len(CONTENT))
+    assert files(tmp_path) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_is_told(hub: Hub, tmp_path: Path) -> None:
+    partial = (tmp_path / "cifar10" / "plain_text" / SMALL.download).with_suffix(".partial")
+    partial.parent.mkdir(parents=True)
+    partial.symlink_to("/dev/full")
+    with pytest.raises(DataError, match=r"cannot write .*: No space left on device"):
+        download(SMALL, tmp_path, hub=hub.url)
+    assert not partial.is_symlink()
+
+
+def test_a_cache_too_large_for_the_disk_leaves_nothing_and_the_images_are_used(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room_for: Callable[[int], None]
+) -> None:
+    monkeypatch.delenv("CIFAR10_ROOT", raising=False)
+    download(SMALL, tmp_path, hub=hub.url)
+    room_for(SMALL.nbytes // 2)
+    images = load(SMALL, tmp_path)
+    assert images.source.endswith("(not cached: File too large)")
+    assert len(images) == 150
+    assert files(tmp_path) == [SMALL.download]

@@ -1,0 +1,443 @@
+"""CIFAR-10 in three boxes: the same images whichever it is, and nothing else than CIFAR-10 accepted.
+
+A few hundred made-up images stand in for CIFAR-10: a `Split` of their own says how many there are and what
+their fingerprint is, and everything else is the code that reads the real ones.
+"""
+
+import hashlib
+import io
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+import torch
+from PIL import Image
+
+from compression.data import images as data
+from compression.data.cifar10 import CLASSES, PIXELS, RECORD, TEST, TRAIN, Records, Split, canonical, verify
+from compression.data.images import ImageSet, load
+from compression.data.sources import box_in
+from compression.errors import DataError, DataMissing
+from compression.evaluation.evaluation import evaluate
+from compression.networks.model import FloatModel
+from compression.paths import PROJECT
+
+COUNT = 300
+RECORDS = np.random.default_rng(0).integers(0, 256, (COUNT, RECORD), np.uint8)
+RECORDS[:, 0] %= len(CLASSES)
+
+
+def split_of(records: Records, name: str = "test") -> Split:
+    fingerprint = hashlib.sha256(canonical(records).tobytes()).hexdigest()
+    return Split(name, len(records), fingerprint, f"{name}-00000-of-00001.parquet")
+
+
+SPLITS = {name: split_of(RECORDS, name) for name in ("test", "train")}
+SMALL = SPLITS["test"]
+
+
+def png(record: Records) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(record[1:].reshape(3, 32, 32).transpose(1, 2, 0)).save(file, "PNG")
+    return file.getvalue()
+
+
+def write_batches(root: Path, records: Records, name: str) -> None:
+    """As torchvision unpacks them: one file for the test images, five for the training images."""
+    folder = root / "cifar-10-batches-py"
+    folder.mkdir(parents=True)
+    names = ["test_batch"] if name == "test" else [f"data_batch_{i}" for i in range(1, 6)]
+    for file, part in zip(names, np.array_split(records, len(names)), strict=True):
+        batch = {b"batch_label": b"made up", b"labels": part[:, 0].tolist(), b"data": part[:, 1:].copy()}
+        (folder / file).write_bytes(pickle.dumps(batch, 2))
+
+
+def write_parquet(root: Path, records: Records, name: str, shards: int = 3) -> None:
+    folder = root / "plain_text"
+    folder.mkdir(parents=True)
+    for shard, part in enumerate(np.array_split(records, shards)):
+        images = [{"bytes": png(record), "path": f"{i}.png"} for i, record in enumerate(part)]
+        table = pyarrow.table({"img": images, "label": part[:, 0].astype(np.int64)})
+        pyarrow.parquet.write_table(table, folder / f"{name}-{shard:05}-of-{shards:05}.parquet")
+
+
+def write_folders(root: Path, records: Records, name: str) -> None:
+    for label in CLASSES:
+        (root / name / label).mkdir(parents=True)
+    for number, record in enumerate(records):
+        (root / name / CLASSES[record[0]] / f"{number:04}.png").write_bytes(png(record))
+
+
+BOXES: dict[str, Callable[[Path, Records, str], None]] = {
+    "batches": write_batches,
+    "Parquet": write_parquet,
+    "class folders": write_folders,
+}
+each_box = pytest.mark.parametrize("kind", BOXES)
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder that CIFAR10_ROOT names."""
+    folder = tmp_path / "root"
+    folder.mkdir()
+    monkeypatch.setenv("CIFAR10_ROOT", str(folder))
+    return folder
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+def records_of(images: ImageSet) -> Records:
+    return np.concatenate([images.labels.numpy().astype(np.uint8)[:, None], images.pixels.reshape(-1, PIXELS)], 1)
+
+
+# ---- the same images from each box
+
+
+@each_box
+@pytest.mark.parametrize("name", SPLITS)
+def test_every_box_gives_the_same_records(kind: str, name: str, root: Path, cache: Path) -> None:
+    shuffled = np.random.default_rng(len(kind)).permutation(RECORDS)
+    BOXES[kind](root, shuffled, name)
+    images = load(SPLITS[name], cache)
+    assert np.array_equal(records_of(images), canonical(RECORDS))
+    assert images.source.startswith(f"{kind} in {root}")
+
+
+def test_every_box_gives_the_same_evaluation(
+    root: Path, tmp_path: Path, simple_cnn: FloatModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for kind, write in BOXES.items():
+        write(root / kind, RECORDS, "test")
+        monkeypatch.setenv("CIFAR10_ROOT", str(root / kind))
+        images = load(SMALL, tmp_path / f"cache of {kind}")
+        found.append(evaluate(simple_cnn.module, images, simple_cnn.normalization))
+    assert all(torch.equal(found[0].margins, other.margins) for other in found[1:])
+    assert all(torch.equal(found[0].predictions, other.predictions) for other in found[1:])
+
+
+@pytest.mark.parametrize("shards", [1, 2, 7])
+def test_parquet_comes_in_any_number_of_shards(shards: int, root: Path, cache: Path) -> None:
+    write_parquet(root, RECORDS, "test", shards)
+    assert np.array_equal(records_of(load(SMALL, cache)), canonical(RECORDS))
+
+
+def test_a_box_may_be_the_folder_itself(root: Path, monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    write_batches(root, RECORDS, "test")
+    monkeypatch.setenv("CIFAR10_ROOT", str(root / "cifar-10-batches-py"))
+    assert len(load(SMALL, cache)) == COUNT
+
+
+def test_the_canonical_order_is_that_of_the_records_hashes() -> None:
+    hashes = [hashlib.sha256(record.tobytes()).digest() for record in canonical(RECORDS)]
+    assert hashes == sorted(hashes)
+
+
+def test_a_record_is_the_label_then_the_planes() -> None:
+    record = np.zeros((1, RECORD), np.uint8)
+    record[0, [0, 1, 1 + 1024, 1 + 2048 + 33]] = [7, 10, 20, 30]
+    images = data.image_set(record, "made up")
+    assert images.labels.tolist() == [7]
+    assert images.pixels.shape == (1, 3, 32, 32)
+    assert (images.pixels[0, 0, 0, 0], images.pixels[0, 1, 0, 0], images.pixels[0, 2, 1, 1]) == (10, 20, 30)
+
+
+def test_a_slice_of_the_images_is_a_set_of_images(root: Path, cache: Path) -> None:
+    write_batches(root, RECORDS, "test")
+    images = load(SMALL, cache)
+    assert np.array_equal(records_of(images[10:30]), canonical(RECORDS)[10:30])
+
+
+# ---- where it is looked for
+
+
+def test_the_named_folder_comes_before_the_data_of_the_project(root: Path, cache: Path) -> None:
+    write_batches(root, RECORDS, "test")
+    write_parquet(cache / "cifar10", RECORDS, "test")
+    assert load(SMALL, cache).source == f"batches in {root / 'cifar-10-batches-py'}"
+
+
+def test_the_data_of_the_project_is_used_where_the_named_folder_is_empty(root: Path, cache: Path) -> None:
+    write_parquet(cache / "cifar10", RECORDS, "test")
+    assert load(SMALL, cache).source == f"Parquet in {cache / 'cifar10' / 'plain_text'}"
+
+
+def test_the_places_are_looked_at_in_order(root: Path, cache: Path) -> None:
+    assert data.places(cache) == [root, cache / "cifar10", PROJECT.parent / "shared" / "cifar10"]
+
+
+def test_no_data_says_where_it_was_looked_for_and_what_to_do(root: Path, cache: Path) -> None:
+    nowhere = Split("elsewhere", 1, "", "")
+    with pytest.raises(DataMissing, match="python -m compression data --download elsewhere") as caught:
+        load(nowhere, cache)
+    assert all(str(place) in str(caught.value) for place in data.places(cache))
+
+
+# ---- what is not CIFAR-10 is refused
+
+
+def changed(row: int, column: int, value: int) -> Records:
+    records = RECORDS.copy()
+    assert records[row, column] != value
+    records[row, column] = value
+    return records
+
+
+WRONG = {
+    "one image missing": (RECORDS[1:], r"holds 299 test images where CIFAR-10 has 300: 1 missing"),
+    "many missing": (RECORDS[:100], r"holds 100 test images where CIFAR-10 has 300: 200 missing"),
+    "one too many": (np.concatenate([RECORDS, RECORDS[:1]]), r"holds 301 test images .* 300: 1 too many"),
+    "one twice, one missing": (np.concatenate([RECORDS[1:], RECORDS[1:2]]), "pixels or labels of some differ"),
+    "one relabelled": (changed(5, 0, (RECORDS[5, 0] + 1) % 10), "is not CIFAR-10: .* pixels or labels of some differ"),
+    "one pixel changed": (changed(9, 700, RECORDS[9, 700] ^ 1), "is not CIFAR-10: .* pixels or labels of some differ"),
+}
+
+
+@each_box
+@pytest.mark.parametrize(("records", "words"), WRONG.values(), ids=WRONG)
+def test_a_box_with_other_images_is_refused_in_words(
+    kind: str, records: Records, words: str, root: Path, cache: Path
+) -> None:
+    BOXES[kind](root, records, "test")
+    with pytest.raises(DataError, match=words):
+        load(SMALL, cache)
+    assert not cache.exists()
+
+
+def test_counts_are_told_with_their_thousands() -> None:
+    with pytest.raises(DataError, match="holds 1 train images where CIFAR-10 has 50,000: 49,999 missing"):
+        verify(RECORDS[:1], TRAIN, "this")
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize(
+    ("kind", "pattern", "words"),
+    [
+        ("batches", "**/test_batch", "test_batch is not a whole CIFAR-10 batch"),
+        ("Parquet", "**/*-00001-of-*.parquet", "00001-of-00003.parquet is not a whole Parquet file"),
+        ("class folders", "**/*.png", r"\.png is not a whole image"),
+    ],
+)
+def test_a_file_cut_short_is_refused_by_name(kind: str, pattern: str, words: str, root: Path, cache: Path) -> None:
+    BOXES[kind](root, RECORDS, "test")
+    cut(next(root.glob(pattern)))
+    with pytest.raises(DataError, match=words):
+        load(SMALL, cache)
+
+
+def one_row(image: object, label: object) -> pyarrow.Table:
+    kind = pyarrow.struct([("bytes", pyarrow.binary())])
+    return pyarrow.table({"img": pyarrow.array([image], kind), "label": pyarrow.array([label], pyarrow.int64())})
+
+
+def small_png() -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (28, 28)).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        (one_row({"bytes": png(RECORDS[0])[:500]}, 1), "image 0 of .* is not a whole image"),
+        (one_row({"bytes": b""}, 1), "image 0 of .* is not a whole image"),
+        (one_row(None, 1), "image 0 of .* is not a whole image"),
+        (one_row({"bytes": small_png()}, 1), "image 0 of .* is 28x28 pixels, not 32x32"),
+        (one_row({"bytes": png(RECORDS[0])}, 300), r"image 0 of .* has the label 300, where CIFAR-10 has 0\.\.9"),
+        (one_row({"bytes": png(RECORDS[0])}, -1), "has the label -1"),
+        (one_row({"bytes": png(RECORDS[0])}, None), "has the label None"),
+        (pyarrow.table({"label": [1]}), "is not a whole Parquet file: No match for .*img"),
+        (pyarrow.table({"img": [1], "label": [1]}), "is not a whole Parquet file: No match for .*bytes"),
+    ],
+)
+def test_a_parquet_file_of_something_else_is_refused(table: pyarrow.Table, words: str, root: Path, cache: Path) -> None:
+    pyarrow.parquet.write_table(table, root / "test-00000-of-00001.parquet")
+    with pytest.raises(DataError, match=words):
+        load(SMALL, cache)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"no pickle",
+        pickle.dumps([1, 2]),
+        pickle.dumps({b"labels": [1]}),
+        pickle.dumps({b"labels": [300], b"data": RECORDS[:1, 1:]}, 2),
+        pickle.dumps({b"labels": [1, 2], b"data": RECORDS[:1, 1:]}, 2),
+    ],
+    ids=["empty", "text", "a list", "no pixels", "label 300", "fewer images than labels"],
+)
+def test_a_batch_of_something_else_is_refused(content: bytes, root: Path, cache: Path) -> None:
+    (root / "test_batch").write_bytes(content)
+    with pytest.raises(DataError, match="test_batch is not a whole CIFAR-10 batch"):
+        load(SMALL, cache)
+
+
+class Evil:
+    """Unpickled the usual way, it creates the file."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self) -> tuple:
+        return (open, (str(self.file), "w"))
+
+
+def test_code_in_a_batch_is_refused_and_does_not_run(root: Path, cache: Path, tmp_path: Path) -> None:
+    trace = tmp_path / "it ran"
+    content = pickle.dumps({b"labels": [1], b"data": Evil(trace)}, 2)
+    pickle.loads(content)
+    assert trace.exists()  # it is as evil as it says
+    trace.unlink()
+    (root / "test_batch").write_bytes(content)
+    with pytest.raises(DataError, match=r"it wants to run \w+\.open"):
+        load(SMALL, cache)
+    assert not trace.exists()
+
+
+def test_an_unreadable_folder_is_told(root: Path, cache: Path, as_nobody: None) -> None:
+    if os.getuid():
+        root.chmod(0)
+    with pytest.raises(DataError, match="cannot be read: Permission denied"):
+        box_in(root, SMALL)
+
+
+def test_an_unreadable_batch_is_told(root: Path, cache: Path) -> None:
+    """A folder in its place, which nobody can read as a file."""
+    write_batches(root, RECORDS, "train")
+    file = root / "cifar-10-batches-py" / "data_batch_3"
+    box = box_in(root, SPLITS["train"])
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(DataError, match="data_batch_3 is not a whole CIFAR-10 batch"):
+        box.read()
+
+
+# ---- the cache
+
+
+def test_the_second_load_reads_the_cache_and_not_the_box(root: Path, cache: Path) -> None:
+    """The box is damaged without a trace in its sizes and times: only a reader of it could notice."""
+    write_batches(root, RECORDS, "test")
+    load(SMALL, cache)
+    file = root / "cifar-10-batches-py" / "test_batch"
+    stat = file.stat()
+    file.write_bytes(bytes(stat.st_size))
+    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    again = load(SMALL, cache)
+    assert np.array_equal(records_of(again), canonical(RECORDS))
+    assert again.source == f"batches in {file.parent}"
+
+
+def test_the_cache_serves_without_any_box(root: Path, cache: Path) -> None:
+    nowhere = split_of(RECORDS, "elsewhere")
+    write_parquet(root, RECORDS, "elsewhere")
+    load(nowhere, cache)
+    for file in root.rglob("*.parquet"):
+        file.unlink()
+    assert np.array_equal(records_of(load(nowhere, cache)), canonical(RECORDS))
+
+
+def test_a_box_that_changed_is_read_again(root: Path, cache: Path) -> None:
+    write_batches(root, RECORDS, "test")
+    load(SMALL, cache)
+    cut(root / "cifar-10-batches-py" / "test_batch")
+    with pytest.raises(DataError, match="is not a whole CIFAR-10 batch"):
+        load(SMALL, cache)
+
+
+def flip_a_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        flip_a_bit,
+        cut,
+        Path.unlink,
+        lambda path: path.write_bytes(path.read_bytes() + b"x"),
+        lambda path: path.write_bytes(b""),
+    ],
+    ids=["one bit", "cut", "gone", "longer", "empty"],
+)
+def test_a_damaged_cache_is_noticed_and_built_again(damage: Callable[[Path], object], root: Path, cache: Path) -> None:
+    write_batches(root, RECORDS, "test")
+    load(SMALL, cache)
+    array = cache / "cifar10-test.bin"
+    whole = array.read_bytes()
+    damage(array)
+    assert np.array_equal(records_of(load(SMALL, cache)), canonical(RECORDS))
+    assert array.read_bytes() == whole
+
+
+@pytest.mark.parametrize("note", ["", "{", "null", "[]", "{}", '{"signature": "x"}', '{"source": "x"}'])
+def test_a_damaged_note_is_noticed_and_written_again(note: str, root: Path, cache: Path) -> None:
+    write_batches(root, RECORDS, "test")
+    load(SMALL, cache)
+    file = cache / "cifar10-test.json"
+    whole = file.read_text()
+    file.write_text(note)
+    assert load(SMALL, cache).source.startswith("batches in")
+    assert file.read_text() == whole
+
+
+def test_nothing_half_written_lies_beside_the_cache(root: Path, cache: Path) -> None:
+    write_batches(root, RECORDS, "test")
+    load(SMALL, cache)
+    assert sorted(path.name for path in cache.iterdir()) == ["cifar10-test.bin", "cifar10-test.json"]
+
+
+def test_the_images_are_used_also_where_no_cache_can_be_written(root: Path, cache: Path) -> None:
+    write_batches(root, RECORDS, "test")
+    cache.write_text("a file where the folder should be")
+    images = load(SMALL, cache)
+    assert np.array_equal(records_of(images), canonical(RECORDS))
+    assert "(not cached: " in images.source
+
+
+def test_changing_the_images_in_memory_changes_no_file(root: Path, cache: Path) -> None:
+    write_batches(root, RECORDS, "test")
+    load(SMALL, cache)
+    load(SMALL, cache).pixels.zero_()
+    assert np.array_equal(records_of(load(SMALL, cache)), canonical(RECORDS))
+
+
+# ---- the real ones
+
+
+def test_the_real_test_images_are_all_there(test_images: ImageSet) -> None:
+    assert test_images.labels.bincount().tolist() == [1000] * 10
+    assert hashlib.sha256(records_of(test_images).tobytes()).hexdigest() == TEST.fingerprint
+
+
+def test_the_real_parquet_is_decoded_once(test_images: ImageSet, root: Path, cache: Path) -> None:
+    """Decoded into a new cache; the second time from the cache alone, with the box out of reach."""
+    shared = PROJECT.parent / "shared" / "cifar10" / "plain_text"
+    files = sorted(shared.glob("test-*.parquet"))
+    if not files:
+        pytest.skip("there is no Parquet copy of CIFAR-10 beside the project, in shared/cifar10")
+    for file in files:
+        (root / file.name).symlink_to(file)
+    first = load(TEST, cache)
+    array = cache / "cifar10-test.bin"
+    written = array.stat().st_mtime_ns
+    second = load(TEST, cache)
+    assert torch.equal(first.pixels, test_images.pixels)
+    assert torch.equal(second.pixels, test_images.pixels)
+    assert array.stat().st_mtime_ns == written

@@ -1,0 +1,123 @@
+"""Files made and checked by workers, the command that does the same, and the script that makes a network again."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+from distributed import Client
+
+from compression.__main__ import main
+from compression.core.compress import compress
+from compression.deploy.deployer import Deployer, check
+from compression.deploy.runtime import logits, session
+from compression.deploy.script import script
+from compression.deploy.variants import Kind
+from compression.engine.cluster import Engine
+from compression.evaluation.evaluation import evaluate
+from compression.paths import PROJECT
+from compression.spec import CompressionSpec, PruneSpec, QuantSpec, Scheme
+
+SPEC = CompressionSpec("simple_cnn", PruneSpec(sparsity=0.5), QuantSpec(4, Scheme.K_MEANS))
+FLOAT = CompressionSpec("simple_cnn")
+
+
+@pytest.fixture(scope="module")
+def deployed(here, simple_cnn, test_images):
+    deployer = Deployer(here, test_images[:200])
+    while not all(each.done for each in deployer.look(simple_cnn, SPEC)):
+        time.sleep(0.05)
+    return {each.variant.kind: each for each in deployer.look(simple_cnn, SPEC)}
+
+
+@pytest.fixture(scope="module")
+def without_images(here, simple_cnn):
+    """It has made all files of FLOAT."""
+    deployer = Deployer(here, None)
+    while not all(each.done for each in deployer.look(simple_cnn, FLOAT)):
+        time.sleep(0.05)
+    return deployer
+
+
+def test_every_variant_becomes_a_file_and_answers_all_images(deployed):
+    assert list(deployed) == list(Kind)
+    for kind, each in deployed.items():
+        if each.error:  # a machine may have no training images
+            assert kind is Kind.INT8_CHAIN
+            assert "training images" in each.error
+        else:
+            assert len(each.answers) == 200
+
+
+def test_a_float_file_answers_as_the_simulation_does(deployed, simple_cnn, test_images):
+    compressed = compress(simple_cnn.module, SPEC)
+    expected = evaluate(compressed.module, test_images[:200], simple_cnn.normalization)
+    found = check(deployed[Kind.AS_SET].answers, expected)
+    assert (found.images, found.correct, found.agree) == (200, expected.correct, 200)
+
+
+def test_answers_are_those_of_the_file(deployed, test_images):
+    each = deployed[Kind.INT8]
+    expected = logits(session(each.built.graph), test_images[:200].pixels.numpy()).argmax(1)
+    assert (each.answers == expected).all()
+
+
+def test_without_images_files_are_made_and_not_checked(without_images, simple_cnn, deployed):
+    found = without_images.look(simple_cnn, FLOAT)[0]
+    assert found.built.graph == deployed[Kind.FLOAT].built.graph
+    assert found.answers is None
+
+
+def test_files_that_are_looked_at_stay_however_many_people_ask(without_images, simple_cnn):
+    """A class that deploys at once: were what is not in sight for a moment forgotten, nobody would come to an end."""
+    for percent in range(1, 41):
+        others = CompressionSpec("simple_cnn", PruneSpec(sparsity=percent / 100))
+        without_images.look(simple_cnn, others, go=False)
+    assert all(each.done for each in without_images.look(simple_cnn, FLOAT, go=False))
+
+
+def test_files_that_nobody_looks_at_go_when_there_is_no_room(here, simple_cnn):
+    deployer = Deployer(here, None, most_bytes=0, kept_seconds=0)
+    while not deployer.look(simple_cnn, FLOAT)[0].done:
+        time.sleep(0.05)
+    deployer.rest(simple_cnn, FLOAT)
+    deployer.look(simple_cnn, CompressionSpec("another"), go=False)
+    assert not deployer.look(simple_cnn, FLOAT, go=False)[0].done
+
+
+def test_workers_that_do_several_things_at_once_are_not_asked_to_export(simple_cnn):
+    """Seen: what another thread computes fails during an export, and for good after two at once."""
+    with Client(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None, set_as_default=False) as it:
+        deployer = Deployer(Engine(it.scheduler.address), None)
+        while not (found := deployer.look(simple_cnn, FLOAT)[0]).done:
+            time.sleep(0.05)
+        assert "--nthreads 1" in found.error
+
+
+def test_the_script_prints_the_accuracy_of_the_network(simple_cnn, test_images, tmp_path):
+    """It lies beside `compression`, as it says itself; where it is run from does not count."""
+    file = tmp_path / "network.py"
+    file.write_text(script(SPEC))
+    (tmp_path / "compression").symlink_to(PROJECT / "compression")
+    done = subprocess.run([sys.executable, str(file)], env={"PATH": ""}, capture_output=True, text=True, check=True)
+    expected = evaluate(compress(simple_cnn.module, SPEC).module, test_images, simple_cnn.normalization)
+    assert done.stdout == f"{expected.correct:,} of 10,000 test images right: {expected.accuracy:.2%}\n"
+
+
+def test_the_command_reports_every_file(here, test_images, capsys):
+    assert main(["latency", "--model", "simple_cnn", "--images", "200", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    as_float = said["kinds"]["float"]
+    assert as_float["check"]["agree"] == 200
+    assert [each["batch"] for each in as_float["latencies"]] == [1, 64]
+    assert said["kinds"]["int8"]["convolutions"] == {"int8": 2, "float": 0}
+    assert said["kinds"]["int8"]["bytes_moved"] < as_float["bytes_moved"]
+    assert said["kinds"]["int8"]["bytes"] < as_float["bytes"] / 3
+    assert said["kinds"]["smaller"]["macs"] < as_float["macs"]
+    assert any("Int8 is" in sentence for sentence in said["verdict"])
+
+
+def test_the_command_refuses_threads_that_are_none_before_it_begins(capsys):
+    assert main(["latency", "--model", "simple_cnn", "--threads", "0"]) == 2
+    assert capsys.readouterr().err == "error: threads must be at least 1, got 0\n"

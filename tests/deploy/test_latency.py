@@ -1,0 +1,195 @@
+"""Latencies, who measures them, and what they come to in words. No test asserts on time."""
+
+import platform
+import tempfile
+import time
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from compression.deploy.explanation import faster, verdict
+from compression.deploy.latency import Latency, measure, summary
+from compression.deploy.processor import Cpu, cpu, parsed
+from compression.deploy.runtime import LOGITS, PIXELS, Kernels, moved, options, overflows
+from compression.deploy.stopwatch import Stopwatch, Timing
+from compression.deploy.variants import Built, Kind
+
+XEON = Cpu("Xeon", ("VNNI", "AVX-512", "AVX2"))
+OLD = Cpu("Old", ("AVX2",))
+MOVED = 3072 + 12288 + 12288 + 4  # pixels into Cast, floats out of it and into the sum, one number out
+
+
+@pytest.fixture(scope="module")
+def graph() -> bytes:
+    """pixels -> their sums as floats."""
+    nodes = [
+        helper.make_node("Cast", [PIXELS], ["x"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceSum", ["x"], [LOGITS], keepdims=0),
+    ]
+    inputs = [helper.make_tensor_value_info(PIXELS, TensorProto.UINT8, ["N", 3, 32, 32])]
+    outputs = [helper.make_empty_tensor_value_info(LOGITS)]
+    opset = [helper.make_opsetid("", 20)]
+    return helper.make_model(
+        helper.make_graph(nodes, "sum", inputs, outputs), opset_imports=opset, ir_version=10
+    ).SerializeToString()
+
+
+def latency(kind: Kind, batch: int, median_ms: float) -> Latency:
+    return Latency(kind, batch, 1, median_ms, median_ms, 10)
+
+
+def built(macs: int = 100, sparsity: float = 0.0, few: int = 0) -> Built:
+    return Built(b"", macs, macs, sparsity, few)
+
+
+def waited(stopwatch: Stopwatch, what: str, graphs: dict[str, bytes]) -> Timing:
+    while not (found := stopwatch.look(what, graphs, 1)).done:
+        time.sleep(0.05)
+    return found
+
+
+def test_the_median_and_the_90th_percentile_on_paper():
+    found = summary("a", 1, 2, [*range(1, 11), 100.0])
+    assert found == Latency("a", 1, 2, median_ms=6.0, p90_ms=10.0, runs=11)
+
+
+def test_every_graph_is_run_at_every_batch(graph):
+    heard: list[float] = []
+    found = measure({"a": graph, "b": graph}, 1, {1: 3, 4: 2}, heard.append)
+    assert [(each.name, each.batch, each.runs) for each in found] == [
+        ("a", 1, 3),
+        ("b", 1, 3),
+        ("a", 4, 2),
+        ("b", 4, 2),
+    ]
+    assert heard == sorted(heard)
+    assert heard[-1] == 1
+    with pytest.raises(ValueError, match="at least 1"):
+        measure({"a": graph}, 0)
+
+
+def test_bytes_moved_are_those_of_constants_once_and_of_what_each_operation_takes_and_gives():
+    halves = numpy_helper.from_array(np.array([0.5, 0.5, 0.5], np.float32), "halves")
+    codes = numpy_helper.from_array(np.zeros((2, 3), np.int8), "codes")
+    graph = helper.make_model(helper.make_graph([], "constants", [], [], [halves, codes])).SerializeToString()
+    operations = [
+        {"op_name": "Conv", "activation_size": "100", "parameter_size": "18", "output_size": "40"},
+        {"op_name": "Reshape", "activation_size": "40", "parameter_size": "16", "output_size": "40"},
+        {"op_name": "Gemm", "activation_size": "40", "parameter_size": "0", "output_size": "4"},
+    ]
+    assert moved(graph, operations) == 3 * 4 + 6 + 100 + 40 + 40 + 4
+
+
+def test_a_stopwatch_measures_in_another_process_and_keeps_what_it_found(graph):
+    stopwatch = Stopwatch({1: 2})
+    found = waited(stopwatch, "x", {"a": graph}).times
+    assert found is not None
+    assert [(each.name, each.batch, each.runs) for each in found.latencies] == [("a", 1, 2)]
+    assert found.kernels == {"a": Kernels(0, 0, MOVED)}
+    assert stopwatch.look("x", {}, 1, go=False).times == found
+    assert stopwatch.look("x", {}, 2, go=False) == Timing()
+    stopwatch.forget("x", 1)
+    assert stopwatch.look("x", {}, 1, go=False) == Timing()
+
+
+def test_a_stopwatch_measures_with_this_code_wherever_the_server_was_started(graph, tmp_path, monkeypatch):
+    (tmp_path / "compression").mkdir()
+    (tmp_path / "compression" / "__init__.py").write_text("raise RuntimeError('another one')")
+    monkeypatch.chdir(tmp_path)
+    assert waited(Stopwatch({1: 2}), "x", {"a": graph}).error is None
+
+
+def test_a_stopwatch_that_cannot_write_says_so_and_leaves_nothing_behind(graph, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    found = waited(Stopwatch({1: 2}), "x", {"no/such/folder": graph})
+    assert "No such file" in found.error
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_stopwatch_says_why_it_could_not_measure():
+    stopwatch = Stopwatch({1: 2})
+    found = waited(stopwatch, "x", {"a": b"no graph"})
+    assert found.times is None
+    assert found.error is not None
+    assert "protobuf" in found.error.lower()
+
+
+def test_what_is_being_measured_keeps_others_waiting(graph):
+    stopwatch = Stopwatch({1: 2})
+    stopwatch.look("x", {"a": graph}, 1)
+    assert stopwatch.look("y", {"a": graph}, 1) == Timing()
+    assert waited(stopwatch, "y", {"a": graph}).times
+    assert stopwatch.look("x", {}, 1, go=False).times
+    stopwatch.close()
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (["model name : Xeon", "flags : avx2 avx512f avx512_vnni", "model name : other"], XEON),
+        (["model name\t: Old", "flags\t: sse2 avx2"], OLD),
+        (["Hardware : Pi", "Features : fp asimd asimddp"], Cpu("Pi", ("dot product",))),
+    ],
+)
+def test_a_processor_is_read_off_what_linux_says(lines, expected):
+    assert parsed(lines) == expected
+
+
+def test_this_machine_has_a_processor():
+    assert isinstance(cpu(), Cpu)
+    assert parsed(["nothing : known"]).instructions is None
+
+
+@pytest.mark.parametrize(
+    ("median_ms", "words"), [(5.0, "2.0 times faster"), (20.0, "2.0 times slower"), (10.3, "as fast"), (9.7, "as fast")]
+)
+def test_a_ratio_in_words(median_ms, words):
+    assert faster(latency(Kind.INT8, 1, median_ms), latency(Kind.FLOAT, 1, 10.0)) == words
+
+
+def test_the_verdict_gives_the_reasons_that_apply_and_no_others():
+    times = [latency(Kind.FLOAT, 1, 10.0), latency(Kind.INT8, 1, 20.0)]
+    times += [latency(Kind.FLOAT, 64, 10.0), latency(Kind.INT8, 64, 10.0)]
+    used = {Kind.FLOAT: Kernels(0, 21, 1000), Kind.INT8: Kernels(9, 12, 1500)}
+    said = verdict({kind: built() for kind in used}, used, times, XEON)
+    assert said[0] == "Int8 is 2.0 times slower than float for one image, and as fast as float for 64 at once."
+    assert "9 of its 21 convolutions in integers and moves 1.5 times more bytes than float." in said[1]
+    assert "added up" in said[1]
+    assert "(VNNI)" in said[2]
+    assert len(said) == 3
+
+
+def test_the_verdict_names_zeros_filters_subnormals_and_an_old_processor():
+    kinds = (Kind.FLOAT, Kind.AS_SET, Kind.INT8_CHAIN, Kind.SMALLER)
+    used = {kind: Kernels(*((3, 0, 500) if kind is Kind.INT8_CHAIN else (0, 3, 1000))) for kind in kinds}
+    times = [latency(kind, batch, 10.0) for kind in kinds for batch in (1, 64)]
+    found = {kind: built() for kind in kinds} | {Kind.AS_SET: built(sparsity=0.9, few=7), Kind.SMALLER: built(macs=50)}
+    said = " ".join(verdict(found, used, times, OLD))
+    assert "The network as set is as fast as float for one image and for 64 at once." in said
+    assert "3 of its 3 convolutions in integers and moves 2.0 times fewer bytes than float." in said
+    assert "no instructions for sums of 8-bit products" in said
+    assert "session.x64quantprecision=1" in said
+    assert "90.0% of the weights as set are zero, and multiplied all the same" in said
+    assert "50.0% of the multiplications are left" in said
+    assert "7 subnormal numbers" in said
+    assert "added up" not in said
+
+
+def test_the_verdict_says_nothing_of_what_there_is_not():
+    """No float file to compare with, no convolution to count, no filter taken out, one number and not some."""
+    as_set = {Kind.AS_SET: built(sparsity=0.999, few=1), Kind.INT8: built(), Kind.SMALLER: built()}
+    said = verdict(as_set, {kind: Kernels(0, 0, 0) for kind in as_set}, [latency(Kind.INT8, 1, 10.0)], Cpu("Pi", ()))
+    assert said == [
+        "This processor (Pi) has no instructions for sums of 8-bit products: they are widened first, which takes most "
+        "of the gain.",
+        "99.9% of the weights as set are zero, and multiplied all the same: these kernels skip no zeros, wherever they "
+        "lie.",
+        "The network as set has 1 subnormal number: many processors take a hundred cycles for one.",
+    ]
+
+
+def test_the_runtime_is_told_to_be_exact_where_its_kernels_for_int8_overflow():
+    if platform.machine() in ("x86_64", "AMD64") and (here := cpu()).instructions is not None:
+        assert overflows() == here.saturates
+    assert options().get_session_config_entry("session.x64quantprecision") == str(int(overflows()))

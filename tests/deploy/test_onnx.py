@@ -1,0 +1,244 @@
+"""ONNX files, answered by ONNX Runtime, beside PyTorch."""
+
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import numpy_helper
+from torch import nn
+
+from compression.core.compress import compress
+from compression.core.evidence import Evidence
+from compression.core.observe import observe
+from compression.core.training_evidence import evidence_for
+from compression.deploy.float_onnx import to_onnx, weight_name
+from compression.deploy.int8_onnx import to_int8
+from compression.deploy.runtime import kernels, logits, session, subnormals
+from compression.deploy.state_dict import holds, state_file
+from compression.deploy.variants import Kind, build, variants
+from compression.networks.architectures.resnet import ResNet
+from compression.networks.macs import layer_macs
+from compression.networks.model import FloatModel, frozen
+from compression.networks.normalization import NORMALIZATIONS
+from compression.paths import PROJECT
+from compression.quantization.quantizers import quantize
+from compression.spec import ActivationSpec, CompressionSpec, LayerSpec, PruneSpec, QuantSpec, Scheme, Scope, Structure
+
+INT8 = CompressionSpec("simple_cnn", weights=QuantSpec(8), activations=ActivationSpec(8), fold_bn=True)
+CIFAR10 = NORMALIZATIONS["cifar10"]
+
+
+def pixels(n: int) -> torch.Tensor:
+    return torch.randint(0, 256, (n, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(2))
+
+
+def said(graph: bytes, images: torch.Tensor) -> torch.Tensor:
+    return torch.from_numpy(logits(session(graph), images.numpy()))
+
+
+def constants(graph: bytes) -> dict[str, np.ndarray]:
+    return {each.name: numpy_helper.to_array(each) for each in onnx.load_from_string(graph).graph.initializer}
+
+
+@pytest.fixture(scope="module")
+def simple_int8(simple_cnn):
+    return compress(simple_cnn.module, INT8, evidence_for(simple_cnn, INT8))
+
+
+@pytest.fixture(scope="module")
+def small_resnet() -> FloatModel:
+    """Untrained, with sums, of eight layers."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return FloatModel("small", frozen(ResNet(1)), CIFAR10)
+
+
+@pytest.fixture(scope="module")
+def small_int8(small_resnet):
+    seen = observe(small_resnet.module, CIFAR10(pixels(100)))
+    return compress(small_resnet.module, replace(INT8, model="small"), Evidence(calibration=seen))
+
+
+@pytest.fixture(scope="module")
+def chain(small_int8) -> bytes:
+    return to_int8(small_int8, CIFAR10, pixels(100))
+
+
+def test_a_graph_answers_as_pytorch_does_for_any_number_of_images(simple_cnn):
+    graph = to_onnx(simple_cnn.module, simple_cnn.normalization)
+    for count in (1, 3):
+        expected = simple_cnn.module(simple_cnn.normalization(pixels(count)))
+        assert torch.allclose(said(graph, pixels(count)), expected, atol=1e-4)
+
+
+def test_a_graph_tells_nothing_of_the_machine_that_made_it(chain):
+    assert str(PROJECT).encode() not in chain
+    assert b".py" not in chain
+
+
+def test_inputs_that_are_quantized_stay_so_in_a_float_graph(simple_int8, simple_cnn):
+    graph = to_onnx(simple_int8.module, simple_cnn.normalization)
+    expected = simple_int8.module(simple_cnn.normalization(pixels(50)))
+    assert torch.equal(said(graph, pixels(50)).argmax(1), expected.argmax(1))
+    assert {"Round", "Clip"} <= {node.op_type for node in onnx.load_from_string(graph).graph.node}
+
+
+def test_int8_has_the_codes_and_scales_of_the_quantizer(simple_int8, simple_cnn):
+    found = constants(to_int8(simple_int8, simple_cnn.normalization))
+    for layer in simple_int8.layers:
+        name = weight_name(layer.name)
+        assert found[f"{name}.codes"].dtype == np.int8
+        assert np.array_equal(found[f"{name}.codes"], quantize(layer.weight, layer.qparams).numpy())
+        assert np.array_equal(found[f"{name}.scale"], layer.qparams.scale.flatten().numpy())
+        assert name not in found
+    steps = {
+        (float(v), int(found[k.replace(".scale", ".zero")])) for k, v in found.items() if v.ndim == 0 and ".scale" in k
+    }
+    assert steps == {(layer.inputs.scale, layer.inputs.zero_point) for layer in simple_int8.layers}
+
+
+def test_int8_agrees_with_the_simulation(simple_int8, simple_cnn, test_images):
+    images = test_images[:500]
+    graph = to_int8(simple_int8, simple_cnn.normalization)
+    expected = simple_int8.module(simple_cnn.normalization(images.pixels)).argmax(1)
+    assert int((said(graph, images.pixels).argmax(1) == expected).sum()) >= 497
+    assert kernels(graph).float == 0
+
+
+def test_with_integers_between_layers_every_convolution_runs_in_int8(small_int8, chain):
+    alone = kernels(to_int8(small_int8, CIFAR10))
+    assert 0 < alone.int8 < alone.all
+    assert kernels(chain).int8 == alone.all
+    as_float = kernels(to_onnx(small_int8.original, CIFAR10))
+    assert kernels(chain).moved_bytes < min(as_float.moved_bytes, alone.moved_bytes)
+    expected = small_int8.module(CIFAR10(pixels(100)))
+    error = (said(chain, pixels(100)) - expected).square().mean() / expected.square().mean()
+    assert error < 0.01
+
+
+def test_convolutions_are_those_of_the_network_and_not_what_the_runtime_makes_of_others():
+    """It has a batch norm that stands alone become one of its own."""
+    module = nn.Sequential(nn.Conv2d(3, 32, 3, padding=1), nn.ReLU(), nn.BatchNorm2d(32), nn.Flatten()).eval()
+    found = kernels(to_onnx(module, CIFAR10))
+    assert (found.int8, found.float) == (0, 1)
+
+
+def test_a_channel_of_hardly_any_weights_keeps_its_bias():
+    conv = nn.Conv2d(3, 2, 1)
+    module = nn.Sequential(conv, nn.Flatten(), nn.Linear(2 * 32 * 32, 10)).eval().requires_grad_(False)
+    conv.weight[0] = 1e-20
+    conv.bias[0] = 3.0
+    seen = observe(module, CIFAR10(pixels(20)))
+    made = compress(module, INT8, Evidence(calibration=seen))
+    assert torch.allclose(said(to_int8(made, CIFAR10), pixels(20)), made.module(CIFAR10(pixels(20))), atol=0.05)
+
+
+def test_a_channel_without_weights_answers_with_its_bias():
+    conv = nn.Conv2d(3, 2, 1)
+    module = nn.Sequential(conv, nn.Flatten(), nn.Linear(2 * 32 * 32, 10)).eval().requires_grad_(False)
+    conv.weight[0] = 0
+    conv.bias[0] = 0.0123
+    module[2].weight[:] = 0
+    module[2].weight[3, :1024] = 1 / 1024
+    module[2].bias[:] = torch.linspace(-1, 1, 10)
+    made = compress(module, INT8, Evidence(calibration=observe(module, CIFAR10(pixels(20)))))
+    graph = to_int8(made, CIFAR10)
+    assert torch.allclose(said(graph, pixels(20)), made.module(CIFAR10(pixels(20))), atol=1e-4)
+    assert subnormals(graph) == 0
+
+
+def test_layers_left_float_stay_float(simple_cnn):
+    spec = replace(INT8, layers=(LayerSpec("conv1", 32),))
+    graph = to_int8(compress(simple_cnn.module, spec, evidence_for(simple_cnn, spec)), simple_cnn.normalization)
+    assert weight_name("conv1") in constants(graph)
+    assert kernels(graph).float == 1
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        (replace(INT8, weights=QuantSpec(4, Scheme.K_MEANS)), "no weights that int8 kernels take"),
+        (replace(INT8, weights=QuantSpec(9)), "at most 8 bits"),
+        (replace(INT8, weights=QuantSpec(8, Scheme.AFFINE)), "symmetric ones"),
+        (replace(INT8, activations=None), "inputs of 32 bits"),
+        (replace(INT8, activations=ActivationSpec(4)), "inputs of 4 bits"),
+    ],
+)
+def test_what_int8_kernels_cannot_take_is_refused_in_words(simple_cnn, spec, words):
+    made = compress(simple_cnn.module, spec, evidence_for(simple_cnn, spec))
+    with pytest.raises(ValueError, match=words):
+        to_int8(made, simple_cnn.normalization)
+
+
+def test_batch_norm_that_is_not_folded_is_refused(small_resnet):
+    seen = observe(small_resnet.module, CIFAR10(pixels(20)))
+    made = compress(small_resnet.module, replace(INT8, fold_bn=False), Evidence(calibration=seen))
+    with pytest.raises(ValueError, match="folded first"):
+        to_int8(made, CIFAR10)
+
+
+def test_subnormal_numbers_are_counted(simple_cnn):
+    graph = onnx.load_from_string(to_onnx(simple_cnn.module, simple_cnn.normalization))
+    assert subnormals(graph.SerializeToString()) == 0
+    odd = np.array([1e-40, -1e-39, 0.0, 1.0], np.float32)
+    graph.graph.initializer.append(numpy_helper.from_array(odd, "odd"))
+    assert subnormals(graph.SerializeToString()) == 2
+
+
+def test_a_state_dict_is_read_back_bit_for_bit(simple_int8, simple_cnn):
+    file = state_file(simple_int8.module)
+    assert holds(file, simple_int8.module)
+    assert not holds(file, simple_cnn.module)
+
+
+def test_int8_keeps_the_integers_and_the_zeros_of_a_network_that_does_not_fold(small_resnet):
+    spec = CompressionSpec("small", PruneSpec(sparsity=0.5), QuantSpec(4))
+    found = {each.kind: each.spec for each in variants(spec)}
+    seen = Evidence(calibration=observe(small_resnet.module, CIFAR10(pixels(20))))
+    as_set, int8 = (compress(small_resnet.module, found[kind], seen).layers for kind in (Kind.AS_SET, Kind.INT8))
+    for one, other in zip(as_set, int8, strict=True):
+        same = quantize(one.weight, one.qparams) == quantize(other.weight, other.qparams)
+        assert other.bits == 4
+        assert same.float().mean() > 0.999  # a weight in the middle between two integers may go to the other one
+
+
+def test_the_float_network_has_no_variant_of_its_own():
+    assert [each.kind for each in variants(CompressionSpec("small"))] == [
+        Kind.FLOAT,
+        Kind.INT8,
+        Kind.INT8_CHAIN,
+        Kind.SMALLER,
+    ]
+
+
+def test_the_smaller_network_loses_the_filters_that_were_chosen_and_no_others():
+    filters = PruneSpec(sparsity=0.5, structure=Structure.FILTER, scope=Scope.LAYER)
+    layers = (LayerSpec("conv1", 4, sparsity=0.0), LayerSpec("fc", 8))
+    spec = CompressionSpec("small", filters, QuantSpec(4), layers, reestimate_bn=True)
+    smaller = {each.kind: each.spec for each in variants(spec)}[Kind.SMALLER]
+    assert smaller == CompressionSpec("small", filters, layers=(LayerSpec("conv1", sparsity=0.0),), reestimate_bn=True)
+
+
+def test_merged_filters_are_taken_out(simple_cnn):
+    merged = CompressionSpec("simple_cnn", fold_bn=True, merge=0.25)
+    built = build(simple_cnn, {each.kind: each for each in variants(merged)}[Kind.SMALLER])
+    expected = compress(simple_cnn.module, merged).module(simple_cnn.normalization(pixels(8)))
+    assert torch.allclose(said(built.graph, pixels(8)), expected, atol=1e-3)
+    assert built.macs < sum(layer_macs(simple_cnn.module).values())
+
+
+def test_int8_is_refused_where_batch_norm_is_taken_anew_for_it_is_folded_then(small_resnet):
+    spec = CompressionSpec("small", PruneSpec(sparsity=0.5), reestimate_bn=True)
+    int8 = {each.kind: each.spec for each in variants(spec)}[Kind.INT8]
+    with pytest.raises(ValueError, match="no batch norm once it is folded"):
+        compress(small_resnet.module, int8, Evidence(calibration=observe(small_resnet.module, CIFAR10(pixels(20)))))
+
+
+def test_filters_taken_out_leave_a_smaller_graph_that_answers_as_the_one_with_zeros(small_resnet):
+    smaller = next(each for each in variants(CompressionSpec("small")) if each.kind is Kind.SMALLER)
+    built = build(small_resnet, smaller)
+    zeroed = compress(small_resnet.module, smaller.spec).module
+    assert len(built.graph) < 0.8 * len(to_onnx(small_resnet.module, CIFAR10))
+    assert torch.allclose(said(built.graph, pixels(8)), zeroed(CIFAR10(pixels(8))), atol=1e-3)

@@ -1,0 +1,225 @@
+"""The engine: work comes back whatever dies, once for all who ask, the urgent first; and nobody else reaches it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from compression.engine.cluster import Engine, Key, Shared
+from compression.engine.workers import Workers
+from compression.errors import EngineError
+from compression.paths import PROJECT
+
+SECONDS = 60
+
+
+def write_down(path: str, word: str, pause: float = 0.0) -> str:
+    """Runs on a worker: leaves a trace, takes its time, and gives back what it was given."""
+    with open(path, "a") as file:
+        file.write(f"{word}\n")
+    time.sleep(pause)
+    return word
+
+
+def square(number: int, pause: float = 0.0) -> int:
+    time.sleep(pause)
+    return number**2
+
+
+def need(path: str) -> str:
+    """Runs on a worker: what the file says; fails as long as there is none."""
+    if not os.path.exists(path):
+        raise ValueError("there are no images here")
+    return Path(path).read_text()
+
+
+def shared_length(value: bytes) -> int:
+    return len(value)
+
+
+def collect(engine: Engine, keys: list[Key], each: Callable[[int], None] = lambda done: None) -> dict[Key, object]:
+    """All results of `keys`; `each` is called after every look with the number that is there."""
+    found: dict[Key, object] = {}
+    deadline = time.monotonic() + SECONDS
+    while len(found) < len(keys):
+        assert time.monotonic() < deadline, f"{len(found)} of {len(keys)} in {SECONDS} s"
+        found |= engine.take(keys)
+        each(len(found))
+        time.sleep(0.02)
+    return found
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    """Two workers of this machine, for the tests that leave them alive."""
+    engine = Engine(address="", workers=2, preload=["tests.engine.test_cluster"])
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def one_worker() -> Iterator[Engine]:
+    engine = Engine(address="", workers=1, preload=["tests.engine.test_cluster"])
+    engine.ask(("warm", 0), square, 1)
+    collect(engine, [("warm", 0)])
+    yield engine
+    engine.close()
+
+
+def test_what_is_asked_comes_back_once(engine: Engine) -> None:
+    keys = [("squares", number) for number in range(20)]
+    for name, number in keys:
+        engine.ask((name, number), square, number)
+    assert collect(engine, keys) == {key: key[1] ** 2 for key in keys}
+    assert engine.take(keys) == {}
+
+
+def test_equal_keys_are_one_task_for_all_who_use_the_scheduler(engine: Engine, tmp_path: Path) -> None:
+    engine.ask(("warm", 1), square, 1)
+    collect(engine, [("warm", 1)])
+    other = Engine(address=engine._workers.address)
+    other.tend()
+    for who in (engine, other, engine):
+        who.ask(("once", 0), write_down, str(tmp_path / "trace"), "run", 0.3)
+    assert [collect(who, [("once", 0)]) for who in (engine, other)] == 2 * [{("once", 0): "run"}]
+    assert (tmp_path / "trace").read_text() == "run\n"
+    other.close()
+
+
+def test_what_is_dropped_is_not_begun(one_worker: Engine, tmp_path: Path) -> None:
+    keys = [("dropped", number) for number in range(12)]
+    for key in keys:
+        one_worker.ask(key, write_down, str(tmp_path / "trace"), str(key[1]), 0.1)
+    one_worker.drop(keys)
+    one_worker.ask(("after", 0), write_down, str(tmp_path / "trace"), "after")
+    collect(one_worker, [("after", 0)])
+    begun = (tmp_path / "trace").read_text().split()
+    assert begun[-1] == "after"
+    assert len(begun) <= 4
+    assert one_worker.take(keys) == {}
+
+
+def test_the_most_urgent_comes_first(one_worker: Engine, tmp_path: Path) -> None:
+    one_worker.ask(("block", 0), square, 1, 0.5)
+    for number in range(8):
+        one_worker.ask(("sweep", number), write_down, str(tmp_path / "trace"), "sweep", 0.02, priority=-1)
+    for number in range(8):
+        one_worker.ask(("slider", number), write_down, str(tmp_path / "trace"), "slider", 0.02, priority=number)
+    collect(one_worker, [(name, number) for name in ("sweep", "slider") for number in range(8)])
+    order = (tmp_path / "trace").read_text().split()
+    assert order.index("slider") <= 2
+    assert order[-6:] == 6 * ["sweep"]
+
+
+def test_a_value_that_many_tasks_share_arrives(engine: Engine) -> None:
+    value = Shared("half a megabyte", bytes(500_000))
+    for number in range(4):
+        engine.ask(("shared", number), shared_length, value)
+    assert set(collect(engine, [("shared", number) for number in range(4)]).values()) == {500_000}
+
+
+def test_a_failure_is_told_in_its_own_words_and_can_be_asked_again(engine: Engine, tmp_path: Path) -> None:
+    for _ in range(3):
+        engine.ask(("fails", 0), need, str(tmp_path / "images"))
+        with pytest.raises(EngineError, match=r"^there are no images here$"):
+            collect(engine, [("fails", 0)])
+    (tmp_path / "images").write_text("here they are")
+    engine.ask(("fails", 0), need, str(tmp_path / "images"))
+    assert collect(engine, [("fails", 0)]) == {("fails", 0): "here they are"}
+
+
+@pytest.mark.parametrize("victim", ["worker", "scheduler"])
+def test_whoever_dies_the_work_comes_back(victim: str) -> None:
+    engine = Engine(address="", workers=2, preload=["tests.engine.test_cluster"])
+    keys = [("survives", number) for number in range(40)]
+    for key in keys:
+        engine.ask(key, square, key[1], 0.02)
+    kills = iter((5, 15))
+    next_at = next(kills)
+
+    def kill(done: int) -> None:
+        nonlocal next_at
+        if done >= next_at:
+            next_at = next(kills, 1000)
+            scheduler = engine._workers._scheduler.running.pid
+            os.kill(scheduler if victim == "scheduler" else engine.worker_pids[done % 2], signal.SIGKILL)
+
+    assert collect(engine, keys, kill) == {key: key[1] ** 2 for key in keys}
+    assert next_at == 1000
+    assert engine.notice is None
+    engine.close()
+
+
+def test_all_ports_are_on_the_loopback_interface_and_workers_are_nice(engine: Engine) -> None:
+    processes = [psutil.Process(pid) for pid in engine.worker_pids]
+    scheduler = psutil.Process(engine._workers._scheduler.running.pid)
+    listening = {
+        connection.laddr.ip
+        for process in (scheduler, *processes)
+        for connection in process.net_connections()
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert listening == {"127.0.0.1"}
+    assert all(process.nice() > scheduler.nice() for process in processes)
+
+
+def test_they_end_with_the_process_that_started_them_even_when_it_is_killed() -> None:
+    script = (
+        "import time\n"
+        "from compression.engine import Engine\n"
+        "engine = Engine(address='', workers=1)\n"
+        "while not engine.take([]) and engine._client is None: time.sleep(0.05)\n"
+        "print(*engine.worker_pids, engine._workers._scheduler.running.pid, flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", script], cwd=PROJECT, stdout=subprocess.PIPE, text=True)
+    assert parent.stdout
+    children = [psutil.Process(int(pid)) for pid in parent.stdout.readline().split()]
+    assert len(children) == 2
+    parent.kill()
+    parent.wait()
+    _, left = psutil.wait_procs(children, timeout=10)
+    assert not [each for each in left if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_a_cluster_that_cannot_be_reached_is_told_and_this_machine_works_in_its_place() -> None:
+    engine = Engine(address="tcp://127.0.0.1:9", workers=1, preload=["tests.engine.test_cluster"])
+    engine.ask(("instead", 0), square, 5)
+    assert collect(engine, [("instead", 0)]) == {("instead", 0): 25}
+    assert engine.local
+    assert engine.notice.startswith("The cluster at tcp://127.0.0.1:9 cannot be reached")
+    assert engine.notice.endswith("this machine works in its place.")
+    engine.close()
+
+
+def test_a_cluster_that_goes_away_is_told_and_this_machine_takes_over() -> None:
+    cluster = Workers(1, ["tests.engine.test_cluster"])
+    while not cluster.address:
+        time.sleep(0.02)
+    engine = Engine(address=cluster.address, workers=1, preload=["tests.engine.test_cluster"])
+    keys = [("moves", number) for number in range(20)]
+    for key in keys:
+        engine.ask(key, square, key[1], 0.05)
+    assert not engine.local
+
+    def end(done: int) -> None:
+        if done >= 5 and not engine.local:
+            cluster.close()
+
+    assert collect(engine, keys, end) == {key: key[1] ** 2 for key in keys}
+    assert "does not answer any more" in engine.notice
+    engine.close()
+
+
+def test_an_address_that_is_none_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", "no address at all")
+    engine = Engine(workers=1)
+    engine.take([])
+    assert "no address at all cannot be reached" in engine.notice
+    engine.close()

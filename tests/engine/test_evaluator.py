@@ -1,0 +1,230 @@
+"""Live accuracy: the same predictions as a plain loop's, whoever dies and whoever asks, and never evaluated twice."""
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from compression.core.compress import compress
+from compression.data.images import ImageSet
+from compression.engine.cluster import Engine
+from compression.engine.evaluator import LATER_CHUNKS, PLAIN_CHUNKS, Evaluator
+from compression.engine.tasks import evaluate_rows
+from compression.engine.workers import Workers
+from compression.errors import EngineError
+from compression.evaluation.evaluation import BATCH, Evaluation, evaluate
+from compression.evaluation.reading import Reading
+from compression.evaluation.sampling import visiting_order
+from compression.networks.model import FloatModel, frozen
+from compression.results.store import Store
+from compression.spec import CompressionSpec, PruneSpec, QuantSpec
+
+SECONDS = 120
+FLOAT = CompressionSpec("simple_cnn")
+FOUR_BITS = CompressionSpec("simple_cnn", PruneSpec(sparsity=0.3), QuantSpec(4))
+Factory = Callable[..., Evaluator]
+
+
+@pytest.fixture
+def evaluator(here: Engine, test_images: ImageSet, tmp_path: Path) -> Factory:
+    """Makes evaluators: of the engine that all tests share, of the first 2,000 images, with an empty store."""
+    here.drop(list(here._asked))
+    return lambda engine=here, images=2_000, store=tmp_path / "results.sqlite": Evaluator(
+        engine, Store(store), test_images[:images]
+    )
+
+
+def in_this_process(model: FloatModel, spec: CompressionSpec, images: ImageSet) -> Evaluation:
+    return evaluate(compress(model.module, spec).module, images, model.normalization)
+
+
+def until(look: Callable[[], Reading], enough: Callable[[Reading], bool]) -> Reading:
+    deadline = time.monotonic() + SECONDS
+    while not enough(reading := look()):
+        assert time.monotonic() < deadline
+        assert reading.error is None
+        time.sleep(0.02)
+    return reading
+
+
+# ---- the numbers
+
+
+@pytest.mark.parametrize("spec", [FLOAT, FOUR_BITS, CompressionSpec("simple_cnn", fold_bn=True)], ids=str)
+def test_all_images_get_the_predictions_of_a_plain_loop(evaluator, simple_cnn, test_images, spec):
+    found, expected = evaluator().evaluate(simple_cnn, spec), in_this_process(simple_cnn, spec, test_images[:2_000])
+    assert torch.equal(found.predictions, expected.predictions)
+    assert torch.equal(found.labels, expected.labels)
+    assert (found.correct, found.in_top5) == (expected.correct, expected.in_top5)
+    assert found.loss == pytest.approx(expected.loss)
+
+
+def test_images_that_fill_no_whole_chunk_are_counted_too(evaluator, simple_cnn, test_images):
+    found = evaluator(images=2 * BATCH + 1).evaluate(simple_cnn, FOUR_BITS)
+    expected = in_this_process(simple_cnn, FOUR_BITS, test_images[: 2 * BATCH + 1])
+    assert torch.equal(found.predictions, expected.predictions)
+
+
+def test_readings_are_estimates_from_the_first_images_of_the_float_networks_order(evaluator, simple_cnn, test_images):
+    here = evaluator()
+    before = here.evaluate(simple_cnn, FLOAT)
+    everything = in_this_process(simple_cnn, FOUR_BITS, test_images[:2_000])
+    order = visiting_order(before)
+    readings = [reading for reading in here.follow(simple_cnn, FOUR_BITS) if reading.images]
+    for reading in readings[:-1]:
+        visited = order.rows[: reading.images]
+        assert torch.equal(reading.seen.predictions, everything.predictions[visited])
+        assert reading.before is before
+        assert reading.estimate.images == reading.images < reading.total
+        assert reading.estimate.low < reading.estimate.accuracy < reading.estimate.high
+    assert len(readings) > 1
+    assert [reading.images for reading in readings] == sorted(reading.images for reading in readings)
+    assert readings[-1].estimate.accuracy == readings[-1].estimate.low == everything.accuracy
+    assert set(readings[-1].class_estimates) == set(everything.per_class)
+
+
+def test_without_a_float_evaluation_there_is_a_number_at_once_and_the_float_network_follows(
+    evaluator, simple_cnn, test_images
+):
+    here = evaluator(images=10_000)
+    first = until(lambda: here.look("me", simple_cnn, FOUR_BITS), lambda reading: reading.images > 0)
+    assert first.before is None
+    assert first.images <= PLAIN_CHUNKS * BATCH
+    assert torch.equal(first.seen.labels, test_images.labels[: first.images])
+    last = until(lambda: here.look("me", simple_cnn, FOUR_BITS), lambda reading: reading.exact)
+    assert last.before.total == 10_000
+    assert torch.equal(last.seen.predictions, in_this_process(simple_cnn, FOUR_BITS, test_images).predictions)
+
+
+def test_the_same_name_on_other_weights_is_another_network(evaluator, simple_cnn, test_images):
+    here = evaluator(images=500)
+    first = here.evaluate(simple_cnn, FLOAT)
+    torch.manual_seed(0)
+    module = type(simple_cnn.module)()
+    other = FloatModel("simple_cnn", frozen(module), simple_cnn.normalization)
+    assert not torch.equal(here.evaluate(other, FLOAT).predictions, first.predictions)
+
+
+# ---- nobody pays twice
+
+
+def test_what_was_evaluated_once_is_there_at_once_in_another_process_life(evaluator, simple_cnn):
+    before, found = (evaluator(images=500).evaluate(simple_cnn, spec) for spec in (FLOAT, FOUR_BITS))
+    nobody = Engine(address="", workers=1)
+    reading = evaluator(engine=nobody, images=500).look("me", simple_cnn, FOUR_BITS)
+    assert reading.exact
+    assert torch.equal(reading.seen.predictions, found.predictions)
+    assert torch.equal(reading.before.predictions, before.predictions)
+    assert nobody.worker_pids == []
+
+
+def test_two_people_who_look_at_the_same_spec_share_its_images(evaluator, simple_cnn, here):
+    both = evaluator()
+    both.evaluate(simple_cnn, FLOAT)
+    until(lambda: both.look("one", simple_cnn, FOUR_BITS), lambda reading: reading.images > 0)
+    asked = len(here._asked)
+    assert both.look("two", simple_cnn, FOUR_BITS).images > 0
+    assert len(here._asked) <= asked
+
+
+def test_a_position_that_was_left_is_not_counted_on_unless_somebody_else_looks(evaluator, simple_cnn, here):
+    both = evaluator(images=10_000)
+    both.evaluate(simple_cnn, FLOAT)
+    other = CompressionSpec("simple_cnn", weights=QuantSpec(3))
+    both.look("one", simple_cnn, FOUR_BITS)
+    both.look("two", simple_cnn, FOUR_BITS)
+    left = set(here._asked)
+    assert left
+    both.look("one", simple_cnn, other)
+    assert left <= set(here._asked)
+    both.look("two", simple_cnn, other)
+    assert not left & set(here._asked)
+    assert here._asked
+
+
+def test_what_waits_comes_in_larger_tasks_and_is_not_lost_when_somebody_looks(evaluator, simple_cnn, here, test_images):
+    mine = evaluator()
+    mine.evaluate(simple_cnn, FLOAT)
+    mine.look("a sweep", simple_cnn, FOUR_BITS, urgent=False)
+    assert len(here._asked) == 2_000 // BATCH // LATER_CHUNKS
+    last = until(lambda: mine.look("me", simple_cnn, FOUR_BITS), lambda reading: reading.exact)
+    assert not here._asked
+    expected = in_this_process(simple_cnn, FOUR_BITS, test_images[:2_000])
+    assert torch.equal(last.seen.predictions, expected.predictions)
+
+
+def test_stop_and_go_on_keeps_what_was_counted(evaluator, simple_cnn, here):
+    mine = evaluator(images=10_000)
+    mine.evaluate(simple_cnn, FLOAT)
+    until(lambda: mine.look("me", simple_cnn, FOUR_BITS), lambda reading: reading.images >= 500)
+    stopped = mine.look("me", simple_cnn, FOUR_BITS, go=False)
+    assert not here._asked
+    time.sleep(0.5)
+    assert mine.look("me", simple_cnn, FOUR_BITS, go=False).images == stopped.images
+    assert mine.look("me", simple_cnn, FOUR_BITS).images >= stopped.images
+    assert mine.look("me", simple_cnn, FOUR_BITS).seconds_left is not None
+
+
+def test_results_are_there_even_where_they_cannot_be_kept(evaluator, simple_cnn, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    mine = evaluator(images=500, store=tmp_path / "file" / "results.sqlite")
+    *_, last = mine.follow(simple_cnn, FOUR_BITS)
+    assert last.exact
+    assert "cannot be kept" in last.notice
+    assert mine.look("me", simple_cnn, FOUR_BITS).exact
+
+
+# ---- whoever dies, wherever it runs
+
+
+def test_ten_kills_of_a_worker_change_no_prediction(evaluator, simple_cnn, test_images):
+    engine = Engine(address="", workers=2, preload=["compression.engine.tasks"])
+    mine = evaluator(engine=engine, images=4_000)
+    chance, kills, next_kill = random.Random(0), 0, 0.0
+    for percent in range(99):
+        spec = CompressionSpec("simple_cnn", PruneSpec(sparsity=percent / 100))
+        for reading in mine.follow(simple_cnn, spec):
+            alive = engine.worker_pids
+            if kills < 10 and alive and reading.images and not reading.exact and time.monotonic() > next_kill:
+                os.kill(chance.choice(alive), signal.SIGKILL)
+                kills, next_kill = kills + 1, time.monotonic() + chance.uniform(0.2, 0.8)
+        expected = in_this_process(simple_cnn, spec, test_images[:4_000])
+        assert torch.equal(reading.seen.predictions, expected.predictions)
+        if kills == 10:
+            break
+    engine.close()
+    assert kills == 10
+
+
+def test_two_workers_on_ports_of_their_own_predict_what_one_predicts(evaluator, simple_cnn, tmp_path):
+    found = []
+    for count in (1, 2):
+        cluster = Workers(count, ["compression.engine.tasks"])
+        while not cluster.address:
+            time.sleep(0.02)
+        engine = Engine(address=cluster.address)
+        found.append(evaluator(engine=engine, store=tmp_path / str(count)).evaluate(simple_cnn, FOUR_BITS).predictions)
+        assert not engine.local
+        engine.close()
+        cluster.close()
+    assert torch.equal(found[0], found[1])
+
+
+def test_a_worker_of_another_version_is_refused_in_words(simple_cnn, test_images):
+    with pytest.raises(RuntimeError, match="runs another version of this laboratory"):
+        evaluate_rows(simple_cnn, FLOAT, test_images.labels[:2].numpy().astype("uint16"), "another", test_images)
+
+
+def test_what_goes_wrong_on_a_worker_is_told_and_can_be_tried_again(evaluator, simple_cnn):
+    mine = evaluator()
+    mine.evaluate(simple_cnn, FLOAT)
+    broken = CompressionSpec("simple_cnn", layers=())
+    object.__setattr__(broken, "weights", "nonsense")
+    with pytest.raises(EngineError, match="attribute"):
+        list(mine.follow(simple_cnn, broken))
+    assert mine.evaluate(simple_cnn, FOUR_BITS).total == 2_000

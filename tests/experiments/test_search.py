@@ -1,0 +1,409 @@
+"""Searches: what exhaustive search finds, by one half of the images alone, whatever is killed on the way."""
+
+import argparse
+import sqlite3
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from itertools import product
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from compression.commands.shared.options import add_spec_arguments, wanted
+from compression.data.cifar10 import TEST
+from compression.data.images import ImageSet
+from compression.engine.evaluator import Evaluator
+from compression.engine.tasks import count_here, evaluate_rows
+from compression.evaluation.evaluation import BATCH, Evaluation
+from compression.evaluation.subsets import HALF, HELD_BACK, SEARCH, Score, first_of, rows, score
+from compression.experiments.layerwise import evaluate_alone
+from compression.experiments.search import history as studies
+from compression.experiments.search.goal import Goal, Tried, best, front, may_win, to_spare, within
+from compression.experiments.search.outcome import verdict
+from compression.experiments.search.reading import Phase, SearchReading
+from compression.experiments.search.searcher import Searcher
+from compression.experiments.search.space import BITS, HUNDREDTHS, SCHEME, SPARSITY, space_of
+from compression.networks.model import FloatModel
+from compression.networks.normalization import NORMALIZATIONS
+from compression.results.costs import Costs
+from compression.results.store import Store
+from compression.spec import CompressionSpec, Granularity, LayerSpec, PruneSpec, QuantSpec, Scheme
+
+LABELS = torch.arange(TEST.images) % 10
+IMAGES = ImageSet(torch.zeros(1, 3, 32, 32, dtype=torch.uint8).expand(TEST.images, -1, -1, -1), LABELS, "made up")
+HARM = {"first": 60, "second": 1}  # in ten thousandths of accuracy, for a code without bits
+WEIGHTS = {"first": 20, "second": 80}
+LUCK = np.random.default_rng(0).random(TEST.images)
+
+
+def bits_of(spec: CompressionSpec, layer: str) -> int:
+    own = {each.name: each.bits for each in spec.layers}
+    return own.get(layer) or (spec.weights.bits if spec.weights else 32)
+
+
+def accuracy(spec: CompressionSpec) -> float:
+    """Of a network that is made up: each layer loses the less the more bits it has, and pruning hurts ever more."""
+    pruned = (spec.prune.sparsity or 0.0) if spec.prune else 0.0
+    return 0.9 - sum(harm * 4.0 ** (4 - bits_of(spec, name)) / 1e4 for name, harm in HARM.items()) - pruned**4 / 4
+
+
+def nbytes(spec: CompressionSpec) -> int:
+    kept = 1 - ((spec.prune.sparsity or 0.0) if spec.prune else 0.0)
+    return 100 + int(sum(count * 10 * kept * bits_of(spec, name) for name, count in WEIGHTS.items()))
+
+
+class Formula:
+    """Where work runs, at once, on networks that are as accurate as a formula says. `held_back` of the images that no
+    search may see are right, whatever the formula says; `asked` is all that was.
+    """
+
+    local, notice = True, None
+
+    def __init__(self, held_back: bool | None = None, nbytes: Callable[[CompressionSpec], int] = nbytes) -> None:
+        self.held_back, self.nbytes = held_back, nbytes
+        self.asked: list[tuple[Any, tuple[int, ...]]] = []
+        self._done: dict[tuple[str, int], Any] = {}
+
+    def ask(self, key: tuple[str, int], function: Callable[..., Any], *arguments: Any, priority: int = 0) -> None:
+        if function is count_here:
+            self._done[key] = Costs(100, 100, 400, 100, 100, 100, self.nbytes(arguments[1]), 1, 1)
+        elif function is evaluate_alone:
+            layer, specs, images = arguments[1:4]
+            self.asked.append((layer, tuple(images)))
+            own = [
+                CompressionSpec("made", layers=(LayerSpec(layer, each.weights.bits),)) for each in specs if each.weights
+            ]
+            self._done[key] = [self.answer(each, images) for each in own or specs]
+        else:
+            self.asked.append((arguments[1], tuple(arguments[2])))
+            found = self.answer(*arguments[1:3])
+            self._done[key] = found if function is evaluate_rows else in_chunks(found)
+
+    def take(self, keys: Iterable[tuple[str, int]]) -> dict[tuple[str, int], Any]:
+        return {key: self._done.pop(key) for key in keys if key in self._done}
+
+    def drop(self, keys: Iterable[tuple[str, int]]) -> None:
+        for key in list(keys):
+            self._done.pop(key, None)
+
+    def answer(self, spec: CompressionSpec, images: np.ndarray) -> Evaluation:
+        right = torch.from_numpy(LUCK[images] < accuracy(spec))
+        if self.held_back is not None:
+            right |= torch.from_numpy(images % 2 == 1) & self.held_back
+            right &= torch.from_numpy(images % 2 == 0) | self.held_back
+        labels = LABELS[torch.from_numpy(images.astype(np.int64))]
+        predictions = torch.where(right, labels, (labels + 1) % 10).to(torch.uint8)
+        return Evaluation(predictions, labels, len(images), float(len(images)), torch.ones(len(images)))
+
+
+def in_chunks(evaluation: Evaluation) -> list[Evaluation]:
+    """As `evaluate_chunks` gives it back."""
+    parts = zip(evaluation.predictions.split(BATCH), evaluation.labels.split(BATCH), strict=True)
+    return [Evaluation(said, right, len(said), float(len(said)), torch.ones(len(said))) for said, right in parts]
+
+
+class TwoLayers(nn.Module):
+    """The formula computes in its place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(4, 5, bias=False)
+        self.second = nn.Linear(8, 10, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
+@pytest.fixture(scope="module")
+def made() -> FloatModel:
+    return SimpleNamespace(  # type: ignore[return-value]
+        name="made", module=TwoLayers(), digest="made", normalization=next(iter(NORMALIZATIONS.values()))
+    )
+
+
+@pytest.fixture
+def searcher(tmp_path) -> Callable[..., Searcher]:
+    def make(engine: Any = None, folder: str = "one") -> Searcher:
+        engine, store = engine or Formula(), Store(tmp_path / folder / "results.sqlite")
+        return Searcher(engine, store, IMAGES, Evaluator(engine, store, IMAGES))
+
+    return make
+
+
+def found(searcher: Searcher, model: FloatModel, goal: Goal, trials: int = 24) -> SearchReading:
+    for _ in range(20 * trials):
+        reading = searcher.look(model, goal, trials)
+        if reading.done or reading.error:
+            return reading
+    raise AssertionError(f"not done: {reading.phase}, {len(reading.tried)}")
+
+
+def tried(nbytes: int, drop: float, images: int = HALF, spec: CompressionSpec | None = None) -> Tried:
+    lost = round(drop * images)
+    return Tried(spec or CompressionSpec("net", weights=QuantSpec(4)), nbytes, images, images - lost, lost, 0)
+
+
+# ---- halves
+
+
+def test_the_halves_share_no_image_and_leave_out_none():
+    one, other = rows(SEARCH).tolist(), rows(HELD_BACK).tolist()
+    assert len(one) == len(other) == HALF == 5000
+    assert sorted(one + other) == list(range(10_000))
+
+
+def test_classes_are_spread_over_the_halves_as_chance_would(test_images):
+    """Of a class's 1,000 images 500 +- 16 (a standard deviation) are in either half."""
+    counts = test_images.labels[SEARCH].bincount()
+    assert all(435 <= count <= 565 for count in counts.tolist())
+
+
+def test_the_score_of_a_half_is_of_its_images_alone():
+    evaluation = Evaluation(torch.tensor([1, 9, 3, 9, 5, 9]), torch.tensor([1, 2, 3, 4, 5, 6]), 0, 0.0)
+    assert (score(evaluation, SEARCH).correct, score(evaluation, HELD_BACK).correct) == (3, 0)
+
+
+def test_scores_are_paired_on_the_images_that_both_have():
+    before = Score(torch.tensor([True, True, False, False]))
+    change = before.flips(Score(torch.tensor([True, False, True])))
+    assert (change.lost, change.won) == (1, 1)
+
+
+def test_parts_of_the_images_have_keys_of_their_own():
+    names = {first_of(part, images) for part in (slice(None), SEARCH, HELD_BACK) for images in (500, 1000)}
+    assert len(names) == 6
+
+
+# ---- goals
+
+
+def test_a_goal_is_one_thing():
+    with pytest.raises(ValueError, match="one goal"):
+        Goal()
+    with pytest.raises(ValueError, match="one goal"):
+        Goal(0.01, 100)
+    with pytest.raises(ValueError, match="at least 1, got 0"):
+        Goal(bytes=0)
+
+
+def test_within_a_drop_the_smallest_is_best_and_within_bytes_the_most_accurate():
+    some = [tried(100, 0.02), tried(200, 0.009), tried(300, 0.001)]
+    assert best(Goal(0.01), some, HALF) is some[1]
+    assert best(Goal(bytes=250), some, HALF) is some[1]
+    assert best(Goal(bytes=150), some, HALF) is some[0]
+    assert best(Goal(bytes=50), some, HALF) is None
+
+
+def test_one_that_is_within_with_confidence_comes_first_where_there_is_one():
+    close, clear = tried(100, 0.0099), tried(120, 0.005)
+    assert within(Goal(0.01), close)
+    assert not to_spare(Goal(0.01), close)
+    assert best(Goal(0.01), [close, clear], HALF, spare=True) is clear
+    assert best(Goal(0.01), [close], HALF, spare=True) is close
+
+
+def test_what_was_not_tried_on_the_whole_half_is_never_picked():
+    assert best(Goal(0.01), [tried(100, 0.0, images=500)], HALF) is None
+
+
+def test_only_what_may_still_win_gets_more_images():
+    assert may_win(Goal(0.01), tried(100, 0.012, images=500), [])  # 6 of 500 lost: chance
+    assert not may_win(Goal(0.01), tried(100, 0.1, images=500), [])
+    assert not may_win(Goal(0.01), tried(100, 0.012, images=500), [tried(90, 0.0)])
+    assert not may_win(Goal(bytes=99), tried(100, 0.0, images=500), [])
+
+
+def test_the_front_has_those_that_none_beats():
+    some = [tried(300, 0.0), tried(100, 0.5), tried(200, 0.1), tried(250, 0.2)]
+    assert [each.bytes for each in front(some)] == [100, 200, 300]
+
+
+# ---- the space
+
+
+def test_the_same_bits_everywhere_are_the_uniform_spec(made):
+    space = space_of(made)
+    assert space.spec(space.uniform(4, 30)) == CompressionSpec("made", PruneSpec(sparsity=0.3), QuantSpec(4))
+    assert space.spec(space.uniform(4, 0)) == CompressionSpec("made", weights=QuantSpec(4))
+    mixed = space.spec({"bits first": 8, "bits second": 2, SPARSITY: 0, SCHEME: 0})
+    assert (bits_of(mixed, "first"), bits_of(mixed, "second")) == (8, 2)
+    assert space.spec(space.uniform(4, 0, 1)).weights == QuantSpec(4, Scheme.AFFINE, Granularity.TENSOR)
+
+
+# ---- searches
+
+
+def test_a_search_finds_what_exhaustive_search_finds(made, searcher):
+    space = space_of(made)
+    before, images = accuracy(CompressionSpec("made")), LUCK[rows(SEARCH)]
+    points = product(BITS, BITS, HUNDREDTHS)
+    every = [space.spec({"bits first": a, "bits second": b, SPARSITY: share, SCHEME: 0}) for a, b, share in points]
+    lost = [int(((images < before) & (images >= accuracy(spec))).sum()) for spec in every]
+    each = [Tried(spec, nbytes(spec), HALF, HALF - count, count, 0) for spec, count in zip(every, lost, strict=True)]
+    optimum = best(Goal(0.01), each, HALF, spare=True)
+    reading = found(searcher(), made, Goal(0.01), 150)
+    assert optimum
+    assert reading.outcome
+    assert reading.outcome.winner
+    assert optimum.bytes <= reading.outcome.winner.bytes <= 1.06 * optimum.bytes
+    assert reading.outcome.uniform
+    assert reading.outcome.beats
+    assert reading.outcome.winner.bytes < reading.outcome.uniform.bytes
+
+
+def test_what_is_held_back_has_no_say(made, searcher):
+    """Where all held-back images are right, and where none is, the same is tried and the same is picked."""
+    readings = [found(searcher(Formula(held), str(held)), made, Goal(0.01)) for held in (True, False)]
+    outcomes = [reading.outcome for reading in readings]
+    one, other = outcomes
+    assert one
+    assert other
+    assert one.winner
+    assert one.uniform
+    assert other.winner
+    assert other.uniform
+    assert [each.spec for each in readings[0].tried] == [each.spec for each in readings[1].tried]
+    assert (one.winner.spec, one.uniform.spec) == (other.winner.spec, other.uniform.spec)
+    assert (one.winner.held_back.correct, other.winner.held_back.correct) == (HALF, 0)
+
+
+def test_until_the_winner_is_picked_no_image_of_the_other_half_is_asked_for(made, searcher):
+    engine = Formula()
+    here = searcher(engine)
+    while here.look(made, Goal(0.01), 30).phase not in (Phase.CONFIRM, Phase.DONE):
+        seen = {row for _, images in engine.asked for row in images}
+        if here.look(made, Goal(0.01), 30, go=False).phase not in (Phase.CONFIRM, Phase.DONE):
+            assert all(row % 2 == 0 for row in seen)
+    assert any(row % 2 for _, images in engine.asked for row in images)
+
+
+def test_killed_again_and_again_a_search_goes_on_and_tries_nothing_twice(made, searcher):
+    history: list[Tried] = []
+    for _ in range(200):
+        engine = Formula()
+        here = searcher(engine)
+        for _ in range(9):
+            reading = here.look(made, Goal(0.01), 20)
+        on_half = {spec for spec, images in engine.asked if all(row % 2 == 0 for row in images)}
+        assert not on_half & {each.spec for each in history}
+        assert set(history) <= set(reading.tried)
+        history = list(reading.tried)
+        if reading.done:
+            break
+    assert reading.done
+    assert len(history) == 20
+
+
+def test_a_search_that_is_done_asks_for_nothing_and_says_the_same(made, searcher):
+    first = found(searcher(), made, Goal(0.01))
+    engine = Formula()
+    again = found(searcher(engine), made, Goal(0.01))
+    assert engine.asked == []
+    assert first.outcome
+    assert again.outcome
+    assert verdict(again.outcome) == verdict(first.outcome)
+
+
+def test_a_look_without_going_on_asks_for_nothing(made, searcher):
+    engine = Formula()
+    reading = searcher(engine).look(made, Goal(0.01), go=False)
+    assert (engine.asked, reading.tried, reading.share, reading.seconds_left) == ([], (), 0, None)
+
+
+def test_it_says_when_it_does_not_beat_the_best_uniform_spec(made, searcher):
+    """Where bits of their own cost bytes of their own, nothing beats the same bits everywhere."""
+    engine = Formula(nbytes=lambda spec: nbytes(spec) + 10_000 * bool(spec.layers))
+    reading = found(searcher(engine), made, Goal(0.01))
+    assert reading.outcome
+    assert not reading.outcome.beats
+    assert "did not beat the best uniform spec" in verdict(reading.outcome)
+
+
+def test_every_uniform_spec_that_could_beat_the_winner_is_tried(made, searcher):
+    """Also those that the search does not begin with: by tensor, affine, k-means."""
+    engine = Formula()
+    reading = found(searcher(engine), made, Goal(0.01))
+    assert reading.outcome
+    assert reading.outcome.winner
+    judged = {each.spec for each in reading.uniform}
+    smaller = {spec for spec in space_of(made).rivals if nbytes(spec) < reading.outcome.winner.bytes}
+    assert smaller
+    assert smaller <= judged
+    cheap = next(spec for spec in space_of(made).rivals if spec.weights.scheme == "affine" and spec.weights.bits == 6)
+    bargain = Formula(nbytes=lambda spec: 1 if spec == cheap else nbytes(spec))
+    other = found(searcher(bargain, "two"), made, Goal(0.01))
+    assert other.outcome
+    assert other.outcome.uniform
+    assert other.outcome.uniform.spec == cheap
+    assert "did not beat" in verdict(other.outcome)
+
+
+def test_another_seed_is_another_search(made, searcher):
+    here = searcher()
+    first = found(here, made, Goal(0.01))
+    assert here.look(made, Goal(0.01), 24, seed=1, go=False).tried == ()
+    assert here.look(made, Goal(0.01), 24, go=False).tried == first.tried
+
+
+def test_a_search_of_another_space_begins_anew_and_leaves_the_file_as_it_is(made, searcher, monkeypatch):
+    first = found(searcher(), made, Goal(0.01), 13)
+    monkeypatch.setattr(studies, "BITS", BITS[1:])
+    other = found(searcher(), made, Goal(0.01), 13)
+    monkeypatch.undo()
+    assert first.notice is other.notice is None
+    assert searcher().look(made, Goal(0.01), 13, go=False).tried == first.tried
+
+
+def test_bytes_below_anything_possible_are_refused_in_words(made, searcher):
+    reading = found(searcher(), made, Goal(bytes=10))
+    assert reading.error
+    assert "nothing fits within 10 bytes" in reading.error
+    assert not reading.tried
+
+
+def test_a_number_of_bytes_is_kept(made, searcher):
+    reading = found(searcher(), made, Goal(bytes=3000))
+    assert reading.outcome
+    assert reading.outcome.winner
+    assert reading.outcome.winner.bytes <= 3000
+
+
+def test_a_file_that_is_damaged_is_moved_aside_and_said(made, searcher, tmp_path):
+    found(searcher(), made, Goal(0.01), 13)
+    path = tmp_path / "one" / "searches.sqlite"
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    path.write_bytes(b"no database" * 1000)
+    reading = found(searcher(), made, Goal(0.01), 13)
+    assert reading.notice
+    assert "was damaged" in reading.notice
+    assert reading.outcome
+    assert list(path.parent.glob("searches.sqlite.damaged-*"))
+    with closing(sqlite3.connect(path)) as database:
+        assert database.execute("SELECT count(*) FROM trials WHERE state = 'COMPLETE'").fetchone() == (13,)
+
+
+# ---- recipes
+
+
+def test_a_recipe_says_which_network_and_all_that_is_done_to_it(tmp_path, simple_cnn):
+    spec = CompressionSpec("simple_cnn", PruneSpec(sparsity=0.3), QuantSpec(8), (LayerSpec("fc1", 3),))
+    (tmp_path / "recipe.json").write_text(spec.to_json())
+    parser = argparse.ArgumentParser()
+    add_spec_arguments(parser)
+    model, found = wanted(parser.parse_args(["--recipe", str(tmp_path / "recipe.json")]))
+    assert found == spec
+    assert model.digest == simple_cnn.digest
+
+
+@pytest.mark.parametrize("option", ["--bits=4", "--sparsity=0", "--fold-bn", "--layer=fc1=bits:4", "--arch=vgg"])
+def test_beside_a_recipe_no_other_setting_is_taken(tmp_path, option):
+    (tmp_path / "recipe.json").write_text(CompressionSpec("simple_cnn").to_json())
+    parser = argparse.ArgumentParser()
+    add_spec_arguments(parser)
+    with pytest.raises(ValueError, match=f"{option.partition('=')[0]} is beside it"):
+        wanted(parser.parse_args(["--recipe", str(tmp_path / "recipe.json"), option]))

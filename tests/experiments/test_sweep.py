@@ -1,0 +1,248 @@
+"""Sweeps: the results of evaluating one by one, each measured once, whatever is killed on the way."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from compression.core.compress import compress
+from compression.data.images import ImageSet
+from compression.engine.cluster import Engine
+from compression.engine.evaluator import Evaluator
+from compression.evaluation.evaluation import evaluate, flips
+from compression.experiments.sweep import Sweeper
+from compression.files.packed_file import to_bytes
+from compression.results.costs import costs
+from compression.results.store import Key, Store
+from compression.results.table import table, write
+from compression.spec import CompressionSpec, LayerSpec, PruneSpec, QuantSpec, Scheme, Scope, Structure
+from compression.spec.grid import grid, pruned
+from tests.conftest import PROJECT
+
+IMAGES = 500
+FLOAT = CompressionSpec("simple_cnn")
+SPECS = grid("simple_cnn", (None, 4, 3), pruned((0.0, 0.5)))
+ALL_BITS = grid("simple_cnn", (None, 8, 6, 5, 4, 3, 2), pruned((0.0, 0.5)))
+Make = Callable[..., Sweeper]
+
+
+@pytest.fixture
+def sweeper(here: Engine, test_images: ImageSet, tmp_path: Path) -> Make:
+    """Makes sweepers of the engine that all tests share, of the first 500 images, with an empty store."""
+
+    def make(images: int = IMAGES) -> Sweeper:
+        store = Store(tmp_path / "results.sqlite")
+        return Sweeper(here, store, Evaluator(here, store, test_images[:images]))
+
+    return make
+
+
+# ---- grids
+
+
+def test_a_grid_has_each_with_each_once_and_begins_with_the_float_network() -> None:
+    found = grid("net", (None, 4), pruned((0.0, 0.5)), (Scheme.SYMMETRIC, Scheme.TERNARY))
+    assert found == (
+        CompressionSpec("net"),
+        CompressionSpec("net", PruneSpec(sparsity=0.5)),
+        CompressionSpec("net", weights=QuantSpec(4)),
+        CompressionSpec("net", PruneSpec(sparsity=0.5), QuantSpec(4)),
+        CompressionSpec("net", weights=QuantSpec(2, Scheme.TERNARY)),
+        CompressionSpec("net", PruneSpec(sparsity=0.5), QuantSpec(2, Scheme.TERNARY)),
+    )
+
+
+def test_a_grid_without_float_bits_has_the_float_network_all_the_same() -> None:
+    assert grid("net", (8,)) == (CompressionSpec("net"), CompressionSpec("net", weights=QuantSpec(8)))
+
+
+def test_structures_with_a_sparsity_of_their_own_come_once() -> None:
+    assert pruned((0.3, 0.5), ("2:4", "filter"), Scope.LAYER) == (
+        PruneSpec(structure=Structure.N_M, pattern=(2, 4)),
+        PruneSpec(sparsity=0.3, scope=Scope.LAYER, structure=Structure.FILTER),
+        PruneSpec(sparsity=0.5, scope=Scope.LAYER, structure=Structure.FILTER),
+    )
+
+
+def test_a_grid_of_what_cannot_be_is_refused_in_words() -> None:
+    with pytest.raises(ValueError, match="bits must be"):
+        grid("net", (99,))
+
+
+# ---- results
+
+
+def test_a_sweep_finds_what_evaluating_one_by_one_finds(sweeper, simple_cnn, test_images):
+    *_, last = sweeper().follow({"simple_cnn": simple_cnn}, SPECS)
+    assert [each.spec for each in last.results] == list(SPECS)
+    assert last.share == 1
+    for each in last.results:
+        compressed = compress(simple_cnn.module, each.spec)
+        expected = evaluate(compressed.module, test_images[:IMAGES], simple_cnn.normalization)
+        assert torch.equal(each.evaluation.predictions, expected.predictions)
+        assert each.costs == costs(simple_cnn, each.spec)
+        assert each.costs.nonzero == compressed.nonzero
+
+
+def test_costs_are_those_of_the_file_that_is_written(simple_cnn, tmp_path):
+    spec = CompressionSpec("simple_cnn", PruneSpec(sparsity=0.5), QuantSpec(4))
+    found = costs(simple_cnn, spec)
+    assert found.file == len(to_bytes(compress(simple_cnn.module, spec), simple_cnn))
+    assert found.coded < found.file < found.sparse + 2_000
+    assert found.float32 == 4 * simple_cnn.parameters
+    assert found.bit_operations == 4 * 32 * found.macs
+
+
+def test_what_was_swept_is_not_measured_again(sweeper, simple_cnn, monkeypatch):
+    first = list(sweeper().follow({"simple_cnn": simple_cnn}, SPECS))[-1]
+    monkeypatch.setattr(Engine, "ask", lambda *_, **__: pytest.fail("asked for work"))
+    again = sweeper().look({"simple_cnn": simple_cnn}, SPECS)
+    assert again.done
+    assert [each.costs for each in again.results] == [each.costs for each in first.results]
+    assert all(
+        torch.equal(one.evaluation.predictions, other.evaluation.predictions)
+        for one, other in zip(again.results, first.results, strict=True)
+    )
+
+
+def test_a_look_without_going_on_asks_for_nothing(sweeper, simple_cnn, here):
+    reading = sweeper().look({"simple_cnn": simple_cnn}, SPECS, go=False)
+    assert (reading.results, reading.share, reading.seconds_left, reading.done) == ((), 0, None, False)
+    time.sleep(0.2)
+    assert sweeper().look({"simple_cnn": simple_cnn}, SPECS, go=False).results == ()
+
+
+def test_a_spec_that_cannot_be_evaluated_is_said_and_the_others_are(sweeper, simple_cnn):
+    wrong = CompressionSpec("simple_cnn", layers=(LayerSpec("no such layer", 4),))
+    *_, last = sweeper().follow({"simple_cnn": simple_cnn}, [FLOAT, wrong, SPECS[-1]])
+    assert [each.spec for each in last.results] == [FLOAT, SPECS[-1]]
+    assert "no such layer" in last.failures[wrong]
+    assert last.done
+
+
+def test_a_spec_that_is_given_twice_is_measured_once(sweeper, simple_cnn):
+    *_, last = sweeper().follow({"simple_cnn": simple_cnn}, [FLOAT, FLOAT])
+    assert last.specs == (FLOAT,)
+
+
+# ---- the store
+
+
+def test_costs_that_were_kept_come_back_and_those_of_other_code_do_not(tmp_path, simple_cnn, monkeypatch):
+    store, key = Store(tmp_path / "results.sqlite"), Key.of(simple_cnn, FLOAT)
+    assert store.get_costs(key) is None
+    found = costs(simple_cnn, FLOAT)
+    store.put_costs(key, found)
+    assert store.get_costs(key) == Store(tmp_path / "results.sqlite").get_costs(key) == found
+    assert store.get_costs(Key.of(simple_cnn, SPECS[-1])) is None
+    monkeypatch.setattr("compression.results.store.counting", lambda: "other code")
+    assert store.get_costs(key) is None
+
+
+def test_costs_that_were_damaged_are_counted_anew(tmp_path, simple_cnn):
+    store, key = Store(tmp_path / "results.sqlite"), Key.of(simple_cnn, FLOAT)
+    store.put_costs(key, costs(simple_cnn, FLOAT))
+    for damaged in ("", "{", '{"weights": 1}', "[]", "null"):
+        with closing(sqlite3.connect(store.path)) as database, database:
+            database.execute("UPDATE costs SET costs = ?", (damaged,))
+        assert store.get_costs(key) is None
+
+
+# ---- tables
+
+
+def test_a_table_says_what_its_results_say(sweeper, simple_cnn, tmp_path):
+    *_, last = sweeper().follow({"simple_cnn": simple_cnn}, SPECS)
+    for suffix, read in ((".csv", pd.read_csv), (".parquet", pd.read_parquet)):
+        write(tmp_path / f"table{suffix}", table(last.results, last.before))
+        rows = read(tmp_path / f"table{suffix}")
+        assert list(rows["spec"]) == [spec.to_json() for spec in SPECS]
+        assert list(rows["correct"]) == [each.evaluation.correct for each in last.results]
+        assert list(rows["file_bytes"]) == [each.costs.file for each in last.results]
+        change = flips(last.results[0].evaluation, last.results[-1].evaluation)
+        assert rows.iloc[-1][["lost", "won"]].tolist() == [change.lost, change.won]
+        assert rows.iloc[-1]["p"] == pytest.approx(change.p)
+        assert list(rows["bits"]) == [32, 32, 4, 4, 3, 3]
+
+
+def test_a_table_of_another_kind_is_refused_in_words(tmp_path):
+    with pytest.raises(ValueError, match=r"must end in \.parquet or \.csv, got 'table\.xls'"):
+        write(tmp_path / "table.xls", pd.DataFrame())
+
+
+# ---- the command
+
+
+def sweep(out: Path, *options: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "compression", "sweep", "--model", "simple_cnn", "--out", str(out)]
+    return subprocess.Popen(
+        [*command, *(() if "--images" in options else ("--images", "2000")), *options],
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def kept(path: Path) -> list[tuple[str, str]]:
+    """Spec and time of all evaluations that are kept."""
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+            return database.execute("SELECT spec, rowid FROM results ORDER BY rowid").fetchall()
+    except sqlite3.OperationalError:
+        return []
+
+
+def test_killed_three_times_a_sweep_goes_on_and_measures_nothing_twice(tmp_path, monkeypatch, sweeper, simple_cnn):
+    results = tmp_path / "kept" / "results.sqlite"
+    monkeypatch.setenv("SQUEEZELAB_RESULTS", str(results))
+    options = ("--sparsity", "0,0.5", "--images", "1000")
+    rows: list[tuple[str, str]] = []
+    for _ in range(3):
+        process = sweep(tmp_path / "table.csv", *options)
+        deadline = time.monotonic() + 100
+        while len(kept(results)) < len(rows) + 2:
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.02)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        found = kept(results)
+        assert found[: len(rows)] == rows  # what was kept before is as it was: nothing replaced it
+        rows = found
+    said, errors = sweep(tmp_path / "table.csv", *options).communicate(timeout=200)
+    assert "14 of 14" in said, errors
+    assert kept(results)[: len(rows)] == rows
+    specs = [spec for spec, _ in kept(results)]
+    assert len(specs) == len(set(specs)) == 14
+    at_once = list(sweeper(1000).follow({"simple_cnn": simple_cnn}, ALL_BITS))[-1]
+    write(tmp_path / "at once.csv", table(at_once.results, at_once.before))
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "table.csv"), pd.read_csv(tmp_path / "at once.csv"))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--bits", "four"), "--bits takes numbers with commas between them, got 'four'"),
+        (("--scheme", "best"), "--scheme takes some of symmetric"),
+        (("--images", "0"), "--images must be in 1..10,000"),
+        (("--specs", "nowhere.jsonl"), "nowhere.jsonl"),
+    ],
+    ids=str,
+)
+def test_wrong_options_are_refused_in_words(tmp_path, options, words):
+    process = sweep(tmp_path / "table.csv", *options)
+    _, errors = process.communicate(timeout=100)
+    assert process.returncode == 2
+    assert words in errors
+    assert "Traceback" not in errors

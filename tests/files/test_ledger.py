@@ -1,0 +1,134 @@
+"""Where each byte of a file goes: they add up to the file, and the sentence says what they say."""
+
+from functools import lru_cache
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from compression.core.compress import compress
+from compression.errors import CodecError
+from compression.files.ledger import FileLedger, LayerBytes, file_ledger, in_words, proved, written
+from compression.files.packed_file import parts, prove
+from compression.files.size import measure
+from compression.networks.bundled import load_bundled
+from compression.spec import CompressionSpec, PruneSpec, QuantSpec
+
+
+@lru_cache
+def ledger(spec: CompressionSpec) -> tuple[FileLedger, int]:
+    model = load_bundled("simple_cnn")
+    content, found = written(compress(model.module, spec), model)
+    return found, len(content)
+
+
+SPECS = [
+    CompressionSpec("simple_cnn"),
+    CompressionSpec("simple_cnn", PruneSpec(sparsity=0.9)),
+    CompressionSpec("simple_cnn", None, QuantSpec(4)),
+    CompressionSpec("simple_cnn", PruneSpec(sparsity=0.9), QuantSpec(4)),
+    CompressionSpec("simple_cnn", PruneSpec(structure="n:m"), QuantSpec(8, "min-max")),
+    CompressionSpec("simple_cnn", PruneSpec(sparsity=0.5, structure="filter"), QuantSpec(2, "k-means")),
+    CompressionSpec("simple_cnn", PruneSpec(sparsity=1.0), QuantSpec(4)),
+]
+each_spec = pytest.mark.parametrize("spec", SPECS, ids=lambda spec: f"{spec.prune}-{spec.weights}")
+
+
+@each_spec
+def test_the_steps_go_from_32_bits_a_weight_to_the_bytes_on_the_disk(spec: CompressionSpec) -> None:
+    found, nbytes = ledger(spec)
+    assert sum(found.steps.values()) == found.total == nbytes
+    assert found.steps["float32"] + found.rest == found.float32
+    assert found.steps["fewer bits"] <= 0
+    assert found.steps["pruned"] <= 0
+    assert min(found.steps[name] for name in ("scales", "places", "rest", "container")) >= 0
+
+
+@each_spec
+def test_the_file_takes_no_more_than_the_ways_that_are_counted(spec: CompressionSpec) -> None:
+    """Nor does any of its weights, whichever way is shortest for it."""
+    found, _ = ledger(spec)
+    size = measure(compress(load_bundled("simple_cnn").module, spec))
+    assert found.coded <= size.best.total
+    assert found.rest == size.best.rest
+    assert found.float32 == size.float32
+    for layer, counted in zip(found.layers, size.layers, strict=True):
+        assert layer.total <= min(counted.dense.total, counted.sparse.total)
+
+
+@each_spec
+def test_codes_and_places_keep_to_the_order_0_bound(spec: CompressionSpec) -> None:
+    for layer in ledger(spec)[0].layers:
+        assert layer.total - layer.scales <= 1.02 * layer.bound + 64
+
+
+def test_the_file_of_another_network_proves_nothing(tmp_path: Path) -> None:
+    model = load_bundled("simple_cnn")
+    four, five = (compress(model.module, CompressionSpec("simple_cnn", None, QuantSpec(bits))) for bits in (4, 5))
+    content, found = proved(four, model)
+    assert (len(content), found) == (found.total, written(four, model)[1])
+    path = tmp_path / "four.safetensors"
+    path.write_bytes(content)
+    prove(path, four)
+    with pytest.raises(CodecError, match="does not decode to the network that was compressed"):
+        prove(path, five)
+
+
+def test_what_was_not_pruned_has_no_places() -> None:
+    assert ledger(CompressionSpec("simple_cnn", None, QuantSpec(4)))[0].steps["places"] == 0
+
+
+@pytest.mark.parametrize("bits", [None, 4])
+def test_a_quarter_of_the_weights_takes_its_entropy_to_find(bits: int | None) -> None:
+    """h(1/4) = 0.8113 bits a weight, whether they are codes or float32."""
+    layer = nn.Linear(400, 100).eval()
+    with torch.no_grad():
+        layer.weight.copy_(torch.rand(100, 400, generator=torch.Generator().manual_seed(0)) + 1)
+    spec = CompressionSpec("net", PruneSpec(sparsity=0.75), bits and QuantSpec(bits))
+    [fc] = file_ledger(parts(compress(layer, spec)), 0).layers
+    assert (fc.coding, fc.left) == ("entropy", 10_000)
+    assert fc.places == pytest.approx(0.8113 * 40_000 / 8, abs=20)
+    assert fc.codes == pytest.approx(10_000 * 4, rel=0.001) if bits is None else 10_000 * bits / 8 > fc.codes
+
+
+def made_up(bits: int, left: int, codes: int, places: int) -> FileLedger:
+    """1000 weights, of which so many are left, with 100 bytes of scales, 200 of rest and 100 of container."""
+    return FileLedger(4200, (LayerBytes("fc", 1000, left, bits, "dense", codes, places, 0, 100, 0.0),), 0, 200, 100)
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (
+            made_up(32, 100, 400, 600),
+            "90 % sparse is 3 times smaller here, not 10 times, because 43 % of the file goes to saying which weights "
+            "are left, 14 % to float32 biases and batch norm, 7 % to scales, zero points and codebooks, "
+            "7 % to its header",
+        ),
+        (
+            made_up(8, 1000, 500, 0),
+            "8 bits a weight is 4.67 times smaller here, not 4 times, because entropy coding takes 50 % off the codes, "
+            "although 22 % of the file goes to float32 biases and batch norm, 11 % to scales, zero points and "
+            "codebooks, 11 % to its header",
+        ),
+        (
+            made_up(8, 1000, 650, 0),
+            "8 bits a weight is 4 times smaller here, as one would expect: entropy coding takes 35 % off the codes and "
+            "19 % of the file goes to float32 biases and batch norm, 10 % to scales, zero points and codebooks, "
+            "10 % to its header",
+        ),
+        (
+            made_up(32, 1000, 4000, 0),
+            "nothing was taken off the weights: 5 % of the file goes to float32 biases and batch norm, 2 % to scales, "
+            "zero points and codebooks, 2 % to its header",
+        ),
+        (
+            made_up(8, 0, 0, 0),
+            "no weight is left: 50 % of the file goes to float32 biases and batch norm, 25 % to scales, zero points "
+            "and codebooks, 25 % to its header",
+        ),
+    ],
+)
+def test_the_sentence_says_what_one_would_expect_and_why_it_is_not_so(found: FileLedger, words: str) -> None:
+    assert in_words(found) == words

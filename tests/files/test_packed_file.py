@@ -1,0 +1,296 @@
+"""The file: what comes out is what was evaluated, whatever was done to it, and a damaged file is refused."""
+
+import itertools
+import json
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors
+import safetensors.torch
+import torch
+from torch import nn
+
+from compression.core.compress import compress
+from compression.core.evidence import Evidence, Sample
+from compression.core.observe import observe
+from compression.core.record import CompressedModel
+from compression.errors import CodecError
+from compression.files.packed_file import ABOUT, CHECKSUM, _checksum, fingerprint, load_compressed, to_bytes
+from compression.files.packed_quantizer import Kind
+from compression.files.packed_weight import packed, unpacked
+from compression.networks.model import FloatModel, frozen
+from compression.networks.normalization import NORMALIZATIONS
+from compression.quantization.activations import InputQuantizer
+from compression.spec import (
+    ActivationSpec,
+    Clip,
+    CompressionSpec,
+    Granularity,
+    LayerSpec,
+    PruneSpec,
+    QuantSpec,
+    Scheme,
+    Structure,
+)
+from tests.support.networks import images, network
+
+ARCH = "resnet8"
+
+
+@lru_cache
+def model() -> FloatModel:
+    return FloatModel("small", network(ARCH), NORMALIZATIONS["half"], 0.5, {"arch": ARCH})
+
+
+@lru_cache
+def evidence() -> Evidence:
+    inputs = images(4)
+    return Evidence(Sample(inputs, torch.arange(4)), observe(network(ARCH), inputs))
+
+
+def made(spec: CompressionSpec) -> CompressedModel:
+    return compress(model().module, spec, evidence())
+
+
+def file_of(compressed: CompressedModel) -> bytes:
+    return to_bytes(compressed, model())
+
+
+def read(folder: Path, content: bytes) -> FloatModel:
+    path = folder / "small.safetensors"
+    path.write_bytes(content)
+    return load_compressed(path)
+
+
+def answers(module: nn.Module) -> torch.Tensor:
+    with torch.inference_mode():
+        return frozen(module)(images(2))
+
+
+def quant(scheme: Scheme, granularity: Granularity = Granularity.CHANNEL) -> QuantSpec:
+    return QuantSpec(scheme.nearest_bits(4), scheme, granularity, step=0.01 if scheme is Scheme.STEP else None)
+
+
+SPARSE = PruneSpec(sparsity=0.6)
+PRUNED = {
+    Structure.WEIGHT: SPARSE,
+    Structure.FILTER: PruneSpec(sparsity=0.5, structure="filter"),
+    Structure.N_M: PruneSpec(structure="n:m", pattern=(2, 4)),
+}
+SPECS = [
+    *(
+        CompressionSpec("small", PRUNED.get(structure), quant(scheme, granularity))
+        for scheme, granularity, structure in itertools.product(Scheme, Granularity, [None, *Structure])
+        if granularity is Granularity.CHANNEL or (structure is None and scheme is not Scheme.STEP)
+    ),
+    *(CompressionSpec("small", prune, fold_bn=True) for prune in (None, *PRUNED.values())),
+    *(CompressionSpec("small", SPARSE, QuantSpec(4, clip=clip)) for clip in Clip),
+    *(CompressionSpec("small", None, QuantSpec(bits, scheme)) for bits in (2, 9, 16) for scheme in list(Scheme)[:3]),
+    CompressionSpec("small", None, QuantSpec(16, "power-of-two")),
+    CompressionSpec("small", None, QuantSpec(8, "k-means")),
+    CompressionSpec("small", None, QuantSpec(4, only="conv", skip_ends=True)),
+    CompressionSpec("small", PruneSpec(sparsity=1.0), QuantSpec(4, "affine")),
+    CompressionSpec("small", None, QuantSpec(4), (LayerSpec("fc", bits=32), LayerSpec("conv1", 3, 0.5))),
+    CompressionSpec("small", SPARSE, QuantSpec(4), fold_bn=True, order="quantize-first"),
+    CompressionSpec("small", None, QuantSpec(4), fold_bn=True, merge=0.5),
+    CompressionSpec("small", SPARSE, QuantSpec(4), reestimate_bn=True),
+    CompressionSpec("small", None, QuantSpec(4), activations=ActivationSpec(4)),
+    CompressionSpec("small", SPARSE, activations=ActivationSpec(8, "percentile"), fold_bn=True),
+]
+
+
+def test_whatever_was_compressed_comes_back_as_it_was_evaluated(tmp_path: Path) -> None:
+    """All schemes with all granularities and all structures, and what else a spec can say. No quantizer is given up."""
+    for spec in SPECS:
+        compressed = made(spec)
+        found = read(tmp_path, file_of(compressed))
+        state = found.module.state_dict()
+        for key, value in compressed.module.state_dict().items():
+            assert key.endswith("num_batches_tracked") or torch.equal(state[key], value), (spec, key)
+        assert torch.equal(answers(found.module), answers(compressed.module)), spec
+        assert json.loads(spec.to_json()) == found.about["spec"]
+        quantized = {f"{record.name}.weight" for record in compressed.layers if record.qparams}
+        written = {key for key, each in found.about["layers"].items() if each["kind"] == Kind.FLOAT}
+        assert quantized.isdisjoint(written), spec
+        assert found.normalization == NORMALIZATIONS["half"]
+
+
+@pytest.mark.parametrize(
+    ("scheme", "numbers"),
+    [
+        (Scheme.SYMMETRIC, 4),
+        (Scheme.AFFINE, 4 + 1),
+        (Scheme.MIN_MAX, 4 + 4),
+        (Scheme.POWER_OF_TWO, 4),
+        (Scheme.K_MEANS, 16 * 4),
+        (Scheme.TERNARY, 4),
+        (Scheme.BINARY, 4),
+    ],
+)
+def test_a_channel_has_no_more_numbers_than_its_quantizer_needs(scheme: Scheme, numbers: int) -> None:
+    for record in made(CompressionSpec("small", None, quant(scheme))).layers:
+        assert len(packed(record).numbers) == numbers * len(record.weight)
+
+
+def test_activations_are_quantized_as_they_were(tmp_path: Path) -> None:
+    compressed = made(CompressionSpec("small", activations=ActivationSpec(3)))
+    found = read(tmp_path, file_of(compressed)).module
+    assert [list(part._forward_pre_hooks.values()) for part in found.modules()] == [
+        list(part._forward_pre_hooks.values()) for part in compressed.module.modules()
+    ]
+    assert not torch.equal(answers(found), answers(network(ARCH)))
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("quantizer", [QuantSpec(4), QuantSpec(4, "affine", "group", group_size=16), None])
+def test_transposed_convolutions_are_packed_with_their_output_channels_first(
+    groups: int, quantizer: QuantSpec | None
+) -> None:
+    layer = nn.Sequential(nn.ConvTranspose2d(8, 12, 3, groups=groups)).eval()
+    [record] = compress(layer, CompressionSpec("net", SPARSE, quantizer)).layers
+    found = packed(record)
+    assert torch.equal(unpacked(found.content, json.loads(json.dumps(found.header))), record.weight)
+
+
+def test_weights_whose_codes_cannot_be_found_again_are_written_as_they_are() -> None:
+    """Far from zero and close together: float32 does not tell the values of neighbouring codes apart."""
+    layer = nn.Linear(64, 1, bias=False).eval()
+    with torch.no_grad():
+        layer.weight.copy_(500 + 0.01 * torch.randn(1, 64, generator=torch.Generator().manual_seed(1)))
+    [record] = compress(layer, CompressionSpec("net", SPARSE, QuantSpec(16, "min-max"))).layers
+    [all_there] = compress(layer, CompressionSpec("net", None, QuantSpec(16, "min-max"))).layers
+    assert packed(all_there).kind is Kind.FLOAT
+    for each in (record, all_there):
+        found = packed(each)
+        assert torch.equal(unpacked(found.content, json.loads(json.dumps(found.header))), each.weight)
+
+
+def test_the_file_is_plain_safetensors_with_bytes_and_float32(tmp_path: Path) -> None:
+    tensors = safetensors.torch.load(file_of(made(CompressionSpec("small", SPARSE, QuantSpec(4)))))
+    assert {key: value.dtype for key, value in tensors.items() if key.endswith(("conv1.weight", "bn1.bias"))} == {
+        key: torch.uint8 if "conv" in key else torch.float32
+        for key in network(ARCH).state_dict()
+        if key.endswith(("conv1.weight", "bn1.bias"))
+    }
+
+
+def test_a_network_of_no_known_architecture_has_no_file() -> None:
+    with pytest.raises(ValueError, match="small is of no architecture that a file can name"):
+        to_bytes(made(CompressionSpec("small")), replace(model(), about={}))
+
+
+# ---- what is damaged is refused
+
+
+@pytest.fixture(scope="module")
+def whole() -> bytes:
+    spec = CompressionSpec("small", SPARSE, QuantSpec(4), (LayerSpec("fc", bits=32),), activations=ActivationSpec(4))
+    return file_of(made(spec))
+
+
+def flipped(content: bytes, chance: random.Random, upto: int | None = None) -> bytes:
+    damaged = bytearray(content)
+    damaged[chance.randrange(upto or len(damaged))] ^= 1 << chance.randrange(8)
+    return bytes(damaged)
+
+
+def cut(content: bytes, chance: random.Random) -> bytes:
+    return content[: chance.randrange(len(content))]
+
+
+def lengthened(content: bytes, chance: random.Random) -> bytes:
+    return content + chance.randbytes(chance.randint(1, 9))
+
+
+def header_flipped(content: bytes, chance: random.Random) -> bytes:
+    return flipped(content, chance, 8 + int.from_bytes(content[:8], "little"))
+
+
+def header_edited(content: bytes, chance: random.Random) -> bytes:
+    """A number, or whatever else, in the JSON is another one; the file is well-formed."""
+    return edited(content, lambda about: spoil(about, chance))
+
+
+@pytest.mark.parametrize("damage", [flipped, header_flipped, header_edited, cut, lengthened])
+def test_of_500_damaged_files_every_one_is_refused_in_words(
+    damage: Callable[[bytes, random.Random], bytes], whole: bytes, tmp_path: Path
+) -> None:
+    chance = random.Random(0)
+    for _ in range(100):
+        with pytest.raises(CodecError) as refused:
+            read(tmp_path, damage(whole, chance))
+        assert "small.safetensors" in str(refused.value)
+        assert "\n" not in str(refused.value)
+
+
+def test_a_header_that_was_changed_with_its_checksum_never_decodes_to_other_weights(
+    whole: bytes, tmp_path: Path
+) -> None:
+    chance = random.Random(1)
+    network_of = read(tmp_path, whole).module
+    refused = 0
+    for _ in range(150):
+        try:
+            found = read(tmp_path, edited(whole, lambda about: spoil(about, chance, ("layers", "inputs")), sign=True))
+        except CodecError:
+            refused += 1
+        else:
+            assert fingerprint(found.module) == fingerprint(network_of)
+    assert refused > 100
+
+
+def edited(content: bytes, change: Callable[[Any], None], sign: bool = False) -> bytes:
+    """The file with another header; with `sign`, its checksum is that of the new header."""
+    size = int.from_bytes(content[:8], "little")
+    metadata = json.loads(content[8 : 8 + size])["__metadata__"]
+    about = json.loads(metadata[ABOUT])
+    change(about)
+    text = json.dumps(about, separators=(",", ":"))
+    tensors = safetensors.torch.load(content)
+    checksum = _checksum(text, sorted(tensors.items())) if sign else metadata[CHECKSUM]
+    return safetensors.torch.save(tensors, {ABOUT: text, CHECKSUM: checksum})
+
+
+def spoil(about: Any, chance: random.Random, within: tuple[str, ...] = ()) -> None:
+    """Another value somewhere in `about`."""
+    node = about
+    key: Any = chance.choice(within or list(node))
+    while isinstance(node[key], dict | list) and node[key]:
+        node = node[key]
+        key = chance.choice(list(node) if isinstance(node, dict) else range(len(node)))
+    old = node[key]
+    node[key] = chance.choice([each for each in (old, 0, -1, 7, 2**40, "x", None, [], "gaps") if each != old])
+
+
+@pytest.mark.parametrize("content", [b"", b"not a network", safetensors.torch.save({"a": torch.zeros(3)})])
+def test_other_files_are_refused(content: bytes, tmp_path: Path) -> None:
+    with pytest.raises(CodecError, match=r"small.safetensors is .*no file of a compressed network"):
+        read(tmp_path, content)
+
+
+def test_a_missing_file_and_a_folder_are_told_in_words(tmp_path: Path) -> None:
+    with pytest.raises(CodecError, match=r"there is no file .*nowhere"):
+        load_compressed(tmp_path / "nowhere")
+    with pytest.raises(CodecError, match=r"cannot be read: Is a directory"):
+        load_compressed(tmp_path)
+
+
+def test_another_format_is_refused(whole: bytes, tmp_path: Path) -> None:
+    with pytest.raises(CodecError, match="has format 2, and format 1 alone is known here"):
+        read(tmp_path, edited(whole, lambda about: about.update(format=2), sign=True))
+
+
+def test_a_fingerprint_changes_with_what_quantizes_inputs_and_not_with_the_sign_of_zero() -> None:
+    one, other, quantized = (nn.Sequential(nn.Linear(2, 1, bias=False)) for _ in range(3))
+    for each, zero in ((one, 0.0), (other, -0.0), (quantized, 0.0)):
+        each.requires_grad_(False)[0].weight.copy_(torch.tensor([[zero, 1.0]]))
+    quantized[0].register_forward_pre_hook(InputQuantizer(4, 0.5, 3))
+    assert fingerprint(one) == fingerprint(other)
+    assert fingerprint(one) != fingerprint(quantized)
+    digests = {FloatModel("a", each, NORMALIZATIONS["half"]).digest for each in (one, quantized)}
+    assert len(digests) == 2

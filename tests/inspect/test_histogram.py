@@ -1,0 +1,115 @@
+"""What the page shows of the weights: bins, levels and the threshold in force."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from compression.core.compress import compress
+from compression.inspect.histogram import Histogram, histogram, largest_useful_threshold, weight_view
+from compression.quantization.quantizers import levels
+from compression.spec import CompressionSpec, Granularity, LayerSpec, PruneSpec, QuantSpec, Scheme
+
+
+def spec(*parts, **named) -> CompressionSpec:
+    return CompressionSpec("net", *parts, **named)
+
+
+def test_bins_on_paper() -> None:
+    found = histogram([torch.tensor([[-1.0, -0.5], [0.1, 1.0]]), torch.tensor([0.9, 7.0])], 4, -1, 1)
+    assert found == Histogram((-1, -0.5, 0, 0.5, 1), (1, 1, 1, 2))
+
+
+def test_counts_are_those_of_numpy() -> None:
+    weights = torch.randn(5000, generator=torch.Generator().manual_seed(0))
+    counts, edges = np.histogram(weights.numpy(), 64, (-2, 2))
+    found = histogram([weights], 64, -2, 2)
+    assert found.counts == tuple(counts)
+    np.testing.assert_allclose(found.edges, edges, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "bits"), [(scheme, bits) for scheme in Scheme for bits in (1, 2, 4) if bits in scheme.bits]
+)
+@pytest.mark.parametrize("granularity", list(Granularity))
+def test_every_weight_is_in_a_bin_or_a_zero(
+    bits: int, scheme: Scheme, granularity: Granularity, random_resnet: nn.Module
+) -> None:
+    """Also those that an affine grid, moved so that zero is on it, puts beyond the largest float weight."""
+    compressed = compress(random_resnet, spec(PruneSpec(sparsity=0.5), QuantSpec(bits, scheme, granularity)))
+    view = weight_view(compressed)
+    assert sum(view.before.counts) == view.weights == compressed.weights
+    assert sum(view.after.counts) + view.zeros == view.weights
+    assert view.zeros == compressed.weights - compressed.nonzero
+
+
+def test_before_and_after_share_their_bins_symmetric_about_zero(net: nn.Module) -> None:
+    view = weight_view(compress(net, spec(None, QuantSpec(4))), bins=3)
+    assert view.before.edges == view.after.edges
+    np.testing.assert_allclose(view.before.edges, [-7, -7 / 3, 7 / 3, 7], rtol=1e-6)
+
+
+def test_one_layer_can_be_looked_at_alone(net: nn.Module) -> None:
+    view = weight_view(compress(net, spec(PruneSpec(threshold=1.0))), "fc", bins=3)
+    assert view.weights == 6
+    assert view.zeros == 2
+    assert view.before.counts == (1, 2, 3)
+    assert view.after.counts == (1, 0, 3)
+
+
+def test_all_weights_gone_is_an_empty_histogram(net: nn.Module) -> None:
+    view = weight_view(compress(net, spec(PruneSpec(sparsity=1.0))))
+    assert sum(view.after.counts) == 0
+    assert view.zeros == 14
+    assert view.threshold is None
+
+
+def test_levels_are_those_of_the_quantizer_of_the_layer(net: nn.Module) -> None:
+    compressed = compress(net, spec(None, QuantSpec(3, "affine", "tensor")))
+    assert weight_view(compressed, "fc").levels == tuple(levels(compressed.layers[1].qparams).tolist())
+    assert len(weight_view(compressed, "fc").levels) == 8
+
+
+@pytest.mark.parametrize(
+    "given",
+    [spec(), spec(None, QuantSpec(8)), spec(None, QuantSpec(4), layers=(LayerSpec("fc", bits=32),))],
+    ids=["float", "more than 64", "one layer is float"],
+)
+def test_no_levels_where_there_are_none_or_too_many(given: CompressionSpec, net: nn.Module) -> None:
+    assert weight_view(compress(net, given)).levels == ()
+
+
+def test_the_threshold_is_the_smallest_magnitude_that_was_kept(net: nn.Module) -> None:
+    """By size: 0, .1, .2, .3, .4, .5, .6, .7, 1.6, 2, 3, 5, 6, 7: half of them go, .7 is the first that stays."""
+    assert weight_view(compress(net, spec(PruneSpec(sparsity=0.5)))).threshold == pytest.approx(0.7)
+
+
+@pytest.mark.parametrize(
+    ("given", "layer", "shown"),
+    [
+        (spec(PruneSpec(sparsity=0.5)), None, True),
+        (spec(PruneSpec(sparsity=0.5, scope="layer")), None, False),
+        (spec(PruneSpec(sparsity=0.5, scope="layer")), "fc", True),
+        (spec(PruneSpec(sparsity=0.5), layers=(LayerSpec("fc", sparsity=0.2),)), None, False),
+        (spec(PruneSpec(sparsity=0.5), QuantSpec(4), fold_bn=True, order="quantize-first"), None, False),
+        (spec(None, QuantSpec(4)), None, False),
+        (spec(PruneSpec(1.0)), None, True),
+        (spec(PruneSpec(0.5, unit="stds")), None, False),
+        (spec(PruneSpec(0.5, unit="stds")), "conv", True),
+        (spec(PruneSpec(sparsity=0.5, criterion="random")), "conv", False),
+        (spec(PruneSpec(sparsity=0.5, structure="filter")), "conv", False),
+        (spec(PruneSpec(structure="n:m", pattern=(1, 2))), "fc", False),
+        (spec(PruneSpec(1.0, criterion="signed")), "conv", False),
+        (spec(layers=(LayerSpec("fc", sparsity=0.2),)), "fc", True),
+        (spec(layers=(LayerSpec("fc", sparsity=0.2),)), None, False),
+    ],
+)
+def test_a_threshold_is_shown_where_one_holds(
+    given: CompressionSpec, layer: str | None, shown: bool, net: nn.Module
+) -> None:
+    assert (weight_view(compress(net, given), layer).threshold is not None) == shown
+
+
+def test_beyond_the_largest_useful_threshold_one_weight_of_a_hundred_is_left(random_resnet: nn.Module) -> None:
+    top = largest_useful_threshold(random_resnet)
+    assert compress(random_resnet, spec(PruneSpec(threshold=top))).sparsity == pytest.approx(0.99, abs=1e-4)

@@ -1,0 +1,106 @@
+"""Where the cut lies on the scores that pruning goes by: on paper, and beside what compress does."""
+
+import pytest
+import torch
+
+from compression.core.compress import compress
+from compression.core.evidence import NONE, Evidence
+from compression.inspect.scores import Cut, cut, same_share, scores, scoring, scoring_filters
+from compression.networks import bundled as zoo
+from compression.networks.weights import weighted_layers
+from compression.spec import CompressionSpec, Criterion, PruneSpec, Scope, Structure, Unit
+
+SCORES = {"a": torch.tensor([0.1, 0.4, 0.2, 0.8]), "b": torch.tensor([0.3, 0.9])}
+SPECS = [
+    PruneSpec(sparsity=0.7),
+    PruneSpec(0.02),
+    PruneSpec(1.1, unit=Unit.STDS),
+    PruneSpec(0.9, unit=Unit.MEANS),
+    PruneSpec(sparsity=0.7, criterion=Criterion.RANDOM),
+    PruneSpec(sparsity=0.7, criterion=Criterion.SIGNED),
+    PruneSpec(sparsity=0.3, criterion=Criterion.TAYLOR),
+    PruneSpec(sparsity=0.3, structure=Structure.FILTER),
+    PruneSpec(sparsity=0.3, criterion=Criterion.L2, structure=Structure.FILTER),
+    PruneSpec(0.03, structure=Structure.FILTER),
+    PruneSpec(sparsity=0.3, criterion=Criterion.BN_SCALE, structure=Structure.FILTER),
+]
+
+
+@pytest.fixture(scope="module")
+def module():
+    return zoo.load_bundled("resnet20").module
+
+
+@pytest.fixture(scope="module")
+def evidence(module):
+    """Gradients of no images at all, for what only needs some."""
+    generator = torch.Generator().manual_seed(0)
+    weights = weighted_layers(module)
+    return Evidence(gradients={name: torch.randn(w.shape, generator=generator) for name, w in weights.items()})
+
+
+def test_one_threshold_rules_all_layers():
+    assert cut(PruneSpec(0.35), SCORES, None) == Cut(0.35, 0.35, 0.5)
+    assert cut(PruneSpec(0.35), SCORES, "a") == Cut(0.35, 0.35, 0.5)
+
+
+def test_a_sparsity_target_rules_by_the_smallest_score_that_stays():
+    assert cut(PruneSpec(sparsity=0.5), SCORES, None) == Cut(pytest.approx(0.4), pytest.approx(0.4), pytest.approx(0.5))
+
+
+def test_layer_by_layer_each_has_a_cut_of_its_own():
+    target = PruneSpec(sparsity=0.5, scope=Scope.LAYER)
+    assert cut(target, SCORES, "a") == Cut(pytest.approx(0.4), pytest.approx(0.4), 0.5)
+    found = cut(target, SCORES, None)
+    assert (found.low, found.high) == pytest.approx((0.4, 0.9))
+
+
+def test_where_no_score_rules_there_is_no_cut():
+    assert cut(PruneSpec(structure=Structure.N_M), SCORES, None) is None
+    assert cut(PruneSpec(sparsity=0), SCORES, None) is None
+
+
+@pytest.mark.parametrize("prune", SPECS, ids=str)
+def test_what_scores_below_the_cut_is_what_compress_takes(module, evidence, prune):
+    found = scores(module, CompressionSpec("resnet20", scoring(prune)), evidence)
+    low = cut(prune, found, None).low
+    for layer in compress(module, CompressionSpec("resnet20", prune), evidence).layers:
+        if layer.name not in found:
+            assert not layer.pruned
+            continue
+        width = layer.weight[0].numel() if prune.structure is Structure.FILTER else 1
+        was_zero, gone = ((w == 0).reshape(-1, width).all(1) for w in (layer.original.detach(), layer.weight))
+        below = found[layer.name] < low
+        if below.all():  # then one filter stays all the same
+            below[found[layer.name].argmax()] = False
+        differ = (gone != below) & ~was_zero
+        at_the_edge = found[layer.name] - low  # what rounding in another order decides otherwise
+        assert at_the_edge[differ].abs().le(1e-6 * abs(low)).all()
+
+
+@pytest.mark.parametrize("prune", SPECS, ids=str)
+def test_moving_the_slider_changes_no_score(prune):
+    if prune.threshold is None:
+        other = PruneSpec(None, 0.1, Scope.LAYER, criterion=prune.criterion, structure=prune.structure)
+    else:
+        other = PruneSpec(0.7, unit=prune.unit, criterion=prune.criterion, structure=prune.structure)
+    assert scoring(prune) == scoring(other) == scoring(scoring(prune))
+    assert scoring_filters(prune) == scoring_filters(other)
+
+
+@pytest.mark.parametrize("prune", [spec for spec in SPECS if spec.threshold is not None], ids=str)
+def test_a_target_at_the_same_share_takes_as_many_as_the_threshold(module, prune):
+    found = scores(module, CompressionSpec("resnet20", scoring(prune)), NONE)
+    below = sum(int((of_rows < prune.threshold).count_nonzero()) for of_rows in found.values())
+    assert int(same_share(prune, found) * sum(map(len, found.values()))) == below
+
+
+def test_a_threshold_in_stds_is_one_in_the_layers_own_stds(module):
+    found = scores(module, CompressionSpec("resnet20", PruneSpec(1.0, unit=Unit.STDS)), NONE)
+    weight = module.conv1.weight.detach()
+    assert torch.allclose(found["conv1"], weight.flatten().abs() / weight.numpy().std())
+
+
+def test_without_what_a_criterion_looks_at_it_says_so(module):
+    with pytest.raises(ValueError, match="gradients"):
+        scores(module, CompressionSpec("resnet20", PruneSpec(sparsity=0.5, criterion=Criterion.TAYLOR)), NONE)

@@ -1,0 +1,54 @@
+"""The words for every method: each has all of its parts, and what is written otherwise is refused."""
+
+from enum import StrEnum
+
+import pytest
+
+from compression.lessons.methods import METHODS, Words, parsed, words
+from compression.spec import Clip, Scheme
+
+MEMBERS = [member for enum in METHODS for member in enum]
+name = lambda member: f"{type(member).__name__}-{member}"
+
+
+def test_the_words_of_a_docstring_on_paper() -> None:
+    docstring = (
+        "What it does,\nand why.\n\nFormula: a \\cdot\n    b\nSource: Somebody.\nFails: never: almost.\n\nShapes: one."
+    )
+    assert parsed(docstring) == Words("What it does, and why.", r"a \cdot b", "Somebody.", "never: almost.")
+
+
+@pytest.mark.parametrize("member", MEMBERS, ids=name)
+def test_every_method_has_its_words(member: StrEnum) -> None:
+    found = words(member)
+    assert found.text[0].isupper()
+    assert found.text.endswith(".")
+    assert found.source.endswith(".")
+    assert found.fails.endswith(".")
+    assert "\t" not in found.formula + found.text  # as "\text" leaves where a docstring is not raw
+    assert found.formula.count("{") == found.formula.count("}")
+
+
+def test_every_scheme_and_every_range_has_a_function() -> None:
+    assert {*Scheme, *Clip} <= set(MEMBERS)
+    assert [set(METHODS[enum]) for enum in (Scheme, Clip)] == [set(Scheme), set(Clip)]
+
+
+def test_no_two_methods_say_the_same() -> None:
+    assert len({words(member).text for member in MEMBERS}) == len(MEMBERS)
+
+
+@pytest.mark.parametrize(
+    "docstring",
+    [
+        "",
+        "Text alone.",
+        "Text.\n\nFormula: a\nSource: b",
+        "Text.\n\nFormula: a\nSource: b\nFails: ",
+        "Text.\n\nSource: b\nFormula: a\nFails: c",
+        "Text.\n\nFormula: a\nSauce: b\nFails: c",
+    ],
+)
+def test_words_that_are_missing_or_misspelt_are_refused(docstring: str) -> None:
+    with pytest.raises(ValueError, match="words for text, formula, source, fails are wanted"):
+        parsed(docstring)

@@ -1,0 +1,261 @@
+"""Reading checkpoints: the tensors of every kind of file as they were saved, and words where they cannot be had."""
+
+import os
+import pickle
+import struct
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+from torch import nn
+
+from compression.errors import CheckpointError
+from compression.networks.checkpoints.reading import MOST_BYTES, WRAPPERS, read_tensors
+from tests.support.hostile import storage, tensor, text, zipped
+from tests.support.networks import KINDS, Tensors, network, saved, tensors
+
+ARCH = "resnet8"
+
+
+each_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+def same(found: Tensors, expected: Tensors) -> bool:
+    return found.keys() == expected.keys() and all(
+        found[key].dtype == value.dtype and torch.equal(found[key], value) for key, value in expected.items()
+    )
+
+
+# ---- read
+
+
+@each_kind
+@pytest.mark.parametrize("suffix", ["th", "pt", "bin", "safetensors", "pth.tar", "txt"])
+def test_what_a_file_is_is_seen_from_its_content(kind: str, suffix: str, tmp_path: Path) -> None:
+    content = KINDS[kind](tensors(ARCH))
+    path = tmp_path / f"net.{suffix}"
+    path.write_bytes(content)
+    assert same(read_tensors(path), tensors(ARCH))
+    assert same(read_tensors(content, path.name), tensors(ARCH))
+
+
+@each_kind
+@pytest.mark.parametrize(
+    "kind_of_number",
+    [torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int64, torch.int8, torch.uint8, torch.bool],
+)
+def test_numbers_of_every_kind_are_read_as_they_are(kind: str, kind_of_number: torch.dtype) -> None:
+    content = {"w": torch.tensor([[0, 1, 1], [1, 0, 1]]).to(kind_of_number)}
+    assert same(read_tensors(KINDS[kind](content), "net"), content)
+
+
+@pytest.mark.parametrize("kind_of_number", [torch.float8_e4m3fn, torch.float8_e5m2, torch.uint16, torch.uint64])
+def test_numbers_that_only_safetensors_has_are_read_as_they_are(kind_of_number: torch.dtype) -> None:
+    found = read_tensors(safetensors.torch.save({"w": torch.tensor([0, 1, 2]).to(kind_of_number)}), "net")
+    assert (found["w"].dtype, found["w"].tolist()) == (kind_of_number, [0, 1, 2])
+
+
+@each_kind
+def test_tensors_without_elements_and_without_dimensions_are_read(kind: str) -> None:
+    content = {"none": torch.zeros(0, 3), "one": torch.tensor(2.5), "w": torch.ones(3)}
+    assert same(read_tensors(KINDS[kind](content), "net"), content)
+
+
+@pytest.mark.parametrize("new", [True, False])
+def test_views_and_tensors_over_one_storage_are_read(new: bool) -> None:
+    base = torch.arange(24.0)
+    content = {"all": base, "part": base[4:8], "turned": base.view(4, 6).T, "repeated": base[:1].expand(3, 5)}
+    assert same(read_tensors(saved(content, new), "net"), content)
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_weights_are_found_under_the_names_that_trainers_use(wrapper: str) -> None:
+    assert same(read_tensors(saved({wrapper: tensors(ARCH), "epoch": 3, "best": 0.9}), "net"), tensors(ARCH))
+
+
+def test_weights_are_found_under_two_wrappers() -> None:
+    assert same(read_tensors(saved({"model": {"state_dict": tensors(ARCH)}}), "net"), tensors(ARCH))
+
+
+def test_a_whole_training_checkpoint_is_read() -> None:
+    """With what an optimizer remembers, which has numbers as keys and tuples in lists."""
+    module = nn.Linear(3, 2)
+    optimizer = torch.optim.Adam(module.parameters())
+    module(torch.ones(1, 3)).sum().backward()
+    optimizer.step()
+    content = {"state_dict": module.state_dict(), "optimizer": optimizer.state_dict(), "classes": ("cat", "dog")}
+    for new in (True, False):
+        assert same(read_tensors(saved(content, new), "net"), dict(module.state_dict()))
+
+
+def test_parameters_are_read_as_plain_tensors() -> None:
+    found = read_tensors(saved(OrderedDict(nn.Linear(3, 2).named_parameters())), "net")
+    assert {type(value) for value in found.values()} == {torch.Tensor}
+    assert not any(value.requires_grad for value in found.values())
+
+
+def test_what_is_no_tensor_or_has_no_name_is_left_out() -> None:
+    content = {
+        "w": torch.ones(2),
+        "epoch": 3,
+        7: torch.ones(2),
+        None: torch.ones(2),
+        (1, 2): "a",
+        "list": [torch.ones(2)],
+    }
+    assert read_tensors(saved(content), "net").keys() == {"w"}
+
+
+@pytest.mark.parametrize("name", ["", ".", "a b", "naïve.重み", "weight\n", "w" * 1000, "\0", "../../etc/passwd", "🙂"])
+@each_kind
+def test_names_of_tensors_may_be_anything(kind: str, name: str) -> None:
+    content = {name: torch.ones(2)}
+    assert same(read_tensors(KINDS[kind](content), "net"), content)
+
+
+@pytest.mark.parametrize("name", ["a b.th", "naïve 重み.th", "net.th\n", "-rf", "{0}.th", "%s.th"])
+def test_names_of_files_may_be_anything(name: str, tmp_path: Path) -> None:
+    torch.save(tensors(ARCH), tmp_path / name)
+    assert same(read_tensors(tmp_path / name), tensors(ARCH))
+
+
+def test_what_a_safetensors_file_says_about_itself_is_no_tensor() -> None:
+    about = {"shape": "a word of more than eight letters", "recipe": "64 epochs"}
+    assert same(read_tensors(safetensors.torch.save(tensors(ARCH), about), "net"), tensors(ARCH))
+
+
+def test_a_file_saved_without_checksums_is_read() -> None:
+    torch.serialization.set_crc32_options(False)
+    try:
+        content = saved(tensors(ARCH))
+    finally:
+        torch.serialization.set_crc32_options(True)
+    assert same(read_tensors(content, "net"), tensors(ARCH))
+
+
+# ---- no file, or too large a one
+
+
+@pytest.mark.parametrize("suffix", ["th", "safetensors"])
+def test_no_file_and_no_folder_is_a_checkpoint(suffix: str, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"there is no file .*nowhere"):
+        read_tensors(tmp_path / f"nowhere.{suffix}")
+    (tmp_path / f"folder.{suffix}").mkdir()
+    with pytest.raises(CheckpointError, match=r"folder.* cannot be read: Is a directory"):
+        read_tensors(tmp_path / f"folder.{suffix}")
+
+
+def test_a_large_file_is_refused_unread(tmp_path: Path) -> None:
+    """The message has its whole size: one that is read as far as is allowed would seem to end there."""
+    (tmp_path / "large.th").touch()
+    os.truncate(tmp_path / "large.th", MOST_BYTES + 1_000_000)
+    with pytest.raises(CheckpointError, match=rf"large\.th has {MOST_BYTES + 1_000_000:,} bytes; {MOST_BYTES:,} are"):
+        read_tensors(tmp_path / "large.th")
+
+
+def test_large_content_is_refused() -> None:
+    with pytest.raises(CheckpointError, match=rf"^net has {MOST_BYTES + 1:,} bytes; {MOST_BYTES:,} are the most"):
+        read_tensors(bytes(MOST_BYTES + 1), "net")
+
+
+# ---- no plain weights
+
+
+class Evil:
+    """Unpickled the usual way, it creates the file."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self) -> tuple:
+        return (open, (str(self.file), "w"))
+
+
+WAYS_TO_PICKLE: dict[str, Callable[[object], bytes]] = {
+    "zip": lambda content: saved(content),
+    "old": lambda content: saved(content, new=False),
+    **{f"bare {protocol}": lambda content, protocol=protocol: pickle.dumps(content, protocol) for protocol in range(6)},
+}
+
+
+@pytest.mark.parametrize("way", WAYS_TO_PICKLE)
+@pytest.mark.parametrize("suffix", ["th", "pt", "bin", "safetensors"])
+def test_code_in_a_checkpoint_is_refused_and_does_not_run(way: str, suffix: str, tmp_path: Path) -> None:
+    trace, file = tmp_path / "it ran", tmp_path / f"evil.{suffix}"
+    file.write_bytes(WAYS_TO_PICKLE[way]({"state_dict": {"conv1.weight": Evil(trace)}}))
+    with pytest.raises(CheckpointError, match="reading it would run code that it brings along"):
+        read_tensors(file)
+    assert not trace.exists()
+
+
+def test_the_evil_in_these_tests_is_real(tmp_path: Path) -> None:
+    pickle.loads(pickle.dumps(Evil(tmp_path / "it ran")))
+    assert (tmp_path / "it ran").exists()
+
+
+@pytest.mark.parametrize("new", [True, False])
+def test_a_pickled_network_is_refused_with_what_to_do(new: bool) -> None:
+    with pytest.raises(CheckpointError, match=r"Save it again with torch\.save\(model\.state_dict\(\), path\)"):
+        read_tensors(saved(network(ARCH), new), "whole.pt")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ({}, "holds no weights"),
+        ({"epoch": 3, "lr": 0.1}, "holds no weights"),
+        ({"state_dict": {}}, "holds no weights"),
+        ({"state_dict": None}, "holds no weights"),
+        ([torch.ones(3)], "holds a list, not weights by name"),
+        (torch.ones(3), "holds a Tensor, not weights by name"),
+        (None, "holds a NoneType, not weights by name"),
+    ],
+    ids=["nothing", "numbers", "nothing inside", "None inside", "list", "tensor", "None"],
+)
+@pytest.mark.parametrize("new", [True, False])
+def test_a_file_without_weights_is_refused(content: object, words: str, new: bool) -> None:
+    with pytest.raises(CheckpointError, match=words):
+        read_tensors(saved(content, new), "net.th")
+
+
+@each_kind
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_weights_that_are_no_numbers_are_refused_by_name(kind: str, value: float) -> None:
+    found = {key: tensor.clone() for key, tensor in tensors(ARCH).items()}
+    found["layer2.0.conv1.weight"][3, 2, 1, 0] = value
+    with pytest.raises(CheckpointError, match=r"has NaN or infinite values in layer2\.0\.conv1\.weight"):
+        read_tensors(KINDS[kind](found), "net")
+
+
+@each_kind
+def test_numbers_beyond_float32_are_refused_by_name(kind: str) -> None:
+    with pytest.raises(CheckpointError, match=r"has NaN or infinite values in w \(as float32\)"):
+        read_tensors(KINDS[kind]({"w": torch.tensor([1e300], dtype=torch.float64)}), "net")
+
+
+def test_complex_numbers_are_refused_by_name() -> None:
+    with pytest.raises(CheckpointError, match="has complex numbers in w"):
+        read_tensors(safetensors.torch.save({"w": torch.ones(2, dtype=torch.complex64)}), "net")
+
+
+def test_what_cannot_be_printed_is_shown_as_an_escape() -> None:
+    with pytest.raises(CheckpointError) as refused:
+        read_tensors(saved({"a\0b\n\x1b[31m": torch.tensor([float("nan")])}), "net\r")
+    assert str(refused.value) == r"net\r has NaN or infinite values in a\x00b\n\x1b[31m (as float32)"
+
+
+def test_half_a_letter_in_a_name_is_shown_as_an_escape() -> None:
+    """Unicode's surrogates cannot be printed at all; pickles can hold them."""
+    name = b"X" + struct.pack("<I", 3) + "\ud800".encode("utf-8", "surrogatepass")
+    value = tensor(storage(text("0"), 1), [1], [1])
+    with pytest.raises(CheckpointError, match=r"has NaN or infinite values in \\ud800"):
+        read_tensors(zipped(b"}" + name + value + b"s", struct.pack("<f", float("nan"))), "net")
+
+
+def test_a_message_has_an_end() -> None:
+    with pytest.raises(CheckpointError) as refused:
+        read_tensors(saved({"w" * 1_000_000: torch.tensor([float("nan")])}), "net")
+    assert len(str(refused.value)) == 2000

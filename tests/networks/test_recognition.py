@@ -1,0 +1,367 @@
+"""Whose network a checkpoint is: seen from its tensors, whatever dialect they are named in, or said why not."""
+
+from collections.abc import Callable, Mapping
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import prune
+from torch.optim.swa_utils import AveragedModel
+
+from compression.errors import CheckpointError
+from compression.networks.architectures.table import ARCHITECTURES
+from compression.networks.architectures.vgg import PLANS, VGG
+from compression.networks.checkpoints.names import canonical
+from compression.networks.checkpoints.recognition import recognise
+from tests.support.networks import Tensors, images, network, tensors
+
+
+def fresh(arch: str) -> nn.Module:
+    """A network of one's own to change."""
+    module = ARCHITECTURES[arch].make()
+    module.load_state_dict(tensors(arch))
+    return module.eval()
+
+
+def assert_same(found: nn.Module, expected: nn.Module) -> None:
+    """Outputs may differ by rounding alone: what is recognised has another order of its weights in memory."""
+    with torch.inference_mode():
+        torch.testing.assert_close(found(images(1)), expected(images(1)))
+
+
+def without_counters(found: Mapping[str, Tensor]) -> Tensors:
+    return {key: value for key, value in found.items() if not key.endswith("num_batches_tracked")}
+
+
+# ---- architectures
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_every_architecture_is_recognised_from_its_tensors(arch: str) -> None:
+    """So they have its landmarks, and no other architecture has the same ones."""
+    found = recognise(tensors(arch))
+    assert found.architecture.name == arch
+    assert found.remapped == ()
+    state = found.module.state_dict()
+    assert all(torch.equal(state[key], value) for key, value in tensors(arch).items())
+
+
+@pytest.mark.parametrize("arch", ["resnet8", "resnet8-a", "vgg11", "mobilenetv2", "shufflenetv2_x0_5", "cnn3"])
+def test_what_is_recognised_is_frozen_and_leaves_the_tensors_alone(arch: str) -> None:
+    given = {key: value.clone() for key, value in tensors(arch).items()}
+    module = recognise(given).module
+    assert not any(part.training for part in module.modules())
+    assert not any(parameter.requires_grad for parameter in module.parameters())
+    for parameter in module.parameters():
+        parameter.zero_()
+    assert all(torch.equal(given[key], value) for key, value in tensors(arch).items())
+
+
+@pytest.mark.parametrize(
+    ("asked", "arch"),
+    [("resnet8", "resnet8"), ("resnet8", "resnet8-a"), ("resnet8-a", "resnet8-a"), ("vgg11", "vgg11-linear")],
+)
+def test_asking_for_an_architecture_allows_its_variants(asked: str, arch: str) -> None:
+    assert recognise(tensors(arch), asked).architecture.name == arch
+
+
+# ---- dialects
+
+
+def prefixed(prefix: str) -> Callable[[Tensors], Tensors]:
+    return lambda found: {f"{prefix}{key}": value for key, value in found.items()}
+
+
+def renamed(old: str, new: str) -> Callable[[Tensors], Tensors]:
+    return lambda found: {key.replace(old, new): value for key, value in found.items()}
+
+
+DIALECTS: dict[str, tuple[Callable[[Tensors], Tensors], str]] = {
+    "our own": (lambda found: found, ""),
+    "no counters": (without_counters, ""),
+    "DataParallel": (prefixed("module."), "“module.” taken off every name"),
+    "torch.compile": (prefixed("_orig_mod."), "“_orig_mod.” taken off every name"),
+    "both": (prefixed("module._orig_mod."), "“module._orig_mod.” taken off every name"),
+    "a trainer's own class": (prefixed("model."), "“model.” taken off every name"),
+    "two wrappers": (prefixed("model.module."), "“model.module.” taken off every name"),
+    "three wrappers": (prefixed("net.backbone.network."), "“net.backbone.network.” taken off every name"),
+    "a part compiled": (renamed("layer2.", "layer2._orig_mod."), "“_orig_mod.” taken out of names"),
+    "linear": (renamed("fc.", "linear."), "“linear” read as “fc”"),
+    "shortcut": (renamed(".downsample.", ".shortcut."), "“shortcut” read as “downsample”"),
+    "akamaster": (
+        lambda found: prefixed("module.")(renamed("fc.", "linear.")(renamed("downsample", "shortcut")(found))),
+        "“module.” taken off every name; “linear” read as “fc”, “shortcut” read as “downsample”",
+    ),
+}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_every_dialect_is_the_same_network_and_the_sentence_says_what_was_renamed(dialect: str) -> None:
+    rename, words = DIALECTS[dialect]
+    given = rename(tensors("resnet8"))
+    assert (given.keys() == tensors("resnet8").keys()) == (dialect == "our own")
+    found = recognise(given)
+    start = "ResNet-8 with shortcuts of 1x1 convolutions (option B), 78,042 parameters"
+    assert found.sentence == "; ".join([start, *([words] if words else [])])
+    assert_same(found.module, network("resnet8"))
+
+
+@pytest.mark.parametrize("arch", ["mobilenetv2", "shufflenetv2_x0_5", "vgg11_bn", "repvgg_a0", "simple_cnn"])
+def test_wrappers_come_off_every_architecture(arch: str) -> None:
+    found = recognise(prefixed("module.model.")(tensors(arch)))
+    assert found.architecture.name == arch
+    assert found.remapped == ("“module.model.” taken off every name",)
+
+
+def test_torchs_own_data_parallel_is_understood() -> None:
+    found = recognise(nn.DataParallel(fresh("resnet8")).state_dict())
+    assert found.architecture.name == "resnet8"
+
+
+def test_the_linear_layer_of_a_repvgg_keeps_its_name() -> None:
+    found, words = canonical(tensors("repvgg_a0"))
+    assert {"linear.weight", "linear.bias"} <= found.keys()
+    assert words == ()
+
+
+def test_averaged_weights_are_understood() -> None:
+    averaged = AveragedModel(fresh("resnet8"))
+    averaged.update_parameters(averaged.module)
+    state = averaged.state_dict()
+    assert "n_averaged" in state
+    found = recognise(state)
+    assert_same(found.module, network("resnet8"))
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64, torch.float8_e4m3fn])
+def test_other_precisions_become_float32(kind: torch.dtype) -> None:
+    found = recognise({key: value.to(kind) for key, value in tensors("resnet8").items()}).module
+    for key, value in without_counters(found.state_dict()).items():
+        assert value.dtype == torch.float32
+        assert torch.equal(value, tensors("resnet8")[key].to(kind).float())
+
+
+# ---- pruned by torch
+
+
+def pruned(arch: str) -> nn.Module:
+    """Half of each layer's weights pruned by torch.nn.utils.prune, which computes with masks until they are removed."""
+    module = fresh(arch)
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            prune.l1_unstructured(layer, "weight", 0.5)
+    return module.eval()
+
+
+@pytest.mark.parametrize(("arch", "layers"), [("resnet8", 7 + 2 + 1), ("cnn3", 5), ("vgg11-linear", 9)])
+def test_a_network_pruned_by_torch_is_the_pruned_network(arch: str, layers: int) -> None:
+    module = pruned(arch)
+    found = recognise(prefixed("module.")(dict(module.state_dict())))
+    assert found.remapped == (
+        "“module.” taken off every name",
+        f"{layers} masks of torch.nn.utils.prune applied",
+    )
+    weights = [p for p in found.module.parameters() if p.dim() > 1]
+    assert sum(int((w == 0).sum()) for w in weights) == pytest.approx(sum(w.numel() for w in weights) / 2, abs=layers)
+    assert_same(found.module, module)
+
+
+def test_half_precision_masks_are_applied() -> None:
+    module = pruned("resnet8").half()
+    found = recognise(module.state_dict()).module.state_dict()
+    assert torch.equal(found["conv1.weight"], (module.conv1.weight_orig * module.conv1.weight_mask).float())
+
+
+def test_a_mask_of_other_numbers_than_zeros_and_ones_is_not_applied() -> None:
+    state = pruned("resnet8").state_dict()
+    state["conv1.weight_mask"] *= 1e38
+    with pytest.raises(CheckpointError, match=r"it has unknown conv1\.weight_mask, conv1\.weight_orig"):
+        recognise(state)
+
+
+@pytest.mark.parametrize("gone", ["conv1.weight_mask", "conv1.weight_orig"])
+def test_a_mask_or_what_it_masks_alone_is_refused(gone: str) -> None:
+    state = pruned("resnet8").state_dict()
+    del state[gone]
+    (left,) = {"conv1.weight_mask", "conv1.weight_orig"} - {gone}
+    with pytest.raises(CheckpointError, match=rf"it lacks conv1\.weight; it has unknown {left}"):
+        recognise(state)
+
+
+# ---- heads of other people's VGGs
+
+
+def kuangliu() -> Tensors:
+    """github.com/kuangliu/pytorch-cifar: one linear layer, which is no sequence."""
+    return renamed("classifier.0.", "classifier.")(tensors("vgg11_bn-linear"))
+
+
+def chengyangfu(arch: str = "vgg11") -> Tensors:
+    """github.com/chengyangfu/pytorch-vgg-cifar10: dropout before the linear layers, DataParallel around the others."""
+    found = renamed("features.", "features.module.")(tensors(arch))
+    for layer, theirs in (("3", "4"), ("0", "1")):
+        found = renamed(f"classifier.{layer}.", f"classifier.{theirs}.")(found)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("arch", "given", "words"),
+    [
+        ("vgg11_bn-linear", kuangliu, ("the layers of the head renumbered",)),
+        ("vgg11", chengyangfu, ("“module.” taken out of names", "the layers of the head renumbered")),
+    ],
+    ids=["kuangliu", "chengyangfu"],
+)
+def test_heads_of_public_vggs_are_understood(arch: str, given: Callable[[], Tensors], words: tuple[str, ...]) -> None:
+    found = recognise(given())
+    assert (found.architecture.name, found.remapped) == (arch, words)
+    assert_same(found.module, network(arch))
+
+
+def test_the_heads_of_these_tests_are_those_of_public_vggs() -> None:
+    """Modules as they are published have these names of tensors."""
+    with torch.device("meta"):
+        features = VGG(PLANS["vgg11"], bias=True, norm=False).features
+        head = [nn.Dropout(), nn.Linear(512, 512), nn.ReLU(), nn.Dropout(), nn.Linear(512, 512), nn.ReLU()]
+        theirs = nn.ModuleDict({"classifier": nn.Sequential(*head, nn.Linear(512, 10))})
+        theirs.features = nn.DataParallel(features)
+    assert theirs.state_dict().keys() == chengyangfu().keys()
+
+
+# ---- nothing is lost
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"linear.weight": torch.zeros(10, 64)}, r"it has unknown linear\.weight$"),
+        ({"layer2.0.shortcut.1.bias": torch.zeros(32)}, r"it has unknown layer2\.0\.shortcut\.1\.bias$"),
+        (
+            {"conv1.weight_orig": torch.zeros(16, 3, 3, 3), "conv1.weight_mask": torch.zeros(16, 3, 3, 3)},
+            r"it has unknown conv1\.weight_mask, conv1\.weight_orig$",
+        ),
+        ({"layer1._orig_mod.0.bn1.bias": torch.zeros(16)}, r"it has unknown layer1\._orig_mod\.0\.bn1\.bias$"),
+        ({"module.conv1.weight": torch.zeros(16, 3, 3, 3)}, r"it has unknown module\.conv1\.weight$"),
+        ({"": torch.zeros(1)}, r"it has unknown $"),
+    ],
+    ids=["linear and fc", "shortcut and downsample", "weight and mask", "compiled and not", "twice", "no name"],
+)
+def test_a_tensor_whose_new_name_is_taken_is_not_lost(more: Tensors, words: str) -> None:
+    with pytest.raises(CheckpointError, match=rf"is not a resnet8: {words}"):
+        recognise(tensors("resnet8") | more)
+
+
+def test_a_head_whose_new_number_is_taken_is_not_lost() -> None:
+    both = tensors("vgg11_bn-linear") | {"classifier.weight": torch.zeros(10, 512)}
+    with pytest.raises(CheckpointError, match=r"is not a vgg11_bn-linear: it has unknown classifier\.weight$"):
+        recognise(both)
+
+
+@pytest.mark.parametrize("arch", ["resnet8", "vgg11_bn", "mobilenetv2", "shufflenetv2_x0_5", "repvgg_a0", "cnn3"])
+def test_renaming_keeps_every_tensor(arch: str) -> None:
+    given = without_counters(tensors(arch))
+    for rename in (*(rename for rename, _ in DIALECTS.values()), renamed("classifier.0.", "classifier.")):
+        found, _ = canonical(rename(given))
+        assert len(found) == len(given)
+        assert {id(value) for value in found.values()} == {id(value) for value in given.values()}
+
+
+# ---- refused
+
+
+def without(name: str) -> Tensors:
+    return {key: value for key, value in tensors("resnet8").items() if key != name}
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (tensors("resnet8") | {"bn1.bias": torch.zeros(1)}, r"bn1\.bias should have shape \(16,\) and has \(1,\)$"),
+        (tensors("resnet8") | {"bn1.bias": torch.tensor(0.0)}, r"bn1\.bias should have shape \(16,\) and has \(\)$"),
+        (
+            tensors("resnet8") | {"conv1.weight": torch.zeros(16, 1, 3, 3), "fc.bias": torch.zeros(11)},
+            r"conv1\.weight should have shape \(16, 3, 3, 3\) and has \(16, 1, 3, 3\); 1 more do not fit$",
+        ),
+        (
+            tensors("resnet8") | {"fc.weight": torch.zeros(10, 32)},
+            r"fc\.weight should have shape \(10, 64\) and has \(10, 32\)$",
+        ),
+        (
+            tensors("resnet8") | {"fc.weight": torch.tensor(0.0), "fc.bias": torch.zeros(100)},
+            r"fc\.weight should have shape \(10, 64\) and has \(\); 1 more do not fit$",
+        ),
+        (without("layer3.0.bn2.weight"), r"is not a resnet8: it lacks layer3\.0\.bn2\.weight$"),
+        (tensors("resnet8") | {"head.weight": torch.zeros(1)}, r"is not a resnet8: it has unknown head\.weight$"),
+        (
+            {key: value for key, value in tensors("resnet8").items() if "bn" not in key},
+            r"is not a resnet8: it lacks bn1\.bias, bn1\.running_mean, bn1\.running_var and \d+ more$",
+        ),
+    ],
+    ids=[
+        "a vector of one",
+        "a number",
+        "two wrong",
+        "a wide head",
+        "half a head",
+        "one missing",
+        "one unknown",
+        "many",
+    ],
+)
+def test_weights_that_do_not_fit_are_refused_with_their_names_and_shapes(found: Tensors, words: str) -> None:
+    with pytest.raises(CheckpointError, match=words):
+        recognise(found)
+
+
+@pytest.mark.parametrize(
+    ("arch", "head"),
+    [
+        ("resnet8", "fc"),
+        ("resnet8-a", "fc"),
+        ("vgg11_bn", "classifier.6"),
+        ("mobilenetv2", "classifier.1"),
+        ("shufflenetv2_x0_5", "fc"),
+        ("repvgg_a0", "linear"),
+        ("simple_cnn", "fc2"),
+    ],
+)
+def test_a_network_for_other_classes_is_refused_with_their_number(arch: str, head: str) -> None:
+    inputs = tensors(arch)[f"{head}.weight"].shape[1]
+    other = {f"{head}.weight": torch.zeros(100, inputs), f"{head}.bias": torch.zeros(100)}
+    words = rf"is a {arch} for 100 classes, and CIFAR-10 has 10 \({head}\.weight\)$"
+    with pytest.raises(CheckpointError, match=words):
+        recognise(tensors(arch) | other)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        {"encoder.weight": torch.zeros(3), "encoder.bias": torch.zeros(3)},
+        dict(nn.LSTM(3, 4).state_dict()),
+        dict(nn.Linear(3, 4).state_dict()),
+        {"num_batches_tracked": torch.tensor(3)},
+    ],
+    ids=["names", "LSTM", "linear", "a counter alone"],
+)
+def test_unknown_architectures_are_refused_and_the_known_ones_named(found: Tensors) -> None:
+    words = r"no architecture that is known here .* Known are ResNet-8 to -110 .*VGG.*MobileNetV2.*ShuffleNetV2.*RepVGG"
+    with pytest.raises(CheckpointError, match=words):
+        recognise(found)
+
+
+def test_an_architecture_that_does_not_exist_is_refused_and_the_others_named() -> None:
+    with pytest.raises(CheckpointError, match=r"there is no architecture 'alexnet'; there are .*resnet20.*repvgg_a2"):
+        recognise(tensors("resnet8"), "alexnet")
+
+
+@pytest.mark.parametrize("arch", ["simple_cnn", "vgg11", "resnet14"])
+def test_weights_of_another_architecture_than_was_asked_for_are_refused(arch: str) -> None:
+    with pytest.raises(CheckpointError, match=rf"is not a {arch}: it lacks "):
+        recognise(tensors("resnet8"), arch)
+
+
+def test_a_deeper_and_a_shallower_network_are_refused_with_what_is_more_and_less() -> None:
+    with pytest.raises(CheckpointError, match=r"it has unknown layer1\.1\.bn1\.bias, .* and \d+ more$"):
+        recognise(tensors("resnet14"), "resnet8")
+    with pytest.raises(CheckpointError, match=r"it lacks layer1\.1\.bn1\.bias, .* and \d+ more$"):
+        recognise(tensors("resnet8"), "resnet14")

@@ -1,0 +1,237 @@
+"""The pages, driven without a browser: what they show is what `compression` computes."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from streamlit.runtime.pages_manager import PagesManager
+from streamlit.testing.v1 import AppTest, app_test
+
+from compression.core.compress import compress
+from compression.evaluation.evaluation import evaluate
+from compression.files.size import measure
+from compression.lessons.methods import METHODS, words
+from compression.networks import bundled as zoo
+from compression.paths import PROJECT
+from compression.spec import CompressionSpec, PruneSpec, QuantSpec, Scheme
+from pages.ui import compute, format
+
+
+@pytest.fixture(autouse=True)
+def known_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a server, a run of fragments alone knows which pages the whole script found; AppTest forgets them."""
+    found: dict[str, PagesManager] = {}
+    remembering = lambda path, cache, **_: found.setdefault(path, PagesManager(path, cache))
+    monkeypatch.setattr(app_test, "PagesManager", remembering)
+
+
+@pytest.fixture
+def page() -> AppTest:
+    page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=120)
+    page.query_params["model"] = "simple_cnn"
+    return page.run()
+
+
+def metrics(page: AppTest) -> dict[str, str]:
+    assert not page.exception
+    return {metric.label: metric.value for metric in page.metric}
+
+
+def test_it_opens_on_the_float_network(page):
+    size = measure(compress(zoo.load_bundled("simple_cnn").module, CompressionSpec("simple_cnn")))
+    assert metrics(page)["Size"] == format.size(size.float32)
+
+
+def test_moving_the_sliders_shows_what_compression_computes(page):
+    page.select_slider(key="bits").set_value("4")
+    page.slider(key="sparsity").set_value(0.5).run()
+    spec = CompressionSpec("simple_cnn", PruneSpec(sparsity=0.5), QuantSpec(4))
+    compressed = compress(zoo.load_bundled("simple_cnn").module, spec)
+    shown = metrics(page)
+    assert shown["Size"] == format.size(measure(compressed).best.total)
+    assert shown["Sparsity"] == format.percent(compressed.sparsity)
+
+
+def test_a_threshold_shows_the_sparsity_that_it_comes_to(page):
+    page.segmented_control(key="by").set_value("threshold").run()
+    page.slider(key="threshold").set_value(0.02).run()
+    compressed = compress(
+        zoo.load_bundled("simple_cnn").module, CompressionSpec("simple_cnn", PruneSpec(threshold=0.02))
+    )
+    assert metrics(page)["Sparsity"] == format.percent(compressed.sparsity)
+    (grey,) = [slider for slider in page.slider if slider.label == "Sparsity"]
+    assert grey.disabled
+    assert grey.value == pytest.approx(compressed.sparsity, abs=0.005)
+
+
+def test_a_sparsity_shows_the_threshold_that_it_comes_to(page):
+    page.slider(key="sparsity").set_value(0.5).run()
+    compressed = compress(zoo.load_bundled("simple_cnn").module, CompressionSpec("simple_cnn", PruneSpec(sparsity=0.5)))
+    (grey,) = [slider for slider in page.slider if slider.label.startswith("Threshold")]
+    assert grey.disabled
+    assert grey.value == pytest.approx(min(layer.threshold for layer in compressed.layers), abs=grey.step)
+
+
+def test_what_float_does_not_need_turns_grey_and_comes_alive_again(page):
+    for bits, off in (("float", True), ("4", False), ("3", False), ("float", True)):
+        if page.select_slider(key="bits").value != bits:
+            page.select_slider(key="bits").set_value(bits).run()
+        page.run()
+        drawn = page.selectbox(key="scheme"), page.segmented_control(key="granularity")
+        assert all(widget.disabled is off for widget in drawn)
+
+
+@pytest.mark.parametrize("scope", ["global", "layer"])
+@pytest.mark.parametrize("scheme", Scheme)
+@pytest.mark.parametrize("granularity", ["tensor", "channel"])
+def test_every_choice_survives_the_ends_of_the_sliders(page, scope, scheme, granularity):
+    page.select_slider(key="bits").set_value("2").run()
+    page.selectbox(key="scheme").set_value(scheme)
+    page.segmented_control(key="granularity").set_value(granularity)
+    page.segmented_control(key="scope").set_value(scope)
+    page.slider(key="sparsity").set_value(0.99).run()
+    assert float(metrics(page)["Sparsity"].split()[0]) >= 99
+
+
+def test_a_scheme_that_cannot_have_the_bits_of_the_slider_says_which_it_takes(page):
+    said = lambda: [caption.value for caption in page.caption if "weights take" in caption.value]
+    page.select_slider(key="bits").set_value("4").run()
+    assert said() == []
+    page.selectbox(key="scheme").set_value(Scheme.TERNARY).run()
+    assert said() == ["Ternary weights take 2 bits, not 4."]
+    spec = CompressionSpec("simple_cnn", None, QuantSpec(2, "ternary"))
+    compressed = compress(zoo.load_bundled("simple_cnn").module, spec)
+    assert metrics(page)["Size"] == format.size(measure(compressed).best.total)
+    page.select_slider(key="bits").set_value("2").run()
+    assert said() == []
+
+
+def test_a_clipped_range_shows_what_compression_computes_and_a_codebook_has_none(page):
+    page.select_slider(key="bits").set_value("3").run()
+    page.segmented_control(key="granularity").set_value("tensor")
+    page.selectbox(key="clip").set_value("percentile").run()
+    module = zoo.load_bundled("simple_cnn").module
+    full, clipped = (
+        compress(module, CompressionSpec("simple_cnn", None, QuantSpec(3, granularity="tensor", clip=clip))).sparsity
+        for clip in ("full", "percentile")
+    )
+    assert metrics(page)["Sparsity"] == format.percent(clipped) != format.percent(full)
+    page.run()
+    page.selectbox(key="scheme").set_value("k-means").run()
+    assert page.selectbox(key="clip").disabled
+    assert not page.exception
+
+
+def test_one_layer_can_be_looked_at(page):
+    page.selectbox(key="layer").set_value("fc2").run()
+    assert not page.exception
+    assert "Weights of fc2" in page.get("plotly_chart")[0].proto.spec
+
+
+def test_every_bundled_network_opens_and_moves():
+    for name in zoo.bundled():
+        page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=120)
+        page.query_params["model"] = name
+        page.query_params["bits"] = "4"
+        assert not page.run().exception
+        size = measure(compress(zoo.load_bundled(name).module, CompressionSpec(name, weights=QuantSpec(4))))
+        assert metrics(page)["Size"] == format.size(size.best.total)
+
+
+def test_a_network_picked_on_one_page_stays_picked(page):
+    page.switch_page("pages/guide.py").run()
+    page.switch_page("app.py").run()
+    assert page.selectbox(key="model").value == "simple_cnn"
+
+
+@contextmanager
+def damaged_data(folder: Path) -> Iterator[None]:
+    """CIFAR-10 is a damaged file in `folder`, for as long as this lasts."""
+    (folder / "test-00000-of-00001.parquet").write_bytes(b"not a Parquet file")
+    caches = compute.test_images, compute._loaded
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CIFAR10_ROOT", str(folder))
+        for cache in caches:
+            cache.clear()
+        yield
+    for cache in caches:
+        cache.clear()
+
+
+def test_a_damaged_data_set_is_told_and_all_else_works(tmp_path, nothing_beforehand):
+    with damaged_data(tmp_path):
+        page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=120).run()
+    assert metrics(page)["Accuracy"] == "no images"
+    assert "is not a whole Parquet file" in page.warning[0].value
+
+
+def test_images_that_appear_are_counted_from_the_next_move_on(tmp_path, test_images, here, nothing_beforehand):
+    page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=120)
+    page.query_params["model"] = "simple_cnn"
+    with damaged_data(tmp_path):
+        assert metrics(page.run())["Accuracy"] == "no images"
+    page.slider(key="sparsity").set_value(0.5).run()
+    assert "%" in until_exact(page)
+
+
+def test_python_3_14_is_refused_in_a_sentence(monkeypatch):
+    monkeypatch.setattr(sys, "version_info", (3, 14, 0, "final", 0))
+    monkeypatch.delitem(sys.modules, "pages.ui.supported", raising=False)
+    page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=120).run()
+    assert page.error[0].value.startswith("Squeezelab needs Python 3.11 to 3.13")
+
+
+def until_exact(page: AppTest) -> str:
+    """Looks again, as a browser does, until the metric is no estimate any more; what it says then.
+
+    Not so often as a browser: here the pages are drawn on the cores that count.
+    """
+    for _ in range(120):
+        found = metrics(page)["Accuracy"]
+        if "±" not in found and found != "…":
+            return found
+        time.sleep(1)
+        page.run()
+    raise TimeoutError(found)
+
+
+def test_accuracy_is_an_estimate_and_then_exact(page, test_images, here):
+    module = zoo.load_bundled("simple_cnn")
+    assert until_exact(page) == format.percent(module.accuracy, 2)
+    page.select_slider(key="bits").set_value("3").run()
+    shown = until_exact(page)
+    compressed = compress(module.module, CompressionSpec("simple_cnn", weights=QuantSpec(3)))
+    found = evaluate(compressed.module, test_images, module.normalization)
+    assert shown == format.percent(found.accuracy, 2)
+    said = " ".join(caption.value for caption in page.caption)
+    assert f"{found.correct:,} of 10,000 test images right" in said
+    assert "this drop is real" in said
+
+
+def test_counting_can_be_stopped_and_goes_on(page, test_images, here, nothing_beforehand):
+    until_exact(page)
+    page.select_slider(key="bits").set_value("5").run()
+    page.button(key="stop").click().run()
+    stopped = page.button(key="on")
+    assert "stopped" in page.get("progress")[0].proto.text.lower()
+    stopped.click().run()
+    assert until_exact(page)
+
+
+def test_the_guide_opens(page):
+    page.switch_page("pages/guide.py").run()
+    assert not page.exception
+    assert page.title[0].value == "What the numbers mean"
+
+
+def test_the_guide_has_the_words_of_every_method(page):
+    page.switch_page("pages/guide.py").run()
+    written, formulas = ("\n".join(each.value for each in kind) for kind in (page.markdown, page.latex))
+    for said in map(words, [member for enum in METHODS for member in enum]):
+        assert said.text in written
+        assert said.fails in written
+        assert all(line in formulas for line in said.formula.split(r", \quad"))
+        assert said.source in "\n".join(each.value for each in page.caption)

@@ -1,0 +1,57 @@
+"""The charts that are handed to Plotly as they are, unchecked at run time."""
+
+import plotly.graph_objects as go
+import pytest
+import torch
+
+from compression.core.compress import compress
+from compression.evaluation.evaluation import Evaluation
+from compression.evaluation.sampling import class_estimates, estimate, plain_order
+from compression.files.size import measure
+from compression.inspect.histogram import weight_view
+from compression.networks import bundled as zoo
+from compression.spec import CompressionSpec, Granularity, PruneSpec, QuantSpec
+from pages.ui.charts import style as charts
+
+SPECS = (
+    CompressionSpec("resnet20"),
+    CompressionSpec("resnet20", PruneSpec(sparsity=0.5), QuantSpec(4)),
+    CompressionSpec("resnet20", PruneSpec(sparsity=0.9), QuantSpec(2, granularity=Granularity.TENSOR)),
+)
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_plotly_finds_nothing_wrong_with_them(spec):
+    compressed = compress(zoo.load_bundled("resnet20").module, spec)
+    size = measure(compressed)
+    for drawing in (
+        charts.weights(weight_view(compressed), "all", charts.ink("light")),
+        charts.layers(size.layers, size.best_name, [layer.facts for layer in compressed.layers], charts.ink("light")),
+    ):
+        assert go.Figure(drawing.to_dict()).data
+
+
+def test_a_bin_with_one_weight_is_seen_and_an_empty_one_is_not():
+    view = weight_view(compress(zoo.load_bundled("resnet20").module, SPECS[1]))
+    drawing = charts.weights(view, "all", charts.ink("light")).to_dict()
+    foot = 10 ** drawing["layout"]["yaxis"]["range"][0]
+    for trace, histogram in zip(drawing["data"], (view.before, view.after), strict=False):
+        assert trace["customdata"] == histogram.counts
+        assert [height > foot for height in trace["y"]] == [count > 0 for count in histogram.counts]
+
+
+@pytest.mark.parametrize("images", [1000, 2000])
+def test_accuracy_has_an_interval_as_long_as_it_is_an_estimate(images):
+    labels = torch.arange(2000) % 10
+    before = Evaluation(labels.to(torch.uint8), labels, in_top5=2000, loss_sum=0.0)
+    seen = Evaluation((labels[:images] // 2).to(torch.uint8), labels[:images], in_top5=0, loss_sum=0.0)
+    order = plain_order(2000)
+    now, classes = estimate(order, seen, before), class_estimates(order, seen, before)
+    whole = charts.accuracy(before, now, charts.ink("dark"))
+    by_class = charts.class_accuracy(before, classes, charts.ink("dark"))
+    for drawing, name in ((whole, "error_x"), (by_class, "error_y")):
+        traces = {trace["name"]: trace for trace in drawing.to_dict()["data"]}
+        assert go.Figure(drawing.to_dict()).data
+        assert (name in traces["compressed"]) == (images < 2000)
+        assert name not in traces["float"]
+    assert charts.accuracy(None, now, charts.ink(None)).to_dict()["data"][0]["x"] == [now.accuracy]

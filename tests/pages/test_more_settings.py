@@ -1,0 +1,89 @@
+"""The settings in the popover of Explore: each does what `compression` does with it, and is said beside the button."""
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from compression.core.compress import compress
+from compression.core.record import bit_operations
+from compression.core.training_evidence import evidence_for
+from compression.errors import DataMissing
+from compression.files.size import measure
+from compression.networks import bundled as zoo
+from compression.networks.macs import layer_macs
+from compression.paths import PROJECT
+from compression.spec import ActivationSpec, CompressionSpec, PruneSpec, QuantSpec
+from pages.ui import format
+from pages.ui.settings import wanted
+from tests.pages.test_app import metrics
+
+SPEC = CompressionSpec(
+    "simple_cnn",
+    PruneSpec(structure="n:m"),
+    QuantSpec(4, "affine", "tensor", "laplace"),
+    activations=ActivationSpec(8, "kl"),
+)
+
+
+def nothing(normalization: object) -> None:
+    raise DataMissing("there are no CIFAR-10 train images here")
+
+
+def opened(**link: str) -> AppTest:
+    page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=120)
+    for key, value in ({"model": "simple_cnn"} | link).items():
+        page.query_params[key] = value
+    return page.run()
+
+
+def test_a_link_of_a_spec_opens_on_that_spec():
+    page = opened(**wanted.as_link(SPEC))
+    model = zoo.load_bundled("simple_cnn")
+    compressed = compress(model.module, SPEC, evidence_for(model, SPEC))
+    shown = metrics(page)
+    assert shown["Size"] == format.size(measure(compressed).best.total)
+    assert shown["Sparsity"] == format.percent(compressed.sparsity)
+    assert shown["Bit operations"] == format.quantity(bit_operations(compressed, layer_macs(model.module)))
+    (line,) = [caption.value for caption in page.caption if caption.value.startswith("With ")]
+    assert line == "With range laplace, 8-bit activations (kl), 2:4 pruning"
+
+
+def test_filters_go_as_a_whole_and_there_is_no_threshold_on_them():
+    page = opened(sparsity="0.5", structure="filter", criterion="l2")
+    model = zoo.load_bundled("simple_cnn")
+    spec = CompressionSpec("simple_cnn", PruneSpec(sparsity=0.5, structure="filter", criterion="l2"))
+    assert metrics(page)["Sparsity"] == format.percent(compress(model.module, spec).sparsity)
+    assert page.segmented_control(key="by").options == ["sparsity"]
+
+
+def test_what_needs_training_images_says_so_where_there_are_none(monkeypatch):
+    monkeypatch.setattr("compression.core.training_evidence.training_sample", nothing)
+    page = opened(model="resnet20", reestimate="true")
+    assert not page.exception
+    assert "training images" in page.info[0].value
+    page.toggle(key="reestimate").set_value(False).run()
+    assert metrics(page)["Sparsity"] == format.percent(0)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        CompressionSpec("resnet20"),
+        SPEC,
+        CompressionSpec("resnet20", weights=QuantSpec(16, "step", step=0.04, skip_ends=True)),
+        CompressionSpec("resnet20", weights=QuantSpec(4, "affine", "group", "stds", 2.5, 128, only="conv")),
+        CompressionSpec("resnet20", PruneSpec(0.02), fold_bn=True, order="quantize-first", weights=QuantSpec(4)),
+        CompressionSpec("resnet20", PruneSpec(sparsity=0.25, scope="layer"), merge=0.25, fold_bn=True),
+        CompressionSpec("resnet20", PruneSpec(sparsity=0.25, criterion="taylor"), reestimate_bn=True),
+    ],
+    ids=["float", "many", "step", "groups", "order", "merged", "reestimated"],
+)
+def test_a_link_of_a_spec_sets_every_widget(spec: CompressionSpec):
+    page = opened(**wanted.as_link(spec))
+    assert not page.exception
+    model = zoo.load_bundled(spec.model)
+    compressed = compress(model.module, spec, evidence_for(model, spec))
+    assert metrics(page)["Size"] == format.size(measure(compressed).best.total)
+    for key, value in wanted.as_link(spec).items():
+        state = page.session_state[key]
+        same = float(value) == float(state) if isinstance(state, float) else value == str(state).lower()
+        assert same, key

@@ -1,0 +1,209 @@
+"""The page of trade-offs, driven without a browser: what it names is what `compression` finds."""
+
+import json
+import time
+from collections.abc import Iterator
+from urllib.parse import parse_qs
+
+import pytest
+import torch
+from streamlit.testing.v1 import AppTest
+
+from compression.core.compress import compress
+from compression.data.images import ImageSet
+from compression.evaluation.evaluation import Evaluation, evaluate
+from compression.networks.model import FloatModel
+from compression.paths import PROJECT
+from compression.results.bits_by_sparsity import lattice
+from compression.results.costs import Costs, costs
+from compression.results.pareto import Point, best, front, smallest
+from compression.results.prune_or_quantize import Way, duel
+from compression.results.store import Key, Store
+from compression.spec import CompressionSpec, PruneSpec, QuantSpec
+from compression.spec.grid import BITS, grid, pruned
+from compression.spec.title import full_title, title
+from pages.ui import compute, format
+from pages.ui.charts.tradeoffs import Limits
+from pages.ui.settings import wanted
+from pages.ui.tradeoffs import compare as tradeoffs_compare
+from pages.ui.tradeoffs import front as tradeoffs_front
+from pages.ui.tradeoffs import pins as tradeoffs_pins
+from tests.pages.test_app import damaged_data
+
+MODEL = "simple_cnn"
+SPARSITIES = (0.0, 0.5, 0.8)
+KEPT = (compute._store, compute._evaluator, compute._scanner, compute._sweeper, compute._measured)
+
+
+@pytest.fixture(autouse=True)
+def own_store(own_results: None, nothing_beforehand: None) -> Iterator[None]:
+    """The laboratory looks where this test keeps its results, and knows no others."""
+    for cache in KEPT:
+        cache.clear()
+    yield
+    for cache in KEPT:
+        cache.clear()
+
+
+@pytest.fixture
+def swept(simple_cnn: FloatModel, test_images: ImageSet) -> None:
+    """Made-up predictions, the worse the smaller the file: the page does not know."""
+    kept, labels = Store(), test_images.labels
+    for number, spec in enumerate(grid(MODEL, BITS, pruned(SPARSITIES))):
+        predictions = labels.clone()
+        wrong = 1500 + 97 * number
+        predictions[:wrong] = (labels[:wrong] + 1) % 10
+        key, file = Key.of(simple_cnn, spec), 400_000 - 18_000 * number
+        kept.put(key, Evaluation(predictions.to(torch.uint8), labels, 9000, 1.0))
+        kept.put_costs(key, Costs(1000, 1000 - 40 * number, 4000, 1000, 800, 700, file, 5000, 80000))
+
+
+def opened(**link: str) -> AppTest:
+    page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=120)
+    for key, value in ({"model": MODEL} | link).items():
+        page.query_params[key] = value
+    page.switch_page("pages/tradeoffs.py")
+    page.run()
+    assert not page.exception
+    return page
+
+
+def points() -> tuple[Point, ...]:
+    return compute.measured_of(MODEL).points
+
+
+def said(page: AppTest) -> str:
+    assert not page.exception
+    return "\n".join(each.value for each in [*page.markdown, *page.caption, *page.info, *page.warning])
+
+
+def traces(page: AppTest) -> list[dict]:
+    return json.loads(page.get("plotly_chart")[0].proto.spec)["data"]
+
+
+def test_the_best_within_the_budgets_are_named(swept):
+    page = opened(bytes="270 kB")
+    before = next(point for point in points() if point.spec == CompressionSpec(MODEL))
+    for drop in (1.0, 3.5):
+        page.slider(key="drop").set_value(drop).run()
+        found = smallest(points(), before.accuracy - drop / 100 - 1e-9)
+        assert f"The smallest within {drop:g} point" in said(page)
+        assert f"**{title(found.spec)}**, {format.size(found.bytes)}" in said(page)
+    found = best(points(), 270_000)
+    assert f"**{title(found.spec)}**, {format.size(found.bytes)}" in said(page)
+
+
+def test_where_nothing_is_within_the_budgets_that_is_said(swept):
+    limits = Limits(1.0, 10)
+    least = min(points(), key=lambda point: point.bytes)
+    assert tradeoffs_front.smallest_in_words(None, 0.0, limits, MODEL, False) == (
+        "Nothing that was measured is within 0 points of float."
+    )
+    assert format.size(least.bytes) in tradeoffs_front.best_in_words(None, points(), limits, False)
+
+
+def test_every_spec_is_a_point_and_the_front_is_drawn(swept):
+    page = opened()
+    shown = traces(page)
+    clouds = [trace for trace in shown if "customdata" in trace]
+    assert sorted(name for cloud in clouds for (name,) in cloud["customdata"]) == sorted(each.name for each in points())
+    (stairs,) = [trace for trace in shown if trace["name"] == "Pareto front"]
+    assert stairs["x"] == [point.bytes for point in front(points())]
+    assert f"{len(points())} specs, each measured on all 10,000 test images" in said(page)
+    assert set(tradeoffs_front.landmarks(points())) == {"float", "int8"}
+
+
+def test_several_networks_are_told_apart(swept):
+    page = opened(also="cnn3")
+    assert "of simple_cnn as float" in said(page)
+    assert page.multiselect(key="also").value == ["cnn3"]
+
+
+def test_a_point_that_was_clicked_opens_in_explore_and_is_pinned(swept):
+    spec = CompressionSpec(MODEL, PruneSpec(sparsity=0.5), QuantSpec(4))
+    (point,) = [point for point in points() if point.spec == spec]
+    page = opened()
+    page.session_state["clicked"] = point.name
+    page.run()
+    assert f"**{full_title(spec)}**: {format.percent(point.accuracy, 2)}" in said(page)
+    (link,) = [each.proto.url for each in page.get("link_button")]
+    assert link.startswith("./?")
+    assert {key: values[0] for key, values in parse_qs(link[3:]).items()} == wanted.as_link(spec)
+    page.button(key="pin").click().run()
+    page.run()
+    assert page.query_params["pins"] in (point.name, [point.name])
+    page.button(key="unpin").click().run()
+    page.run()
+    assert "pins" not in page.query_params
+
+
+def test_pins_of_a_link_are_compared_and_unknown_ones_told(swept):
+    chosen = [points()[0], points()[5]]
+    page = opened(view="Compare", pins=",".join([chosen[0].name, "nobody:12345678", chosen[1].name]))
+    shown = page.dataframe[0].value
+    results = [compute.measured_of(MODEL).results[point.spec] for point in chosen]
+    assert shown.equals(tradeoffs_compare.numbers(results, {MODEL: compute.measured_of(MODEL).before}))
+    assert "1 were not measured here" in said(page)
+    page.button(key="unpin all").click().run()
+    assert "Nothing is pinned yet" in said(page)
+
+
+def test_at_most_eight_are_pinned(swept):
+    page = opened(view="Compare", pins=",".join(point.name for point in points()[:12]))
+    assert len(page.dataframe[0].value) == tradeoffs_pins.MOST
+
+
+def test_the_duel_names_the_winners_and_the_chance(swept):
+    page = opened(view="Equal bytes", bytes="390 kB")
+    winners = duel(points(), 390_000)
+    shown = {metric.label: metric.value for metric in page.metric}
+    for label, way in (("Pruned, float weights", Way.PRUNED), ("Quantized, not pruned", Way.QUANTIZED)):
+        assert shown[label] == format.percent(winners[way].accuracy, 2)
+    assert "McNemar" in said(page)
+
+
+def test_the_map_marks_the_settings(swept):
+    page = opened(view="Bits by sparsity", bits="4", sparsity="0.5")
+    cells, frame = traces(page)
+    found = lattice(points())
+    shown = cells["text"][found.bits.index(4)][found.sparsities.index(0.5)]
+    assert shown == f"{100 * found.cells[4, 0.5].accuracy:.1f}"
+    assert (frame["x"], frame["y"]) == ([found.sparsities.index(0.5)], [found.bits.index(4)])
+    assert "marks your settings: 4 bits" in said(page)
+    page = opened(view="Bits by sparsity", bits="4", scheme="affine")
+    assert len(traces(page)) == 1
+    assert "not on this map" in said(page)
+
+
+def _spec(bits: int, sparsity: float) -> CompressionSpec:
+    return CompressionSpec(MODEL, PruneSpec(sparsity=sparsity), QuantSpec(bits))
+
+
+def test_a_sweep_says_how_many_and_what_it_measures_appears(simple_cnn, test_images, here):
+    page = opened(view="Sweep")
+    page.multiselect(key="sweep bits").set_value(["4"])
+    page.multiselect(key="sweep sparsities").set_value([0.55]).run()
+    page.run()
+    specs = grid(MODEL, (4,), pruned((0.55,)))
+    assert f"{len(specs)} specs" in said(page)
+    assert "on this machine" in said(page)
+    page.button(key="sweep").click().run()
+    for _ in range(120):
+        page.run()
+        if {point.spec for point in points()} >= set(specs):
+            break
+        time.sleep(0.5)
+    page.run()
+    assert "all measured" in said(page)
+    assert "sweep stop" not in {button.key for button in page.button}
+    (point,) = [point for point in points() if point.spec == _spec(4, 0.55)]
+    expected = evaluate(compress(simple_cnn.module, point.spec).module, test_images, simple_cnn.normalization)
+    assert (point.correct, point.costs) == (expected.correct, costs(simple_cnn, point.spec))
+    assert not point.beforehand
+
+
+def test_without_images_the_sweep_says_what_to_do(tmp_path):
+    with damaged_data(tmp_path):
+        page = opened(view="Sweep")
+    assert "is not a whole Parquet file" in said(page)
+    assert "sweep" not in {button.key for button in page.button}

@@ -1,0 +1,242 @@
+"""Bring your own: a checkpoint becomes a network of this browser session, or a sentence says why not."""
+
+import gc
+import io
+import pickle
+import resource
+import tempfile
+import time
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+from streamlit.testing.v1 import AppTest
+from torch import nn
+
+from compression.evaluation.evaluation import Evaluation
+from compression.networks.architectures.resnet import ResNet
+from compression.paths import PROJECT
+from pages.ui import compute
+from pages.ui.checkpoint import upload
+from tests.networks.test_damaged import damaged
+from tests.support.networks import saved
+
+MIME = "application/octet-stream"
+
+
+def small() -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        return ResNet(1, "A").eval()
+
+
+def stored_compressed(content: bytes) -> bytes:
+    """The same zip, its entries deflated."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as new:
+        for entry in old.namelist():
+            new.writestr(entry, old.read(entry))
+    return stream.getvalue()
+
+
+@pytest.fixture
+def page() -> AppTest:
+    page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=120)
+    page.switch_page("pages/checkpoint.py")
+    return page.run()
+
+
+@pytest.fixture
+def no_images(monkeypatch, tmp_path_factory) -> Iterator[None]:
+    """Nothing to try normalisations on, which is most of the time that a sound upload takes."""
+    folder = tmp_path_factory.mktemp("no images")
+    (folder / "test-00000-of-00001.parquet").write_bytes(b"not a Parquet file")
+    monkeypatch.setenv("CIFAR10_ROOT", str(folder))
+    for cache in (compute.test_images, compute._loaded):
+        cache.clear()
+    yield
+    for cache in (compute.test_images, compute._loaded):
+        cache.clear()
+
+
+def send(page: AppTest, content: bytes, name: str = "my net.pth") -> AppTest:
+    page.file_uploader[0].set_value((name, content, MIME))
+    page.run()
+    assert not page.exception
+    return page
+
+
+def told(page: AppTest) -> str:
+    return " ".join(block.value for kind in (page.error, page.success, page.warning, page.info) for block in kind)
+
+
+# ---- understood
+
+
+def test_a_checkpoint_is_recognised_and_joins_the_picker_of_every_page(page, test_images):
+    wrapped = {"state_dict": {f"module.{key}": value for key, value in small().state_dict().items()}, "epoch": 3}
+    send(page, saved(wrapped))
+    assert "ResNet-8 with shortcuts without parameters (option A)" in told(page)
+    assert "“module.” taken off every name" in told(page)
+    (name,) = page.session_state["mine"]
+    for path in ("app.py", "pages/networks.py"):
+        page.switch_page(path).run()
+        assert not page.exception
+        picker = page.selectbox(key="model") if path == "app.py" else page.button_group(key="model")
+        assert name in picker.options
+
+
+def test_the_tried_normalisations_are_shown_lowest_loss_first(page, test_images):
+    send(page, saved(small().state_dict()))
+    rows = page.dataframe[0].value
+    assert len(rows) == 5
+    losses = [float(loss) for loss in rows["Loss"]]
+    assert losses == sorted(losses)
+    (model,) = page.session_state["mine"].values()
+    assert model.normalization.name == rows["Normalisation"][0]
+
+
+def test_all_images_are_counted_and_set_beside_what_the_reader_says(page, public_checkpoint, test_images, here):
+    send(page, public_checkpoint.read_bytes(), public_checkpoint.name)
+    page.number_input(key="stated").set_value(91.73)
+    said, until = "", time.monotonic() + 120
+    while "test images are right" not in said and time.monotonic() < until:
+        said = " ".join(block.value for block in page.run().markdown)
+        assert not page.exception
+        time.sleep(1)
+    assert "9,173 of 10,000 test images are right" in said
+    assert "That is what you said." in said
+
+
+def evaluation(correct: int, total: int) -> Evaluation:
+    labels = torch.zeros(total, dtype=torch.int64)
+    predictions = torch.ones(total, dtype=torch.uint8)
+    predictions[:correct] = 0
+    return Evaluation(predictions, labels, in_top5=total, loss_sum=0.0)
+
+
+@pytest.mark.parametrize(
+    ("stated", "words"),
+    [
+        (0.91, "That is what you said."),
+        (0.92, "-1.0 points, within the interval, not the same count."),
+        (0.95, "**-4.0 points**, more than chance."),
+        (None, "(95 % interval"),
+    ],
+)
+def test_the_verdict_tells_equal_from_chance_from_wrong(stated, words):
+    assert words in upload.verdict(evaluation(910, 1000), stated)
+
+
+def test_another_session_does_not_see_it_not_even_by_link(page, test_images):
+    send(page, saved(small().state_dict()))
+    (name,) = page.session_state["mine"]
+    other = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=120)
+    other.query_params["model"] = name
+    other.run()
+    assert not other.exception
+    assert name not in other.selectbox(key="model").options
+    assert other.selectbox(key="model").value != name
+    assert name in other.toast[0].value
+
+
+def test_it_can_be_forgotten(page):
+    send(page, saved(small().state_dict()))
+    (name,) = page.session_state["mine"]
+    page.button(key=f"forget {name}").click().run()
+    assert not page.session_state["mine"]
+    assert "Nothing is uploaded yet" in told(page)
+
+
+def test_the_shelf_of_a_session_is_bounded(page):
+    for seed in range(upload.MOST_OF_ONE_SESSION + 1):
+        state = small().state_dict()
+        state["fc.bias"] = torch.full((10,), float(seed))
+        send(page, saved(state), f"net{seed}.pt")
+    assert len(page.session_state["mine"]) == upload.MOST_OF_ONE_SESSION
+    assert not any(name.startswith("net0-") for name in page.session_state["mine"])
+
+
+def test_without_images_the_normalisation_is_said_to_be_assumed(page, no_images):
+    send(page, saved(small().state_dict()))
+    assert "cannot be found by trying" in told(page)
+
+
+# ---- refused
+
+
+def with_head(classes: int) -> Mapping[str, torch.Tensor]:
+    return small().state_dict() | {"fc.weight": torch.zeros(classes, 64), "fc.bias": torch.zeros(classes)}
+
+
+SHAPE = small().state_dict() | {"bn1.bias": torch.zeros(3)}
+NAN = small().state_dict() | {"bn1.bias": torch.full((16,), float("nan"))}
+
+REFUSED: dict[str, tuple[bytes, str]] = {
+    "code": (saved(small()), "would run code that it brings along (compression.networks.architectures.resnet.ResNet)"),
+    "cut": (saved(small().state_dict())[:5000], "damaged"),
+    "a picture": (b"\x89PNG\r\n" + bytes(100), "damaged"),
+    "nothing": (b"", "damaged"),
+    "a list": (pickle.dumps([1, 2], 2), "damaged"),
+    "another shape": (
+        saved(small().state_dict() | {"bn1.bias": torch.zeros(3)}),
+        "should have shape (16,) and has (3,)",
+    ),
+    "CIFAR-100": (saved(with_head(100)), "for 100 classes, and CIFAR-10 has 10"),
+    "NaN": (saved(NAN), "NaN or infinite values in bn1.bias"),
+    "unknown": (
+        safetensors.torch.save({"a.b": torch.zeros(2)}),
+        "no architecture that is known here has tensors like these (a.b, …)",
+    ),
+    "a zip that grows": (stored_compressed(saved({"w": torch.zeros(10**6)})), "would grow when unpacked"),
+    "absurd": (saved({"conv1.weight": torch.zeros(1).expand(10**9)}), "are the most that is read"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_cannot_be_used_is_refused_in_words_and_nothing_is_kept(page, kind):
+    content, words = REFUSED[kind]
+    send(page, content)
+    assert words in page.error[0].value
+    assert "mine" not in page.session_state or not page.session_state["mine"]
+
+
+def test_a_refused_file_costs_nothing_that_was_there(page):
+    send(page, saved(small().state_dict()))
+    before = list(page.session_state["mine"])
+    send(page, b"rubbish", "other.pt")
+    assert page.error
+    assert list(page.session_state["mine"]) == before
+
+
+def resident_bytes() -> int:
+    gc.collect()
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux tells a process how much memory it has")
+@pytest.mark.filterwarnings("ignore:invalid escape sequence")
+def test_two_hundred_damaged_uploads_leave_no_traceback_no_file_and_no_memory(page, no_images, monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    kinds = [kind for kind in upload.KINDS if kind != "bin"]
+    send(page, damaged(0), "first.pt")
+    before = resident_bytes()
+    refused = 0
+    for seed in range(200):
+        send(page, damaged(seed), f"net{seed}.{kinds[seed % len(kinds)]}")
+        assert bool(page.error) != bool(page.success)
+        refused += bool(page.error)
+    assert refused > 100
+    assert len(page.session_state["mine"]) <= upload.MOST_OF_ONE_SESSION
+    assert not list(tmp_path.iterdir())
+    assert resident_bytes() - before < 100_000_000
+
+
+def test_a_file_name_is_shown_and_not_rendered(page):
+    send(page, b"rubbish", "**bold** [link](http://nowhere) <b>x</b>.pt")
+    assert "[link]" not in page.error[0].value
+    assert "<b>" not in page.error[0].value

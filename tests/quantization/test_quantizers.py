@@ -1,0 +1,593 @@
+"""Quantizers: on paper, beside torch's own, and the laws that hold for all of them."""
+
+import itertools
+import math
+from contextlib import nullcontext
+
+import numpy as np
+import pytest
+import torch
+from sklearn.cluster import KMeans
+from torch import Tensor
+
+from compression.core.record import sqnr_db
+from compression.quantization.codebooks import Codebook
+from compression.quantization.groups import in_groups
+from compression.quantization.kl import least_divergent
+from compression.quantization.quantizers import (
+    QPARAMS,
+    TRIED,
+    QParams,
+    choose_qparams,
+    code_bits,
+    dequantize,
+    levels,
+    quantize,
+)
+from compression.quantization.ranges import best_gaussian, best_laplace
+from compression.spec import FINDING, Clip, Granularity, QuantSpec, Scheme
+
+WAYS = list(itertools.product(FINDING, Granularity))
+BITS = (1, 2, 3, 4, 5, 6, 7, 8, 12, 16)
+ABLE = [(scheme, bits) for scheme in FINDING for bits in BITS if bits in scheme.bits]
+INTEGER = (Scheme.SYMMETRIC, Scheme.AFFINE)  # with an integer zero point, as torch has them
+INEXACT = (Scheme.MIN_MAX, Scheme.K_MEANS, Scheme.BINARY)  # no code stands for zero
+every_way = pytest.mark.parametrize(("scheme", "granularity"), WAYS)
+every_width = pytest.mark.parametrize(("scheme", "bits"), ABLE)
+every_granularity = pytest.mark.parametrize("granularity", Granularity)
+
+
+def weights(kind: str = "conv") -> Tensor:
+    """Weights like those of a layer, but skewed, with channels of very different size and one of zeros."""
+    shape = {"conv": (8, 4, 3, 3), "linear": (10, 64), "kernel last": (8, 4, 3, 3)}[kind]
+    generator = torch.Generator().manual_seed(3)
+    weight = torch.randn(shape, generator=generator) * 0.1 + 0.02
+    weight *= (2.0 ** -torch.arange(shape[0])).view(-1, *[1] * (len(shape) - 1))
+    weight[-1] = 0
+    return weight.to(memory_format=torch.channels_last) if kind == "kernel last" else weight
+
+
+def some_bits(scheme: Scheme) -> int:
+    return 5 if 5 in scheme.bits else scheme.bits[0]
+
+
+def way(bits: int, scheme: Scheme, granularity: Granularity, clip: Clip = Clip.FULL) -> QuantSpec:
+    """With groups of 16, or as many weights as a codebook has values: a channel has two of 16 and one of 4."""
+    size = max(16, 2**bits * (scheme is Scheme.K_MEANS)) if granularity is Granularity.GROUP else None
+    return QuantSpec(bits, scheme, granularity, clip, group_size=size)
+
+
+def rounded(weight: Tensor, spec: QuantSpec) -> Tensor:
+    qparams = choose_qparams(weight, spec)
+    return dequantize(quantize(weight, qparams), qparams)
+
+
+# ---- on paper
+
+
+def test_symmetric_four_bits_on_paper() -> None:
+    weight = torch.tensor([-7.0, -3.4, -0.4, 0.0, 0.6, 3.5])
+    qparams = choose_qparams(weight, QuantSpec(4, Scheme.SYMMETRIC, Granularity.TENSOR))
+    assert (qparams.scale.item(), qparams.zero_point.item(), qparams.low, qparams.high) == (1.0, 0, -7, 7)
+    assert quantize(weight, qparams).tolist() == [-7, -3, 0, 0, 1, 4]
+
+
+def test_affine_two_bits_on_paper() -> None:
+    weight = torch.tensor([-1.0, -0.4, 0.0, 0.9, 2.0])
+    qparams = choose_qparams(weight, QuantSpec(2, Scheme.AFFINE, Granularity.TENSOR))
+    assert (qparams.scale.item(), qparams.zero_point.item(), qparams.low, qparams.high) == (1.0, 1, 0, 3)
+    assert quantize(weight, qparams).tolist() == [0, 1, 1, 2, 3]
+    assert dequantize(quantize(weight, qparams), qparams).tolist() == [-1, 0, 0, 1, 2]
+
+
+def codes_and_values(weight: Tensor, spec: QuantSpec) -> tuple[list, list]:
+    qparams = choose_qparams(weight, spec)
+    codes = quantize(weight, qparams)
+    return codes.tolist(), dequantize(codes, qparams).tolist()
+
+
+def test_min_max_on_paper_has_exact_ends_and_no_exact_zero() -> None:
+    weight = torch.tensor([-1.0, -0.4, 0.0, 0.9, 5.0])
+    found = codes_and_values(weight, QuantSpec(2, Scheme.MIN_MAX, Granularity.TENSOR))
+    assert found == ([0, 0, 0, 1, 3], [-1, -1, -1, 1, 5])
+
+
+def test_powers_of_two_on_paper() -> None:
+    """Three bits: the largest weight's exponent, two below it, and zero. As a power, 1.41 is nearer to 1, 1.42 to 2."""
+    weight = torch.tensor([-3.0, 1.41, 1.42, 0.71, 0.70, 0.0, -0.9])
+    found = codes_and_values(weight, QuantSpec(3, Scheme.POWER_OF_TWO, Granularity.TENSOR))
+    assert found == ([0, 4, 5, 4, 3, 3, 2], [-4, 1, 2, 1, 0, 0, -1])
+
+
+def test_ternary_weights_on_paper() -> None:
+    """mean|w| is 2, the threshold 1.4, and the mean of what is above it 3."""
+    weight = torch.tensor([-4.0, 2.0, -1.0, 1.0, 0.0])
+    found = codes_and_values(weight, QuantSpec(2, Scheme.TERNARY, Granularity.TENSOR))
+    assert found == ([0, 2, 1, 1, 1], [-3, 3, 0, 0, 0])
+
+
+def test_binary_weights_on_paper() -> None:
+    weight = torch.tensor([[-4.0, 2.0], [0.5, 0.0]])
+    found = codes_and_values(weight, QuantSpec(1, Scheme.BINARY, Granularity.CHANNEL))
+    assert found == ([[0, 1], [1, 0]], [[-3, 3], [0.5, -0.5]])
+
+
+def test_two_means_on_paper() -> None:
+    """The bound comes to lie between 3 and 8; the means are 2 and 9."""
+    weight = torch.tensor([1.0, 2.0, 3.0, 8.0, 10.0])
+    found = codes_and_values(weight, QuantSpec(1, Scheme.K_MEANS, Granularity.TENSOR))
+    assert found == ([0, 0, 0, 1, 1], [2, 2, 2, 9, 9])
+
+
+@pytest.mark.parametrize(("sign", "zero_point"), [(1, 0), (-1, 15)])
+def test_an_affine_range_is_widened_to_contain_zero(sign: int, zero_point: int) -> None:
+    qparams = choose_qparams(sign * torch.tensor([5.0, 15.0]), QuantSpec(4, Scheme.AFFINE, Granularity.TENSOR))
+    assert (qparams.scale.item(), qparams.zero_point.item()) == (1.0, zero_point)
+
+
+def test_each_output_channel_has_a_scale_of_its_own() -> None:
+    weight = torch.tensor([[7.0, -3.0], [0.7, -0.3], [0.0, 0.0]])
+    qparams = choose_qparams(weight, QuantSpec(4))
+    torch.testing.assert_close(qparams.scale, torch.tensor([[1.0], [0.1], [1.0]]))
+    assert quantize(weight, qparams).tolist() == [[7, -3], [7, -3], [0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "granularity", "shape"),
+    [
+        ("conv", "tensor", ()),
+        ("conv", "channel", (8, 1, 1, 1)),
+        ("linear", "tensor", ()),
+        ("linear", "channel", (10, 1)),
+    ],
+)
+def test_qparams_have_the_shape_of_their_groups(kind: str, granularity: Granularity, shape: tuple) -> None:
+    qparams = choose_qparams(weights(kind), QuantSpec(4, granularity=granularity))
+    assert qparams.scale.shape == qparams.zero_point.shape == shape
+
+
+def test_levels_are_all_values_there_are() -> None:
+    two_groups = QParams(torch.tensor([1.0, 0.5]), torch.tensor([0, 0], dtype=torch.int32), -1, 1)
+    assert levels(two_groups).tolist() == [-1, -0.5, 0, 0.5, 1]
+    one_group = QParams(torch.tensor(2.0), torch.tensor(1, dtype=torch.int32), 0, 3)
+    assert levels(one_group).tolist() == [-2, 0, 2, 4]
+
+
+# ---- beside torch
+
+
+@pytest.mark.parametrize("bits", BITS[1:])
+@pytest.mark.parametrize("scheme", INTEGER)
+@pytest.mark.parametrize("granularity", [Granularity.TENSOR, Granularity.CHANNEL])
+@pytest.mark.parametrize("kind", ["conv", "linear", "kernel last"])
+def test_values_are_those_of_torchs_fake_quantize_to_the_bit(
+    kind: str, scheme: Scheme, granularity: Granularity, bits: int
+) -> None:
+    weight = weights(kind)
+    q = choose_qparams(weight, QuantSpec(bits, scheme, granularity))
+    if granularity is Granularity.TENSOR:
+        theirs = torch.fake_quantize_per_tensor_affine(weight, q.scale, q.zero_point, q.low, q.high)
+    else:
+        theirs = torch.fake_quantize_per_channel_affine(
+            weight, q.scale.flatten(), q.zero_point.flatten(), 0, q.low, q.high
+        )
+    assert (dequantize(quantize(weight, q), q) - theirs).abs().max() == 0
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_affine_parameters_are_those_of_torchs_observer(bits: int) -> None:
+    observer = torch.ao.quantization.MinMaxObserver(
+        torch.quint8, torch.per_tensor_affine, quant_min=0, quant_max=2**bits - 1, eps=0
+    )
+    observer(weights())
+    scale, zero_point = observer.calculate_qparams()
+    ours = choose_qparams(weights(), QuantSpec(bits, Scheme.AFFINE, Granularity.TENSOR))
+    assert (ours.scale, ours.zero_point) == (scale, zero_point)
+
+
+def k_means_error(weight: Tensor, bits: int) -> float:
+    values = rounded(weight, QuantSpec(bits, Scheme.K_MEANS, Granularity.TENSOR))
+    return float((values - weight).double().square().sum())
+
+
+@pytest.mark.parametrize(
+    ("count", "bits"),
+    [(27, 3), (27, 4), (64, 5), (144, 4), (144, 6), (432, 5), (432, 6), (576, 8), (2000, 1), (2000, 4), (2000, 7)],
+)
+@pytest.mark.parametrize("spread", [torch.distributions.Normal, torch.distributions.Laplace])
+def test_k_means_is_no_worse_than_scikit_learns_best_of_ten(count: int, bits: int, spread: type) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        weight = spread(0.0, 0.1).sample((count,))
+    theirs = KMeans(2**bits, n_init=10, random_state=0).fit(weight.double().numpy().reshape(-1, 1)).inertia_
+    assert k_means_error(weight, bits) <= (1 + 1e-6) * theirs
+
+
+@pytest.mark.parametrize("bits", [1, 2])
+@pytest.mark.parametrize("seed", range(20))
+def test_the_k_means_of_a_short_row_are_the_best_there_are(bits: int, seed: int) -> None:
+    weight = torch.randn(8, generator=torch.Generator().manual_seed(seed)) ** 3 + 5 * (seed % 2)
+    order = weight.sort().values.double()
+    cuts = itertools.combinations(range(1, 8), 2**bits - 1)
+    parts = [order.tensor_split(cut) for cut in cuts]
+    least = min(sum(float((part - part.mean()).square().sum()) for part in stretch) for stretch in parts)
+    assert k_means_error(weight, bits) == pytest.approx(least, rel=1e-5)
+
+
+@pytest.mark.parametrize("count", [1, 3, 16, 17])
+def test_with_a_value_for_each_weight_k_means_loses_nothing(count: int) -> None:
+    weight = torch.randn(count, generator=torch.Generator().manual_seed(count))
+    assert torch.equal(rounded(weight, QuantSpec(5, Scheme.K_MEANS, Granularity.TENSOR)), weight)
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_the_k_means_of_many_long_rows_are_hardly_worse_than_scikit_learns(bits: int) -> None:
+    """Together they are too many weights for more than a few moves."""
+    weight = torch.randn(20, 1500, generator=torch.Generator().manual_seed(0))
+    for row, values in zip(weight, rounded(weight, QuantSpec(bits, Scheme.K_MEANS)), strict=True):
+        theirs = KMeans(2**bits, n_init=1, random_state=0).fit(row.double().numpy().reshape(-1, 1)).inertia_
+        assert float((values - row).double().square().sum()) <= 1.02 * theirs
+
+
+def test_no_value_of_k_means_lies_in_the_hole_that_pruning_left() -> None:
+    weight = torch.randn(4000, generator=torch.Generator().manual_seed(0))
+    weight[weight.abs() < 0.5] = 0
+    values = choose_qparams(weight, QuantSpec(4, Scheme.K_MEANS, Granularity.TENSOR)).values
+    assert values.abs().min() > 0.5
+
+
+@pytest.mark.parametrize("bits", [1, 2, 3, 4, 8])
+@every_granularity
+def test_each_value_of_k_means_is_the_mean_of_the_weights_nearest_to_it(bits: int, granularity: Granularity) -> None:
+    weight = torch.randn(6, 256, generator=torch.Generator().manual_seed(0))
+    qparams = choose_qparams(weight, way(bits, Scheme.K_MEANS, granularity))
+    codes, values = quantize(weight, qparams), qparams.values
+    rows, codes = weight.view(len(values), -1), codes.view(len(values), -1)
+    assert torch.equal((rows[:, :, None] - values[:, None]).abs().argmin(2), codes.long())
+    for row, own, means in zip(rows, codes, values, strict=True):
+        for code in own.unique().tolist():
+            torch.testing.assert_close(row[own == code].mean(), means[code], rtol=1e-5, atol=1e-6)
+
+
+# ---- laws
+
+
+@every_width
+@every_granularity
+def test_quantizing_twice_changes_nothing(scheme: Scheme, granularity: Granularity, bits: int) -> None:
+    qparams = choose_qparams(weights(), way(bits, scheme, granularity))
+    codes = quantize(weights(), qparams)
+    assert torch.equal(quantize(dequantize(codes, qparams), qparams), codes)
+
+
+@pytest.mark.parametrize(("scheme", "bits"), [able for able in ABLE if able[0] is not Scheme.K_MEANS])
+@every_granularity
+def test_choosing_the_range_again_gives_the_same_codes(scheme: Scheme, granularity: Granularity, bits: int) -> None:
+    """But for k-means, whose start is then another one."""
+    spec = way(bits, scheme, granularity)
+    qparams = choose_qparams(weights(), spec)
+    codes = quantize(weights(), qparams)
+    again = choose_qparams(dequantize(codes, qparams), spec)
+    assert torch.equal(quantize(dequantize(codes, qparams), again), codes)
+    values, same = dequantize(codes, qparams), dequantize(codes, again)
+    torch.testing.assert_close(same, values, rtol=1e-6, atol=1e-6 * float(values.max()))
+
+
+@every_width
+@every_granularity
+def test_zero_stays_exactly_zero_if_a_code_stands_for_it(scheme: Scheme, granularity: Granularity, bits: int) -> None:
+    weight = weights()
+    weight[:, ::2] = 0
+    zeros = rounded(weight, way(bits, scheme, granularity))[:, ::2] == 0
+    assert zeros.all() != (scheme in INEXACT)
+
+
+@every_width
+@every_granularity
+def test_codes_stay_within_their_bits(scheme: Scheme, granularity: Granularity, bits: int) -> None:
+    qparams = choose_qparams(weights(), way(bits, scheme, granularity))
+    codes = quantize(weights(), qparams)
+    low = 0 if isinstance(qparams, Codebook) else qparams.low
+    assert low <= codes.min()
+    assert codes.max() < low + qparams.codes
+    assert qparams.codes <= 2**bits
+    assert len(dequantize(codes, qparams).unique()) <= len(levels(qparams))
+    assert torch.isin(dequantize(codes, qparams), levels(qparams)).all()
+
+
+@pytest.mark.parametrize(("scheme", "bits"), [able for able in ABLE if able[0] in QPARAMS])
+@every_granularity
+def test_no_weight_is_further_off_than_one_step(scheme: Scheme, granularity: Granularity, bits: int) -> None:
+    """Half a step where the zero point is exact, and up to half a step more at the ends where it was rounded."""
+    qparams = choose_qparams(weights(), way(bits, scheme, granularity))
+    error = (dequantize(quantize(weights(), qparams), qparams) - weights()).abs()
+    error = (in_groups(error, qparams.group_size) if qparams.group_size else error) / qparams.scale
+    assert error.max() <= (1.0 if scheme is Scheme.AFFINE else 0.5) + 1e-3
+
+
+@every_way
+def test_more_bits_never_lower_the_sqnr(scheme: Scheme, granularity: Granularity) -> None:
+    sqnrs = [sqnr_db(weights(), rounded(weights(), way(b, scheme, granularity))) for b in scheme.bits]
+    assert sqnrs == sorted(sqnrs) or scheme is Scheme.MIN_MAX  # two bits happen to hit the many zeros better than three
+    assert scheme not in INTEGER or sqnrs[-1] > sqnrs[0] + 60
+
+
+@every_width
+def test_per_channel_never_has_more_error_than_per_tensor(scheme: Scheme, bits: int) -> None:
+    error = {
+        granularity: (rounded(weights(), way(bits, scheme, granularity)) - weights()).square().sum()
+        for granularity in Granularity
+    }
+    assert error[Granularity.CHANNEL] <= error[Granularity.TENSOR]
+
+
+@every_way
+def test_the_scale_of_the_weights_does_not_matter(scheme: Scheme, granularity: Granularity) -> None:
+    spec = way(some_bits(scheme), scheme, granularity)
+    assert torch.equal(rounded(weights() * 1024, spec), rounded(weights(), spec) * 1024)
+
+
+@every_way
+def test_the_weights_themselves_are_left_alone(scheme: Scheme, granularity: Granularity) -> None:
+    weight = weights()
+    rounded(weight, way(some_bits(scheme), scheme, granularity))
+    assert torch.equal(weight, weights())
+
+
+# ---- clipped ranges
+
+
+def covered(weight: Tensor, spec: QuantSpec) -> tuple[float, float]:
+    found = levels(choose_qparams(weight, spec))
+    return float(found[0]), float(found[-1])
+
+
+@pytest.mark.parametrize(
+    ("clip", "reach"),
+    [
+        (Clip.FULL, 16.0),
+        (Clip.PERCENTILE, 1.0),  # one of 1,001 goes
+        (Clip.MEANS, 5 * 1016 / 1001),
+        (Clip.STDS, 16 / 1001 + 3 * math.sqrt((1000 + 256) / 1001 - (16 / 1001) ** 2)),
+    ],
+)
+def test_a_range_on_paper(clip: Clip, reach: float) -> None:
+    """A thousand weights of -1 and 1 in turn, and an outlier of 16; zeros have no say."""
+    weight = torch.cat([torch.tensor([-1.0, 1.0]).repeat(500), torch.tensor([16.0]), torch.zeros(500)])
+    found = covered(weight, QuantSpec(8, granularity=Granularity.TENSOR, clip=clip))
+    assert found == pytest.approx((-reach, reach), rel=1e-5)
+
+
+@pytest.mark.parametrize(("bits", "gaussian", "laplace"), [(2, 1.71, 2.83), (3, 2.15, 3.89), (4, 2.55, 5.03)])
+def test_the_best_ranges_are_those_of_aciqs_authors(bits: int, gaussian: float, laplace: float) -> None:
+    assert best_gaussian(bits) == pytest.approx(gaussian, abs=0.01)
+    assert best_laplace(bits) == pytest.approx(laplace, abs=0.01)
+
+
+@pytest.mark.parametrize("scheme", [scheme for scheme in Scheme if scheme.clips])
+@pytest.mark.parametrize("bits", [2, 3, 4, 8])
+def test_the_least_error_is_that_of_an_exhaustive_search(scheme: Scheme, bits: int) -> None:
+    weight = torch.randn(300, generator=torch.Generator().manual_seed(1)) ** 3
+    found = rounded(weight, QuantSpec(bits, scheme, Granularity.TENSOR, Clip.LEAST_ERROR))
+    errors = []
+    for fraction in torch.linspace(1, 0.2, TRIED):
+        q = QPARAMS[scheme](fraction * weight.min(), fraction * weight.max(), bits)
+        errors.append(float((dequantize(quantize(weight, q), q) - weight).square().sum()))
+    assert float((found - weight).square().sum()) == pytest.approx(min(errors), rel=1e-6)
+
+
+@pytest.mark.parametrize("scheme", [scheme for scheme in Scheme if scheme.clips])
+@pytest.mark.parametrize("clip", Clip)
+@every_granularity
+def test_every_range_stays_within_the_weights_and_leaves_zeros_alone(
+    scheme: Scheme, clip: Clip, granularity: Granularity
+) -> None:
+    spec = way(4, scheme, granularity, clip)
+    full = covered(weights(), way(4, scheme, granularity))
+    step = (full[1] - full[0]) / 15
+    low, high = covered(weights(), spec)
+    assert full[0] - step <= low < high <= full[1] + step
+    assert torch.isfinite(rounded(weights(), spec)).all()
+    assert (rounded(weights(), spec)[-1] == 0).all() or granularity is Granularity.TENSOR
+
+
+@pytest.mark.parametrize("clip", Clip)
+def test_one_weight_is_a_range_too(clip: Clip) -> None:
+    assert rounded(torch.tensor([[-3.0]]), QuantSpec(4, clip=clip)).item() == pytest.approx(-3)
+
+
+def test_the_least_error_clips_where_clipping_pays() -> None:
+    weight = weights()
+    error = {
+        clip: float((rounded(weight, QuantSpec(3, granularity=Granularity.TENSOR, clip=clip)) - weight).square().sum())
+        for clip in (Clip.FULL, Clip.LEAST_ERROR)
+    }
+    assert error[Clip.LEAST_ERROR] < 0.9 * error[Clip.FULL]
+
+
+@pytest.mark.parametrize(
+    ("clip", "at", "reach"),
+    [
+        (Clip.PERCENTILE, 100, 16.0),
+        (Clip.PERCENTILE, 99.0, 1.0),
+        (Clip.MEANS, 1.5, 1.5 * 1016 / 1001),
+        (Clip.STDS, 2, 16 / 1001 + 2 * math.sqrt((1000 + 256) / 1001 - (16 / 1001) ** 2)),
+    ],
+)
+def test_a_range_is_cut_where_it_is_told(clip: Clip, at: float, reach: float) -> None:
+    weight = torch.cat([torch.tensor([-1.0, 1.0]).repeat(500), torch.tensor([16.0]), torch.zeros(500)])
+    found = covered(weight, QuantSpec(8, granularity=Granularity.TENSOR, clip=clip, clip_at=at))
+    assert found == pytest.approx((-reach, reach), rel=1e-5)
+
+
+# ---- Kullback and Leibler's divergence
+
+
+def divergence(counts: list[int], kept: int, codes: int) -> float:
+    """As TensorRT's authors write it, bin by bin."""
+    reference = counts[:kept]
+    reference[-1] += sum(counts[kept:])
+    candidate = [0.0] * kept
+    for start in range(0, kept, kept // codes):
+        bins = range(start, start + kept // codes)
+        filled = [k for k in bins if reference[k]]
+        for k in filled:
+            candidate[k] = sum(counts[k] for k in bins) / len(filled)
+    total, inside = sum(reference), sum(candidate)
+    if any(p and not q for p, q in zip(reference, candidate, strict=True)):
+        return math.inf
+    pairs = [(p / total, q / inside) for p, q in zip(reference, candidate, strict=True) if p]
+    return sum(p * math.log(p / q) for p, q in pairs)
+
+
+def least_by_trying(weight: Tensor, bits: int) -> float:
+    """The fraction of the largest magnitude where the divergence is least, the widest of them."""
+    magnitude = [abs(w) for w in weight.tolist() if w]
+    bins, codes = min(2048, 2 ** int(math.log2(len(weight)))), 2 ** (bits - 1)
+    counts = [0] * bins
+    for w in magnitude:
+        counts[min(bins - 1, int(w * (bins / max(magnitude))))] += 1
+    tried = {kept: divergence(counts, kept, codes) for kept in range(codes, bins + 1, codes)}
+    return max((k for k in tried if tried[k] <= min(tried.values()) + 1e-9), default=bins) / bins
+
+
+@pytest.mark.parametrize(
+    ("count", "bits"), [(n, b) for n in (1, 5, 16, 100, 300) for b in (2, 3, 4, 6, 8)] + [(700, 4), (5000, 8)]
+)
+@pytest.mark.parametrize("sparsity", [0.0, 0.6])
+def test_the_range_of_least_divergence_is_that_of_trying_all(count: int, bits: int, sparsity: float) -> None:
+    rows = torch.randn(2, count, generator=torch.Generator().manual_seed(count)) ** 3
+    rows[:, : int(sparsity * count)] = 0
+    expected = [least_by_trying(row, bits) for row in rows]
+    assert least_divergent(rows.abs(), bits).flatten().tolist() == pytest.approx(expected)
+
+
+def test_the_least_divergence_clips_outliers_and_no_range_without() -> None:
+    even = torch.linspace(-1, 1, 4096)
+    reach = lambda weight: covered(weight, QuantSpec(4, granularity=Granularity.TENSOR, clip=Clip.KL))[1]
+    assert reach(even) == 1
+    assert reach(torch.cat([even, torch.tensor([8.0])])) == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize("bits", [12, 13, 16])
+def test_with_as_many_codes_as_bins_the_least_divergence_clips_nothing(bits: int) -> None:
+    assert least_divergent(weights().flatten(1).abs(), bits).tolist() == [[1.0]] * 8
+
+
+# ---- groups along the input
+
+
+@pytest.mark.parametrize(
+    ("scheme", "bits", "size"),
+    [(*able, size) for able in ABLE for size in (16, 20, 100) if able[0] is not Scheme.K_MEANS or 2 ** able[1] <= size],
+)
+@pytest.mark.parametrize("kind", ["conv", "linear", "kernel last"])
+def test_a_group_is_quantized_as_a_tensor_of_its_own(kind: str, size: int, scheme: Scheme, bits: int) -> None:
+    for clip in Clip if scheme.clips else [Clip.FULL]:
+        weight = weights(kind)
+        spec = QuantSpec(bits, scheme, Granularity.GROUP, clip, group_size=size)
+        alone = QuantSpec(bits, scheme, Granularity.TENSOR, clip)
+        expected = [rounded(part, alone) for row in weight.flatten(1) for part in row.split(size)]
+        assert torch.equal(rounded(weight, spec).flatten(), torch.cat(expected)), clip
+
+
+@pytest.mark.parametrize("scheme", FINDING)
+def test_there_is_a_scale_or_a_codebook_for_each_group(scheme: Scheme) -> None:
+    qparams = choose_qparams(weights(), QuantSpec(some_bits(scheme), scheme, "group", group_size=32))
+    assert len(vars(qparams)["values" if isinstance(qparams, Codebook) else "scale"]) == 8 * 2  # of 32 and of 4
+
+
+def test_a_group_that_holds_a_channel_is_a_channel() -> None:
+    by_group = rounded(weights(), QuantSpec(4, granularity="group", group_size=64))
+    assert torch.equal(by_group, rounded(weights(), QuantSpec(4)))
+
+
+# ---- a given step
+
+
+def test_a_step_on_paper() -> None:
+    weight = torch.tensor([[-0.6, 0.24], [0.26, 1.3]])
+    qparams = choose_qparams(weight, QuantSpec(16, "step", step=0.5))
+    assert quantize(weight, qparams).tolist() == [[-1, 0], [1, 3]]
+    assert dequantize(quantize(weight, qparams), qparams).tolist() == [[-0.5, 0], [0.5, 1.5]]
+    assert (qparams.low, qparams.high, qparams.codes, code_bits(qparams)) == (-1, 3, 5, 3)
+
+
+@pytest.mark.parametrize("step", [0.5, 0.01, 1e-4, 2.0**-7])
+def test_a_step_rounds_as_numpy_does(step: float) -> None:
+    codes = quantize(weights(), choose_qparams(weights(), QuantSpec(16, "step", step=step)))
+    assert np.array_equal(codes.numpy(), np.round(weights().double().numpy() / step))
+
+
+@pytest.mark.parametrize(("levels", "bits"), [(1, 1), (2, 1), (3, 2), (4, 2), (5, 3), (65536, 16)])
+def test_as_many_bits_as_the_levels_take(levels: int, bits: int) -> None:
+    weight = torch.tensor([-5.0, levels - 6.0])
+    assert code_bits(choose_qparams(weight, QuantSpec(16, "step", step=1))) == bits
+
+
+def test_a_step_that_would_take_more_than_sixteen_bits_is_refused_with_one_that_does_not() -> None:
+    weight = torch.tensor([0.0, 3.0])
+    with pytest.raises(ValueError, match=r"more than 16 bits a weight: give a step of about 4\.6e-05 or more"):
+        choose_qparams(weight, QuantSpec(16, "step", step=1e-5))
+    assert code_bits(choose_qparams(weight, QuantSpec(16, "step", step=4.6e-5))) == 16
+
+
+# ---- what cannot be quantized, and what hardly can
+
+
+@every_way
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_weights_that_are_no_numbers_are_refused(scheme: Scheme, granularity: Granularity, value: float) -> None:
+    weight = weights()
+    weight[2, 1, 0, 0] = value
+    with pytest.raises(ValueError, match="NaN, infinite"):
+        choose_qparams(weight, way(some_bits(scheme), scheme, granularity))
+
+
+@every_way
+@pytest.mark.parametrize("value", [0.0, 1e-45])
+def test_a_group_of_zeros_or_subnormals_becomes_zeros(scheme: Scheme, granularity: Granularity, value: float) -> None:
+    weight = torch.full((2, 3), value)
+    assert rounded(weight, way(some_bits(scheme), scheme, granularity)).tolist() == [[0] * 3] * 2
+
+
+@every_way
+def test_a_group_of_equal_weights_keeps_its_value(scheme: Scheme, granularity: Granularity) -> None:
+    value = -0.5 if scheme is Scheme.POWER_OF_TWO else -0.75  # which is none
+    weight = torch.full((2, 30), value)
+    torch.testing.assert_close(rounded(weight, way(some_bits(scheme), scheme, granularity)), weight)
+
+
+ODD = {
+    "zeros": torch.zeros(2, 6),
+    "constant": torch.full((2, 6), 0.3),
+    "one weight": torch.tensor([[-2.5]]),
+    "huge": torch.tensor([[3e38, -1e37, 1e30, 0.0]]).reshape(2, 2),
+    "subnormal": torch.tensor([[1e-40, -3e-41], [0.0, 2e-42]]),
+    "one outlier": torch.tensor([[1e-3] * 50 + [1e3]] * 2),
+}
+
+
+@pytest.mark.parametrize("weight", ODD.values(), ids=ODD)
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
+def test_every_combination_runs_or_is_refused_in_words(weight: Tensor, bits: int) -> None:
+    for scheme, granularity, clip in itertools.product(FINDING, Granularity, Clip):
+        if bits in scheme.bits and (scheme.clips or clip is Clip.FULL):
+            spec = way(bits, scheme, granularity, clip)
+            values = rounded(weight, spec)
+            assert values.isfinite().all(), spec
+            assert values.abs().max() <= 2 * weight.abs().max(), spec
+        else:
+            with pytest.raises(ValueError, match=r"bits|range to clip"):
+                QuantSpec(bits, scheme, granularity, clip)
+
+
+@pytest.mark.parametrize("weight", ODD.values(), ids=ODD)
+@pytest.mark.parametrize("step", [1e-30, 1e-4, 1.0, 1e30])
+def test_every_step_is_taken_or_refused_in_words(weight: Tensor, step: float) -> None:
+    fits = weight.abs().max() / step < 2**15
+    with nullcontext() if fits else pytest.raises(ValueError, match="more than 16 bits a weight: give a step of"):
+        values = rounded(weight, QuantSpec(16, "step", step=step))
+    if fits:
+        assert values.isfinite().all()
+        assert (values - weight).abs().max() <= 0.501 * torch.tensor(step)

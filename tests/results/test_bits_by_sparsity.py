@@ -1,0 +1,83 @@
+"""Bits by sparsity."""
+
+import plotly.graph_objects as go
+import pytest
+
+from compression.results.bits_by_sparsity import cell, lattice, place
+from compression.results.costs import Costs
+from compression.results.pareto import Point
+from compression.results.prune_or_quantize import by_way, duel
+from compression.spec import CompressionSpec, PruneSpec, QuantSpec, Scope
+from compression.spec.grid import BITS, SPARSITIES, of_landscape
+from pages.ui.charts import style as charts
+from pages.ui.charts import tradeoffs as charts_tradeoffs
+
+
+def points(specs):
+    return [Point(spec, Costs(1, 1, 4, 4, 4, 4, 4, 1, 1), 5, 10) for spec in specs]
+
+
+def spec(bits: int | None, sparsity: float) -> CompressionSpec:
+    return CompressionSpec("net", PruneSpec(sparsity=sparsity), None if bits is None else QuantSpec(bits))
+
+
+def test_the_default_scheme_of_a_landscape_fills_the_map():
+    found = lattice(points(of_landscape("net")))
+    assert found.bits == tuple(bits or 32 for bits in BITS)
+    assert found.sparsities == SPARSITIES
+    assert {at: point.spec for at, point in found.cells.items()} == {
+        (bits or 32, sparsity): spec(bits, sparsity) for bits in BITS for sparsity in SPARSITIES
+    }
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        CompressionSpec("net", weights=QuantSpec(4, "affine")),
+        CompressionSpec("net", weights=QuantSpec(1, "binary")),
+        CompressionSpec("net", weights=QuantSpec(4, granularity="tensor")),
+        CompressionSpec("net", PruneSpec(threshold=0.1)),
+        CompressionSpec("net", PruneSpec(structure="n:m")),
+        CompressionSpec("net", PruneSpec(sparsity=0.5, scope=Scope.LAYER)),
+        CompressionSpec("net", weights=QuantSpec(4), fold_bn=True),
+    ],
+)
+def test_what_says_more_has_no_cell(other):
+    assert cell(other) is None
+    assert place(lattice(points(of_landscape("net"))), other) is None
+
+
+@pytest.mark.parametrize(
+    ("bits", "sparsity", "expected"),
+    [
+        (None, 0.0, (0, 0)),
+        (8, 0.5, (2, 1)),
+        (2, 0.9, (6, 6)),
+        (7, 0.0, (0, 1.5)),
+        (4, 0.4, (1.5, 4)),
+        (16, 0.0, (0, 16 / 24)),
+        (4, 0.95, None),
+    ],
+)
+def test_settings_lie_on_the_map_or_between(bits, sparsity, expected):
+    found = place(lattice(points(of_landscape("net"))), spec(bits, sparsity))
+    assert found == (expected if expected is None else pytest.approx(expected))
+
+
+def test_nothing_measured_is_an_empty_map():
+    assert place(lattice([]), CompressionSpec("net")) is None
+
+
+def test_plotly_finds_nothing_wrong_with_the_charts():
+    known = points(of_landscape("net"))
+    found = lattice(known)
+    ink, own, one = charts.ink("light"), by_way(known), known[0]
+    rings = dict.fromkeys(charts_tradeoffs.RINGS, one)
+    limits = charts_tradeoffs.Limits(0.4, 4)
+    for drawing in (
+        charts_tradeoffs.scatter(known, {"float": one}, rings, limits, 0.0, ink),
+        charts_tradeoffs.scatter(known * 30, {}, {}, None, 0.0, ink),
+        charts_tradeoffs.bits_by_sparsity(found, 0.5, (1.5, 2), ink),
+        charts_tradeoffs.ways(own, duel(known, 4), 4, ink),
+    ):
+        assert go.Figure(drawing.to_dict()).data

@@ -1,0 +1,231 @@
+"""What was measured beforehand: it comes back as it was, and never where it does not hold any more."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from compression.data.cifar10 import TEST
+from compression.engine.evaluator import Evaluator
+from compression.evaluation.evaluation import Evaluation
+from compression.evaluation.reading import Reading
+from compression.evaluation.sampling import plain_order
+from compression.networks.bundled import bundled, load_bundled
+from compression.networks.model import FloatModel
+from compression.results import landscape as land
+from compression.results.costs import Costs, costs
+from compression.results.landscape import FOLDER, landscape, write
+from compression.results.neighbours import Neighbours, beforehand
+from compression.results.result import Result
+from compression.results.store import Store
+from compression.spec import CompressionSpec, PruneSpec, QuantSpec, Scheme, Scope
+from compression.spec.grid import BITS, SPARSITIES, of_landscape
+
+NAME = "simple_cnn"
+FLOAT = CompressionSpec(NAME)
+COUNT = 1_001
+REMAKE = "run `python -m compression landscape`, which measures anew"
+
+
+def made_up(spec: CompressionSpec, seed: int) -> Result:
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(COUNT) % 10
+    right = torch.rand(COUNT, generator=generator) < 0.9 - seed / 1000
+    return Result(
+        spec,
+        Costs(*(seed + number for number in range(1, 10))),
+        Evaluation(
+            predictions=torch.where(right, labels, (labels + 1) % 10).to(torch.uint8),
+            labels=labels,
+            in_top5=COUNT - seed,
+            loss_sum=seed + 0.5,
+            margins=torch.rand(COUNT, generator=generator).half().float() if spec == FLOAT else None,
+        ),
+    )
+
+
+RESULTS = [made_up(spec, number) for number, spec in enumerate(of_landscape(NAME))]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, simple_cnn: FloatModel) -> Path:
+    write(simple_cnn, RESULTS, tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def instead(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What is made up here stands for what is committed."""
+    monkeypatch.setattr(land, "FOLDER", folder)
+    return folder
+
+
+def same(one: Result, other: Result) -> bool:
+    a, b = one.evaluation, other.evaluation
+    return (
+        (one.spec, one.costs, a.in_top5, a.loss_sum) == (other.spec, other.costs, b.in_top5, b.loss_sum)
+        and torch.equal(a.predictions, b.predictions)
+        and torch.equal(a.labels, b.labels)
+        and (a.margins is b.margins is None or torch.equal(a.margins, b.margins))
+    )
+
+
+# ---- the file
+
+
+def test_what_was_written_comes_back(folder: Path, simple_cnn: FloatModel) -> None:
+    found = landscape(simple_cnn, folder)
+    assert found.stale is None
+    assert found.torch == torch.__version__
+    assert all(same(one, other) for one, other in zip(found.results, RESULTS, strict=True))
+    assert all(same(found.get(each.spec), each) for each in RESULTS)
+    assert found.get(CompressionSpec(NAME, weights=QuantSpec(7))) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("weights", lambda model, monkeypatch: replace(model, module=load_bundled("cnn3").module)),
+        ("arithmetic", lambda model, monkeypatch: monkeypatch.setattr(land, "arithmetic", lambda **_: "other")),
+        ("data", lambda model, monkeypatch: monkeypatch.setattr(land, "TEST", replace(TEST, fingerprint="other"))),
+    ],
+    ids=["weights", "arithmetic", "data"],
+)
+def test_of_other_weights_images_or_code_nothing_is_shown(folder, simple_cnn, monkeypatch, name, change):
+    found = landscape(change(simple_cnn, monkeypatch) or simple_cnn, folder)
+    assert found.results == []
+    assert found.get(FLOAT) is None
+    assert found.stale == f"what was measured beforehand is of other {name}"
+
+
+@pytest.mark.parametrize("damage", [b"", b"PAR1", b"no parquet at all" * 100], ids=["empty", "cut", "other"])
+def test_a_damaged_file_is_as_good_as_none_and_says_so(tmp_path, simple_cnn, damage):
+    (tmp_path / f"{NAME}.parquet").write_bytes(damage)
+    found = landscape(simple_cnn, tmp_path)
+    assert found.results == []
+    assert found.stale.startswith("what was measured beforehand cannot be read")
+
+
+def test_where_there_is_no_file_there_is_nothing(tmp_path, simple_cnn):
+    assert landscape(simple_cnn, tmp_path).get(FLOAT) is None
+    assert beforehand(simple_cnn, FLOAT, lambda: 0.0) is None or (FOLDER / f"{NAME}.parquet").exists()
+
+
+# ---- what is said of a spec
+
+
+def test_a_spec_of_the_grid_has_a_reading_that_is_exact(instead: Path, simple_cnn: FloatModel) -> None:
+    spec = CompressionSpec(NAME, PruneSpec(sparsity=0.5), QuantSpec(4))
+    found = beforehand(simple_cnn, spec, lambda: 0.5)
+    expected = next(each for each in RESULTS if each.spec == spec).evaluation
+    assert isinstance(found, Reading)
+    assert found.exact
+    assert found.estimate.accuracy == expected.accuracy
+    assert found.before.correct == RESULTS[0].evaluation.correct
+    assert found.measured_with == torch.__version__
+    assert torch.equal(found.order.rows, plain_order(COUNT).rows)
+
+
+@pytest.mark.parametrize(
+    ("spec", "sparsity", "around"),
+    [
+        (CompressionSpec(NAME, weights=QuantSpec(7)), 0.0, [(None, 6), (None, 8)]),
+        (CompressionSpec(NAME, weights=QuantSpec(16)), 0.0, [(None, 8), (None, None)]),
+        (CompressionSpec(NAME, PruneSpec(sparsity=0.55)), 0.55, [(0.5, None), (0.6, None)]),
+        (CompressionSpec(NAME, PruneSpec(threshold=0.01)), 0.1, [(None, None), (0.3, None)]),
+        (CompressionSpec(NAME, PruneSpec(sparsity=0.5), QuantSpec(7)), 0.5, [(0.5, 6), (0.5, 8)]),
+        (
+            CompressionSpec(NAME, PruneSpec(sparsity=0.85), QuantSpec(7)),
+            0.85,
+            [(0.8, 6), (0.8, 8), (0.9, 6), (0.9, 8)],
+        ),
+    ],
+    ids=["bits", "bits to float", "sparsity", "threshold", "on one axis", "both"],
+)
+def test_off_the_grid_the_measured_neighbours_are_named(instead, simple_cnn, spec, sparsity, around):
+    found = beforehand(simple_cnn, spec, lambda: sparsity)
+    assert isinstance(found, Neighbours)
+    expected = {
+        CompressionSpec(NAME, PruneSpec(sparsity=s) if s else None, QuantSpec(b) if b else None) for s, b in around
+    }
+    assert {each.spec for each in found.results} == expected
+    accuracies = [each.evaluation.accuracy for each in RESULTS if each.spec in expected]
+    assert (found.low, found.high) == (min(accuracies), max(accuracies))
+
+
+def test_of_another_scheme_only_the_bits_have_neighbours(instead, simple_cnn):
+    affine = CompressionSpec(NAME, weights=QuantSpec(7, Scheme.AFFINE))
+    found = beforehand(simple_cnn, affine, lambda: 0.0)
+    assert {each.spec.weights.bits for each in found.results} == {6, 8}
+    assert beforehand(simple_cnn, replace(affine, prune=PruneSpec(sparsity=0.55)), lambda: 0.55) is None
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        CompressionSpec(NAME, PruneSpec(sparsity=0.95)),
+        CompressionSpec(NAME, PruneSpec(sparsity=0.55, scope=Scope.LAYER)),
+        CompressionSpec(NAME, weights=QuantSpec(7, skip_ends=True)),
+    ],
+    ids=["beyond the grid", "another scope", "other layers"],
+)
+def test_what_differs_from_the_grid_otherwise_has_no_neighbours(instead, simple_cnn, spec):
+    assert beforehand(simple_cnn, spec, lambda: 0.95 if spec.prune and spec.prune.sparsity == 0.95 else 0.55) is None
+
+
+# ---- beside images
+
+
+def test_with_images_what_was_measured_beforehand_is_not_evaluated_again(
+    here, tmp_path, test_images, simple_cnn, monkeypatch
+):
+    if landscape(simple_cnn).stale:
+        pytest.skip("nothing was measured beforehand")
+    spec = CompressionSpec(NAME, PruneSpec(sparsity=0.5), QuantSpec(4))
+    evaluator = Evaluator(here, Store(tmp_path / "results.sqlite"), test_images, beforehand=True)
+    reading = evaluator.look("me", simple_cnn, spec)
+    assert reading.exact
+    assert reading.measured_with
+    evaluated = Evaluator(here, Store(tmp_path / "results.sqlite"), test_images).evaluate(simple_cnn, spec)
+    assert torch.equal(reading.whole.predictions, evaluated.predictions)
+    again = Evaluator(here, Store(tmp_path / "results.sqlite"), test_images, beforehand=True)
+    assert again.look("me", simple_cnn, spec).measured_with is None  # what was measured here goes before
+
+
+# ---- what is committed
+
+
+@pytest.mark.parametrize("name", bundled())
+def test_what_comes_along_holds_for_the_weights_and_the_code_of_now(name: str) -> None:
+    found = landscape(load_bundled(name))
+    assert found.stale is None, REMAKE
+    assert [each.spec for each in found.results] == list(of_landscape(name)), REMAKE
+    assert len(found.results) >= 100
+    as_float = found.get(CompressionSpec(name))
+    assert as_float.evaluation.total == 10_000
+    assert as_float.evaluation.accuracy == load_bundled(name).accuracy
+
+
+@pytest.mark.parametrize("name", bundled())
+def test_bytes_that_come_along_are_those_of_now(name: str) -> None:
+    """Of two specs of each network; all were counted by one run of the same code."""
+    model = load_bundled(name)
+    for spec in (
+        CompressionSpec(name, weights=QuantSpec(8)),
+        CompressionSpec(name, PruneSpec(sparsity=0.9), QuantSpec(4)),
+    ):
+        assert landscape(model).get(spec).costs == costs(model, spec), REMAKE
+
+
+def test_all_that_comes_along_takes_little_room() -> None:
+    assert sum(path.stat().st_size for path in FOLDER.iterdir()) <= 15_000_000
+
+
+def test_the_grid_that_comes_along_is_the_one_that_sliders_walk() -> None:
+    found = of_landscape(NAME)
+    for bits in BITS:
+        for sparsity in SPARSITIES:
+            prune = PruneSpec(sparsity=sparsity) if sparsity else None
+            assert CompressionSpec(NAME, prune, QuantSpec(bits) if bits else None) in found
+    assert {spec.weights.scheme for spec in found if spec.weights} == {*Scheme} - {Scheme.STEP}

@@ -1,0 +1,65 @@
+"""The front and the budgets, against looking at every pair."""
+
+import random
+
+import pytest
+
+from compression.results.costs import Costs
+from compression.results.pareto import Point, best, front, least_correct, smallest
+from compression.spec import CompressionSpec, PruneSpec
+
+
+def point(file: int, correct: int, total: int = 100) -> Point:
+    sparsity = (file * 1000 + correct) / 10**6  # so that each is another spec
+    costs = Costs(10, 5, 40, 40, 40, 40, file, 1, 1)
+    return Point(CompressionSpec("net", PruneSpec(sparsity=sparsity)), costs, correct, total)
+
+
+def cloud(seed: int) -> list[Point]:
+    """Few values, so that many are equal."""
+    draw = random.Random(seed)
+    return [point(draw.randint(1, 12), draw.randint(0, 12)) for _ in range(draw.randint(1, 40))]
+
+
+def beats(one: Point, other: Point) -> bool:
+    return (
+        one.bytes <= other.bytes
+        and one.correct >= other.correct
+        and (one.bytes, one.correct) != (other.bytes, other.correct)
+    )
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_on_the_front_is_what_no_other_beats(seed):
+    points = cloud(seed)
+    expected = {(each.bytes, each.correct) for each in points if not any(beats(other, each) for other in points)}
+    found = front(points)
+    assert [(each.bytes, each.correct) for each in found] == sorted(expected)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_the_best_within_a_budget_is_beaten_by_none_within_it(seed):
+    points = cloud(seed)
+    for limit in range(14):
+        within = [each for each in points if each.bytes <= limit]
+        found = best(points, limit)
+        assert (found is None) == (not within)
+        assert not any(each.correct > found.correct or beats(each, found) for each in within)
+        able = [each for each in points if each.accuracy >= limit / 100]
+        small = smallest(points, limit / 100)
+        assert (small is None) == (not able)
+        assert not any(each.bytes < small.bytes or beats(each, small) for each in able)
+
+
+def test_one_point_of_ten_thousand_images_are_a_hundred_images():
+    before = point(100, 9_241, 10_000)
+    assert least_correct(before, 0.01) == 9_141
+    assert least_correct(before, 0.0) == 9_241
+    assert [least_correct(before, tenths / 1000) for tenths in range(1, 100)] == [9_241 - 10 * n for n in range(1, 100)]
+
+
+def test_a_name_is_of_the_network_and_of_all_settings():
+    one = point(1, 2)
+    assert one.name.startswith("net:")
+    assert one.name == point(1, 2).name
+    assert one.name != point(1, 3).name

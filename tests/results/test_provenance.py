@@ -1,0 +1,166 @@
+"""The digests of the code: another formula has another digest; another comment, message or place has the same one."""
+
+import ast
+from collections.abc import Iterable
+
+import pytest
+import torch
+
+from compression.paths import ASSETS, PACKAGE
+from compression.results.provenance import (
+    CALIBRATIONS,
+    COMPUTES,
+    COUNTS,
+    arithmetic,
+    arithmetic_of,
+    check_version,
+    code,
+    counting,
+    counting_of,
+    sources,
+)
+
+IMAGES_AND_NETWORKS = {  # imported beside COMPUTES, and digested through the images and the weights that they make
+    "data/cifar10.py",
+    "data/images.py",
+    "data/sources.py",
+    "errors.py",
+    "networks/architectures/table.py",
+    "networks/model.py",
+    "paths.py",
+}
+READING = {
+    "networks/bundled.py",
+    "networks/checkpoints/names.py",
+    "networks/checkpoints/pickles.py",
+    "networks/checkpoints/reading.py",
+}
+TEXTS = sources(COMPUTES)
+
+
+def after(name: str, old: str, new: str) -> str:
+    """The code in COMPUTES once `old` in file `name` has become `new`."""
+    assert old in TEXTS[name]
+    return code({**TEXTS, name: TEXTS[name].replace(old, new)}.values())
+
+
+def test_the_digests_have_16_digits_and_are_those_of_the_files() -> None:
+    calibrations = {path.name: path.read_bytes() for path in ASSETS.glob(CALIBRATIONS)}
+    assert calibrations
+    assert arithmetic() == arithmetic_of(TEXTS, calibrations, torch.__version__)
+    assert counting() == counting_of(sources(COMPUTES + COUNTS))
+    assert len(arithmetic()) == len(counting()) == 16
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("quantization/quantizers.py", "top = 2 ** (bits - 1) - 1", "top = 2 ** (bits - 1)"),
+        ("pruning/masks.py", "scores >= threshold", "scores > threshold"),
+        ("pruning/criteria.py", "rows.weights.abs()", "rows.weights"),
+        ("pruning/structures.py", "one <= groups", "one < groups"),
+        ("core/compress.py", "changed = changed * kept.mask", "changed = changed * ~kept.mask"),
+        ("evaluation/evaluation.py", "logits.argmax(1)", "logits.argmin(1)"),
+        ("evaluation/evaluation.py", "BATCH = 125", "BATCH = 250"),
+        ("networks/folding.py", "running_mean is None", "running_mean is not None"),
+        ("spec/quantize.py", "Granularity = Granularity.CHANNEL", "Granularity = Granularity.TENSOR"),
+        ("networks/normalization.py", "div_(255)", "div_(256)"),
+        ("networks/architectures/resnet.py", "x[:, :, ::2, ::2]", "x[:, :, 1::2, 1::2]"),
+    ],
+)
+def test_a_changed_formula_is_other_code(name: str, old: str, new: str) -> None:
+    assert after(name, old, new) != code(TEXTS.values())
+
+
+def test_another_statement_in_any_of_the_files_is_other_code() -> None:
+    before = code(TEXTS.values())
+    for name, text in TEXTS.items():
+        assert code({**TEXTS, name: text + "\nMORE = 1\n"}.values()) != before, name
+
+
+def test_comments_docstrings_and_layout_of_no_file_are_code() -> None:
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    changed = {}
+    for name, text in TEXTS.items():
+        lines = text.splitlines()
+        documented = [node for node in ast.walk(ast.parse(text)) if isinstance(node, kinds) and ast.get_docstring(node)]
+        assert documented, name
+        for node in documented:
+            place = node.body[0].lineno - 1
+            lines[place] = lines[place].replace('"""', '"""In other words. ', 1)
+        changed[name] = "# A remark.\n\n" + "\n".join(line + "  # why" * line.startswith("class") for line in lines)
+        assert changed[name].count("In other words") == len(documented)
+    assert code(changed.values()) == code(TEXTS.values())
+
+
+def test_what_computes_nothing_is_left_out() -> None:
+    source = (
+        '"""Module."""\nfrom compression.a import b, c as d\nfrom torch import nn\nclass A:\n    """Class."""\n'
+        'def f():\n    """Function."""\n    # why\n    raise ValueError(f"no {b}")\ndef g():\n    return ("text")'
+    )
+    assert code([source]) == (
+        "class A:\n    pass\ndef f():\n    raise ValueError\ndef g():\n    return 'text'\n"
+        "from compression import c as d\nfrom torch import nn"
+    )
+
+
+def test_it_does_not_matter_which_file_holds_a_definition() -> None:
+    one, other = "from compression.a import b\nx = 1\ny = 2\n", "def f():\n    return 3\n"
+    assert code([one, other]) == code([other, one]) == code(["y = 2\n" + other, "from compression.c import b\nx = 1\n"])
+    assert code([one, other]) != code([one]) != code([one, one])
+
+
+def test_another_torch_or_calibration_has_another_digest() -> None:
+    digests = {
+        arithmetic_of({}, {"a": b"1"}, "2.0"),
+        arithmetic_of({}, {"a": b"1"}, "2.1"),
+        arithmetic_of({}, {"a": b"2"}, "2.0"),
+        arithmetic_of({}, {"b": b"1"}, "2.0"),
+        arithmetic_of({}, {}, "2.0"),
+    }
+    assert len(digests) == 5
+
+
+def test_another_way_to_count_has_another_digest_of_counting_alone() -> None:
+    texts = sources(COMPUTES + COUNTS)
+    changed = {**texts, "files/bits.py": texts["files/bits.py"] + "\nMORE = 1\n"}
+    assert counting_of(changed) != counting()
+    assert "files/bits.py" not in COMPUTES
+
+
+def test_a_worker_with_other_code_refuses_to_compute() -> None:
+    check_version(arithmetic())
+    with pytest.raises(RuntimeError, match="another version of this laboratory; update it"):
+        check_version("0" * 16)
+
+
+def imported(names: Iterable[str]) -> set[str]:
+    """The files of the package that `names` import, and those that these import."""
+    closure: set[str] = set()
+    waiting = set(names)
+    while waiting:
+        name = waiting.pop()
+        closure.add(name)
+        for node in ast.walk(ast.parse((PACKAGE / name).read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "compression":
+                folder = PACKAGE.parent.joinpath(*node.module.split("."))
+                modules = [folder.with_suffix(".py"), folder / "__init__.py"]
+                modules += [folder / f"{alias.name}.py" for alias in node.names]
+                files = {path.relative_to(PACKAGE).as_posix() for path in modules if path.exists()}
+                waiting |= {file for file in files if file == "spec/__init__.py" or "__init__" not in file} - closure
+    return closure
+
+
+def test_everything_that_evaluating_and_compressing_import_is_digested() -> None:
+    """A new module must be listed where it belongs. What workers run also imports what finds networks and images."""
+    evidence = {
+        *("engine/tasks.py", "experiments/layerwise.py"),
+        *("core/bundled_calibrations.py", "core/gradients.py", "core/observe.py", "core/training_evidence.py"),
+    }
+    closure = imported(["core/compress.py", "evaluation/evaluation.py", "networks/architectures/table.py"])
+    assert (closure | evidence) - IMAGES_AND_NETWORKS == {*COMPUTES}
+
+
+def test_everything_that_counting_imports_is_digested_too() -> None:
+    """What reads networks from files counts nothing."""
+    assert imported(["results/costs.py"]) - {*COMPUTES} - IMAGES_AND_NETWORKS - READING == {*COUNTS}

@@ -1,0 +1,71 @@
+"""Prune or quantize, by what a spec does."""
+
+import pytest
+
+from compression.results.costs import Costs
+from compression.results.pareto import Point
+from compression.results.prune_or_quantize import Way, by_way, duel, way
+from compression.spec import ActivationSpec, CompressionSpec, LayerSpec, PruneSpec, QuantSpec
+from pages.ui.tradeoffs import duel as tradeoffs_duel
+
+HALF, FOUR = PruneSpec(sparsity=0.5), QuantSpec(4)
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        (CompressionSpec("net"), None),
+        (CompressionSpec("net", fold_bn=True), None),
+        (CompressionSpec("net", activations=ActivationSpec(8)), None),
+        (CompressionSpec("net", HALF), Way.PRUNED),
+        (CompressionSpec("net", fold_bn=True, merge=0.3), Way.PRUNED),
+        (CompressionSpec("net", layers=(LayerSpec("a", None, 0.5),)), Way.PRUNED),
+        (CompressionSpec("net", weights=FOUR), Way.QUANTIZED),
+        (CompressionSpec("net", layers=(LayerSpec("a", 4),)), Way.QUANTIZED),
+        (CompressionSpec("net", weights=FOUR, layers=(LayerSpec("a", 8, 0.0),)), Way.QUANTIZED),
+        (CompressionSpec("net", HALF, FOUR), Way.BOTH),
+        (CompressionSpec("net", HALF, layers=(LayerSpec("a", 4),)), Way.BOTH),
+    ],
+)
+def test_what_makes_a_network_small(spec, expected):
+    assert way(spec) == expected
+
+
+def point(spec: CompressionSpec, file: int, correct: int) -> Point:
+    return Point(spec, Costs(10, 5, 40, 40, 40, 40, file, 1, 1), correct, 1000)
+
+
+POINTS = [
+    point(CompressionSpec("net"), 100, 920),
+    point(CompressionSpec("net", HALF), 60, 800),
+    point(CompressionSpec("net", PruneSpec(sparsity=0.3)), 80, 910),
+    point(CompressionSpec("net", weights=QuantSpec(8)), 30, 919),
+    point(CompressionSpec("net", weights=FOUR), 15, 850),
+    point(CompressionSpec("net", HALF, FOUR), 12, 700),
+]
+
+
+def test_each_way_has_its_best_within_the_bytes():
+    correct = lambda most_bytes: [found and found.correct for found in duel(POINTS, most_bytes).values()]
+    assert correct(100) == [910, 919, 700]
+    assert correct(60) == [800, 919, 700]
+    assert correct(29) == [None, 850, 700]
+    assert correct(14) == [None, None, 700]
+    assert correct(11) == [None, None, None]
+    assert [len(own) for own in by_way(POINTS).values()] == [2, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("most_bytes", "p", "words"),
+    [
+        (80, 0.001, "**Within 80 B, quantize**: it is 0.9 points better, and that is real (McNemar, p = 0.001)."),
+        (80, 0.3, "**Within 80 B it hardly matters**: 0.9 points may be chance (McNemar, p = 0.3)."),
+        (29, 0.001, "**Only quantizing fits into 29 B.** Doing both is 15.0 points worse"),
+        (14, 0.001, "Neither alone fits into 14 B; both together do."),
+        (11, 0.001, "Nothing that was measured fits into 11 B."),
+    ],
+)
+def test_the_answer_in_words(most_bytes, p, words):
+    pairs = {frozenset((one, other)): p for one in Way for other in Way if one is not other}
+    said = tradeoffs_duel.verdict(duel(POINTS, most_bytes), most_bytes, pairs).replace("\N{NARROW NO-BREAK SPACE}", " ")
+    assert said.startswith(words)

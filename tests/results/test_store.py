@@ -1,0 +1,564 @@
+"""The store: what was kept comes back as it was, to everyone, and nothing that happens to the file is the caller's
+trouble.
+"""
+
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from compression.data.cifar10 import TEST
+from compression.data.images import ImageSet
+from compression.evaluation.evaluation import Evaluation, evaluate
+from compression.networks.model import FloatModel
+from compression.results.provenance import arithmetic
+from compression.results.store import Key, Store
+from compression.spec import CompressionSpec, LayerSpec, PruneSpec, QuantSpec
+from tests.conftest import PROJECT
+
+COUNT = 1_001
+LABELS = torch.arange(COUNT) % 10
+
+
+def key(number: int = 0) -> Key:
+    return Key("weights", f"spec {number}", "data", "arithmetic")
+
+
+def evaluation(seed: int = 0, count: int = COUNT, margins: bool = True) -> Evaluation:
+    """Made up; its margins are ones that half precision holds."""
+    generator = torch.Generator().manual_seed(seed)
+    return Evaluation(
+        predictions=torch.randint(0, 10, (count,), generator=generator).to(torch.uint8),
+        labels=torch.arange(count) % 10,
+        in_top5=count // 2,
+        loss_sum=count / 3 + seed,
+        margins=torch.rand(count, generator=generator).half().float() if margins else None,
+    )
+
+
+def same(one: Evaluation | None, other: Evaluation | None) -> bool:
+    if one is None or other is None or (one.in_top5, one.loss_sum) != (other.in_top5, other.loss_sum):
+        return False
+    tensors = [(one.predictions, other.predictions), (one.labels, other.labels), (one.margins, other.margins)]
+    return all((a is None and b is None) or (a.dtype == b.dtype and torch.equal(a, b)) for a, b in tensors)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "data" / "results.sqlite")
+
+
+@pytest.fixture
+def full(store: Store) -> Store:
+    """A store that keeps the evaluations 0 to 9."""
+    for number in range(10):
+        store.put(key(number), evaluation(number))
+    assert found_in(store) == set(range(10))
+    return store
+
+
+def found_in(store: Store, numbers: range = range(10)) -> set[int]:
+    """The numbers under which the store gives the right evaluation; under the others it gives none."""
+    found = {number: store.get(key(number), LABELS) for number in numbers}
+    assert all(one is None or same(one, evaluation(number)) for number, one in found.items())
+    return {number for number, one in found.items() if one}
+
+
+def sql(store: Store, statement: str) -> list[tuple]:
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as database:
+        return database.execute(statement).fetchall()
+
+
+def aside(store: Store) -> list[str]:
+    """The names of what was moved aside, each with its time taken out."""
+    names = [path.name for path in store.path.parent.iterdir() if ".damaged-" in path.name]
+    return sorted(re.sub(r"damaged-\d{8}-\d{6}-\d{6}", "damaged", name) for name in names)
+
+
+# ---- what comes back
+
+
+@pytest.mark.parametrize("margins", [True, False])
+@pytest.mark.parametrize("count", [0, 1, 2, COUNT])
+def test_what_was_kept_comes_back_as_it_was(store: Store, count: int, margins: bool) -> None:
+    kept = evaluation(3, count, margins)
+    store.put(key(), kept)
+    assert same(store.get(key(), LABELS[:count]), kept)
+    assert store.problem is None
+
+
+def test_a_real_evaluation_comes_back(store: Store, simple_cnn: FloatModel) -> None:
+    pixels = torch.randint(0, 256, (COUNT, 3, 32, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    measured = evaluate(simple_cnn.module, ImageSet(pixels, LABELS, "made up"), simple_cnn.normalization)
+    store.put(key(), measured)
+    found = store.get(key(), LABELS)
+    assert found is not None
+    assert (found.accuracy, found.top5, found.loss) == (measured.accuracy, measured.top5, measured.loss)
+    assert (found.interval, found.per_class) == (measured.interval, measured.per_class)
+    torch.testing.assert_close(found.margins, measured.margins, rtol=2**-11, atol=2**-25)
+
+
+@pytest.mark.parametrize("loss_sum", [float("nan"), float("inf"), 0.1 + 0.2, 1e-300])
+def test_the_loss_comes_back_to_the_last_bit_whatever_it_is(store: Store, loss_sum: float) -> None:
+    store.put(key(), replace(evaluation(), loss_sum=loss_sum))
+    found = store.get(key(), LABELS)
+    assert found is not None
+    assert repr(found.loss_sum) == repr(loss_sum)
+
+
+def test_a_prediction_takes_four_bits_and_a_margin_sixteen(store: Store) -> None:
+    predictions = torch.arange(10_000).remainder(10).to(torch.uint8)
+    store.put(key(), Evaluation(predictions, torch.zeros(10_000).long(), 5_000, 1.0, torch.ones(10_000)))
+    assert sql(store, "SELECT length(predictions), length(margins), images, correct FROM results") == [
+        (5_000, 20_000, 10_000, 1_000)
+    ]
+    assert sql(store, "SELECT substr(predictions, 1, 5) FROM results") == [(bytes([0x01, 0x23, 0x45, 0x67, 0x89]),)]
+
+
+def test_a_row_says_when_it_was_made(store: Store) -> None:
+    store.put(key(), evaluation())
+    assert sql(store, "SELECT abs(julianday('now') - julianday(made)) < 1.0 / 24 / 60 FROM results") == [(1,)]
+
+
+def test_the_last_one_that_was_kept_counts(store: Store) -> None:
+    store.put(key(), evaluation(1))
+    store.put(key(), evaluation(2))
+    assert same(store.get(key(), LABELS), evaluation(2))
+
+
+def test_another_store_of_the_same_file_finds_it(full: Store) -> None:
+    assert found_in(Store(full.path)) == set(range(10))
+
+
+def test_looking_into_a_store_that_is_not_there_makes_none(store: Store) -> None:
+    assert store.get(key(), LABELS) is None
+    assert store.problem is None
+    assert not store.path.parent.exists()
+
+
+# ---- the key
+
+
+def test_each_part_of_the_key_counts(store: Store) -> None:
+    store.put(key(), evaluation())
+    for part in ("weights", "spec", "data", "arithmetic"):
+        assert store.get(replace(key(), **{part: "other"}), LABELS) is None
+    assert same(store.get(key(), LABELS), evaluation())
+
+
+def test_two_names_of_the_same_weights_share_results(simple_cnn: FloatModel) -> None:
+    quantized = CompressionSpec("simple_cnn", weights=QuantSpec(4))
+    found = Key.of(simple_cnn, quantized)
+    assert Key.of(replace(simple_cnn, name="mine"), replace(quantized, model="mine")) == found
+    assert (found.weights, found.data, found.arithmetic) == (simple_cnn.digest, TEST.fingerprint, arithmetic())
+
+
+def test_other_specs_and_other_images_have_other_keys(simple_cnn: FloatModel) -> None:
+    specs = [
+        CompressionSpec("m"),
+        CompressionSpec("m", PruneSpec(threshold=0.5)),
+        CompressionSpec("m", PruneSpec(sparsity=0.5)),
+        CompressionSpec("m", weights=QuantSpec(4)),
+        CompressionSpec("m", layers=(LayerSpec("fc1", 4),)),
+        CompressionSpec("m", fold_bn=True),
+    ]
+    keys = {Key.of(simple_cnn, spec) for spec in specs} | {Key.of(simple_cnn, specs[0], "other images")}
+    assert len(keys) == len(specs) + 1
+
+
+# ---- a row that is not whole
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "correct = correct + 1",
+        "images = images - 1",
+        "in_top5 = in_top5 + 1",
+        "loss_sum = loss_sum + 1",
+        "loss_sum = NULL",
+        "predictions = substr(predictions, 2)",
+        "predictions = substr(predictions, 1, 500) || x'00'",
+        "predictions = NULL",
+        "predictions = CAST(x'ff' AS TEXT)",
+        "margins = substr(margins, 3)",
+        "margins = NULL",
+        "margins = 'text'",
+        "checksum = checksum + 1",
+        "checksum = NULL",
+        "images = -5",
+    ],
+)
+def test_a_row_that_is_not_whole_is_absent_and_deleted(full: Store, change: str) -> None:
+    assert sql(full, f"UPDATE results SET {change} WHERE spec = 'spec 4' RETURNING spec") == [("spec 4",)]
+    assert found_in(full) == set(range(10)) - {4}
+    assert sql(full, "SELECT count(*) FROM results") == [(9,)]
+    full.put(key(4), evaluation(4))
+    assert found_in(full) == set(range(10))
+    assert full.problem is None
+
+
+def test_a_row_that_slipped_under_another_key_is_absent(store: Store) -> None:
+    store.put(key(1), evaluation(1))
+    sql(store, "UPDATE results SET spec = 'spec 2'")
+    assert store.get(key(2), LABELS) is None
+
+
+@pytest.mark.parametrize("labels", [LABELS[:-1], torch.cat([LABELS, LABELS[:1]]), (LABELS + 1) % 10, LABELS[:0]])
+def test_a_row_of_other_labels_is_absent_and_deleted(full: Store, labels: Tensor) -> None:
+    assert full.get(key(4), labels) is None
+    assert found_in(full) == set(range(10)) - {4}
+
+
+# ---- a file that is not whole
+
+
+def overwrite(path: Path, at: int, content: bytes) -> None:
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(content)
+
+
+GARBAGE = bytes(range(128, 256)) * 2
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: overwrite(path, 0, GARBAGE),
+        lambda path: overwrite(path, 16, b"\0\0"),
+        lambda path: overwrite(path, 100, GARBAGE),
+        lambda path: [overwrite(path, at, GARBAGE) for at in range(0, path.stat().st_size, 4096)],
+        lambda path: path.write_bytes(path.read_bytes()[:4096]),
+        lambda path: path.write_bytes(path.read_bytes()[:50]),
+        lambda path: path.write_text("These are no results but a letter. " * 1000),
+    ],
+    ids=["its name", "its page size", "its schema", "every page", "one page left", "fifty bytes left", "a letter"],
+)
+@pytest.mark.parametrize("first", ["get", "put"])
+def test_a_damaged_file_is_moved_aside_and_told_and_results_are_kept_anew(
+    full: Store, damage: Callable[[Path], object], first: str
+) -> None:
+    damage(full.path)
+    damaged = full.path.read_bytes()
+    if first == "get":
+        assert full.get(key(1), LABELS) is None
+    else:
+        full.put(key(1), evaluation(1))
+    assert aside(full) == ["results.sqlite.damaged"]
+    (moved,) = full.path.parent.glob("*.damaged-*")
+    assert full.problem == f"{full.path} was damaged. It is now {moved.name}, and a new one was begun"
+    assert moved.read_bytes() == damaged
+    full.put(key(2), evaluation(2))
+    assert full.problem is None
+    assert found_in(full) == ({1, 2} if first == "put" else {2})
+
+
+def test_garbage_anywhere_in_the_file_never_gives_a_wrong_result(full: Store) -> None:
+    """Most of the file are rows: garbage there costs one or two of them, and all of them in what leads to them."""
+    whole = full.path.read_bytes()
+    left = set()
+    for at in range(0, len(whole), 997):
+        full.path.write_bytes(whole)
+        overwrite(full.path, at, GARBAGE)
+        left.add(len(found_in(full)))
+        full.put(key(0), evaluation(0))
+        full.put(key(99), evaluation(99))
+        assert found_in(full, range(100)) >= {0, 99}
+    assert {0, 9} <= left
+
+
+@pytest.mark.parametrize("suffix", ["-wal", "-shm", "-journal"])
+def test_garbage_beside_the_file_does_no_harm(full: Store, suffix: str) -> None:
+    Path(f"{full.path}{suffix}").write_bytes(GARBAGE * 200)
+    assert found_in(full) == set(range(10))
+    full.put(key(10), evaluation(10))
+    assert found_in(full, range(11)) == set(range(11))
+    assert full.problem is None
+
+
+def test_an_empty_file_is_an_empty_store(store: Store) -> None:
+    store.path.parent.mkdir()
+    store.path.touch()
+    assert store.get(key(), LABELS) is None
+    store.put(key(), evaluation())
+    assert same(store.get(key(), LABELS), evaluation())
+    assert store.problem is None
+    assert not aside(store)
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("PRAGMA user_version = 2", "was written by another version of the laboratory"),
+        ("PRAGMA user_version = 0", "was written by another version of the laboratory"),
+        ("ALTER TABLE results RENAME TO outcomes", "was damaged"),
+        ("ALTER TABLE results RENAME COLUMN margins TO edges", "was damaged"),
+    ],
+)
+def test_another_schema_is_moved_aside_with_all_that_belongs_to_it(full: Store, statement: str, words: str) -> None:
+    """What was written last lies in the WAL as long as somebody reads."""
+    with reading(full) as reader:
+        full.put(key(10), evaluation(10))
+        sql(full, statement)
+        full.put(key(1), evaluation(1))
+        assert aside(full) == [f"results.sqlite.damaged{suffix}" for suffix in ("", "-shm", "-wal")]
+        assert full.problem is not None
+        assert full.problem.startswith(f"{full.path} {words}. It is now results.sqlite.damaged-")
+        copy = full.path.with_name("copy")
+        for suffix in ("", "-wal"):
+            (moved,) = full.path.parent.glob(f"*.damaged-*[0-9]{suffix}")
+            shutil.copy(moved, f"{copy}{suffix}")
+        assert reader.execute("SELECT count(*) FROM results").fetchall() == [(10,)]
+    assert found_in(full, range(11)) == {1}
+    assert len(sql(Store(copy), f"SELECT * FROM {'outcomes' if 'outcomes' in statement else 'results'}")) == 11
+
+
+@contextmanager
+def reading(store: Store) -> Iterator[sqlite3.Connection]:
+    """Somebody who has the file open, in the middle of reading."""
+    with closing(sqlite3.connect(store.path, isolation_level=None, check_same_thread=False)) as database:
+        database.execute("BEGIN")
+        database.execute("SELECT count(*) FROM results").fetchall()
+        yield database
+
+
+def test_results_are_kept_while_another_moves_the_file_aside(full: Store) -> None:
+    with reading(full), reading(full) as other:
+        full.put(key(10), evaluation(10))
+        for suffix in ("-wal", "-shm", ""):
+            os.rename(f"{full.path}{suffix}", f"{full.path}.damaged-20990101{suffix}")
+        assert full.get(key(1), LABELS) is None
+        full.put(key(1), evaluation(1))
+        assert found_in(full) == {1}
+        other.close()
+        assert found_in(full) == {1}
+    full.put(key(2), evaluation(2))
+    assert found_in(full) == {1, 2}
+    assert full.problem is None
+
+
+def test_many_who_find_the_damage_at_once_move_it_aside_and_lose_nothing_else(full: Store) -> None:
+    for _ in range(20):
+        full.path.write_bytes(GARBAGE * 100)
+        stores = [Store(full.path) for _ in range(8)]
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda store, number: store.put(key(number), evaluation(number)), stores, range(8)))
+        assert found_in(full) == set(range(8))
+        assert any(store.problem for store in stores)
+        assert all(store.problem is None or "was damaged. It is now" in store.problem for store in stores)
+
+
+# ---- a place that cannot be written
+
+
+@pytest.mark.parametrize("count", [0, 5_000, 20_000, 33_000, 60_000])
+def test_a_full_disk_is_told_and_costs_the_row_in_flight_alone(
+    full: Store, room_for: Callable[[int], None], count: int
+) -> None:
+    room_for(count)
+    for number in range(10, 40):
+        full.put(key(number), evaluation(number))
+    assert full.problem == "results cannot be kept: the disk is full or fails"
+    room_for(-1)
+    found = found_in(full, range(40))
+    assert set(range(10)) <= found < set(range(40))
+    assert full.problem == "results cannot be kept: the disk is full or fails"  # until one is kept
+    full.put(key(39), evaluation(39))
+    assert full.problem is None
+    assert found_in(full, range(40)) == found | {39}
+    assert not aside(full)
+
+
+def test_a_full_disk_is_told_where_there_is_no_file_yet(store: Store, room_for: Callable[[int], None]) -> None:
+    room_for(1_000)
+    store.put(key(), evaluation())
+    assert store.problem == "results cannot be kept: the disk is full or fails"
+    room_for(-1)
+    store.put(key(), evaluation())
+    assert store.problem is None
+    assert same(store.get(key(), LABELS), evaluation())
+
+
+@pytest.fixture
+def shown() -> Iterator[Store]:
+    """A store in a folder that everybody can read and nobody can write."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(Path(folder) / "results.sqlite")
+        store.put(key(), evaluation())
+        os.chmod(folder, 0o555)
+        yield store
+        os.chmod(folder, 0o755)
+
+
+def test_a_folder_that_cannot_be_written_is_told(shown: Store, as_nobody: None) -> None:
+    shown.put(key(1), evaluation(1))
+    assert shown.problem == f"results cannot be kept: {shown.path} cannot be opened for writing"
+    assert shown.get(key(), LABELS) is None
+    assert shown.problem == f"kept results cannot be read: {shown.path} cannot be opened for writing"
+
+
+def test_a_damaged_file_that_cannot_be_moved_aside_is_told(shown: Store, request: pytest.FixtureRequest) -> None:
+    shown.path.write_bytes(GARBAGE)
+    request.getfixturevalue("as_nobody")
+    words = f"{shown.path} was damaged and cannot be moved aside (Permission denied)"
+    shown.put(key(1), evaluation(1))
+    assert shown.problem == f"results cannot be kept: {words}"
+    assert shown.get(key(), LABELS) is None
+    assert shown.problem == f"kept results cannot be read: {words}"
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file where the folder should be")
+    store = Store(tmp_path / "data" / "results.sqlite")
+    store.put(key(), evaluation())
+    assert store.problem == f"results cannot be kept: {tmp_path / 'data'}: File exists"
+    assert store.get(key(), LABELS) is None
+
+
+def test_a_folder_in_the_place_of_the_file_is_told(store: Store) -> None:
+    store.path.mkdir(parents=True)
+    assert store.get(key(), LABELS) is None
+    store.put(key(), evaluation())
+    assert store.problem == f"results cannot be kept: {store.path} cannot be opened for writing"
+
+
+# ---- many at once
+
+
+def test_a_file_that_somebody_holds_is_waited_for_and_told_within_two_seconds(full: Store) -> None:
+    with closing(sqlite3.connect(full.path, isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("BEGIN IMMEDIATE")
+        start = time.monotonic()
+        full.put(key(10), evaluation(10))
+        assert 1 < time.monotonic() - start < 2.2
+        assert full.problem == f"results cannot be kept: another program does not let go of {full.path}"
+        start = time.monotonic()
+        assert full.get(key(1), LABELS) is None
+        assert time.monotonic() - start < 2.2
+        assert full.problem == f"kept results cannot be read: another program does not let go of {full.path}"
+    assert found_in(full, range(11)) == set(range(10))
+    full.put(key(10), evaluation(10))
+    assert full.problem is None
+
+
+def test_what_was_kept_is_read_while_somebody_writes(full: Store) -> None:
+    with closing(sqlite3.connect(full.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("DELETE FROM results")
+        assert found_in(full) == set(range(10))
+
+
+def test_a_file_that_somebody_holds_for_a_moment_is_waited_for(full: Store) -> None:
+    with closing(sqlite3.connect(full.path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        later = threading.Timer(0.6, lambda: other.execute("COMMIT"))
+        later.start()
+        full.put(key(10), evaluation(10))
+        later.join()
+    assert full.problem is None
+    assert found_in(full, range(11)) == set(range(11))
+
+
+def test_threads_share_a_store(store: Store) -> None:
+    def keep(number: int) -> bool:
+        store.put(key(number), evaluation(number))
+        return same(store.get(key(number), LABELS), evaluation(number))
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(keep, range(100)))
+    assert store.problem is None
+    assert found_in(store, range(100)) == set(range(100))
+
+
+def python(script: str, *arguments: object) -> subprocess.Popen:
+    head = "import sys\nfrom compression.results.store import Store\nfrom tests.results.test_store import *\n"
+    command = [sys.executable, "-c", head + script, *map(str, arguments)]
+    return subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+WRITER = """
+print("ready", flush=True)
+sys.stdin.readline()
+store, problems = Store(Path(sys.argv[1])), set()
+for number in range(int(sys.argv[2]), 120, 2):
+    store.put(key(number), evaluation(number))
+    problems.add(store.problem)
+print(problems)
+"""
+
+
+def test_two_processes_that_write_at_once_lose_nothing(store: Store) -> None:
+    """From the making of the file on."""
+    writers = [python(WRITER, store.path, first) for first in (0, 1)]
+    for writer in writers:
+        assert writer.stdout.readline() == "ready\n"
+    for writer in writers:
+        writer.stdin.write("go\n")
+        writer.stdin.flush()
+    assert [writer.communicate()[0] for writer in writers] == ["{None}\n", "{None}\n"]
+    assert found_in(store, range(120)) == set(range(120))
+
+
+KILLER = """
+import random, signal
+torch.set_num_threads(1)  # a fork would wait for the others for ever
+path = Path(sys.argv[1])
+kills = rows = 0
+chance = random.Random(0)
+evaluations = [evaluation(number, 50_000) for number in range(20)]
+until = time.monotonic() + 4
+while time.monotonic() < until:
+    if kills % 20 == 0:
+        shutil.rmtree(path.parent, ignore_errors=True)
+        kept = 0
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        store = Store(path)
+        for number in range(kept, 2_000):
+            os.write(writer, b"." if store.problem is None else b"!")
+            store.put(key(number), evaluations[number % 20])
+    os.close(writer)
+    told = b"".join(os.read(reader, 1) for _ in range(chance.randint(1, 4)))
+    time.sleep(chance.uniform(0, 0.004))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    with open(reader) as pipe:
+        told = told.decode() + pipe.read()
+    assert "!" not in told, told
+    before, kept = kept, kept + len(told) - 1
+    store = Store(path)
+    for number in range(before, kept):
+        there = evaluations[number % 20]
+        assert same(store.get(key(number), there.labels), there)
+    assert store.problem is None, store.problem
+    if path.exists():
+        assert sql(store, "PRAGMA integrity_check") == [("ok",)]
+        assert not aside(store)
+    rows += kept - before
+    kills += 1
+print(kills, rows)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_writer_that_is_killed_at_any_moment_loses_the_row_in_flight_at_most(store: Store) -> None:
+    out, _ = python(KILLER, store.path).communicate()
+    kills, rows = map(int, out.split())
+    assert min(kills, rows) > 20

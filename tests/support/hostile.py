@@ -1,0 +1,304 @@
+"""Files made to harm, byte by byte: `python -m tests.support.hostile` reads them all.
+
+It prints for each, as a line of JSON, its name, how it was refused ("" where it was read) and the words;
+and last, how many megabytes the memory of the process had grown at most.
+"""
+
+import gzip
+import io
+import json
+import pickle
+import struct
+import sys
+import tarfile
+import warnings
+import zipfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from compression.errors import CheckpointError
+from compression.networks.checkpoints.reading import read_tensors
+from tests.support.networks import saved
+
+FOUR = struct.pack("<4f", 1, 2, 3, 4)
+TERA = 10**12
+
+
+# ---- pickles, opcode by opcode
+
+
+def text(value: str) -> bytes:
+    return b"X" + struct.pack("<I", len(value)) + value.encode()
+
+
+def integer(value: int) -> bytes:
+    encoded = pickle.encode_long(value)
+    return b"\x8a" + bytes([len(encoded)]) + encoded
+
+
+def named(module: str, name: str) -> bytes:
+    return f"c{module}\n{name}\n".encode()
+
+
+def tuple_of(*items: bytes) -> bytes:
+    return b"(" + b"".join(items) + b"t"
+
+
+def call(function: bytes, *arguments: bytes) -> bytes:
+    return function + tuple_of(*arguments) + b"R"
+
+
+def dictionary(**items: bytes) -> bytes:
+    return b"}(" + b"".join(text(key) + value for key, value in items.items()) + b"u"
+
+
+def pickled(value: bytes) -> bytes:
+    return b"\x80\x02" + value + b"."
+
+
+def storage(key: bytes, elements: int, old: bool = False) -> bytes:
+    kind = named("torch", "FloatStorage")
+    return tuple_of(text("storage"), kind, key, text("cpu"), integer(elements), *([b"N"] if old else [])) + b"Q"
+
+
+def tensor(of: bytes, shape: Iterable[int], strides: Iterable[int]) -> bytes:
+    size, steps = (tuple_of(*map(integer, numbers)) for numbers in (shape, strides))
+    rebuild = named("torch._utils", "_rebuild_tensor_v2")
+    return call(rebuild, of, integer(0), size, steps, b"\x89", named("collections", "OrderedDict") + b")R")
+
+
+# ---- the three formats around them
+
+
+def zipped(value: bytes, data: bytes | None = None, pickle_name: str = "data.pkl", key: str = "0") -> bytes:
+    """What torch.save writes: `value` pickled, and the storage `data` under `key`."""
+    records = {pickle_name: pickled(value), "byteorder": b"little", "version": b"3\n"}
+    return archive([*records.items(), *([(f"data/{key}", data)] if data is not None else [])])
+
+
+def archive(records: Iterable[tuple[str, bytes]], method: int = zipfile.ZIP_STORED) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", method) as out:
+        for name, content in records:
+            out.writestr(zipfile.ZipInfo(f"archive/{name}"), content, method)
+    return file.getvalue()
+
+
+def old(value: bytes, keys: list[str], data: bytes) -> bytes:
+    """What torch.save wrote before it wrote zip archives: five pickles, then the storages, each after its length."""
+    about = {"protocol_version": 1001, "little_endian": True, "type_sizes": {"short": 2, "int": 4, "long": 4}}
+    start = b"".join(pickle.dumps(part, 2) for part in (0x1950A86A20F9469CFC6C, 1001, about))
+    return start + pickled(value) + pickle.dumps(keys, 2) + data
+
+
+def safe(header: bytes, data: bytes = b"", length: int | None = None) -> bytes:
+    return struct.pack("<Q", len(header) if length is None else length) + header + data
+
+
+def entry(shape: Iterable[int], start: int, end: int, kind: str = "F32") -> bytes:
+    return json.dumps({"dtype": kind, "shape": list(shape), "data_offsets": [start, end]}).encode()
+
+
+# ---- the files
+
+
+def weight(elements: int, shape: Iterable[int], strides: Iterable[int], is_old: bool = False) -> bytes:
+    return dictionary(w=tensor(storage(text("0"), elements, is_old), shape, strides))
+
+
+def bomb(lies: bool) -> bytes:
+    """A zip archive of 400 MB of zeros; if it lies, its table says that they are four bytes."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as out:
+        out.writestr(zipfile.ZipInfo("archive/version"), b"3\n")
+        with out.open("archive/data.pkl", "w") as record:
+            for _ in range(400):
+                record.write(bytes(1_000_000))
+        if lies:
+            out.getinfo("archive/data.pkl").file_size = 4
+    return file.getvalue()
+
+
+def letter_cases() -> bytes:
+    """To torch, names of records that differ by the case of letters are one: a megabyte, loaded 1,024 times."""
+    names = ["".join(c.upper() if turn >> at & 1 else c for at, c in enumerate("abcdefghij")) for turn in range(1024)]
+    tensors = {name: tensor(storage(text(name), 250_000), (250_000,), (1,)) for name in names}
+    return zipped(dictionary(**tensors), bytes(1_000_000), key="abcdefghij")
+
+
+def two_pickles() -> bytes:
+    """Python takes the last record of a name, and torch the first."""
+    with warnings.catch_warnings(action="ignore"):
+        return archive([("data.pkl", pickled(BYTES)), ("version", b"3\n"), ("data.pkl", pickled(b"}"))])
+
+
+def views() -> bytes:
+    """A thousand tensors over one megabyte."""
+    first = tensor(storage(text("0"), 250_000), (250_000,), (1,)) + b"q\x01"
+    return zipped(dictionary(w=first, **{f"w{i}": b"h\x01" for i in range(999)}), bytes(1_000_000))
+
+
+def picture(kind: str) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (32, 32)).save(file, kind)
+    return file.getvalue()
+
+
+def tar() -> bytes:
+    """What torch.save wrote at first."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as out:
+        for name in ("storages", "tensors", "pickle"):
+            out.addfile(tarfile.TarInfo(name), io.BytesIO())
+    return file.getvalue()
+
+
+TRACE = "it ran"
+SYSTEM = call(named("os", "system"), text(f"echo > '{TRACE}'"))
+EVAL = call(named("builtins", "eval"), text(f"open('{TRACE}', 'w')"))
+BYTES = call(named("builtins", "bytearray"), integer(TERA))
+STACKED = text("os") + text("system") + b"\x93" + tuple_of(text(f"echo > '{TRACE}'")) + b"R"
+INSTANCE = b"(" + text(f"echo > '{TRACE}'") + b"ios\nsystem\n"
+NESTED = b")" + b"\x85" * 1_000_000
+DOUBLED = b")" + b"q\x00h\x00\x86" * 60
+CODE, DAMAGED, INTRICATE = "reading it would run code", "is damaged", "is more intricate than any weights"
+
+HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
+    # code
+    "os.system": (lambda: zipped(SYSTEM), rf"{CODE} that it brings along \(os\.system\)"),
+    "os.system among weights": (lambda: zipped(dictionary(w=SYSTEM)), CODE),
+    "os.system, old": (lambda: old(SYSTEM, [], b""), CODE),
+    "a terabyte of zeros in the last pickle, old": (
+        lambda: old(b"}", [], b"")[:-1] + BYTES + b".",
+        rf"{CODE} .*builtins\.bytearray",
+    ),
+    "os.system, bare": (lambda: pickled(SYSTEM), CODE),
+    "eval": (lambda: zipped(EVAL), rf"{CODE} .*builtins\.eval"),
+    "eval, old": (lambda: old(EVAL, [], b""), CODE),
+    "a terabyte of zeros": (lambda: zipped(BYTES), rf"{CODE} .*builtins\.bytearray"),
+    "a terabyte of zeros, old": (lambda: old(BYTES, [], b""), CODE),
+    "a name from the stack": (lambda: zipped(STACKED), rf"{CODE} .*unnamed"),
+    "an instance": (lambda: zipped(INSTANCE), rf"{CODE} .*os\.system"),
+    "a second pickle of the same name": (two_pickles, "two records of one name"),
+    "a pickle in capitals": (lambda: zipped(BYTES, pickle_name="DATA.PKL"), r"without data\.pkl"),
+    "a name that is not ASCII": (lambda: zipped(named("ö", "ö")), DAMAGED),
+    "a sparse tensor": (lambda: saved({"w": torch.eye(3).to_sparse()}), rf"{CODE} .*_rebuild_sparse_tensor"),
+    "a quantized tensor": (
+        lambda: zipped(dictionary(w=call(named("torch._utils", "_rebuild_qtensor"), storage(text("0"), 4))), FOUR),
+        rf"{CODE} .*_rebuild_qtensor",
+    ),
+    "a meta tensor": (lambda: saved({"w": torch.empty(TERA, device="meta")}), CODE),
+    # structures
+    "a million nested tuples as a key": (lambda: zipped(b"}" + NESTED + b"Ns"), INTRICATE),
+    "a tuple of 2^60 as a key": (lambda: zipped(b"}" + DOUBLED + b"Ns"), INTRICATE),
+    "a tuple of 2^60 as a key, old": (lambda: old(b"}" + DOUBLED + b"Ns", [], b""), INTRICATE),
+    "a tuple of 2^60 as a storage": (lambda: zipped(storage(DOUBLED, 4)), INTRICATE),
+    "a million sets": (lambda: zipped(b"]" + b"(" + b"\x8f" * 1_000_000 + b"e"), INTRICATE),
+    "a million sets, old": (lambda: old(b"]" + b"(" + b"\x8f" * 1_000_000 + b"e", [], b""), INTRICATE),
+    "a hundred thousand nested lists": (lambda: zipped(b"]" * 100_000 + b"a" * 99_999), "holds a list"),
+    "a hundred thousand nested wrappers": (
+        lambda: zipped((b"}" + text("model")) * 100_000 + b"}" + b"s" * 100_000),
+        "holds no weights",
+    ),
+    "a wrapper that wraps itself": (lambda: zipped(b"}q\x00" + text("model") + b"h\x00s"), "holds no weights"),
+    "keys that are no names": (
+        lambda: zipped(b"}(" + integer(1) + b"N" + b"NN" + b")N" + named("torch", "Size") + b")RNu"),
+        "holds no weights",
+    ),
+    "a dictionary whose methods are numbers": (
+        lambda: zipped(call(named("collections", "OrderedDict")) + dictionary(items=b"K\x01", get=b"K\x01") + b"b"),
+        "holds no weights",
+    ),
+    "65 dimensions": (lambda: zipped(weight(4, [1] * 65, [1] * 65), FOUR), "65 dimensions in w"),
+    "65 dimensions, safe": (lambda: safe(b'{"w":' + entry([1] * 65, 0, 4) + b"}", FOUR[:4]), "65 dimensions in w"),
+    "a hundred thousand dimensions": (lambda: zipped(weight(4, [0] * 100_000, [0] * 100_000), FOUR), INTRICATE),
+    "a hundred thousand dimensions, safe": (
+        lambda: safe(b'{"w":' + entry([0] * 100_000, 0, 0) + b"}"),
+        "100000 dimensions in w",
+    ),
+    # sizes
+    "a zip archive that grows": (lambda: bomb(lies=False), "would grow when unpacked"),
+    "a zip archive that grows and lies": (lambda: bomb(lies=True), "would grow when unpacked"),
+    "a storage that is not all there": (lambda: zipped(weight(TERA, [4], [1]), FOUR), DAMAGED),
+    "a storage that is not there": (lambda: zipped(weight(4, [4], [1])), DAMAGED),
+    "a storage that is not all there, old": (
+        lambda: old(weight(10**9, [4], [1], True), ["0"], struct.pack("<q", 10**9) + FOUR),
+        DAMAGED,
+    ),
+    "a storage of another length, old": (
+        lambda: old(weight(10**9, [4], [1], True), ["0"], struct.pack("<q", 4) + FOUR),
+        DAMAGED,
+    ),
+    "a storage that is never filled, old": (lambda: old(weight(1000, [1000], [1], True), [], b""), DAMAGED),
+    "a storage of terabytes, old": (lambda: old(weight(TERA, [4], [1], True), [], b""), DAMAGED),
+    "a negative storage": (lambda: zipped(weight(-4, [4], [1]), FOUR), DAMAGED),
+    "a storage read over and over": (letter_cases, DAMAGED),
+    "more than the storage has": (lambda: zipped(weight(4, [1000], [1]), FOUR), DAMAGED),
+    "more than the storage has, old": (
+        lambda: old(weight(4, [10**8], [1], True), ["0"], struct.pack("<q", 4) + FOUR),
+        DAMAGED,
+    ),
+    "a number repeated to terabytes": (
+        lambda: zipped(weight(4, [10**6, 10**6], [0, 0]), FOUR),
+        "says that its tensors have 4,000,000,000,000 bytes",
+    ),
+    "more elements than can be counted": (lambda: zipped(weight(4, [2**62, 4], [0, 0]), FOUR), DAMAGED),
+    "a negative stride": (lambda: zipped(weight(4, [4], [-1]), FOUR), DAMAGED),
+    "a negative shape": (lambda: zipped(weight(4, [-4], [1]), FOUR), DAMAGED),
+    "a thousand tensors over one storage": (views, "says that its tensors have 1,000,000,000 bytes"),
+    "a header of exabytes": (lambda: safe(b"{}", length=2**63), "header has 9,223,372,036,854,775,808 bytes"),
+    "a header longer than the file": (lambda: safe(b"{}", length=1000), DAMAGED),
+    "a deep header": (lambda: safe(b'{"a":' * 100_000 + b"1" + b"}" * 100_000), DAMAGED),
+    "a header of numbers": (lambda: safe(b'{"w": 4}'), DAMAGED),
+    "overlapping tensors": (
+        lambda: safe(b'{"w":' + entry([2], 0, 8) + b',"v":' + entry([2], 4, 12) + b"}", FOUR[:12]),
+        DAMAGED,
+    ),
+    "a tensor beyond the file": (lambda: safe(b'{"w":' + entry([TERA], 0, 4 * TERA) + b"}", FOUR), DAMAGED),
+    "a tensor of another size": (lambda: safe(b'{"w":' + entry([3], 0, 16) + b"}", FOUR), DAMAGED),
+    "a shape that overflows": (lambda: safe(b'{"w":' + entry([2**62, 8], 0, 16) + b"}", FOUR), DAMAGED),
+    "bytes after the tensors, safe": (lambda: safe(b'{"w":' + entry([1], 0, 4) + b"}", FOUR), DAMAGED),
+    "bytes after the tensors, old": (
+        lambda: old(weight(4, [4], [1], True), ["0"], struct.pack("<q", 4) + FOUR + b"\0"),
+        r"bytes are left over",
+    ),
+    # other things than networks
+    "nothing": (lambda: b"", DAMAGED),
+    "a letter": (lambda: b"a", DAMAGED),
+    "text": (lambda: b"epoch, loss\n1, 2.3\n" * 100, DAMAGED),
+    "JSON": (lambda: b'{"weights": [1, 2, 3]}', DAMAGED),
+    "zeros": (lambda: bytes(1000), DAMAGED),
+    "PNG": (lambda: picture("png"), DAMAGED),
+    "JPEG": (lambda: picture("jpeg"), DAMAGED),
+    "gzip": (lambda: gzip.compress(saved({"w": torch.ones(3)})), DAMAGED),
+    "tar": (tar, DAMAGED),
+    "an empty zip archive": (lambda: archive([]), DAMAGED),
+    "a zip archive of something else": (lambda: archive([("notes.txt", b"hello")]), r"without data\.pkl"),
+}
+
+
+def most_memory_mb() -> float:
+    """The most that this process had so far. (resource.getrusage would begin with that of its parent.)"""
+    status = Path("/proc/self/status").read_text() if sys.platform == "linux" else "VmHWM: 0 kB"
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1000
+
+
+def main() -> None:
+    read_tensors(saved({"w": torch.ones(3)}), "file")
+    before = most_memory_mb()
+    for name, (make, _) in HOSTILE.items():
+        content = make()
+        kind, words = "", ""
+        try:
+            read_tensors(content, "file")
+        except CheckpointError as error:
+            kind, words = type(error).__name__, str(error)
+        print(json.dumps([name, len(content), kind, words]), flush=True)
+    print(json.dumps(most_memory_mb() - before))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""Networks for tests, untrained and the same ones every time, and the kinds of files that they are saved in."""
+
+import copy
+import io
+from collections.abc import Callable
+from functools import lru_cache
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from compression.networks.architectures.table import ARCHITECTURES
+
+Tensors = dict[str, Tensor]
+
+
+def settled(module: nn.Module) -> nn.Module:
+    """`module` in eval mode, with batch norms that do something."""
+    generator = torch.Generator().manual_seed(0)
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            for tensor in (part.weight.data, part.bias.data, part.running_mean, part.running_var):
+                assert tensor is not None
+                tensor.copy_(torch.rand(tensor.shape, generator=generator) + 0.5)
+    return module.eval()
+
+
+@lru_cache(maxsize=8)
+def made(arch: str) -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        return settled(ARCHITECTURES[arch].make()).requires_grad_(False)
+
+
+def network(arch: str) -> nn.Module:
+    """An untrained network, a copy of one's own: to move or to freeze it does not reach another test."""
+    return copy.deepcopy(made(arch))
+
+
+def tensors(arch: str) -> Tensors:
+    return dict(network(arch).state_dict())
+
+
+def images(n: int = 2) -> Tensor:
+    return torch.randn(n, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+
+
+def saved(content: object, new: bool = True) -> bytes:
+    file = io.BytesIO()
+    torch.save(content, file, _use_new_zipfile_serialization=new)
+    return file.getvalue()
+
+
+KINDS: dict[str, Callable[[Tensors], bytes]] = {
+    "zip": lambda content: saved(content),
+    "old": lambda content: saved(content, new=False),
+    "safe": lambda content: safetensors.torch.save(content),
+}

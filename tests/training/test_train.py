@@ -1,0 +1,210 @@
+"""Training: the same bits whether or not it was killed, and crops that are crops."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from compression.data.images import ImageSet
+from compression.networks import bundled as zoo
+from compression.networks.architectures.plain import SimpleCNN
+from compression.networks.architectures.resnet import ResNet
+from compression.training.recipe import RECIPES, Progress, Recipe
+from compression.training.train import pad_crop_flip, train
+
+RECIPE = Recipe(epochs=3, max_lr=0.05, batch_size=100, seed=5)  # 256 images: two batches of 100 and one of 56
+
+
+def images(count: int = 256) -> ImageSet:
+    """Dark noise in which the row of a bright stripe is the label."""
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 100, (count, 3, 32, 32), generator=generator, dtype=torch.uint8)
+    labels = torch.randint(0, 2, (count,), generator=generator)
+    for image, label in zip(pixels, labels, strict=True):
+        image[:, 6 + 16 * label : 10 + 16 * label] = 255
+    return ImageSet(pixels, labels, "made up")
+
+
+def fresh(seed: int = 0) -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return SimpleCNN()
+
+
+def same_weights(one: nn.Module, other: nn.Module) -> bool:
+    pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
+
+
+# ---- killed and resumed
+
+
+class Killed:
+    """A report that stops the run as Ctrl-C does, after `steps` steps."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+
+    def __call__(self, progress: Progress) -> None:
+        if progress.steps_done == self.steps:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("kills", [[5], [1], [3], [4, 8], [9]], ids=str)
+def test_a_run_that_was_killed_ends_with_the_bits_of_one_that_was_not(kills: list[int], tmp_path: Path) -> None:
+    """Three steps an epoch: 5 is in the middle of the second, 3 the last step of the first, 9 the very last."""
+    uninterrupted = train(fresh(), images(), RECIPE)
+    for number, steps in enumerate(kills):
+        with pytest.raises(KeyboardInterrupt):
+            train(fresh(number), images(), RECIPE, tmp_path / "run.pt", Killed(steps))
+    seed = 0 if kills[0] < 4 else 99  # the start is in the checkpoint once the first epoch was saved
+    resumed = train(fresh(seed), images(), RECIPE, tmp_path / "run.pt")
+    assert same_weights(resumed, uninterrupted)
+
+
+def test_a_resumed_run_repeats_only_the_epoch_it_was_killed_in(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(fresh(), images(), RECIPE, tmp_path / "run.pt", Killed(5))
+    told: list[Progress] = []
+    train(fresh(), images(), RECIPE, tmp_path / "run.pt", told.append)
+    assert [progress.steps_done for progress in told] == [4, 5, 6, 7, 8, 9]
+
+
+def test_a_finished_run_is_not_run_again(tmp_path: Path) -> None:
+    first = train(fresh(), images(), RECIPE, tmp_path / "run.pt")
+    told: list[Progress] = []
+    again = train(fresh(99), images(), RECIPE, tmp_path / "run.pt", told.append)
+    assert told == []
+    assert same_weights(first, again)
+    assert [path.name for path in tmp_path.iterdir()] == ["run.pt"]
+
+
+def test_the_seed_decides_the_run() -> None:
+    assert same_weights(train(fresh(), images(), RECIPE), train(fresh(), images(), RECIPE))
+    assert not same_weights(train(fresh(), images(), RECIPE), train(fresh(), images(), replace(RECIPE, seed=6)))
+
+
+@pytest.mark.parametrize(
+    ("module", "recipe", "words"),
+    [
+        (fresh(), replace(RECIPE, seed=6), "belongs to another recipe: .*'seed': 5.*; move it away"),
+        (fresh(), replace(RECIPE, epochs=4), "belongs to another recipe: .*'epochs': 3"),
+        (ResNet(1), RECIPE, "belongs to another network; move it away"),
+    ],
+    ids=["seed", "epochs", "network"],
+)
+def test_the_checkpoint_of_something_else_is_refused_and_kept(
+    module: nn.Module, recipe: Recipe, words: str, tmp_path: Path
+) -> None:
+    train(fresh(), images(), RECIPE, tmp_path / "run.pt")
+    before = (tmp_path / "run.pt").read_bytes()
+    with pytest.raises(ValueError, match=words):
+        train(module, images(), recipe, tmp_path / "run.pt")
+    assert (tmp_path / "run.pt").read_bytes() == before
+
+
+def test_a_damaged_checkpoint_is_refused_and_kept(tmp_path: Path) -> None:
+    (tmp_path / "run.pt").write_bytes(b"half of what was wri")
+    with pytest.raises(ValueError, match=r"run\.pt is damaged; move it away to start afresh"):
+        train(fresh(), images(), RECIPE, tmp_path / "run.pt")
+    assert (tmp_path / "run.pt").read_bytes() == b"half of what was wri"
+
+
+# ---- what training does
+
+
+def test_training_learns_what_there_is_to_learn() -> None:
+    told: list[Progress] = []
+    train(fresh(), images(), replace(RECIPE, epochs=12), report=told.append)
+    assert told[0].train_accuracy < 0.7
+    assert told[-1].train_accuracy > 0.95
+    assert told[-1].loss < told[0].loss / 2
+
+
+def test_progress_is_told_after_each_step() -> None:
+    told: list[Progress] = []
+    train(fresh(), images(), RECIPE, report=told.append)
+    assert [progress.steps_done for progress in told] == list(range(1, 3 * RECIPE.steps(256) + 1))
+    assert [progress.epoch for progress in told] == [1] * 3 + [2] * 3 + [3] * 3
+
+
+def test_an_average_without_memory_is_the_network_itself() -> None:
+    module = fresh()
+    assert same_weights(train(module, images(), replace(RECIPE, ema_decay=0.0)), module)
+
+
+def test_the_average_is_ready_to_use_and_the_images_are_as_they_were() -> None:
+    given = images()
+    assert not any(part.training for part in train(fresh(), given, RECIPE).modules())
+    assert torch.equal(given.pixels, images().pixels)
+
+
+# ---- recipes
+
+
+def test_every_bundled_network_has_the_recipe_that_its_file_states() -> None:
+    assert sorted(RECIPES) == zoo.bundled()
+    for name, recipe in RECIPES.items():
+        about = zoo.load_bundled(name).about
+        assert (about["arch"], about["recipe"]) == (name, asdict(recipe))
+
+
+@pytest.mark.parametrize(("count", "steps"), [(1, 1), (128, 1), (129, 2), (50_000, 391)])
+def test_the_last_batch_of_an_epoch_may_be_smaller(count: int, steps: int) -> None:
+    assert Recipe(epochs=1, max_lr=0.1).steps(count) == steps
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"epochs": 0}, "epochs and batch_size must be at least 1, got 0, 100"),
+        ({"batch_size": 0}, "epochs and batch_size must be at least 1"),
+        ({"normalization": "mnist"}, "normalization must be one of imagenet, cifar10"),
+    ],
+)
+def test_nonsense_in_a_recipe_is_refused(change: dict, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        replace(RECIPE, **change)
+
+
+# ---- crops and flips
+
+
+def crops(image: Tensor, pad: int) -> list[Tensor]:
+    """All images (C, H, W) that shifting by up to `pad` pixels and mirroring can give, one by one."""
+    _, height, width = image.shape
+    padded = F.pad(image, (pad,) * 4)
+    windows = [padded[:, y : y + height, x : x + width] for y in range(2 * pad + 1) for x in range(2 * pad + 1)]
+    return windows + [window.flip(2) for window in windows]
+
+
+def numbered(count: int, side: int) -> Tensor:
+    """Images without two equal pixels."""
+    return torch.arange(1, 3 * side * side + 1).view(1, 3, side, side).expand(count, -1, -1, -1)
+
+
+@pytest.mark.parametrize("pad", [0, 1, 2])
+def test_each_image_becomes_one_of_its_crops_and_all_of_them_occur(pad: int) -> None:
+    possible = crops(numbered(1, 5)[0], pad)
+    out = pad_crop_flip(numbered(2000, 5), pad, torch.Generator().manual_seed(0))
+    which = [next(i for i, crop in enumerate(possible) if torch.equal(image, crop)) for image in out]
+    assert set(which) == set(range(len(possible)))
+    flipped = sum(i >= len(possible) // 2 for i in which) / len(which)
+    assert flipped == pytest.approx(0.5, abs=0.05)
+
+
+def test_images_keep_their_place_shape_and_type() -> None:
+    pixels = images(50).pixels
+    out = pad_crop_flip(pixels, 4, torch.Generator().manual_seed(0))
+    assert (out.shape, out.dtype) == (pixels.shape, torch.uint8)
+    for image, moved in zip(pixels, out, strict=True):
+        assert any(torch.equal(moved, crop) for crop in crops(image, 4))
+
+
+def test_the_generator_decides_the_crops() -> None:
+    one, same, other = (pad_crop_flip(images(50).pixels, 4, torch.Generator().manual_seed(s)) for s in (1, 1, 2))
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
