@@ -1,28 +1,32 @@
-"""Every exception of ours; each message is a sentence for the reader."""
+"""Every exception of this package. Each message is a sentence for the user: what is wrong, and what to do next."""
 
 
-class DataError(Exception):
-    """CIFAR-10, or a file that was fetched, cannot be used; the message says why, in the reader's words."""
+class CompressionError(Exception):
+    """The base class of the exceptions of this package; arguments out of range raise ValueError instead."""
+
+
+class DataError(CompressionError):
+    """CIFAR-10, or a file that was downloaded, cannot be used."""
 
 
 class DataMissing(DataError):
-    """There is no CIFAR-10 in any of the places that were looked at."""
+    """CIFAR-10 is in none of the places where it is looked for."""
 
 
-class CheckpointError(Exception):
-    """A checkpoint cannot be used; the message says why, in the reader's words.
+class CheckpointError(CompressionError):
+    """A checkpoint cannot be used.
 
-    Names from the file are part of it: what cannot be printed is shown as an escape, and there is an end to it.
+    The message may quote names from the file: unprintable characters are escaped, and it has at most 2,000 characters.
     """
 
-    def __init__(self, words: str) -> None:
-        shown = (letter if letter.isprintable() else repr(letter)[1:-1] for letter in words[:2000])
-        super().__init__("".join(shown))
+    def __init__(self, message: str) -> None:
+        characters = (letter if letter.isprintable() else repr(letter)[1:-1] for letter in message[:2000])
+        super().__init__("".join(characters))
 
 
 class CodecError(CheckpointError):
-    """A file that no compressed network was written to, or that is damaged; the message says so."""
+    """A file is damaged, or it is not the file of a compressed network."""
 
 
-class EngineError(Exception):
-    """A task failed on a worker; the message says why."""
+class EngineError(CompressionError):
+    """A task failed on a worker."""
