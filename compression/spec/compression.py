@@ -53,6 +53,7 @@ class LayerSpec:
 class CompressionSpec:
     """One way to compress one network. Pruning that takes nothing is the same value as no pruning.
 
+    `model`: the name of the network, or "" where the network is given beside the spec.
     `fold_bn`: batch norm goes into the convolution before it first, as it does where networks are deployed. `order`
     says when; where nothing is folded or no weights are quantized it says nothing, and is the default.
     `also`: other weights to compress.
@@ -60,7 +61,7 @@ class CompressionSpec:
     `reestimate_bn`: the statistics of batch norms are taken anew, on training images, when all else is done.
     """
 
-    model: str
+    model: str = ""
     prune: PruneSpec | None = None
     weights: QuantSpec | None = None
     layers: tuple[LayerSpec, ...] = ()

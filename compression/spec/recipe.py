@@ -33,6 +33,8 @@ def from_json(text: str) -> CompressionSpec:
         raise ValueError(f"this is no JSON: {error.msg} in line {error.lineno}, column {error.colno}") from None
     except RecursionError:
         raise ValueError("this is no recipe: it is nested too deeply") from None
+    if isinstance(value, dict) and "model" not in value:
+        raise ValueError("model is missing: a recipe in a file names its network")
     return _read(CompressionSpec, value, "")
 
 

@@ -36,6 +36,12 @@ def test_the_float_model_is_a_spec_with_nothing_in_it() -> None:
     assert CompressionSpec("resnet20") == CompressionSpec("resnet20", None, None, ())
 
 
+def test_a_spec_need_not_name_its_network() -> None:
+    spec = CompressionSpec(prune=PruneSpec(sparsity=0.5))
+    assert spec.model == ""
+    assert dataclasses.replace(spec, model="resnet20") == CompressionSpec("resnet20", PruneSpec(sparsity=0.5))
+
+
 def test_names_given_as_text_become_members_of_their_enum() -> None:
     spec = QuantSpec(4, "affine", "tensor")
     assert spec.scheme is Scheme.AFFINE
