@@ -1,7 +1,8 @@
 """A Dask scheduler and workers as processes of this machine, which end with the process that started them.
 
-One thread a worker, niced, so that the pages stay quick. All listen on the loopback interface alone, because whoever
-reaches a Dask port can run any code.
+Each worker has one thread and the lowest priority, so that the pages stay quick. SQUEEZELAB_NICE=0 in the environment
+leaves workers at normal priority: tests set it, because nothing else computes beside them. All processes listen on the
+loopback interface alone, because whoever reaches a Dask port can run any code.
 """
 
 import json
@@ -20,6 +21,8 @@ import psutil
 from tornado.ioloop import PeriodicCallback
 
 from compression.paths import PROJECT
+
+NICE = "SQUEEZELAB_NICE"
 
 LOOPBACK = ("--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0")  # the dashboard's default is every interface
 
@@ -51,10 +54,10 @@ def cores() -> int:
 
 
 def dask_setup(server: Any) -> None:
-    """Dask calls this in each scheduler and worker: it is niced, and ends when its parent has ended."""
+    """Dask calls this in each scheduler and worker. Workers give up their priority; all end when their parent ends."""
     me = psutil.Process()
     parent = me.parent()
-    if hasattr(server, "nanny"):
+    if hasattr(server, "nanny") and os.environ.get(NICE) != "0":
         me.nice(NICENESS)
         if hasattr(os, "SCHED_IDLE"):  # Linux: whoever wakes up goes first at once, and not some milliseconds later
             os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))

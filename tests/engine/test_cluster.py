@@ -156,7 +156,7 @@ def test_whoever_dies_the_work_comes_back(victim: str) -> None:
     engine.close()
 
 
-def test_all_ports_are_on_the_loopback_interface_and_workers_are_nice(engine: Engine) -> None:
+def test_all_ports_are_on_the_loopback_interface(engine: Engine) -> None:
     processes = [psutil.Process(pid) for pid in engine.worker_pids]
     scheduler = psutil.Process(engine._workers._scheduler.running.pid)
     listening = {
@@ -166,13 +166,29 @@ def test_all_ports_are_on_the_loopback_interface_and_workers_are_nice(engine: En
         if connection.status == psutil.CONN_LISTEN
     }
     assert listening == {"127.0.0.1"}
-    assert all(process.nice() > scheduler.nice() for process in processes)
+
+
+@pytest.mark.parametrize(("switch", "niced"), [(None, True), ("0", False)])
+def test_workers_are_niced_unless_the_environment_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch, switch: str | None, niced: bool
+) -> None:
+    if switch is None:
+        monkeypatch.delenv("SQUEEZELAB_NICE", raising=False)
+    else:
+        monkeypatch.setenv("SQUEEZELAB_NICE", switch)
+    engine = Engine(address="", workers=1)
+    engine.ask(("warm", 0), pow, 3, 2)
+    assert collect(engine, [("warm", 0)]) == {("warm", 0): 9}
+    (worker,) = (psutil.Process(pid) for pid in engine.worker_pids)
+    scheduler = psutil.Process(engine._workers._scheduler.running.pid)
+    assert (worker.nice() > scheduler.nice()) is niced
+    engine.close()
 
 
 def test_they_end_with_the_process_that_started_them_even_when_it_is_killed() -> None:
     script = (
         "import time\n"
-        "from compression.engine import Engine\n"
+        "from compression.engine.cluster import Engine\n"
         "engine = Engine(address='', workers=1)\n"
         "while not engine.take([]) and engine._client is None: time.sleep(0.05)\n"
         "print(*engine.worker_pids, engine._workers._scheduler.running.pid, flush=True)\n"
