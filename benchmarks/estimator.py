@@ -24,7 +24,7 @@ from compression.engine.cluster import engine
 from compression.engine.evaluator import Evaluator
 from compression.evaluation.evaluation import Evaluation
 from compression.evaluation.sampling import estimate, visiting_order
-from compression.networks import bundled as zoo
+from compression.networks.bundled import bundled_names, load_bundled
 from compression.results.store import Store
 from compression.spec import CompressionSpec, Granularity, PruneSpec, QuantSpec, Scheme, Scope
 
@@ -56,7 +56,7 @@ def standard_error(values: Tensor, count: int) -> float:
 
 def estimates(name: str, evaluator: Evaluator, orders: int) -> Iterator[dict[str, object]]:
     """A row for each way to compress the network, order and count; all figures in points."""
-    model = zoo.load_bundled(name)
+    model = load_bundled(name)
     before = evaluator.evaluate(model, CompressionSpec(name))
     compressed = {way: evaluator.evaluate(model, spec) for way, spec in tqdm(list(ways(name)), name)}
     known = {
@@ -115,7 +115,7 @@ def by_network(cells: pd.Series) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--orders", type=int, default=200)
-    parser.add_argument("--models", nargs="+", default=["resnet20", "vgg", "mobilenetv2"], choices=zoo.bundled())
+    parser.add_argument("--models", nargs="+", default=["resnet20", "vgg", "mobilenetv2"], choices=bundled_names())
     options = parser.parse_args()
     evaluator = Evaluator(engine(), Store(), load())
     tries = pd.DataFrame(row for name in options.models for row in estimates(name, evaluator, options.orders))

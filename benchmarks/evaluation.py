@@ -30,7 +30,7 @@ from compression.engine.cluster import engine
 from compression.engine.evaluator import Evaluator
 from compression.engine.workers import cores
 from compression.evaluation.evaluation import BATCH, evaluate
-from compression.networks.folding import folded
+from compression.networks.folding import fold_batch_norm
 from compression.networks.model import FloatModel
 from compression.networks.normalization import Normalization
 from compression.results.store import Store
@@ -88,7 +88,7 @@ def ways(model: FloatModel, images: ImageSet) -> dict[str, Way]:
     ready = normalize(images.pixels)
     return {
         f"bare loop, batch {USUAL_BATCH}": lambda: bare_loop(module, ready, USUAL_BATCH),
-        f"bare loop, folded, batch {BATCH}": lambda: bare_loop(folded(module), ready, BATCH),
+        f"bare loop, folded, batch {BATCH}": lambda: bare_loop(fold_batch_norm(module), ready, BATCH),
         f"ours in one process, batch {BATCH}": lambda: evaluate(module, images, normalize).predictions,
         f"ours by the engine, {cores()} workers": lambda: by_engine(model, images),
         "usual way, no workers": usual_way(module, images, normalize, 0),

@@ -22,7 +22,7 @@ from compression.errors import DataError
 from compression.evaluation.evaluation import evaluate
 from compression.evaluation.normalization_trial import load_checkpoint
 from compression.files.size import measure
-from compression.networks import bundled as zoo
+from compression.networks.bundled import bundled_names, load_bundled
 from compression.paths import ASSETS, PROJECT
 from compression.spec import CompressionSpec, Granularity, QuantSpec, Scheme
 from tests.core.test_reference import COLUMNS, FLOAT, PRUNED, QUANTIZED, pruned
@@ -53,8 +53,8 @@ def public_rows(images: ImageSet) -> Iterator[Row]:
 
 def bundled_rows(images: ImageSet | None) -> Iterator[Row]:
     """Accuracy (where there are images) and bytes of each bundled network."""
-    for name in zoo.bundled():
-        model = zoo.load_bundled(name)
+    for name in bundled_names():
+        model = load_bundled(name)
         if images:
             measured = evaluate(model.module, images, model.normalization).accuracy
             yield accuracy_row(f"{name}, float", measured * 100, (model.accuracy or 0) * 100)

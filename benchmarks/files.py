@@ -19,7 +19,7 @@ from compression.core.compress import compress
 from compression.core.record import CompressedModel
 from compression.files.ledger import FileLedger, LayerBytes, written
 from compression.files.packed_file import fingerprint, load_compressed
-from compression.networks import bundled as zoo
+from compression.networks.bundled import bundled_names, load_bundled
 from compression.networks.model import FloatModel
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
 
@@ -82,7 +82,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", help="one bundled network (default: all)")
     options = parser.parse_args()
-    models = [zoo.load_bundled(name) for name in ([options.model] if options.model else zoo.bundled())]
+    models = [load_bundled(name) for name in ([options.model] if options.model else bundled_names())]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "network.safetensors")
         bounds = [bound_row(model, bits, s, path) for model in models for bits in BITS for s in SPARSITIES]

@@ -14,7 +14,7 @@ from benchmarks.setting import conditions, table
 from compression.core.compress import compress
 from compression.data.images import ImageSet, load
 from compression.evaluation.evaluation import evaluate
-from compression.networks import bundled as zoo
+from compression.networks.bundled import bundled_names, load_bundled
 from compression.spec import CompressionSpec, Granularity, PruneSpec, QuantSpec
 
 BITS = 4
@@ -39,7 +39,7 @@ def specs(name: str) -> dict[str, CompressionSpec]:
 
 def percentages(name: str, images: ImageSet, bar: tqdm) -> dict[str, float]:
     """Column -> accuracy in per cent."""
-    model = zoo.load_bundled(name)
+    model = load_bundled(name)
     found = {}
     for column, spec in specs(name).items():
         found[column] = 100 * evaluate(compress(model.module, spec).module, images, model.normalization).accuracy
@@ -70,7 +70,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=10_000)
     images = load()[: parser.parse_args().images]
-    names = zoo.bundled()
+    names = bundled_names()
     with tqdm(desc="lessons", total=sum(len(specs(name)) for name in names), leave=False) as bar:
         found = {name: percentages(name, images, bar) for name in names}
     rows = [(name, *(f"{value:.2f}" for value in found[name].values())) for name in names]

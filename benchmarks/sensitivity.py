@@ -16,7 +16,7 @@ from compression.core.compress import compress
 from compression.data.images import load
 from compression.evaluation.evaluation import BATCH, evaluate_batch
 from compression.experiments.layerwise import Staged, Walk, alone
-from compression.networks.folding import folded
+from compression.networks.folding import fold_batch_norm
 from compression.spec import CompressionSpec, QuantSpec
 
 
@@ -38,7 +38,7 @@ def main() -> None:
     seconds["after"] += time.perf_counter() - start
     start = time.perf_counter()
     whole = {
-        (layer, spec): folded(compress(model.module, alone(spec, layer, staged.names)).module)
+        (layer, spec): fold_batch_norm(compress(model.module, alone(spec, layer, staged.names)).module)
         for layer in staged.names
         for spec in specs
     }

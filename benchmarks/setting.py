@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from compression.networks import bundled as zoo
 from compression.networks.architectures.table import ARCHITECTURES
-from compression.networks.model import FloatModel, frozen
+from compression.networks.bundled import bundled_names, load_bundled
+from compression.networks.model import FloatModel, freeze_
 from compression.networks.normalization import NORMALIZATIONS
 
 
@@ -18,14 +18,14 @@ def network(name: str, random: bool) -> FloatModel:
 
     Raises ValueError for a name that is neither bundled nor an architecture.
     """
-    if not random and name in zoo.bundled():
-        return zoo.load_bundled(name)
+    if not random and name in bundled_names():
+        return load_bundled(name)
     if name not in ARCHITECTURES:
         raise ValueError(f"there is no network {name!r}; there are {', '.join(ARCHITECTURES)}")
     why = "as asked" if random else "it is not bundled yet"
     print(f"{name} gets random weights, {why}: its speed is the same, its accuracy is not", file=sys.stderr)
     torch.manual_seed(0)
-    return FloatModel(f"{name} (random weights)", frozen(ARCHITECTURES[name].make()), NORMALIZATIONS["cifar10"])
+    return FloatModel(f"{name} (random weights)", freeze_(ARCHITECTURES[name].make()), NORMALIZATIONS["cifar10"])
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -1,4 +1,4 @@
-"""Where the project, its code and its data lie, and files that are written whole or not at all."""
+"""Folders of the project, its package, data and assets; and writing a file so that readers never see half of it."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,7 @@ DATA, ASSETS = PROJECT / "data", PACKAGE / "assets"
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Writes the file whole or not at all: a reader never meets half of it. Raises OSError."""
+    """Writes `content` to `path` atomically: a reader sees the old file or the new one. Raises OSError."""
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
         partial.write_bytes(content)

@@ -16,9 +16,9 @@ from compression.data.cifar10 import TEST
 from compression.data.images import ImageSet, load
 from compression.engine.cluster import Engine, engine
 from compression.errors import DataMissing
-from compression.networks import bundled as zoo
 from compression.networks.architectures.resnet import ResNet
-from compression.networks.model import FloatModel, frozen
+from compression.networks.bundled import load_bundled
+from compression.networks.model import FloatModel, freeze_
 from compression.results import landscape
 from tests.support.hub import Hub
 
@@ -61,7 +61,7 @@ def public_checkpoint() -> Path:
 @pytest.fixture(scope="session")
 def simple_cnn() -> FloatModel:
     """A trained network; shared by all tests, which must leave it as it is."""
-    return zoo.load_bundled("simple_cnn")
+    return load_bundled("simple_cnn")
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def random_resnet() -> nn.Module:
     """An untrained ResNet-20 with option B shortcuts; shared."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return frozen(ResNet(3))
+        return freeze_(ResNet(3))
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@
 import argparse
 import json
 
-from compression.core import bundled_calibrations as calibrations
-from compression.core.training_evidence import SAMPLE_IMAGES, observed
-from compression.networks import bundled as zoo
+from compression.core import bundled_calibrations
+from compression.core.training_evidence import SAMPLE_IMAGES, observe_training_sample
+from compression.networks.bundled import bundled_names, load_bundled
 
 HELP = "look again at what the bundled networks' layers see of training images, for quantized activations"
 
@@ -16,10 +16,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     rows = []
-    for name in [options.name] if options.name else zoo.bundled():
-        model = zoo.load_bundled(name)
-        path, seen = calibrations.file_of(name), observed(model)
-        calibrations.save(path, model, seen)
+    for name in [options.name] if options.name else bundled_names():
+        model = load_bundled(name)
+        path, seen = bundled_calibrations.calibration_path(name), observe_training_sample(model)
+        bundled_calibrations.save_calibration(path, model, seen)
         rows.append({"model": name, "file": str(path), "layers": len(seen), "images": SAMPLE_IMAGES})
         if not options.json:
             print(f"{path}: {len(seen)} layers, {SAMPLE_IMAGES:,} training images")

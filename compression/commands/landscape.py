@@ -5,7 +5,7 @@ import json
 
 from compression.commands.sweep import swept
 from compression.data.cifar10 import TEST
-from compression.networks.bundled import bundled, load_bundled
+from compression.networks.bundled import bundled_names, load_bundled
 from compression.results import landscape
 from compression.spec.grid import of_landscape
 
@@ -13,12 +13,12 @@ HELP = "measure the bundled networks on a grid of settings, for whoever has no i
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", metavar="NAME", choices=bundled(), help="one of them alone")
+    parser.add_argument("--model", metavar="NAME", choices=bundled_names(), help="one of them alone")
 
 
 def run(options: argparse.Namespace) -> None:
     """Writes a file a network. Stopped, it goes on where it was."""
-    for name in [options.model] if options.model else bundled():
+    for name in [options.model] if options.model else bundled_names():
         reading = swept(of_landscape(name), TEST.images)
         if len(reading.results) < len(reading.specs):
             raise KeyboardInterrupt

@@ -19,10 +19,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     if options.fetch:
         with byte_bar(options.fetch) as progress:
-            public.fetch(options.fetch, progress)
+            public.fetch_public(options.fetch, progress)
         rows = [row_of_loaded(options.fetch)]
     else:
-        here = library.names()
+        here = library.network_names()
         rows = [row_of_loaded(name) for name in here]
         rows += [row_of_missing(name) for name in public.PUBLIC if name not in here]
     if options.json:
@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> None:
 
 def row_of_loaded(name: str) -> dict[str, Any]:
     """What `models --json` says of a network that can be used; accuracy in 0..1, MACs an image."""
-    model = library.load(name)
+    model = library.load_network(name)
     return {
         "model": name,
         "here": True,

@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> None:
     if options.trials < 1:
         raise ValueError(f"--trials must be at least 1, got {options.trials}")
     goal = Goal(None if options.drop is None else options.drop / 100, options.bytes)
-    model, images, store = library.load(options.model), load(), Store()
+    model, images, store = library.load_network(options.model), load(), Store()
     searcher = Searcher(engine(), store, images, Evaluator(engine(), store, images, beforehand=True))
     readings = searcher.follow(model, goal, options.trials, options.seed)
     reading = next(readings)

@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> None:
     if not 1 <= options.images <= TEST.images:
         raise ValueError(f"--images must be in 1..{TEST.images:,}, got {options.images}")
     specs = specs_from(options)
-    model = library.load(options.model)
+    model = library.load_network(options.model)
     scanner = Scanner(engine(), Store(), load())
     reading = _with_bar(scanner.follow(model, specs, options.images))
     weights = {name: weight.numel() for name, weight in weighted_layers(model.module).items()}

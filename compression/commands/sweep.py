@@ -98,7 +98,7 @@ def _scheme(text: str) -> Scheme:
 
 def swept(specs: Sequence[CompressionSpec], images: int, keep: Callable[[SweepReading], object] = id) -> SweepReading:
     """The last reading: the whole, or, after Ctrl-C, what was known by then. `keep` is given some on the way."""
-    models = {name: library.load(name) for name in dict.fromkeys(spec.model for spec in specs)}
+    models = {name: library.load_network(name) for name in dict.fromkeys(spec.model for spec in specs)}
     store = Store()
     sweeper = Sweeper(engine(), store, Evaluator(engine(), store, load()[:images]))
     readings = sweeper.follow(models, specs)

@@ -21,7 +21,7 @@ from compression.paths import DATA
 from compression.results.store import Store
 from compression.spec import CompressionSpec
 from compression.training import train
-from compression.training.recipe import RECIPES, Progress
+from compression.training.recipe import RECIPES, TrainingProgress
 
 HELP = "train a bundled network again; killed, it resumes"
 
@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> None:
         module = train.train(
             module, images, recipe, DATA / "training" / f"{options.name}.pt", lambda p: _show_epoch(bar, p)
         )
-    module = bundled.rounded(module.cpu())
+    module = bundled.copy_as_stored(module.cpu())
     model = FloatModel(options.name, module, NORMALIZATIONS[recipe.normalization])
     evaluator = Evaluator(engine(), Store(), test)
     result = follow_with_bar(evaluator.follow(model, CompressionSpec(model.name)), len(test), "test").whole
@@ -59,14 +59,14 @@ def run(options: argparse.Namespace) -> None:
         "trained_on": f"CIFAR-10's {len(images):,} training images, fingerprint {TRAIN.fingerprint}",
         "test_accuracy": result.accuracy,
     }
-    bundled.save(out, module, about)
+    bundled.save_network(out, module, about)
     if options.json:
         print(json.dumps({"file": str(out), **about}))
     else:
         print(f"{out}: {result.accuracy:.2%} on CIFAR-10's {result.total:,} test images")
 
 
-def _show_epoch(bar: tqdm, progress: Progress) -> None:
+def _show_epoch(bar: tqdm, progress: TrainingProgress) -> None:
     if bar.n == 0:  # steps that were done before a kill do not count for the time left
         bar.initial = bar.n = progress.steps_done - 1
     bar.update(progress.steps_done - bar.n)

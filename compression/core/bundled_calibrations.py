@@ -11,7 +11,7 @@ from pathlib import Path
 import safetensors.torch
 import torch
 
-from compression.networks.checkpoints.reading import DAMAGED
+from compression.networks.checkpoints.reading import DAMAGE_ERRORS
 from compression.networks.model import FloatModel
 from compression.paths import ASSETS, write_whole
 from compression.quantization.calibration import BINS, InputStats, Seen
@@ -19,12 +19,12 @@ from compression.quantization.calibration import BINS, InputStats, Seen
 CALIBRATIONS = ASSETS / "calibration"
 
 
-def file_of(name: str) -> Path:
+def calibration_path(name: str) -> Path:
     """Where the calibration of the bundled network `name` lies."""
     return CALIBRATIONS / f"{name}.safetensors"
 
 
-def save(path: Path, model: FloatModel, seen: Seen) -> None:
+def save_calibration(path: Path, model: FloatModel, seen: Seen) -> None:
     """Writes what `model` has seen. Raises OSError."""
     ranges = [(stats.low, stats.high, stats.average_low, stats.average_high) for stats in seen.values()]
     tensors = {
@@ -36,7 +36,7 @@ def save(path: Path, model: FloatModel, seen: Seen) -> None:
     write_whole(path, safetensors.torch.save(tensors, {"squeezelab": about}))
 
 
-def load(path: Path, model: FloatModel) -> Seen | None:
+def load_calibration(path: Path, model: FloatModel) -> Seen | None:
     """What `save` wrote, or None where that was with other weights. Raises ValueError where the file is damaged."""
     try:
         with safetensors.safe_open(path, "pt") as file:
@@ -46,7 +46,7 @@ def load(path: Path, model: FloatModel) -> Seen | None:
         shapes = tuple(ranges.shape), tuple(counts.shape)
         if shapes != ((len(layers), 4), (len(layers), BINS)) or not ranges.isfinite().all() or (counts < 0).any():
             raise ValueError("its tensors are not those of a calibration")
-    except DAMAGED as error:
+    except DAMAGE_ERRORS as error:
         raise ValueError(
             f"{path} is damaged; make it again with `python -m compression calibrate {model.name}`"
         ) from error

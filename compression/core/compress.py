@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from compression.core.batch_norm import has_statistics
-from compression.core.evidence import NONE, Evidence, Sample
-from compression.core.pruning_plan import what_is_kept
-from compression.core.record import CompressedModel, LayerRecord, _with_weights, sqnr_db
-from compression.networks.folding import folded
-from compression.networks.weights import Weight, compressible, turned, weighted_layers
+from compression.core.evidence import NO_EVIDENCE, Evidence, Sample
+from compression.core.pruning_plan import plan_pruning
+from compression.core.record import CompressedModel, LayerRecord, sqnr_db, with_weights
+from compression.networks.folding import fold_batch_norm
+from compression.networks.weights import Weight, compressible_weights, swap_channels, weighted_layers
 from compression.pruning.masks import Kept
 from compression.pruning.merging import merge_filters
 from compression.quantization.activations import input_quantizers
@@ -23,7 +23,7 @@ from compression.quantization.quantizers import choose_qparams, code_bits, round
 from compression.spec import FLOAT_BITS, Also, CompressionSpec, LayerSpec, Only, Order, QuantSpec, Scheme
 
 
-def compress(model: nn.Module, spec: CompressionSpec, evidence: Evidence = NONE) -> CompressedModel:
+def compress(model: nn.Module, spec: CompressionSpec, evidence: Evidence = NO_EVIDENCE) -> CompressedModel:
     """Folds batch norm and merges filters if `spec` says so; then prunes and quantizes the weights of all convolutions
     and linear layers, and those that it says `also`. A parameter that layers share is compressed once and stays shared.
 
@@ -33,13 +33,13 @@ def compress(model: nn.Module, spec: CompressionSpec, evidence: Evidence = NONE)
     not at hand, where nothing can be merged, or, naming the nearest, where it speaks of a layer that the network does
     not have.
     """
-    original = folded(model) if spec.fold_bn else model
+    original = fold_batch_norm(model) if spec.fold_bn else model
     late = spec.order is Order.QUANTIZE_FIRST
-    found = compressible(model if late else original, spec.also)
+    found = compressible_weights(model if late else original, spec.also)
     weights = {name: weight.channels_first for name, weight in found.items()}
     kinds = " or ".join(("convolution", "linear", *spec.also))
     if not weights:
-        others = [f"{kind} weights" for kind in Also if compressible(model, (kind,))]
+        others = [f"{kind} weights" for kind in Also if compressible_weights(model, (kind,))]
         hint = f"; `also` of the spec adds its {' and '.join(others)}" if others else ""
         raise ValueError(f"{spec.model} has no {kinds} layer to compress{hint}")
     for name, weight in weights.items():
@@ -53,14 +53,14 @@ def compress(model: nn.Module, spec: CompressionSpec, evidence: Evidence = NONE)
             raise ValueError(f"{spec.model} has no {kinds} layer {name!r}; the nearest is {near[0]!r}")
     if spec.merge is not None:
         original = merge_filters(original, spec.merge).module
-        found = compressible(original, spec.also)
+        found = compressible_weights(original, spec.also)
         weights = {name: weight.channels_first for name, weight in found.items()}
-    kept = what_is_kept(model if late else original, weights, spec, evidence)
+    kept = plan_pruning(model if late else original, weights, spec, evidence)
     integer = _chosen(original, weights, spec.weights) if spec.weights else ()
     quants = {name: _quant_spec(spec, own.get(name), name in integer) for name in weights}
     layers = [_compress_layer(name, weight, kept.get(name), quants[name]) for name, weight in found.items()]
     if late:
-        after = compressible(folded(_with_weights(model, layers)), spec.also)
+        after = compressible_weights(fold_batch_norm(with_weights(model, layers)), spec.also)
         before = weighted_layers(original, spec.also)
         layers = [
             _folded_layer(layer, before[name], after[name], kept.get(name), quants[name])
@@ -117,14 +117,14 @@ def _compress_layer(name: str, weight: Weight, kept: Kept | None, quant: QuantSp
     return LayerRecord(
         name=name,
         original=weight.tensor,
-        weight=turned(changed, weight.transposed),
+        weight=swap_channels(changed, weight.transposed_groups),
         pruned=changed.numel() - _count(kept.mask) if kept else 0,
         threshold=kept.threshold if kept else 0.0,
         nonzero=_count(changed != 0),
         bits=bits,
         qparams=qparams,
         sqnr_db=sqnr_db(original, changed),
-        transposed=weight.transposed,
+        transposed_groups=weight.transposed_groups,
         filters=kept.filters if kept else None,
         pattern=kept.pattern if kept else None,
     )

@@ -35,4 +35,4 @@ class Evidence:
     gradients: Mapping[str, Tensor] | None = None
 
 
-NONE = Evidence()
+NO_EVIDENCE = Evidence()

@@ -13,7 +13,7 @@ BATCH = 50  # images: twenty batches of a thousand
 
 MOMENTUM = 0.9  # of the moving averages
 
-MOST_COUNTED = 2**24  # at once, for torch counts in float32
+MAX_COUNT = 2**24  # at once, for torch counts in float32
 
 WIDEST = torch.finfo(torch.float32).max / BINS / 2  # in magnitude, for it finds their bins in float32 too
 
@@ -35,7 +35,7 @@ def observe(module: nn.Module, inputs: Tensor) -> Seen:
         ends.setdefault(name, []).append((min(low, 0.0), max(high, 0.0)))
 
     def count(name: str, x: Tensor) -> None:
-        for part in x.flatten().split(MOST_COUNTED):
+        for part in x.flatten().split(MAX_COUNT):
             counts[name] = counts.get(name, 0) + torch.histc(part, BINS, *extremes[name]).long()
 
     _watch(module, inputs, see_ends)
@@ -44,8 +44,8 @@ def observe(module: nn.Module, inputs: Tensor) -> Seen:
     return {
         name: InputStats(
             *extremes[name],
-            average_low=moving_average([low for low, _ in ends[name]]),
-            average_high=moving_average([high for _, high in ends[name]]),
+            average_low=running_average([low for low, _ in ends[name]]),
+            average_high=running_average([high for _, high in ends[name]]),
             counts=counts[name],
         )
         for name in weighted_layers(module)
@@ -53,7 +53,7 @@ def observe(module: nn.Module, inputs: Tensor) -> Seen:
     }
 
 
-def moving_average(values: list[float]) -> float:
+def running_average(values: list[float]) -> float:
     """The first value; then, one after another, MOMENTUM of the average so far and the rest of the next value."""
     average = values[0]
     for value in values[1:]:

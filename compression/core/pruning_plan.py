@@ -12,7 +12,7 @@ from compression.pruning.masks import Kept, Tensors, prune, score
 from compression.spec import CompressionSpec, Criterion, PruneSpec, Scope, Structure, Unit
 
 
-def what_is_kept(module: nn.Module, weights: Tensors, spec: CompressionSpec, evidence: Evidence) -> dict[str, Kept]:
+def plan_pruning(module: nn.Module, weights: Tensors, spec: CompressionSpec, evidence: Evidence) -> dict[str, Kept]:
     """`weights` (C_out, ...) of `module`, by layer name in its order -> what stays of each layer that is pruned.
 
     Layers with a sparsity of their own keep out of the network's budget. Raises ValueError where one of them can lose
@@ -34,7 +34,7 @@ def what_is_kept(module: nn.Module, weights: Tensors, spec: CompressionSpec, evi
     return kept
 
 
-def scores(module: nn.Module, weights: Tensors, spec: CompressionSpec, evidence: Evidence) -> dict[str, Tensor]:
+def score_layers(module: nn.Module, weights: Tensors, spec: CompressionSpec, evidence: Evidence) -> dict[str, Tensor]:
     """The scores (rows,) that `what_is_kept` goes by, of the layers of `weights` that the pruning of `spec` touches.
 
     Raises ValueError where `what_is_kept` does for want of a batch norm or of gradients.
@@ -46,7 +46,7 @@ def scores(module: nn.Module, weights: Tensors, spec: CompressionSpec, evidence:
     return score(touched, spec.prune, _gradients(spec, evidence), gammas)
 
 
-def silence_(module: nn.Module, filters: Tensors) -> None:
+def zero_pruned_filters_(module: nn.Module, filters: Tensors) -> None:
     """`filters`: layer name -> bool (C_out,), True for those that stay. Of the others, bias and batch norm become zero,
     so that with weights of zero their output is zero, and they can be taken out.
     """

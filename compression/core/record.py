@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from compression.core.batch_norm import reestimate_
 from compression.core.evidence import Sample
-from compression.core.pruning_plan import silence_
-from compression.networks.weights import turned
+from compression.core.pruning_plan import zero_pruned_filters_
+from compression.networks.weights import swap_channels
 from compression.quantization.activations import InputQuantizer
 from compression.quantization.codebooks import Codebook
 from compression.quantization.quantizers import QParams
@@ -39,8 +39,8 @@ class LayerRecord:
     `bits` are those of its codes: with a given step, as many as their range takes. `sqnr_db` is infinite where the
     weight is unchanged. `filters` (C_out,) are True where a filter is kept, None where filters did not go as a whole;
     `pattern` is (n, m) where n of each m weights were kept. Where batch norm was folded after quantizing, `original` is
-    the folded weight, and what was pruned was chosen before that, with its `threshold`. `transposed`: the groups of a
-    transposed convolution, whose `original` and `weight` have the output channels in dimension 1; 0 for other layers.
+    the folded weight, and what was pruned was chosen before that, with its `threshold`. `transposed_groups`: the groups
+    of a transposed convolution, whose `original` and `weight` have the output channels in dimension 1; 0 for others.
     """
 
     name: str
@@ -55,7 +55,7 @@ class LayerRecord:
     filters: Tensor | None = None
     pattern: tuple[int, int] | None = None
     inputs: InputQuantizer | None = None
-    transposed: int = 0
+    transposed_groups: int = 0
 
     @property
     def weights(self) -> int:
@@ -68,14 +68,14 @@ class LayerRecord:
     @property
     def channels_first(self) -> Tensor:
         """`weight` as (C_out, ...), the shape that `qparams` go with."""
-        return turned(self.weight, self.transposed)
+        return swap_channels(self.weight, self.transposed_groups)
 
     @property
     def facts(self) -> LayerFacts:
         return LayerFacts(self.name, self.weights, self.pruned, self.threshold, self.nonzero, self.sqnr_db)
 
 
-class InLayers:
+class LayerTotals:
     """What is known of a whole network from its `layers`."""
 
     layers: Sequence[LayerFacts | LayerRecord]
@@ -94,7 +94,7 @@ class InLayers:
 
 
 @dataclass(frozen=True, eq=False)
-class CompressedModel(InLayers):
+class CompressedModel(LayerTotals):
     """The compressed layers of a network, in the order of its modules.
 
     `original`: folded and merged as `spec` says. `sample`: what batch norms see anew, None where they go on as before.
@@ -113,7 +113,7 @@ class CompressedModel(InLayers):
         A filter that is gone has an output of zero: its bias and what batch norm adds are zero too. Where statistics of
         batch norm are taken anew, that takes a second or more.
         """
-        module = _with_weights(self.original, self.layers)
+        module = with_weights(self.original, self.layers)
         for layer in self.layers:
             if layer.inputs:
                 module.get_submodule(layer.name).register_forward_pre_hook(layer.inputs)
@@ -131,11 +131,11 @@ def sqnr_db(original: Tensor, changed: Tensor) -> float:
     return 10 * math.log10(signal / noise) if signal else -math.inf
 
 
-def _with_weights(module: nn.Module, layers: Sequence[LayerRecord]) -> nn.Module:
+def with_weights(module: nn.Module, layers: Sequence[LayerRecord]) -> nn.Module:
     """A copy of `module`, whose weights are the `original` ones of `layers`, with the compressed ones."""
     memo = {id(layer.original): nn.Parameter(layer.weight.clone(), requires_grad=False) for layer in layers}
     module = copy.deepcopy(module, memo).eval()
-    silence_(module, {layer.name: layer.filters for layer in layers if layer.filters is not None})
+    zero_pruned_filters_(module, {layer.name: layer.filters for layer in layers if layer.filters is not None})
     return module
 
 

@@ -5,15 +5,15 @@ from functools import lru_cache
 
 from torch import Tensor
 
-from compression.core import bundled_calibrations as calibrations
+from compression.core import bundled_calibrations
 from compression.core.evidence import Evidence, Sample
 from compression.core.gradients import loss_gradients
 from compression.core.observe import observe
 from compression.data.cifar10 import TRAIN
 from compression.data.images import load
 from compression.errors import DataMissing
-from compression.networks.bundled import bundled
-from compression.networks.folding import folded
+from compression.networks.bundled import bundled_names
+from compression.networks.folding import fold_batch_norm
 from compression.networks.model import FloatModel
 from compression.networks.normalization import Normalization
 from compression.pruning.merging import merge_filters
@@ -22,9 +22,9 @@ from compression.spec import Also, CompressionSpec
 
 SAMPLE_IMAGES = 1000
 
-MOST_KEPT = 32
+MAX_CALIBRATIONS = 32
 
-_seen: dict[str, Seen] = {}
+_calibrations: dict[str, Seen] = {}
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def evidence_for(model: FloatModel, spec: CompressionSpec) -> Evidence:
     network = _Network(model.digest, spec.folds_first, spec.merge, spec.also, model)
     return Evidence(
         sample=training_sample(model.normalization) if spec.needs_sample else None,
-        calibration=calibration(model) if spec.needs_calibration else None,
+        calibration=network_calibration(model) if spec.needs_calibration else None,
         gradients=_gradients(network) if spec.needs_gradients else None,
     )
 
@@ -58,22 +58,26 @@ def training_sample(normalization: Normalization) -> Sample:
     return Sample(normalization(images.pixels), images.labels)
 
 
-def calibration(model: FloatModel) -> Seen:
+def network_calibration(model: FloatModel) -> Seen:
     """What each layer of `model` sees of the training sample: from the file that came along with its weights, else seen
     anew, once in a process. A file that was made with other weights does not count.
     """
-    seen = _seen.get(model.digest)
+    seen = _calibrations.get(model.digest)
     if seen is None:
-        path = calibrations.file_of(model.name)
-        along = calibrations.load(path, model) if model.name in bundled() and path.exists() else None
-        seen = along or observed(model)
-        while len(_seen) >= MOST_KEPT:
-            _seen.pop(next(iter(_seen)), None)
-        _seen[model.digest] = seen
+        path = bundled_calibrations.calibration_path(model.name)
+        along = (
+            bundled_calibrations.load_calibration(path, model)
+            if model.name in bundled_names() and path.exists()
+            else None
+        )
+        seen = along or observe_training_sample(model)
+        while len(_calibrations) >= MAX_CALIBRATIONS:
+            _calibrations.pop(next(iter(_calibrations)), None)
+        _calibrations[model.digest] = seen
     return seen
 
 
-def observed(model: FloatModel) -> Seen:
+def observe_training_sample(model: FloatModel) -> Seen:
     """The same, seen anew. Raises DataMissing, saying what for, where there are no training images."""
     try:
         sample = training_sample(model.normalization)
@@ -87,7 +91,7 @@ def observed(model: FloatModel) -> Seen:
 @lru_cache(maxsize=4)
 def _gradients(network: _Network) -> dict[str, Tensor]:
     """On the training sample; seconds, the first time."""
-    module = folded(network.model.module) if network.fold else network.model.module
+    module = fold_batch_norm(network.model.module) if network.fold else network.model.module
     if network.merge is not None:
         module = merge_filters(module, network.merge).module
     return loss_gradients(module, training_sample(network.model.normalization), network.also)

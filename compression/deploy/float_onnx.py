@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from compression.deploy.runtime import LOGITS, PIXELS
-from compression.networks.folding import folded
+from compression.networks.folding import fold_batch_norm
 from compression.networks.normalization import Normalization
 
 
@@ -33,7 +33,7 @@ def weight_name(layer: str) -> str:
 
 def to_onnx(module: nn.Module, normalization: Normalization) -> bytes:
     """`module` as it computes, batch norm folded and with its forward pre-hooks: inputs that are quantized stay so."""
-    whole = _OfPixels(folded(module), normalization).eval()
+    whole = _OfPixels(fold_batch_norm(module), normalization).eval()
     example = torch.zeros(2, 3, 32, 32, dtype=torch.uint8)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch warns of its own parts

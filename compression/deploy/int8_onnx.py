@@ -18,7 +18,7 @@ from torch import Tensor
 from compression.core.record import CompressedModel, LayerRecord
 from compression.deploy.float_onnx import to_onnx, weight_name
 from compression.deploy.runtime import extremes
-from compression.networks.folding import folded
+from compression.networks.folding import fold_batch_norm
 from compression.networks.normalization import Normalization
 from compression.quantization.activations import InputQuantizer
 from compression.quantization.quantizers import QParams, affine_qparams, quantize
@@ -56,7 +56,7 @@ def to_int8(compressed: CompressedModel, normalization: Normalization, sample: T
     """
     layers = {weight_name(layer.name): _integers(layer) for layer in compressed.layers if layer.qparams or layer.inputs}
     plain = replace(compressed, layers=tuple(replace(layer, inputs=None) for layer in compressed.layers)).module
-    if folded(plain) is not plain:
+    if fold_batch_norm(plain) is not plain:
         raise ValueError("int8 needs batch norm folded first: folded later, weights are off their integers")
     graph = to_onnx(plain, normalization)
     model = onnx.load_from_string(graph)

@@ -18,7 +18,7 @@ from compression.core.training_evidence import evidence_for
 from compression.data import images as data
 from compression.data.images import ImageSet
 from compression.evaluation.evaluation import BATCH, Evaluation, evaluate_batch
-from compression.networks.folding import folded
+from compression.networks.folding import fold_batch_norm
 from compression.networks.model import FloatModel
 from compression.results.costs import Costs, costs
 from compression.results.provenance import check_version
@@ -58,7 +58,7 @@ def _ready(model: FloatModel, spec: CompressionSpec) -> nn.Module:
     """The compressed network, folded for speed, where it computes."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.backends.cudnn.allow_tf32 = False  # or a GPU rounds to ten bits, and many images fall otherwise
-    return folded(compress(model.module, spec, evidence_for(model, spec)).module).to(device)
+    return fold_batch_norm(compress(model.module, spec, evidence_for(model, spec)).module).to(device)
 
 
 def _nbytes(module: nn.Module) -> int:

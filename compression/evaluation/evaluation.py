@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from compression.data.cifar10 import CLASSES
 from compression.data.images import ImageSet
 from compression.evaluation.statistics import Flips, wilson_interval
-from compression.networks.folding import folded
+from compression.networks.folding import fold_batch_norm
 from compression.networks.normalization import Normalization
 
 
@@ -119,6 +119,6 @@ def judged(logits: Tensor, labels: Tensor) -> Evaluation:
 
 def evaluate(module: nn.Module, images: ImageSet, normalize: Normalization) -> Evaluation:
     """All of `images` (N, 3, 32, 32) through `module`, which is in eval mode; it is folded. In this process."""
-    module = folded(module)
+    module = fold_batch_norm(module)
     batches = (images[start : start + BATCH] for start in range(0, len(images), BATCH))
     return join([evaluate_batch(module, batch, normalize) for batch in batches])

@@ -10,7 +10,7 @@ from torch import nn
 from compression.data.images import ImageSet
 from compression.evaluation.evaluation import evaluate
 from compression.networks.checkpoints.reading import read_tensors
-from compression.networks.checkpoints.recognition import Recognised, recognise
+from compression.networks.checkpoints.recognition import Recognition, recognise
 from compression.networks.model import FloatModel
 from compression.networks.normalization import NORMALIZATIONS, Normalization
 
@@ -48,7 +48,7 @@ def try_normalizations(
 
 def float_model(
     name: str,
-    recognised: Recognised,
+    recognised: Recognition,
     normalization: Normalization | ImageSet,
     origin: str,
     report: Callable[[float], None] = lambda share: None,
@@ -57,7 +57,7 @@ def float_model(
     about: dict[str, Any] = {
         "origin": origin,
         "arch": recognised.architecture.name,
-        "recognised": recognised.sentence,
+        "recognised": recognised.description,
     }
     if isinstance(normalization, ImageSet):
         trials = try_normalizations(recognised.module, normalization, report)

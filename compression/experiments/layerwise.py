@@ -24,8 +24,8 @@ from compression.data import images as data
 from compression.data.images import ImageSet
 from compression.engine.tasks import MOST_BYTES, Recent, _checked
 from compression.evaluation.evaluation import BATCH, Evaluation, join, judged
-from compression.networks.architectures.stages import in_turn, stages_of
-from compression.networks.folding import folded, folded_layer
+from compression.networks.architectures.stages import run_stages, stages_of
+from compression.networks.folding import fold_batch_norm, fold_layer
 from compression.networks.model import FloatModel
 from compression.networks.weights import weighted_layers
 from compression.quantization.activations import InputQuantizer
@@ -72,7 +72,7 @@ class Staged:
         self.names = tuple(weighted_layers(model.module))
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         torch.backends.cudnn.allow_tf32 = False  # as where whole networks are evaluated
-        self._folded = folded(model.module)
+        self._folded = fold_batch_norm(model.module)
         self._module = copy.deepcopy(self._folded).to(self.device)
         self.stages = stages_of(self._module)
         self._places: dict[str, int] = {}
@@ -88,7 +88,7 @@ class Staged:
         spec = alone(spec, layer, self.names)
         compressed = compress(module, spec, evidence_for(self.model, spec))
         record = next(record for record in compressed.layers if record.name == layer)
-        made: Any = folded_layer(compressed.original, layer, record.weight).to(self.device)
+        made: Any = fold_layer(compressed.original, layer, record.weight).to(self.device)
         if record.filters is not None and made.bias is not None:
             with torch.no_grad():
                 made.bias[~record.filters.to(self.device)] = 0  # a filter that is gone gives nothing at all
@@ -147,11 +147,11 @@ class Walk:
             place = self._places.get(layer, 0)
             if place < self._at:
                 self._at, self._x = 0, self._inputs()
-            self._x = in_turn(self._staged.stages[self._at : place], self._x)
+            self._x = run_stages(self._staged.stages[self._at : place], self._x)
             self._at = place
             for change in changes:
                 with self._staged.changed(layer, change):
-                    logits = in_turn(self._staged.stages[place:], self._x)
+                    logits = run_stages(self._staged.stages[place:], self._x)
                 found.append(judged(logits, self._images.labels))
         return found
 

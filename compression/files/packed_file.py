@@ -24,9 +24,9 @@ from compression.errors import CodecError
 from compression.files.packed_weight import Packed, packed, unpacked
 from compression.networks.architectures.table import ARCHITECTURES
 from compression.networks.checkpoints.names import COUNTERS
-from compression.networks.checkpoints.reading import DAMAGED
-from compression.networks.folding import folded
-from compression.networks.model import FloatModel, frozen
+from compression.networks.checkpoints.reading import DAMAGE_ERRORS
+from compression.networks.folding import fold_batch_norm
+from compression.networks.model import FloatModel, freeze_
 from compression.networks.normalization import NORMALIZATIONS
 from compression.networks.weights import FLOAT_BYTES
 from compression.quantization.activations import InputQuantizer
@@ -104,7 +104,7 @@ def load_compressed(path: Path) -> FloatModel:
     try:
         with safetensors.safe_open(path, "pt") as file:
             return _loaded(file, path.name)
-    except DAMAGED as error:
+    except DAMAGE_ERRORS as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise CodecError(f"{path.name} is damaged or no file of a compressed network ({first[:200]})") from error
 
@@ -128,7 +128,7 @@ def _loaded(file: Any, name: str) -> FloatModel:
     if about["format"] != FORMAT:
         raise CodecError(f"{name} has format {about['format']}, and format {FORMAT} alone is known here")
     module = ARCHITECTURES[about["arch"]].make().eval()
-    module = folded(module) if about["spec"]["fold_bn"] else module
+    module = fold_batch_norm(module) if about["spec"]["fold_bn"] else module
     expected = dict(_state(module))
     if keys != sorted(expected):
         raise CodecError(f"{name} has other tensors than a network of the architecture {about['arch']}")
@@ -139,7 +139,7 @@ def _loaded(file: Any, name: str) -> FloatModel:
         module.get_submodule(layer).register_forward_pre_hook(InputQuantizer(*quantizer))
     if fingerprint(module) != about["network"]:
         raise CodecError(f"{name} does not decode to the network that was written")
-    return FloatModel(Path(name).stem, frozen(module), NORMALIZATIONS[about["normalization"]], None, about)
+    return FloatModel(Path(name).stem, freeze_(module), NORMALIZATIONS[about["normalization"]], None, about)
 
 
 def as_text(about: Any) -> str:

@@ -19,7 +19,7 @@ from compression.files.bits import Array
 from compression.files.codings import Coding, Stream, decode, encode
 from compression.files.packed_quantizer import Kind, as_bytes, floats, read, written
 from compression.files.places import from_choices, from_filters, left_choices, left_filters
-from compression.networks.weights import turned
+from compression.networks.weights import swap_channels
 from compression.quantization.quantizers import QParams, dequantize, quantize
 from compression.spec import Structure
 
@@ -125,7 +125,7 @@ def unpacked(content: bytes, header: dict[str, Any]) -> Tensor:
     else:
         qparams = read(kind, numbers, alphabet, len(shape), header)
         weight = torch.where(kept, dequantize(torch.from_numpy(codes + header.get("low", 0)).int(), qparams), weight)
-    return turned(weight, header.get("transposed", 0))
+    return swap_channels(weight, header.get("transposed", 0))
 
 
 def _shortest(
@@ -146,7 +146,9 @@ def _shortest(
     found = []
     for left in _ways(there, record.pattern):
         stream = encode(codes[left.places], alphabet, there[left.places], bool(agree[left.places].all()))
-        found.append(Packed(kind, Size(there.shape), record.transposed, numbers, about, left, stream, alphabet, bound))
+        found.append(
+            Packed(kind, Size(there.shape), record.transposed_groups, numbers, about, left, stream, alphabet, bound)
+        )
     return min(found, key=lambda each: each.nbytes)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from compression.networks.weights import CONVOLUTIONS, TRANSPOSED, compressible
+from compression.networks.weights import CONVOLUTIONS, TRANSPOSED, compressible_weights
 from compression.quantization.quantizers import symmetric_qparams
 
 TIMES = "\N{MULTIPLICATION SIGN}"
@@ -46,7 +46,7 @@ def layer_cards(module: nn.Module, macs: dict[str, int]) -> tuple[LayerCard, ...
     """The card of each layer with weights, in the order of the modules. `macs`: those of `layer_macs`."""
     modules = dict(module.named_modules())
     cards = []
-    for name, weight in compressible(module).items():
+    for name, weight in compressible_weights(module).items():
         shape, wide = tuple(weight.tensor.shape), spread(weight.channels_first)
         cards.append(LayerCard(name, kind(modules[name]), shape, weight.tensor.numel(), macs[name], wide))
     return tuple(cards)

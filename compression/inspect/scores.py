@@ -45,7 +45,7 @@ def scores(module: nn.Module, spec: CompressionSpec, evidence: Evidence) -> dict
     assert spec.prune is not None
     weights = weighted_layers(module)
     unit = UNITS[spec.prune.unit]
-    found = pruning.scores(module, weights, spec, evidence)
+    found = pruning.score_layers(module, weights, spec, evidence)
     return {name: of_rows / unit(weights[name].detach()) for name, of_rows in found.items()}
 
 

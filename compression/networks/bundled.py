@@ -10,44 +10,44 @@ import safetensors.torch
 from torch import Tensor, nn
 
 from compression.networks.architectures.table import ARCHITECTURES
-from compression.networks.model import FloatModel, frozen
+from compression.networks.model import FloatModel, freeze_
 from compression.networks.normalization import NORMALIZATIONS
 from compression.paths import ASSETS, write_whole
 
 
-def bundled() -> list[str]:
+def bundled_names() -> list[str]:
     """The names of the networks that come with the project."""
     return sorted(path.stem for path in ASSETS.glob("*.safetensors"))
 
 
 def load_bundled(name: str) -> FloatModel:
     """A bundled network. Raises ValueError, with the names there are, for any other name."""
-    if name not in bundled():
-        raise ValueError(f"there is no network {name!r}; there are {', '.join(bundled())}")
-    return load_file(ASSETS / f"{name}.safetensors")
+    if name not in bundled_names():
+        raise ValueError(f"there is no network {name!r}; there are {', '.join(bundled_names())}")
+    return load_network_file(ASSETS / f"{name}.safetensors")
 
 
-def load_file(path: Path) -> FloatModel:
+def load_network_file(path: Path) -> FloatModel:
     """A network that `save` wrote. The file's header says what it is."""
     with safetensors.safe_open(path, "pt") as file:
         about = json.loads(file.metadata()["squeezelab"])
     module = ARCHITECTURES[about["arch"]].make()
     module.load_state_dict({key: value.float() for key, value in safetensors.torch.load_file(path).items()})
-    return FloatModel(path.stem, frozen(module), NORMALIZATIONS[about["normalization"]], about["test_accuracy"], about)
+    return FloatModel(path.stem, freeze_(module), NORMALIZATIONS[about["normalization"]], about["test_accuracy"], about)
 
 
-def save(path: Path, module: nn.Module, about: dict[str, Any]) -> None:
+def save_network(path: Path, module: nn.Module, about: dict[str, Any]) -> None:
     """Writes the weights of `module`, matrices and kernels as float16, the rest as float32, `about` in the header."""
     stored = {key: _stored(value) for key, value in module.state_dict().items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, safetensors.torch.save(stored, {"squeezelab": json.dumps(about, sort_keys=True)}))
 
 
-def rounded(module: nn.Module) -> nn.Module:
+def copy_as_stored(module: nn.Module) -> nn.Module:
     """A copy with the weights that the file of `save` would give back, frozen."""
     module = copy.deepcopy(module)
     module.load_state_dict({key: _stored(value).float() for key, value in module.state_dict().items()})
-    return frozen(module)
+    return freeze_(module)
 
 
 def _stored(value: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ FOLDABLE: dict[type[nn.Module], tuple[type[nn.Module], ...]] = {
 }
 
 
-def folded(module: nn.Module) -> nn.Module:
+def fold_batch_norm(module: nn.Module) -> nn.Module:
     """A copy in which batch norms that follow a convolution or a linear layer are gone, or `module` itself where there
     are none. The copy is in eval mode; `module` stays as it is. Outputs are those of eval mode but for rounding.
 
@@ -41,7 +41,7 @@ def folded(module: nn.Module) -> nn.Module:
     return module
 
 
-def folded_layer(module: nn.Module, name: str, weight: Tensor) -> nn.Module:
+def fold_layer(module: nn.Module, name: str, weight: Tensor) -> nn.Module:
     """The layer `name` as it would be in `folded(module)`, had it `weight`, in a copy of its own."""
     place, _, own = name.rpartition(".")
     parent = module.get_submodule(place)

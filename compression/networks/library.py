@@ -2,18 +2,18 @@
 
 from pathlib import Path
 
-from compression.networks.bundled import bundled, load_bundled
+from compression.networks.bundled import bundled_names, load_bundled
 from compression.networks.model import FloatModel
-from compression.networks.public import PUBLIC, fetched, load_public
+from compression.networks.public import PUBLIC, fetched_names, load_public
 from compression.paths import DATA
 
 
-def names(data: Path = DATA) -> list[str]:
+def network_names(data: Path = DATA) -> list[str]:
     """The networks that `load` takes: bundled, then fetched."""
-    return [*bundled(), *fetched(data)]
+    return [*bundled_names(), *fetched_names(data)]
 
 
-def load(name: str, data: Path = DATA) -> FloatModel:
+def load_network(name: str, data: Path = DATA) -> FloatModel:
     """A network by name.
 
     Raises ValueError, with the names there are or the command that fetches this one, for a name that is not here,
@@ -21,9 +21,9 @@ def load(name: str, data: Path = DATA) -> FloatModel:
     """
     if name in PUBLIC:
         return load_public(name, data)
-    if name in bundled():
+    if name in bundled_names():
         return load_bundled(name)
     raise ValueError(
-        f"there is no network {name!r}; there are {', '.join(names(data))}, "
+        f"there is no network {name!r}; there are {', '.join(network_names(data))}, "
         "and `python -m compression models` lists public ones to fetch"
     )

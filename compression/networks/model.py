@@ -48,9 +48,9 @@ class FloatModel:
         return digest.hexdigest()
 
 
-def frozen(module: nn.Module) -> nn.Module:
+def freeze_(module: nn.Module) -> nn.Module:
     """The same module, in eval mode, without gradients, its kernels in channels-last layout."""
     return module.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-EXAMPLE = torch.zeros(1, 3, 32, 32)  # what the networks here take
+EXAMPLE_INPUT = torch.zeros(1, 3, 32, 32)  # what the networks here take

@@ -22,7 +22,7 @@ from compression.paths import DATA
 
 RELEASES = "https://github.com/chenyaofo/pytorch-cifar-models/releases/download"
 
-MOST_BYTES = 120_000_000
+MAX_PUBLIC_BYTES = 120_000_000
 
 
 @dataclass(frozen=True)
@@ -95,12 +95,12 @@ def path_of(name: str, data: Path = DATA) -> Path:
     return data / "models" / PUBLIC[name].file
 
 
-def fetched(data: Path = DATA) -> list[str]:
+def fetched_names(data: Path = DATA) -> list[str]:
     """The names of the public networks whose files are here, and whole."""
     return [name for name in PUBLIC if _is_whole(name, data)]
 
 
-def fetch(name: str, progress: Progress | None = None, data: Path = DATA, releases: str = RELEASES) -> Path:
+def fetch_public(name: str, progress: Progress | None = None, data: Path = DATA, releases: str = RELEASES) -> Path:
     """Fetches a public network, unless it is here already and whole; returns its file.
 
     `progress(bytes so far, bytes in all)` is called as it grows; see `fetching.fetch` for what is kept and resumed.
@@ -130,32 +130,32 @@ def load_public(name: str, data: Path = DATA) -> FloatModel:
     """
     path, model = path_of(name, data), PUBLIC[name]
     if not path.is_file():
-        raise ValueError(f"{name} is not fetched yet; fetch it with `{command(name)}`")
+        raise ValueError(f"{name} is not fetched yet; fetch it with `{fetch_command(name)}`")
     try:
         with path.open("rb") as file:
-            content = file.read(MOST_BYTES)
+            content = file.read(MAX_PUBLIC_BYTES)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
     if not hashlib.sha256(content).hexdigest().startswith(model.digits):
-        raise DataError(f"{path} is damaged: it is not the published file; fetch it again with `{command(name)}`")
-    recognised = recognise(read_tensors(content, model.file, MOST_BYTES), model.arch)
+        raise DataError(f"{path} is damaged: it is not the published file; fetch it again with `{fetch_command(name)}`")
+    recognised = recognise(read_tensors(content, model.file, MAX_PUBLIC_BYTES), model.arch)
     if recognised.architecture.name != model.arch:
         raise CheckpointError(f"{model.file} should be a {model.arch} and is a {recognised.architecture.name}")
     about = {
         "origin": model.url(),
         "licence": model.licence,
         "arch": model.arch,
-        "recognised": recognised.sentence,
+        "recognised": recognised.description,
     }
     return FloatModel(name, recognised.module, NORMALIZATIONS[model.normalization], model.accuracy, about)
 
 
-def command(name: str) -> str:
+def fetch_command(name: str) -> str:
     """What one types to fetch a public network."""
     return f"python -m compression models --fetch {name}"
 
 
-def unreachable(timeout_seconds: float, releases: str = RELEASES) -> str | None:
+def why_unreachable(timeout_seconds: float, releases: str = RELEASES) -> str | None:
     """Why public networks cannot be fetched now, in a few words, or None. Never takes longer than the timeout."""
     return fetching.unreachable(releases, timeout_seconds)
 

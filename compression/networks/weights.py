@@ -22,7 +22,7 @@ from compression.spec import Also
 
 def weighted_layers(module: nn.Module, also: Collection[Also] = ()) -> dict[str, Tensor]:
     """The weights that quantizers and pruners touch, by layer name, each of the shape that its module has it in."""
-    return {name: weight.tensor for name, weight in compressible(module, also).items()}
+    return {name: weight.tensor for name, weight in compressible_weights(module, also).items()}
 
 
 FLOAT_BYTES = 4
@@ -45,25 +45,25 @@ EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
 
 @dataclass(frozen=True, eq=False)
 class Weight:
-    """A parameter as its module has it. `transposed`: the groups of a transposed convolution, 0 for other layers."""
+    """A weight in the layout of its module. `transposed_groups`: groups of a transposed convolution, else 0."""
 
     tensor: Tensor
-    transposed: int = 0
+    transposed_groups: int = 0
 
     @property
     def channels_first(self) -> Tensor:
         """(C_out, ...), as quantizers and pruners have it."""
-        return turned(self.tensor.detach(), self.transposed)
+        return swap_channels(self.tensor.detach(), self.transposed_groups)
 
 
-def turned(weight: Tensor, transposed: int) -> Tensor:
-    """(C_in, C_out / groups, ...) <-> (C_out, C_in / groups, ...), if `transposed`, which is the groups, is not 0."""
-    if not transposed:
+def swap_channels(weight: Tensor, groups: int) -> Tensor:
+    """Returns (C_in, C_out / groups, ...) as (C_out, C_in / groups, ...) or back; `weight` itself if `groups` is 0."""
+    if not groups:
         return weight
-    return weight.unflatten(0, (transposed, -1)).transpose(1, 2).flatten(0, 1).contiguous()
+    return weight.unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1).contiguous()
 
 
-def compressible(module: nn.Module, also: Collection[Also] = ()) -> dict[str, Weight]:
+def compressible_weights(module: nn.Module, also: Collection[Also] = ()) -> dict[str, Weight]:
     """Layer name -> weight, in the order of the modules. One that layers share is there once, under its first name.
 
     Raises ValueError on weights that are made anew from other parameters, have no shape yet, or are no float32 numbers

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch_pruning import DependencyGraph
 from torch_pruning.ops import OPTYPE
 
-from compression.networks.weights import CONVOLUTIONS, TRANSPOSED, turned
+from compression.networks.weights import CONVOLUTIONS, TRANSPOSED, swap_channels
 
 LOCK = Lock()
 
@@ -126,7 +126,7 @@ def _of_weights(node: Any) -> bool:
 
 def _filters(layer: Any) -> Tensor:
     """(C_out, weights of each)"""
-    return turned(layer.weight.detach(), layer.groups if isinstance(layer, TRANSPOSED) else 0).flatten(1)
+    return swap_channels(layer.weight.detach(), layer.groups if isinstance(layer, TRANSPOSED) else 0).flatten(1)
 
 
 def _silent(layer: Any) -> tuple[Tensor, Tensor]:

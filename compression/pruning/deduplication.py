@@ -10,7 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from compression.networks.model import frozen
+from compression.networks.model import freeze_
 from compression.pruning.merging import Filters, chains, filters
 from compression.pruning.proof import Left, Proof, Smaller, compare
 
@@ -33,7 +33,7 @@ def merge_duplicates(module: nn.Module, example: Tensor) -> Smaller:
         _merge_(*(cast(Filters, small.get_submodule(layer)) for layer in (name, reader)))
     difference = proof.difference(small)
     if proof.holds(difference):
-        return compare(module, frozen(small), proof)
+        return compare(module, freeze_(small), proof)
     why = f"with equal filters made one, answers differ by up to {difference:.2g}"
     return compare(module, module, proof, _all_left(module, why))
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from compression.networks.macs import layer_macs
-from compression.networks.weights import compressible, float_bytes
+from compression.networks.weights import compressible_weights, float_bytes
 
 RANDOM_INPUTS = 4
 
@@ -103,11 +103,12 @@ class Proof:
 
 def compare(before: nn.Module, after: nn.Module, proof: Proof, left: tuple[Left, ...] = ()) -> Smaller:
     """`after`, with what it takes beside `before`; `proof` is that of `before`."""
-    widths = {name: len(weight.channels_first) for name, weight in compressible(after).items()}
+    widths = {name: len(weight.channels_first) for name, weight in compressible_weights(after).items()}
     return Smaller(
         module=after,
         layers=tuple(
-            Channels(name, len(weight.channels_first), widths[name]) for name, weight in compressible(before).items()
+            Channels(name, len(weight.channels_first), widths[name])
+            for name, weight in compressible_weights(before).items()
         ),
         left=left,
         before=_cost(before, proof.example),

@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from torch import Tensor, nn
 from torch_pruning import DependencyGraph
 
-from compression.networks.model import frozen
-from compression.networks.weights import compressible
+from compression.networks.model import freeze_
+from compression.networks.weights import compressible_weights
 from compression.pruning.coupling import LOCK, first_layers, group_of, pruning_group, trace
 from compression.pruning.proof import Left, Proof, Smaller, compare
 from compression.pruning.shortcuts import as_convolutions_, as_shortcuts_
@@ -45,15 +45,16 @@ def remove_zeroed(module: nn.Module, example: Tensor) -> Smaller:
         small, refused = _shrunk(whole, firsts, proof)
         graph = trace(copy.deepcopy(small), proof.example)
         left = [one for first in firsts for one in _left(graph, first, refused.get(first))]
-    layers = list(compressible(module))
+    layers = list(compressible_weights(module))
     left = sorted((one for one in left if one.layer in layers), key=lambda one: layers.index(one.layer))
-    return compare(module, frozen(as_shortcuts_(small)), proof, tuple(left))
+    return compare(module, freeze_(as_shortcuts_(small)), proof, tuple(left))
 
 
 def empty_filters(module: nn.Module) -> dict[str, int]:
     """Layer name -> how many of its filters have no weights but zeros."""
     return {
-        name: int(weight.channels_first.flatten(1).eq(0).all(1).sum()) for name, weight in compressible(module).items()
+        name: int(weight.channels_first.flatten(1).eq(0).all(1).sum())
+        for name, weight in compressible_weights(module).items()
     }
 
 

@@ -7,7 +7,7 @@ from compression.networks.normalization import NORMALIZATIONS
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TrainingRecipe:
     """How a network is trained. `max_lr` is the peak of the one-cycle schedule (Smith, arXiv:1708.07120)."""
 
     epochs: int
@@ -34,16 +34,16 @@ class Recipe:
 
 
 RECIPES = {
-    "cnn3": Recipe(epochs=20, max_lr=0.05, seed=1),
-    "mobilenetv2": Recipe(epochs=30, max_lr=0.2, weight_decay=3e-4, crop_pad_pixels=3, seed=1),
-    "resnet20": Recipe(epochs=64, max_lr=0.2, seed=1),
-    "simple_cnn": Recipe(epochs=30, max_lr=0.05, seed=1),
-    "vgg": Recipe(epochs=26, max_lr=0.1, seed=1),
+    "cnn3": TrainingRecipe(epochs=20, max_lr=0.05, seed=1),
+    "mobilenetv2": TrainingRecipe(epochs=30, max_lr=0.2, weight_decay=3e-4, crop_pad_pixels=3, seed=1),
+    "resnet20": TrainingRecipe(epochs=64, max_lr=0.2, seed=1),
+    "simple_cnn": TrainingRecipe(epochs=30, max_lr=0.05, seed=1),
+    "vgg": TrainingRecipe(epochs=26, max_lr=0.1, seed=1),
 }
 
 
 @dataclass(frozen=True)
-class Progress:
+class TrainingProgress:
     """Where a training stands. Loss and accuracy (0..1) are means over the images of this epoch so far."""
 
     epoch: int

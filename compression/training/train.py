@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from compression.data.images import ImageSet
-from compression.networks.checkpoints.reading import DAMAGED
+from compression.networks.checkpoints.reading import DAMAGE_ERRORS
 from compression.networks.normalization import NORMALIZATIONS
-from compression.training.recipe import Progress, Recipe
+from compression.training.recipe import TrainingProgress, TrainingRecipe
 
 
 def pad_crop_flip(pixels: Tensor, pad_pixels: int, generator: torch.Generator) -> Tensor:
@@ -47,9 +47,9 @@ def autocast_dtype(device: torch.device) -> torch.dtype:
 def train(
     module: nn.Module,
     images: ImageSet,
-    recipe: Recipe,
+    recipe: TrainingRecipe,
     checkpoint: Path | None = None,
-    report: Callable[[Progress], None] = lambda progress: None,
+    report: Callable[[TrainingProgress], None] = lambda progress: None,
 ) -> nn.Module:
     """Trains `module` in place and returns its exponential moving average, in eval mode.
 
@@ -96,13 +96,13 @@ def train(
             seen += len(rows)
             loss_sum += loss.item() * len(rows)
             correct += (logits.argmax(1) == labels).sum().item()
-            report(Progress(epoch + 1, recipe.epochs, epoch * steps + step, loss_sum / seen, correct / seen))
+            report(TrainingProgress(epoch + 1, recipe.epochs, epoch * steps + step, loss_sum / seen, correct / seen))
         if checkpoint:
             _save(parts, recipe, epoch + 1, checkpoint)
     return average.module.eval()
 
 
-def _save(parts: dict, recipe: Recipe, epochs_done: int, path: Path) -> None:
+def _save(parts: dict, recipe: TrainingRecipe, epochs_done: int, path: Path) -> None:
     state = {name: part.state_dict() for name, part in parts.items()}
     partial = path.with_suffix(".partial")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -110,12 +110,12 @@ def _save(parts: dict, recipe: Recipe, epochs_done: int, path: Path) -> None:
     partial.replace(path)
 
 
-def _resume_(parts: dict, recipe: Recipe, path: Path) -> int:
+def _resume_(parts: dict, recipe: TrainingRecipe, path: Path) -> int:
     """Puts the saved state into `parts`; returns the number of epochs done."""
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
         recipe_saved, epochs_done = saved["recipe"], saved["epochs_done"]
-    except DAMAGED as error:
+    except DAMAGE_ERRORS as error:
         raise ValueError(f"{path} is damaged; move it away to start afresh") from error
     if recipe_saved != dataclasses.asdict(recipe):
         raise ValueError(f"{path} belongs to another recipe: {recipe_saved}; move it away to start afresh")

@@ -12,7 +12,7 @@ import streamlit as st
 
 from compression.core import compress as core
 from compression.core import training_evidence as training
-from compression.core.record import CompressedModel, InLayers, LayerFacts, bit_operations
+from compression.core.record import CompressedModel, LayerFacts, LayerTotals, bit_operations
 from compression.data import images as data
 from compression.data.cifar10 import TEST
 from compression.deploy import deployer as deployment
@@ -34,8 +34,8 @@ from compression.inspect import scores as pruning_view
 from compression.inspect import threshold_curve as cumulative
 from compression.networks import library, public
 from compression.networks import macs as operations
-from compression.networks.folding import folded
-from compression.networks.model import EXAMPLE, FloatModel
+from compression.networks.folding import fold_batch_norm
+from compression.networks.model import EXAMPLE_INPUT, FloatModel
 from compression.networks.weights import weighted_layers
 from compression.pruning import proof as smaller
 from compression.pruning import removal
@@ -51,7 +51,7 @@ SECONDS_A_LOOKER = 0.06
 
 
 @dataclass(frozen=True)
-class Answer(InLayers):
+class Answer(LayerTotals):
     """What is known of a spec at once; a thousand of these take less room than one network."""
 
     size: size.Size
@@ -66,7 +66,7 @@ def mine() -> dict[str, FloatModel]:
 
 def networks() -> list[str]:
     """Every network that this session can pick."""
-    return [*library.names(), *mine()]
+    return [*library.network_names(), *mine()]
 
 
 def float_model(name: str) -> FloatModel:
@@ -75,7 +75,7 @@ def float_model(name: str) -> FloatModel:
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _shared_model(name: str) -> FloatModel:
-    return library.load(name)
+    return library.load_network(name)
 
 
 def float_accuracy(name: str) -> tuple[float | None, str]:
@@ -90,7 +90,7 @@ def float_accuracy(name: str) -> tuple[float | None, str]:
 
 @st.cache_data(ttl=60, show_spinner=False)
 def public_unreachable() -> str | None:
-    return public.unreachable(timeout_seconds=2)
+    return public.why_unreachable(timeout_seconds=2)
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
@@ -100,7 +100,7 @@ def layer_macs(name: str) -> dict[str, int]:
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _folded_model(name: str) -> FloatModel:
-    return replace(float_model(name), module=folded(float_model(name).module))
+    return replace(float_model(name), module=fold_batch_norm(float_model(name).module))
 
 
 def _model(name: str, fold: bool) -> FloatModel:
@@ -217,7 +217,7 @@ def ranked(spec: CompressionSpec, by: CompressionSpec, layer: str | None) -> ran
 @st.cache_resource(max_entries=64, show_spinner=False)
 def without_zeros(spec: CompressionSpec) -> smaller.Smaller:
     """A network as small as its zero filters allow. Takes seconds."""
-    return removal.remove_zeroed(compressed(spec).module, EXAMPLE)
+    return removal.remove_zeroed(compressed(spec).module, EXAMPLE_INPUT)
 
 
 @st.cache_resource(show_spinner="Reading CIFAR-10")

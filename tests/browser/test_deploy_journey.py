@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 from compression.core.compress import compress
 from compression.files.ledger import in_words, written
 from compression.files.packed_file import fingerprint, load_compressed
-from compression.networks import bundled as zoo
+from compression.networks.bundled import load_bundled
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
 from pages.ui import format
 from tests.browser.test_journeys import SECONDS_90, press
@@ -18,7 +18,7 @@ def test_the_file_is_explained_and_what_is_downloaded_is_the_network(page, serve
     page.goto(f"{server}/deploy?model={MODEL}&bits=4&by=sparsity&sparsity=0.89")
     expect(page.get_by_text("Into the file")).to_be_visible(timeout=SECONDS_90)
     press(page, "Sparsity", "ArrowRight", 1)
-    model = zoo.load_bundled(MODEL)
+    model = load_bundled(MODEL)
     compressed = compress(model.module, CompressionSpec(MODEL, PruneSpec(sparsity=0.9), QuantSpec(4)))
     content, ledger = written(compressed, model)
     expect(page.get_by_text(f"{format.capital(in_words(ledger))}.")).to_be_visible()

@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from compression.core.compress import compress
 from compression.files.size import measure
-from compression.networks import bundled as zoo
+from compression.networks.bundled import load_bundled
 from compression.spec import CompressionSpec, PruneSpec, Structure
 from pages.ui import format
 from tests.browser.test_journeys import SECONDS_90, metric, press
@@ -19,7 +19,7 @@ def test_the_two_sliders_move_the_cut_and_explore_opens_with_it(page: Page, serv
     page.goto(f"{server}/pruning?model={MODEL}&sparsity=0.5")
     expect(page.get_by_test_id("stPlotlyChart")).to_have_count(4, timeout=SECONDS_90)
     press(page, "Sparsity", "ArrowRight", 10)
-    compressed = compress(zoo.load_bundled(MODEL).module, CompressionSpec(MODEL, PruneSpec(sparsity=0.6)))
+    compressed = compress(load_bundled(MODEL).module, CompressionSpec(MODEL, PruneSpec(sparsity=0.6)))
     expect(metric(page, "Sparsity")).to_have_text(format.percent(compressed.sparsity))
     threshold = min(layer.threshold for layer in compressed.layers)
     expect(page.get_by_text(f"below {threshold:.3g}")).to_be_visible()
@@ -38,7 +38,7 @@ def test_filters_are_taken_out_for_good_and_the_next_move_asks_again(page: Page,
     expect(metric(page, "MACs an image")).to_have_text(metric(page, "Multiply-accumulates").inner_text())
     press(page, "Sparsity", "ArrowRight", 1)
     spec = CompressionSpec(MODEL, PruneSpec(sparsity=0.51, structure=Structure.FILTER))
-    compressed = compress(zoo.load_bundled(MODEL).module, spec)
+    compressed = compress(load_bundled(MODEL).module, spec)
     expect(metric(page, "Sparsity")).to_have_text(format.percent(compressed.sparsity))
     expect(page.get_by_text("Removed equals zeroed")).to_have_count(0)
     expect(page.get_by_test_id("stException")).to_have_count(0)

@@ -8,7 +8,7 @@ from playwright.sync_api import Locator, Page, expect
 from compression.core.compress import compress
 from compression.files.size import measure
 from compression.inspect.staircase import staircase
-from compression.networks import bundled as zoo
+from compression.networks.bundled import load_bundled
 from compression.results.landscape import landscape
 from compression.spec import CompressionSpec, QuantSpec
 from pages.ui import format
@@ -24,7 +24,7 @@ def values(page: Page, label: str) -> Locator:
 
 
 def expect_answer(page: Page, *both: QuantSpec) -> None:
-    made = [compress(zoo.load_bundled(MODEL).module, CompressionSpec(MODEL, None, quant)) for quant in both]
+    made = [compress(load_bundled(MODEL).module, CompressionSpec(MODEL, None, quant)) for quant in both]
     expect(values(page, "Size")).to_have_text([format.size(measure(side).best.total) for side in made])
     stairs = [staircase(side.layers[1], 0 if len(made[0].layers[1].qparams.scale.shape) else None) for side in made]
     expect(values(page, "SQNR")).to_have_text([format.decibels(found.sqnr_db) for found in stairs])
@@ -61,7 +61,7 @@ def test_without_images_the_quantizers_are_shown_all_the_same(page, bare_server)
     page.goto(f"{bare_server}/quantization?model={MODEL}&right_scheme=affine&right_clip=kl")
     clipped = QuantSpec(4, "affine", "tensor", "kl")
     expect_answer(page, QuantSpec(4, "symmetric", "tensor"), clipped)
-    beforehand = landscape(zoo.load_bundled(MODEL))
+    beforehand = landscape(load_bundled(MODEL))
     left = beforehand.get(CompressionSpec(MODEL, weights=QuantSpec(4, "symmetric", "tensor"))).evaluation
     assert beforehand.get(CompressionSpec(MODEL, weights=clipped)) is None
     expect(values(page, "Accuracy")).to_have_text([format.percent(left.accuracy, 2), "no images"])

@@ -20,9 +20,9 @@ import torch
 from compression.__main__ import main
 from compression.commands.shared import file_formats
 from compression.commands.shared.options import add_spec_arguments, spec_from
-from compression.core import bundled_calibrations as calibrations
+from compression.core import bundled_calibrations
 from compression.core.compress import compress
-from compression.core.training_evidence import evidence_for, observed, training_sample
+from compression.core.training_evidence import evidence_for, observe_training_sample, training_sample
 from compression.data import images as data
 from compression.data.cifar10 import TEST
 from compression.data.images import ImageSet
@@ -33,9 +33,9 @@ from compression.evaluation.evaluation import evaluate
 from compression.files.ledger import written
 from compression.files.packed_file import fingerprint, load_compressed
 from compression.files.size import measure
-from compression.networks import bundled as zoo
 from compression.networks import library
 from compression.networks.architectures.table import ARCHITECTURES
+from compression.networks.bundled import bundled_names, load_bundled
 from compression.networks.macs import layer_macs
 from compression.networks.model import FloatModel
 from compression.networks.normalization import NORMALIZATIONS
@@ -83,9 +83,9 @@ def json_of(capsys: Captured, *arguments: str) -> dict:
 
 def test_models_that_are_here_are_told_with_their_sizes_and_accuracies(capsys: Captured) -> None:
     rows = {row["model"]: row for row in json_of(capsys, "models")["models"] if row["here"]}
-    assert list(rows) == library.names()
+    assert list(rows) == library.network_names()
     for name, row in rows.items():
-        model = library.load(name)
+        model = library.load_network(name)
         assert row["parameters"] == model.parameters
         assert row["macs"] == sum(layer_macs(model.module).values())
         assert row["accuracy"] == model.accuracy
@@ -95,7 +95,7 @@ def test_models_that_are_here_are_told_with_their_sizes_and_accuracies(capsys: C
 
 def test_public_models_are_told_that_are_not_here(capsys: Captured) -> None:
     rows = {row["model"]: row for row in json_of(capsys, "models")["models"] if not row["here"]}
-    assert list(rows) == [name for name in PUBLIC if name not in library.names()]
+    assert list(rows) == [name for name in PUBLIC if name not in library.network_names()]
     for name, row in rows.items():
         assert (row["parameters"], row["macs"], row["public"]) == (None, None, True)
         assert row["accuracy"] == PUBLIC[name].accuracy
@@ -103,7 +103,7 @@ def test_public_models_are_told_that_are_not_here(capsys: Captured) -> None:
 
 def test_models_read_well_too(copied_project: Path) -> None:
     lines = run(copied_project, "models").stdout.splitlines()
-    assert [line.split()[0] for line in lines] == [*zoo.bundled(), *PUBLIC]
+    assert [line.split()[0] for line in lines] == [*bundled_names(), *PUBLIC]
     [bundled] = [line for line in lines if line.startswith("simple_cnn ")]
     assert "268,650 parameters" in bundled
     [missing] = [line for line in lines if line.startswith("cifar10_vgg16_bn ")]
@@ -335,7 +335,7 @@ def test_what_was_evaluated_before_needs_no_worker(capsys: Captured, here: Engin
 def test_ctrl_c_leaves_an_estimate_with_its_interval(capsys: Captured, test_images: ImageSet) -> None:
     """All of a real terminal's ways: the signal goes to the whole process group."""
     json_of(capsys, "evaluate", "--model", "cnn3")
-    model = zoo.load_bundled("cnn3")
+    model = load_bundled("cnn3")
     whole = landscape(model).get(CompressionSpec("cnn3", weights=QuantSpec(4)))
     command = [sys.executable, "-m", "compression", "evaluate", "--model", "cnn3", "--bits", "4", "--json"]
     running = subprocess.Popen(
@@ -453,7 +453,7 @@ def test_calibrate_writes_what_the_layers_see(
         training_sample(simple_cnn.normalization)
     except DataMissing as error:
         pytest.skip(str(error))
-    monkeypatch.setattr(calibrations, "CALIBRATIONS", tmp_path)
+    monkeypatch.setattr(bundled_calibrations, "CALIBRATIONS", tmp_path)
     [row] = json_of(capsys, "calibrate", "simple_cnn")["calibrations"]
     assert row == {
         "model": "simple_cnn",
@@ -461,7 +461,8 @@ def test_calibrate_writes_what_the_layers_see(
         "layers": 4,
         "images": 1000,
     }
-    found, seen = calibrations.load(Path(row["file"]), simple_cnn), observed(simple_cnn)
+    found = bundled_calibrations.load_calibration(Path(row["file"]), simple_cnn)
+    seen = observe_training_sample(simple_cnn)
     assert list(found) == list(seen)
     for name, stats in seen.items():
         assert (found[name].low, found[name].high) == pytest.approx((stats.low, stats.high), rel=1e-4)

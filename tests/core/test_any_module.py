@@ -18,7 +18,7 @@ from compression.files.size import measure
 from compression.inspect.card import layer_cards
 from compression.inspect.histogram import weight_view
 from compression.networks.macs import layer_macs
-from compression.networks.weights import turned, weighted_layers
+from compression.networks.weights import swap_channels, weighted_layers
 from compression.paths import PROJECT
 from compression.quantization.quantizers import dequantize, quantize
 from compression.spec import (
@@ -286,9 +286,9 @@ def test_turning_a_transposed_weight_twice_changes_nothing(groups: int) -> None:
     """Seen from behind, with its kernel turned around, a transposed convolution is a convolution."""
     layer = nn.ConvTranspose2d(4, 8, 3, groups=groups, bias=False)
     weight = layer.weight.detach()
-    assert torch.equal(turned(turned(weight, groups), groups), weight)
+    assert torch.equal(swap_channels(swap_channels(weight, groups), groups), weight)
     inputs = torch.randn(1, 4, 5, 5)
-    as_conv = F.conv2d(inputs, turned(weight, groups).flip(2, 3), padding=2, groups=groups)
+    as_conv = F.conv2d(inputs, swap_channels(weight, groups).flip(2, 3), padding=2, groups=groups)
     with torch.no_grad():
         torch.testing.assert_close(as_conv, layer(inputs))
 

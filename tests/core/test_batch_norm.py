@@ -13,7 +13,7 @@ from compression.data.cifar10 import TRAIN
 from compression.data.images import ImageSet, load
 from compression.errors import DataMissing
 from compression.evaluation.evaluation import evaluate
-from compression.networks import bundled as zoo
+from compression.networks.bundled import load_bundled
 from compression.networks.model import FloatModel
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
 from tests.support.networks import images, network
@@ -103,7 +103,7 @@ def resnet() -> FloatModel:
         load(TRAIN)
     except DataMissing as error:
         pytest.skip(str(error))
-    return zoo.load_bundled("resnet20")
+    return load_bundled("resnet20")
 
 
 def test_it_wins_much_of_the_accuracy_back(resnet: FloatModel, test_images: ImageSet) -> None:

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from compression.core.compress import compress
-from compression.core.evidence import NONE, Evidence, Sample
+from compression.core.evidence import NO_EVIDENCE, Evidence, Sample
 from compression.core.gradients import loss_gradients
 from compression.core.record import CompressedModel
 from compression.core.training_evidence import evidence_for
@@ -293,7 +293,7 @@ def test_gradients_leave_the_network_as_it_is() -> None:
 def test_taylor_without_gradients_is_refused() -> None:
     spec = CompressionSpec("tiny", PruneSpec(sparsity=0.5, criterion="taylor"))
     with pytest.raises(ValueError, match="need the gradients of the loss on training images, and there are none"):
-        compress(tiny(), spec, NONE)
+        compress(tiny(), spec, NO_EVIDENCE)
 
 
 def test_gradients_of_a_network_are_found_once_whatever_it_is_called(simple_cnn: FloatModel) -> None:

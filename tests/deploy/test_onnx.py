@@ -20,7 +20,7 @@ from compression.deploy.state_dict import holds, state_file
 from compression.deploy.variants import Kind, build, variants
 from compression.networks.architectures.resnet import ResNet
 from compression.networks.macs import layer_macs
-from compression.networks.model import FloatModel, frozen
+from compression.networks.model import FloatModel, freeze_
 from compression.networks.normalization import NORMALIZATIONS
 from compression.paths import PROJECT
 from compression.quantization.quantizers import quantize
@@ -52,7 +52,7 @@ def small_resnet() -> FloatModel:
     """Untrained, with sums, of eight layers."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return FloatModel("small", frozen(ResNet(1)), CIFAR10)
+        return FloatModel("small", freeze_(ResNet(1)), CIFAR10)
 
 
 @pytest.fixture(scope="module")

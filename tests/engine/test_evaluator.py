@@ -20,7 +20,7 @@ from compression.errors import EngineError
 from compression.evaluation.evaluation import BATCH, Evaluation, evaluate
 from compression.evaluation.reading import Reading
 from compression.evaluation.sampling import visiting_order
-from compression.networks.model import FloatModel, frozen
+from compression.networks.model import FloatModel, freeze_
 from compression.results.store import Store
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
 
@@ -106,7 +106,7 @@ def test_the_same_name_on_other_weights_is_another_network(evaluator, simple_cnn
     first = here.evaluate(simple_cnn, FLOAT)
     torch.manual_seed(0)
     module = type(simple_cnn.module)()
-    other = FloatModel("simple_cnn", frozen(module), simple_cnn.normalization)
+    other = FloatModel("simple_cnn", freeze_(module), simple_cnn.normalization)
     assert not torch.equal(here.evaluate(other, FLOAT).predictions, first.predictions)
 
 

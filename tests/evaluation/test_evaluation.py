@@ -12,7 +12,7 @@ from compression.data.cifar10 import CLASSES
 from compression.data.images import ImageSet
 from compression.evaluation.evaluation import BATCH, Evaluation, evaluate, evaluate_batch, join
 from compression.evaluation.statistics import wilson_interval
-from compression.networks.folding import folded
+from compression.networks.folding import fold_batch_norm
 from compression.networks.model import FloatModel
 from compression.networks.normalization import NORMALIZATIONS
 from compression.spec import CompressionSpec, QuantSpec
@@ -108,7 +108,7 @@ def test_every_image_counts_once_and_in_order(count: int, simple_cnn: FloatModel
 
 def test_the_whole_is_its_parts(simple_cnn: FloatModel) -> None:
     three = images(3 * BATCH)
-    module = folded(simple_cnn.module)
+    module = fold_batch_norm(simple_cnn.module)
     parts = [evaluate_batch(module, three[i * BATCH : (i + 1) * BATCH], simple_cnn.normalization) for i in range(3)]
     assert same(join(parts), evaluate(simple_cnn.module, three, simple_cnn.normalization))
     assert join(parts).correct == sum(part.correct for part in parts)

@@ -21,8 +21,8 @@ from compression.evaluation.subsets import first
 from compression.experiments.assignment import assigned, least_harm
 from compression.experiments.layerwise import Staged, Walk, alone, scan
 from compression.experiments.scan import Scan, Scanner, ScanReading
-from compression.networks.architectures.stages import in_turn, stages_of
-from compression.networks.model import FloatModel, frozen
+from compression.networks.architectures.stages import run_stages, stages_of
+from compression.networks.model import FloatModel, freeze_
 from compression.networks.normalization import NORMALIZATIONS
 from compression.networks.weights import weighted_layers
 from compression.results.store import Key, Store
@@ -40,7 +40,7 @@ FOLDED_LAST = replace(FOLDED, order=Order.QUANTIZE_FIRST)
 
 
 def model_of(module: nn.Module) -> FloatModel:
-    return FloatModel("simple_cnn", frozen(copy.deepcopy(module)), NORMALIZATIONS["cifar10"])
+    return FloatModel("simple_cnn", freeze_(copy.deepcopy(module)), NORMALIZATIONS["cifar10"])
 
 
 def noise(count: int) -> ImageSet:
@@ -61,7 +61,7 @@ def naively(model: FloatModel, spec: CompressionSpec, layer: str, of: ImageSet) 
 def test_the_stages_in_turn_are_the_network(arch: str) -> None:
     module = network(arch)
     with torch.inference_mode():
-        assert torch.equal(in_turn(stages_of(module), images()), module(images()))
+        assert torch.equal(run_stages(stages_of(module), images()), module(images()))
     assert len(stages_of(module)) >= 4
 
 

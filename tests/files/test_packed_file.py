@@ -23,7 +23,7 @@ from compression.errors import CodecError
 from compression.files.packed_file import ABOUT, CHECKSUM, _checksum, fingerprint, load_compressed, to_bytes
 from compression.files.packed_quantizer import Kind
 from compression.files.packed_weight import packed, unpacked
-from compression.networks.model import FloatModel, frozen
+from compression.networks.model import FloatModel, freeze_
 from compression.networks.normalization import NORMALIZATIONS
 from compression.quantization.activations import InputQuantizer
 from compression.spec import (
@@ -69,7 +69,7 @@ def read(folder: Path, content: bytes) -> FloatModel:
 
 def answers(module: nn.Module) -> torch.Tensor:
     with torch.inference_mode():
-        return frozen(module)(images(2))
+        return freeze_(module)(images(2))
 
 
 def quant(scheme: Scheme, granularity: Granularity = Granularity.CHANNEL) -> QuantSpec:

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from compression.core.compress import compress
-from compression.core.evidence import NONE, Evidence
+from compression.core.evidence import NO_EVIDENCE, Evidence
 from compression.inspect.scores import Cut, cut, same_share, scores, scoring, scoring_filters
-from compression.networks import bundled as zoo
+from compression.networks.bundled import load_bundled
 from compression.networks.weights import weighted_layers
 from compression.spec import CompressionSpec, Criterion, PruneSpec, Scope, Structure, Unit
 
@@ -28,7 +28,7 @@ SPECS = [
 
 @pytest.fixture(scope="module")
 def module():
-    return zoo.load_bundled("resnet20").module
+    return load_bundled("resnet20").module
 
 
 @pytest.fixture(scope="module")
@@ -90,17 +90,17 @@ def test_moving_the_slider_changes_no_score(prune):
 
 @pytest.mark.parametrize("prune", [spec for spec in SPECS if spec.threshold is not None], ids=str)
 def test_a_target_at_the_same_share_takes_as_many_as_the_threshold(module, prune):
-    found = scores(module, CompressionSpec("resnet20", scoring(prune)), NONE)
+    found = scores(module, CompressionSpec("resnet20", scoring(prune)), NO_EVIDENCE)
     below = sum(int((of_rows < prune.threshold).count_nonzero()) for of_rows in found.values())
     assert int(same_share(prune, found) * sum(map(len, found.values()))) == below
 
 
 def test_a_threshold_in_stds_is_one_in_the_layers_own_stds(module):
-    found = scores(module, CompressionSpec("resnet20", PruneSpec(1.0, unit=Unit.STDS)), NONE)
+    found = scores(module, CompressionSpec("resnet20", PruneSpec(1.0, unit=Unit.STDS)), NO_EVIDENCE)
     weight = module.conv1.weight.detach()
     assert torch.allclose(found["conv1"], weight.flatten().abs() / weight.numpy().std())
 
 
 def test_without_what_a_criterion_looks_at_it_says_so(module):
     with pytest.raises(ValueError, match="gradients"):
-        scores(module, CompressionSpec("resnet20", PruneSpec(sparsity=0.5, criterion=Criterion.TAYLOR)), NONE)
+        scores(module, CompressionSpec("resnet20", PruneSpec(sparsity=0.5, criterion=Criterion.TAYLOR)), NO_EVIDENCE)

@@ -7,7 +7,7 @@ import torch
 from compression.core.compress import compress
 from compression.inspect.ranking import MOST_BARS, ranking
 from compression.inspect.threshold_curve import cumulative
-from compression.networks import bundled as zoo
+from compression.networks.bundled import load_bundled
 from compression.networks.weights import weighted_layers
 from compression.spec import CompressionSpec, PruneSpec
 
@@ -41,7 +41,7 @@ def test_equal_factors_lie_between_thresholds_and_next_to_nothing_below_the_firs
 
 
 def test_threshold_and_sparsity_meet_on_it():
-    model = zoo.load_bundled("simple_cnn").module
+    model = load_bundled("simple_cnn").module
     found = cumulative([weight.abs() for weight in weighted_layers(model).values()])
     for threshold, share in list(zip(found.thresholds, found.shares, strict=True))[20::40]:
         compressed = compress(model, CompressionSpec("simple_cnn", PruneSpec(threshold)))

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from compression.networks.architectures.plain import SimpleCNN
 from compression.networks.architectures.resnet import ResNet
-from compression.networks.folding import folded
+from compression.networks.folding import fold_batch_norm
 from tests.support.networks import images, network, settled
 
 
@@ -33,7 +33,7 @@ def test_a_folded_resnet_has_no_batch_norm_and_computes_the_same(option: str) ->
     module = settled(ResNet(3, option))
     before = {key: value.clone() for key, value in module.state_dict().items()}
     images = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(1))
-    small = folded(module)
+    small = fold_batch_norm(module)
     assert batch_norms(small) == 0
     torch.testing.assert_close(small(images), module(images), rtol=1e-4, atol=1e-4)
     assert all(torch.equal(before[key], value) for key, value in module.state_dict().items())
@@ -59,7 +59,7 @@ def test_a_folded_resnet_has_no_batch_norm_and_computes_the_same(option: str) ->
 )
 def test_all_batch_norms_that_follow_a_convolution_go_and_the_outputs_stay(arch: str, before: int, after: int) -> None:
     module = network(arch)
-    small = folded(module)
+    small = fold_batch_norm(module)
     assert (batch_norms(module), batch_norms(small)) == (before, after)
     with torch.inference_mode():
         expected = module(images())
@@ -67,7 +67,9 @@ def test_all_batch_norms_that_follow_a_convolution_go_and_the_outputs_stay(arch:
 
 
 def test_what_stays_in_a_folded_repvgg_are_the_branches_without_a_convolution() -> None:
-    norms = [name for name, part in folded(network("repvgg_a0")).named_modules() if isinstance(part, nn.BatchNorm2d)]
+    norms = [
+        name for name, part in fold_batch_norm(network("repvgg_a0")).named_modules() if isinstance(part, nn.BatchNorm2d)
+    ]
     assert norms
     assert all(name.endswith(".rbr_identity") for name in norms)
 
@@ -75,20 +77,20 @@ def test_what_stays_in_a_folded_repvgg_are_the_branches_without_a_convolution() 
 def test_batch_norms_that_do_not_follow_a_convolution_alone_stay() -> None:
     module = settled(Preactivated())
     images = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(1))
-    assert batch_norms(folded(module)) == 2
-    torch.testing.assert_close(folded(module)(images), module(images))
+    assert batch_norms(fold_batch_norm(module)) == 2
+    torch.testing.assert_close(fold_batch_norm(module)(images), module(images))
 
 
 def test_a_network_without_batch_norm_is_returned_as_it_is() -> None:
     module = SimpleCNN().eval()
-    assert folded(module) is module
+    assert fold_batch_norm(module) is module
 
 
 def test_a_sequence_says_by_its_order_what_follows_what() -> None:
     module = settled(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.BatchNorm2d(4)))
     images = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(1))
-    assert batch_norms(folded(module)) == 1
-    torch.testing.assert_close(folded(module)(images), module(images))
+    assert batch_norms(fold_batch_norm(module)) == 1
+    torch.testing.assert_close(fold_batch_norm(module)(images), module(images))
 
 
 FOLLOWED = {
@@ -110,7 +112,7 @@ def test_layers_of_any_dimension_take_the_batch_norm_after_them(
     module = nn.Sequential(make(), norm(6, affine=affine))
     inputs = torch.randn(shape, generator=torch.Generator().manual_seed(1))
     module(inputs * 3 + 1)  # while it is training: now its statistics are not those of before
-    small = folded(module)
+    small = fold_batch_norm(module)
     assert isinstance(small[1], nn.Identity)
     assert module.training
     torch.testing.assert_close(small(inputs), module.eval()(inputs), rtol=1e-4, atol=1e-5)
@@ -129,7 +131,7 @@ def test_layers_of_any_dimension_take_the_batch_norm_after_them(
 )
 def test_what_cannot_be_folded_stays(layer: nn.Module, norm: nn.Module, shape: tuple[int, ...]) -> None:
     module = nn.Sequential(layer, norm).eval()
-    assert folded(module) is module
+    assert fold_batch_norm(module) is module
     module(torch.zeros(shape))
 
 
@@ -142,7 +144,7 @@ def test_sessions_fold_and_compute_side_by_side() -> None:
 
     def fold(_: int) -> bool:
         with torch.inference_mode():
-            return torch.allclose(folded(module)(images), expected, rtol=1e-4, atol=1e-4)
+            return torch.allclose(fold_batch_norm(module)(images), expected, rtol=1e-4, atol=1e-4)
 
     def compute(_: int) -> bool:
         with torch.inference_mode():
@@ -154,5 +156,5 @@ def test_sessions_fold_and_compute_side_by_side() -> None:
 
 
 def test_folding_twice_changes_nothing() -> None:
-    once = folded(settled(ResNet(1)))
-    assert folded(once) is once
+    once = fold_batch_norm(settled(ResNet(1)))
+    assert fold_batch_norm(once) is once

@@ -14,7 +14,7 @@ from compression.core.record import bit_operations
 from compression.networks.architectures.resnet import ResNet
 from compression.networks.architectures.table import ARCHITECTURES
 from compression.networks.macs import layer_macs
-from compression.networks.model import frozen
+from compression.networks.model import freeze_
 from compression.spec import ActivationSpec, CompressionSpec, LayerSpec, PruneSpec, QuantSpec
 
 
@@ -40,22 +40,22 @@ def test_macs_of_resnet20_follow_from_its_shapes() -> None:
     full = [(32 // 2**stage) ** 2 * (16 * 2**stage) ** 2 * 9 for stage in range(3)]
     shortcuts = 16 * 16 * 16 * 32 + 8 * 8 * 32 * 64
     stages = 6 * full[0] + 5.5 * full[1] + 5.5 * full[2]
-    assert sum(layer_macs(frozen(ResNet(3))).values()) == first + stages + shortcuts + last
-    assert sum(layer_macs(frozen(ResNet(3, "A"))).values()) == first + stages + last
+    assert sum(layer_macs(freeze_(ResNet(3))).values()) == first + stages + shortcuts + last
+    assert sum(layer_macs(freeze_(ResNet(3, "A"))).values()) == first + stages + last
 
 
 @pytest.mark.parametrize(
     "arch", ["cnn3", "mobilenetv2", "resnet8-a", "resnet20", "shufflenetv2_x0_5", "vgg", "vgg11-linear", "repvgg_a0"]
 )
 def test_the_layers_make_the_whole(arch: str) -> None:
-    module = frozen(ARCHITECTURES[arch].make())
+    module = freeze_(ARCHITECTURES[arch].make())
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         module(torch.zeros(1, 3, 32, 32))
     assert 2 * sum(layer_macs(module).values()) == counter.get_total_flops()
 
 
 def test_what_other_threads_compute_is_not_counted() -> None:
-    modules = [frozen(ARCHITECTURES["resnet8"].make()) for _ in range(8)]
+    modules = [freeze_(ARCHITECTURES["resnet8"].make()) for _ in range(8)]
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(layer_macs, modules)) == [layer_macs(modules[0])] * len(modules)
 

@@ -13,18 +13,18 @@ from compression.data.cifar10 import TRAIN
 from compression.data.images import ImageSet
 from compression.evaluation.evaluation import evaluate
 from compression.evaluation.normalization_trial import load_checkpoint
-from compression.networks import bundled as zoo
 from compression.networks.architectures import mobilenetv2, repvgg, shufflenetv2, vgg
 from compression.networks.architectures.plain import SimpleCNN
 from compression.networks.architectures.resnet import BasicBlock, PadShortcut, ResNet
 from compression.networks.architectures.table import ARCHITECTURES
+from compression.networks.bundled import bundled_names, load_bundled, load_network_file, save_network
 from compression.networks.model import FloatModel
 from compression.networks.normalization import NORMALIZATIONS, Normalization
 from compression.paths import ASSETS
 from tests.support.networks import images, network, settled
 from tests.support.vision import torchvision
 
-each_bundled = pytest.mark.parametrize("name", zoo.bundled())
+each_bundled = pytest.mark.parametrize("name", bundled_names())
 
 
 # ---- architectures
@@ -164,7 +164,7 @@ def test_our_mobilenetv2_is_torchvisions(width: float) -> None:
     rows = [[1, 16, 1, 1], [6, 24, 2, 1], [6, 32, 3, 2], [6, 64, 4, 2], [6, 96, 3, 1], [6, 160, 3, 2], [6, 320, 1, 1]]
     theirs = torchvision.models.mobilenetv2.MobileNetV2(10, width, inverted_residual_setting=rows)
     theirs.features[0][0].stride = (1, 1)
-    same_outputs(settled(mobilenetv2.scaled(width)), theirs, images(1))
+    same_outputs(settled(mobilenetv2.with_width(width)), theirs, images(1))
 
 
 @pytest.mark.parametrize("size", shufflenetv2.WIDTHS)
@@ -274,23 +274,23 @@ def test_the_normalisation_counts_by_its_numbers_and_not_by_its_name(net: nn.Mod
 
 def test_a_bundled_network_brought_along_as_a_checkpoint_has_the_same_digest() -> None:
     """Recognising it loses the number of its training steps, which computes nothing."""
-    bundled = zoo.load_bundled("resnet20")
+    bundled = load_bundled("resnet20")
     brought = load_checkpoint(ASSETS / "resnet20.safetensors", bundled.normalization)
     assert brought.module.bn1.num_batches_tracked != bundled.module.bn1.num_batches_tracked
     assert brought.digest == bundled.digest
 
 
-# ---- the zoo
+# ---- bundled networks
 
 
 def test_there_are_bundled_networks_and_together_they_are_small() -> None:
-    assert zoo.bundled() == ["cnn3", "mobilenetv2", "resnet20", "simple_cnn", "vgg"]
+    assert bundled_names() == ["cnn3", "mobilenetv2", "resnet20", "simple_cnn", "vgg"]
     assert sum(path.stat().st_size for path in ASSETS.iterdir()) < 20_000_000
 
 
 @each_bundled
 def test_a_bundled_network_says_where_it_comes_from(name: str) -> None:
-    model = zoo.load_bundled(name)
+    model = load_bundled(name)
     assert model.about["arch"] == name
     assert model.about["recipe"]["normalization"] == model.normalization.name
     assert TRAIN.fingerprint in model.about["trained_on"]
@@ -299,7 +299,7 @@ def test_a_bundled_network_says_where_it_comes_from(name: str) -> None:
 
 @each_bundled
 def test_a_bundled_network_is_frozen(name: str) -> None:
-    module = zoo.load_bundled(name).module
+    module = load_bundled(name).module
     assert not any(part.training for part in module.modules())
     assert not any(parameter.requires_grad for parameter in module.parameters())
 
@@ -307,7 +307,7 @@ def test_a_bundled_network_is_frozen(name: str) -> None:
 @each_bundled
 def test_a_bundled_network_is_as_good_as_its_header_says(name: str, test_images: ImageSet) -> None:
     """On all 10,000 images; another CPU may sum in another order and decide three of them differently."""
-    model = zoo.load_bundled(name)
+    model = load_bundled(name)
     found = evaluate(model.module, test_images, model.normalization)
     assert found.total == 10_000
     assert found.accuracy == pytest.approx(model.accuracy, abs=3.5e-4)
@@ -315,26 +315,26 @@ def test_a_bundled_network_is_as_good_as_its_header_says(name: str, test_images:
 
 def test_an_unknown_network_is_refused_and_the_others_named() -> None:
     with pytest.raises(ValueError, match=r"there is no network 'resnet21'; there are .*simple_cnn"):
-        zoo.load_bundled("resnet21")
+        load_bundled("resnet21")
 
 
 @pytest.mark.parametrize("name", ["../assets/simple_cnn", "", "simple_cnn.safetensors"])
 def test_a_path_is_no_name_of_a_network(name: str) -> None:
     with pytest.raises(ValueError, match="there is no network"):
-        zoo.load_bundled(name)
+        load_bundled(name)
 
 
 def test_saving_what_was_loaded_gives_the_same_file(tmp_path: Path, simple_cnn: FloatModel) -> None:
     again = tmp_path / "again.safetensors"
-    zoo.save(again, simple_cnn.module, simple_cnn.about)
+    save_network(again, simple_cnn.module, simple_cnn.about)
     assert again.read_bytes() == (ASSETS / "simple_cnn.safetensors").read_bytes()
 
 
 def test_kernels_are_stored_in_half_precision_and_the_rest_in_full(tmp_path: Path) -> None:
     module = ResNet(3)
     about = {"arch": "resnet20", "normalization": "cifar10", "test_accuracy": None}
-    zoo.save(tmp_path / "r.safetensors", module, about)
-    stored = zoo.load_file(tmp_path / "r.safetensors")
+    save_network(tmp_path / "r.safetensors", module, about)
+    stored = load_network_file(tmp_path / "r.safetensors")
     assert (stored.name, stored.about, stored.accuracy) == ("r", about, None)
     for name, value in stored.module.state_dict().items():
         original = module.state_dict()[name]

@@ -12,13 +12,13 @@ import pytest
 import torch
 
 from compression.errors import CheckpointError, DataError
-from compression.networks import bundled as zoo
 from compression.networks import library, public
 from compression.networks.architectures.table import ARCHITECTURES
+from compression.networks.bundled import bundled_names, load_bundled
 from compression.networks.checkpoints.reading import read_tensors
 from compression.networks.checkpoints.recognition import recognise
 from compression.networks.macs import layer_macs
-from compression.networks.model import frozen
+from compression.networks.model import freeze_
 from compression.networks.normalization import NORMALIZATIONS
 from compression.networks.public import PUBLIC, PublicModel
 from tests.support.hub import Hub, files
@@ -75,7 +75,7 @@ def test_the_table_is_the_published_one() -> None:
     assert list(PUBLIC) == [f"cifar10_{arch}" for arch in PUBLISHED]
     assert all(model.name == name and name == f"cifar10_{model.arch}" for name, model in PUBLIC.items())
     assert all(0.9 < model.accuracy < 0.95 for model in PUBLIC.values())
-    assert not set(PUBLIC) & set(zoo.bundled())
+    assert not set(PUBLIC) & set(bundled_names())
 
 
 def test_a_file_lies_in_the_release_of_its_family() -> None:
@@ -96,11 +96,11 @@ def test_a_file_has_the_digits_in_its_name_where_torch_hub_looks_for_them(name: 
 
 @each_public
 def test_our_module_is_as_large_as_published(name: str) -> None:
-    module = frozen(ARCHITECTURES[PUBLIC[name].arch].make())
+    module = freeze_(ARCHITECTURES[PUBLIC[name].arch].make())
     parameters, macs = PUBLISHED[PUBLIC[name].arch]
     assert sum(p.numel() for p in module.parameters()) / 1e6 == pytest.approx(parameters, abs=ROUNDED)
     assert sum(layer_macs(module).values()) / 1e6 == pytest.approx(macs, abs=ROUNDED)
-    assert sum(value.nbytes for value in module.state_dict().values()) < 0.95 * public.MOST_BYTES
+    assert sum(value.nbytes for value in module.state_dict().values()) < 0.95 * public.MAX_PUBLIC_BYTES
 
 
 @each_public
@@ -115,7 +115,7 @@ def test_weights_are_recognised_as_the_stated_architecture_and_no_other(name: st
 
 
 def test_a_fetched_network_has_the_published_weights(hub: Hub, made_up: PublicModel, tmp_path: Path) -> None:
-    path = public.fetch(NAME, data=tmp_path, releases=hub.url)
+    path = public.fetch_public(NAME, data=tmp_path, releases=hub.url)
     assert path == public.path_of(NAME, tmp_path) == tmp_path / "models" / made_up.file
     assert path.read_bytes() == CONTENT
     assert hub.paths == [f"/resnet/{made_up.file}"]
@@ -127,8 +127,8 @@ def test_a_fetched_network_has_the_published_weights(hub: Hub, made_up: PublicMo
 
 
 def test_a_loaded_network_says_where_it_comes_from(hub: Hub, made_up: PublicModel, tmp_path: Path) -> None:
-    public.fetch(NAME, data=tmp_path, releases=hub.url)
-    model = library.load(NAME, tmp_path)
+    public.fetch_public(NAME, data=tmp_path, releases=hub.url)
+    model = library.load_network(NAME, tmp_path)
     assert (model.name, model.accuracy) == (NAME, 0.5)
     assert model.normalization == NORMALIZATIONS["cifar10-small-std"]
     assert model.about == {
@@ -140,24 +140,24 @@ def test_a_loaded_network_says_where_it_comes_from(hub: Hub, made_up: PublicMode
 
 
 def test_what_is_fetched_joins_the_bundled_networks(hub: Hub, made_up: PublicModel, tmp_path: Path) -> None:
-    assert (public.fetched(tmp_path), library.names(tmp_path)) == ([], zoo.bundled())
-    public.fetch(NAME, data=tmp_path, releases=hub.url)
-    assert (public.fetched(tmp_path), library.names(tmp_path)) == ([NAME], [*zoo.bundled(), NAME])
+    assert (public.fetched_names(tmp_path), library.network_names(tmp_path)) == ([], bundled_names())
+    public.fetch_public(NAME, data=tmp_path, releases=hub.url)
+    assert (public.fetched_names(tmp_path), library.network_names(tmp_path)) == ([NAME], [*bundled_names(), NAME])
 
 
 def test_the_library_has_the_bundled_networks_too(tmp_path: Path) -> None:
-    assert library.load("simple_cnn", tmp_path).about == zoo.load_bundled("simple_cnn").about
+    assert library.load_network("simple_cnn", tmp_path).about == load_bundled("simple_cnn").about
 
 
 def test_what_is_here_is_not_fetched_again(hub: Hub, made_up: PublicModel, tmp_path: Path) -> None:
     for _ in range(2):
-        public.fetch(NAME, data=tmp_path, releases=hub.url)
+        public.fetch_public(NAME, data=tmp_path, releases=hub.url)
     assert len(hub.requests) == 1
 
 
 def test_progress_runs_from_nothing_to_all(hub: Hub, made_up: PublicModel, tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
-    public.fetch(NAME, lambda *progress: told.append(progress), tmp_path, hub.url)
+    public.fetch_public(NAME, lambda *progress: told.append(progress), tmp_path, hub.url)
     assert told == sorted(told)
     assert told[-1] == (len(CONTENT), len(CONTENT))
     assert {total for _, total in told} == {len(CONTENT)}
@@ -166,10 +166,10 @@ def test_progress_runs_from_nothing_to_all(hub: Hub, made_up: PublicModel, tmp_p
 def test_a_connection_that_is_cut_is_resumed_where_it_broke(hub: Hub, made_up: PublicModel, tmp_path: Path) -> None:
     hub.cut_after = 100_000
     with pytest.raises(DataError, match=f"closed after 100,000 of {len(CONTENT):,} bytes.*goes on from there"):
-        public.fetch(NAME, data=tmp_path, releases=hub.url)
-    assert public.fetched(tmp_path) == []
+        public.fetch_public(NAME, data=tmp_path, releases=hub.url)
+    assert public.fetched_names(tmp_path) == []
     hub.cut_after = None
-    assert public.fetch(NAME, data=tmp_path, releases=hub.url).read_bytes() == CONTENT
+    assert public.fetch_public(NAME, data=tmp_path, releases=hub.url).read_bytes() == CONTENT
     assert hub.requests == [None, "bytes=100000-"]
     assert files(tmp_path) == [made_up.file]
 
@@ -187,7 +187,7 @@ def test_two_at_once_do_the_work_once(before: bytes | None, hub: Hub, made_up: P
 
     hub.answer = late  # type: ignore[method-assign]
     found: list[bytes] = []
-    fetch = lambda: found.append(public.fetch(NAME, data=tmp_path, releases=hub.url).read_bytes())
+    fetch = lambda: found.append(public.fetch_public(NAME, data=tmp_path, releases=hub.url).read_bytes())
     threads = [threading.Thread(target=fetch) for _ in range(2)]
     for thread in threads:
         thread.start()
@@ -212,13 +212,13 @@ def test_a_slow_file_does_not_keep_others_waiting(
         answer(handler)
 
     hub.answer = late  # type: ignore[method-assign]
-    slow = threading.Thread(target=lambda: public.fetch(NAME, data=tmp_path, releases=hub.url))
+    slow = threading.Thread(target=lambda: public.fetch_public(NAME, data=tmp_path, releases=hub.url))
     slow.start()
-    public.fetch(other.name, data=tmp_path, releases=hub.url)
-    assert public.fetched(tmp_path) == [other.name]
+    public.fetch_public(other.name, data=tmp_path, releases=hub.url)
+    assert public.fetched_names(tmp_path) == [other.name]
     go.set()
     slow.join()
-    assert public.fetched(tmp_path) == [NAME, other.name]
+    assert public.fetched_names(tmp_path) == [NAME, other.name]
 
 
 # ---- what goes wrong is told, and leaves nothing wrong behind
@@ -229,7 +229,7 @@ def test_wrong_content_is_told_and_deleted(hub: Hub, made_up: PublicModel, tmp_p
     found = hashlib.sha256(hub.content).hexdigest()[:8]
     words = rf"not the published file, whose SHA-256 begins with {made_up.digits}: this one's begins with {found}"
     with pytest.raises(DataError, match=words):
-        public.fetch(NAME, data=tmp_path, releases=hub.url)
+        public.fetch_public(NAME, data=tmp_path, releases=hub.url)
     assert files(tmp_path) == []
 
 
@@ -237,19 +237,19 @@ def test_wrong_content_is_told_and_deleted(hub: Hub, made_up: PublicModel, tmp_p
 def test_an_answer_of_no_is_told(status: int, words: str, hub: Hub, made_up: PublicModel, tmp_path: Path) -> None:
     hub.status = status
     with pytest.raises(DataError, match=words):
-        public.fetch(NAME, data=tmp_path, releases=hub.url)
+        public.fetch_public(NAME, data=tmp_path, releases=hub.url)
     assert files(tmp_path) == []
 
 
 def test_no_server_is_told(nobody: str, made_up: PublicModel, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"cannot be reached \(Connection refused\)"):
-        public.fetch(NAME, data=tmp_path, releases=nobody)
+        public.fetch_public(NAME, data=tmp_path, releases=nobody)
     assert files(tmp_path) == []
 
 
 def test_no_network_is_told(made_up: PublicModel, tmp_path: Path, offline: None) -> None:
     with pytest.raises(DataError, match=r"cannot be reached \(no network, or its name is unknown\)"):
-        public.fetch(NAME, data=tmp_path, releases="https://nowhere.invalid")
+        public.fetch_public(NAME, data=tmp_path, releases="https://nowhere.invalid")
 
 
 def test_a_file_too_large_for_the_disk_leaves_nothing(
@@ -257,7 +257,7 @@ def test_a_file_too_large_for_the_disk_leaves_nothing(
 ) -> None:
     room_for(len(CONTENT) // 2)
     with pytest.raises(DataError, match=r"cannot write .*\.partial: File too large"):
-        public.fetch(NAME, data=tmp_path, releases=hub.url)
+        public.fetch_public(NAME, data=tmp_path, releases=hub.url)
     room_for(10 * len(CONTENT))
     assert files(tmp_path) == []
 
@@ -265,21 +265,21 @@ def test_a_file_too_large_for_the_disk_leaves_nothing(
 def test_a_folder_in_the_place_of_the_file_is_told(hub: Hub, made_up: PublicModel, tmp_path: Path) -> None:
     public.path_of(NAME, tmp_path).mkdir(parents=True)
     with pytest.raises(DataError, match=r"cannot write .*cifar10_made_up.*\.pt: Is a directory"):
-        public.fetch(NAME, data=tmp_path, releases=hub.url)
-    assert public.fetched(tmp_path) == []
+        public.fetch_public(NAME, data=tmp_path, releases=hub.url)
+    assert public.fetched_names(tmp_path) == []
 
 
 def test_a_file_that_was_damaged_is_refused_and_can_be_fetched_again(
     hub: Hub, made_up: PublicModel, tmp_path: Path
 ) -> None:
-    path = public.fetch(NAME, data=tmp_path, releases=hub.url)
+    path = public.fetch_public(NAME, data=tmp_path, releases=hub.url)
     path.write_bytes(CONTENT[:500_000] + bytes([CONTENT[500_000] ^ 1]) + CONTENT[500_001:])
     with pytest.raises(DataError, match=rf"is damaged: .* fetch it again with `python -m .* models --fetch {NAME}`"):
-        library.load(NAME, tmp_path)
-    assert public.fetched(tmp_path) == []
-    public.fetch(NAME, data=tmp_path, releases=hub.url)
-    assert library.load(NAME, tmp_path).parameters == 272_474
-    assert public.fetched(tmp_path) == [NAME]
+        library.load_network(NAME, tmp_path)
+    assert public.fetched_names(tmp_path) == []
+    public.fetch_public(NAME, data=tmp_path, releases=hub.url)
+    assert library.load_network(NAME, tmp_path).parameters == 272_474
+    assert public.fetched_names(tmp_path) == [NAME]
 
 
 @pytest.mark.parametrize(
@@ -294,16 +294,16 @@ def test_another_network_than_the_stated_one_is_refused(
 ) -> None:
     hub.content = saved(ARCHITECTURES[arch].make().state_dict())
     publish(hub.content, monkeypatch)
-    public.fetch(NAME, data=tmp_path, releases=hub.url)
+    public.fetch_public(NAME, data=tmp_path, releases=hub.url)
     with pytest.raises(CheckpointError, match=words):
-        library.load(NAME, tmp_path)
+        library.load_network(NAME, tmp_path)
 
 
 def test_a_network_that_is_not_fetched_is_refused_with_the_command_that_fetches_it(tmp_path: Path) -> None:
     with pytest.raises(
         ValueError, match=r"not fetched yet; .* `python -m compression models --fetch cifar10_vgg16_bn`"
     ):
-        library.load("cifar10_vgg16_bn", tmp_path)
+        library.load_network("cifar10_vgg16_bn", tmp_path)
 
 
 @pytest.mark.parametrize("name", ["cifar10_resnet21", "../models/cifar10_resnet20", ""])
@@ -311,18 +311,18 @@ def test_an_unknown_network_is_refused_and_the_others_named(name: str, tmp_path:
     with pytest.raises(
         ValueError, match=r"there is no network .*; there are .*simple_cnn.* `python -m compression models`"
     ):
-        library.load(name, tmp_path)
-    for refuses in (public.fetch, public.load_public, public.path_of):
+        library.load_network(name, tmp_path)
+    for refuses in (public.fetch_public, public.load_public, public.path_of):
         with pytest.raises(ValueError, match=r"there is no public network .*; there are cifar10_resnet20, "):
             refuses(name)
 
 
 def test_a_file_larger_than_it_may_be_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "net.pt").write_bytes(CONTENT)
-    assert read_tensors(tmp_path / "net.pt", most_bytes=len(CONTENT))
+    assert read_tensors(tmp_path / "net.pt", max_bytes=len(CONTENT))
     for source in (tmp_path / "net.pt", CONTENT):
         with pytest.raises(CheckpointError, match=f"{len(CONTENT) - 1:,} are the most that is read"):
-            read_tensors(source, most_bytes=len(CONTENT) - 1)
+            read_tensors(source, max_bytes=len(CONTENT) - 1)
 
 
 # ---- whether the releases can be reached
@@ -341,28 +341,28 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_host_that_answers_is_reachable(hub: Hub) -> None:
     hub.content = b"welcome"
-    assert public.unreachable(5, f"{hub.url}/releases/download") is None
+    assert public.why_unreachable(5, f"{hub.url}/releases/download") is None
     assert hub.paths == ["/"]
 
 
 def test_a_host_that_answers_no_is_not(hub: Hub) -> None:
     hub.status = 503
-    assert public.unreachable(5, hub.url) == "127.0.0.1 answers 503 Service Unavailable"
+    assert public.why_unreachable(5, hub.url) == "127.0.0.1 answers 503 Service Unavailable"
 
 
 def test_a_host_that_is_not_there_is_not(nobody: str) -> None:
-    assert public.unreachable(5, nobody) == "127.0.0.1 cannot be reached (Connection refused)"
+    assert public.why_unreachable(5, nobody) == "127.0.0.1 cannot be reached (Connection refused)"
 
 
 def test_without_a_network_github_is_not(offline: None) -> None:
-    assert public.unreachable(5) == "github.com cannot be reached (no network, or its name is unknown)"
+    assert public.why_unreachable(5) == "github.com cannot be reached (no network, or its name is unknown)"
 
 
 def test_a_host_that_is_silent_is_given_up_in_time(hub: Hub) -> None:
     over = threading.Event()
     hub.answer = lambda handler: over.wait(5) and None  # type: ignore[method-assign]
     start = time.monotonic()
-    assert public.unreachable(0.2, hub.url) == "127.0.0.1 cannot be reached (it does not answer)"
+    assert public.why_unreachable(0.2, hub.url) == "127.0.0.1 cannot be reached (it does not answer)"
     assert time.monotonic() - start < 2
     over.set()
 
@@ -373,6 +373,6 @@ def test_a_name_that_is_looked_up_forever_is_given_up_in_time(monkeypatch: pytes
     monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: over.wait(5) and [])
     start = time.monotonic()
-    assert public.unreachable(0.2) == "github.com cannot be reached (it does not answer)"
+    assert public.why_unreachable(0.2) == "github.com cannot be reached (it does not answer)"
     assert time.monotonic() - start < 2
     over.set()

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from compression.errors import CheckpointError
-from compression.networks.checkpoints.reading import MOST_BYTES, WRAPPERS, read_tensors
+from compression.networks.checkpoints.reading import MAX_BYTES, WRAPPERS, read_tensors
 from tests.support.hostile import storage, tensor, text, zipped
 from tests.support.networks import KINDS, Tensors, network, saved, tensors
 
@@ -151,14 +151,14 @@ def test_no_file_and_no_folder_is_a_checkpoint(suffix: str, tmp_path: Path) -> N
 def test_a_large_file_is_refused_unread(tmp_path: Path) -> None:
     """The message has its whole size: one that is read as far as is allowed would seem to end there."""
     (tmp_path / "large.th").touch()
-    os.truncate(tmp_path / "large.th", MOST_BYTES + 1_000_000)
-    with pytest.raises(CheckpointError, match=rf"large\.th has {MOST_BYTES + 1_000_000:,} bytes; {MOST_BYTES:,} are"):
+    os.truncate(tmp_path / "large.th", MAX_BYTES + 1_000_000)
+    with pytest.raises(CheckpointError, match=rf"large\.th has {MAX_BYTES + 1_000_000:,} bytes; {MAX_BYTES:,} are"):
         read_tensors(tmp_path / "large.th")
 
 
 def test_large_content_is_refused() -> None:
-    with pytest.raises(CheckpointError, match=rf"^net has {MOST_BYTES + 1:,} bytes; {MOST_BYTES:,} are the most"):
-        read_tensors(bytes(MOST_BYTES + 1), "net")
+    with pytest.raises(CheckpointError, match=rf"^net has {MAX_BYTES + 1:,} bytes; {MAX_BYTES:,} are the most"):
+        read_tensors(bytes(MAX_BYTES + 1), "net")
 
 
 # ---- no plain weights

@@ -11,7 +11,7 @@ from torch.optim.swa_utils import AveragedModel
 from compression.errors import CheckpointError
 from compression.networks.architectures.table import ARCHITECTURES
 from compression.networks.architectures.vgg import PLANS, VGG
-from compression.networks.checkpoints.names import canonical
+from compression.networks.checkpoints.names import translate_names
 from compression.networks.checkpoints.recognition import recognise
 from tests.support.networks import Tensors, images, network, tensors
 
@@ -41,7 +41,7 @@ def test_every_architecture_is_recognised_from_its_tensors(arch: str) -> None:
     """So they have its landmarks, and no other architecture has the same ones."""
     found = recognise(tensors(arch))
     assert found.architecture.name == arch
-    assert found.remapped == ()
+    assert found.name_changes == ()
     state = found.module.state_dict()
     assert all(torch.equal(state[key], value) for key, value in tensors(arch).items())
 
@@ -102,7 +102,7 @@ def test_every_dialect_is_the_same_network_and_the_sentence_says_what_was_rename
     assert (given.keys() == tensors("resnet8").keys()) == (dialect == "our own")
     found = recognise(given)
     start = "ResNet-8 with shortcuts of 1x1 convolutions (option B), 78,042 parameters"
-    assert found.sentence == "; ".join([start, *([words] if words else [])])
+    assert found.description == "; ".join([start, *([words] if words else [])])
     assert_same(found.module, network("resnet8"))
 
 
@@ -110,7 +110,7 @@ def test_every_dialect_is_the_same_network_and_the_sentence_says_what_was_rename
 def test_wrappers_come_off_every_architecture(arch: str) -> None:
     found = recognise(prefixed("module.model.")(tensors(arch)))
     assert found.architecture.name == arch
-    assert found.remapped == ("“module.model.” taken off every name",)
+    assert found.name_changes == ("“module.model.” taken off every name",)
 
 
 def test_torchs_own_data_parallel_is_understood() -> None:
@@ -119,7 +119,7 @@ def test_torchs_own_data_parallel_is_understood() -> None:
 
 
 def test_the_linear_layer_of_a_repvgg_keeps_its_name() -> None:
-    found, words = canonical(tensors("repvgg_a0"))
+    found, words = translate_names(tensors("repvgg_a0"))
     assert {"linear.weight", "linear.bias"} <= found.keys()
     assert words == ()
 
@@ -157,7 +157,7 @@ def pruned(arch: str) -> nn.Module:
 def test_a_network_pruned_by_torch_is_the_pruned_network(arch: str, layers: int) -> None:
     module = pruned(arch)
     found = recognise(prefixed("module.")(dict(module.state_dict())))
-    assert found.remapped == (
+    assert found.name_changes == (
         "“module.” taken off every name",
         f"{layers} masks of torch.nn.utils.prune applied",
     )
@@ -214,7 +214,7 @@ def chengyangfu(arch: str = "vgg11") -> Tensors:
 )
 def test_heads_of_public_vggs_are_understood(arch: str, given: Callable[[], Tensors], words: tuple[str, ...]) -> None:
     found = recognise(given())
-    assert (found.architecture.name, found.remapped) == (arch, words)
+    assert (found.architecture.name, found.name_changes) == (arch, words)
     assert_same(found.module, network(arch))
 
 
@@ -261,7 +261,7 @@ def test_a_head_whose_new_number_is_taken_is_not_lost() -> None:
 def test_renaming_keeps_every_tensor(arch: str) -> None:
     given = without_counters(tensors(arch))
     for rename in (*(rename for rename, _ in DIALECTS.values()), renamed("classifier.0.", "classifier.")):
-        found, _ = canonical(rename(given))
+        found, _ = translate_names(rename(given))
         assert len(found) == len(given)
         assert {id(value) for value in found.values()} == {id(value) for value in given.values()}
 

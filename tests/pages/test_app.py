@@ -14,7 +14,7 @@ from compression.core.compress import compress
 from compression.evaluation.evaluation import evaluate
 from compression.files.size import measure
 from compression.lessons.methods import METHODS, words
-from compression.networks import bundled as zoo
+from compression.networks.bundled import bundled_names, load_bundled
 from compression.paths import PROJECT
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec, Scheme
 from pages.ui import compute, format
@@ -41,7 +41,7 @@ def metrics(page: AppTest) -> dict[str, str]:
 
 
 def test_it_opens_on_the_float_network(page):
-    size = measure(compress(zoo.load_bundled("simple_cnn").module, CompressionSpec("simple_cnn")))
+    size = measure(compress(load_bundled("simple_cnn").module, CompressionSpec("simple_cnn")))
     assert metrics(page)["Size"] == format.size(size.float32)
 
 
@@ -49,7 +49,7 @@ def test_moving_the_sliders_shows_what_compression_computes(page):
     page.select_slider(key="bits").set_value("4")
     page.slider(key="sparsity").set_value(0.5).run()
     spec = CompressionSpec("simple_cnn", PruneSpec(sparsity=0.5), QuantSpec(4))
-    compressed = compress(zoo.load_bundled("simple_cnn").module, spec)
+    compressed = compress(load_bundled("simple_cnn").module, spec)
     shown = metrics(page)
     assert shown["Size"] == format.size(measure(compressed).best.total)
     assert shown["Sparsity"] == format.percent(compressed.sparsity)
@@ -58,9 +58,7 @@ def test_moving_the_sliders_shows_what_compression_computes(page):
 def test_a_threshold_shows_the_sparsity_that_it_comes_to(page):
     page.segmented_control(key="by").set_value("threshold").run()
     page.slider(key="threshold").set_value(0.02).run()
-    compressed = compress(
-        zoo.load_bundled("simple_cnn").module, CompressionSpec("simple_cnn", PruneSpec(threshold=0.02))
-    )
+    compressed = compress(load_bundled("simple_cnn").module, CompressionSpec("simple_cnn", PruneSpec(threshold=0.02)))
     assert metrics(page)["Sparsity"] == format.percent(compressed.sparsity)
     (grey,) = [slider for slider in page.slider if slider.label == "Sparsity"]
     assert grey.disabled
@@ -69,7 +67,7 @@ def test_a_threshold_shows_the_sparsity_that_it_comes_to(page):
 
 def test_a_sparsity_shows_the_threshold_that_it_comes_to(page):
     page.slider(key="sparsity").set_value(0.5).run()
-    compressed = compress(zoo.load_bundled("simple_cnn").module, CompressionSpec("simple_cnn", PruneSpec(sparsity=0.5)))
+    compressed = compress(load_bundled("simple_cnn").module, CompressionSpec("simple_cnn", PruneSpec(sparsity=0.5)))
     (grey,) = [slider for slider in page.slider if slider.label.startswith("Threshold")]
     assert grey.disabled
     assert grey.value == pytest.approx(min(layer.threshold for layer in compressed.layers), abs=grey.step)
@@ -103,7 +101,7 @@ def test_a_scheme_that_cannot_have_the_bits_of_the_slider_says_which_it_takes(pa
     page.selectbox(key="scheme").set_value(Scheme.TERNARY).run()
     assert said() == ["Ternary weights take 2 bits, not 4."]
     spec = CompressionSpec("simple_cnn", None, QuantSpec(2, "ternary"))
-    compressed = compress(zoo.load_bundled("simple_cnn").module, spec)
+    compressed = compress(load_bundled("simple_cnn").module, spec)
     assert metrics(page)["Size"] == format.size(measure(compressed).best.total)
     page.select_slider(key="bits").set_value("2").run()
     assert said() == []
@@ -113,7 +111,7 @@ def test_a_clipped_range_shows_what_compression_computes_and_a_codebook_has_none
     page.select_slider(key="bits").set_value("3").run()
     page.segmented_control(key="granularity").set_value("tensor")
     page.selectbox(key="clip").set_value("percentile").run()
-    module = zoo.load_bundled("simple_cnn").module
+    module = load_bundled("simple_cnn").module
     full, clipped = (
         compress(module, CompressionSpec("simple_cnn", None, QuantSpec(3, granularity="tensor", clip=clip))).sparsity
         for clip in ("full", "percentile")
@@ -132,12 +130,12 @@ def test_one_layer_can_be_looked_at(page):
 
 
 def test_every_bundled_network_opens_and_moves():
-    for name in zoo.bundled():
+    for name in bundled_names():
         page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=120)
         page.query_params["model"] = name
         page.query_params["bits"] = "4"
         assert not page.run().exception
-        size = measure(compress(zoo.load_bundled(name).module, CompressionSpec(name, weights=QuantSpec(4))))
+        size = measure(compress(load_bundled(name).module, CompressionSpec(name, weights=QuantSpec(4))))
         assert metrics(page)["Size"] == format.size(size.best.total)
 
 
@@ -199,7 +197,7 @@ def until_exact(page: AppTest) -> str:
 
 
 def test_accuracy_is_an_estimate_and_then_exact(page, test_images, here):
-    module = zoo.load_bundled("simple_cnn")
+    module = load_bundled("simple_cnn")
     assert until_exact(page) == format.percent(module.accuracy, 2)
     page.select_slider(key="bits").set_value("3").run()
     shown = until_exact(page)

@@ -9,7 +9,7 @@ from compression.evaluation.evaluation import Evaluation
 from compression.evaluation.sampling import class_estimates, estimate, plain_order
 from compression.files.size import measure
 from compression.inspect.histogram import weight_view
-from compression.networks import bundled as zoo
+from compression.networks.bundled import load_bundled
 from compression.spec import CompressionSpec, Granularity, PruneSpec, QuantSpec
 from pages.ui.charts import style as charts
 
@@ -22,7 +22,7 @@ SPECS = (
 
 @pytest.mark.parametrize("spec", SPECS)
 def test_plotly_finds_nothing_wrong_with_them(spec):
-    compressed = compress(zoo.load_bundled("resnet20").module, spec)
+    compressed = compress(load_bundled("resnet20").module, spec)
     size = measure(compressed)
     for drawing in (
         charts.weights(weight_view(compressed), "all", charts.ink("light")),
@@ -32,7 +32,7 @@ def test_plotly_finds_nothing_wrong_with_them(spec):
 
 
 def test_a_bin_with_one_weight_is_seen_and_an_empty_one_is_not():
-    view = weight_view(compress(zoo.load_bundled("resnet20").module, SPECS[1]))
+    view = weight_view(compress(load_bundled("resnet20").module, SPECS[1]))
     drawing = charts.weights(view, "all", charts.ink("light")).to_dict()
     foot = 10 ** drawing["layout"]["yaxis"]["range"][0]
     for trace, histogram in zip(drawing["data"], (view.before, view.after), strict=False):

@@ -16,7 +16,7 @@ from compression.deploy.variants import Kind
 from compression.errors import DataMissing
 from compression.files.ledger import FileLedger, LayerBytes, in_words, written
 from compression.files.size import measure
-from compression.networks import bundled as zoo
+from compression.networks.bundled import load_bundled
 from compression.paths import PROJECT
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
 from pages.ui import compute, format
@@ -54,7 +54,7 @@ def opened(**link: str) -> AppTest:
 def test_the_page_counts_what_compression_counts_and_offers_what_needs_no_work():
     page = opened(bits="4")
     assert not page.exception
-    compressed = compress(zoo.load_bundled(MODEL).module, CompressionSpec(MODEL, weights=QuantSpec(4)))
+    compressed = compress(load_bundled(MODEL).module, CompressionSpec(MODEL, weights=QuantSpec(4)))
     metrics = {metric.label: metric.value for metric in page.metric}
     assert metrics["Size"] == format.size(measure(compressed).best.total)
     assert any("the same bits" in each.value for each in page.markdown)

@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from compression.core.compress import compress
 from compression.files.size import measure
-from compression.networks import bundled as zoo
+from compression.networks.bundled import load_bundled
 from compression.paths import PROJECT
 from compression.spec import CompressionSpec, LayerSpec, PruneSpec, QuantSpec
 from compression.spec.recipe import from_json, to_link
@@ -37,7 +37,7 @@ def metrics(page: AppTest) -> dict[str, str]:
 
 
 def size_of(spec: CompressionSpec) -> str:
-    return format.size(measure(compress(zoo.load_bundled(spec.model).module, spec)).best.total)
+    return format.size(measure(compress(load_bundled(spec.model).module, spec)).best.total)
 
 
 def table(page: AppTest) -> list[tuple[str, str, float | None]]:

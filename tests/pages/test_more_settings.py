@@ -8,7 +8,7 @@ from compression.core.record import bit_operations
 from compression.core.training_evidence import evidence_for
 from compression.errors import DataMissing
 from compression.files.size import measure
-from compression.networks import bundled as zoo
+from compression.networks.bundled import load_bundled
 from compression.networks.macs import layer_macs
 from compression.paths import PROJECT
 from compression.spec import ActivationSpec, CompressionSpec, PruneSpec, QuantSpec
@@ -37,7 +37,7 @@ def opened(**link: str) -> AppTest:
 
 def test_a_link_of_a_spec_opens_on_that_spec():
     page = opened(**wanted.as_link(SPEC))
-    model = zoo.load_bundled("simple_cnn")
+    model = load_bundled("simple_cnn")
     compressed = compress(model.module, SPEC, evidence_for(model, SPEC))
     shown = metrics(page)
     assert shown["Size"] == format.size(measure(compressed).best.total)
@@ -49,7 +49,7 @@ def test_a_link_of_a_spec_opens_on_that_spec():
 
 def test_filters_go_as_a_whole_and_there_is_no_threshold_on_them():
     page = opened(sparsity="0.5", structure="filter", criterion="l2")
-    model = zoo.load_bundled("simple_cnn")
+    model = load_bundled("simple_cnn")
     spec = CompressionSpec("simple_cnn", PruneSpec(sparsity=0.5, structure="filter", criterion="l2"))
     assert metrics(page)["Sparsity"] == format.percent(compress(model.module, spec).sparsity)
     assert page.segmented_control(key="by").options == ["sparsity"]
@@ -80,7 +80,7 @@ def test_what_needs_training_images_says_so_where_there_are_none(monkeypatch):
 def test_a_link_of_a_spec_sets_every_widget(spec: CompressionSpec):
     page = opened(**wanted.as_link(spec))
     assert not page.exception
-    model = zoo.load_bundled(spec.model)
+    model = load_bundled(spec.model)
     compressed = compress(model.module, spec, evidence_for(model, spec))
     assert metrics(page)["Size"] == format.size(measure(compressed).best.total)
     for key, value in wanted.as_link(spec).items():

@@ -3,8 +3,8 @@
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from compression.networks import bundled as zoo
 from compression.networks import public
+from compression.networks.bundled import bundled_names, load_bundled
 from compression.paths import PROJECT
 from pages.ui import compute, format
 from pages.ui.networks import card
@@ -24,7 +24,7 @@ def metrics(page: AppTest) -> dict[str, str]:
 
 
 def test_the_card_tells_what_the_bundled_file_and_the_modules_say(page):
-    model = zoo.load_bundled("simple_cnn")
+    model = load_bundled("simple_cnn")
     shown = metrics(page)
     assert shown["Accuracy as float"] == format.percent(model.accuracy, 2)
     assert shown["Parameters"] == format.quantity(model.parameters)
@@ -32,11 +32,11 @@ def test_the_card_tells_what_the_bundled_file_and_the_modules_say(page):
     assert list(page.dataframe[0].value["Layer"]) == list(compute.layer_macs("simple_cnn"))
 
 
-@pytest.mark.parametrize("name", zoo.bundled())
+@pytest.mark.parametrize("name", bundled_names())
 def test_every_bundled_network_has_a_card(page, name):
     page.button_group(key="model").set_value(name).run()
-    assert metrics(page)["Parameters"] == format.quantity(zoo.load_bundled(name).parameters)
-    recipe = zoo.load_bundled(name).about["recipe"]
+    assert metrics(page)["Parameters"] == format.quantity(load_bundled(name).parameters)
+    recipe = load_bundled(name).about["recipe"]
     assert any(f"{recipe['epochs']} epochs of SGD" in caption.value for caption in page.caption)
 
 

@@ -14,7 +14,7 @@ from compression.inspect.mosaic import mosaic, overlap
 from compression.inspect.ranking import ranking
 from compression.inspect.scores import Cut
 from compression.inspect.threshold_curve import cumulative
-from compression.networks import bundled as zoo
+from compression.networks.bundled import load_bundled
 from compression.paths import PROJECT
 from compression.spec import CompressionSpec, Criterion, PruneSpec, Structure
 from pages.ui import compute, format
@@ -62,7 +62,7 @@ def drawn(page: AppTest, title: str) -> dict:
 
 
 def expected(prune: PruneSpec):
-    return compress(zoo.load_bundled(MODEL).module, CompressionSpec(MODEL, prune))
+    return compress(load_bundled(MODEL).module, CompressionSpec(MODEL, prune))
 
 
 def test_moving_the_slider_shows_what_compression_computes():

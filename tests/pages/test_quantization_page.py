@@ -14,7 +14,7 @@ from compression.files.size import measure
 from compression.inspect.integers import filter_codes
 from compression.inspect.staircase import staircase
 from compression.lessons.methods import words
-from compression.networks import bundled as zoo
+from compression.networks.bundled import load_bundled
 from compression.paths import PROJECT
 from compression.results.landscape import landscape
 from compression.spec import FINDING, CompressionSpec, QuantSpec, Scheme
@@ -40,7 +40,7 @@ def page(monkeypatch: pytest.MonkeyPatch) -> AppTest:
 
 
 def quantized(*quant) -> CompressedModel:
-    return compress(zoo.load_bundled(MODEL).module, CompressionSpec(MODEL, None, QuantSpec(*quant)))
+    return compress(load_bundled(MODEL).module, CompressionSpec(MODEL, None, QuantSpec(*quant)))
 
 
 def shown(page: AppTest, label: str) -> list[str]:
@@ -124,7 +124,7 @@ def test_without_images_all_but_accuracy_is_there(page, tmp_path, nothing_before
 
 
 def test_without_images_both_sides_show_what_was_measured_beforehand(page, tmp_path):
-    beforehand = landscape(zoo.load_bundled(MODEL))
+    beforehand = landscape(load_bundled(MODEL))
     specs = [CompressionSpec(MODEL, weights=QuantSpec(4, scheme, "tensor")) for scheme in ("symmetric", "k-means")]
     left, right = (beforehand.get(spec).evaluation for spec in specs)
     with damaged_data(tmp_path):
@@ -134,7 +134,7 @@ def test_without_images_both_sides_show_what_was_measured_beforehand(page, tmp_p
 
 
 def test_the_verdict_is_that_of_mcnemar_on_the_same_images(test_images):
-    model, few = zoo.load_bundled(MODEL), test_images[:500]
+    model, few = load_bundled(MODEL), test_images[:500]
     left, right = (evaluate(quantized(bits, "symmetric", "tensor").module, few, model.normalization) for bits in (8, 2))
     lost = int((left.right & ~right.right).sum())
     assert f"{lost:,} are right on the left alone" in between(left, right)

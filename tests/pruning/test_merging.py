@@ -11,7 +11,7 @@ from sklearn.cluster import AgglomerativeClustering
 from torch import Tensor, nn
 
 from compression.core.compress import compress
-from compression.networks.folding import folded
+from compression.networks.folding import fold_batch_norm
 from compression.networks.model import FloatModel
 from compression.pruning.deduplication import merge_duplicates
 from compression.pruning.merging import chains, merge_filters, relative_error, ward
@@ -92,7 +92,7 @@ def test_the_first_joining_is_the_cheapest_of_all(values: list[int]) -> None:
     ],
 )
 def test_a_chain_is_a_layer_that_one_other_alone_reads(arch: str, expected: list[tuple[str, str]]) -> None:
-    assert chains(folded(network(arch))) == expected
+    assert chains(fold_batch_norm(network(arch))) == expected
 
 
 def test_what_stands_between_must_leave_channels_apart_and_depthwise_layers_do_not_count() -> None:
@@ -114,7 +114,7 @@ def test_layers_that_share_their_weights_are_no_chain() -> None:
 
 def test_a_network_without_chains_is_refused_in_words() -> None:
     with pytest.raises(ValueError, match="nothing can be merged"):
-        merge_filters(folded(network("mobilenetv2")), 0.5)
+        merge_filters(fold_batch_norm(network("mobilenetv2")), 0.5)
 
 
 # ---- laws
@@ -122,7 +122,7 @@ def test_a_network_without_chains_is_refused_in_words() -> None:
 
 @pytest.mark.parametrize("arch", ARCHS)
 def test_equal_filters_become_one_and_nothing_else_changes(arch: str) -> None:
-    twice = doubled(folded(network(arch)))
+    twice = doubled(fold_batch_norm(network(arch)))
     found = merge_duplicates(twice, images(1))
     expected = answers(twice)
     assert widths(found) == {name: len(twice.get_submodule(name).weight) - 1 for name, _ in chains(twice)}
@@ -134,7 +134,7 @@ def test_equal_filters_become_one_and_nothing_else_changes(arch: str) -> None:
 
 @pytest.mark.parametrize("arch", ARCHS)
 def test_merging_equal_filters_alone_changes_no_bit(arch: str) -> None:
-    twice = doubled(folded(network(arch)))
+    twice = doubled(fold_batch_norm(network(arch)))
     least = max(len(twice.get_submodule(name).weight) for name, _ in chains(twice))
     merged = merge_filters(twice, 1 / least)
     assert torch.equal(answers(merged.module), answers(twice))
@@ -159,7 +159,7 @@ def test_the_mean_of_a_cluster_on_paper() -> None:
 
 @pytest.mark.parametrize("arch", ARCHS)
 def test_the_merged_network_is_as_small_as_it_says_and_answers_as_its_tied_form(arch: str) -> None:
-    small = folded(network(arch))
+    small = fold_batch_norm(network(arch))
     before = {name: value.clone() for name, value in small.state_dict().items()}
     tied = merge_filters(small, 0.3)
     found = merge_duplicates(tied.module, images(1))

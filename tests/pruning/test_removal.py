@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from compression.data.images import ImageSet
 from compression.evaluation.evaluation import evaluate
-from compression.networks import bundled as zoo
-from compression.networks.folding import folded
+from compression.networks.bundled import load_bundled
+from compression.networks.folding import fold_batch_norm
 from compression.networks.macs import layer_macs
 from compression.pruning.proof import ROUNDING, Smaller
 from compression.pruning.removal import remove_zeroed
@@ -250,7 +250,7 @@ def test_a_network_that_nothing_can_be_proved_of_is_refused_in_words() -> None:
 @pytest.mark.parametrize("arch", ARCHS)
 def test_the_smaller_network_answers_as_the_one_with_the_zeros(arch: str, fold: bool) -> None:
     masked = with_zeros(network(arch), 0.5)
-    masked = folded(masked) if fold else masked
+    masked = fold_batch_norm(masked) if fold else masked
     before = {name: value.clone() for name, value in masked.state_dict().items()}
     found = remove_zeroed(masked, images(1))
     assert_same_answers(found, masked)
@@ -309,7 +309,7 @@ def test_threads_do_not_disturb_each_other() -> None:
 
 @pytest.mark.parametrize("name", ["simple_cnn", "resnet20", "mobilenetv2"])
 def test_of_real_images_it_says_what_the_network_with_the_zeros_says(name: str, test_images: ImageSet) -> None:
-    model = zoo.load_bundled(name)
+    model = load_bundled(name)
     masked = with_zeros(model.module, 0.1)
     small = remove_zeroed(masked, model.normalization(test_images[:2].pixels)).module
     one, other = (evaluate(module, test_images[:500], model.normalization) for module in (masked, small))

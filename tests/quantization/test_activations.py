@@ -12,18 +12,18 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from compression.core import bundled_calibrations as calibrations
+from compression.core import bundled_calibrations
 from compression.core import training_evidence as training
 from compression.core.compress import compress
-from compression.core.evidence import NONE, Evidence
+from compression.core.evidence import NO_EVIDENCE, Evidence
 from compression.core.observe import observe
 from compression.data.cifar10 import TRAIN
 from compression.data.images import ImageSet, load
 from compression.errors import DataMissing
 from compression.evaluation.evaluation import evaluate
 from compression.files.size import measure
-from compression.networks import bundled as zoo
-from compression.networks.folding import folded
+from compression.networks.bundled import bundled_names, load_bundled
+from compression.networks.folding import fold_batch_norm
 from compression.networks.model import FloatModel
 from compression.networks.normalization import NORMALIZATIONS
 from compression.networks.weights import weighted_layers
@@ -140,7 +140,7 @@ def test_quantizers_stay_through_folding_copying_and_pickling(arch: str) -> None
         assert not torch.equal(expected, module(images(4)))
         for other in (copy.deepcopy(made), pickle.loads(pickle.dumps(made))):
             assert torch.equal(other(images(4)), expected)
-    small = folded(made)
+    small = fold_batch_norm(made)
     for name in weighted_layers(module):
         [hook] = small.get_submodule(name)._forward_pre_hooks.values()
         assert hook == next(iter(made.get_submodule(name)._forward_pre_hooks.values()))
@@ -179,7 +179,7 @@ def test_each_quantized_input_takes_a_scale_and_a_zero_point_in_the_file(small: 
 
 def test_eight_bits_cost_a_trained_resnet_next_to_nothing(test_images: ImageSet) -> None:
     """Of 1,000 images: within a point of the float network."""
-    model, few = zoo.load_bundled("resnet20"), test_images[:1000]
+    model, few = load_bundled("resnet20"), test_images[:1000]
     spec = CompressionSpec("resnet20", weights=QuantSpec(8), activations=ActivationSpec(8, "least-error"))
     made = compress(model.module, spec, training.evidence_for(model, spec)).module
     before, after = (evaluate(module, few, model.normalization).accuracy for module in (model.module, made))
@@ -191,7 +191,7 @@ def test_eight_bits_cost_a_trained_resnet_next_to_nothing(test_images: ImageSet)
 
 def test_without_a_calibration_activations_are_refused(small: nn.Module) -> None:
     with pytest.raises(ValueError, match="only be quantized with a calibration, and m came without one"):
-        compress(small, CompressionSpec("m", activations=EIGHT), NONE)
+        compress(small, CompressionSpec("m", activations=EIGHT), NO_EVIDENCE)
 
 
 def test_a_calibration_without_a_layer_is_refused_and_a_float_layer_needs_none(small: nn.Module) -> None:
@@ -209,14 +209,14 @@ def no_training_images(monkeypatch: pytest.MonkeyPatch) -> None:
         raise DataMissing("there are none; `python -m compression data --download train`")
 
     monkeypatch.setattr(training, "load", missing)
-    monkeypatch.setattr(training, "_seen", {})
+    monkeypatch.setattr(training, "_calibrations", {})
     training.training_sample.cache_clear()
 
 
 def test_every_bundled_network_brings_its_calibration_along(no_training_images: None) -> None:
-    for name in zoo.bundled():
-        model = zoo.load_bundled(name)
-        assert list(training.calibration(model)) == list(weighted_layers(model.module))
+    for name in bundled_names():
+        model = load_bundled(name)
+        assert list(training.network_calibration(model)) == list(weighted_layers(model.module))
 
 
 def test_another_network_without_training_images_is_refused_with_what_to_do(no_training_images: None) -> None:
@@ -230,7 +230,7 @@ def test_the_calibration_of_other_weights_does_not_count(no_training_images: Non
     own = copy.deepcopy(simple_cnn.module)
     own.fc1.weight.data.mul_(2)
     with pytest.raises(DataMissing, match="ranges of simple_cnn have to be seen"):
-        training.calibration(replace(simple_cnn, module=own))
+        training.network_calibration(replace(simple_cnn, module=own))
 
 
 def test_what_needs_no_evidence_gets_none(no_training_images: None, simple_cnn: FloatModel) -> None:
@@ -250,8 +250,8 @@ def equal(one: InputStats, other: InputStats) -> bool:
 
 def test_a_file_gives_back_what_was_seen(simple_cnn: FloatModel, tmp_path: Path) -> None:
     seen = observe(simple_cnn.module, images(3))
-    calibrations.save(tmp_path / "a.safetensors", simple_cnn, seen)
-    found = calibrations.load(tmp_path / "a.safetensors", simple_cnn)
+    bundled_calibrations.save_calibration(tmp_path / "a.safetensors", simple_cnn, seen)
+    found = bundled_calibrations.load_calibration(tmp_path / "a.safetensors", simple_cnn)
     assert list(found) == list(seen)
     assert all(equal(found[name], seen[name]) for name in seen)
 
@@ -263,8 +263,8 @@ def test_the_files_are_what_is_seen_anew(name: str) -> None:
         load(TRAIN)
     except DataMissing as error:
         pytest.skip(str(error))
-    model = zoo.load_bundled(name)
-    kept, anew = training.calibration(model), training.observed(model)
+    model = load_bundled(name)
+    kept, anew = training.network_calibration(model), training.observe_training_sample(model)
     for layer, stats in anew.items():
         assert (kept[layer].low, kept[layer].high) == pytest.approx((stats.low, stats.high), rel=1e-4)
         ends = kept[layer].average_low, kept[layer].average_high
@@ -301,8 +301,8 @@ def with_nan(content: bytes) -> bytes:
 @pytest.mark.parametrize("damage", [cut, emptied, without_header, with_a_layer_less, with_nan])
 def test_a_damaged_file_is_refused_with_what_to_do(damage, simple_cnn: FloatModel, tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
-    path.write_bytes(damage(calibrations.file_of("simple_cnn").read_bytes()))
+    path.write_bytes(damage(bundled_calibrations.calibration_path("simple_cnn").read_bytes()))
     with pytest.raises(
         ValueError, match=r"is damaged; make it again with `python -m compression calibrate simple_cnn`"
     ):
-        calibrations.load(path, simple_cnn)
+        bundled_calibrations.load_calibration(path, simple_cnn)

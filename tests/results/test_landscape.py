@@ -11,7 +11,7 @@ from compression.engine.evaluator import Evaluator
 from compression.evaluation.evaluation import Evaluation
 from compression.evaluation.reading import Reading
 from compression.evaluation.sampling import plain_order
-from compression.networks.bundled import bundled, load_bundled
+from compression.networks.bundled import bundled_names, load_bundled
 from compression.networks.model import FloatModel
 from compression.results import landscape as land
 from compression.results.costs import Costs, costs
@@ -196,7 +196,7 @@ def test_with_images_what_was_measured_beforehand_is_not_evaluated_again(
 # ---- what is committed
 
 
-@pytest.mark.parametrize("name", bundled())
+@pytest.mark.parametrize("name", bundled_names())
 def test_what_comes_along_holds_for_the_weights_and_the_code_of_now(name: str) -> None:
     found = landscape(load_bundled(name))
     assert found.stale is None, REMAKE
@@ -207,7 +207,7 @@ def test_what_comes_along_holds_for_the_weights_and_the_code_of_now(name: str) -
     assert as_float.evaluation.accuracy == load_bundled(name).accuracy
 
 
-@pytest.mark.parametrize("name", bundled())
+@pytest.mark.parametrize("name", bundled_names())
 def test_bytes_that_come_along_are_those_of_now(name: str) -> None:
     """Of two specs of each network; all were counted by one run of the same code."""
     model = load_bundled(name)

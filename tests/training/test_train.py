@@ -9,13 +9,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from compression.data.images import ImageSet
-from compression.networks import bundled as zoo
 from compression.networks.architectures.plain import SimpleCNN
 from compression.networks.architectures.resnet import ResNet
-from compression.training.recipe import RECIPES, Progress, Recipe
+from compression.networks.bundled import bundled_names, load_bundled
+from compression.training.recipe import RECIPES, TrainingProgress, TrainingRecipe
 from compression.training.train import pad_crop_flip, train
 
-RECIPE = Recipe(epochs=3, max_lr=0.05, batch_size=100, seed=5)  # 256 images: two batches of 100 and one of 56
+RECIPE = TrainingRecipe(epochs=3, max_lr=0.05, batch_size=100, seed=5)  # 256 images: two batches of 100 and one of 56
 
 
 def images(count: int = 256) -> ImageSet:
@@ -48,7 +48,7 @@ class Killed:
     def __init__(self, steps: int) -> None:
         self.steps = steps
 
-    def __call__(self, progress: Progress) -> None:
+    def __call__(self, progress: TrainingProgress) -> None:
         if progress.steps_done == self.steps:
             raise KeyboardInterrupt
 
@@ -68,14 +68,14 @@ def test_a_run_that_was_killed_ends_with_the_bits_of_one_that_was_not(kills: lis
 def test_a_resumed_run_repeats_only_the_epoch_it_was_killed_in(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         train(fresh(), images(), RECIPE, tmp_path / "run.pt", Killed(5))
-    told: list[Progress] = []
+    told: list[TrainingProgress] = []
     train(fresh(), images(), RECIPE, tmp_path / "run.pt", told.append)
     assert [progress.steps_done for progress in told] == [4, 5, 6, 7, 8, 9]
 
 
 def test_a_finished_run_is_not_run_again(tmp_path: Path) -> None:
     first = train(fresh(), images(), RECIPE, tmp_path / "run.pt")
-    told: list[Progress] = []
+    told: list[TrainingProgress] = []
     again = train(fresh(99), images(), RECIPE, tmp_path / "run.pt", told.append)
     assert told == []
     assert same_weights(first, again)
@@ -97,7 +97,7 @@ def test_the_seed_decides_the_run() -> None:
     ids=["seed", "epochs", "network"],
 )
 def test_the_checkpoint_of_something_else_is_refused_and_kept(
-    module: nn.Module, recipe: Recipe, words: str, tmp_path: Path
+    module: nn.Module, recipe: TrainingRecipe, words: str, tmp_path: Path
 ) -> None:
     train(fresh(), images(), RECIPE, tmp_path / "run.pt")
     before = (tmp_path / "run.pt").read_bytes()
@@ -117,7 +117,7 @@ def test_a_damaged_checkpoint_is_refused_and_kept(tmp_path: Path) -> None:
 
 
 def test_training_learns_what_there_is_to_learn() -> None:
-    told: list[Progress] = []
+    told: list[TrainingProgress] = []
     train(fresh(), images(), replace(RECIPE, epochs=12), report=told.append)
     assert told[0].train_accuracy < 0.7
     assert told[-1].train_accuracy > 0.95
@@ -125,7 +125,7 @@ def test_training_learns_what_there_is_to_learn() -> None:
 
 
 def test_progress_is_told_after_each_step() -> None:
-    told: list[Progress] = []
+    told: list[TrainingProgress] = []
     train(fresh(), images(), RECIPE, report=told.append)
     assert [progress.steps_done for progress in told] == list(range(1, 3 * RECIPE.steps(256) + 1))
     assert [progress.epoch for progress in told] == [1] * 3 + [2] * 3 + [3] * 3
@@ -146,15 +146,15 @@ def test_the_average_is_ready_to_use_and_the_images_are_as_they_were() -> None:
 
 
 def test_every_bundled_network_has_the_recipe_that_its_file_states() -> None:
-    assert sorted(RECIPES) == zoo.bundled()
+    assert sorted(RECIPES) == bundled_names()
     for name, recipe in RECIPES.items():
-        about = zoo.load_bundled(name).about
+        about = load_bundled(name).about
         assert (about["arch"], about["recipe"]) == (name, asdict(recipe))
 
 
 @pytest.mark.parametrize(("count", "steps"), [(1, 1), (128, 1), (129, 2), (50_000, 391)])
 def test_the_last_batch_of_an_epoch_may_be_smaller(count: int, steps: int) -> None:
-    assert Recipe(epochs=1, max_lr=0.1).steps(count) == steps
+    assert TrainingRecipe(epochs=1, max_lr=0.1).steps(count) == steps
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ def wanted(options: argparse.Namespace) -> tuple[FloatModel, CompressionSpec]:
     """The float network that the options name, and what to do to it, both from a recipe if there is one."""
     if options.recipe:
         spec = _recipe(options)
-        return library.load(spec.model), spec
+        return library.load_network(spec.model), spec
     spec = spec_from(options, options.model or options.checkpoint.stem)
     return replace(float_model(options), name=spec.model), spec
 
@@ -199,7 +199,7 @@ def float_model(options: argparse.Namespace) -> FloatModel:
     if options.model:
         if options.arch or options.normalization:
             raise ValueError("--arch and --normalization belong to --checkpoint; a network with a name knows its own")
-        return library.load(options.model)
+        return library.load_network(options.model)
     if options.normalization is None:
         return load_checkpoint(options.checkpoint, load(), options.arch)
     if options.normalization not in NORMALIZATIONS:

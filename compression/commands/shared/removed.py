@@ -7,7 +7,7 @@ import torch
 
 from compression.core.record import CompressedModel
 from compression.data.images import ImageSet
-from compression.networks.folding import folded
+from compression.networks.folding import fold_batch_norm
 from compression.networks.model import FloatModel
 from compression.pruning.deduplication import merge_duplicates
 from compression.pruning.merging import merge_filters, relative_error
@@ -38,7 +38,7 @@ def forms(compressed: CompressedModel, model: FloatModel, images: ImageSet) -> F
     if compressed.spec.merge:
         merged = merge_duplicates(module, example)
         module = merged.module
-        tied = merge_filters(folded(model.module), compressed.spec.merge)
+        tied = merge_filters(fold_batch_norm(model.module), compressed.spec.merge)
         errors = {layer.name: layer.error for layer in tied.layers}
         with torch.inference_mode():
             answer_error = relative_error(model.module(example), tied.module(example))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from compression.experiments.assignment import assigned
 from compression.experiments.scan import ScanReading
-from compression.networks.folding import folded
+from compression.networks.folding import fold_batch_norm
 from compression.networks.model import FloatModel
 from compression.networks.weights import weighted_layers
 from compression.spec import CompressionSpec, Granularity, LayerSpec, PruneSpec, QuantSpec, Scheme
@@ -106,4 +106,4 @@ def key(layer: str) -> str:
 
 def space_of(model: FloatModel) -> Space:
     weights = {name: weight.numel() for name, weight in weighted_layers(model.module).items()}
-    return Space(model.name, weights, folded(model.module) is not model.module)
+    return Space(model.name, weights, fold_batch_norm(model.module) is not model.module)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from compression.networks.architectures.stages import Stage, image_mean, in_turn
+from compression.networks.architectures.stages import Stage, image_mean, run_stages
 
 
 class Row(NamedTuple):
@@ -81,10 +81,10 @@ class MobileNetV2(nn.Module):
         return self.features, image_mean, self.classifier
 
     def forward(self, x: Tensor) -> Tensor:
-        return in_turn(self.stages(), x)
+        return run_stages(self.stages(), x)
 
 
-def scaled(width: float, classes: int = 10) -> MobileNetV2:
+def with_width(width: float, classes: int = 10) -> MobileNetV2:
     """The paper's network with every number of channels multiplied by `width` and rounded to a multiple of eight."""
     rows = tuple(row._replace(channels=_eights(width * row.channels)) for row in ROWS)
     return MobileNetV2(rows, stem=_eights(width * 32), last=_eights(max(1.0, width) * 1280), classes=classes)

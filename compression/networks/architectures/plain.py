@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from compression.networks.architectures.stages import Stage, in_turn
+from compression.networks.architectures.stages import Stage, run_stages
 
 
 class SimpleCNN(nn.Module):
@@ -28,7 +28,7 @@ class SimpleCNN(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return in_turn(self.stages(), x)
+        return run_stages(self.stages(), x)
 
 
 class CNN3(nn.Module):
@@ -56,4 +56,4 @@ class CNN3(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return in_turn(self.stages(), x)
+        return run_stages(self.stages(), x)

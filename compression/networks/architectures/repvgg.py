@@ -7,7 +7,7 @@ by side and added up. Layer names follow the authors.
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from compression.networks.architectures.stages import Stage, image_mean, in_turn
+from compression.networks.architectures.stages import Stage, image_mean, run_stages
 
 REPEATS = (2, 4, 14, 1)
 
@@ -59,4 +59,4 @@ class RepVGG(nn.Module):
         return self.stage0, self.stage1, self.stage2, self.stage3, self.stage4, image_mean, self.linear
 
     def forward(self, x: Tensor) -> Tensor:
-        return in_turn(self.stages(), x)
+        return run_stages(self.stages(), x)

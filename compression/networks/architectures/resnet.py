@@ -8,7 +8,7 @@ new channels filled by zeros on both sides (option A).
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from compression.networks.architectures.stages import Stage, image_mean, in_turn
+from compression.networks.architectures.stages import Stage, image_mean, run_stages
 
 STAGES = (16, 32, 64)
 
@@ -78,7 +78,7 @@ class ResNet(nn.Module):
         return self._stem, self.layer1, self.layer2, self.layer3, image_mean, self.fc
 
     def forward(self, x: Tensor) -> Tensor:
-        return in_turn(self.stages(), x)
+        return run_stages(self.stages(), x)
 
     def _stem(self, x: Tensor) -> Tensor:
         return self.relu(self.bn1(self.conv1(x)))

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from compression.networks.architectures.stages import Stage, image_mean, in_turn
+from compression.networks.architectures.stages import Stage, image_mean, run_stages
 
 REPEATS = (4, 8, 4)
 
@@ -69,4 +69,4 @@ class ShuffleNetV2(nn.Module):
         return self.conv1, self.stage2, self.stage3, self.stage4, self.conv5, image_mean, self.fc
 
     def forward(self, x: Tensor) -> Tensor:
-        return in_turn(self.stages(), x)
+        return run_stages(self.stages(), x)

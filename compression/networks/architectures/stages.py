@@ -10,7 +10,7 @@ from torch import Tensor, nn
 Stage = Callable[[Tensor], Tensor]
 
 
-def in_turn(stages: Iterable[Stage], x: Tensor) -> Tensor:
+def run_stages(stages: Iterable[Stage], x: Tensor) -> Tensor:
     """What the last of `stages` gives, when the first one takes `x`."""
     for stage in stages:
         x = stage(x)

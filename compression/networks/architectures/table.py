@@ -13,13 +13,13 @@ from compression.networks.architectures.resnet import ResNet
 
 @dataclass(frozen=True)
 class Architecture:
-    """`name` as headers and the command line have it, `words` for people, `make` for a network untrained.
+    """`name` as headers and the command line have it, `description` for people, `make` for a network untrained.
 
     `landmarks` are names of tensors: weights that lack one of them are of another architecture.
     """
 
     name: str
-    words: str
+    description: str
     landmarks: tuple[str, ...]
     make: Callable[[], nn.Module]
 
@@ -49,7 +49,10 @@ def _vgg(name: str, norm: bool, hidden: tuple[int, ...]) -> Architecture:
 def _mobilenetv2(width: float) -> Architecture:
     name = f"mobilenetv2_x{width}".replace(".", "_")
     return Architecture(
-        name, f"MobileNetV2 of {width} times the width", ("features.18.0.weight",), partial(mobilenetv2.scaled, width)
+        name,
+        f"MobileNetV2 of {width} times the width",
+        ("features.18.0.weight",),
+        partial(mobilenetv2.with_width, width),
     )
 
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from compression.networks.architectures.stages import Stage, image_mean, in_turn
+from compression.networks.architectures.stages import Stage, image_mean, run_stages
 
 POOL = "pool"
 
@@ -61,4 +61,4 @@ class VGG(nn.Module):
         return self.features, image_mean, self.classifier
 
     def forward(self, x: Tensor) -> Tensor:
-        return in_turn(self.stages(), x)
+        return run_stages(self.stages(), x)

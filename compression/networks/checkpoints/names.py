@@ -15,7 +15,7 @@ RENAMES = {"linear": "fc", "shortcut": "downsample"}
 COUNTERS = ("num_batches_tracked", "n_averaged")
 
 
-def canonical(tensors: Tensors) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+def translate_names(tensors: Tensors) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     """The same tensors named as in our own modules, and in words what that took."""
     found = {key: value for key, value in tensors.items() if key.rsplit(".", 1)[-1] not in COUNTERS}
     words = []

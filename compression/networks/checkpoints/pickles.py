@@ -5,11 +5,12 @@ import pickletools
 from collections.abc import Iterator
 from typing import Any
 
-MOST_STEPS = 1_000_000  # of the pickles in a file, each of which may fill 200 bytes; a ResNet-110 takes 23,000
+MAX_STEPS = 1_000_000  # of the pickles in a file, each of which may fill 200 bytes; a ResNet-110 takes 23,000
 
-MOST_IN_A_TUPLE = 1000  # with what is in the tuples inside it; a shape has four. Python hashes all of it, recursively
+MAX_TUPLE_SIZE = 1000  # with what is in the tuples inside it; a shape has four. Python hashes all of it, recursively
 
-PLAIN = {  # what torch.save writes for tensors in dictionaries; torch.load allows more, bytearray(10**12) among it
+# What torch.save writes for tensors in dictionaries. torch.load allows more, for example bytearray(10**12).
+PLAIN_NAMES = {
     "collections OrderedDict",
     "torch Size",
     "torch._utils _rebuild_tensor_v2",
@@ -22,15 +23,15 @@ PLAIN = {  # what torch.save writes for tensors in dictionaries; torch.load allo
 }
 
 
-class Intricate(Exception):
+class TooIntricate(Exception):
     """A pickle builds more than weights need."""
 
 
-class Foreign(Exception):
+class ForeignName(Exception):
     """A pickle names a function or a class that weights do not need; the message is its name."""
 
 
-def inspect(pickled: bytes, number: int = 1) -> None:
+def check_pickles(pickled: bytes, number: int = 1) -> None:
     """Looks at the first `number` of the pickles that follow each other in `pickled`; nothing is executed.
 
     Raises Foreign or Intricate where one does more than weights need. Errors of damaged pickles pass through.
@@ -40,10 +41,10 @@ def inspect(pickled: bytes, number: int = 1) -> None:
     for _ in range(number):
         for code, argument, size in _steps(stream):
             steps += 1
-            if code in ("GLOBAL", "INST", "STACK_GLOBAL") and argument not in PLAIN:
-                raise Foreign(argument.replace(" ", ".") if argument else "unnamed")
-            if size > MOST_IN_A_TUPLE or steps > MOST_STEPS:
-                raise Intricate
+            if code in ("GLOBAL", "INST", "STACK_GLOBAL") and argument not in PLAIN_NAMES:
+                raise ForeignName(argument.replace(" ", ".") if argument else "unnamed")
+            if size > MAX_TUPLE_SIZE or steps > MAX_STEPS:
+                raise TooIntricate
 
 
 def _steps(stream: io.BytesIO) -> Iterator[tuple[str, Any, int]]:

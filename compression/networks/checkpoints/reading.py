@@ -18,15 +18,15 @@ from torch import Tensor
 from compression.errors import CheckpointError
 from compression.networks.checkpoints import pickles
 
-MOST_BYTES = 64_000_000
+MAX_BYTES = 64_000_000
 
-MOST_HEADER_BYTES = 4_000_000  # of safetensors; a tensor takes about a hundred, and several times that in memory
+MAX_HEADER_BYTES = 4_000_000  # of safetensors; a tensor takes about a hundred, and several times that in memory
 
-MOST_DIMENSIONS = 8
+MAX_DIMENSIONS = 8
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "params")
 
-DAMAGED = (  # what torch and safetensors raise on files that are cut or have other bytes in them
+DAMAGE_ERRORS = (  # what torch and safetensors raise on files that are cut or have other bytes in them
     OSError,
     EOFError,
     AssertionError,
@@ -53,7 +53,7 @@ _RECORD = re.compile(  # what torch.load looks for in a zip archive
 )
 
 
-def read_tensors(source: Path | bytes, name: str | None = None, most_bytes: int = MOST_BYTES) -> dict[str, Tensor]:
+def read_tensors(source: Path | bytes, name: str | None = None, max_bytes: int = MAX_BYTES) -> dict[str, Tensor]:
     """The tensors of a checkpoint by name, as the file has them. Never runs code from the file.
 
     `source` is a path, or the content of a file called `name`; what it is is seen from the content.
@@ -61,12 +61,12 @@ def read_tensors(source: Path | bytes, name: str | None = None, most_bytes: int 
     Raises CheckpointError where it is missing, damaged, too large, needs a pickle that runs code, or holds no weights.
     """
     name = name or ("the file" if isinstance(source, bytes) else str(source))
-    content = source if isinstance(source, bytes) else _content(source, most_bytes)
-    if len(content) > most_bytes:
-        raise CheckpointError(f"{name} has {len(content):,} bytes; {most_bytes:,} are the most that is read")
+    content = source if isinstance(source, bytes) else _content(source, max_bytes)
+    if len(content) > max_bytes:
+        raise CheckpointError(f"{name} has {len(content):,} bytes; {max_bytes:,} are the most that is read")
     try:
         found = _loaded(content, name)
-    except DAMAGED as error:
+    except DAMAGE_ERRORS as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise CheckpointError(f"{name} is damaged or not a checkpoint ({first[:200]})") from error
     for _ in WRAPPERS:
@@ -79,16 +79,16 @@ def read_tensors(source: Path | bytes, name: str | None = None, most_bytes: int 
     if not tensors:
         raise CheckpointError(f"{name} holds no weights")
     size = sum(value.numel() * value.element_size() for value in tensors.values())
-    if size > most_bytes:
+    if size > max_bytes:
         raise CheckpointError(
-            f"{name} says that its tensors have {size:,} bytes; {most_bytes:,} are the most that is read"
+            f"{name} says that its tensors have {size:,} bytes; {max_bytes:,} are the most that is read"
         )
     storages = {value.untyped_storage().data_ptr(): value.untyped_storage().nbytes() for value in tensors.values()}
     if sum(storages.values()) > len(content):
         raise CheckpointError(f"{name} is damaged: there is less in it than its tensors need")
     for key, value in tensors.items():
-        if value.dim() > MOST_DIMENSIONS:
-            raise CheckpointError(f"{name} has {value.dim()} dimensions in {key}; {MOST_DIMENSIONS} are the most")
+        if value.dim() > MAX_DIMENSIONS:
+            raise CheckpointError(f"{name} has {value.dim()} dimensions in {key}; {MAX_DIMENSIONS} are the most")
         if value.is_complex():
             raise CheckpointError(f"{name} has complex numbers in {key}")
         if not value.float().isfinite().all():
@@ -132,12 +132,12 @@ def _loaded(content: bytes, name: str) -> Any:
 def _refuse_large_header(content: bytes, name: str) -> None:
     """Raises CheckpointError where a safetensors file names more than weights need."""
     size = int.from_bytes(content[:8], "little")
-    if size > MOST_HEADER_BYTES:
-        raise CheckpointError(f"{name} says that its header has {size:,} bytes; {MOST_HEADER_BYTES:,} are the most")
+    if size > MAX_HEADER_BYTES:
+        raise CheckpointError(f"{name} says that its header has {size:,} bytes; {MAX_HEADER_BYTES:,} are the most")
     for key, entry in json.loads(content[8 : 8 + size]).items():
         dimensions = 0 if key == "__metadata__" else len(entry["shape"])
-        if dimensions > MOST_DIMENSIONS:
-            raise CheckpointError(f"{name} has {dimensions} dimensions in {key}; {MOST_DIMENSIONS} are the most")
+        if dimensions > MAX_DIMENSIONS:
+            raise CheckpointError(f"{name} has {dimensions} dimensions in {key}; {MAX_DIMENSIONS} are the most")
 
 
 def _repacked(content: bytes, name: str) -> io.BytesIO:
@@ -170,10 +170,10 @@ def _repacked(content: bytes, name: str) -> io.BytesIO:
 def _refuse_code(pickled: bytes, name: str, number: int = 1) -> None:
     """Raises CheckpointError if one of the pickles would do more than weights need; errors of damaged ones pass."""
     try:
-        pickles.inspect(pickled, number)
-    except pickles.Foreign as code:
+        pickles.check_pickles(pickled, number)
+    except pickles.ForeignName as code:
         raise CheckpointError(f"{name} {_CODE.format(code)}") from None
-    except pickles.Intricate:
+    except pickles.TooIntricate:
         raise CheckpointError(f"{name} is more intricate than any weights") from None
 
 

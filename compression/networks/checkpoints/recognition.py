@@ -10,24 +10,24 @@ from torch import nn
 from compression.data.cifar10 import CLASSES
 from compression.errors import CheckpointError
 from compression.networks.architectures.table import ARCHITECTURES, Architecture
-from compression.networks.checkpoints.names import COUNTERS, Tensors, canonical
-from compression.networks.model import frozen
+from compression.networks.checkpoints.names import COUNTERS, Tensors, translate_names
+from compression.networks.model import freeze_
 
 # ---- which network
 
 
 @dataclass(frozen=True)
-class Recognised:
+class Recognition:
     """A checkpoint as a network of ours; `remapped` says in words what its names took."""
 
     architecture: Architecture
     module: nn.Module
-    remapped: tuple[str, ...]
+    name_changes: tuple[str, ...]
 
     @property
-    def sentence(self) -> str:
+    def description(self) -> str:
         parameters = sum(parameter.numel() for parameter in self.module.parameters())
-        return "; ".join((f"{self.architecture.words}, {parameters:,} parameters", *self.remapped))
+        return "; ".join((f"{self.architecture.description}, {parameters:,} parameters", *self.name_changes))
 
 
 @cache
@@ -37,18 +37,18 @@ def _shapes(arch: str) -> dict[str, torch.Size]:
     return {key: value.shape for key, value in state.items() if key.rsplit(".", 1)[-1] not in COUNTERS}
 
 
-def recognise(tensors: Tensors, arch: str | None = None) -> Recognised:
+def recognise(tensors: Tensors, arch: str | None = None) -> Recognition:
     """The network of ours that these tensors belong to; with `arch`, that one or its variants and no other.
 
     Raises CheckpointError, naming the tensors, where they fit none.
     """
-    found, remapped = canonical(tensors)
+    found, name_changes = translate_names(tensors)
     shapes = {key: value.shape for key, value in found.items()}
     nearest, most = None, -1
     for candidate in _candidates(shapes, arch):
         expected = _shapes(candidate.name)
         if expected == shapes:
-            return Recognised(candidate, _filled(candidate, found), remapped)
+            return Recognition(candidate, _filled(candidate, found), name_changes)
         same = sum(shapes.get(key) == shape for key, shape in expected.items())
         if same > most:
             nearest, most = candidate, same
@@ -73,7 +73,7 @@ def _candidates(shapes: Mapping[str, torch.Size], arch: str | None) -> Iterator[
 def _filled(architecture: Architecture, tensors: Tensors) -> nn.Module:
     module = architecture.make()
     module.load_state_dict({**module.state_dict(), **{key: value.float() for key, value in tensors.items()}})
-    return frozen(module)
+    return freeze_(module)
 
 
 def _difference(name: str, expected: Mapping[str, torch.Size], shapes: Mapping[str, torch.Size]) -> str:

@@ -10,8 +10,8 @@ import streamlit as st
 from compression.errors import CheckpointError, DataError
 from compression.evaluation.evaluation import Evaluation
 from compression.evaluation.normalization_trial import TRIAL_IMAGES, float_model
-from compression.networks.checkpoints.reading import MOST_BYTES, read_tensors
-from compression.networks.checkpoints.recognition import Recognised, recognise
+from compression.networks.checkpoints.reading import MAX_BYTES, read_tensors
+from compression.networks.checkpoints.recognition import Recognition, recognise
 from compression.networks.model import FloatModel
 from compression.networks.normalization import NORMALIZATIONS
 from compression.spec import CompressionSpec
@@ -29,7 +29,7 @@ def ask() -> tuple[Any, float | None]:
     file = st.file_uploader(
         "A checkpoint for CIFAR-10",
         type=list(KINDS),
-        max_upload_size=MOST_BYTES // 1_000_000,
+        max_upload_size=MAX_BYTES // 1_000_000,
         key=f"checkpoint {st.session_state.get(FORGOTTEN, 0)}",
         help="A state_dict saved by torch.save, in a wrapper or not, or safetensors. It is read here and nowhere "
         "else, no code in it runs, and it is forgotten when this browser session ends.",
@@ -83,7 +83,7 @@ def _name(file_name: str, content: bytes) -> str:
     return f"{_plain(file_name).rpartition('.')[0]}-{hashlib.sha256(content).hexdigest()[:12]}"
 
 
-def _keep(name: str, file_name: str, recognised: Recognised) -> None:
+def _keep(name: str, file_name: str, recognised: Recognition) -> None:
     """Finds the normalisation and puts the network on this session's shelf; the oldest goes where it is full."""
     images = compute.test_images()
     known = NORMALIZATIONS["cifar10"] if isinstance(images, DataError) else images

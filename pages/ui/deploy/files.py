@@ -40,7 +40,7 @@ def draw(model: str) -> None:
         _button("Recipe", recipe.encode(), f"{model}.json", "application/json")
         st.caption("All settings, as JSON. The page Layers opens it.")
     with next(rest):
-        if model in library.names():
+        if model in library.network_names():
             _button("Script", script(spec).encode(), f"{model}.py", "text/x-python")
             st.caption("Makes the same network again with `compression` and prints the same accuracy.")
 

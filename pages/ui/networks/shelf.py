@@ -30,7 +30,7 @@ def pick() -> str:
 
 def public_networks() -> None:
     """The public networks, those greyed out that cannot be reached, and a button that fetches one."""
-    fetched = public.fetched()
+    fetched = public.fetched_names()
     missing = [name for name in public.PUBLIC if name not in fetched]
     with st.expander(f"Public networks: {len(fetched)} fetched, {len(missing)} not", icon=":material/cloud_download:"):
         problem = compute.public_unreachable() if missing else None
@@ -54,5 +54,5 @@ def public_networks() -> None:
             with st.container(horizontal=True, vertical_alignment="bottom"):
                 name = st.selectbox("Fetch", missing, key="wanted", disabled=off, width=320)
                 wants = st.button("Fetch", icon=":material/download:", key="fetch", disabled=off, help=problem)
-            if wants and fetching.with_bar(lambda progress: public.fetch(name, progress)):
+            if wants and fetching.with_bar(lambda progress: public.fetch_public(name, progress)):
                 st.rerun()
