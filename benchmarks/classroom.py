@@ -294,7 +294,7 @@ def classroom(url: str, model: str, count: int, seconds: float) -> list[Student]
             own = [move._replace(pause_seconds=mine.pause_seconds) for move, mine in zip(taught, own, strict=True)]
         students.append(own)
     loaded = network(model, random=False)
-    macs = layer_macs(loaded.module)
+    macs = layer_macs(loaded.module, loaded.example)
     specs = {move.spec for own in students for move in own}
     expected = {spec: answer(loaded, macs, spec)["metrics"] for spec in tqdm(specs, "expected answers", leave=False)}
     start = {"model": model, "bits": START[0], "sparsity": START[1]}

@@ -76,7 +76,9 @@ def estimates(name: str, evaluator: Evaluator, orders: int) -> Iterator[dict[str
         order = visiting_order(before, seed)
         for (way, count), facts in known.items():
             after, rows = compressed[way], order.rows[:count]
-            found = estimate(order, Evaluation(after.predictions[rows], after.labels[rows], 0, math.nan), before)
+            found = estimate(
+                order, Evaluation(after.predictions[rows], after.labels[rows], after.classes, 0, math.nan), before
+            )
             yield facts | {
                 "held": 100 * (found.low <= after.accuracy <= found.high),
                 "squared_error": (100 * (found.accuracy - after.accuracy)) ** 2,

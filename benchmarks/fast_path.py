@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--specs", type=int, default=50)
     options = parser.parse_args()
     model = network(options.model, options.random)
-    macs = layer_macs(model.module)
+    macs = layer_macs(model.module, model.example)
     moves = [one_move(model, macs, spec) for spec in specs(model.name, WARM_UP + options.specs)][WARM_UP:]
     rows = [
         (stage, f"{np.median(times):.1f}", f"{np.percentile(times, 95):.1f}")

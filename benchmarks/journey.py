@@ -206,7 +206,7 @@ def moved(browser: Browser, url: str, name: str, moves: int) -> Iterator[dict[st
     """Of each move of the Explore page: milliseconds until painted, and until accuracy; and the points it lost."""
     model = network(name, random=False)
     assert model.accuracy
-    macs = layer_macs(model.module)
+    macs = layer_macs(model.module, model.example)
     bits, sparsity = START
     page = opened(browser, f"{url}/?model={name}&bits={bits}&sparsity={sparsity}")
     for turn, spec in enumerate(tqdm(specs(name, WARM_UP + moves), name, WARM_UP + moves, leave=False)):

@@ -40,7 +40,7 @@ def row_of_loaded(name: str) -> dict[str, Any]:
         "here": True,
         "public": name in public.PUBLIC,
         "parameters": model.parameters,
-        "macs": sum(layer_macs(model.module).values()),
+        "macs": sum(layer_macs(model.module, model.example).values()),
         "accuracy": model.accuracy,
         "normalization": model.normalization.name,
     }

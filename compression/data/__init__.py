@@ -1,1 +1,1 @@
-"""data."""
+"""Images: CIFAR-10 from any source, fetched, checked and cached."""

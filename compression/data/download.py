@@ -1,23 +1,23 @@
-"""Fetching CIFAR-10's own files."""
+"""Downloads the files of CIFAR-10."""
 
 from pathlib import Path
 
-from compression.data.cifar10 import Split, canonical, verify
 from compression.data.fetching import Progress, fetch
 from compression.data.sources import read_parquet
+from compression.data.split import Split, in_canonical_order, verify
 from compression.paths import DATA
 
 HUB = "https://huggingface.co/datasets/uoft-cs/cifar10/resolve/main/plain_text"
 
 
 def download(split: Split, data: Path = DATA, progress: Progress | None = None, hub: str = HUB) -> Path:
-    """Fetches the Parquet file of `split` into `data/cifar10/plain_text` and verifies it, as `fetch` does.
+    """Downloads the Parquet file of `split` into `data/cifar10/plain_text`, verifies it and returns its path.
 
-    Raises DataError, in words, for whatever goes wrong.
+    Resumes and reports progress as `fetch` does. Raises DataError, with the reason, if anything goes wrong.
     """
     url = f"{hub}/{split.download}"
 
     def check(file: Path) -> None:
-        verify(canonical(read_parquet((file,))), split, f"what {url} sent")
+        verify(in_canonical_order(read_parquet((file,), split)), split, f"what {url} sent")
 
     return fetch(url, data / "cifar10" / "plain_text" / split.download, check, progress)

@@ -15,7 +15,7 @@ from compression.deploy.int8_onnx import BITS, to_int8
 from compression.deploy.runtime import subnormals
 from compression.errors import DataMissing
 from compression.networks.macs import layer_macs
-from compression.networks.model import EXAMPLE_INPUT, FloatModel
+from compression.networks.model import FloatModel
 from compression.pruning.deduplication import merge_duplicates
 from compression.pruning.removal import remove_zeroed
 from compression.spec import (
@@ -143,15 +143,15 @@ def build(model: FloatModel, variant: Variant) -> Built:
     if variant.kind is Kind.SMALLER:
         module = compressed.module
         if variant.spec.merge:
-            module = merge_duplicates(module, EXAMPLE_INPUT).module
-        smaller = remove_zeroed(module, EXAMPLE_INPUT)
+            module = merge_duplicates(module, model.example).module
+        smaller = remove_zeroed(module, model.example)
         graph = to_onnx(smaller.module, model.normalization)
         return Built(graph, smaller.after.macs, smaller.after.macs * FLOAT_BITS**2, 0.0, subnormals(graph))
     if variant.kind.integers:
         graph = to_int8(compressed, model.normalization, _sample() if variant.kind is Kind.INT8_CHAIN else None)
     else:
         graph = to_onnx(compressed.module, model.normalization)
-    macs = layer_macs(model.module)
+    macs = layer_macs(model.module, model.example)
     operations = bit_operations(compressed, macs)
     return Built(graph, sum(macs.values()), operations, compressed.sparsity, subnormals(graph))
 

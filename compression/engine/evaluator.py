@@ -78,7 +78,7 @@ class _Counting:
     @cached_property
     def later(self) -> int:
         """How many chunks make a task that is not urgent."""
-        macs = BATCH * sum(layer_macs(self.model.module).values())
+        macs = BATCH * sum(layer_macs(self.model.module, self.model.example).values())
         return max(1, min(LATER_CHUNKS, LATER_MACS // max(macs, 1)))
 
     @property
@@ -179,7 +179,7 @@ class Evaluator:
 
     def _kept(self, model: FloatModel, spec: CompressionSpec) -> tuple[Evaluation | None, str | None]:
         """What the store has, or what was measured beforehand, and then with which torch."""
-        found = self._store.get(self.key(model, spec), self._images.labels)
+        found = self._store.get(self.key(model, spec), self._images)
         if found is None and self._beforehand and (result := landscape(model).get(spec)):
             return result.evaluation, landscape(model).torch
         return found, None

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from compression.data.cifar10 import CLASSES
 from compression.evaluation.evaluation import Evaluation
 from compression.evaluation.statistics import wilson_interval
 
@@ -97,7 +96,7 @@ def estimate(order: Order, seen: Evaluation, before: Evaluation | None = None) -
 def class_estimates(order: Order, seen: Evaluation, before: Evaluation) -> dict[str, Estimate]:
     """Class name -> the same for the images of this class alone; 0..1 where none of them was visited yet."""
     rows = _rows(order, seen, before)
-    classes = {name: before.labels == label for label, name in enumerate(CLASSES)}
+    classes = {name: before.labels == label for label, name in enumerate(before.classes)}
     return {
         name: _estimate(order, rows, seen.right, [of_class & before.right, of_class & ~before.right])
         for name, of_class in classes.items()

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from compression.data.cifar10 import TEST
 from compression.evaluation.evaluation import Evaluation
-from compression.evaluation.statistics import Flips, wilson_interval
+from compression.evaluation.statistics import Flips, Proportion
 
 ALL, SEARCH, HELD_BACK = slice(None), slice(0, None, 2), slice(1, None, 2)
 
@@ -20,7 +20,7 @@ HALF = TEST.images // 2
 
 
 @dataclass(frozen=True, eq=False)
-class Score:
+class Score(Proportion):
     """right (N,) bool: which images of a part, or of its first, are classified correctly."""
 
     right: Tensor
@@ -32,14 +32,6 @@ class Score:
     @property
     def correct(self) -> int:
         return int(self.right.sum())
-
-    @property
-    def accuracy(self) -> float:
-        return self.correct / self.total
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        return wilson_interval(self.correct, self.total)
 
     def flips(self, after: "Score") -> Flips:
         """Between this and `after`, on the first images of this, as many as `after` has."""

@@ -23,7 +23,7 @@ from compression.core.training_evidence import evidence_for
 from compression.data import images as data
 from compression.data.images import ImageSet
 from compression.engine.tasks import MOST_BYTES, Recent, _checked
-from compression.evaluation.evaluation import BATCH, Evaluation, join, judged
+from compression.evaluation.evaluation import BATCH, Evaluation, evaluation_of, join
 from compression.networks.architectures.stages import run_stages, stages_of
 from compression.networks.folding import fold_batch_norm, fold_layer
 from compression.networks.model import FloatModel
@@ -152,7 +152,7 @@ class Walk:
             for change in changes:
                 with self._staged.changed(layer, change):
                     logits = run_stages(self._staged.stages[place:], self._x)
-                found.append(judged(logits, self._images.labels))
+                found.append(evaluation_of(logits, self._images))
         return found
 
     def _inputs(self) -> Tensor:

@@ -193,8 +193,8 @@ class Scanner:
     ) -> _Row:
         """`whole`: what is done to `layer` -> the same, said of the whole network."""
         keys = tuple(Key.of(model, spec, first_of(self._part, scan.images)) for spec in whole.values())
-        labels = self._images.labels[self._part][: scan.images]
-        return _Row(scan, layer, tuple(whole), keys, [self._store.get(key, labels) for key in keys], work)
+        images = self._images[self._part][: scan.images]
+        return _Row(scan, layer, tuple(whole), keys, [self._store.get(key, images) for key in keys], work)
 
     def _take(self, scanning: _Scanning, row: _Row) -> None:
         """Takes in what has come back; what is whole is stored."""

@@ -136,7 +136,10 @@ class Sweeper:
 
     def _sweeping(self, models: Models, specs: tuple[CompressionSpec, ...]) -> _Sweeping:
         if specs not in self._sweepings:
-            work = {name: sum(layer_macs(models[name].module).values()) for name in {spec.model for spec in specs}}
+            work = {
+                name: sum(layer_macs(models[name].module, models[name].example).values())
+                for name in {spec.model for spec in specs}
+            }
             cells = tuple(_Cell(models[spec.model], spec, work[spec.model]) for spec in dict.fromkeys(specs))
             for cell in cells:
                 cell.evaluation = self._evaluator.known(cell.model, cell.spec)

@@ -12,8 +12,8 @@ from compression.networks.weights import CONVOLUTIONS, RECURRENT, TRANSPOSED, we
 from compression.spec import Also
 
 
-def layer_macs(module: nn.Module, inputs: Tensor | None = None, also: Collection[Also] = ()) -> dict[str, int]:
-    """Layer name -> multiply-accumulates for `inputs`, or one 32x32 image.
+def layer_macs(module: nn.Module, inputs: Tensor, also: Collection[Also] = ()) -> dict[str, int]:
+    """Layer name -> multiply-accumulates for `inputs`; for one image, give a batch of one.
 
     A recurrent weight multiplies every step of the sequences once. Embeddings multiply nothing; and 0 stands for a
     layer, too, that no input goes through, or that another module multiplies with (nn.MultiheadAttention).
@@ -31,7 +31,7 @@ def layer_macs(module: nn.Module, inputs: Tensor | None = None, also: Collection
     for path in times:
         modules[path].register_forward_hook(partial(count, path))
     with torch.inference_mode():
-        private(torch.zeros(1, 3, 32, 32) if inputs is None else inputs)
+        private(inputs)
     return {name: times[paths[name]] * weight.numel() for name, weight in weights.items()}
 
 

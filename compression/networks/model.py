@@ -1,4 +1,4 @@
-"""networks/model.py"""
+"""An uncompressed network with all that is needed to use it."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -6,8 +6,10 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from compression.data.cifar10 import SHAPE
+from compression.data.split import Shape
 from compression.networks.checkpoints.names import COUNTERS
 from compression.networks.normalization import Normalization
 
@@ -16,7 +18,8 @@ from compression.networks.normalization import Normalization
 class FloatModel:
     """An uncompressed network in eval mode, with what must be known to use it. Shared: never mutate `module`.
 
-    `accuracy` (0..1) is the one stated by its origin, on all 10,000 test images, or None.
+    `accuracy` (0..1) is the one stated by its origin, on all test images, or None. `input_shape` is (channels, height,
+    width) of an image.
     """
 
     name: str
@@ -24,6 +27,12 @@ class FloatModel:
     normalization: Normalization
     accuracy: float | None = None
     about: dict[str, Any] = field(default_factory=dict)
+    input_shape: Shape = SHAPE
+
+    @property
+    def example(self) -> Tensor:
+        """An input (1, channels, height, width) of zeros, to trace the network or to count its operations."""
+        return torch.zeros(1, *self.input_shape)
 
     @property
     def parameters(self) -> int:
@@ -51,6 +60,3 @@ class FloatModel:
 def freeze_(module: nn.Module) -> nn.Module:
     """The same module, in eval mode, without gradients, its kernels in channels-last layout."""
     return module.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-
-EXAMPLE_INPUT = torch.zeros(1, 3, 32, 32)  # what the networks here take

@@ -1,4 +1,4 @@
-"""What a compressed network costs, counted rather than measured: bytes in every way to store it, and arithmetic."""
+"""The costs of a compressed network that are counted, not measured: bytes for each way to store it, and operations."""
 
 from dataclasses import dataclass
 
@@ -14,10 +14,11 @@ from compression.spec import CompressionSpec
 
 @dataclass(frozen=True)
 class Costs:
-    """Weights, and those that are not zero; bytes; multiply-accumulates and bit operations of an image.
+    """Counts for one compressed network. `macs` and `bit_operations` are for one image.
 
-    `float32`: the uncompressed network. `dense`, `sparse`, `coded`: the ways that `size` and `waterfall` count.
-    `file`: the packed file that `export` writes, with header and all.
+    `weights` is the number of weights, `nonzero` of those that are not zero. The other fields are bytes: `float32` for
+    the uncompressed network, `dense` and `sparse` for the two in-memory sizes of `Size`, `coded` for the packed file
+    without its container (names, shapes, checksums), and `file` for the whole packed file that `export` writes.
     """
 
     weights: int
@@ -32,18 +33,18 @@ class Costs:
 
     @property
     def sparsity(self) -> float:
-        """The share of the weights that is zero, 0..1."""
+        """The share of the weights that are zero, 0..1."""
         return 1 - self.nonzero / self.weights
 
 
 def costs(model: FloatModel, spec: CompressionSpec) -> Costs:
-    """All that is to be counted of `model`, compressed as `spec` says; the file is made for it, in memory.
+    """Returns the costs of `model`, compressed as `spec` says. The packed file is made in memory to count its bytes.
 
     Raises what `compress` and `written` raise.
     """
     compressed = compress(model.module, spec, evidence_for(model, spec))
     size, file = measure(compressed), written(compressed, model)[1]
-    macs = layer_macs(model.module)
+    macs = layer_macs(model.module, model.example)
     return Costs(
         weights=compressed.weights,
         nonzero=compressed.nonzero,

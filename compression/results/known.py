@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch import Tensor
-
+from compression.data.images import ImageSet
 from compression.evaluation.evaluation import Evaluation
 from compression.networks.model import FloatModel
 from compression.results.landscape import landscape
@@ -29,13 +28,13 @@ class Measured:
         return found.evaluation if found else None
 
 
-def measured(model: FloatModel, store: Store, labels: Tensor | None, folder: Path | None = None) -> Measured:
-    """`labels` (N,) of all test images; without them nothing that was kept here can be checked, nor is shown.
+def measured(model: FloatModel, store: Store, images: ImageSet | None, folder: Path | None = None) -> Measured:
+    """`images` are all test images; without them nothing that was kept here can be checked, nor is shown.
 
     `folder`: that of what was measured beforehand, as `landscape` takes it. What was measured here goes before it.
     """
     beforehand = {result.spec: result for result in landscape(model, folder).results}
-    here = {} if labels is None else {result.spec: result for result in store.results(model, labels)}
+    here = {} if images is None else {result.spec: result for result in store.results(model, images)}
     results = beforehand | here
     points = (_point(result, spec not in here) for spec, result in results.items())
     return Measured(tuple(points), results)

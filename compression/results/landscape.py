@@ -21,7 +21,7 @@ from torch import Tensor
 
 from compression.data.cifar10 import TEST
 from compression.evaluation.evaluation import Evaluation
-from compression.evaluation.predictions import packed, unpacked
+from compression.evaluation.predictions import pack_predictions, unpack_predictions
 from compression.networks.model import FloatModel
 from compression.paths import ASSETS, write_whole
 from compression.results.costs import Costs
@@ -72,8 +72,9 @@ class Landscape:
     def _result(self, row: Mapping[str, Any], spec: CompressionSpec) -> Result:
         is_float = spec == CompressionSpec(spec.model)
         evaluation = Evaluation(
-            predictions=unpacked(row["predictions"], len(self.labels)),
+            predictions=unpack_predictions(row["predictions"], len(self.labels), len(TEST.classes)),
             labels=self.labels,
+            classes=TEST.classes,
             in_top5=row["in_top5"],
             loss_sum=row["loss_sum"],
             margins=self.margins if is_float else None,
@@ -100,13 +101,13 @@ def write(model: FloatModel, results: Sequence[Result], folder: Path | None = No
         **{name: [asdict(each.costs)[name] for each in results] for name in COSTS},
         "in_top5": [each.evaluation.in_top5 for each in results],
         "loss_sum": [each.evaluation.loss_sum for each in results],
-        "predictions": [packed(each.evaluation.predictions) for each in results],
+        "predictions": [pack_predictions(each.evaluation.predictions, len(before.classes)) for each in results],
     }
     about = provenance(model) | {"torch": torch.__version__, "images": before.total}
     found = pa.table(rows).replace_schema_metadata(
         {
             ABOUT: json.dumps(about).encode(),
-            LABELS: packed(before.labels.to(torch.uint8)),
+            LABELS: pack_predictions(before.labels.to(torch.uint8), len(before.classes)),
             MARGINS: before.margins.half().numpy().tobytes(),
         }
     )
@@ -129,9 +130,8 @@ def _read(name: str, folder: Path, wanted: tuple[tuple[str, str], ...]) -> Lands
             return _nothing(name, f"what was measured beforehand is of other {' and '.join(changed)}", about)
         rows = {row["spec"]: row for row in found.to_pylist()}
         margins = np.frombuffer(metadata[MARGINS], np.float16).astype(np.float32)
-        return Landscape(
-            name, rows, about, unpacked(metadata[LABELS], about["images"]).long(), torch.from_numpy(margins)
-        )
+        labels = unpack_predictions(metadata[LABELS], about["images"], len(TEST.classes)).long()
+        return Landscape(name, rows, about, labels, torch.from_numpy(margins))
     except FileNotFoundError:
         return _nothing(name, "nothing was measured beforehand")
     except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:

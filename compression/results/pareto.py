@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from compression.evaluation.statistics import wilson_interval
+from compression.evaluation.statistics import Proportion
 from compression.results.costs import Costs
 from compression.spec import CompressionSpec
 
 
 @dataclass(frozen=True)
-class Point:
+class Point(Proportion):
     """A result without its predictions. `beforehand`: measured where the bundled networks come from, not here."""
 
     spec: CompressionSpec
@@ -25,14 +25,6 @@ class Point:
     def bytes(self) -> int:
         """Those of the file."""
         return self.costs.file
-
-    @property
-    def accuracy(self) -> float:
-        return self.correct / self.total
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        return wilson_interval(self.correct, self.total)
 
     @cached_property
     def name(self) -> str:

@@ -18,11 +18,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from compression.data.cifar10 import TEST
+from compression.data.images import ImageSet
 from compression.evaluation.evaluation import Evaluation
-from compression.evaluation.predictions import packed, unpacked
+from compression.evaluation.predictions import pack_predictions, unpack_predictions
 from compression.networks.model import FloatModel
 from compression.paths import DATA
 from compression.results.costs import Costs
@@ -109,14 +109,14 @@ class Store:
         self.problem: str | None = None
         self._database = Database(self.path, VERSION, TABLES)
 
-    def get(self, key: Key, labels: Tensor) -> Evaluation | None:
-        """The evaluation kept under `key`, or None. `labels` (N,): those of its images.
+    def get(self, key: Key, images: ImageSet) -> Evaluation | None:
+        """The evaluation kept under `key`, or None. `images` are those that it was evaluated on.
 
         A row that is not whole, or is of other labels, is deleted.
         """
         if not os.path.exists(self.path):
             return None
-        found, problem = self._database.attempt(partial(_read, key, labels), "kept results cannot be read")
+        found, problem = self._database.attempt(partial(_read, key, images), "kept results cannot be read")
         self.problem = problem or self.problem
         return found
 
@@ -145,11 +145,11 @@ class Store:
 
         _, self.problem = self._database.attempt(write, "results cannot be kept")
 
-    def results(self, model: FloatModel, labels: Tensor) -> list[Result]:
+    def results(self, model: FloatModel, images: ImageSet) -> list[Result]:
         """All networks made of `model` that are evaluated on all test images and counted, by the code of now, in the
-        order in which they were kept. `labels` (N,) are those of the images; what is not whole is left out.
+        order in which they were kept. `images` are the test images; what is not whole is left out.
         """
-        found = self._list(partial(_read_all, model, labels))
+        found = self._list(partial(_read_all, model, images))
         return found or []
 
     def count(self, model: FloatModel) -> int:
@@ -174,11 +174,11 @@ def _wanted(model: FloatModel) -> tuple[str, ...]:
     return model.digest, TEST.fingerprint, arithmetic(), counting()
 
 
-def _read_all(model: FloatModel, labels: Tensor, database: sqlite3.Connection) -> list[Result]:
+def _read_all(model: FloatModel, images: ImageSet, database: sqlite3.Connection) -> list[Result]:
     found = []
     for text, *content, costs in database.execute(LIST, _wanted(model)):
         key = Key(model.digest, text.decode(errors="replace"), TEST.fingerprint, arithmetic())
-        evaluation = _evaluation(tuple(content), key, labels)
+        evaluation = _evaluation(tuple(content), key, images)
         counted = _costs(costs)
         if evaluation and counted:
             found.append(Result(replace(from_json(key.spec), model=model.name), counted, evaluation))
@@ -206,31 +206,32 @@ def _row(key: Key, evaluation: Evaluation) -> tuple[Value, ...]:
         evaluation.correct,
         evaluation.in_top5,
         None if math.isnan(evaluation.loss_sum) else evaluation.loss_sum,  # SQLite has no NaN
-        packed(evaluation.predictions),
+        pack_predictions(evaluation.predictions, len(evaluation.classes)),
         None if evaluation.margins is None else evaluation.margins.half().numpy().tobytes(),
     )
     return *key.columns, *content, _checksum(key, content), f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
 
 
-def _read(key: Key, labels: Tensor, database: sqlite3.Connection) -> Evaluation | None:
+def _read(key: Key, images: ImageSet, database: sqlite3.Connection) -> Evaluation | None:
     row = database.execute(SELECT, key.columns).fetchone()
     if row is None:
         return None
-    evaluation = _evaluation(row, key, labels)
+    evaluation = _evaluation(row, key, images)
     if evaluation is None:
         database.execute(DELETE, key.columns)
     return evaluation
 
 
-def _evaluation(row: tuple[Any, ...], key: Key, labels: Tensor) -> Evaluation | None:
-    """A row of SELECT; None unless it is as `_row` made it, for these labels."""
+def _evaluation(row: tuple[Any, ...], key: Key, images: ImageSet) -> Evaluation | None:
+    """A row of SELECT; None unless it is as `_row` made it, for images with these labels."""
     *content, checksum = row
-    images, correct, in_top5, loss_sum, predictions, margins = content
-    if checksum != _checksum(key, content) or images != len(labels):
+    total, correct, in_top5, loss_sum, predictions, margins = content
+    if checksum != _checksum(key, content) or total != len(images):
         return None
     evaluation = Evaluation(
-        unpacked(predictions, images),
-        labels,
+        unpack_predictions(predictions, total, len(images.classes)),
+        images.labels,
+        images.classes,
         in_top5,
         math.nan if loss_sum is None else loss_sum,
         None if margins is None else torch.from_numpy(np.frombuffer(margins, np.float16).astype(np.float32)),

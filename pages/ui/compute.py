@@ -35,7 +35,7 @@ from compression.inspect import threshold_curve as cumulative
 from compression.networks import library, public
 from compression.networks import macs as operations
 from compression.networks.folding import fold_batch_norm
-from compression.networks.model import EXAMPLE_INPUT, FloatModel
+from compression.networks.model import FloatModel
 from compression.networks.weights import weighted_layers
 from compression.pruning import proof as smaller
 from compression.pruning import removal
@@ -95,7 +95,7 @@ def public_unreachable() -> str | None:
 
 @st.cache_data(max_entries=256, show_spinner=False)
 def layer_macs(name: str) -> dict[str, int]:
-    return operations.layer_macs(float_model(name).module)
+    return operations.layer_macs(float_model(name).module, float_model(name).example)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
@@ -217,7 +217,7 @@ def ranked(spec: CompressionSpec, by: CompressionSpec, layer: str | None) -> ran
 @st.cache_resource(max_entries=64, show_spinner=False)
 def without_zeros(spec: CompressionSpec) -> smaller.Smaller:
     """A network as small as its zero filters allow. Takes seconds."""
-    return removal.remove_zeroed(compressed(spec).module, EXAMPLE_INPUT)
+    return removal.remove_zeroed(compressed(spec).module, float_model(spec.model).example)
 
 
 @st.cache_resource(show_spinner="Reading CIFAR-10")
@@ -309,7 +309,7 @@ def measured_of(name: str) -> measured.Measured:
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _measured(name: str, kept: int, counts: bool) -> measured.Measured:
     """`kept`: how many rows the store has of it."""
-    return measured.measured(float_model(name), _store(), _loaded().labels if counts else None)
+    return measured.measured(float_model(name), _store(), _loaded() if counts else None)
 
 
 def found_table(names: Sequence[str], suffix: str) -> bytes:

@@ -87,7 +87,7 @@ def test_models_that_are_here_are_told_with_their_sizes_and_accuracies(capsys: C
     for name, row in rows.items():
         model = library.load_network(name)
         assert row["parameters"] == model.parameters
-        assert row["macs"] == sum(layer_macs(model.module).values())
+        assert row["macs"] == sum(layer_macs(model.module, model.example).values())
         assert row["accuracy"] == model.accuracy
         assert row["normalization"] == model.normalization.name
         assert row["public"] == (name in PUBLIC)
@@ -397,7 +397,7 @@ def test_an_onnx_file_is_answered_beside_pytorch_on_noise_where_there_are_no_ima
     path = tmp_path / "small.onnx"
     found = json_of(capsys, "export", "--model", "simple_cnn", "--bits", "4", "--out", str(path))
     module = compress(simple_cnn.module, CompressionSpec("simple_cnn", weights=QuantSpec(4))).module
-    pixels = file_formats.noise().pixels
+    pixels = file_formats.noise(simple_cnn).pixels
     said = logits(session(path.read_bytes()), pixels.numpy()).argmax(1)
     expected = module(simple_cnn.normalization(pixels)).argmax(1).numpy()
     assert found["agree"] == int((said == expected).sum()) >= 0.99 * len(pixels)

@@ -3,6 +3,7 @@
 import hashlib
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -12,14 +13,15 @@ import pyarrow.parquet
 import pytest
 from PIL import Image
 
-from compression.data.cifar10 import RECORD, Split, canonical
+from compression.data.cifar10 import TEST
 from compression.data.download import download
 from compression.data.images import image_set, load
+from compression.data.split import in_canonical_order
 from compression.errors import DataError
 from tests.support.hub import Hub, files
 
-RECORDS = np.random.default_rng(1).integers(0, 10, (150, RECORD), np.uint8)
-SMALL = Split("test", 150, hashlib.sha256(canonical(RECORDS).tobytes()).hexdigest(), "test-00000-of-00001.parquet")
+RECORDS = np.random.default_rng(1).integers(0, 10, (150, TEST.record_bytes), np.uint8)
+SMALL = replace(TEST, images=150, fingerprint=hashlib.sha256(in_canonical_order(RECORDS).tobytes()).hexdigest())
 
 
 def parquet(records: np.ndarray) -> bytes:
@@ -49,7 +51,7 @@ def test_a_whole_download_is_one_file_that_loads(hub: Hub, tmp_path: Path, monke
     assert found.read_bytes() == CONTENT
     images = load(SMALL, tmp_path)
     assert images.source == f"Parquet in {found.parent}"
-    assert (images.pixels == image_set(canonical(RECORDS), "").pixels).all()
+    assert (images.pixels == image_set(in_canonical_order(RECORDS), "", SMALL).pixels).all()
 
 
 def test_progress_runs_from_nothing_to_all(hub: Hub, tmp_path: Path) -> None:

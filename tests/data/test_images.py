@@ -1,7 +1,7 @@
-"""CIFAR-10 in three boxes: the same images whichever it is, and nothing else than CIFAR-10 accepted.
+"""CIFAR-10 from three kinds of sources: each gives the same images, and anything that is not CIFAR-10 is refused.
 
-A few hundred made-up images stand in for CIFAR-10: a `Split` of their own says how many there are and what
-their fingerprint is, and everything else is the code that reads the real ones.
+A few hundred made-up images stand in for CIFAR-10. A `Split` of their own has their number and their fingerprint;
+everything else is the code that reads the real images.
 """
 
 import hashlib
@@ -9,6 +9,7 @@ import io
 import os
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,22 +20,23 @@ import torch
 from PIL import Image
 
 from compression.data import images as data
-from compression.data.cifar10 import CLASSES, PIXELS, RECORD, TEST, TRAIN, Records, Split, canonical, verify
+from compression.data.cifar10 import CLASSES, TEST, TRAIN
 from compression.data.images import ImageSet, load
-from compression.data.sources import box_in
+from compression.data.sources import source_in
+from compression.data.split import Records, Split, in_canonical_order, verify
 from compression.errors import DataError, DataMissing
 from compression.evaluation.evaluation import evaluate
 from compression.networks.model import FloatModel
 from compression.paths import PROJECT
 
 COUNT = 300
-RECORDS = np.random.default_rng(0).integers(0, 256, (COUNT, RECORD), np.uint8)
+RECORDS = np.random.default_rng(0).integers(0, 256, (COUNT, TEST.record_bytes), np.uint8)
 RECORDS[:, 0] %= len(CLASSES)
 
 
 def split_of(records: Records, name: str = "test") -> Split:
-    fingerprint = hashlib.sha256(canonical(records).tobytes()).hexdigest()
-    return Split(name, len(records), fingerprint, f"{name}-00000-of-00001.parquet")
+    fingerprint = hashlib.sha256(in_canonical_order(records).tobytes()).hexdigest()
+    return replace(TEST, name=name, images=len(records), fingerprint=fingerprint)
 
 
 SPLITS = {name: split_of(RECORDS, name) for name in ("test", "train")}
@@ -73,12 +75,12 @@ def write_folders(root: Path, records: Records, name: str) -> None:
         (root / name / CLASSES[record[0]] / f"{number:04}.png").write_bytes(png(record))
 
 
-BOXES: dict[str, Callable[[Path, Records, str], None]] = {
+WRITERS: dict[str, Callable[[Path, Records, str], None]] = {
     "batches": write_batches,
     "Parquet": write_parquet,
     "class folders": write_folders,
 }
-each_box = pytest.mark.parametrize("kind", BOXES)
+each_kind = pytest.mark.parametrize("kind", WRITERS)
 
 
 @pytest.fixture
@@ -96,27 +98,27 @@ def cache(tmp_path: Path) -> Path:
 
 
 def records_of(images: ImageSet) -> Records:
-    return np.concatenate([images.labels.numpy().astype(np.uint8)[:, None], images.pixels.reshape(-1, PIXELS)], 1)
+    return np.concatenate([images.labels.numpy().astype(np.uint8)[:, None], images.pixels.reshape(-1, TEST.pixels)], 1)
 
 
-# ---- the same images from each box
+# ---- the same images from each kind of source
 
 
-@each_box
+@each_kind
 @pytest.mark.parametrize("name", SPLITS)
-def test_every_box_gives_the_same_records(kind: str, name: str, root: Path, cache: Path) -> None:
+def test_every_source_gives_the_same_records(kind: str, name: str, root: Path, cache: Path) -> None:
     shuffled = np.random.default_rng(len(kind)).permutation(RECORDS)
-    BOXES[kind](root, shuffled, name)
+    WRITERS[kind](root, shuffled, name)
     images = load(SPLITS[name], cache)
-    assert np.array_equal(records_of(images), canonical(RECORDS))
+    assert np.array_equal(records_of(images), in_canonical_order(RECORDS))
     assert images.source.startswith(f"{kind} in {root}")
 
 
-def test_every_box_gives_the_same_evaluation(
+def test_every_source_gives_the_same_evaluation(
     root: Path, tmp_path: Path, simple_cnn: FloatModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = []
-    for kind, write in BOXES.items():
+    for kind, write in WRITERS.items():
         write(root / kind, RECORDS, "test")
         monkeypatch.setenv("CIFAR10_ROOT", str(root / kind))
         images = load(SMALL, tmp_path / f"cache of {kind}")
@@ -128,24 +130,24 @@ def test_every_box_gives_the_same_evaluation(
 @pytest.mark.parametrize("shards", [1, 2, 7])
 def test_parquet_comes_in_any_number_of_shards(shards: int, root: Path, cache: Path) -> None:
     write_parquet(root, RECORDS, "test", shards)
-    assert np.array_equal(records_of(load(SMALL, cache)), canonical(RECORDS))
+    assert np.array_equal(records_of(load(SMALL, cache)), in_canonical_order(RECORDS))
 
 
-def test_a_box_may_be_the_folder_itself(root: Path, monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+def test_a_source_may_be_the_folder_itself(root: Path, monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     write_batches(root, RECORDS, "test")
     monkeypatch.setenv("CIFAR10_ROOT", str(root / "cifar-10-batches-py"))
     assert len(load(SMALL, cache)) == COUNT
 
 
 def test_the_canonical_order_is_that_of_the_records_hashes() -> None:
-    hashes = [hashlib.sha256(record.tobytes()).digest() for record in canonical(RECORDS)]
+    hashes = [hashlib.sha256(record.tobytes()).digest() for record in in_canonical_order(RECORDS)]
     assert hashes == sorted(hashes)
 
 
 def test_a_record_is_the_label_then_the_planes() -> None:
-    record = np.zeros((1, RECORD), np.uint8)
+    record = np.zeros((1, TEST.record_bytes), np.uint8)
     record[0, [0, 1, 1 + 1024, 1 + 2048 + 33]] = [7, 10, 20, 30]
-    images = data.image_set(record, "made up")
+    images = data.image_set(record, "made up", TEST)
     assert images.labels.tolist() == [7]
     assert images.pixels.shape == (1, 3, 32, 32)
     assert (images.pixels[0, 0, 0, 0], images.pixels[0, 1, 0, 0], images.pixels[0, 2, 1, 1]) == (10, 20, 30)
@@ -154,10 +156,10 @@ def test_a_record_is_the_label_then_the_planes() -> None:
 def test_a_slice_of_the_images_is_a_set_of_images(root: Path, cache: Path) -> None:
     write_batches(root, RECORDS, "test")
     images = load(SMALL, cache)
-    assert np.array_equal(records_of(images[10:30]), canonical(RECORDS)[10:30])
+    assert np.array_equal(records_of(images[10:30]), in_canonical_order(RECORDS)[10:30])
 
 
-# ---- where it is looked for
+# ---- which folders are searched
 
 
 def test_the_named_folder_comes_before_the_data_of_the_project(root: Path, cache: Path) -> None:
@@ -171,12 +173,12 @@ def test_the_data_of_the_project_is_used_where_the_named_folder_is_empty(root: P
     assert load(SMALL, cache).source == f"Parquet in {cache / 'cifar10' / 'plain_text'}"
 
 
-def test_the_places_are_looked_at_in_order(root: Path, cache: Path) -> None:
+def test_the_folders_are_searched_in_order(root: Path, cache: Path) -> None:
     assert data.places(cache) == [root, cache / "cifar10", PROJECT.parent / "shared" / "cifar10"]
 
 
-def test_no_data_says_where_it_was_looked_for_and_what_to_do(root: Path, cache: Path) -> None:
-    nowhere = Split("elsewhere", 1, "", "")
+def test_the_error_for_missing_data_names_the_folders_and_the_command_to_run(root: Path, cache: Path) -> None:
+    nowhere = replace(TEST, name="elsewhere", images=1, fingerprint="")
     with pytest.raises(DataMissing, match="python -m compression data --download elsewhere") as caught:
         load(nowhere, cache)
     assert all(str(place) in str(caught.value) for place in data.places(cache))
@@ -202,18 +204,18 @@ WRONG = {
 }
 
 
-@each_box
+@each_kind
 @pytest.mark.parametrize(("records", "words"), WRONG.values(), ids=WRONG)
-def test_a_box_with_other_images_is_refused_in_words(
+def test_a_source_with_other_images_is_refused_with_the_reason(
     kind: str, records: Records, words: str, root: Path, cache: Path
 ) -> None:
-    BOXES[kind](root, records, "test")
+    WRITERS[kind](root, records, "test")
     with pytest.raises(DataError, match=words):
         load(SMALL, cache)
     assert not cache.exists()
 
 
-def test_counts_are_told_with_their_thousands() -> None:
+def test_counts_have_thousands_separators() -> None:
     with pytest.raises(DataError, match="holds 1 train images where CIFAR-10 has 50,000: 49,999 missing"):
         verify(RECORDS[:1], TRAIN, "this")
 
@@ -231,7 +233,7 @@ def cut(path: Path) -> None:
     ],
 )
 def test_a_file_cut_short_is_refused_by_name(kind: str, pattern: str, words: str, root: Path, cache: Path) -> None:
-    BOXES[kind](root, RECORDS, "test")
+    WRITERS[kind](root, RECORDS, "test")
     cut(next(root.glob(pattern)))
     with pytest.raises(DataError, match=words):
         load(SMALL, cache)
@@ -300,7 +302,7 @@ def test_code_in_a_batch_is_refused_and_does_not_run(root: Path, cache: Path, tm
     trace = tmp_path / "it ran"
     content = pickle.dumps({b"labels": [1], b"data": Evil(trace)}, 2)
     pickle.loads(content)
-    assert trace.exists()  # it is as evil as it says
+    assert trace.exists()  # an ordinary unpickler does run the code
     trace.unlink()
     (root / "test_batch").write_bytes(content)
     with pytest.raises(DataError, match=r"it wants to run \w+\.open"):
@@ -308,29 +310,29 @@ def test_code_in_a_batch_is_refused_and_does_not_run(root: Path, cache: Path, tm
     assert not trace.exists()
 
 
-def test_an_unreadable_folder_is_told(root: Path, cache: Path, as_nobody: None) -> None:
+def test_an_unreadable_folder_is_an_error_with_the_reason(root: Path, cache: Path, as_nobody: None) -> None:
     if os.getuid():
         root.chmod(0)
     with pytest.raises(DataError, match="cannot be read: Permission denied"):
-        box_in(root, SMALL)
+        source_in(root, SMALL)
 
 
-def test_an_unreadable_batch_is_told(root: Path, cache: Path) -> None:
-    """A folder in its place, which nobody can read as a file."""
+def test_an_unreadable_batch_is_an_error_with_its_name(root: Path, cache: Path) -> None:
+    """A folder stands in its place, which cannot be read as a file."""
     write_batches(root, RECORDS, "train")
     file = root / "cifar-10-batches-py" / "data_batch_3"
-    box = box_in(root, SPLITS["train"])
+    source = source_in(root, SPLITS["train"])
     file.unlink()
     file.mkdir()
     with pytest.raises(DataError, match="data_batch_3 is not a whole CIFAR-10 batch"):
-        box.read()
+        source.read()
 
 
 # ---- the cache
 
 
-def test_the_second_load_reads_the_cache_and_not_the_box(root: Path, cache: Path) -> None:
-    """The box is damaged without a trace in its sizes and times: only a reader of it could notice."""
+def test_the_second_load_reads_the_cache_and_not_the_source(root: Path, cache: Path) -> None:
+    """The source is damaged, but its sizes and times are unchanged: only reading it could reveal the damage."""
     write_batches(root, RECORDS, "test")
     load(SMALL, cache)
     file = root / "cifar-10-batches-py" / "test_batch"
@@ -338,20 +340,20 @@ def test_the_second_load_reads_the_cache_and_not_the_box(root: Path, cache: Path
     file.write_bytes(bytes(stat.st_size))
     os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     again = load(SMALL, cache)
-    assert np.array_equal(records_of(again), canonical(RECORDS))
+    assert np.array_equal(records_of(again), in_canonical_order(RECORDS))
     assert again.source == f"batches in {file.parent}"
 
 
-def test_the_cache_serves_without_any_box(root: Path, cache: Path) -> None:
+def test_the_cache_is_enough_without_any_source(root: Path, cache: Path) -> None:
     nowhere = split_of(RECORDS, "elsewhere")
     write_parquet(root, RECORDS, "elsewhere")
     load(nowhere, cache)
     for file in root.rglob("*.parquet"):
         file.unlink()
-    assert np.array_equal(records_of(load(nowhere, cache)), canonical(RECORDS))
+    assert np.array_equal(records_of(load(nowhere, cache)), in_canonical_order(RECORDS))
 
 
-def test_a_box_that_changed_is_read_again(root: Path, cache: Path) -> None:
+def test_a_changed_source_is_read_again(root: Path, cache: Path) -> None:
     write_batches(root, RECORDS, "test")
     load(SMALL, cache)
     cut(root / "cifar-10-batches-py" / "test_batch")
@@ -382,12 +384,12 @@ def test_a_damaged_cache_is_noticed_and_built_again(damage: Callable[[Path], obj
     array = cache / "cifar10-test.bin"
     whole = array.read_bytes()
     damage(array)
-    assert np.array_equal(records_of(load(SMALL, cache)), canonical(RECORDS))
+    assert np.array_equal(records_of(load(SMALL, cache)), in_canonical_order(RECORDS))
     assert array.read_bytes() == whole
 
 
 @pytest.mark.parametrize("note", ["", "{", "null", "[]", "{}", '{"signature": "x"}', '{"source": "x"}'])
-def test_a_damaged_note_is_noticed_and_written_again(note: str, root: Path, cache: Path) -> None:
+def test_a_damaged_note_of_the_cache_is_noticed_and_written_again(note: str, root: Path, cache: Path) -> None:
     write_batches(root, RECORDS, "test")
     load(SMALL, cache)
     file = cache / "cifar10-test.json"
@@ -403,11 +405,11 @@ def test_nothing_half_written_lies_beside_the_cache(root: Path, cache: Path) -> 
     assert sorted(path.name for path in cache.iterdir()) == ["cifar10-test.bin", "cifar10-test.json"]
 
 
-def test_the_images_are_used_also_where_no_cache_can_be_written(root: Path, cache: Path) -> None:
+def test_the_images_are_used_even_if_no_cache_can_be_written(root: Path, cache: Path) -> None:
     write_batches(root, RECORDS, "test")
     cache.write_text("a file where the folder should be")
     images = load(SMALL, cache)
-    assert np.array_equal(records_of(images), canonical(RECORDS))
+    assert np.array_equal(records_of(images), in_canonical_order(RECORDS))
     assert "(not cached: " in images.source
 
 
@@ -415,10 +417,10 @@ def test_changing_the_images_in_memory_changes_no_file(root: Path, cache: Path) 
     write_batches(root, RECORDS, "test")
     load(SMALL, cache)
     load(SMALL, cache).pixels.zero_()
-    assert np.array_equal(records_of(load(SMALL, cache)), canonical(RECORDS))
+    assert np.array_equal(records_of(load(SMALL, cache)), in_canonical_order(RECORDS))
 
 
-# ---- the real ones
+# ---- the real images
 
 
 def test_the_real_test_images_are_all_there(test_images: ImageSet) -> None:
@@ -427,7 +429,7 @@ def test_the_real_test_images_are_all_there(test_images: ImageSet) -> None:
 
 
 def test_the_real_parquet_is_decoded_once(test_images: ImageSet, root: Path, cache: Path) -> None:
-    """Decoded into a new cache; the second time from the cache alone, with the box out of reach."""
+    """The first load decodes the files into a new cache; the second load reads the cache alone."""
     shared = PROJECT.parent / "shared" / "cifar10" / "plain_text"
     files = sorted(shared.glob("test-*.parquet"))
     if not files:

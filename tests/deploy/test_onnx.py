@@ -226,7 +226,7 @@ def test_merged_filters_are_taken_out(simple_cnn):
     built = build(simple_cnn, {each.kind: each for each in variants(merged)}[Kind.SMALLER])
     expected = compress(simple_cnn.module, merged).module(simple_cnn.normalization(pixels(8)))
     assert torch.allclose(said(built.graph, pixels(8)), expected, atol=1e-3)
-    assert built.macs < sum(layer_macs(simple_cnn.module).values())
+    assert built.macs < sum(layer_macs(simple_cnn.module, simple_cnn.example).values())
 
 
 def test_int8_is_refused_where_batch_norm_is_taken_anew_for_it_is_folded_then(small_resnet):

@@ -10,8 +10,8 @@ from pages.ui.charts.confusion import confusions
 
 LABELS = torch.tensor([0, 0, 0, 3, 3, 9])
 SAID = torch.tensor([0, 0, 2, 3, 5, 9], dtype=torch.uint8)
-FOUND = Evaluation(SAID, LABELS, in_top5=6, loss_sum=1.0)
-FLOAT = Evaluation(LABELS.to(torch.uint8), LABELS, in_top5=6, loss_sum=0.0)
+FOUND = Evaluation(SAID, LABELS, CLASSES, in_top5=6, loss_sum=1.0)
+FLOAT = Evaluation(LABELS.to(torch.uint8), LABELS, CLASSES, in_top5=6, loss_sum=0.0)
 
 
 def test_each_image_is_counted_where_its_class_and_its_answer_meet() -> None:

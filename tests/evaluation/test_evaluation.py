@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from compression.core.compress import compress
-from compression.data.cifar10 import CLASSES
+from compression.data.cifar10 import CLASSES, TEST
 from compression.data.images import ImageSet
 from compression.evaluation.evaluation import BATCH, Evaluation, evaluate, evaluate_batch, join
 from compression.evaluation.statistics import wilson_interval
@@ -21,7 +21,7 @@ from compression.spec import CompressionSpec, QuantSpec
 def images(count: int) -> ImageSet:
     generator = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (count, 3, 32, 32), generator=generator, dtype=torch.uint8)
-    return ImageSet(pixels, torch.randint(0, 10, (count,), generator=generator), "made up")
+    return ImageSet(pixels, torch.randint(0, 10, (count,), generator=generator), "made up", TEST)
 
 
 class Fixed(nn.Module):
@@ -75,6 +75,7 @@ def test_numbers_on_paper() -> None:
     found = Evaluation(
         predictions=torch.tensor([3, 3, 0, 9], dtype=torch.uint8),
         labels=torch.tensor([3, 5, 0, 0]),
+        classes=CLASSES,
         in_top5=3,
         loss_sum=4.0,
     )
@@ -90,7 +91,7 @@ def test_numbers_on_paper() -> None:
 
 def test_predictions_top5_and_losses_of_known_logits() -> None:
     """The logits of each image fall from class 0 on, so 0 is predicted and 0..4 are the best five."""
-    few = ImageSet(torch.zeros(3, 3, 32, 32, dtype=torch.uint8), torch.tensor([0, 4, 5]), "made up")
+    few = ImageSet(torch.zeros(3, 3, 32, 32, dtype=torch.uint8), torch.tensor([0, 4, 5]), "made up", TEST)
     logits = -torch.arange(10.0).expand(3, 10)
     found = evaluate(Fixed(logits), few, NORMALIZATIONS["none"])
     assert found.predictions.tolist() == [0, 0, 0]

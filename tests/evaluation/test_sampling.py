@@ -30,7 +30,7 @@ PREFIXES = (1, 2, 50, 999, IMAGES - 1, IMAGES)
 def judged(right: Tensor, labels: Tensor | None = None, margins: Tensor | None = None) -> Evaluation:
     """An evaluation that is right or wrong as `right` (N,) says; all labels are 0 unless given."""
     labels = torch.zeros(len(right), dtype=torch.int64) if labels is None else labels
-    return Evaluation(torch.where(right, labels, (labels + 1) % 10).to(torch.uint8), labels, 0, 0.0, margins)
+    return Evaluation(torch.where(right, labels, (labels + 1) % 10).to(torch.uint8), labels, CLASSES, 0, 0.0, margins)
 
 
 def bits(text: str) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from compression.__main__ import main
 from compression.core.compress import compress
 from compression.core.training_evidence import evidence_for
+from compression.data.cifar10 import TEST
 from compression.data.images import ImageSet
 from compression.engine.cluster import Engine
 from compression.evaluation.evaluation import Evaluation, evaluate
@@ -45,7 +46,7 @@ def model_of(module: nn.Module) -> FloatModel:
 
 def noise(count: int) -> ImageSet:
     pixels = torch.randint(0, 256, (count, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    return ImageSet(pixels, torch.arange(count) % 10, "noise")
+    return ImageSet(pixels, torch.arange(count) % 10, "noise", TEST)
 
 
 def naively(model: FloatModel, spec: CompressionSpec, layer: str, of: ImageSet) -> Evaluation:
@@ -199,7 +200,7 @@ def test_what_was_measured_is_not_measured_again_after_a_restart(
     anew = Scanner(Forbidden(address=""), Store(store.path), test_images)
     assert anew.look(simple_cnn, [THREE_BITS], 125).exact
     key = Key.of(simple_cnn, alone(THREE_BITS, "fc1", ["conv1", "conv2", "fc1", "fc2"]), first(125))
-    assert store.get(key, test_images.labels[:125])
+    assert store.get(key, test_images[:125])
 
 
 def test_another_setting_is_measured_alone(
@@ -271,7 +272,7 @@ def test_a_budget_below_the_smallest_choice_is_refused() -> None:
 
 
 def judged_as(loss: float) -> Evaluation:
-    return Evaluation(torch.zeros(1, dtype=torch.uint8), torch.zeros(1, dtype=torch.int64), 1, loss)
+    return Evaluation(torch.zeros(1, dtype=torch.uint8), torch.zeros(1, dtype=torch.int64), TEST.classes, 1, loss)
 
 
 def test_the_layer_that_suffers_keeps_its_bits() -> None:

@@ -34,7 +34,7 @@ from compression.results.store import Store
 from compression.spec import CompressionSpec, Granularity, LayerSpec, PruneSpec, QuantSpec, Scheme
 
 LABELS = torch.arange(TEST.images) % 10
-IMAGES = ImageSet(torch.zeros(1, 3, 32, 32, dtype=torch.uint8).expand(TEST.images, -1, -1, -1), LABELS, "made up")
+IMAGES = ImageSet(torch.zeros(1, 3, 32, 32, dtype=torch.uint8).expand(TEST.images, -1, -1, -1), LABELS, "made up", TEST)
 HARM = {"first": 60, "second": 1}  # in ten thousandths of accuracy, for a code without bits
 WEIGHTS = {"first": 20, "second": 80}
 LUCK = np.random.default_rng(0).random(TEST.images)
@@ -97,13 +97,16 @@ class Formula:
             right &= torch.from_numpy(images % 2 == 0) | self.held_back
         labels = LABELS[torch.from_numpy(images.astype(np.int64))]
         predictions = torch.where(right, labels, (labels + 1) % 10).to(torch.uint8)
-        return Evaluation(predictions, labels, len(images), float(len(images)), torch.ones(len(images)))
+        return Evaluation(predictions, labels, TEST.classes, len(images), float(len(images)), torch.ones(len(images)))
 
 
 def in_chunks(evaluation: Evaluation) -> list[Evaluation]:
     """As `evaluate_chunks` gives it back."""
     parts = zip(evaluation.predictions.split(BATCH), evaluation.labels.split(BATCH), strict=True)
-    return [Evaluation(said, right, len(said), float(len(said)), torch.ones(len(said))) for said, right in parts]
+    return [
+        Evaluation(said, right, TEST.classes, len(said), float(len(said)), torch.ones(len(said)))
+        for said, right in parts
+    ]
 
 
 class TwoLayers(nn.Module):
@@ -163,7 +166,7 @@ def test_classes_are_spread_over_the_halves_as_chance_would(test_images):
 
 
 def test_the_score_of_a_half_is_of_its_images_alone():
-    evaluation = Evaluation(torch.tensor([1, 9, 3, 9, 5, 9]), torch.tensor([1, 2, 3, 4, 5, 6]), 0, 0.0)
+    evaluation = Evaluation(torch.tensor([1, 9, 3, 9, 5, 9]), torch.tensor([1, 2, 3, 4, 5, 6]), TEST.classes, 0, 0.0)
     assert (score(evaluation, SEARCH).correct, score(evaluation, HELD_BACK).correct) == (3, 0)
 
 

@@ -73,7 +73,7 @@ def test_a_layer_is_told_in_short(layer: nn.Module, words: str) -> None:
 
 
 def test_the_cards_add_up_to_the_network(random_resnet: nn.Module) -> None:
-    macs = layer_macs(random_resnet)
+    macs = layer_macs(random_resnet, torch.zeros(1, 3, 32, 32))
     cards = layer_cards(random_resnet, macs)
     assert [card.name for card in cards] == list(macs)
     assert sum(card.weights for card in cards) == sum(math.prod(card.shape) for card in cards) == 270_896

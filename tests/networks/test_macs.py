@@ -1,6 +1,7 @@
 """Multiply-accumulates and bit operations, counted by hand."""
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 import torch
@@ -17,6 +18,8 @@ from compression.networks.macs import layer_macs
 from compression.networks.model import freeze_
 from compression.spec import ActivationSpec, CompressionSpec, LayerSpec, PruneSpec, QuantSpec
 
+IMAGE = torch.zeros(1, 3, 32, 32)
+
 
 class Small(nn.Module):
     """A strided convolution of 3x3 to 4 x 16 x 16, then a linear layer to 10."""
@@ -31,7 +34,7 @@ class Small(nn.Module):
 
 
 def test_macs_on_paper() -> None:
-    assert layer_macs(Small()) == {"conv": 16 * 16 * 4 * 3 * 9, "fc": 1024 * 10}
+    assert layer_macs(Small(), IMAGE) == {"conv": 16 * 16 * 4 * 3 * 9, "fc": 1024 * 10}
 
 
 def test_macs_of_resnet20_follow_from_its_shapes() -> None:
@@ -40,8 +43,8 @@ def test_macs_of_resnet20_follow_from_its_shapes() -> None:
     full = [(32 // 2**stage) ** 2 * (16 * 2**stage) ** 2 * 9 for stage in range(3)]
     shortcuts = 16 * 16 * 16 * 32 + 8 * 8 * 32 * 64
     stages = 6 * full[0] + 5.5 * full[1] + 5.5 * full[2]
-    assert sum(layer_macs(freeze_(ResNet(3))).values()) == first + stages + shortcuts + last
-    assert sum(layer_macs(freeze_(ResNet(3, "A"))).values()) == first + stages + last
+    assert sum(layer_macs(freeze_(ResNet(3)), IMAGE).values()) == first + stages + shortcuts + last
+    assert sum(layer_macs(freeze_(ResNet(3, "A")), IMAGE).values()) == first + stages + last
 
 
 @pytest.mark.parametrize(
@@ -50,14 +53,15 @@ def test_macs_of_resnet20_follow_from_its_shapes() -> None:
 def test_the_layers_make_the_whole(arch: str) -> None:
     module = freeze_(ARCHITECTURES[arch].make())
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        module(torch.zeros(1, 3, 32, 32))
-    assert 2 * sum(layer_macs(module).values()) == counter.get_total_flops()
+        module(IMAGE)
+    assert 2 * sum(layer_macs(module, IMAGE).values()) == counter.get_total_flops()
 
 
 def test_what_other_threads_compute_is_not_counted() -> None:
+    count = partial(layer_macs, inputs=IMAGE)
     modules = [freeze_(ARCHITECTURES["resnet8"].make()) for _ in range(8)]
     with ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(layer_macs, modules)) == [layer_macs(modules[0])] * len(modules)
+        assert list(pool.map(count, modules)) == [count(modules[0])] * len(modules)
 
 
 def test_bit_operations_on_paper() -> None:

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from compression.core.compress import compress
+from compression.data.cifar10 import CLASSES
 from compression.evaluation.evaluation import Evaluation
 from compression.evaluation.sampling import class_estimates, estimate, plain_order
 from compression.files.size import measure
@@ -43,8 +44,8 @@ def test_a_bin_with_one_weight_is_seen_and_an_empty_one_is_not():
 @pytest.mark.parametrize("images", [1000, 2000])
 def test_accuracy_has_an_interval_as_long_as_it_is_an_estimate(images):
     labels = torch.arange(2000) % 10
-    before = Evaluation(labels.to(torch.uint8), labels, in_top5=2000, loss_sum=0.0)
-    seen = Evaluation((labels[:images] // 2).to(torch.uint8), labels[:images], in_top5=0, loss_sum=0.0)
+    before = Evaluation(labels.to(torch.uint8), labels, CLASSES, in_top5=2000, loss_sum=0.0)
+    seen = Evaluation((labels[:images] // 2).to(torch.uint8), labels[:images], CLASSES, in_top5=0, loss_sum=0.0)
     order = plain_order(2000)
     now, classes = estimate(order, seen, before), class_estimates(order, seen, before)
     whole = charts.accuracy(before, now, charts.ink("dark"))

@@ -42,7 +42,9 @@ def test_a_link_of_a_spec_opens_on_that_spec():
     shown = metrics(page)
     assert shown["Size"] == format.size(measure(compressed).best.total)
     assert shown["Sparsity"] == format.percent(compressed.sparsity)
-    assert shown["Bit operations"] == format.quantity(bit_operations(compressed, layer_macs(model.module)))
+    assert shown["Bit operations"] == format.quantity(
+        bit_operations(compressed, layer_macs(model.module, model.example))
+    )
     (line,) = [caption.value for caption in page.caption if caption.value.startswith("With ")]
     assert line == "With range laplace, 8-bit activations (kl), 2:4 pruning"
 

@@ -54,7 +54,7 @@ def swept(simple_cnn: FloatModel, test_images: ImageSet) -> None:
         wrong = 1500 + 97 * number
         predictions[:wrong] = (labels[:wrong] + 1) % 10
         key, file = Key.of(simple_cnn, spec), 400_000 - 18_000 * number
-        kept.put(key, Evaluation(predictions.to(torch.uint8), labels, 9000, 1.0))
+        kept.put(key, Evaluation(predictions.to(torch.uint8), labels, test_images.classes, 9000, 1.0))
         kept.put_costs(key, Costs(1000, 1000 - 40 * number, 4000, 1000, 800, 700, file, 5000, 80000))
 
 

@@ -16,6 +16,7 @@ import torch
 from streamlit.testing.v1 import AppTest
 from torch import nn
 
+from compression.data.cifar10 import CLASSES
 from compression.evaluation.evaluation import Evaluation
 from compression.networks.architectures.resnet import ResNet
 from compression.paths import PROJECT
@@ -115,7 +116,7 @@ def evaluation(correct: int, total: int) -> Evaluation:
     labels = torch.zeros(total, dtype=torch.int64)
     predictions = torch.ones(total, dtype=torch.uint8)
     predictions[:correct] = 0
-    return Evaluation(predictions, labels, in_top5=total, loss_sum=0.0)
+    return Evaluation(predictions, labels, CLASSES, in_top5=total, loss_sum=0.0)
 
 
 @pytest.mark.parametrize(

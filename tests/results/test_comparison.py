@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from compression.data.cifar10 import CLASSES
 from compression.evaluation.evaluation import Evaluation, flips
 from compression.results.comparison import class_changes, compared, p_values
 from compression.results.costs import Costs
@@ -22,7 +23,7 @@ SPECS = (CompressionSpec("net"), CompressionSpec("net", weights=QuantSpec(4)), C
 def result(spec: CompressionSpec, wrong: list[int], file: int = 900) -> Result:
     predictions = LABELS.clone()
     predictions[wrong] = 9
-    return Result(spec, replace(COSTS, file=file), Evaluation(predictions.to(torch.uint8), LABELS, 10, 1.0))
+    return Result(spec, replace(COSTS, file=file), Evaluation(predictions.to(torch.uint8), LABELS, CLASSES, 10, 1.0))
 
 
 RESULTS = [result(SPECS[0], [0]), result(SPECS[1], [1, 2, 4], 500), result(SPECS[2], [], 100)]

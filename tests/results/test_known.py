@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from compression.data.cifar10 import TEST
+from compression.data.images import ImageSet
 from compression.evaluation.evaluation import Evaluation
 from compression.evaluation.subsets import first
 from compression.networks.model import FloatModel
@@ -18,6 +20,7 @@ from compression.results.store import Key, Store
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
 
 LABELS = torch.arange(20) % 10
+IMAGES = ImageSet(torch.zeros(20, *TEST.shape, dtype=torch.uint8), LABELS, "made up", TEST)
 FLOAT, FOUR, HALF = (
     CompressionSpec("simple_cnn"),
     CompressionSpec("simple_cnn", weights=QuantSpec(4)),
@@ -28,7 +31,7 @@ FLOAT, FOUR, HALF = (
 def result(spec: CompressionSpec, wrong: int, file: int = 900) -> Result:
     predictions = LABELS.clone()
     predictions[:wrong] = (predictions[:wrong] + 1) % 10
-    evaluation = Evaluation(predictions.to(torch.uint8), LABELS, 20, 1.5, torch.ones(20))
+    evaluation = Evaluation(predictions.to(torch.uint8), LABELS, TEST.classes, 20, 1.5, torch.ones(20))
     return Result(spec, Costs(1000, 500, 4000, 1000, 800, 700, file, 5000, 80000), evaluation)
 
 
@@ -47,7 +50,7 @@ def test_what_was_kept_is_listed_as_it_was(kept, simple_cnn):
     results = [result(FLOAT, 0), result(FOUR, 3, 500), result(HALF, 5, 700)]
     for each in results:
         keep(kept, simple_cnn, each)
-    found = kept.results(simple_cnn, LABELS)
+    found = kept.results(simple_cnn, IMAGES)
     assert kept.count(simple_cnn) == 3
     assert [(each.spec, each.costs) for each in found] == [(each.spec, each.costs) for each in results]
     for one, other in zip(found, results, strict=True):
@@ -57,7 +60,7 @@ def test_what_was_kept_is_listed_as_it_was(kept, simple_cnn):
 
 def test_by_another_name_the_same_weights_have_the_same_results(kept, simple_cnn):
     keep(kept, simple_cnn, result(FOUR, 3))
-    (found,) = kept.results(replace(simple_cnn, name="other"), LABELS)
+    (found,) = kept.results(replace(simple_cnn, name="other"), IMAGES)
     assert found.spec == replace(FOUR, model="other")
 
 
@@ -67,19 +70,19 @@ def test_what_is_half_known_damaged_or_of_something_else_is_not_listed(kept, sim
     kept.put_costs(Key.of(simple_cnn, HALF), result(HALF, 5).costs)  # not evaluated
     fewer = replace(Key.of(simple_cnn, HALF), data=first(20))
     kept.put(fewer, result(HALF, 5).evaluation)  # on fewer images
-    assert [each.spec for each in kept.results(simple_cnn, LABELS)] == [FLOAT]
-    assert kept.results(simple_cnn, LABELS[:10]) == []
+    assert [each.spec for each in kept.results(simple_cnn, IMAGES)] == [FLOAT]
+    assert kept.results(simple_cnn, IMAGES[:10]) == []
     with sqlite3.connect(kept.path) as connection:
         connection.execute("UPDATE results SET correct = 3")
-    assert kept.results(simple_cnn, LABELS) == []
+    assert kept.results(simple_cnn, IMAGES) == []
     keep(kept, simple_cnn, result(FLOAT, 0))
     monkeypatch.setattr(store, "arithmetic", lambda: "another")
-    assert kept.results(simple_cnn, LABELS) == []
+    assert kept.results(simple_cnn, IMAGES) == []
     assert kept.count(simple_cnn) == 0
 
 
 def test_no_file_is_made_by_looking(kept, simple_cnn):
-    assert kept.results(simple_cnn, LABELS) == []
+    assert kept.results(simple_cnn, IMAGES) == []
     assert kept.count(simple_cnn) == 0
     assert not kept.path.exists()
 
@@ -88,7 +91,7 @@ def test_what_was_measured_here_goes_before_what_was_measured_beforehand(kept, s
     landscape.write(simple_cnn, [result(FLOAT, 1), result(FOUR, 4)], tmp_path)
     keep(kept, simple_cnn, result(FOUR, 3))
     keep(kept, simple_cnn, result(HALF, 5))
-    found = measured(simple_cnn, kept, LABELS, tmp_path)
+    found = measured(simple_cnn, kept, IMAGES, tmp_path)
     assert {point.spec: (point.correct, point.beforehand) for point in found.points} == {
         FLOAT: (19, True),
         FOUR: (17, False),

@@ -38,6 +38,7 @@ def made_up(spec: CompressionSpec, seed: int) -> Result:
         Evaluation(
             predictions=torch.where(right, labels, (labels + 1) % 10).to(torch.uint8),
             labels=labels,
+            classes=TEST.classes,
             in_top5=COUNT - seed,
             loss_sum=seed + 0.5,
             margins=torch.rand(COUNT, generator=generator).half().float() if spec == FLOAT else None,

@@ -24,6 +24,7 @@ IMAGES_AND_NETWORKS = {  # imported beside COMPUTES, and digested through the im
     "data/cifar10.py",
     "data/images.py",
     "data/sources.py",
+    "data/split.py",
     "errors.py",
     "networks/architectures/table.py",
     "networks/model.py",

@@ -34,6 +34,14 @@ COUNT = 1_001
 LABELS = torch.arange(COUNT) % 10
 
 
+def images_of(labels: Tensor) -> ImageSet:
+    """Black images with these labels."""
+    return ImageSet(torch.zeros(1, *TEST.shape, dtype=torch.uint8).expand(len(labels), -1, -1, -1), labels, "", TEST)
+
+
+IMAGES = images_of(LABELS)
+
+
 def key(number: int = 0) -> Key:
     return Key("weights", f"spec {number}", "data", "arithmetic")
 
@@ -44,6 +52,7 @@ def evaluation(seed: int = 0, count: int = COUNT, margins: bool = True) -> Evalu
     return Evaluation(
         predictions=torch.randint(0, 10, (count,), generator=generator).to(torch.uint8),
         labels=torch.arange(count) % 10,
+        classes=TEST.classes,
         in_top5=count // 2,
         loss_sum=count / 3 + seed,
         margins=torch.rand(count, generator=generator).half().float() if margins else None,
@@ -73,7 +82,7 @@ def full(store: Store) -> Store:
 
 def found_in(store: Store, numbers: range = range(10)) -> set[int]:
     """The numbers under which the store gives the right evaluation; under the others it gives none."""
-    found = {number: store.get(key(number), LABELS) for number in numbers}
+    found = {number: store.get(key(number), IMAGES) for number in numbers}
     assert all(one is None or same(one, evaluation(number)) for number, one in found.items())
     return {number for number, one in found.items() if one}
 
@@ -97,15 +106,15 @@ def aside(store: Store) -> list[str]:
 def test_what_was_kept_comes_back_as_it_was(store: Store, count: int, margins: bool) -> None:
     kept = evaluation(3, count, margins)
     store.put(key(), kept)
-    assert same(store.get(key(), LABELS[:count]), kept)
+    assert same(store.get(key(), IMAGES[:count]), kept)
     assert store.problem is None
 
 
 def test_a_real_evaluation_comes_back(store: Store, simple_cnn: FloatModel) -> None:
     pixels = torch.randint(0, 256, (COUNT, 3, 32, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
-    measured = evaluate(simple_cnn.module, ImageSet(pixels, LABELS, "made up"), simple_cnn.normalization)
+    measured = evaluate(simple_cnn.module, ImageSet(pixels, LABELS, "made up", TEST), simple_cnn.normalization)
     store.put(key(), measured)
-    found = store.get(key(), LABELS)
+    found = store.get(key(), IMAGES)
     assert found is not None
     assert (found.accuracy, found.top5, found.loss) == (measured.accuracy, measured.top5, measured.loss)
     assert (found.interval, found.per_class) == (measured.interval, measured.per_class)
@@ -115,14 +124,14 @@ def test_a_real_evaluation_comes_back(store: Store, simple_cnn: FloatModel) -> N
 @pytest.mark.parametrize("loss_sum", [float("nan"), float("inf"), 0.1 + 0.2, 1e-300])
 def test_the_loss_comes_back_to_the_last_bit_whatever_it_is(store: Store, loss_sum: float) -> None:
     store.put(key(), replace(evaluation(), loss_sum=loss_sum))
-    found = store.get(key(), LABELS)
+    found = store.get(key(), IMAGES)
     assert found is not None
     assert repr(found.loss_sum) == repr(loss_sum)
 
 
 def test_a_prediction_takes_four_bits_and_a_margin_sixteen(store: Store) -> None:
     predictions = torch.arange(10_000).remainder(10).to(torch.uint8)
-    store.put(key(), Evaluation(predictions, torch.zeros(10_000).long(), 5_000, 1.0, torch.ones(10_000)))
+    store.put(key(), Evaluation(predictions, torch.zeros(10_000).long(), TEST.classes, 5_000, 1.0, torch.ones(10_000)))
     assert sql(store, "SELECT length(predictions), length(margins), images, correct FROM results") == [
         (5_000, 20_000, 10_000, 1_000)
     ]
@@ -137,7 +146,7 @@ def test_a_row_says_when_it_was_made(store: Store) -> None:
 def test_the_last_one_that_was_kept_counts(store: Store) -> None:
     store.put(key(), evaluation(1))
     store.put(key(), evaluation(2))
-    assert same(store.get(key(), LABELS), evaluation(2))
+    assert same(store.get(key(), IMAGES), evaluation(2))
 
 
 def test_another_store_of_the_same_file_finds_it(full: Store) -> None:
@@ -145,7 +154,7 @@ def test_another_store_of_the_same_file_finds_it(full: Store) -> None:
 
 
 def test_looking_into_a_store_that_is_not_there_makes_none(store: Store) -> None:
-    assert store.get(key(), LABELS) is None
+    assert store.get(key(), IMAGES) is None
     assert store.problem is None
     assert not store.path.parent.exists()
 
@@ -156,8 +165,8 @@ def test_looking_into_a_store_that_is_not_there_makes_none(store: Store) -> None
 def test_each_part_of_the_key_counts(store: Store) -> None:
     store.put(key(), evaluation())
     for part in ("weights", "spec", "data", "arithmetic"):
-        assert store.get(replace(key(), **{part: "other"}), LABELS) is None
-    assert same(store.get(key(), LABELS), evaluation())
+        assert store.get(replace(key(), **{part: "other"}), IMAGES) is None
+    assert same(store.get(key(), IMAGES), evaluation())
 
 
 def test_two_names_of_the_same_weights_share_results(simple_cnn: FloatModel) -> None:
@@ -215,12 +224,12 @@ def test_a_row_that_is_not_whole_is_absent_and_deleted(full: Store, change: str)
 def test_a_row_that_slipped_under_another_key_is_absent(store: Store) -> None:
     store.put(key(1), evaluation(1))
     sql(store, "UPDATE results SET spec = 'spec 2'")
-    assert store.get(key(2), LABELS) is None
+    assert store.get(key(2), IMAGES) is None
 
 
 @pytest.mark.parametrize("labels", [LABELS[:-1], torch.cat([LABELS, LABELS[:1]]), (LABELS + 1) % 10, LABELS[:0]])
 def test_a_row_of_other_labels_is_absent_and_deleted(full: Store, labels: Tensor) -> None:
-    assert full.get(key(4), labels) is None
+    assert full.get(key(4), images_of(labels)) is None
     assert found_in(full) == set(range(10)) - {4}
 
 
@@ -256,7 +265,7 @@ def test_a_damaged_file_is_moved_aside_and_told_and_results_are_kept_anew(
     damage(full.path)
     damaged = full.path.read_bytes()
     if first == "get":
-        assert full.get(key(1), LABELS) is None
+        assert full.get(key(1), IMAGES) is None
     else:
         full.put(key(1), evaluation(1))
     assert aside(full) == ["results.sqlite.damaged"]
@@ -294,9 +303,9 @@ def test_garbage_beside_the_file_does_no_harm(full: Store, suffix: str) -> None:
 def test_an_empty_file_is_an_empty_store(store: Store) -> None:
     store.path.parent.mkdir()
     store.path.touch()
-    assert store.get(key(), LABELS) is None
+    assert store.get(key(), IMAGES) is None
     store.put(key(), evaluation())
-    assert same(store.get(key(), LABELS), evaluation())
+    assert same(store.get(key(), IMAGES), evaluation())
     assert store.problem is None
     assert not aside(store)
 
@@ -342,7 +351,7 @@ def test_results_are_kept_while_another_moves_the_file_aside(full: Store) -> Non
         full.put(key(10), evaluation(10))
         for suffix in ("-wal", "-shm", ""):
             os.rename(f"{full.path}{suffix}", f"{full.path}.damaged-20990101{suffix}")
-        assert full.get(key(1), LABELS) is None
+        assert full.get(key(1), IMAGES) is None
         full.put(key(1), evaluation(1))
         assert found_in(full) == {1}
         other.close()
@@ -391,7 +400,7 @@ def test_a_full_disk_is_told_where_there_is_no_file_yet(store: Store, room_for: 
     room_for(-1)
     store.put(key(), evaluation())
     assert store.problem is None
-    assert same(store.get(key(), LABELS), evaluation())
+    assert same(store.get(key(), IMAGES), evaluation())
 
 
 @pytest.fixture
@@ -408,7 +417,7 @@ def shown() -> Iterator[Store]:
 def test_a_folder_that_cannot_be_written_is_told(shown: Store, as_nobody: None) -> None:
     shown.put(key(1), evaluation(1))
     assert shown.problem == f"results cannot be kept: {shown.path} cannot be opened for writing"
-    assert shown.get(key(), LABELS) is None
+    assert shown.get(key(), IMAGES) is None
     assert shown.problem == f"kept results cannot be read: {shown.path} cannot be opened for writing"
 
 
@@ -418,7 +427,7 @@ def test_a_damaged_file_that_cannot_be_moved_aside_is_told(shown: Store, request
     words = f"{shown.path} was damaged and cannot be moved aside (Permission denied)"
     shown.put(key(1), evaluation(1))
     assert shown.problem == f"results cannot be kept: {words}"
-    assert shown.get(key(), LABELS) is None
+    assert shown.get(key(), IMAGES) is None
     assert shown.problem == f"kept results cannot be read: {words}"
 
 
@@ -427,12 +436,12 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     store = Store(tmp_path / "data" / "results.sqlite")
     store.put(key(), evaluation())
     assert store.problem == f"results cannot be kept: {tmp_path / 'data'}: File exists"
-    assert store.get(key(), LABELS) is None
+    assert store.get(key(), IMAGES) is None
 
 
 def test_a_folder_in_the_place_of_the_file_is_told(store: Store) -> None:
     store.path.mkdir(parents=True)
-    assert store.get(key(), LABELS) is None
+    assert store.get(key(), IMAGES) is None
     store.put(key(), evaluation())
     assert store.problem == f"results cannot be kept: {store.path} cannot be opened for writing"
 
@@ -449,7 +458,7 @@ def test_a_file_that_somebody_holds_is_waited_for_and_told_within_two_seconds(fu
         assert 1 < time.monotonic() - start < 2.2
         assert full.problem == f"results cannot be kept: another program does not let go of {full.path}"
         start = time.monotonic()
-        assert full.get(key(1), LABELS) is None
+        assert full.get(key(1), IMAGES) is None
         assert time.monotonic() - start < 2.2
         assert full.problem == f"kept results cannot be read: another program does not let go of {full.path}"
     assert found_in(full, range(11)) == set(range(10))
@@ -478,7 +487,7 @@ def test_a_file_that_somebody_holds_for_a_moment_is_waited_for(full: Store) -> N
 def test_threads_share_a_store(store: Store) -> None:
     def keep(number: int) -> bool:
         store.put(key(number), evaluation(number))
-        return same(store.get(key(number), LABELS), evaluation(number))
+        return same(store.get(key(number), IMAGES), evaluation(number))
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(keep, range(100)))
@@ -546,7 +555,7 @@ while time.monotonic() < until:
     store = Store(path)
     for number in range(before, kept):
         there = evaluations[number % 20]
-        assert same(store.get(key(number), there.labels), there)
+        assert same(store.get(key(number), images_of(there.labels)), there)
     assert store.problem is None, store.problem
     if path.exists():
         assert sql(store, "PRAGMA integrity_check") == [("ok",)]

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from compression.data.cifar10 import TEST
 from compression.data.images import ImageSet
 from compression.networks.architectures.plain import SimpleCNN
 from compression.networks.architectures.resnet import ResNet
@@ -25,7 +26,7 @@ def images(count: int = 256) -> ImageSet:
     labels = torch.randint(0, 2, (count,), generator=generator)
     for image, label in zip(pixels, labels, strict=True):
         image[:, 6 + 16 * label : 10 + 16 * label] = 255
-    return ImageSet(pixels, labels, "made up")
+    return ImageSet(pixels, labels, "made up", TEST)
 
 
 def fresh(seed: int = 0) -> nn.Module:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from tqdm import tqdm
 from compression.core.compress import compress
 from compression.core.record import CompressedModel
 from compression.core.training_evidence import evidence_for
+from compression.data.cifar10 import TEST
 from compression.data.images import ImageSet, load
 from compression.deploy.deployer import CHUNK, Check, answers, check
 from compression.deploy.state_dict import holds, state_file
@@ -82,7 +84,7 @@ def onnx(kind: Kind, compressed: CompressedModel, model: FloatModel, path: Path)
     try:
         images, of = load(), "test images"
     except DataMissing:
-        images, of = noise(), "images of noise, for there are no test images"
+        images, of = noise(model), "images of noise, for there are no test images"
     write(path, build(model, Variant(kind, spec)).graph)
     found = _beside_pytorch(path.read_bytes(), compress(model.module, spec, evidence_for(model, spec)), model, images)
     proof = f"ONNX Runtime agrees with PyTorch on {found.agree:,} of {found.images:,} {of}"
@@ -93,12 +95,13 @@ def onnx(kind: Kind, compressed: CompressedModel, model: FloatModel, path: Path)
     return _exported(path, compressed, spec, proof, checked, f"int8      {INT8}\n" if kind.integers else "")
 
 
-def noise() -> ImageSet:
-    """Pixels of any value, the same ones each time."""
+def noise(model: FloatModel) -> ImageSet:
+    """Images of random pixels, the same ones each time, of the shape that `model` takes."""
     pixels = torch.randint(
-        0, 256, (NOISE_IMAGES, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+        0, 256, (NOISE_IMAGES, *model.input_shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
     )
-    return ImageSet(pixels, torch.zeros(NOISE_IMAGES, dtype=torch.int64), NOISE)
+    split = replace(TEST, name=NOISE, shape=model.input_shape, images=NOISE_IMAGES, fingerprint="")
+    return ImageSet(pixels, torch.zeros(NOISE_IMAGES, dtype=torch.int64), NOISE, split)
 
 
 def _beside_pytorch(graph: bytes, simulated: CompressedModel, model: FloatModel, images: ImageSet) -> Check:

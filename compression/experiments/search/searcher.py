@@ -285,8 +285,8 @@ class Searcher:
         """With what is known of it. Tasks go by `who`, for what is taken once is not there for another."""
         name = hashlib.sha256(f"{model.digest} {spec.to_json()} {who}".encode()).hexdigest()[:24]
         keys = [(Key.of(model, spec, first_of(SEARCH, images)), images) for images in reversed(STAGES)]
-        labels = self._images.labels[SEARCH]
-        found = (self._store.get(key, labels[:images]) for key, images in keys)
+        half = self._images[SEARCH]
+        found = (self._store.get(key, half[:images]) for key, images in keys)
         seen = next((each for each in found if each), None)
         return _Candidate(spec, name, seen, self._store.get_costs(Key.of(model, spec)))
 
