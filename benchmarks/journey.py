@@ -240,7 +240,11 @@ def measured(model: FloatModel) -> Iterator[tuple[int, int, float, str]]:
     known, chance, said = landscape(model), random.Random(0), ""
     bits, sparsity = START
     for turn in count():
-        others = product([bits], grids.SPARSITIES) if turn % 2 == 0 else product(filter(None, grids.BITS), [sparsity])
+        others = (
+            product([bits], grids.GRID_SPARSITIES)
+            if turn % 2 == 0
+            else product(filter(None, grids.GRID_BITS), [sparsity])
+        )
         specs = {each: CompressionSpec(model.name, PruneSpec(sparsity=each[1]), QuantSpec(each[0])) for each in others}
         found = {each: known.get(spec) for each, spec in specs.items()}
         words = {each: format.percent(result.evaluation.accuracy, 2) for each, result in found.items() if result}

@@ -40,7 +40,7 @@ def main() -> None:
     model = network(options.model, random=False)
     rows = []
     for scheme, clip in itertools.product(Scheme, Clip):
-        if scheme is not Scheme.STEP and (scheme.clips or clip is Clip.FULL):
+        if scheme is not Scheme.STEP and (scheme.clippable or clip is Clip.FULL):
             bits = scheme.nearest_bits(options.bits)
             times = [milliseconds(model, QuantSpec(bits, scheme, granularity, clip)) for granularity in Granularity]
             rows.append((scheme, str(bits), clip, *(f"{each:.0f}" for each in times)))

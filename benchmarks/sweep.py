@@ -33,7 +33,7 @@ from compression.networks.model import FloatModel
 from compression.networks.weights import weighted_layers
 from compression.results.store import Store
 from compression.spec import CompressionSpec
-from compression.spec.grid import grid, pruned
+from compression.spec.grid import grid, prune_specs
 
 BITS = (None, 8, 6, 5, 4, 3)
 SPARSITIES = (0.0, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -113,7 +113,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=10_000)
     options = parser.parse_args()
     model, images = network(options.model, False), load()[: options.images]
-    everything = grid(model.name, BITS, pruned(SPARSITIES))
+    everything = grid(model.name, BITS, prune_specs(SPARSITIES))
     specs = [everything[number * len(everything) // options.specs] for number in range(options.specs)]
     engines = {count: Engine(workers=count, preload=("compression.engine.tasks",)) for count in (cores(), 1)}
     with tempfile.TemporaryDirectory() as folder:

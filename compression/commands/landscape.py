@@ -7,7 +7,7 @@ from compression.commands.sweep import swept
 from compression.data.cifar10 import TEST
 from compression.networks.bundled import bundled_names, load_bundled
 from compression.results import landscape
-from compression.spec.grid import of_landscape
+from compression.spec.grid import landscape_specs
 
 HELP = "measure the bundled networks on a grid of settings, for whoever has no images, and keep that with them"
 
@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Writes a file a network. Stopped, it goes on where it was."""
     for name in [options.model] if options.model else bundled_names():
-        reading = swept(of_landscape(name), TEST.images)
+        reading = swept(landscape_specs(name), TEST.images)
         if len(reading.results) < len(reading.specs):
             raise KeyboardInterrupt
         path = landscape.write(load_bundled(name), reading.results)

@@ -20,8 +20,8 @@ from compression.experiments.sweep import Sweeper, SweepReading
 from compression.networks import library
 from compression.results import table as tables
 from compression.results.store import Store
-from compression.spec import FINDING, CompressionSpec, Granularity, Scheme, Scope, Structure
-from compression.spec.grid import grid, pruned
+from compression.spec import AUTOMATIC_SCHEMES, CompressionSpec, Granularity, Scheme, Scope, Structure
+from compression.spec.grid import grid, prune_specs
 from compression.spec.recipe import from_json
 from compression.spec.title import title
 
@@ -37,7 +37,9 @@ T = TypeVar("T")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="NAME,...", help="networks that `models` lists as here")
     parser.add_argument("--bits", metavar="B,...", default="float,8,6,5,4,3,2", help="default float,8,6,5,4,3,2")
-    parser.add_argument("--scheme", metavar="S,...", default=Scheme.SYMMETRIC, help=f"of {', '.join(FINDING)}")
+    parser.add_argument(
+        "--scheme", metavar="S,...", default=Scheme.SYMMETRIC, help=f"of {', '.join(AUTOMATIC_SCHEMES)}"
+    )
     parser.add_argument("--granularity", metavar="G,...", default=Granularity.CHANNEL, help=", ".join(Granularity))
     parser.add_argument("--sparsity", metavar="S,...", default="0", help="shares to prune, 0 to 1 (default 0)")
     parser.add_argument("--structure", metavar="S,...", default=Structure.WEIGHT, help="weight, filter, or n:m as 2:4")
@@ -74,7 +76,7 @@ def specs_from(options: argparse.Namespace) -> tuple[CompressionSpec, ...]:
         raise ValueError("give --model, one name or several with commas between them, or --specs")
     bits = [None if text == FLOAT else _number(int, "--bits", text) for text in options.bits.split(",")]
     sparsities = [_number(float, "--sparsity", text) for text in options.sparsity.split(",")]
-    prunes = pruned(sparsities, options.structure.split(","), options.scope)
+    prunes = prune_specs(sparsities, options.structure.split(","), options.scope)
     schemes, granularities = options.scheme.split(","), options.granularity.split(",")
     return tuple(
         spec
@@ -91,8 +93,8 @@ def _number(kind: type[T], option: str, text: str) -> T:
 
 
 def _scheme(text: str) -> Scheme:
-    if text not in FINDING:
-        raise ValueError(f"--scheme takes some of {', '.join(FINDING)}, got {text!r}")
+    if text not in AUTOMATIC_SCHEMES:
+        raise ValueError(f"--scheme takes some of {', '.join(AUTOMATIC_SCHEMES)}, got {text!r}")
     return Scheme(text)
 
 

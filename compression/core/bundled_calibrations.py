@@ -14,7 +14,7 @@ import torch
 from compression.networks.checkpoints.reading import DAMAGE_ERRORS
 from compression.networks.model import FloatModel
 from compression.paths import ASSETS, write_whole
-from compression.quantization.calibration import BINS, InputStats, Seen
+from compression.quantization.calibration import BINS, InputStats, LayerInputs
 
 CALIBRATIONS = ASSETS / "calibration"
 
@@ -24,7 +24,7 @@ def calibration_path(name: str) -> Path:
     return CALIBRATIONS / f"{name}.safetensors"
 
 
-def save_calibration(path: Path, model: FloatModel, seen: Seen) -> None:
+def save_calibration(path: Path, model: FloatModel, seen: LayerInputs) -> None:
     """Writes what `model` has seen. Raises OSError."""
     ranges = [(stats.low, stats.high, stats.average_low, stats.average_high) for stats in seen.values()]
     tensors = {
@@ -36,7 +36,7 @@ def save_calibration(path: Path, model: FloatModel, seen: Seen) -> None:
     write_whole(path, safetensors.torch.save(tensors, {"squeezelab": about}))
 
 
-def load_calibration(path: Path, model: FloatModel) -> Seen | None:
+def load_calibration(path: Path, model: FloatModel) -> LayerInputs | None:
     """What `save` wrote, or None where that was with other weights. Raises ValueError where the file is damaged."""
     try:
         with safetensors.safe_open(path, "pt") as file:

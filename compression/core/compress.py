@@ -16,10 +16,10 @@ from compression.core.pruning_plan import plan_pruning
 from compression.core.record import CompressedModel, LayerRecord, sqnr_db, with_weights
 from compression.networks.folding import fold_batch_norm
 from compression.networks.weights import Weight, compressible_weights, swap_channels, weighted_layers
-from compression.pruning.masks import Kept
+from compression.pruning.masks import LayerMask
 from compression.pruning.merging import merge_filters
 from compression.quantization.activations import input_quantizers
-from compression.quantization.quantizers import choose_qparams, code_bits, rounded
+from compression.quantization.quantizers import choose_qparams, code_bits, fake_quantize
 from compression.spec import FLOAT_BITS, Also, CompressionSpec, LayerSpec, Only, Order, QuantSpec, Scheme
 
 
@@ -102,7 +102,7 @@ def _quant_spec(spec: CompressionSpec, layer: LayerSpec | None, chosen: bool) ->
     return replace(spec.weights, bits=layer.bits) if spec.weights else QuantSpec(layer.bits)
 
 
-def _compress_layer(name: str, weight: Weight, kept: Kept | None, quant: QuantSpec | None) -> LayerRecord:
+def _compress_layer(name: str, weight: Weight, kept: LayerMask | None, quant: QuantSpec | None) -> LayerRecord:
     """The quantizer's range is that of the weights that are left, zeros included; what is pruned stays exactly zero."""
     original = changed = weight.channels_first
     if kept:
@@ -110,7 +110,7 @@ def _compress_layer(name: str, weight: Weight, kept: Kept | None, quant: QuantSp
     qparams, bits = None, FLOAT_BITS
     if quant:
         qparams = choose_qparams(changed, quant)
-        changed = rounded(changed, qparams)
+        changed = fake_quantize(changed, qparams)
         if kept and not qparams.zero_is_exact:
             changed = changed * kept.mask
         bits = code_bits(qparams) if quant.scheme is Scheme.STEP else quant.bits
@@ -131,7 +131,7 @@ def _compress_layer(name: str, weight: Weight, kept: Kept | None, quant: QuantSp
 
 
 def _folded_layer(
-    layer: LayerRecord, original: Tensor, weight: Weight, kept: Kept | None, quant: QuantSpec | None
+    layer: LayerRecord, original: Tensor, weight: Weight, kept: LayerMask | None, quant: QuantSpec | None
 ) -> LayerRecord:
     """`layer` once batch norm has been folded into it. Its values are off their integers then, and are rounded again.
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from compression.quantization.calibration import Seen
+from compression.quantization.calibration import LayerInputs
 
 SAMPLE_BATCH = 125  # images; it divides the thousand of a sample
 
@@ -31,7 +31,7 @@ class Evidence:
     """
 
     sample: Sample | None = None
-    calibration: Seen | None = None
+    calibration: LayerInputs | None = None
     gradients: Mapping[str, Tensor] | None = None
 
 

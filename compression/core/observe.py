@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from compression.networks.weights import weighted_layers
-from compression.quantization.calibration import BINS, InputStats, Seen
+from compression.quantization.calibration import BINS, InputStats, LayerInputs
 
 BATCH = 50  # images: twenty batches of a thousand
 
@@ -18,7 +18,7 @@ MAX_COUNT = 2**24  # at once, for torch counts in float32
 WIDEST = torch.finfo(torch.float32).max / BINS / 2  # in magnitude, for it finds their bins in float32 too
 
 
-def observe(module: nn.Module, inputs: Tensor) -> Seen:
+def observe(module: nn.Module, inputs: Tensor) -> LayerInputs:
     """Runs `inputs` (N, ...) through a copy of `module` twice: for the extremes, and then for the histograms.
 
     Layer name -> its stats, for each convolution and linear layer that any input reaches.

@@ -8,11 +8,13 @@ from torch import Tensor, nn
 from compression.core.evidence import Evidence
 from compression.networks.folding import norms_after
 from compression.networks.weights import CONVOLUTIONS, TRANSPOSED
-from compression.pruning.masks import Kept, Tensors, prune, score
+from compression.pruning.masks import LayerMask, Tensors, prune, score_weights
 from compression.spec import CompressionSpec, Criterion, PruneSpec, Scope, Structure, Unit
 
 
-def plan_pruning(module: nn.Module, weights: Tensors, spec: CompressionSpec, evidence: Evidence) -> dict[str, Kept]:
+def plan_pruning(
+    module: nn.Module, weights: Tensors, spec: CompressionSpec, evidence: Evidence
+) -> dict[str, LayerMask]:
     """`weights` (C_out, ...) of `module`, by layer name in its order -> what stays of each layer that is pruned.
 
     Layers with a sparsity of their own keep out of the network's budget. Raises ValueError where one of them can lose
@@ -28,7 +30,7 @@ def plan_pruning(module: nn.Module, weights: Tensors, spec: CompressionSpec, evi
     plans = [(_alone(spec.prune, sparsity), {name}) for name, sparsity in own.items() if sparsity]
     if spec.prune:
         plans.append((spec.prune, weights.keys() - own.keys() - stay.keys()))
-    kept: dict[str, Kept] = {}
+    kept: dict[str, LayerMask] = {}
     for plan, names in plans:
         kept |= prune({name: weight for name, weight in weights.items() if name in names}, plan, gradients, gammas)
     return kept
@@ -43,7 +45,7 @@ def score_layers(module: nn.Module, weights: Tensors, spec: CompressionSpec, evi
     gammas = _gammas(module, spec)
     stay = _stay_whole(module, weights, spec.prune, gammas)
     touched = {name: weight.detach() for name, weight in weights.items() if name not in stay}
-    return score(touched, spec.prune, _gradients(spec, evidence), gammas)
+    return score_weights(touched, spec.prune, _gradients(spec, evidence), gammas)
 
 
 def zero_pruned_filters_(module: nn.Module, filters: Tensors) -> None:

@@ -17,14 +17,14 @@ from compression.networks.folding import fold_batch_norm
 from compression.networks.model import FloatModel
 from compression.networks.normalization import Normalization
 from compression.pruning.merging import merge_filters
-from compression.quantization.calibration import Seen
+from compression.quantization.calibration import LayerInputs
 from compression.spec import Also, CompressionSpec
 
 SAMPLE_IMAGES = 1000
 
 MAX_CALIBRATIONS = 32
 
-_calibrations: dict[str, Seen] = {}
+_calibrations: dict[str, LayerInputs] = {}
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def training_sample(normalization: Normalization) -> Sample:
     return Sample(normalization(images.pixels), images.labels)
 
 
-def network_calibration(model: FloatModel) -> Seen:
+def network_calibration(model: FloatModel) -> LayerInputs:
     """What each layer of `model` sees of the training sample: from the file that came along with its weights, else seen
     anew, once in a process. A file that was made with other weights does not count.
     """
@@ -77,7 +77,7 @@ def network_calibration(model: FloatModel) -> Seen:
     return seen
 
 
-def observe_training_sample(model: FloatModel) -> Seen:
+def observe_training_sample(model: FloatModel) -> LayerInputs:
     """The same, seen anew. Raises DataMissing, saying what for, where there are no training images."""
     try:
         sample = training_sample(model.normalization)

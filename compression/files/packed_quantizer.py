@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from compression.quantization.codebooks import TINY, Codebook
+from compression.quantization.codebooks import SMALLEST_NORMAL, Codebook
 from compression.quantization.quantizers import QParams
 
 FLOAT32 = np.dtype("<f4")
@@ -36,7 +36,7 @@ def written(qparams: QParams | Codebook) -> tuple[Kind, bytes, dict[str, Any]]:
     """The kind of a quantizer, its numbers, and what else must be known to read them."""
     about: dict[str, Any] = {"group_size": qparams.group_size} if qparams.group_size else {}
     if isinstance(qparams, Codebook):
-        if qparams.stored == qparams.codes:
+        if qparams.stored_values == qparams.codes:
             return Kind.CODEBOOK, as_bytes(qparams.values), about
         return Kind.POWERS, as_bytes(qparams.values[:, -1]), about
     about["low"] = qparams.low
@@ -72,7 +72,7 @@ def read(kind: Kind, numbers: bytes, codes: int, dimensions: int, about: Mapping
 def _powers(largest: Tensor, codes: int) -> Tensor:
     """largest (groups, 1) -> the values (groups, codes); subnormal ones are zero, as in the codebook itself."""
     steps = largest * torch.arange(0.0, -(codes // 2), -1).exp2()
-    steps = torch.where(steps < TINY, 0.0, steps)
+    steps = torch.where(steps < SMALLEST_NORMAL, 0.0, steps)
     return torch.cat([-steps, torch.zeros(len(largest), codes % 2), steps.flip(1)], 1)
 
 

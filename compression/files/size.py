@@ -128,6 +128,6 @@ def _layer_size(layer: LayerRecord) -> LayerSize:
 
 def _qparams_bytes(qparams: QParams | Codebook, bits: int) -> int:
     if isinstance(qparams, Codebook):
-        return len(qparams.values) * qparams.stored * FLOAT_BYTES
+        return len(qparams.values) * qparams.stored_values * FLOAT_BYTES
     integer = {0: packed_bytes(1, bits), 1 - 2 ** (bits - 1): 0}.get(qparams.low, FLOAT_BYTES)
     return qparams.scale.numel() * (FLOAT_BYTES + (integer if qparams.zero_is_exact else FLOAT_BYTES))

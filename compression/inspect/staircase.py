@@ -91,7 +91,7 @@ def quantizer_of(qparams: QParams | Codebook, channel: int | None) -> QParams | 
         raise ValueError(f"each of {groups} output channels has a quantizer of its own: name one")
     one = channel if groups > 1 and channel is not None else 0
     if isinstance(qparams, Codebook):
-        return Codebook(qparams.values[one : one + 1], qparams.bounds[one : one + 1], qparams.stored)
+        return Codebook(qparams.values[one : one + 1], qparams.bounds[one : one + 1], qparams.stored_values)
     return QParams(qparams.scale.flatten()[one], qparams.zero_point.flatten()[one], qparams.low, qparams.high)
 
 

@@ -30,7 +30,7 @@ METHODS: dict[type[StrEnum], Mapping[Any, Callable[..., Any]]] = {
 
 
 @dataclass(frozen=True)
-class Words:
+class Explanation:
     """What a method does and why one would want it, its formula in LaTeX, whose it is, and when it fails."""
 
     text: str
@@ -39,22 +39,22 @@ class Words:
     fails: str
 
 
-def words(member: StrEnum) -> Words:
+def explanation(member: StrEnum) -> Explanation:
     """The words for a member of one of the enums of METHODS. Raises ValueError where its function lacks some."""
     function = METHODS[type(member)][member]
     try:
-        return parsed(inspect.getdoc(function) or "")
+        return parse_docstring(inspect.getdoc(function) or "")
     except ValueError as error:
         raise ValueError(f"the docstring of {function.__name__}: {error}") from None
 
 
-def parsed(docstring: str) -> Words:
+def parse_docstring(docstring: str) -> Explanation:
     """Raises ValueError where a part is missing, empty, or not among those that are known."""
     text, labelled, *_ = [*docstring.split("\n\n"), ""]
     pieces = re.split(r"^(\w+): ", labelled, flags=re.MULTILINE)
     parts = {"text": text} | {label.lower(): part for label, part in zip(pieces[1::2], pieces[2::2], strict=True)}
     parts = {label: " ".join(part.split()) for label, part in parts.items()}
-    wanted = list(Words.__dataclass_fields__)
+    wanted = list(Explanation.__dataclass_fields__)
     if list(parts) != wanted or not all(parts.values()):
         raise ValueError(f"words for {', '.join(wanted)} are wanted, in this order, got {', '.join(parts)}")
-    return Words(**parts)
+    return Explanation(**parts)

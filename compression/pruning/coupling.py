@@ -18,7 +18,7 @@ from compression.networks.weights import CONVOLUTIONS, TRANSPOSED, swap_channels
 
 LOCK = Lock()
 
-FILTERS = (*CONVOLUTIONS, *TRANSPOSED, nn.Linear)
+FILTER_LAYERS = (*CONVOLUTIONS, *TRANSPOSED, nn.Linear)
 
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
@@ -26,7 +26,7 @@ MIXERS = (OPTYPE.LN, OPTYPE.GN, OPTYPE.IN, OPTYPE.MHA, OPTYPE.LSTM, OPTYPE.EMBED
 
 
 @dataclass(frozen=True, eq=False)
-class Group:
+class ChannelGroup:
     """Layers whose output channels come and go together, counted as the layer `first` counts its own n of them.
 
     `zero` (n,) bool: all who read the channel see nothing but zeros. By layer, (n,) bool: `empty`, where a filter has
@@ -38,12 +38,12 @@ class Group:
     zero: Tensor
     empty: dict[str, Tensor]
     alive: dict[str, Tensor]
-    answers: bool
+    is_output: bool
 
     @property
     def removable(self) -> list[int]:
         """The channels that nobody would miss. One stays in any case: no layer of torch is without channels."""
-        if self.answers:
+        if self.is_output:
             return []
         found = self.zero.nonzero().flatten().tolist()
         return found[1:] if len(found) == len(self.zero) else found
@@ -60,9 +60,9 @@ def first_layers(graph: DependencyGraph) -> list[str]:
     order = list(graph._module2name)
     groups = (
         [dep.target.module for dep, _ in group if graph.is_out_channel_pruning_fn(dep.handler)]
-        for group in graph.get_all_groups(root_module_types=FILTERS)
+        for group in graph.get_all_groups(root_module_types=FILTER_LAYERS)
     )
-    firsts = [min(order.index(module) for module in group if isinstance(module, FILTERS)) for group in groups]
+    firsts = [min(order.index(module) for module in group if isinstance(module, FILTER_LAYERS)) for group in groups]
     return [graph._module2name[order[place]] for place in sorted(firsts)]
 
 
@@ -72,7 +72,7 @@ def pruning_group(graph: DependencyGraph, first: str, channels: list[int]) -> An
     return graph.get_pruning_group(layer, graph.get_pruner_of_module(layer).prune_out_channels, channels)
 
 
-def group_of(graph: DependencyGraph, first: str) -> Group:
+def group_of(graph: DependencyGraph, first: str) -> ChannelGroup:
     """All channels of layer `first`, and what hangs together with them."""
     n = len(_filters(graph.model.get_submodule(first)))
     items = pruning_group(graph, first, list(range(n))).items
@@ -98,30 +98,32 @@ def group_of(graph: DependencyGraph, first: str) -> Group:
             zero[node] = nowhere  # while it is looked at: a module that reads its own output
             if node.type in MIXERS:
                 pass
-            elif isinstance(node.module, (*FILTERS, *NORMS)):
+            elif isinstance(node.module, (*FILTER_LAYERS, *NORMS)):
                 nothing, keeps = (everywhere(node, holds) for holds in _silent(node.module))
                 zero[node] = nothing | (keeps & inputs_zero(node))
             else:
                 zero[node] = inputs_zero(node)
         return zero[node]
 
-    layers = {graph._module2name[node.module]: node for node in made if isinstance(node.module, (*FILTERS, *NORMS))}
-    return Group(
+    layers = {
+        graph._module2name[node.module]: node for node in made if isinstance(node.module, (*FILTER_LAYERS, *NORMS))
+    }
+    return ChannelGroup(
         first=first,
         zero=torch.stack([~nowhere, *(inputs_zero(node) for node in read)]).all(0),
         empty={
             name: everywhere(node, _filters(node.module).eq(0).all(1))
             for name, node in layers.items()
-            if isinstance(node.module, FILTERS)
+            if isinstance(node.module, FILTER_LAYERS)
         },
         alive={name: ~everywhere(node, torch.stack(_silent(node.module)).any(0)) for name, node in layers.items()},
-        answers=any(not node.outputs for node in made),
+        is_output=any(not node.outputs for node in made),
     )
 
 
 def _of_weights(node: Any) -> bool:
     """Whether it is an operation on a layer's own weights, such as the transposition in a linear layer."""
-    return not node.inputs and node.type not in MIXERS and not isinstance(node.module, (*FILTERS, *NORMS))
+    return not node.inputs and node.type not in MIXERS and not isinstance(node.module, (*FILTER_LAYERS, *NORMS))
 
 
 def _filters(layer: Any) -> Tensor:

@@ -53,7 +53,7 @@ def l2(rows: Rows) -> Tensor:
     return _mean(rows.weights.square()).sqrt()
 
 
-def random(rows: Rows) -> Tensor:
+def uniform_random(rows: Rows) -> Tensor:
     r"""A die, thrown once for each seed and layer name: what any other criterion has to be better than.
 
     Formula: s \sim U(0, 1)
@@ -108,7 +108,7 @@ def signed(rows: Rows) -> Tensor:
 CRITERIA: dict[Criterion, Callable[[Rows], Tensor]] = {
     Criterion.L1: l1,
     Criterion.L2: l2,
-    Criterion.RANDOM: random,
+    Criterion.RANDOM: uniform_random,
     Criterion.TAYLOR: taylor,
     Criterion.BN_SCALE: bn_scale,
     Criterion.SIGNED: signed,

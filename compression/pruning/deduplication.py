@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from compression.networks.model import freeze_
-from compression.pruning.merging import Filters, chains, filters
-from compression.pruning.proof import Left, Proof, Smaller, compare
+from compression.pruning.merging import FilterLayer, chains, filter_rows
+from compression.pruning.proof import Proof, RemainingChannels, SmallerNetwork, compare
 
 ROUNDED_SUMS = 1e-5  # of the largest output: float32 weights that are sums, one layer after the other
 
 
-def merge_duplicates(module: nn.Module, example: Tensor) -> Smaller:
+def merge_duplicates(module: nn.Module, example: Tensor) -> SmallerNetwork:
     r"""Equal filters become one, where one other layer alone reads them: the network that merging filters is for.
 
     Formula: \sum_{i \in C} v_i * a_i = \Bigl(\sum_{i \in C} v_i\Bigr) * a_C, \quad a_i = a_C
@@ -30,7 +30,7 @@ def merge_duplicates(module: nn.Module, example: Tensor) -> Smaller:
     proof = Proof(module, example, ROUNDED_SUMS)
     small = copy.deepcopy(module)
     for name, reader in chains(module):
-        _merge_(*(cast(Filters, small.get_submodule(layer)) for layer in (name, reader)))
+        _merge_(*(cast(FilterLayer, small.get_submodule(layer)) for layer in (name, reader)))
     difference = proof.difference(small)
     if proof.holds(difference):
         return compare(module, freeze_(small), proof)
@@ -38,7 +38,7 @@ def merge_duplicates(module: nn.Module, example: Tensor) -> Smaller:
     return compare(module, module, proof, _all_left(module, why))
 
 
-def _merge_(layer: Filters, reader: Filters) -> None:
+def _merge_(layer: FilterLayer, reader: FilterLayer) -> None:
     """Of each cluster of equal filters the first stays in `layer`, and `reader` has the sum of what it had for all."""
     first, clusters = _equal(layer)
     weight = reader.weight.detach()
@@ -52,18 +52,18 @@ def _merge_(layer: Filters, reader: Filters) -> None:
     setattr(reader, "in_channels" if isinstance(reader, nn.Conv2d) else "in_features", reader.weight.shape[1])
 
 
-def _equal(layer: Filters) -> tuple[Tensor, Tensor]:
+def _equal(layer: FilterLayer) -> tuple[Tensor, Tensor]:
     """(k,) int64, the first of each cluster of equal filters, in their order, and (n,) int64, the cluster of each."""
-    names = filters(layer).unique(dim=0, return_inverse=True)[1].tolist()
+    names = filter_rows(layer).unique(dim=0, return_inverse=True)[1].tolist()
     first = [place for place, name in enumerate(names) if names.index(name) == place]
     clusters = {names[place]: number for number, place in enumerate(first)}
     return torch.tensor(first), torch.tensor([clusters[name] for name in names])
 
 
-def _all_left(module: nn.Module, why: str) -> tuple[Left, ...]:
+def _all_left(module: nn.Module, why: str) -> tuple[RemainingChannels, ...]:
     found = []
     for name, _ in chains(module):
-        first, clusters = _equal(cast(Filters, module.get_submodule(name)))
+        first, clusters = _equal(cast(FilterLayer, module.get_submodule(name)))
         if len(first) < len(clusters):
-            found.append(Left(name, len(clusters) - len(first), why))
+            found.append(RemainingChannels(name, len(clusters) - len(first), why))
     return tuple(found)

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from compression.pruning.criteria import CRITERIA, Rows
-from compression.pruning.structures import STRUCTURES, filters, keep_n_of_m, single_weights
+from compression.pruning.structures import STRUCTURES, keep_n_of_m, single_weights, whole_filters
 from compression.spec import PruneSpec, Scope, Structure, Unit
 
 Tensors = Mapping[str, Tensor]
 
 
-class Kept(NamedTuple):
+class LayerMask(NamedTuple):
     """What stays of one layer.
 
     `mask`: bool, of the weight's shape. `threshold`: the smallest score of what stays, infinite where nothing does.
@@ -34,13 +34,13 @@ class Kept(NamedTuple):
 
 def prune(
     weights: Tensors, spec: PruneSpec, gradients: Tensors | None = None, gammas: Tensors | None = None
-) -> dict[str, Kept]:
+) -> dict[str, LayerMask]:
     """The weight (C_out, ...) of each layer -> what stays of it. With a global target all layers compete.
 
     `gradients` of the loss by the weights, for taylor; `gammas` (C_out,) of the batch norm after each layer, for
     bn-scale. Of its filters each layer keeps the best, whatever the target: without any it would say nothing at all.
     """
-    scores = score(weights, spec, gradients, gammas)
+    scores = score_weights(weights, spec, gradients, gammas)
     if spec.structure is Structure.FILTER:
         best = {name: _best(of_rows) for name, of_rows in scores.items()}
         others = {name: of_rows.masked_fill(best[name], math.inf) for name, of_rows in scores.items()}
@@ -50,11 +50,11 @@ def prune(
     return {name: _kept(weight, keep[name], scores[name], spec) for name, weight in weights.items()}
 
 
-def score(
+def score_weights(
     weights: Tensors, spec: PruneSpec, gradients: Tensors | None = None, gammas: Tensors | None = None
 ) -> dict[str, Tensor]:
     """The weight (C_out, ...) of each layer -> the scores (rows,) of its weights or filters, as `prune` has it."""
-    in_rows = filters if spec.structure is Structure.FILTER else single_weights
+    in_rows = whole_filters if spec.structure is Structure.FILTER else single_weights
     return {
         name: CRITERIA[spec.criterion](
             Rows(
@@ -94,11 +94,11 @@ def _best(scores: Tensor) -> Tensor:
     return best
 
 
-def _kept(weight: Tensor, keep: Tensor, scores: Tensor, spec: PruneSpec) -> Kept:
+def _kept(weight: Tensor, keep: Tensor, scores: Tensor, spec: PruneSpec) -> LayerMask:
     smallest = float(torch.where(keep, scores, math.inf).min())
     if spec.structure is Structure.FILTER:
-        return Kept(keep.view(-1, *[1] * (weight.dim() - 1)).expand_as(weight), smallest, filters=keep)
-    return Kept(keep.view(weight.shape), smallest, pattern=spec.pattern)
+        return LayerMask(keep.view(-1, *[1] * (weight.dim() - 1)).expand_as(weight), smallest, filters=keep)
+    return LayerMask(keep.view(weight.shape), smallest, pattern=spec.pattern)
 
 
 # ---- how much goes
@@ -168,4 +168,4 @@ def means(weight: Tensor) -> float:
 UNITS: dict[Unit, Callable[[Tensor], float]] = {Unit.ABSOLUTE: absolute, Unit.STDS: stds, Unit.MEANS: means}
 
 # Every way to prune, with the function whose docstring explains it.
-PRUNING: dict[StrEnum, Callable[..., Any]] = dict([*CRITERIA.items(), *STRUCTURES.items(), *UNITS.items()])
+PRUNING_METHODS: dict[StrEnum, Callable[..., Any]] = dict([*CRITERIA.items(), *STRUCTURES.items(), *UNITS.items()])

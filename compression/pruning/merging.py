@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-Filters = nn.Conv2d | nn.Linear
+FilterLayer = nn.Conv2d | nn.Linear
 
 BY_CHANNEL = (nn.Identity, nn.ReLU, nn.ReLU6, nn.MaxPool2d, nn.AvgPool2d, nn.Dropout, nn.Flatten)
 
@@ -34,14 +34,14 @@ class MergedLayer:
 
 
 @dataclass(frozen=True, eq=False)
-class Merged:
+class MergedNetwork:
     """`module` still has all of its filters, those of a cluster equal: `duplicates` makes it smaller."""
 
     module: nn.Module
     layers: tuple[MergedLayer, ...]
 
 
-def merge_filters(module: nn.Module, share: float) -> Merged:
+def merge_filters(module: nn.Module, share: float) -> MergedNetwork:
     r"""Of filters that are nearly equal one is enough: each cluster of them is replaced by its mean, which the next
     layer reads once, with the sum of its weights for all of them.
 
@@ -55,8 +55,8 @@ def merge_filters(module: nn.Module, share: float) -> Merged:
     module = copy.deepcopy(module)
     layers = []
     for name, _ in chains(module):
-        layer = cast(Filters, module.get_submodule(name))
-        rows = filters(layer).double()
+        layer = cast(FilterLayer, module.get_submodule(name))
+        rows = filter_rows(layer).double()
         clusters = ward(rows, len(rows) - int(share * len(rows)))
         sums = torch.zeros_like(rows).index_add_(0, clusters, rows)
         means = (sums / clusters.bincount(minlength=len(rows))[:, None])[clusters]
@@ -64,7 +64,7 @@ def merge_filters(module: nn.Module, share: float) -> Merged:
         layers.append(MergedLayer(name, clusters, relative_error(rows, means)))
     if not layers:
         raise ValueError("there is no layer in this network that one other layer alone reads: nothing can be merged")
-    return Merged(module, tuple(layers))
+    return MergedNetwork(module, tuple(layers))
 
 
 def relative_error(before: Tensor, after: Tensor) -> float:
@@ -93,7 +93,7 @@ def _stands_alone(layer: nn.Module, owners: Counter[int]) -> bool:
 def _in_a_row(parent: nn.Module) -> Iterator[tuple[str, str]]:
     before = None
     for name, layer in parent.named_children() if isinstance(parent, nn.Sequential) else ():
-        if isinstance(layer, Filters):
+        if isinstance(layer, FilterLayer):
             if before is not None:
                 yield before, name
             before = name
@@ -101,14 +101,14 @@ def _in_a_row(parent: nn.Module) -> Iterator[tuple[str, str]]:
             before = None
 
 
-def filters(layer: Filters) -> Tensor:
+def filter_rows(layer: FilterLayer) -> Tensor:
     """(n, d): the weights of each filter and, where there is one, its bias."""
     weight, bias = layer.weight, layer.bias
     rows = [weight.detach().flatten(1)] + ([] if bias is None else [bias.detach()[:, None]])
     return torch.cat(rows, 1)
 
 
-def _set_filters_(layer: Filters, rows: Tensor) -> None:
+def _set_filters_(layer: FilterLayer, rows: Tensor) -> None:
     """The reverse of `filters`."""
     size = layer.weight[0].numel()
     with torch.no_grad():

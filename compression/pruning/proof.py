@@ -15,7 +15,7 @@ ROUNDING = 1e-9  # of the largest output; in double precision sums in another or
 
 
 @dataclass(frozen=True)
-class Channels:
+class LayerWidth:
     """The output channels of one layer before and after."""
 
     layer: str
@@ -24,7 +24,7 @@ class Channels:
 
 
 @dataclass(frozen=True)
-class Left:
+class RemainingChannels:
     """Channels that could have gone for their own part, and in one sentence why they stayed."""
 
     layer: str
@@ -33,16 +33,16 @@ class Left:
 
 
 @dataclass(frozen=True)
-class Cost:
+class NetworkCost:
     """What a network takes: multiply-accumulates for one input, numbers that are learned, bytes of all its floats."""
 
     macs: int
     parameters: int
-    bytes: int
+    size_bytes: int
 
 
 @dataclass(frozen=True, eq=False)
-class Smaller:
+class SmallerNetwork:
     """`module`, in eval mode, computes what the network before did.
 
     `layers`: all of its convolutions and linear layers. `largest_difference`: between the outputs of both, worked out
@@ -50,10 +50,10 @@ class Smaller:
     """
 
     module: nn.Module
-    layers: tuple[Channels, ...]
-    left: tuple[Left, ...]
-    before: Cost
-    after: Cost
+    layers: tuple[LayerWidth, ...]
+    remaining: tuple[RemainingChannels, ...]
+    before: NetworkCost
+    after: NetworkCost
     largest_difference: float
     inputs: int
 
@@ -63,7 +63,7 @@ class Smaller:
         return sum(layer.before for layer in self.layers)
 
     @property
-    def gone(self) -> int:
+    def channels_removed(self) -> int:
         """Output channels of all layers that went."""
         return self.channels - sum(layer.after for layer in self.layers)
 
@@ -101,16 +101,18 @@ class Proof:
             return copy.deepcopy(module).eval().double()(inputs)
 
 
-def compare(before: nn.Module, after: nn.Module, proof: Proof, left: tuple[Left, ...] = ()) -> Smaller:
+def compare(
+    before: nn.Module, after: nn.Module, proof: Proof, remaining: tuple[RemainingChannels, ...] = ()
+) -> SmallerNetwork:
     """`after`, with what it takes beside `before`; `proof` is that of `before`."""
     widths = {name: len(weight.channels_first) for name, weight in compressible_weights(after).items()}
-    return Smaller(
+    return SmallerNetwork(
         module=after,
         layers=tuple(
-            Channels(name, len(weight.channels_first), widths[name])
+            LayerWidth(name, len(weight.channels_first), widths[name])
             for name, weight in compressible_weights(before).items()
         ),
-        left=left,
+        remaining=remaining,
         before=_cost(before, proof.example),
         after=_cost(after, proof.example),
         largest_difference=proof.difference(after),
@@ -118,9 +120,9 @@ def compare(before: nn.Module, after: nn.Module, proof: Proof, left: tuple[Left,
     )
 
 
-def _cost(module: nn.Module, example: Tensor) -> Cost:
-    return Cost(
+def _cost(module: nn.Module, example: Tensor) -> NetworkCost:
+    return NetworkCost(
         macs=sum(layer_macs(module, example).values()),
         parameters=sum(parameter.numel() for parameter in module.parameters()),
-        bytes=float_bytes(module),
+        size_bytes=float_bytes(module),
     )

@@ -15,7 +15,7 @@ from torch_pruning import DependencyGraph
 from compression.networks.model import freeze_
 from compression.networks.weights import compressible_weights
 from compression.pruning.coupling import LOCK, first_layers, group_of, pruning_group, trace
-from compression.pruning.proof import Left, Proof, Smaller, compare
+from compression.pruning.proof import Proof, RemainingChannels, SmallerNetwork, compare
 from compression.pruning.shortcuts import as_convolutions_, as_shortcuts_
 
 LOST = (AssertionError, AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
@@ -23,7 +23,7 @@ LOST = (AssertionError, AttributeError, IndexError, KeyError, RuntimeError, Type
 MOST_NAMES = 3
 
 
-def remove_zeroed(module: nn.Module, example: Tensor) -> Smaller:
+def remove_zeroed(module: nn.Module, example: Tensor) -> SmallerNetwork:
     r"""Filters that are zero are taken out of the network: it becomes smaller and faster on any hardware, and answers
     as before.
 
@@ -89,7 +89,7 @@ def _without_zeros(module: nn.Module, firsts: list[str], example: Tensor) -> nn.
     return small
 
 
-def _left(graph: DependencyGraph, first: str, refused: str | None) -> list[Left]:
+def _left(graph: DependencyGraph, first: str, refused: str | None) -> list[RemainingChannels]:
     """The zero filters that are still there in the group of `first`; `refused`: why the whole group was left alone."""
     try:
         group = group_of(graph, first)
@@ -102,7 +102,7 @@ def _left(graph: DependencyGraph, first: str, refused: str | None) -> list[Left]
             more = f" and {len(blamed) - MOST_NAMES} more" if len(blamed) > MOST_NAMES else ""
             if refused:
                 why = refused
-            elif group.answers:
+            elif group.is_output:
                 why = "they are the network's answers"
             elif bool((empty & group.zero).any()):
                 why = "a layer needs one channel at least"
@@ -112,11 +112,11 @@ def _left(graph: DependencyGraph, first: str, refused: str | None) -> list[Left]
                 why = "its bias makes them constants that are not zero"
             else:
                 why = f"the channels are not zero in {', '.join(blamed[:MOST_NAMES])}{more}"
-            found.append(Left(name, count, why))
+            found.append(RemainingChannels(name, count, why))
     return found
 
 
-def _zeros(module: nn.Module, layers: Iterable[str], why: str) -> list[Left]:
+def _zeros(module: nn.Module, layers: Iterable[str], why: str) -> list[RemainingChannels]:
     """The zero filters of `layers`, all left for one reason."""
     empty = empty_filters(module)
-    return [Left(name, empty[name], why) for name in layers if empty.get(name)]
+    return [RemainingChannels(name, empty[name], why) for name in layers if empty.get(name)]

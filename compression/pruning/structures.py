@@ -41,7 +41,7 @@ def keep_n_of_m(scores: Tensor, n: int, m: int) -> Tensor:
     return keep
 
 
-def filters(weight: Tensor) -> Tensor:
+def whole_filters(weight: Tensor) -> Tensor:
     r"""A whole output channel goes or stays, with its bias and batch norm: what goes can be taken out of the network.
 
     Formula: m_{oi} = m_o \in \{0, 1\}
@@ -56,5 +56,5 @@ def filters(weight: Tensor) -> Tensor:
 STRUCTURES: dict[Structure, Callable[..., Tensor]] = {
     Structure.WEIGHT: single_weights,
     Structure.N_M: keep_n_of_m,
-    Structure.FILTER: filters,
+    Structure.FILTER: whole_filters,
 }

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from compression.quantization.calibration import InputStats, Seen, input_range
+from compression.quantization.calibration import InputStats, LayerInputs, input_range
 from compression.quantization.quantizers import affine_qparams
 from compression.spec import FLOAT_BITS, ActivationSpec, CompressionSpec
 
@@ -46,7 +46,9 @@ def input_quantizer(stats: InputStats, spec: ActivationSpec) -> InputQuantizer:
     return InputQuantizer(spec.bits, float(qparams.scale), int(qparams.zero_point))
 
 
-def input_quantizers(layers: Iterable[str], spec: CompressionSpec, seen: Seen | None) -> dict[str, InputQuantizer]:
+def input_quantizers(
+    layers: Iterable[str], spec: CompressionSpec, seen: LayerInputs | None
+) -> dict[str, InputQuantizer]:
     """Those of `layers` that `spec` quantizes the inputs of: none, or all but those that it leaves float.
 
     Raises ValueError where what they see is not known.

@@ -18,11 +18,11 @@ from compression.spec import ActivationSpec, Calibration
 
 BINS = 1024
 
-TRIED = 128  # fractions of a range; a multiple of them is BINS
+INPUT_FRACTIONS = 128  # fractions of a range; a multiple of them is BINS
 
 TAIL = 0.001  # of the inputs, beyond each end
 
-Range = tuple[float, float]
+InputRange = tuple[float, float]
 
 Counts = npt.NDArray[np.float64]
 
@@ -57,10 +57,10 @@ class InputStats:
         return middles
 
 
-Seen = Mapping[str, InputStats]
+LayerInputs = Mapping[str, InputStats]
 
 
-def min_max(stats: InputStats, bits: int) -> Range:
+def min_max(stats: InputStats, bits: int) -> InputRange:
     r"""Everything that was seen: nothing is clipped, and one rare large input makes the steps coarse for all others.
 
     Formula: l = \min x, \quad h = \max x
@@ -72,7 +72,7 @@ def min_max(stats: InputStats, bits: int) -> Range:
     return stats.low, stats.high
 
 
-def moving_average(stats: InputStats, bits: int) -> Range:
+def moving_average(stats: InputStats, bits: int) -> InputRange:
     r"""The extremes of each batch of 50 images, averaged as they come: an outlier in one batch counts for little.
 
     Formula: h \leftarrow 0.9\,h + 0.1\,\max x_{\mathrm{batch}}
@@ -84,7 +84,7 @@ def moving_average(stats: InputStats, bits: int) -> Range:
     return stats.average_low, stats.average_high
 
 
-def percentile(stats: InputStats, bits: int) -> Range:
+def percentile(stats: InputStats, bits: int) -> InputRange:
     r"""From the 0.1th to the 99.9th percentile of all inputs, zeros included; after a ReLU, which leaves nothing below
     zero, only the largest are clipped.
 
@@ -99,7 +99,7 @@ def percentile(stats: InputStats, bits: int) -> Range:
     return _with_zero(stats.edges[first], stats.edges[last + 1])
 
 
-def least_error(stats: InputStats, bits: int) -> Range:
+def least_error(stats: InputStats, bits: int) -> InputRange:
     r"""Of 128 fractions of the range, the one with the least squared error of the inputs: wide enough for what is
     large, narrow enough for fine steps.
 
@@ -120,7 +120,7 @@ def least_error(stats: InputStats, bits: int) -> Range:
     return best * stats.low, best * stats.high
 
 
-def kl(stats: InputStats, bits: int) -> Range:
+def kl(stats: InputStats, bits: int) -> InputRange:
     r"""Of 128 fractions of the range, the one whose integers keep the distribution of the inputs best: P are the inputs
     with those beyond at the ends, Q is what 2^b levels can tell of those inside.
 
@@ -140,7 +140,7 @@ def kl(stats: InputStats, bits: int) -> Range:
     return _with_zero(stats.edges[start], stats.edges[stop])
 
 
-CALIBRATIONS: dict[Calibration, Callable[[InputStats, int], Range]] = {
+CALIBRATIONS: dict[Calibration, Callable[[InputStats, int], InputRange]] = {
     Calibration.MIN_MAX: min_max,
     Calibration.MOVING_AVERAGE: moving_average,
     Calibration.PERCENTILE: percentile,
@@ -150,7 +150,7 @@ CALIBRATIONS: dict[Calibration, Callable[[InputStats, int], Range]] = {
 
 
 @lru_cache(maxsize=4096)
-def input_range(stats: InputStats, spec: ActivationSpec) -> Range:
+def input_range(stats: InputStats, spec: ActivationSpec) -> InputRange:
     """The range of the inputs that `spec` covers, low <= 0 <= high. Kept, because a search takes milliseconds."""
     return CALIBRATIONS[spec.calibration](stats, spec.bits)
 
@@ -175,8 +175,8 @@ def _divergence(counts: Counts, window: tuple[int, int], levels: int) -> float:
 
 def _fractions() -> list[float]:
     """From all of the range downwards, so that the widest of equals wins."""
-    return [number / TRIED for number in range(TRIED, 0, -1)]
+    return [number / INPUT_FRACTIONS for number in range(INPUT_FRACTIONS, 0, -1)]
 
 
-def _with_zero(low: float, high: float) -> Range:
+def _with_zero(low: float, high: float) -> InputRange:
     return min(float(low), 0.0), max(float(high), 0.0)

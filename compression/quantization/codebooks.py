@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from compression.quantization.kmeans import centres
-from compression.quantization.ranges import mean_among
+from compression.quantization.ranges import masked_mean
 from compression.spec import Scheme
 
-TINY = torch.finfo(torch.float32).tiny
+SMALLEST_NORMAL = torch.finfo(torch.float32).tiny
 
 MOST_EXPONENTS = 127  # below the largest one float32 has no more
 
@@ -29,7 +29,7 @@ class Codebook:
 
     values: Tensor
     bounds: Tensor
-    stored: int
+    stored_values: int
     group_size: int | None = None
 
     @property
@@ -63,12 +63,12 @@ def power_of_two(rows: Tensor, bits: int) -> Codebook:
 
     rows (groups, n) -> values (groups, 2^b - 1).
     """
-    top = rows.abs().amax(1, keepdim=True).clamp(min=TINY).log2().round().clamp(max=127)
+    top = rows.abs().amax(1, keepdim=True).clamp(min=SMALLEST_NORMAL).log2().round().clamp(max=127)
     exponents = top - torch.arange(min(2 ** (bits - 1) - 1, MOST_EXPONENTS))
     steps, edges = exponents.exp2(), (exponents - 0.5).exp2()
-    steps = torch.where(rows.abs().amax(1, keepdim=True) < TINY, 0.0, _flushed(steps))
+    steps = torch.where(rows.abs().amax(1, keepdim=True) < SMALLEST_NORMAL, 0.0, _flushed(steps))
     zero = torch.zeros_like(top)
-    return Codebook(torch.cat([-steps, zero, steps.flip(1)], 1), _both_sides(edges.flip(1)), stored=1)
+    return Codebook(torch.cat([-steps, zero, steps.flip(1)], 1), _both_sides(edges.flip(1)), stored_values=1)
 
 
 def ternary(rows: Tensor, bits: int) -> Codebook:
@@ -82,9 +82,9 @@ def ternary(rows: Tensor, bits: int) -> Codebook:
     rows (groups, n) -> values (groups, 3).
     """
     magnitude = rows.abs()
-    threshold = 0.7 * mean_among(magnitude, magnitude > 0)
-    a = _flushed(mean_among(magnitude, magnitude > threshold))
-    return Codebook(torch.cat([-a, torch.zeros_like(a), a], 1), _both_sides(threshold), stored=1)
+    threshold = 0.7 * masked_mean(magnitude, magnitude > 0)
+    a = _flushed(masked_mean(magnitude, magnitude > threshold))
+    return Codebook(torch.cat([-a, torch.zeros_like(a), a], 1), _both_sides(threshold), stored_values=1)
 
 
 def binary(rows: Tensor, bits: int) -> Codebook:
@@ -97,8 +97,8 @@ def binary(rows: Tensor, bits: int) -> Codebook:
     rows (groups, n) -> values (groups, 2).
     """
     magnitude = rows.abs()
-    a = _flushed(mean_among(magnitude, magnitude > 0))
-    return Codebook(torch.cat([-a, a], 1), torch.zeros_like(a), stored=1)
+    a = _flushed(masked_mean(magnitude, magnitude > 0))
+    return Codebook(torch.cat([-a, a], 1), torch.zeros_like(a), stored_values=1)
 
 
 def k_means(rows: Tensor, bits: int) -> Codebook:
@@ -112,7 +112,7 @@ def k_means(rows: Tensor, bits: int) -> Codebook:
     rows (groups, n) -> values (groups, 2^b).
     """
     found = _flushed(torch.from_numpy(centres(rows.numpy(), 2**bits)).float())
-    return Codebook(found, (found[:, 1:] + found[:, :-1]) / 2, stored=2**bits)
+    return Codebook(found, (found[:, 1:] + found[:, :-1]) / 2, stored_values=2**bits)
 
 
 CODEBOOKS: dict[Scheme, Callable[[Tensor, int], Codebook]] = {
@@ -125,7 +125,7 @@ CODEBOOKS: dict[Scheme, Callable[[Tensor, int], Codebook]] = {
 
 def _flushed(values: Tensor) -> Tensor:
     """Subnormal values become zero: a processor takes ten times as long over them."""
-    return torch.where(values.abs() < TINY, 0.0, values)
+    return torch.where(values.abs() < SMALLEST_NORMAL, 0.0, values)
 
 
 def _both_sides(edges: Tensor) -> Tensor:

@@ -10,23 +10,23 @@ from torch import Size, Tensor, cat
 from torch.nn.functional import pad
 
 
-def channels(weight: Tensor) -> Tensor:
+def as_channels(weight: Tensor) -> Tensor:
     """(C_out, ...) -> (C_out, n). What has one dimension is one channel."""
     return weight.reshape(len(weight) if weight.dim() > 1 else 1, -1)
 
 
-def in_groups(weight: Tensor, size: int) -> Tensor:
+def to_groups(weight: Tensor, size: int) -> Tensor:
     """(C_out, ...) -> (C_out * G, size); zeros fill the last group of a channel."""
-    rows = channels(weight)
+    rows = as_channels(weight)
     return pad(rows, (0, -rows.shape[1] % size)).view(-1, size)
 
 
-def out_of_groups(groups: Tensor, shape: Size) -> Tensor:
+def from_groups(groups: Tensor, shape: Size) -> Tensor:
     """What `in_groups` has grouped, in its own shape again."""
     rows = shape[0] if len(shape) > 1 else 1
     return groups.view(rows, -1)[:, : shape.numel() // rows].reshape(shape)
 
 
-def in_a_row(parts: Sequence[Tensor], rows: int) -> Tensor:
+def join_groups(parts: Sequence[Tensor], rows: int) -> Tensor:
     """Values (rows * g, k) of whole groups, and of the last ones, with a g of their own -> (rows * G, k), by row."""
     return cat([part.view(rows, -1, part.shape[1]) for part in parts], 1).flatten(0, 1)

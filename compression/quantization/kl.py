@@ -17,10 +17,10 @@ MOST_BINS = 2048
 
 SAME = 1e-9  # divergences that differ by less are the same: the wider range is better
 
-Float = npt.NDArray[np.float64]
+Float64Array = npt.NDArray[np.float64]
 
 
-def least_divergent(magnitude: Tensor, bits: int) -> Tensor:
+def least_divergent_fraction(magnitude: Tensor, bits: int) -> Tensor:
     """magnitude (groups, n) -> which fraction of its largest to cover: float32 (groups, 1) in 0..1. Zeros do not count.
 
     1, the whole range, where there are no more bins than codes, for then nothing can be won.
@@ -35,7 +35,7 @@ def least_divergent(magnitude: Tensor, bits: int) -> Tensor:
     return torch.from_numpy((widest + 1) / tried).float()[:, None]
 
 
-def _counts(magnitude: Tensor) -> Float:
+def _counts(magnitude: Tensor) -> Float64Array:
     """(groups, n) -> (groups, bins): how many are in each of equal bins up to the largest, a power of two of them."""
     groups, n = magnitude.shape
     bins = min(MOST_BINS, 2 ** (n.bit_length() - 1))
@@ -46,7 +46,7 @@ def _counts(magnitude: Tensor) -> Float:
     return found.reshape(groups, bins).astype(np.float64)
 
 
-def _divergences(counts: Float, codes: int) -> Float:
+def _divergences(counts: Float64Array, codes: int) -> Float64Array:
     """(groups, bins) -> (groups, tried): sum P log(P / Q) where the first `codes`, 2 `codes`, ... bins are kept."""
     tried = counts.shape[1] // codes
     ends = np.arange(1, tried + 1)[:, None] * np.arange(codes + 1)  # of the codes, in bins
@@ -66,10 +66,10 @@ def _divergences(counts: Float, codes: int) -> Float:
     return (entropy - (reference * spread).sum(2)) / total - np.log(total / np.maximum(below[:, kept], 1))
 
 
-def _running(values: npt.NDArray) -> Float:
+def _running(values: npt.NDArray) -> Float64Array:
     """(groups, bins) -> (groups, bins + 1): the sums of those before each, and of all."""
     return np.pad(np.cumsum(values, 1, dtype=np.float64), ((0, 0), (1, 0)))
 
 
-def _xlogx(values: Float) -> Float:
+def _xlogx(values: Float64Array) -> Float64Array:
     return values * np.log(np.maximum(values, 1))

@@ -25,29 +25,29 @@ SAMPLE = 1024  # weights of a row that its start is found from
 
 PAIRS = 3_000_000  # of places that dynamic programming looks at
 
-Float = npt.NDArray[np.floating]
+FloatArray = npt.NDArray[np.floating]
 
 Ends = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class SortedRows:
     """Sorted rows (groups, n), of which the first `count` (groups, 1) are weights, and `sums` (groups, n + 1) of the
     first 0, 1, ... n.
     """
 
-    order: Float
+    order: FloatArray
     count: Ends
-    sums: Float
+    sums: FloatArray
 
-    def some(self, which: Ends) -> "Rows":
+    def some(self, which: Ends) -> "SortedRows":
         """The rows of these numbers."""
         if len(which) == len(self.order):
             return self
-        return Rows(self.order[which], self.count[which], self.sums[which])
+        return SortedRows(self.order[which], self.count[which], self.sums[which])
 
 
-def centres(weights: Float, clusters: int) -> Float:
+def centres(weights: FloatArray, clusters: int) -> FloatArray:
     """weights (groups, n) -> the values (groups, clusters) of each row, ascending; zeros have no say.
 
     Where a row has fewer different weights than there are clusters, some values are the same.
@@ -69,16 +69,16 @@ def centres(weights: Float, clusters: int) -> Float:
     return np.sort(values, axis=1)
 
 
-def _sorted(weights: Float) -> Rows:
+def _sorted(weights: FloatArray) -> SortedRows:
     """What is zero comes last and does not count; in its place stands the largest of the others."""
     order = np.sort(np.where(weights == 0, np.inf, weights), axis=1)
     count = np.isfinite(order).sum(1, keepdims=True)
     order = np.where(np.isfinite(order), order, np.take_along_axis(order, np.maximum(count - 1, 0), 1))
     order[count[:, 0] == 0] = 0
-    return Rows(order, count, np.pad(np.cumsum(order, 1, dtype=np.float64), ((0, 0), (1, 0))))
+    return SortedRows(order, count, np.pad(np.cumsum(order, 1, dtype=np.float64), ((0, 0), (1, 0))))
 
 
-def _companded(order: Float, values: int) -> Float:
+def _companded(order: FloatArray, values: int) -> FloatArray:
     """Sorted rows (groups, n) -> where `values` values are nearly best: as dense as the cube root of the density of the
     weights (Panter and Dite 1951), which is the gaps between neighbours to the power of two thirds, added up.
     """
@@ -91,7 +91,7 @@ def _companded(order: Float, values: int) -> Float:
     return np.stack([np.interp(*row) for row in zip(wanted, far, points, strict=True)])
 
 
-def _lloyd(rows: Rows, values: Float) -> tuple[Float, Ends]:
+def _lloyd(rows: SortedRows, values: FloatArray) -> tuple[FloatArray, Ends]:
     """Each weight to the nearest value, each value to the mean of its weights, until nothing moves.
 
     values (groups, k) -> values, ends (groups, k + 1).
@@ -113,7 +113,7 @@ def _lloyd(rows: Rows, values: Float) -> tuple[Float, Ends]:
     return values, ends
 
 
-def _means(rows: Rows, ends: Ends, values: Float) -> Float:
+def _means(rows: SortedRows, ends: Ends, values: FloatArray) -> FloatArray:
     """The mean of each cluster; one without weights keeps its value."""
     members = np.diff(ends, axis=1)
     totals = np.diff(np.take_along_axis(rows.sums, ends, 1), axis=1)
@@ -131,7 +131,7 @@ def _near(ends: Ends) -> list[Ends]:
     return [ends[:, 0] + np.zeros_like(inner[0]), *inner, ends[:, -1] + np.zeros_like(inner[0])]
 
 
-def _best(rows: Rows, places: list[Ends]) -> Ends:
+def _best(rows: SortedRows, places: list[Ends]) -> Ends:
     """For each end its places (p, groups) -> the ends (groups, k + 1) with the least error.
 
     The error of a cluster is its sum of squares less (sum)^2 / members; the first is the same whatever the ends. Sums

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from compression.quantization.codebooks import CODEBOOKS, Codebook
-from compression.quantization.groups import channels, in_a_row, in_groups, out_of_groups
+from compression.quantization.groups import as_channels, from_groups, join_groups, to_groups
 from compression.quantization.ranges import CLIPS, Range
 from compression.spec import MAX_BITS, Clip, Granularity, QuantSpec, Scheme
 
-TRIED, SAMPLE = 33, 512  # fractions of a range, and weights of a row to try them on
+WEIGHT_FRACTIONS, SAMPLE = 33, 512  # fractions of a range, and weights of a row to try them on
 
 EXACT = 2**24  # up to here float32 has every whole number
 
@@ -127,7 +127,7 @@ def step_qparams(low: Tensor, high: Tensor, step: float) -> QParams:
 def choose_qparams(weight: Tensor, spec: QuantSpec) -> QParams | Codebook:
     """weight (C_out, ...) -> its quantizer. Raises ValueError on NaN, infinity, or a range beyond float32's."""
     if spec.group_size:
-        return _for_groups(channels(weight), spec, spec.group_size)
+        return _for_groups(as_channels(weight), spec, spec.group_size)
     per_channel = spec.granularity is Granularity.CHANNEL and weight.dim() > 1
     found = _for_each(weight if per_channel else weight[None], spec)
     if isinstance(found, Codebook):
@@ -142,7 +142,7 @@ def _for_groups(rows: Tensor, spec: QuantSpec, size: int) -> QParams | Codebook:
     parts = [part for part in (rows[:, :whole].reshape(-1, size), rows[:, whole:]) if part.numel()]
     found = [replace(_for_each(part, spec), group_size=size) for part in parts]
     tensors = [name for name, value in vars(found[0]).items() if isinstance(value, Tensor)]
-    joined: dict[str, Any] = {name: in_a_row([vars(each)[name] for each in found], len(rows)) for name in tensors}
+    joined: dict[str, Any] = {name: join_groups([vars(each)[name] for each in found], len(rows)) for name in tensors}
     return replace(found[0], **joined)
 
 
@@ -177,7 +177,7 @@ def least_error(rows: Tensor, spec: QuantSpec) -> Range:
     low, high = rows.aminmax(dim=1, keepdim=True)
     least = torch.full_like(low, torch.inf)
     best = torch.ones_like(low)
-    for fraction in torch.linspace(1, 0.2, TRIED):
+    for fraction in torch.linspace(1, 0.2, WEIGHT_FRACTIONS):
         qparams = QPARAMS[spec.scheme](fraction * low, fraction * high, spec.bits)
         error = (dequantize(quantize(sample, qparams), qparams) - sample).square_().sum(1, keepdim=True)
         best = torch.where(error < least, fraction, best)
@@ -191,8 +191,8 @@ RANGES: dict[Clip, Callable[[Tensor, QuantSpec], Range]] = {**CLIPS, Clip.LEAST_
 def quantize(weight: Tensor, qparams: QParams | Codebook) -> Tensor:
     """weight -> int32 codes of the same shape: round(w / scale) + zero_point, ties to even, clamped to the range."""
     if qparams.group_size:
-        groups = in_groups(weight, qparams.group_size)
-        return out_of_groups(quantize(groups, replace(qparams, group_size=None)), weight.shape)
+        groups = to_groups(weight, qparams.group_size)
+        return from_groups(quantize(groups, replace(qparams, group_size=None)), weight.shape)
     if isinstance(qparams, Codebook):
         return qparams.quantize(weight)
     return _codes(weight, qparams).to(torch.int32)
@@ -211,14 +211,14 @@ def _codes(weight: Tensor, qparams: QParams) -> Tensor:
 def dequantize(codes: Tensor, qparams: QParams | Codebook) -> Tensor:
     """codes -> float32 weights (code - zero_point) * scale."""
     if qparams.group_size:
-        groups = in_groups(codes, qparams.group_size)
-        return out_of_groups(dequantize(groups, replace(qparams, group_size=None)), codes.shape)
+        groups = to_groups(codes, qparams.group_size)
+        return from_groups(dequantize(groups, replace(qparams, group_size=None)), codes.shape)
     if isinstance(qparams, Codebook):
         return qparams.dequantize(codes)
     return (codes - qparams.zero_point) * qparams.scale
 
 
-def rounded(weight: Tensor, qparams: QParams | Codebook) -> Tensor:
+def fake_quantize(weight: Tensor, qparams: QParams | Codebook) -> Tensor:
     """weight -> the values of its codes; without a codebook, not by way of integers, which takes twice as long."""
     if qparams.group_size or isinstance(qparams, Codebook):
         return dequantize(quantize(weight, qparams), qparams)

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from compression.quantization.kl import least_divergent
-from compression.spec import CLIPS_AT, Clip, QuantSpec
+from compression.quantization.kl import least_divergent_fraction
+from compression.spec import DEFAULT_CLIP_AT, Clip, QuantSpec
 
 Range = tuple[Tensor, Tensor]
 
@@ -63,7 +63,7 @@ def means(rows: Tensor, spec: QuantSpec) -> Range:
     Source: A rule of thumb, in the unit that Li and Liu 2016 (arXiv:1605.04711) have for ternary weights.
     Fails: where few bits would need a tighter range, or many bits a wider one: it does not look at them.
     """
-    return _within(rows, _at(spec, Clip.MEANS) * mean_among(rows.abs(), rows != 0))
+    return _within(rows, _at(spec, Clip.MEANS) * masked_mean(rows.abs(), rows != 0))
 
 
 def gaussian(rows: Tensor, spec: QuantSpec) -> Range:
@@ -88,7 +88,7 @@ def laplace(rows: Tensor, spec: QuantSpec) -> Range:
     Fails: where tails are shorter: at many bits it then covers what is empty, though never beyond the weights.
     """
     mean, _ = _moments(rows)
-    return _around(rows, mean, best_laplace(spec.bits) * mean_among((rows - mean).abs(), rows != 0))
+    return _around(rows, mean, best_laplace(spec.bits) * masked_mean((rows - mean).abs(), rows != 0))
 
 
 def kl(rows: Tensor, spec: QuantSpec) -> Range:
@@ -100,7 +100,7 @@ def kl(rows: Tensor, spec: QuantSpec) -> Range:
     Fails: where a group has few weights, whose histogram says little; and it never clips beyond eleven bits.
     """
     magnitude = rows.abs()
-    return _within(rows, least_divergent(magnitude, spec.bits) * magnitude.amax(1, keepdim=True))
+    return _within(rows, least_divergent_fraction(magnitude, spec.bits) * magnitude.amax(1, keepdim=True))
 
 
 CLIPS: dict[Clip, Callable[[Tensor, QuantSpec], Range]] = {
@@ -144,7 +144,7 @@ def _least(error: Callable[[float], float]) -> float:
 
 
 def _at(spec: QuantSpec, clip: Clip) -> float:
-    return CLIPS_AT[clip] if spec.clip_at is None else spec.clip_at
+    return DEFAULT_CLIP_AT[clip] if spec.clip_at is None else spec.clip_at
 
 
 def _moments(rows: Tensor) -> Range:
@@ -153,7 +153,7 @@ def _moments(rows: Tensor) -> Range:
     return mean.float(), _mean((rows.double() - mean).square(), rows != 0).sqrt().float()
 
 
-def mean_among(values: Tensor, among: Tensor) -> Tensor:
+def masked_mean(values: Tensor, among: Tensor) -> Tensor:
     """The mean of each row among some of it, and 0 where there is none: values (groups, n) -> float32 (groups, 1)."""
     return _mean(values, among).float()
 

@@ -12,7 +12,7 @@ from compression.networks.model import FloatModel
 from compression.results.landscape import Landscape, landscape
 from compression.results.result import Result
 from compression.spec import FLOAT_BITS, CompressionSpec, Criterion, PruneSpec, Scope, Structure, Unit
-from compression.spec.grid import BITS, SPARSITIES
+from compression.spec.grid import GRID_BITS, GRID_SPARSITIES
 
 N = TypeVar("N", int, float)
 
@@ -58,11 +58,11 @@ def neighbours(known: Landscape, spec: CompressionSpec, sparsity: float) -> tupl
     """Those of the grid; none where `spec` differs from the grid by more than bits and how much is pruned."""
     prunes: list[PruneSpec | None] = [spec.prune]
     if spec.prune and _by_magnitude(spec.prune):
-        targets = _around(SPARSITIES, sparsity)
+        targets = _around(GRID_SPARSITIES, sparsity)
         prunes = [PruneSpec(sparsity=each) if each else None for each in targets]
     bits = [spec.weights.bits if spec.weights else FLOAT_BITS]
     if spec.weights and not known.get(replace(spec, prune=None)):
-        bits = _around([each or FLOAT_BITS for each in BITS], spec.weights.bits)
+        bits = _around([each or FLOAT_BITS for each in GRID_BITS], spec.weights.bits)
     specs = [
         replace(
             spec, prune=prune, weights=replace(spec.weights, bits=each) if spec.weights and each < FLOAT_BITS else None

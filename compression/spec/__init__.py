@@ -4,9 +4,8 @@ from compression.spec.checks import FLOAT_BITS, MAX_BITS, MIN_BITS
 from compression.spec.compression import Also, CompressionSpec, LayerSpec, Order
 from compression.spec.prune import Criterion, PruneSpec, Scope, Structure, Unit, structure_from
 from compression.spec.quantize import (
-    BITS,
-    CLIPS_AT,
-    FINDING,
+    AUTOMATIC_SCHEMES,
+    DEFAULT_CLIP_AT,
     GROUP_SIZE,
     GROUP_SIZES,
     LARGEST_STEP,
@@ -21,9 +20,8 @@ from compression.spec.quantize import (
 )
 
 __all__ = [
-    "BITS",
-    "CLIPS_AT",
-    "FINDING",
+    "AUTOMATIC_SCHEMES",
+    "DEFAULT_CLIP_AT",
     "FLOAT_BITS",
     "GROUP_SIZE",
     "GROUP_SIZES",

@@ -10,7 +10,7 @@ FLOAT_BITS = 32
 MIN_BITS, MAX_BITS = 2, 16
 
 
-def _member(enum: type[E], value: str) -> E:
+def member(enum: type[E], value: str) -> E:
     try:
         return enum(value)
     except ValueError:
@@ -18,7 +18,7 @@ def _member(enum: type[E], value: str) -> E:
         raise ValueError(f"{enum.__name__.lower()} must be one of {names}, got {value!r}") from None
 
 
-def _fraction(sparsity: float) -> float:
+def fraction(sparsity: float) -> float:
     if not 0 <= sparsity <= 1:
         raise ValueError(f"sparsity must be in 0..1, got {sparsity}")
     return float(sparsity)

@@ -8,9 +8,9 @@ import json
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
-from compression.spec.checks import FLOAT_BITS, _fraction, _member
+from compression.spec.checks import FLOAT_BITS, fraction, member
 from compression.spec.prune import Criterion, PruneSpec
-from compression.spec.quantize import ActivationSpec, QuantSpec, _whole_bits
+from compression.spec.quantize import ActivationSpec, QuantSpec, whole_bits
 
 
 class Order(StrEnum):
@@ -44,9 +44,9 @@ class LayerSpec:
         if self.bits is None and self.sparsity is None:
             raise ValueError(f"layer {self.name}: give bits, sparsity, or both")
         if self.bits is not None:
-            object.__setattr__(self, "bits", FLOAT_BITS if self.bits == FLOAT_BITS else _whole_bits(self.bits))
+            object.__setattr__(self, "bits", FLOAT_BITS if self.bits == FLOAT_BITS else whole_bits(self.bits))
         if self.sparsity is not None:
-            object.__setattr__(self, "sparsity", _fraction(self.sparsity))
+            object.__setattr__(self, "sparsity", fraction(self.sparsity))
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class CompressionSpec:
     reestimate_bn: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "order", _member(Order, self.order))
+        object.__setattr__(self, "order", member(Order, self.order))
         if self.prune and self.prune.takes_nothing:
             object.__setattr__(self, "prune", None)
         if self.merge is not None:
@@ -81,7 +81,7 @@ class CompressionSpec:
                 raise ValueError(f"merge must be at least 0 and below 1, for one filter stays: got {self.merge}")
             object.__setattr__(self, "merge", float(self.merge) or None)
         object.__setattr__(self, "layers", tuple(sorted(self.layers, key=lambda layer: layer.name)))
-        object.__setattr__(self, "also", tuple(sorted({_member(Also, kind) for kind in self.also})))
+        object.__setattr__(self, "also", tuple(sorted({member(Also, kind) for kind in self.also})))
         names = [layer.name for layer in self.layers]
         for name in names:
             if names.count(name) > 1:

@@ -5,18 +5,18 @@ from itertools import product
 
 from compression.spec.compression import CompressionSpec
 from compression.spec.prune import PruneSpec, Scope, Structure, structure_from
-from compression.spec.quantize import FINDING, Granularity, QuantSpec, Scheme
+from compression.spec.quantize import AUTOMATIC_SCHEMES, Granularity, QuantSpec, Scheme
 
-BITS = (None, 8, 6, 5, 4, 3, 2)
+GRID_BITS = (None, 8, 6, 5, 4, 3, 2)
 
-SPARSITIES = (0.0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9)
+GRID_SPARSITIES = (0.0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 TWO_OF_FOUR = "2:4"
 
 
 def grid(
     model: str,
-    bits: Sequence[int | None] = BITS,
+    bits: Sequence[int | None] = GRID_BITS,
     prunes: Iterable[PruneSpec | None] = (None,),
     schemes: Iterable[Scheme] = (Scheme.SYMMETRIC,),
     granularities: Iterable[Granularity] = (Granularity.CHANNEL,),
@@ -34,7 +34,7 @@ def grid(
     return tuple(dict.fromkeys([CompressionSpec(model), *found]))
 
 
-def pruned(
+def prune_specs(
     sparsities: Iterable[float], structures: Iterable[str] = (Structure.WEIGHT,), scope: Scope = Scope.GLOBAL
 ) -> tuple[PruneSpec | None, ...]:
     """Each of `structures` at each sparsity, and once what has one of its own, as "2:4"."""
@@ -47,9 +47,9 @@ def pruned(
     return tuple(dict.fromkeys(found))
 
 
-def of_landscape(model: str) -> tuple[CompressionSpec, ...]:
+def landscape_specs(model: str) -> tuple[CompressionSpec, ...]:
     """Bits by sparsities for the default scheme, all other schemes without pruning, and 2:4."""
-    specs = grid(model, BITS, pruned(SPARSITIES))
-    specs += grid(model, BITS, schemes=FINDING, granularities=(Granularity.CHANNEL, Granularity.TENSOR))
-    specs += grid(model, (None, 8, 4), pruned((), (TWO_OF_FOUR,)))
+    specs = grid(model, GRID_BITS, prune_specs(GRID_SPARSITIES))
+    specs += grid(model, GRID_BITS, schemes=AUTOMATIC_SCHEMES, granularities=(Granularity.CHANNEL, Granularity.TENSOR))
+    specs += grid(model, (None, 8, 4), prune_specs((), (TWO_OF_FOUR,)))
     return tuple(dict.fromkeys(specs))

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from compression.spec.checks import _fraction, _member
+from compression.spec.checks import fraction, member
 
 
 class Scope(StrEnum):
@@ -62,7 +62,7 @@ class PruneSpec:
 
     def __post_init__(self) -> None:
         for name, enum in (("scope", Scope), ("unit", Unit), ("criterion", Criterion), ("structure", Structure)):
-            object.__setattr__(self, name, _member(enum, getattr(self, name)))
+            object.__setattr__(self, name, member(enum, getattr(self, name)))
         if self.structure is Structure.N_M:
             object.__setattr__(self, "pattern", _pattern(self.pattern or (2, 4)))
         if self.criterion is Criterion.L2 and self.structure is not Structure.FILTER:
@@ -70,7 +70,7 @@ class PruneSpec:
         if self.threshold is not None:
             object.__setattr__(self, "threshold", float(self.threshold))
         if self.sparsity is not None:
-            object.__setattr__(self, "sparsity", _fraction(self.sparsity))
+            object.__setattr__(self, "sparsity", fraction(self.sparsity))
         self._check_target()
         self._check_criterion()
 
@@ -123,7 +123,7 @@ def structure_from(text: str) -> tuple[Structure, tuple[int, int] | None]:
     n, _, m = text.partition(":")
     if n.isdecimal() and m.isdecimal():
         return Structure.N_M, _pattern((int(n), int(m)))
-    return _member(Structure, text), None
+    return member(Structure, text), None
 
 
 def _pattern(pattern: Iterable[float]) -> tuple[int, int]:

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
-from compression.spec.checks import MAX_BITS, MIN_BITS, _member
+from compression.spec.checks import MAX_BITS, MIN_BITS, member
 
 SMALLEST_STEP, LARGEST_STEP = 1e-30, 1e30  # float32 holds these, what they count, and their reciprocals
 
@@ -24,26 +24,26 @@ class Scheme(StrEnum):
     @property
     def bits(self) -> range:
         """The bit widths that it can have."""
-        return BITS.get(self, range(MIN_BITS, MAX_BITS + 1))
+        return SCHEME_BITS.get(self, range(MIN_BITS, MAX_BITS + 1))
 
     def nearest_bits(self, bits: int) -> int:
         """`bits`, or the nearest width that it can have."""
         return min(max(bits, self.bits[0]), self.bits[-1])
 
     @property
-    def clips(self) -> bool:
+    def clippable(self) -> bool:
         """Whether it covers a range, that could be clipped; the others find values of their own."""
         return self in (Scheme.SYMMETRIC, Scheme.AFFINE, Scheme.MIN_MAX)
 
 
-BITS = {
+SCHEME_BITS = {
     Scheme.K_MEANS: range(1, 9),  # beyond, its codebooks outgrow what the codes save
     Scheme.TERNARY: range(2, 3),
     Scheme.BINARY: range(1, 2),
     Scheme.STEP: range(MAX_BITS, MAX_BITS + 1),  # at most: how many there are follows from the step
 }
 
-FINDING = tuple(scheme for scheme in Scheme if scheme is not Scheme.STEP)  # steps or values, from the weights
+AUTOMATIC_SCHEMES = tuple(scheme for scheme in Scheme if scheme is not Scheme.STEP)  # steps or values, from the weights
 
 
 class Clip(StrEnum):
@@ -59,12 +59,16 @@ class Clip(StrEnum):
     KL = "kl"
 
     @property
-    def at(self) -> float | None:
+    def default_at(self) -> float | None:
         """Where it cuts unless it is told: a percentile of the magnitudes, standard deviations, mean magnitudes."""
-        return CLIPS_AT.get(self)
+        return DEFAULT_CLIP_AT.get(self)
 
 
-CLIPS_AT = {Clip.PERCENTILE: 99.9, Clip.STDS: 3.0, Clip.MEANS: 5.0}  # 5 means are a Gaussian's 4 standard deviations
+DEFAULT_CLIP_AT = {
+    Clip.PERCENTILE: 99.9,
+    Clip.STDS: 3.0,
+    Clip.MEANS: 5.0,
+}  # 5 means are a Gaussian's 4 standard deviations
 
 
 class Calibration(StrEnum):
@@ -120,18 +124,18 @@ class QuantSpec:
     skip_ends: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "scheme", _member(Scheme, self.scheme))
-        object.__setattr__(self, "bits", _whole_bits(self.bits, self.scheme))
-        object.__setattr__(self, "granularity", _member(Granularity, self.granularity))
-        object.__setattr__(self, "clip", _member(Clip, self.clip))
-        object.__setattr__(self, "only", None if self.only is None else _member(Only, self.only))
+        object.__setattr__(self, "scheme", member(Scheme, self.scheme))
+        object.__setattr__(self, "bits", whole_bits(self.bits, self.scheme))
+        object.__setattr__(self, "granularity", member(Granularity, self.granularity))
+        object.__setattr__(self, "clip", member(Clip, self.clip))
+        object.__setattr__(self, "only", None if self.only is None else member(Only, self.only))
         object.__setattr__(self, "clip_at", _clip_at(self.clip_at, self.clip))
         if self.scheme is Scheme.STEP:
             object.__setattr__(self, "granularity", Granularity.TENSOR)
         object.__setattr__(self, "group_size", _group_size(self.group_size, self.granularity, self._codebook))
         object.__setattr__(self, "step", _step(self.step, self.scheme))
         object.__setattr__(self, "skip_ends", bool(self.skip_ends))
-        if self.clip is not Clip.FULL and not self.scheme.clips:
+        if self.clip is not Clip.FULL and not self.scheme.clippable:
             why = (
                 "the step of step weights is given" if self.step else f"{self.scheme} weights find values of their own"
             )
@@ -154,17 +158,17 @@ class ActivationSpec:
     calibration: Calibration = Calibration.MIN_MAX
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "calibration", _member(Calibration, self.calibration))
+        object.__setattr__(self, "calibration", member(Calibration, self.calibration))
         if self.bits not in range(MIN_BITS, MAX_BITS + 1):
             raise ValueError(f"activation bits must be a whole number in {MIN_BITS}..{MAX_BITS}, got {self.bits}")
         object.__setattr__(self, "bits", int(self.bits))
 
 
-def _whole_bits(bits: float, scheme: Scheme = Scheme.SYMMETRIC) -> int:
+def whole_bits(bits: float, scheme: Scheme = Scheme.SYMMETRIC) -> int:
     able = scheme.bits
     if bits not in able:
         widths = f"a whole number in {able[0]}..{able[-1]}" if len(able) > 1 else str(able[0])
-        whose = f" of {scheme} weights" if scheme in BITS else ""
+        whose = f" of {scheme} weights" if scheme in SCHEME_BITS else ""
         hint = ": one bit leaves a symmetric quantizer the code 0 alone" if bits == 1 else ""
         most = ", the most that its codes may take" if scheme is Scheme.STEP else ""
         raise ValueError(f"bits{whose} must be {widths}{most}, got {bits}{hint}")
@@ -174,13 +178,13 @@ def _whole_bits(bits: float, scheme: Scheme = Scheme.SYMMETRIC) -> int:
 def _clip_at(at: float | None, clip: Clip) -> float | None:
     if at is None:
         return None
-    if clip.at is None:
-        raise ValueError(f"the range {clip} takes no number to clip at; {', '.join(CLIPS_AT)} do")
+    if clip.default_at is None:
+        raise ValueError(f"the range {clip} takes no number to clip at; {', '.join(DEFAULT_CLIP_AT)} do")
     if clip is Clip.PERCENTILE and not 50 < at <= 100:
         raise ValueError(f"the percentile to clip at must be above 50 and at most 100, got {at}")
     if not (at > 0 and math.isfinite(at)):
         raise ValueError(f"the {clip} to clip at must be a number above 0, got {at}")
-    return None if at == clip.at else float(at)
+    return None if at == clip.default_at else float(at)
 
 
 def _group_size(size: int | None, granularity: Granularity, codebook: int) -> int | None:

@@ -215,7 +215,7 @@ def ranked(spec: CompressionSpec, by: CompressionSpec, layer: str | None) -> ran
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def without_zeros(spec: CompressionSpec) -> smaller.Smaller:
+def without_zeros(spec: CompressionSpec) -> smaller.SmallerNetwork:
     """A network as small as its zero filters allow. Takes seconds."""
     return removal.remove_zeroed(compressed(spec).module, float_model(spec.model).example)
 

@@ -22,7 +22,7 @@ from compression.networks.weights import swap_channels, weighted_layers
 from compression.paths import PROJECT
 from compression.quantization.quantizers import dequantize, quantize
 from compression.spec import (
-    FINDING,
+    AUTOMATIC_SCHEMES,
     ActivationSpec,
     Also,
     CompressionSpec,
@@ -261,7 +261,7 @@ def test_a_scale_for_each_output_channel_is_what_torch_makes_of_it(scheme: Schem
 
 
 @pytest.mark.parametrize("granularity", Granularity)
-@pytest.mark.parametrize("scheme", FINDING)
+@pytest.mark.parametrize("scheme", AUTOMATIC_SCHEMES)
 def test_in_groups_a_transposed_convolution_is_that_of_each_group_alone(
     scheme: Scheme, granularity: Granularity
 ) -> None:

@@ -13,7 +13,16 @@ from compression.networks.architectures.resnet import ResNet
 from compression.networks.model import FloatModel
 from compression.networks.weights import weighted_layers
 from compression.quantization.quantizers import choose_qparams, dequantize, quantize
-from compression.spec import FINDING, CompressionSpec, Granularity, LayerSpec, Order, PruneSpec, QuantSpec, Scheme
+from compression.spec import (
+    AUTOMATIC_SCHEMES,
+    CompressionSpec,
+    Granularity,
+    LayerSpec,
+    Order,
+    PruneSpec,
+    QuantSpec,
+    Scheme,
+)
 
 SPECS = [
     CompressionSpec("m"),
@@ -339,7 +348,7 @@ def test_two_roundings_hurt_where_channels_share_a_scale(bits: int) -> None:
     assert more > error
 
 
-@pytest.mark.parametrize("scheme", FINDING)
+@pytest.mark.parametrize("scheme", AUTOMATIC_SCHEMES)
 def test_a_pruned_weight_stays_zero_through_both_roundings(scheme: Scheme) -> None:
     """Pruned are those that are small before folding."""
     prune = PruneSpec(sparsity=0.6)

@@ -21,7 +21,7 @@ from compression.errors import DataMissing
 from compression.networks.folding import norms_after
 from compression.networks.model import FloatModel
 from compression.networks.weights import weighted_layers
-from compression.pruning.masks import PRUNING
+from compression.pruning.masks import PRUNING_METHODS
 from compression.spec import CompressionSpec, Criterion, LayerSpec, PruneSpec, QuantSpec, Scope, Structure, Unit
 from tests.support.networks import images, network
 
@@ -106,7 +106,7 @@ def test_every_combination_prunes_or_is_refused_in_words(
 
 @pytest.mark.parametrize("member", [*Criterion, *Structure, *Unit])
 def test_every_way_to_prune_has_its_words(member: str) -> None:
-    text = inspect.getdoc(PRUNING[member])
+    text = inspect.getdoc(PRUNING_METHODS[member])
     assert text is not None
     first, facts = text.split("\n\n")[:2]
     assert first.rstrip().endswith(".")

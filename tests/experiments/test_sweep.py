@@ -25,13 +25,13 @@ from compression.results.costs import costs
 from compression.results.store import Key, Store
 from compression.results.table import table, write
 from compression.spec import CompressionSpec, LayerSpec, PruneSpec, QuantSpec, Scheme, Scope, Structure
-from compression.spec.grid import grid, pruned
+from compression.spec.grid import grid, prune_specs
 from tests.conftest import PROJECT
 
 IMAGES = 500
 FLOAT = CompressionSpec("simple_cnn")
-SPECS = grid("simple_cnn", (None, 4, 3), pruned((0.0, 0.5)))
-ALL_BITS = grid("simple_cnn", (None, 8, 6, 5, 4, 3, 2), pruned((0.0, 0.5)))
+SPECS = grid("simple_cnn", (None, 4, 3), prune_specs((0.0, 0.5)))
+ALL_BITS = grid("simple_cnn", (None, 8, 6, 5, 4, 3, 2), prune_specs((0.0, 0.5)))
 Make = Callable[..., Sweeper]
 
 
@@ -50,7 +50,7 @@ def sweeper(here: Engine, test_images: ImageSet, tmp_path: Path) -> Make:
 
 
 def test_a_grid_has_each_with_each_once_and_begins_with_the_float_network() -> None:
-    found = grid("net", (None, 4), pruned((0.0, 0.5)), (Scheme.SYMMETRIC, Scheme.TERNARY))
+    found = grid("net", (None, 4), prune_specs((0.0, 0.5)), (Scheme.SYMMETRIC, Scheme.TERNARY))
     assert found == (
         CompressionSpec("net"),
         CompressionSpec("net", PruneSpec(sparsity=0.5)),
@@ -66,7 +66,7 @@ def test_a_grid_without_float_bits_has_the_float_network_all_the_same() -> None:
 
 
 def test_structures_with_a_sparsity_of_their_own_come_once() -> None:
-    assert pruned((0.3, 0.5), ("2:4", "filter"), Scope.LAYER) == (
+    assert prune_specs((0.3, 0.5), ("2:4", "filter"), Scope.LAYER) == (
         PruneSpec(structure=Structure.N_M, pattern=(2, 4)),
         PruneSpec(sparsity=0.3, scope=Scope.LAYER, structure=Structure.FILTER),
         PruneSpec(sparsity=0.5, scope=Scope.LAYER, structure=Structure.FILTER),

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 import pytest
 
-from compression.lessons.methods import METHODS, Words, parsed, words
+from compression.lessons.methods import METHODS, Explanation, explanation, parse_docstring
 from compression.spec import Clip, Scheme
 
 MEMBERS = [member for enum in METHODS for member in enum]
@@ -15,12 +15,14 @@ def test_the_words_of_a_docstring_on_paper() -> None:
     docstring = (
         "What it does,\nand why.\n\nFormula: a \\cdot\n    b\nSource: Somebody.\nFails: never: almost.\n\nShapes: one."
     )
-    assert parsed(docstring) == Words("What it does, and why.", r"a \cdot b", "Somebody.", "never: almost.")
+    assert parse_docstring(docstring) == Explanation(
+        "What it does, and why.", r"a \cdot b", "Somebody.", "never: almost."
+    )
 
 
 @pytest.mark.parametrize("member", MEMBERS, ids=name)
 def test_every_method_has_its_words(member: StrEnum) -> None:
-    found = words(member)
+    found = explanation(member)
     assert found.text[0].isupper()
     assert found.text.endswith(".")
     assert found.source.endswith(".")
@@ -35,7 +37,7 @@ def test_every_scheme_and_every_range_has_a_function() -> None:
 
 
 def test_no_two_methods_say_the_same() -> None:
-    assert len({words(member).text for member in MEMBERS}) == len(MEMBERS)
+    assert len({explanation(member).text for member in MEMBERS}) == len(MEMBERS)
 
 
 @pytest.mark.parametrize(
@@ -51,4 +53,4 @@ def test_no_two_methods_say_the_same() -> None:
 )
 def test_words_that_are_missing_or_misspelt_are_refused(docstring: str) -> None:
     with pytest.raises(ValueError, match="words for text, formula, source, fails are wanted"):
-        parsed(docstring)
+        parse_docstring(docstring)

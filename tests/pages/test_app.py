@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest, app_test
 from compression.core.compress import compress
 from compression.evaluation.evaluation import evaluate
 from compression.files.size import measure
-from compression.lessons.methods import METHODS, words
+from compression.lessons.methods import METHODS, explanation
 from compression.networks.bundled import bundled_names, load_bundled
 from compression.paths import PROJECT
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec, Scheme
@@ -228,7 +228,7 @@ def test_the_guide_opens(page):
 def test_the_guide_has_the_words_of_every_method(page):
     page.switch_page("pages/guide.py").run()
     written, formulas = ("\n".join(each.value for each in kind) for kind in (page.markdown, page.latex))
-    for said in map(words, [member for enum in METHODS for member in enum]):
+    for said in map(explanation, [member for enum in METHODS for member in enum]):
         assert said.text in written
         assert said.fails in written
         assert all(line in formulas for line in said.formula.split(r", \quad"))

@@ -13,11 +13,11 @@ from compression.evaluation.evaluation import evaluate
 from compression.files.size import measure
 from compression.inspect.integers import filter_codes
 from compression.inspect.staircase import staircase
-from compression.lessons.methods import words
+from compression.lessons.methods import explanation
 from compression.networks.bundled import load_bundled
 from compression.paths import PROJECT
 from compression.results.landscape import landscape
-from compression.spec import FINDING, CompressionSpec, QuantSpec, Scheme
+from compression.spec import AUTOMATIC_SCHEMES, CompressionSpec, QuantSpec, Scheme
 from pages.ui import format
 from pages.ui.charts import quantization as charts_quantization
 from pages.ui.charts import style as charts
@@ -64,7 +64,7 @@ def expect(page: AppTest, left: CompressedModel, right: CompressedModel, channel
 
 def test_it_opens_on_symmetric_and_k_means_at_four_bits(page):
     expect(page, quantized(4, "symmetric", "tensor"), quantized(4, "k-means", "tensor"))
-    assert all(words(scheme).text in said(page) for scheme in (Scheme.SYMMETRIC, Scheme.K_MEANS))
+    assert all(explanation(scheme).text in said(page) for scheme in (Scheme.SYMMETRIC, Scheme.K_MEANS))
 
 
 def test_the_slider_moves_both_sides(page):
@@ -83,7 +83,7 @@ def test_each_side_has_its_own_scheme_range_and_granularity(page):
 
 
 def test_every_scheme_can_stand_on_either_side_at_the_ends_of_the_slider(page):
-    for bits, scheme in product(("8", "1"), FINDING):
+    for bits, scheme in product(("8", "1"), AUTOMATIC_SCHEMES):
         if page.select_slider(key="bits").value != bits:
             page.select_slider(key="bits").set_value(bits).run()
             page.run()

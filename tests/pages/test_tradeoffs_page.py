@@ -20,7 +20,7 @@ from compression.results.pareto import Point, best, front, smallest
 from compression.results.prune_or_quantize import Way, duel
 from compression.results.store import Key, Store
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
-from compression.spec.grid import BITS, grid, pruned
+from compression.spec.grid import GRID_BITS, grid, prune_specs
 from compression.spec.title import full_title, title
 from pages.ui import compute, format
 from pages.ui.charts.tradeoffs import Limits
@@ -49,7 +49,7 @@ def own_store(own_results: None, nothing_beforehand: None) -> Iterator[None]:
 def swept(simple_cnn: FloatModel, test_images: ImageSet) -> None:
     """Made-up predictions, the worse the smaller the file: the page does not know."""
     kept, labels = Store(), test_images.labels
-    for number, spec in enumerate(grid(MODEL, BITS, pruned(SPARSITIES))):
+    for number, spec in enumerate(grid(MODEL, GRID_BITS, prune_specs(SPARSITIES))):
         predictions = labels.clone()
         wrong = 1500 + 97 * number
         predictions[:wrong] = (labels[:wrong] + 1) % 10
@@ -184,7 +184,7 @@ def test_a_sweep_says_how_many_and_what_it_measures_appears(simple_cnn, test_ima
     page.multiselect(key="sweep bits").set_value(["4"])
     page.multiselect(key="sweep sparsities").set_value([0.55]).run()
     page.run()
-    specs = grid(MODEL, (4,), pruned((0.55,)))
+    specs = grid(MODEL, (4,), prune_specs((0.55,)))
     assert f"{len(specs)} specs" in said(page)
     assert "on this machine" in said(page)
     page.button(key="sweep").click().run()

@@ -15,7 +15,7 @@ from compression.networks.folding import fold_batch_norm
 from compression.networks.model import FloatModel
 from compression.pruning.deduplication import merge_duplicates
 from compression.pruning.merging import chains, merge_filters, relative_error, ward
-from compression.pruning.proof import Smaller
+from compression.pruning.proof import SmallerNetwork
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
 from tests.support.networks import images, network
 
@@ -27,7 +27,7 @@ def answers(module: nn.Module, seed: int = 7) -> Tensor:
         return module(torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(seed)))
 
 
-def widths(found: Smaller) -> dict[str, int]:
+def widths(found: SmallerNetwork) -> dict[str, int]:
     return {layer.layer: layer.after for layer in found.layers if layer.after < layer.before}
 
 
@@ -126,7 +126,7 @@ def test_equal_filters_become_one_and_nothing_else_changes(arch: str) -> None:
     found = merge_duplicates(twice, images(1))
     expected = answers(twice)
     assert widths(found) == {name: len(twice.get_submodule(name).weight) - 1 for name, _ in chains(twice)}
-    assert found.left == ()
+    assert found.remaining == ()
     torch.testing.assert_close(answers(found.module), expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
     assert found.largest_difference <= 1e-5 * float(expected.abs().max())
     assert found.after.macs < found.before.macs
@@ -190,8 +190,8 @@ def test_a_reader_that_is_not_the_only_one_is_found_out() -> None:
 
     twice = doubled(Liar())
     found = merge_duplicates(twice, torch.ones(1, 3))
-    assert (found.gone, found.largest_difference) == (0, 0)
-    [left] = found.left
+    assert (found.channels_removed, found.largest_difference) == (0, 0)
+    [left] = found.remaining
     assert (left.layer, left.channels) == ("one", 1)
     assert "answers differ by up to" in left.why
 

@@ -14,7 +14,7 @@ from compression.evaluation.evaluation import evaluate
 from compression.networks.bundled import load_bundled
 from compression.networks.folding import fold_batch_norm
 from compression.networks.macs import layer_macs
-from compression.pruning.proof import ROUNDING, Smaller
+from compression.pruning.proof import ROUNDING, SmallerNetwork
 from compression.pruning.removal import remove_zeroed
 from tests.support.networks import images, network
 
@@ -45,11 +45,11 @@ def with_zeros(module: nn.Module, share: float, seed: int = 0) -> nn.Module:
     return module.eval()
 
 
-def widths(found: Smaller) -> dict[str, tuple[int, int]]:
+def widths(found: SmallerNetwork) -> dict[str, tuple[int, int]]:
     return {layer.layer: (layer.before, layer.after) for layer in found.layers}
 
 
-def assert_same_answers(found: Smaller, masked: nn.Module) -> None:
+def assert_same_answers(found: SmallerNetwork, masked: nn.Module) -> None:
     """On other inputs than those of the proof."""
     inputs = torch.randn(6, 3, 32, 32, generator=torch.Generator().manual_seed(7))
     with torch.inference_mode():
@@ -90,17 +90,17 @@ def test_a_zero_filter_goes_with_all_that_reads_it_on_paper(chain: nn.Module) ->
     assert torch.equal(small.conv1.weight, chain.conv1.weight[[0, 2]])
     assert torch.equal(small.bn1.running_mean, chain.bn1.running_mean[[0, 2]])
     assert torch.equal(small.conv2.weight, chain.conv2.weight[:, [0, 2]])
-    assert (found.gone, found.channels, found.left) == (2, 11, ())
+    assert (found.channels_removed, found.channels, found.remaining) == (2, 11, ())
     assert found.before.macs == 32 * 32 * 4 * 27 + 30 * 30 * 2 * 36 + 10
     assert found.after.macs == 32 * 32 * 2 * 27 + 30 * 30 * 2 * 18 + 10
     assert found.before.parameters - found.after.parameters == 2 * (27 + 1 + 2) + 2 * 18
-    assert found.before.bytes - found.after.bytes == 4 * (2 * (27 + 1 + 4) + 2 * 18)
+    assert found.before.size_bytes - found.after.size_bytes == 4 * (2 * (27 + 1 + 4) + 2 * 18)
     assert_same_answers(found, chain)
 
 
 def test_where_nothing_is_zero_nothing_goes(chain: nn.Module) -> None:
     found = remove_zeroed(chain, images(1))
-    assert (found.gone, found.left, found.before) == (0, (), found.after)
+    assert (found.channels_removed, found.remaining, found.before) == (0, (), found.after)
     assert all(
         torch.equal(one, other) for one, other in zip(found.module.parameters(), chain.parameters(), strict=True)
     )
@@ -110,7 +110,7 @@ def test_of_a_layer_that_is_zero_altogether_one_channel_stays(chain: nn.Module) 
     zero_(chain, "conv1", [0, 1, 2, 3], "bn1")
     found = remove_zeroed(chain, images(1))
     assert widths(found)["conv1"] == (4, 1)
-    [left] = found.left
+    [left] = found.remaining
     assert (left.layer, left.channels, left.why) == ("conv1", 1, "a layer needs one channel at least")
     assert_same_answers(found, chain)
 
@@ -124,8 +124,8 @@ def test_a_constant_is_no_zero(chain: nn.Module) -> None:
     zero_(chain, "conv1", [2])
     chain.bn1.bias.data[2] = 0.5
     found = remove_zeroed(chain, images(1))
-    assert found.gone == 0
-    [left] = found.left
+    assert found.channels_removed == 0
+    [left] = found.remaining
     assert (left.layer, left.channels, left.why) == ("conv1", 1, "the channels are not zero in bn1")
 
 
@@ -133,7 +133,7 @@ def test_the_answers_of_the_network_stay(chain: nn.Module) -> None:
     zero_(chain, "fc", [4])
     found = remove_zeroed(chain, images(1))
     assert widths(found)["fc"] == (5, 5)
-    assert [left.why for left in found.left] == ["they are the network's answers"]
+    assert [left.why for left in found.remaining] == ["they are the network's answers"]
 
 
 def test_where_zero_does_not_stay_zero_the_proof_fails_and_all_comes_back() -> None:
@@ -143,7 +143,7 @@ def test_where_zero_does_not_stay_zero_the_proof_fails_and_all_comes_back() -> N
     zero_(module, "conv2", [0])
     found = remove_zeroed(module, images(1))
     assert widths(found) == {"conv1": (4, 4), "conv2": (2, 1), "fc": (5, 5)}
-    [left] = found.left
+    [left] = found.remaining
     assert (left.layer, left.channels) == ("conv1", 1)
     assert left.why.startswith("without them answers differ by up to ")
     assert_same_answers(found, module)
@@ -165,16 +165,16 @@ def test_torch_pruning_is_not_believed_where_channels_change_places() -> None:
     zero_(module, "conv1", [0, 3])
     zero_(module, "conv2", [0, 3])
     found = remove_zeroed(module, images(1))
-    assert found.gone == 0
-    assert {left.layer for left in found.left} == {"conv1", "conv2"}
+    assert found.channels_removed == 0
+    assert {left.layer for left in found.remaining} == {"conv1", "conv2"}
     assert_same_answers(found, module)
 
 
 def test_what_torch_pruning_cannot_follow_stays_as_it_is() -> None:
     module = with_zeros(network("shufflenetv2_x0_5"), 0.3)
     found = remove_zeroed(module, images(1))
-    assert (found.gone, found.largest_difference) == (0, 0)
-    assert found.left[0].why.startswith("torch-pruning cannot follow this network")
+    assert (found.channels_removed, found.largest_difference) == (0, 0)
+    assert found.remaining[0].why.startswith("torch-pruning cannot follow this network")
 
 
 class Net(nn.Module):
@@ -215,8 +215,8 @@ def test_what_stands_between_decides(between: Callable[[Tensor], Tensor], gone: 
     module = Net(between).eval().requires_grad_(False)
     zero_(module, "first", [1, 2])
     found = remove_zeroed(module, images(1))
-    assert found.gone == gone
-    assert [left.why[: len(why or "")] for left in found.left if left.layer == "first"] == ([why] if why else [])
+    assert found.channels_removed == gone
+    assert [left.why[: len(why or "")] for left in found.remaining if left.layer == "first"] == ([why] if why else [])
     assert_same_answers(found, module)
 
 
@@ -254,7 +254,7 @@ def test_the_smaller_network_answers_as_the_one_with_the_zeros(arch: str, fold: 
     before = {name: value.clone() for name, value in masked.state_dict().items()}
     found = remove_zeroed(masked, images(1))
     assert_same_answers(found, masked)
-    assert found.gone > found.channels / 20
+    assert found.channels_removed > found.channels / 20
     assert found.after.macs < 0.8 * found.before.macs
     assert found.after.macs == sum(layer_macs(found.module, images(1)).values())
     assert all(torch.equal(before[name], value) for name, value in masked.state_dict().items())
@@ -293,7 +293,7 @@ def test_a_channel_of_all_that_a_shortcut_adds_up_goes(arch: str) -> None:
             zero_(masked, f"layer{stage}.0.downsample.0", [place], f"layer{stage}.0.downsample.1")
     found = remove_zeroed(masked, images(1))
     assert [widths(found)[f"layer{stage}.0.conv2"] for stage in (1, 2, 3)] == [(16, 15), (32, 31), (64, 63)]
-    assert found.left == ()
+    assert found.remaining == ()
     assert_same_answers(found, masked)
 
 

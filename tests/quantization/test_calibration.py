@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.ao.quantization.observer import MinMaxObserver, MovingAverageMinMaxObserver
 
 from compression.core.observe import BATCH, observe
-from compression.quantization.calibration import BINS, TRIED, InputStats, input_range
+from compression.quantization.calibration import BINS, INPUT_FRACTIONS, InputStats, input_range
 from compression.spec import ActivationSpec, Calibration
 
 each_calibration = pytest.mark.parametrize("calibration", Calibration)
@@ -139,7 +139,10 @@ def squared_error(inputs: Tensor, low: float, high: float, bits: int) -> float:
 @pytest.mark.parametrize("bits", [2, 3, 4, 6, 8])
 def test_the_least_error_is_that_of_an_exhaustive_search_over_the_inputs(inputs: Tensor, bits: int) -> None:
     stats = seen_by_linear(inputs)
-    errors = [squared_error(inputs, stats.low * n / TRIED, stats.high * n / TRIED, bits) for n in range(1, TRIED + 1)]
+    errors = [
+        squared_error(inputs, stats.low * n / INPUT_FRACTIONS, stats.high * n / INPUT_FRACTIONS, bits)
+        for n in range(1, INPUT_FRACTIONS + 1)
+    ]
     assert squared_error(inputs, *range_of(stats, "least-error", bits), bits) <= 1.02 * min(errors)
 
 
@@ -159,7 +162,7 @@ def test_kl_is_that_of_migaczs_pseudocode(bits: int) -> None:
     stats = seen_by_linear(LONG_TAILED.abs())
     counts = stats.counts.double().tolist()
     counts[0] = counts[1]
-    step = BINS // TRIED
+    step = BINS // INPUT_FRACTIONS
     tried = {size: divergence_on_paper(counts, size, 2**bits) for size in range(step, BINS + 1, step) if size > 2**bits}
     low, high = range_of(stats, "kl", bits)
     assert low == 0

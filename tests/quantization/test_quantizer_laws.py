@@ -8,7 +8,7 @@ from hypothesis.extra import numpy
 from torch import Tensor, from_numpy, isin
 
 from compression.quantization.quantizers import choose_qparams, dequantize, levels, quantize
-from compression.spec import FINDING, Clip, Granularity, QuantSpec, Scheme
+from compression.spec import AUTOMATIC_SCHEMES, Clip, Granularity, QuantSpec, Scheme
 
 MOST = 2.0**100  # the square of a difference is still a float32's in the least error's search
 
@@ -22,9 +22,9 @@ weights = numpy.arrays(
 
 @any_of.composite
 def specs(draw: any_of.DrawFn) -> QuantSpec:
-    scheme = draw(any_of.sampled_from(FINDING))
-    clip = draw(any_of.sampled_from(Clip)) if scheme.clips else Clip.FULL
-    at = draw(any_of.sampled_from([None, 51, 99])) if clip.at else None
+    scheme = draw(any_of.sampled_from(AUTOMATIC_SCHEMES))
+    clip = draw(any_of.sampled_from(Clip)) if scheme.clippable else Clip.FULL
+    at = draw(any_of.sampled_from([None, 51, 99])) if clip.default_at else None
     granularity = draw(any_of.sampled_from(Granularity))
     bits = draw(any_of.sampled_from(scheme.bits))
     size = draw(any_of.integers(2**bits, 256).filter(lambda n: n >= 16)) if scheme is Scheme.K_MEANS else 16

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from compression.core.record import sqnr_db
 from compression.quantization.codebooks import Codebook
-from compression.quantization.groups import in_groups
-from compression.quantization.kl import least_divergent
+from compression.quantization.groups import to_groups
+from compression.quantization.kl import least_divergent_fraction
 from compression.quantization.quantizers import (
     QPARAMS,
-    TRIED,
+    WEIGHT_FRACTIONS,
     QParams,
     choose_qparams,
     code_bits,
@@ -25,11 +25,11 @@ from compression.quantization.quantizers import (
     quantize,
 )
 from compression.quantization.ranges import best_gaussian, best_laplace
-from compression.spec import FINDING, Clip, Granularity, QuantSpec, Scheme
+from compression.spec import AUTOMATIC_SCHEMES, Clip, Granularity, QuantSpec, Scheme
 
-WAYS = list(itertools.product(FINDING, Granularity))
+WAYS = list(itertools.product(AUTOMATIC_SCHEMES, Granularity))
 BITS = (1, 2, 3, 4, 5, 6, 7, 8, 12, 16)
-ABLE = [(scheme, bits) for scheme in FINDING for bits in BITS if bits in scheme.bits]
+ABLE = [(scheme, bits) for scheme in AUTOMATIC_SCHEMES for bits in BITS if bits in scheme.bits]
 INTEGER = (Scheme.SYMMETRIC, Scheme.AFFINE)  # with an integer zero point, as torch has them
 INEXACT = (Scheme.MIN_MAX, Scheme.K_MEANS, Scheme.BINARY)  # no code stands for zero
 every_way = pytest.mark.parametrize(("scheme", "granularity"), WAYS)
@@ -301,7 +301,7 @@ def test_no_weight_is_further_off_than_one_step(scheme: Scheme, granularity: Gra
     """Half a step where the zero point is exact, and up to half a step more at the ends where it was rounded."""
     qparams = choose_qparams(weights(), way(bits, scheme, granularity))
     error = (dequantize(quantize(weights(), qparams), qparams) - weights()).abs()
-    error = (in_groups(error, qparams.group_size) if qparams.group_size else error) / qparams.scale
+    error = (to_groups(error, qparams.group_size) if qparams.group_size else error) / qparams.scale
     assert error.max() <= (1.0 if scheme is Scheme.AFFINE else 0.5) + 1e-3
 
 
@@ -364,19 +364,19 @@ def test_the_best_ranges_are_those_of_aciqs_authors(bits: int, gaussian: float, 
     assert best_laplace(bits) == pytest.approx(laplace, abs=0.01)
 
 
-@pytest.mark.parametrize("scheme", [scheme for scheme in Scheme if scheme.clips])
+@pytest.mark.parametrize("scheme", [scheme for scheme in Scheme if scheme.clippable])
 @pytest.mark.parametrize("bits", [2, 3, 4, 8])
 def test_the_least_error_is_that_of_an_exhaustive_search(scheme: Scheme, bits: int) -> None:
     weight = torch.randn(300, generator=torch.Generator().manual_seed(1)) ** 3
     found = rounded(weight, QuantSpec(bits, scheme, Granularity.TENSOR, Clip.LEAST_ERROR))
     errors = []
-    for fraction in torch.linspace(1, 0.2, TRIED):
+    for fraction in torch.linspace(1, 0.2, WEIGHT_FRACTIONS):
         q = QPARAMS[scheme](fraction * weight.min(), fraction * weight.max(), bits)
         errors.append(float((dequantize(quantize(weight, q), q) - weight).square().sum()))
     assert float((found - weight).square().sum()) == pytest.approx(min(errors), rel=1e-6)
 
 
-@pytest.mark.parametrize("scheme", [scheme for scheme in Scheme if scheme.clips])
+@pytest.mark.parametrize("scheme", [scheme for scheme in Scheme if scheme.clippable])
 @pytest.mark.parametrize("clip", Clip)
 @every_granularity
 def test_every_range_stays_within_the_weights_and_leaves_zeros_alone(
@@ -459,7 +459,7 @@ def test_the_range_of_least_divergence_is_that_of_trying_all(count: int, bits: i
     rows = torch.randn(2, count, generator=torch.Generator().manual_seed(count)) ** 3
     rows[:, : int(sparsity * count)] = 0
     expected = [least_by_trying(row, bits) for row in rows]
-    assert least_divergent(rows.abs(), bits).flatten().tolist() == pytest.approx(expected)
+    assert least_divergent_fraction(rows.abs(), bits).flatten().tolist() == pytest.approx(expected)
 
 
 def test_the_least_divergence_clips_outliers_and_no_range_without() -> None:
@@ -471,7 +471,7 @@ def test_the_least_divergence_clips_outliers_and_no_range_without() -> None:
 
 @pytest.mark.parametrize("bits", [12, 13, 16])
 def test_with_as_many_codes_as_bins_the_least_divergence_clips_nothing(bits: int) -> None:
-    assert least_divergent(weights().flatten(1).abs(), bits).tolist() == [[1.0]] * 8
+    assert least_divergent_fraction(weights().flatten(1).abs(), bits).tolist() == [[1.0]] * 8
 
 
 # ---- groups along the input
@@ -483,7 +483,7 @@ def test_with_as_many_codes_as_bins_the_least_divergence_clips_nothing(bits: int
 )
 @pytest.mark.parametrize("kind", ["conv", "linear", "kernel last"])
 def test_a_group_is_quantized_as_a_tensor_of_its_own(kind: str, size: int, scheme: Scheme, bits: int) -> None:
-    for clip in Clip if scheme.clips else [Clip.FULL]:
+    for clip in Clip if scheme.clippable else [Clip.FULL]:
         weight = weights(kind)
         spec = QuantSpec(bits, scheme, Granularity.GROUP, clip, group_size=size)
         alone = QuantSpec(bits, scheme, Granularity.TENSOR, clip)
@@ -491,7 +491,7 @@ def test_a_group_is_quantized_as_a_tensor_of_its_own(kind: str, size: int, schem
         assert torch.equal(rounded(weight, spec).flatten(), torch.cat(expected)), clip
 
 
-@pytest.mark.parametrize("scheme", FINDING)
+@pytest.mark.parametrize("scheme", AUTOMATIC_SCHEMES)
 def test_there_is_a_scale_or_a_codebook_for_each_group(scheme: Scheme) -> None:
     qparams = choose_qparams(weights(), QuantSpec(some_bits(scheme), scheme, "group", group_size=32))
     assert len(vars(qparams)["values" if isinstance(qparams, Codebook) else "scale"]) == 8 * 2  # of 32 and of 4
@@ -571,8 +571,8 @@ ODD = {
 @pytest.mark.parametrize("weight", ODD.values(), ids=ODD)
 @pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
 def test_every_combination_runs_or_is_refused_in_words(weight: Tensor, bits: int) -> None:
-    for scheme, granularity, clip in itertools.product(FINDING, Granularity, Clip):
-        if bits in scheme.bits and (scheme.clips or clip is Clip.FULL):
+    for scheme, granularity, clip in itertools.product(AUTOMATIC_SCHEMES, Granularity, Clip):
+        if bits in scheme.bits and (scheme.clippable or clip is Clip.FULL):
             spec = way(bits, scheme, granularity, clip)
             values = rounded(weight, spec)
             assert values.isfinite().all(), spec

@@ -8,7 +8,7 @@ from compression.results.costs import Costs
 from compression.results.pareto import Point
 from compression.results.prune_or_quantize import by_way, duel
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec, Scope
-from compression.spec.grid import BITS, SPARSITIES, of_landscape
+from compression.spec.grid import GRID_BITS, GRID_SPARSITIES, landscape_specs
 from pages.ui.charts import style as charts
 from pages.ui.charts import tradeoffs as charts_tradeoffs
 
@@ -22,11 +22,11 @@ def spec(bits: int | None, sparsity: float) -> CompressionSpec:
 
 
 def test_the_default_scheme_of_a_landscape_fills_the_map():
-    found = lattice(points(of_landscape("net")))
-    assert found.bits == tuple(bits or 32 for bits in BITS)
-    assert found.sparsities == SPARSITIES
+    found = lattice(points(landscape_specs("net")))
+    assert found.bits == tuple(bits or 32 for bits in GRID_BITS)
+    assert found.sparsities == GRID_SPARSITIES
     assert {at: point.spec for at, point in found.cells.items()} == {
-        (bits or 32, sparsity): spec(bits, sparsity) for bits in BITS for sparsity in SPARSITIES
+        (bits or 32, sparsity): spec(bits, sparsity) for bits in GRID_BITS for sparsity in GRID_SPARSITIES
     }
 
 
@@ -44,7 +44,7 @@ def test_the_default_scheme_of_a_landscape_fills_the_map():
 )
 def test_what_says_more_has_no_cell(other):
     assert cell(other) is None
-    assert place(lattice(points(of_landscape("net"))), other) is None
+    assert place(lattice(points(landscape_specs("net"))), other) is None
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_what_says_more_has_no_cell(other):
     ],
 )
 def test_settings_lie_on_the_map_or_between(bits, sparsity, expected):
-    found = place(lattice(points(of_landscape("net"))), spec(bits, sparsity))
+    found = place(lattice(points(landscape_specs("net"))), spec(bits, sparsity))
     assert found == (expected if expected is None else pytest.approx(expected))
 
 
@@ -69,7 +69,7 @@ def test_nothing_measured_is_an_empty_map():
 
 
 def test_plotly_finds_nothing_wrong_with_the_charts():
-    known = points(of_landscape("net"))
+    known = points(landscape_specs("net"))
     found = lattice(known)
     ink, own, one = charts.ink("light"), by_way(known), known[0]
     rings = dict.fromkeys(charts_tradeoffs.RINGS, one)

@@ -20,7 +20,7 @@ from compression.results.neighbours import Neighbours, beforehand
 from compression.results.result import Result
 from compression.results.store import Store
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec, Scheme, Scope
-from compression.spec.grid import BITS, SPARSITIES, of_landscape
+from compression.spec.grid import GRID_BITS, GRID_SPARSITIES, landscape_specs
 
 NAME = "simple_cnn"
 FLOAT = CompressionSpec(NAME)
@@ -46,7 +46,7 @@ def made_up(spec: CompressionSpec, seed: int) -> Result:
     )
 
 
-RESULTS = [made_up(spec, number) for number, spec in enumerate(of_landscape(NAME))]
+RESULTS = [made_up(spec, number) for number, spec in enumerate(landscape_specs(NAME))]
 
 
 @pytest.fixture
@@ -201,7 +201,7 @@ def test_with_images_what_was_measured_beforehand_is_not_evaluated_again(
 def test_what_comes_along_holds_for_the_weights_and_the_code_of_now(name: str) -> None:
     found = landscape(load_bundled(name))
     assert found.stale is None, REMAKE
-    assert [each.spec for each in found.results] == list(of_landscape(name)), REMAKE
+    assert [each.spec for each in found.results] == list(landscape_specs(name)), REMAKE
     assert len(found.results) >= 100
     as_float = found.get(CompressionSpec(name))
     assert as_float.evaluation.total == 10_000
@@ -224,9 +224,9 @@ def test_all_that_comes_along_takes_little_room() -> None:
 
 
 def test_the_grid_that_comes_along_is_the_one_that_sliders_walk() -> None:
-    found = of_landscape(NAME)
-    for bits in BITS:
-        for sparsity in SPARSITIES:
+    found = landscape_specs(NAME)
+    for bits in GRID_BITS:
+        for sparsity in GRID_SPARSITIES:
             prune = PruneSpec(sparsity=sparsity) if sparsity else None
             assert CompressionSpec(NAME, prune, QuantSpec(bits) if bits else None) in found
     assert {spec.weights.scheme for spec in found if spec.weights} == {*Scheme} - {Scheme.STEP}

@@ -17,7 +17,7 @@ from compression.spec import (
     Structure,
     Unit,
 )
-from compression.spec.grid import of_landscape
+from compression.spec.grid import landscape_specs
 from compression.spec.title import title
 
 
@@ -59,5 +59,5 @@ def test_all_that_is_not_as_ever_is_said(spec: CompressionSpec, words: str) -> N
 
 
 def test_specs_of_the_landscape_have_titles_of_their_own() -> None:
-    titles = [title(spec) for spec in of_landscape("net")]
+    titles = [title(spec) for spec in landscape_specs("net")]
     assert len(titles) == len(set(titles))

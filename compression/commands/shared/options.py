@@ -14,7 +14,7 @@ from compression.networks import library
 from compression.networks.model import FloatModel
 from compression.networks.normalization import NORMALIZATIONS
 from compression.spec import (
-    CLIPS_AT,
+    DEFAULT_CLIP_AT,
     GROUP_SIZE,
     ActivationSpec,
     Calibration,
@@ -73,7 +73,7 @@ def add_spec_arguments(parser: argparse.ArgumentParser) -> None:
         "--clip-at",
         metavar="X",
         type=float,
-        help=f"where to cut: {', '.join(f'{clip} (default {at:g})' for clip, at in CLIPS_AT.items())}",
+        help=f"where to cut: {', '.join(f'{clip} (default {at:g})' for clip, at in DEFAULT_CLIP_AT.items())}",
     )
     parser.add_argument("--only", metavar="KIND", help=f"quantize no other layers than {' or '.join(Only)}")
     parser.add_argument("--skip-ends", action="store_true", help="the first and the last layer stay float")

@@ -11,7 +11,7 @@ from compression.networks.folding import fold_batch_norm
 from compression.networks.model import FloatModel
 from compression.pruning.deduplication import merge_duplicates
 from compression.pruning.merging import merge_filters, relative_error
-from compression.pruning.proof import Smaller
+from compression.pruning.proof import NetworkCost, SmallerNetwork
 from compression.pruning.removal import empty_filters, remove_zeroed
 
 EXAMPLES = 4
@@ -25,8 +25,8 @@ class Forms:
     errors over the sum of squares, by merging alone.
     """
 
-    merged: Smaller | None = None
-    removed: Smaller | None = None
+    merged: SmallerNetwork | None = None
+    removed: SmallerNetwork | None = None
     errors: dict[str, float] | None = None
     answer_error: float | None = None
 
@@ -53,7 +53,7 @@ def as_lines(found: Forms) -> str:
         lines += f"merged    {_words(found.merged)}; squared error of the logits before: {found.answer_error:.2%}\n"
     if found.removed:
         lines += f"removable {_words(found.removed)}\n"
-    for left in (one for form in (found.merged, found.removed) if form for one in form.left):
+    for left in (one for form in (found.merged, found.removed) if form for one in form.remaining):
         lines += f"stay      {left.channels:,} of {left.layer}: {left.why}\n"
     return lines
 
@@ -68,21 +68,25 @@ def as_values(found: Forms) -> dict[str, Any]:
     return values
 
 
-def _words(form: Smaller) -> str:
+def _words(form: SmallerNetwork) -> str:
     return (
-        f"{form.gone:,} of {form.channels:,} filters: MACs {form.before.macs:,} -> {form.after.macs:,}, "
+        f"{form.channels_removed:,} of {form.channels:,} filters: MACs {form.before.macs:,} -> {form.after.macs:,}, "
         f"proved equal to {form.largest_difference:.1g} on {form.inputs} inputs"
     )
 
 
-def _values(form: Smaller) -> dict[str, Any]:
+def _values(form: SmallerNetwork) -> dict[str, Any]:
     return {
-        "gone": form.gone,
+        "gone": form.channels_removed,
         "channels": form.channels,
-        "before": asdict(form.before),
-        "after": asdict(form.after),
+        "before": _cost(form.before),
+        "after": _cost(form.after),
         "layers": {layer.layer: (layer.before, layer.after) for layer in form.layers},
-        "left": [asdict(left) for left in form.left],
+        "left": [asdict(left) for left in form.remaining],
         "largest_difference": form.largest_difference,
         "inputs": form.inputs,
     }
+
+
+def _cost(cost: NetworkCost) -> dict[str, int]:
+    return {"macs": cost.macs, "parameters": cost.parameters, "bytes": cost.size_bytes}

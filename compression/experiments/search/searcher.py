@@ -36,7 +36,7 @@ from compression.results.landscape import landscape
 from compression.results.provenance import arithmetic, counting
 from compression.results.store import Key, Store
 from compression.spec import CompressionSpec
-from compression.spec.grid import of_landscape
+from compression.spec.grid import landscape_specs
 from compression.spec.title import title
 
 STAGES = (500, 1500, HALF)  # images
@@ -207,7 +207,7 @@ class Searcher:
 
     def _known(self, searching: _Searching) -> tuple[Tried, ...]:
         """What was measured beforehand, on the search half."""
-        found = [landscape(searching.model).get(spec) for spec in of_landscape(searching.model.name)]
+        found = [landscape(searching.model).get(spec) for spec in landscape_specs(searching.model.name)]
         return tuple(
             self._tried(searching, each.spec, each.costs.file, score(each.evaluation, SEARCH)) for each in found if each
         )

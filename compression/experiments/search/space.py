@@ -9,7 +9,7 @@ from compression.networks.folding import fold_batch_norm
 from compression.networks.model import FloatModel
 from compression.networks.weights import weighted_layers
 from compression.spec import CompressionSpec, Granularity, LayerSpec, PruneSpec, QuantSpec, Scheme
-from compression.spec.grid import grid, pruned
+from compression.spec.grid import grid, prune_specs
 
 BITS = (2, 3, 4, 5, 6, 8)
 
@@ -70,7 +70,7 @@ class Space:
         found: list[CompressionSpec] = []
         for fold_bn in {False, self.fold_bn}:
             for schemes, bits, shares in RIVALS:
-                found += grid(self.model, bits, pruned(shares), schemes, RIVAL_GRANULARITIES, fold_bn)[1:]
+                found += grid(self.model, bits, prune_specs(shares), schemes, RIVAL_GRANULARITIES, fold_bn)[1:]
         return tuple(dict.fromkeys(found))
 
     @property

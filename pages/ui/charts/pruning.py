@@ -8,7 +8,7 @@ from compression.inspect.mosaic import Mosaic, Overlap
 from compression.inspect.ranking import Ranking
 from compression.inspect.scores import Cut
 from compression.inspect.threshold_curve import Curve
-from compression.pruning.proof import Smaller
+from compression.pruning.proof import SmallerNetwork
 from pages.ui import format
 from pages.ui.charts.style import COMPRESSED, FLOAT, REMOVED, SHARE, Drawing, layer_axis, panel, room, short_name
 
@@ -199,7 +199,7 @@ def ranking(view: Ranking, axis: str, ink: str) -> Drawing:
     )
 
 
-def channels(smaller: Smaller, ink: str) -> Drawing:
+def channels(smaller: SmallerNetwork, ink: str) -> Drawing:
     """Output channels of each layer, before and after those that are zero were taken out."""
     names = [layer.layer for layer in smaller.layers]
     layout = panel(

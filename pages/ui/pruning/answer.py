@@ -3,7 +3,7 @@
 import streamlit as st
 
 from compression.errors import DataError
-from compression.pruning.proof import Smaller
+from compression.pruning.proof import SmallerNetwork
 from compression.spec import CompressionSpec
 from pages.ui import compute, format
 from pages.ui.charts import pruning as charts_pruning
@@ -148,7 +148,7 @@ def work(model: str) -> None:
     )
 
 
-def _proved(found: Smaller) -> None:
+def _proved(found: SmallerNetwork) -> None:
     st.badge(
         f"Removed equals zeroed: largest difference {found.largest_difference:.0e} over {found.inputs} inputs, "
         "in double precision, checked just now",
@@ -159,16 +159,16 @@ def _proved(found: Smaller) -> None:
     for place, label, before, after in (
         (columns[0], "Multiply-accumulates", found.before.macs, found.after.macs),
         (columns[1], "Parameters", found.before.parameters, found.after.parameters),
-        (columns[2], "Filters", found.channels, found.channels - found.gone),
+        (columns[2], "Filters", found.channels, found.channels - found.channels_removed),
     ):
         ratio = f"{format.times(before / after)} fewer" if after < before else "as before"
         words = f"{before:,} before, {after:,} after."
         answer.show_metric(place, label, format.quantity(after), ratio, words)
     show.chart(charts_pruning.channels(found, show.ink()), "channels", "Filters of each layer before and after removal")
-    for stayed in found.left[:MOST_SENTENCES]:
+    for stayed in found.remaining[:MOST_SENTENCES]:
         st.caption(f"{stayed.layer}: {stayed.channels:,} of its zero filters must stay, since {stayed.why}.")
-    if len(found.left) > MOST_SENTENCES:
-        st.caption(f"So it is in {len(found.left) - MOST_SENTENCES} more layers.")
+    if len(found.remaining) > MOST_SENTENCES:
+        st.caption(f"So it is in {len(found.remaining) - MOST_SENTENCES} more layers.")
 
 
 def _rows(model: str) -> list[str]:

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 import streamlit as st
 
-from compression.spec import FINDING, Clip, CompressionSpec, Granularity, QuantSpec, Scheme
+from compression.spec import AUTOMATIC_SCHEMES, Clip, CompressionSpec, Granularity, QuantSpec, Scheme
 from pages.ui import compute
 from pages.ui.frame import frame
 from pages.ui.settings import controls, more
@@ -34,7 +34,7 @@ def spec(model: str, side: Side) -> CompressionSpec:
     """What the widgets of one side say now, in whichever run: nothing is pruned."""
     said = st.session_state
     scheme = Scheme(said[f"{side}_scheme"])
-    clip = said[f"{side}_clip"] if scheme.clips else Clip.FULL
+    clip = said[f"{side}_clip"] if scheme.clippable else Clip.FULL
     weights = QuantSpec(scheme.nearest_bits(int(said["bits"])), scheme, said[f"{side}_granularity"], clip)
     return CompressionSpec(model, None, weights, fold_bn=said["fold"])
 
@@ -58,7 +58,7 @@ def channel() -> int | None:
 def pick(side: Side) -> None:
     """Scheme, range and granularity of one side."""
     with st.container(horizontal=True, gap="xsmall"):
-        schemes = list(FINDING)  # a given step has the bits it has
+        schemes = list(AUTOMATIC_SCHEMES)  # a given step has the bits it has
         scheme = st.selectbox(
             f"Scheme, {side}",
             schemes,
@@ -74,7 +74,7 @@ def pick(side: Side) -> None:
             key=f"{side}_clip",
             bind="query-params",
             help=more.CLIPS,
-            disabled=not Scheme(scheme).clips,
+            disabled=not Scheme(scheme).clippable,
             width=118,
             on_change=_moved,
         )

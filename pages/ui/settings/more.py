@@ -59,13 +59,13 @@ def _weights() -> None:
         disabled=off or not wanted.clips(),
     )
     found = Clip(clip)
-    if found.at is not None:
+    if found.default_at is not None:
         lowest, highest, step = ENDS[found]
         st.number_input(
             f"Cut at, in {UNITS[found]}",
             lowest,
             highest,
-            found.at,
+            found.default_at,
             step,
             key=wanted.at_key(found),
             bind="query-params",

@@ -60,7 +60,7 @@ def weights() -> QuantSpec:
     group = None
     if said["granularity"] == Granularity.GROUP:
         group = max(said.get("group", GROUP_SIZE), 2**found if said["scheme"] == Scheme.K_MEANS else 0)
-    at = said.get(at_key(clip), clip.at)
+    at = said.get(at_key(clip), clip.default_at)
     return QuantSpec(found, said["scheme"], said["granularity"], clip, at, group, **layers)
 
 
@@ -76,7 +76,7 @@ def bits() -> int:
 
 def clips() -> bool:
     """Whether the scheme has a range that could be clipped."""
-    return Scheme(st.session_state["scheme"]).clips
+    return Scheme(st.session_state["scheme"]).clippable
 
 
 def prune(target: float | None = None, units: bool = False) -> PruneSpec:
@@ -124,8 +124,8 @@ def as_link(spec: CompressionSpec) -> dict[str, str]:
 def _as_link(weights: QuantSpec) -> dict[str, str]:
     said = {key: str(getattr(weights, key)) for key in ("bits", "scheme", "granularity", "clip")}
     said |= {"only": weights.only or ALL, "ends": _word(weights.skip_ends)}
-    if weights.clip.at is not None:
-        said[at_key(weights.clip)] = f"{weights.clip_at or weights.clip.at:g}"
+    if weights.clip.default_at is not None:
+        said[at_key(weights.clip)] = f"{weights.clip_at or weights.clip.default_at:g}"
     numbers = {"group": weights.group_size, "step": weights.step}
     return said | {key: f"{number:g}" for key, number in numbers.items() if number}
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 import streamlit as st
 
 from compression.errors import DataError
-from compression.spec import FINDING, MAX_BITS, CompressionSpec, Granularity, Scheme
-from compression.spec.grid import BITS, SPARSITIES, grid, pruned
+from compression.spec import AUTOMATIC_SCHEMES, MAX_BITS, CompressionSpec, Granularity, Scheme
+from compression.spec.grid import GRID_BITS, GRID_SPARSITIES, grid, prune_specs
 from pages.ui import compute, format
 from pages.ui.accuracy import panel as accuracy
 from pages.ui.settings.wanted import FLOAT
@@ -82,10 +82,10 @@ def _ask(model: str) -> None:
     with first:
         models = st.multiselect("Networks", compute.networks(), [model], key="sweep networks", **kept)
         widths = st.multiselect(
-            "Bits a weight", WIDTHS, [str(bits or FLOAT) for bits in BITS], key="sweep bits", **kept
+            "Bits a weight", WIDTHS, [str(bits or FLOAT) for bits in GRID_BITS], key="sweep bits", **kept
         )
     with second:
-        schemes = st.multiselect("Schemes", list(FINDING), [Scheme.SYMMETRIC], key="sweep schemes", **kept)
+        schemes = st.multiselect("Schemes", list(AUTOMATIC_SCHEMES), [Scheme.SYMMETRIC], key="sweep schemes", **kept)
         granularities = st.multiselect(
             "A scale for each", list(Granularity), [Granularity.CHANNEL], key="sweep granularities", **kept
         )
@@ -93,7 +93,7 @@ def _ask(model: str) -> None:
         sparsities = st.multiselect(
             "Sparsities, pruned globally",
             SHARES,
-            list(SPARSITIES),
+            list(GRID_SPARSITIES),
             format.short_percent,
             key="sweep sparsities",
             **kept,
@@ -125,7 +125,7 @@ def _specs(
 ) -> tuple[CompressionSpec, ...]:
     """Each with each."""
     bits = [None if width == FLOAT else int(width) for width in widths]
-    found = (grid(name, bits, pruned(sparsities), schemes, granularities) for name in models)
+    found = (grid(name, bits, prune_specs(sparsities), schemes, granularities) for name in models)
     return tuple(spec for specs in found for spec in specs)
 
 
