@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from compression.data.cifar10 import CLASSES
 from compression.networks.architectures.stages import Stage, image_mean, run_stages
 
 
@@ -63,7 +64,7 @@ class InvertedResidual(nn.Module):
 class MobileNetV2(nn.Module):
     """(N, 3, 32, 32) images -> (N, classes) logits. `stem` and `last`: channels before and after the blocks."""
 
-    def __init__(self, rows: tuple[Row, ...], stem: int, last: int, classes: int = 10) -> None:
+    def __init__(self, rows: tuple[Row, ...], stem: int, last: int, classes: int = len(CLASSES)) -> None:
         super().__init__()
         layers: list[nn.Module] = [conv_norm_relu6(3, stem, kernel=3)]
         channels = stem
@@ -84,7 +85,7 @@ class MobileNetV2(nn.Module):
         return run_stages(self.stages(), x)
 
 
-def with_width(width: float, classes: int = 10) -> MobileNetV2:
+def with_width(width: float, classes: int = len(CLASSES)) -> MobileNetV2:
     """The paper's network with every number of channels multiplied by `width` and rounded to a multiple of eight."""
     rows = tuple(row._replace(channels=_eights(width * row.channels)) for row in ROWS)
     return MobileNetV2(rows, stem=_eights(width * 32), last=_eights(max(1.0, width) * 1280), classes=classes)

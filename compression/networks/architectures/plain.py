@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from compression.data.cifar10 import CLASSES
 from compression.networks.architectures.stages import Stage, run_stages
 
 
@@ -10,7 +11,7 @@ class SimpleCNN(nn.Module):
 
     CHAINS = (("conv1", "conv2"), ("conv2", "fc1"), ("fc1", "fc2"))
 
-    def __init__(self, classes: int = 10) -> None:
+    def __init__(self, classes: int = len(CLASSES)) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, 16, 3, padding=1)
         self.conv2 = nn.Conv2d(16, 32, 3, padding=1)
@@ -36,7 +37,7 @@ class CNN3(nn.Module):
 
     CHAINS = (("conv1", "conv2"), ("conv2", "conv3"), ("conv3", "fc1"), ("fc1", "fc2"))
 
-    def __init__(self, classes: int = 10) -> None:
+    def __init__(self, classes: int = len(CLASSES)) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, 32, 3, padding=1)
         self.conv2 = nn.Conv2d(32, 64, 3, padding=1)

@@ -7,6 +7,7 @@ by side and added up. Layer names follow the authors.
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from compression.data.cifar10 import CLASSES
 from compression.networks.architectures.stages import Stage, image_mean, run_stages
 
 REPEATS = (2, 4, 14, 1)
@@ -45,7 +46,7 @@ class Block(nn.Module):
 class RepVGG(nn.Module):
     """(N, 3, 32, 32) images -> (N, classes) logits. `widths`: channels of the four stages."""
 
-    def __init__(self, widths: tuple[int, ...], classes: int = 10) -> None:
+    def __init__(self, widths: tuple[int, ...], classes: int = len(CLASSES)) -> None:
         super().__init__()
         first = min(64, widths[0])
         self.stage0 = Block(3, first, 1)

@@ -8,6 +8,7 @@ new channels filled by zeros on both sides (option A).
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from compression.data.cifar10 import CLASSES
 from compression.networks.architectures.stages import Stage, image_mean, run_stages
 
 STAGES = (16, 32, 64)
@@ -59,7 +60,7 @@ class ResNet(nn.Module):
 
     FOLDS = (("conv1", "bn1"),)
 
-    def __init__(self, blocks: int, option: str = "B", classes: int = 10) -> None:
+    def __init__(self, blocks: int, option: str = "B", classes: int = len(CLASSES)) -> None:
         super().__init__()
         if option not in ("A", "B"):
             raise ValueError(f"shortcut option must be 'A' or 'B', got {option!r}")

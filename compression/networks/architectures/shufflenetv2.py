@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from compression.data.cifar10 import CLASSES
 from compression.networks.architectures.stages import Stage, image_mean, run_stages
 
 REPEATS = (4, 8, 4)
@@ -52,7 +53,7 @@ class Unit(nn.Module):
 class ShuffleNetV2(nn.Module):
     """(N, 3, 32, 32) images -> (N, classes) logits. `widths`: channels as in WIDTHS."""
 
-    def __init__(self, widths: tuple[int, ...], classes: int = 10) -> None:
+    def __init__(self, widths: tuple[int, ...], classes: int = len(CLASSES)) -> None:
         super().__init__()
         first, *stages, last = widths
         self.conv1 = nn.Sequential(

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from compression.data.cifar10 import CLASSES
 from compression.networks.architectures.stages import Stage, image_mean, run_stages
 
 POOL = "pool"
@@ -32,7 +33,12 @@ class VGG(nn.Module):
     """
 
     def __init__(
-        self, plan: Plan, hidden: tuple[int, ...] = (), classes: int = 10, bias: bool = False, norm: bool = True
+        self,
+        plan: Plan,
+        hidden: tuple[int, ...] = (),
+        classes: int = len(CLASSES),
+        bias: bool = False,
+        norm: bool = True,
     ) -> None:
         super().__init__()
         layers: list[nn.Module] = []

@@ -7,7 +7,7 @@ from functools import cache
 import torch
 from torch import nn
 
-from compression.data.cifar10 import CLASSES
+from compression.data.cifar10 import TEST
 from compression.errors import CheckpointError
 from compression.networks.architectures.table import ARCHITECTURES, Architecture
 from compression.networks.checkpoints.names import COUNTERS, Tensors, translate_names
@@ -83,11 +83,12 @@ def _difference(name: str, expected: Mapping[str, torch.Size], shapes: Mapping[s
         parts = [_few("it lacks", missing), _few("it has unknown", extra)]
         return f"the checkpoint is not a {name}: " + "; ".join(part for part in parts if part)
     wrong = [key for key in expected if expected[key] != shapes[key]]
-    head = [key for key in wrong if len(expected[key]) and expected[key][0] == len(CLASSES)]
+    known = len(TEST.classes)
+    head = [key for key in wrong if len(expected[key]) and expected[key][0] == known]
     counts = {tuple(shapes[key][:1]) for key in wrong}
-    if head == wrong and len(counts) == 1 and counts.isdisjoint({(), (len(CLASSES),)}):
+    if head == wrong and len(counts) == 1 and counts.isdisjoint({(), (known,)}):
         (classes,) = counts.pop()
-        return f"the checkpoint is a {name} for {classes} classes, and CIFAR-10 has {len(CLASSES)} ({wrong[0]})"
+        return f"the checkpoint is a {name} for {classes} classes, and {TEST.dataset} has {known} ({wrong[0]})"
     key = wrong[0]
     more = f"; {len(wrong) - 1} more do not fit" if len(wrong) > 1 else ""
     return (
