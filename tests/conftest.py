@@ -1,5 +1,6 @@
-"""What several test files share: networks, and real data where this machine has it."""
+"""What several test files share: networks, real data where this machine has it, and which process runs which test."""
 
+import itertools
 import os
 import shutil
 import tempfile
@@ -25,14 +26,45 @@ from tests.support.hub import Hub
 PROJECT = Path(__file__).parents[1]
 PUBLIC_CHECKPOINT = PROJECT.parent / "shared" / "checkpoints" / "resnet20-12fca82f.th"
 
-
 os.environ["SQUEEZELAB_RESULTS"] = tempfile.mkdtemp(prefix="squeezelab-tests-") + "/results.sqlite"
+os.environ["SQUEEZELAB_NICE"] = "0"  # workers of the lowest priority would wait until no test computes
+
+torch.set_num_threads(1)  # one process per core runs tests
+
+
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts each test into the group that one process runs: browser, engine, or a group per file.
+
+    So there is one server, one browser and one cluster of workers, and a fixture of a module is made once. The first
+    two groups take the longest, so they come first.
+    """
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+    order = {"browser": 0, "engine": 1}
+    items.sort(key=lambda item: order.get(_group(item), 2))
+
+
+def _group(item: pytest.Item) -> str:
+    folder = item.path.parent.name
+    if folder == "browser":
+        return "browser"
+    if folder == "pages" or "here" in getattr(item, "fixturenames", ()):
+        return "engine"
+    return item.path.stem
+
+
+@pytest.fixture(scope="session")
+def result_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Paths of files that do not exist yet, each in a folder that does not exist yet."""
+    folder = tmp_path_factory.mktemp("results")
+    return (folder / str(number) / "results.sqlite" for number in itertools.count())
 
 
 @pytest.fixture(autouse=True)
-def own_results(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """No test finds what another one has evaluated."""
-    monkeypatch.setenv("SQUEEZELAB_RESULTS", str(tmp_path_factory.mktemp("results") / "results.sqlite"))
+def own_results(monkeypatch: pytest.MonkeyPatch, result_files: Iterator[Path]) -> None:
+    """Gives each test a results file of its own, so that no test finds what another one has evaluated."""
+    monkeypatch.setenv("SQUEEZELAB_RESULTS", str(next(result_files)))
 
 
 @pytest.fixture
