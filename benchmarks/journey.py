@@ -39,7 +39,7 @@ from compression.inspect.histogram import weight_view
 from compression.networks.macs import layer_macs
 from compression.networks.model import FloatModel
 from compression.paths import PROJECT
-from compression.results.landscape import landscape
+from compression.results.landscape import read_landscape
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
 from compression.spec import grid as grids
 from pages.ui import format
@@ -237,7 +237,7 @@ def looked_up(browser: Browser, url: str, name: str, moves: int) -> Iterator[flo
 
 def measured(model: FloatModel) -> Iterator[tuple[int, int, float, str]]:
     """Turns, bits, sparsities, and what is known of them: each says something else than the one before."""
-    known, chance, said = landscape(model), random.Random(0), ""
+    known, chance, said = read_landscape(model), random.Random(0), ""
     bits, sparsity = START
     for turn in count():
         others = (

@@ -6,7 +6,7 @@ import json
 from compression.commands.sweep import swept
 from compression.data.cifar10 import TEST
 from compression.networks.bundled import bundled_names, load_bundled
-from compression.results import landscape
+from compression.results.landscape import write_landscape
 from compression.spec.grid import landscape_specs
 
 HELP = "measure the bundled networks on a grid of settings, for whoever has no images, and keep that with them"
@@ -22,6 +22,6 @@ def run(options: argparse.Namespace) -> None:
         reading = swept(landscape_specs(name), TEST.images)
         if len(reading.results) < len(reading.specs):
             raise KeyboardInterrupt
-        path = landscape.write(load_bundled(name), reading.results)
+        path = write_landscape(load_bundled(name), reading.results)
         found = {"model": name, "specs": len(reading.specs), "file": path.name, "bytes": path.stat().st_size}
         print(json.dumps(found) if options.json else f"{name}: {len(reading.specs)} specs, {found['bytes']:,} bytes")

@@ -18,8 +18,8 @@ from compression.engine.evaluator import Evaluator
 from compression.errors import EngineError
 from compression.experiments.sweep import Sweeper, SweepReading
 from compression.networks import library
-from compression.results import table as tables
 from compression.results.store import Store
+from compression.results.table import SUFFIXES, check_file_name, results_table, write_table
 from compression.spec import AUTOMATIC_SCHEMES, CompressionSpec, Granularity, Scheme, Scope, Structure
 from compression.spec.grid import grid, prune_specs
 from compression.spec.recipe import from_json
@@ -47,16 +47,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fold-bn", action="store_true", help="fold batch norm into the convolution before it first")
     parser.add_argument("--specs", metavar="FILE", type=Path, help="a recipe a line, as JSON, instead of a grid")
     parser.add_argument("--images", metavar="N", type=int, default=TEST.images, help="test images (default all)")
-    parser.add_argument(
-        "--out", metavar="FILE", type=Path, required=True, help=f"the table, {' or '.join(tables.SUFFIXES)}"
-    )
+    parser.add_argument("--out", metavar="FILE", type=Path, required=True, help=f"the table, {' or '.join(SUFFIXES)}")
 
 
 def run(options: argparse.Namespace) -> None:
     """Writes the table, as far as it is known after Ctrl-C; the same command goes on there."""
     if not 1 <= options.images <= TEST.images:
         raise ValueError(f"--images must be in 1..{TEST.images:,}, got {options.images}")
-    tables.check(options.out)
+    check_file_name(options.out)
     reading = swept(specs_from(options), options.images, lambda found: _write(options.out, found))
     _write(options.out, reading)
     print(as_json(reading, options.out) if options.json else as_words(reading, options.out))
@@ -119,7 +117,7 @@ def swept(specs: Sequence[CompressionSpec], images: int, keep: Callable[[SweepRe
 
 
 def _write(path: Path, reading: SweepReading) -> None:
-    tables.write(path, tables.table(reading.results, reading.before))
+    write_table(path, results_table(reading.results, reading.before))
 
 
 def as_words(reading: SweepReading, path: Path) -> str:

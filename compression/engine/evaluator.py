@@ -30,7 +30,7 @@ from compression.evaluation.subsets import first
 from compression.networks.macs import layer_macs
 from compression.networks.model import FloatModel
 from compression.results.costs import Costs
-from compression.results.landscape import landscape
+from compression.results.landscape import read_landscape
 from compression.results.provenance import arithmetic
 from compression.results.store import Key, Store
 from compression.spec import CompressionSpec
@@ -173,15 +173,15 @@ class Evaluator:
     def known_costs(self, model: FloatModel, spec: CompressionSpec) -> Costs | None:
         """What was counted of it, here or beforehand."""
         found = self._store.get_costs(self.key(model, spec))
-        if found is None and self._beforehand and (result := landscape(model).get(spec)):
+        if found is None and self._beforehand and (result := read_landscape(model).get(spec)):
             return result.costs
         return found
 
     def _kept(self, model: FloatModel, spec: CompressionSpec) -> tuple[Evaluation | None, str | None]:
         """What the store has, or what was measured beforehand, and then with which torch."""
         found = self._store.get(self.key(model, spec), self._images)
-        if found is None and self._beforehand and (result := landscape(model).get(spec)):
-            return result.evaluation, landscape(model).torch
+        if found is None and self._beforehand and (result := read_landscape(model).get(spec)):
+            return result.evaluation, read_landscape(model).torch
         return found, None
 
     def _counting(self, model: FloatModel, spec: CompressionSpec, before: Evaluation | None) -> _Counting:

@@ -1,4 +1,4 @@
-"""Bits by sparsity: what was measured of the default scheme, as a table, and where in it another spec lies."""
+"""Results of the default scheme arranged by bits and sparsity, and the position of any other spec among them."""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,16 +11,19 @@ Cell = tuple[int, float]
 
 
 @dataclass(frozen=True)
-class Lattice:
-    """`bits`, the most first, and `sparsities`, the least first, of all that has a cell."""
+class BitsBySparsity:
+    """The points of one network by (bits, sparsity). Not every cell has a point.
+
+    `bits` (descending) and `sparsities` (ascending) are those of all cells that have a point.
+    """
 
     bits: tuple[int, ...]
     sparsities: tuple[float, ...]
     cells: Mapping[Cell, Point]
 
 
-def cell(spec: CompressionSpec) -> Cell | None:
-    """(bits, sparsity) of a spec that says no more than these; 32 bits are float. None for any other."""
+def cell_of(spec: CompressionSpec) -> Cell | None:
+    """Returns the (bits, sparsity) of a spec that sets nothing else, 32 bits for float; None for any other spec."""
     bits = spec.weights.bits if spec.weights else None
     sparsity = spec.prune.sparsity if spec.prune else 0.0
     if sparsity is None:
@@ -33,27 +36,28 @@ def cell(spec: CompressionSpec) -> Cell | None:
     return (bits or FLOAT_BITS, sparsity) if spec == plain else None
 
 
-def lattice(points: Iterable[Point]) -> Lattice:
-    """Of the points of one network."""
-    cells = {place: point for point in points if (place := cell(point.spec))}
+def arrange(points: Iterable[Point]) -> BitsBySparsity:
+    """Arranges those `points` of one network that have a cell."""
+    cells = {cell: point for point in points if (cell := cell_of(point.spec))}
     bits = sorted({bits for bits, _ in cells}, reverse=True)
-    return Lattice(tuple(bits), tuple(sorted({sparsity for _, sparsity in cells})), cells)
+    return BitsBySparsity(tuple(bits), tuple(sorted({sparsity for _, sparsity in cells})), cells)
 
 
-def place(found: Lattice, spec: CompressionSpec) -> tuple[float, float] | None:
-    """Where `spec` lies, counted in columns (sparsities) and rows (bits) from 0, with fractions between them.
+def position_in(table: BitsBySparsity, spec: CompressionSpec) -> tuple[float, float] | None:
+    """Returns (column, row) of `spec`: sparsities are columns, bits are rows, both count from 0.
 
-    None for what is no cell, and beyond the ends.
+    A spec between two columns or rows has a fraction. None if the spec has no cell or lies outside the table.
     """
-    at = cell(spec)
-    if at is None or not found.cells:
+    cell = cell_of(spec)
+    if cell is None or not table.cells:
         return None
-    column, row = _between(found.sparsities, at[1]), _between([-bits for bits in found.bits], -at[0])
+    bits, sparsity = cell
+    column, row = _position(table.sparsities, sparsity), _position([-each for each in table.bits], -bits)
     return None if column is None or row is None else (column, row)
 
 
-def _between(values: Sequence[float], value: float) -> float | None:
-    """Where `value` lies among the rising `values`."""
+def _position(values: Sequence[float], value: float) -> float | None:
+    """Returns the index of `value` among ascending `values`, with a fraction between two; None outside of them."""
     if not values[0] <= value <= values[-1]:
         return None
     below = bisect_right(values, value) - 1

@@ -1,4 +1,4 @@
-"""Networks side by side, image by image: which of their differences may be chance, and which classes pay."""
+"""Compares networks image by image: which differences may be chance, and which classes lose accuracy."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,28 +6,31 @@ import pandas as pd
 
 from compression.evaluation.evaluation import Evaluation, flips
 from compression.results.result import Result
-from compression.results.table import table
+from compression.results.table import results_table
 
 
 def p_values(results: Sequence[Result]) -> list[list[float]]:
-    """McNemar's p between any two; 1 with itself."""
-    found = [[1.0] * len(results) for _ in results]
+    """Returns the p-value of McNemar's test for each pair of results, [i][j] = [j][i]; 1 on the diagonal."""
+    matrix = [[1.0] * len(results) for _ in results]
     for i, one in enumerate(results):
         for j in range(i):
-            found[i][j] = found[j][i] = flips(results[j].evaluation, one.evaluation).p
-    return found
+            matrix[i][j] = matrix[j][i] = flips(results[j].evaluation, one.evaluation).p
+    return matrix
 
 
 def class_changes(before: Evaluation, after: Evaluation) -> dict[str, float]:
-    """Class name -> the change of its accuracy; of classes that have images."""
-    then, now = before.per_class, after.per_class
-    return {name: (now[name][0] - right) / total for name, (right, total) in then.items() if total}
+    """Returns the change of accuracy for each class that has images, by the name of the class."""
+    now = after.per_class
+    return {name: (now[name][0] - correct) / total for name, (correct, total) in before.per_class.items() if total}
 
 
-def compared(results: Sequence[Result], before: Mapping[str, Evaluation]) -> pd.DataFrame:
-    """The table of `tables`, with the change of each class against the float network, where that is known."""
+def comparison_table(results: Sequence[Result], before: Mapping[str, Evaluation]) -> pd.DataFrame:
+    """Returns `results_table` with a column `change_CLASS` for each class: the change against the float network.
+
+    `before` are the evaluations of float networks by name; without one the columns are empty for its results.
+    """
     changes = [
         class_changes(before[each.spec.model], each.evaluation) if each.spec.model in before else {} for each in results
     ]
     classes = pd.DataFrame(changes, index=range(len(results))).add_prefix("change_")
-    return pd.concat([table(results, before), classes], axis=1)
+    return pd.concat([results_table(results, before), classes], axis=1)

@@ -1,4 +1,4 @@
-"""All that is known of a network: what was measured beforehand, and what this machine has measured and counted."""
+"""All known results of a network: those of the committed landscape, and those of this machine."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from pathlib import Path
 from compression.data.images import ImageSet
 from compression.evaluation.evaluation import Evaluation
 from compression.networks.model import FloatModel
-from compression.results.landscape import landscape
+from compression.results.landscape import read_landscape
 from compression.results.pareto import Point
 from compression.results.result import Result
 from compression.results.store import Store
@@ -15,30 +15,36 @@ from compression.spec import CompressionSpec
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
-    """On all test images. `results` by spec, and `points`, the same without predictions."""
+class KnownResults:
+    """The results of one network on all test images, by spec; `points` are the same without predictions.
+
+    `notice` is a sentence that says why the committed landscape is missing from them, or None.
+    """
 
     points: tuple[Point, ...]
     results: Mapping[CompressionSpec, Result]
+    notice: str | None = None
 
     @property
     def before(self) -> Evaluation | None:
-        """The float network."""
-        found = self.results.get(CompressionSpec(self.points[0].spec.model)) if self.points else None
-        return found.evaluation if found else None
+        """The evaluation of the float network, or None."""
+        result = self.results.get(CompressionSpec(self.points[0].spec.model)) if self.points else None
+        return result.evaluation if result else None
 
 
-def measured(model: FloatModel, store: Store, images: ImageSet | None, folder: Path | None = None) -> Measured:
-    """`images` are all test images; without them nothing that was kept here can be checked, nor is shown.
+def known_results(model: FloatModel, store: Store, images: ImageSet | None, folder: Path | None = None) -> KnownResults:
+    """Returns all results of `model`; a result of this machine replaces the one of the landscape.
 
-    `folder`: that of what was measured beforehand, as `landscape` takes it. What was measured here goes before it.
+    `images` are all test images. Without them the results of this machine cannot be checked and are left out.
+    `folder` is that of the landscape, as for `read_landscape`.
     """
-    beforehand = {result.spec: result for result in landscape(model, folder).results}
-    here = {} if images is None else {result.spec: result for result in store.results(model, images)}
-    results = beforehand | here
-    points = (_point(result, spec not in here) for spec, result in results.items())
-    return Measured(tuple(points), results)
+    landscape = read_landscape(model, folder)
+    committed = {result.spec: result for result in landscape.results}
+    own = {} if images is None else {result.spec: result for result in store.results(model, images)}
+    results = committed | own
+    points = tuple(_point(result, spec not in own) for spec, result in results.items())
+    return KnownResults(points, results, landscape.stale)
 
 
-def _point(result: Result, beforehand: bool) -> Point:
-    return Point(result.spec, result.costs, result.evaluation.correct, result.evaluation.total, beforehand)
+def _point(result: Result, precomputed: bool) -> Point:
+    return Point(result.spec, result.costs, result.evaluation.correct, result.evaluation.total, precomputed)

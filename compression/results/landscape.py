@@ -1,8 +1,9 @@
-"""What was measured beforehand: predictions of the bundled networks on all test images, on a grid of specs.
+"""The committed landscape: predictions of the bundled networks on all test images, for a grid of specs.
 
-A file a network, of a row a spec, committed with the weights. It is shown only where it still holds: it names the
-weights, the images and the arithmetic that it comes from, and rows of others are as good as none. Predictions were
-computed with the torch that it names; another version or processor may round an image in ten thousand otherwise.
+One Parquet file per network, with one row per spec, is committed beside the weights. It names the digests of the
+weights, the images and the code that it was measured with; if one of them differs from today's, its rows are not used.
+It also names the version of torch: another version or processor may round differently, and then about one prediction in
+ten thousand differs.
 """
 
 import io
@@ -39,12 +40,15 @@ LABELS, MARGINS = b"labels", b"margins"
 COSTS = [each.name for each in fields(Costs)]
 
 
+MEASURE_AGAIN = "run `python -m compression landscape` to measure it again"
+
+
 @dataclass(frozen=True, eq=False)
 class Landscape:
-    """Rows by the canonical JSON of their specs, without the network's name. None where there is no file, or where it
-    is of other weights, images or arithmetic.
+    """The committed results of one network, by the canonical JSON of their specs without the network's name.
 
-    `about`: what it comes from. `stale`: why there are no rows, in a sentence, or None.
+    `about` names what they were measured with. `stale` is a sentence that says why the rows of an existing file cannot
+    be used, or None. `rows` is empty if the file is stale or missing.
     """
 
     name: str
@@ -56,17 +60,17 @@ class Landscape:
 
     @property
     def torch(self) -> str | None:
-        """The version of torch that it was computed with."""
+        """The version of torch that the predictions were computed with."""
         return self.about.get("torch")
 
     def get(self, spec: CompressionSpec) -> Result | None:
-        """What was measured of `spec`, or None."""
+        """Returns the result of `spec`, or None."""
         row = self.rows.get(_anonymous(spec))
         return self._result(row, spec) if row else None
 
     @property
     def results(self) -> list[Result]:
-        """All of them, in the order of the file."""
+        """All results, in the order of the file."""
         return [self._result(row, replace(from_json(text), model=self.name)) for text, row in self.rows.items()]
 
     def _result(self, row: Mapping[str, Any], spec: CompressionSpec) -> Result:
@@ -83,17 +87,20 @@ class Landscape:
 
 
 def provenance(model: FloatModel) -> dict[str, str]:
-    """What must not have changed since: digests of weights, images and code."""
+    """Returns the digests that predictions depend on: of the weights, the images and the code."""
     return {"weights": model.digest, "data": TEST.fingerprint, "arithmetic": arithmetic(torch_version="")}
 
 
-def landscape(model: FloatModel, folder: Path | None = None) -> Landscape:
-    """That of `model`; what comes along lies in FOLDER."""
+def read_landscape(model: FloatModel, folder: Path | None = None) -> Landscape:
+    """Returns the landscape of `model` from `folder`, by default the committed one."""
     return _read(model.name, folder or FOLDER, tuple(provenance(model).items()))
 
 
-def write(model: FloatModel, results: Sequence[Result], folder: Path | None = None) -> Path:
-    """The file of `model`; margins are kept of the float network alone, whose images they put in order."""
+def write_landscape(model: FloatModel, results: Sequence[Result], folder: Path | None = None) -> Path:
+    """Writes the landscape of `model` and returns its path.
+
+    Margins are kept for the float network only, because they define the visiting order of its images.
+    """
     before = next(each for each in results if each.spec == CompressionSpec(model.name)).evaluation
     assert before.margins is not None
     rows = {
@@ -104,7 +111,7 @@ def write(model: FloatModel, results: Sequence[Result], folder: Path | None = No
         "predictions": [pack_predictions(each.evaluation.predictions, len(before.classes)) for each in results],
     }
     about = provenance(model) | {"torch": torch.__version__, "images": before.total}
-    found = pa.table(rows).replace_schema_metadata(
+    table = pa.table(rows).replace_schema_metadata(
         {
             ABOUT: json.dumps(about).encode(),
             LABELS: pack_predictions(before.labels.to(torch.uint8), len(before.classes)),
@@ -112,7 +119,7 @@ def write(model: FloatModel, results: Sequence[Result], folder: Path | None = No
         }
     )
     file = io.BytesIO()
-    pq.write_table(found, file, compression="zstd", compression_level=19)
+    pq.write_table(table, file, compression="zstd", compression_level=19)
     folder = folder or FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{model.name}.parquet"
@@ -121,25 +128,26 @@ def write(model: FloatModel, results: Sequence[Result], folder: Path | None = No
 
 
 @lru_cache(maxsize=64)
-def _read(name: str, folder: Path, wanted: tuple[tuple[str, str], ...]) -> Landscape:
+def _read(name: str, folder: Path, digests: tuple[tuple[str, str], ...]) -> Landscape:
     try:
-        found = pq.read_table(folder / f"{name}.parquet")
-        metadata = found.schema.metadata
+        table = pq.read_table(folder / f"{name}.parquet")
+        metadata = table.schema.metadata
         about = json.loads(metadata[ABOUT])
-        if changed := [what for what, value in wanted if about[what] != value]:
-            return _nothing(name, f"what was measured beforehand is of other {' and '.join(changed)}", about)
-        rows = {row["spec"]: row for row in found.to_pylist()}
+        if other := [what for what, value in digests if about[what] != value]:
+            why = f"was measured with other {' and '.join(other)} and is not used"
+            return _empty(name, f"The committed landscape of {name} {why}; {MEASURE_AGAIN}.", about)
+        rows = {row["spec"]: row for row in table.to_pylist()}
         margins = np.frombuffer(metadata[MARGINS], np.float16).astype(np.float32)
         labels = unpack_predictions(metadata[LABELS], about["images"], len(TEST.classes)).long()
         return Landscape(name, rows, about, labels, torch.from_numpy(margins))
     except FileNotFoundError:
-        return _nothing(name, "nothing was measured beforehand")
+        return _empty(name)
     except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
-        return _nothing(name, f"what was measured beforehand cannot be read: {error}")
+        return _empty(name, f"The committed landscape of {name} cannot be read ({error}); {MEASURE_AGAIN}.")
 
 
-def _nothing(name: str, why: str, about: Mapping[str, Any] | None = None) -> Landscape:
-    return Landscape(name, {}, about or {}, torch.empty(0, dtype=torch.long), torch.empty(0), why)
+def _empty(name: str, stale: str | None = None, about: Mapping[str, Any] | None = None) -> Landscape:
+    return Landscape(name, {}, about or {}, torch.empty(0, dtype=torch.long), torch.empty(0), stale)
 
 
 def _anonymous(spec: CompressionSpec) -> str:

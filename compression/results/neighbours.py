@@ -1,4 +1,4 @@
-"""What is said of a spec where no images are: what was measured of it beforehand, or of its neighbours."""
+"""Accuracy without test images: the committed result of a spec, or of the specs next to it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ from compression.evaluation.evaluation import Evaluation
 from compression.evaluation.reading import Reading
 from compression.evaluation.sampling import plain_order
 from compression.networks.model import FloatModel
-from compression.results.landscape import Landscape, landscape
+from compression.results.landscape import Landscape, read_landscape
 from compression.results.result import Result
 from compression.spec import FLOAT_BITS, CompressionSpec, Criterion, PruneSpec, Scope, Structure, Unit
 from compression.spec.grid import GRID_BITS, GRID_SPARSITIES
@@ -19,9 +19,9 @@ N = TypeVar("N", int, float)
 
 @dataclass(frozen=True, eq=False)
 class Neighbours:
-    """The specs nearest to `spec` that were measured: with the next bits above and below, and the next sparsities.
+    """The committed specs next to `spec`: with the next bits and sparsities above and below its own.
 
-    Nothing says that `spec` itself lies between them; it was not measured. `before`: the float network.
+    The accuracy of `spec` need not lie between theirs: it was not measured. `before` evaluates the float network.
     """
 
     spec: CompressionSpec
@@ -30,38 +30,41 @@ class Neighbours:
 
     @property
     def low(self) -> float:
-        """The least of their accuracies, 0..1."""
+        """The lowest of their accuracies, 0..1."""
         return min(each.evaluation.accuracy for each in self.results)
 
     @property
     def high(self) -> float:
+        """The highest of their accuracies, 0..1."""
         return max(each.evaluation.accuracy for each in self.results)
 
 
-def beforehand(model: FloatModel, spec: CompressionSpec, pruned: Callable[[], float]) -> Reading | Neighbours | None:
-    """What is known of `spec`; None where that is nothing.
+def committed_reading(
+    model: FloatModel, spec: CompressionSpec, pruned: Callable[[], float]
+) -> Reading | Neighbours | None:
+    """Returns the committed result of `spec`, or those of its neighbours, or None if there are none.
 
-    `pruned`: which share of its weights (0..1) is pruned, to find neighbours where `spec` itself was not measured.
+    `pruned` returns the share of the weights (0..1) that `spec` prunes. It is called only to find the neighbours.
     """
-    known = landscape(model)
-    found, base = known.get(spec), known.get(CompressionSpec(spec.model))
+    landscape = read_landscape(model)
+    result, base = landscape.get(spec), landscape.get(CompressionSpec(spec.model))
     if base is None:
         return None
-    if found:
-        order = plain_order(found.evaluation.total)
-        return Reading(spec, order, found.evaluation, base.evaluation, measured_with=known.torch)
-    around = neighbours(known, spec, pruned())
-    return Neighbours(spec, around, base.evaluation) if around else None
+    if result:
+        order = plain_order(result.evaluation.total)
+        return Reading(spec, order, result.evaluation, base.evaluation, measured_with=landscape.torch)
+    results = neighbouring_results(landscape, spec, pruned())
+    return Neighbours(spec, results, base.evaluation) if results else None
 
 
-def neighbours(known: Landscape, spec: CompressionSpec, sparsity: float) -> tuple[Result, ...]:
-    """Those of the grid; none where `spec` differs from the grid by more than bits and how much is pruned."""
+def neighbouring_results(landscape: Landscape, spec: CompressionSpec, sparsity: float) -> tuple[Result, ...]:
+    """Returns the results next to `spec` on the grid; none if it differs in more than bits and sparsity."""
     prunes: list[PruneSpec | None] = [spec.prune]
     if spec.prune and _by_magnitude(spec.prune):
         targets = _around(GRID_SPARSITIES, sparsity)
         prunes = [PruneSpec(sparsity=each) if each else None for each in targets]
     bits = [spec.weights.bits if spec.weights else FLOAT_BITS]
-    if spec.weights and not known.get(replace(spec, prune=None)):
+    if spec.weights and not landscape.get(replace(spec, prune=None)):
         bits = _around([each or FLOAT_BITS for each in GRID_BITS], spec.weights.bits)
     specs = [
         replace(
@@ -69,12 +72,12 @@ def neighbours(known: Landscape, spec: CompressionSpec, sparsity: float) -> tupl
         )
         for prune, each in product(prunes, bits)
     ]
-    found = [result for each in specs if (result := known.get(each))]
-    return tuple(found) if specs and len(found) == len(specs) else ()
+    results = tuple(result for each in specs if (result := landscape.get(each)))
+    return results if specs and len(results) == len(specs) else ()
 
 
 def _by_magnitude(prune: PruneSpec) -> bool:
-    """Whether the smallest weights of the whole network go, be it up to a sparsity or below a threshold."""
+    """Whether the smallest weights of the whole network are pruned, up to a sparsity or below a threshold."""
     return (prune.scope, prune.unit, prune.criterion, prune.structure) == (
         *(Scope.GLOBAL, Unit.ABSOLUTE),
         *(Criterion.L1, Structure.WEIGHT),
@@ -82,6 +85,6 @@ def _by_magnitude(prune: PruneSpec) -> bool:
 
 
 def _around(values: Sequence[N], x: N) -> list[N]:
-    """The nearest of `values` below `x` and above, or `x` itself; nothing where `x` lies beyond them all."""
+    """Returns the nearest of `values` below and above `x`, `x` alone if it is one of them, nothing outside of them."""
     below, above = [each for each in values if each <= x], [each for each in values if each >= x]
     return list(dict.fromkeys([max(below), min(above)])) if below and above else []

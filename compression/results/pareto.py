@@ -1,4 +1,4 @@
-"""Which compressed networks are worth having: accuracy against the bytes of the real file."""
+"""The Pareto front of compressed networks: accuracy against the bytes of the packed file."""
 
 import hashlib
 import math
@@ -13,46 +13,49 @@ from compression.spec import CompressionSpec
 
 @dataclass(frozen=True)
 class Point(Proportion):
-    """A result without its predictions. `beforehand`: measured where the bundled networks come from, not here."""
+    """A result without its predictions: `correct` of `total` test images.
+
+    `precomputed`: the result comes from the committed landscape; otherwise it was measured on this machine.
+    """
 
     spec: CompressionSpec
     costs: Costs
     correct: int
     total: int
-    beforehand: bool = False
+    precomputed: bool = False
 
     @property
-    def bytes(self) -> int:
-        """Those of the file."""
+    def file_bytes(self) -> int:
+        """The bytes of the packed file."""
         return self.costs.file
 
     @cached_property
     def name(self) -> str:
-        """What it is called in a link: its network and 8 hex digits of the digest of its spec."""
+        """The name in links: the network, a colon, and 8 hex digits of the digest of the spec."""
         return f"{self.spec.model}:{hashlib.sha256(self.spec.to_json().encode()).hexdigest()[:8]}"
 
 
-def front(points: Iterable[Point]) -> list[Point]:
-    """Those that no other beats: in more bytes, ever more right. Of equals the first."""
-    found: list[Point] = []
-    for point in sorted(points, key=lambda point: (point.bytes, -point.accuracy)):
-        if not found or point.accuracy > found[-1].accuracy:
-            found.append(point)
-    return found
+def pareto_front(points: Iterable[Point]) -> list[Point]:
+    """Returns the points that no other point beats, by ascending bytes and accuracy; of equal points the first."""
+    front: list[Point] = []
+    for point in sorted(points, key=lambda point: (point.file_bytes, -point.accuracy)):
+        if not front or point.accuracy > front[-1].accuracy:
+            front.append(point)
+    return front
 
 
 def least_correct(before: Point, drop: float) -> int:
-    """How many images a network gets right that loses at most `drop` (0..1) of accuracy against `before`."""
+    """Returns how many images a network classifies correctly if it loses `drop` (0..1) of accuracy against `before`."""
     return math.ceil(before.correct - drop * before.total - 1e-6)
 
 
-def smallest(points: Iterable[Point], least_accuracy: float) -> Point | None:
-    """The one with the fewest bytes of those as accurate; of equals the most accurate."""
-    able = [point for point in points if point.accuracy >= least_accuracy]
-    return min(able, key=lambda point: (point.bytes, -point.accuracy), default=None)
+def smallest(points: Iterable[Point], min_accuracy: float) -> Point | None:
+    """Returns the point with the fewest bytes of those with at least `min_accuracy`; of equals the most accurate."""
+    able = [point for point in points if point.accuracy >= min_accuracy]
+    return min(able, key=lambda point: (point.file_bytes, -point.accuracy), default=None)
 
 
-def best(points: Iterable[Point], most_bytes: int) -> Point | None:
-    """The most accurate of those as small; of equals the one with the fewest bytes."""
-    able = [point for point in points if point.bytes <= most_bytes]
-    return min(able, key=lambda point: (-point.accuracy, point.bytes), default=None)
+def most_accurate(points: Iterable[Point], max_bytes: int) -> Point | None:
+    """Returns the most accurate point of those with at most `max_bytes`; of equals the one with the fewest bytes."""
+    able = [point for point in points if point.file_bytes <= max_bytes]
+    return min(able, key=lambda point: (-point.accuracy, point.file_bytes), default=None)

@@ -1,37 +1,37 @@
-"""Prune or quantize? For the same bytes, the best of either way, of both together, and whether they differ."""
+"""Compares pruning, quantization and both together at the same file size."""
 
 from collections.abc import Iterable
 from enum import StrEnum
 
-from compression.results.pareto import Point, best
+from compression.results.pareto import Point, most_accurate
 from compression.spec import CompressionSpec
 
 
 class Way(StrEnum):
-    """What makes a network small."""
+    """What makes a network smaller."""
 
     PRUNED = "pruned"
     QUANTIZED = "quantized"
     BOTH = "both"
 
 
-def way(spec: CompressionSpec) -> Way | None:
-    """How `spec` makes its network smaller; None where it does not. Filters that merge are pruned, in a way."""
+def way_of(spec: CompressionSpec) -> Way | None:
+    """Returns how `spec` makes its network smaller, or None if it does not. Merging filters counts as pruning."""
     prunes = bool(spec.prune or spec.merge or any(layer.sparsity for layer in spec.layers))
     if spec.quantizes_weights:
         return Way.BOTH if prunes else Way.QUANTIZED
     return Way.PRUNED if prunes else None
 
 
-def by_way(points: Iterable[Point]) -> dict[Way, list[Point]]:
-    """The points of each way; those that are not compressed are of none."""
-    found: dict[Way, list[Point]] = {each: [] for each in Way}
+def group_by_way(points: Iterable[Point]) -> dict[Way, list[Point]]:
+    """Returns the points of each way. Points that are not compressed are left out."""
+    groups: dict[Way, list[Point]] = {way: [] for way in Way}
     for point in points:
-        if (own := way(point.spec)) is not None:
-            found[own].append(point)
-    return found
+        if (way := way_of(point.spec)) is not None:
+            groups[way].append(point)
+    return groups
 
 
-def duel(points: Iterable[Point], most_bytes: int) -> dict[Way, Point | None]:
-    """The most accurate of each way within so many bytes, or None where nothing of that way is as small."""
-    return {each: best(own, most_bytes) for each, own in by_way(points).items()}
+def best_of_each_way(points: Iterable[Point], max_bytes: int) -> dict[Way, Point | None]:
+    """Returns the most accurate point of each way whose file has at most `max_bytes`, or None if there is none."""
+    return {way: most_accurate(own, max_bytes) for way, own in group_by_way(points).items()}

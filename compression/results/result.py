@@ -1,4 +1,4 @@
-"""One row of a sweep."""
+"""The result of one spec: one row of a sweep."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from compression.spec import CompressionSpec
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """A spec, what it costs, what it says of the test images."""
+    """A spec with the costs of its network and the network's evaluation on the test images."""
 
     spec: CompressionSpec
     costs: Costs

@@ -1,4 +1,4 @@
-"""Results as a table: a row a spec, for Parquet, CSV and whoever reads on."""
+"""Results as a table with one row per spec, and as Parquet and CSV files."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -16,10 +16,12 @@ from compression.spec import FLOAT_BITS, CompressionSpec
 SUFFIXES = (".parquet", ".csv")
 
 
-def table(results: Sequence[Result], before: Mapping[str, Evaluation]) -> pd.DataFrame:
-    """Accuracies, interval and sparsity in 0..1, loss in nats an image; `*_bytes` as `costs` has them.
+def results_table(results: Sequence[Result], before: Mapping[str, Evaluation]) -> pd.DataFrame:
+    """Returns a table with one row per result, in their order.
 
-    `before`: float networks by name. `lost`, `won` and `p` are McNemar's, against them.
+    Accuracies, the ends of the 95 % interval and sparsity are 0..1; loss is in nats per image; `*_bytes` are those of
+    `Costs`. `before` are the evaluations of float networks by name: `lost`, `won` and `p` (McNemar's test) compare with
+    them, and are empty without one.
     """
     return pd.DataFrame([_row(each, before.get(each.spec.model)) for each in results])
 
@@ -30,7 +32,7 @@ def _row(result: Result, before: Evaluation | None) -> dict[str, Any]:
     change = flips(before, evaluation) if before else None
     return {
         "model": spec.model,
-        **described(spec),
+        **settings_columns(spec),
         "images": evaluation.total,
         "correct": evaluation.correct,
         "accuracy": evaluation.accuracy,
@@ -49,8 +51,8 @@ def _row(result: Result, before: Evaluation | None) -> dict[str, Any]:
     }
 
 
-def described(spec: CompressionSpec) -> dict[str, Any]:
-    """The settings that most sweeps go through, as columns; all of them are in the spec."""
+def settings_columns(spec: CompressionSpec) -> dict[str, Any]:
+    """Returns the settings that most sweeps vary, by the name of their column; the spec itself has all settings."""
     weights, prune = spec.weights, spec.prune
     return {
         "bits": weights.bits if weights else FLOAT_BITS,
@@ -63,20 +65,23 @@ def described(spec: CompressionSpec) -> dict[str, Any]:
     }
 
 
-def check(path: Path) -> None:
+def check_file_name(path: Path) -> None:
     """Raises ValueError unless the name of `path` ends in one of SUFFIXES."""
     if path.suffix not in SUFFIXES:
         raise ValueError(f"the name of a table must end in {' or '.join(SUFFIXES)}, got {path.name!r}")
 
 
-def write(path: Path, rows: pd.DataFrame) -> None:
-    """The file, whole or not at all, as Parquet or CSV, as its name says. Raises OSError, and what `check` raises."""
-    check(path)
-    write_whole(path, encoded(rows, path.suffix))
+def write_table(path: Path, rows: pd.DataFrame) -> None:
+    """Writes `rows` as Parquet or CSV, as the name of the file says; the file is complete or not written at all.
+
+    Raises OSError, and ValueError for any other name.
+    """
+    check_file_name(path)
+    write_whole(path, table_bytes(rows, path.suffix))
 
 
-def encoded(rows: pd.DataFrame, suffix: str) -> bytes:
-    """What is in a file whose name ends in `suffix`, one of SUFFIXES."""
+def table_bytes(rows: pd.DataFrame, suffix: str) -> bytes:
+    """Returns the content of a file whose name ends in `suffix`, one of SUFFIXES."""
     file = io.BytesIO()
     if suffix == ".csv":
         rows.to_csv(file, index=False)

@@ -39,9 +39,7 @@ from compression.networks.model import FloatModel
 from compression.networks.weights import weighted_layers
 from compression.pruning import proof as smaller
 from compression.pruning import removal
-from compression.results import known as measured
-from compression.results import landscape, store
-from compression.results import neighbours as beforehand
+from compression.results import known, landscape, neighbours, store
 from compression.results import table as tables
 from compression.spec import CompressionSpec, Order
 from pages.ui import format
@@ -275,19 +273,19 @@ def look(spec: CompressionSpec, go: bool = True, side: str = "") -> Reading:
     return _evaluator().look(who, float_model(spec.model), spec, go)
 
 
-def look_beforehand(spec: CompressionSpec) -> Reading | beforehand.Neighbours | None:
+def look_beforehand(spec: CompressionSpec) -> Reading | neighbours.Neighbours | None:
     """What is known of `spec` without any image."""
 
     def pruned() -> float:
         layers = answer(spec).layers
         return sum(layer.pruned for layer in layers) / sum(layer.weights for layer in layers)
 
-    return beforehand.beforehand(float_model(spec.model), spec, pruned)
+    return neighbours.committed_reading(float_model(spec.model), spec, pruned)
 
 
 def is_measured(name: str) -> bool:
     """Whether some of what one can ask of a network was measured beforehand."""
-    return bool(landscape.landscape(float_model(name)).rows)
+    return bool(landscape.read_landscape(float_model(name)).rows)
 
 
 @st.cache_resource(show_spinner=False)
@@ -301,25 +299,25 @@ def scan(specs: tuple[CompressionSpec, ...], go: bool) -> scanning.ScanReading:
     return _scanner().look(float_model(specs[0].model), specs, go=go)
 
 
-def measured_of(name: str) -> measured.Measured:
+def measured_of(name: str) -> known.KnownResults:
     """All that is known of a network on all test images, beforehand and here, by now."""
     return _measured(name, _store().count(float_model(name)), not isinstance(test_images(), DataError))
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _measured(name: str, kept: int, counts: bool) -> measured.Measured:
+def _measured(name: str, kept: int, counts: bool) -> known.KnownResults:
     """`kept`: how many rows the store has of it."""
-    return measured.measured(float_model(name), _store(), _loaded() if counts else None)
+    return known.known_results(float_model(name), _store(), _loaded() if counts else None)
 
 
 def found_table(names: Sequence[str], suffix: str) -> bytes:
     """All that is known of these networks, as a file."""
-    known = {name: measured_of(name) for name in names}
-    rows = tables.table(
-        [result for each in known.values() for result in each.results.values()],
-        {name: each.before for name, each in known.items() if each.before},
+    results = {name: measured_of(name) for name in names}
+    rows = tables.results_table(
+        [result for each in results.values() for result in each.results.values()],
+        {name: each.before for name, each in results.items() if each.before},
     )
-    return tables.encoded(rows, suffix)
+    return tables.table_bytes(rows, suffix)
 
 
 @st.cache_resource(show_spinner=False)

@@ -10,7 +10,7 @@ from compression.core.compress import compress
 from compression.evaluation.evaluation import evaluate
 from compression.files.size import measure
 from compression.networks.bundled import load_bundled
-from compression.results.landscape import landscape
+from compression.results.landscape import read_landscape
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
 from pages.ui import format
 
@@ -185,7 +185,7 @@ def test_the_answer_is_on_one_screen_in_both_themes(page_of, server, model, widt
 def test_without_images_there_is_what_was_measured_beforehand_and_the_place_says_what_to_do(page, bare_server):
     page.goto(f"{bare_server}/?model={MODEL}&bits=4")
     spec = CompressionSpec(MODEL, weights=QuantSpec(4))
-    measured = landscape(load_bundled(MODEL)).get(spec).evaluation
+    measured = read_landscape(load_bundled(MODEL)).get(spec).evaluation
     expect(metric(page, "Accuracy")).to_have_text(format.percent(measured.accuracy, 2))
     expect(page.get_by_text("Measured beforehand, with PyTorch")).to_be_visible()
     compressed = compress(load_bundled(MODEL).module, spec)

@@ -9,7 +9,7 @@ from compression.core.compress import compress
 from compression.files.size import measure
 from compression.inspect.staircase import staircase
 from compression.networks.bundled import load_bundled
-from compression.results.landscape import landscape
+from compression.results.landscape import read_landscape
 from compression.spec import CompressionSpec, QuantSpec
 from pages.ui import format
 
@@ -61,7 +61,7 @@ def test_without_images_the_quantizers_are_shown_all_the_same(page, bare_server)
     page.goto(f"{bare_server}/quantization?model={MODEL}&right_scheme=affine&right_clip=kl")
     clipped = QuantSpec(4, "affine", "tensor", "kl")
     expect_answer(page, QuantSpec(4, "symmetric", "tensor"), clipped)
-    beforehand = landscape(load_bundled(MODEL))
+    beforehand = read_landscape(load_bundled(MODEL))
     left = beforehand.get(CompressionSpec(MODEL, weights=QuantSpec(4, "symmetric", "tensor"))).evaluation
     assert beforehand.get(CompressionSpec(MODEL, weights=clipped)) is None
     expect(values(page, "Accuracy")).to_have_text([format.percent(left.accuracy, 2), "no images"])

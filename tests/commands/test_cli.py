@@ -41,7 +41,7 @@ from compression.networks.model import FloatModel
 from compression.networks.normalization import NORMALIZATIONS
 from compression.networks.public import PUBLIC, RELEASES
 from compression.paths import PROJECT
-from compression.results.landscape import landscape
+from compression.results.landscape import read_landscape
 from compression.spec import ActivationSpec, CompressionSpec, LayerSpec, PruneSpec, QuantSpec
 from compression.spec.recipe import from_json
 from tests.support.hub import Hub, files
@@ -336,7 +336,7 @@ def test_ctrl_c_leaves_an_estimate_with_its_interval(capsys: Captured, test_imag
     """All of a real terminal's ways: the signal goes to the whole process group."""
     json_of(capsys, "evaluate", "--model", "cnn3")
     model = load_bundled("cnn3")
-    whole = landscape(model).get(CompressionSpec("cnn3", weights=QuantSpec(4)))
+    whole = read_landscape(model).get(CompressionSpec("cnn3", weights=QuantSpec(4)))
     command = [sys.executable, "-m", "compression", "evaluate", "--model", "cnn3", "--bits", "4", "--json"]
     running = subprocess.Popen(
         command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True

@@ -23,7 +23,7 @@ from compression.experiments.sweep import Sweeper
 from compression.files.packed_file import to_bytes
 from compression.results.costs import costs
 from compression.results.store import Key, Store
-from compression.results.table import table, write
+from compression.results.table import results_table, write_table
 from compression.spec import CompressionSpec, LayerSpec, PruneSpec, QuantSpec, Scheme, Scope, Structure
 from compression.spec.grid import grid, prune_specs
 from tests.conftest import PROJECT
@@ -163,7 +163,7 @@ def test_costs_that_were_damaged_are_counted_anew(tmp_path, simple_cnn):
 def test_a_table_says_what_its_results_say(sweeper, simple_cnn, tmp_path):
     *_, last = sweeper().follow({"simple_cnn": simple_cnn}, SPECS)
     for suffix, read in ((".csv", pd.read_csv), (".parquet", pd.read_parquet)):
-        write(tmp_path / f"table{suffix}", table(last.results, last.before))
+        write_table(tmp_path / f"table{suffix}", results_table(last.results, last.before))
         rows = read(tmp_path / f"table{suffix}")
         assert list(rows["spec"]) == [spec.to_json() for spec in SPECS]
         assert list(rows["correct"]) == [each.evaluation.correct for each in last.results]
@@ -176,7 +176,7 @@ def test_a_table_says_what_its_results_say(sweeper, simple_cnn, tmp_path):
 
 def test_a_table_of_another_kind_is_refused_in_words(tmp_path):
     with pytest.raises(ValueError, match=r"must end in \.parquet or \.csv, got 'table\.xls'"):
-        write(tmp_path / "table.xls", pd.DataFrame())
+        write_table(tmp_path / "table.xls", pd.DataFrame())
 
 
 # ---- the command
@@ -226,7 +226,7 @@ def test_killed_three_times_a_sweep_goes_on_and_measures_nothing_twice(tmp_path,
     specs = [spec for spec, _ in kept(results)]
     assert len(specs) == len(set(specs)) == 14
     at_once = list(sweeper(1000).follow({"simple_cnn": simple_cnn}, ALL_BITS))[-1]
-    write(tmp_path / "at once.csv", table(at_once.results, at_once.before))
+    write_table(tmp_path / "at once.csv", results_table(at_once.results, at_once.before))
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "table.csv"), pd.read_csv(tmp_path / "at once.csv"))
 
 

@@ -16,7 +16,7 @@ from compression.inspect.staircase import staircase
 from compression.lessons.methods import explanation
 from compression.networks.bundled import load_bundled
 from compression.paths import PROJECT
-from compression.results.landscape import landscape
+from compression.results.landscape import read_landscape
 from compression.spec import AUTOMATIC_SCHEMES, CompressionSpec, QuantSpec, Scheme
 from pages.ui import format
 from pages.ui.charts import quantization as charts_quantization
@@ -124,7 +124,7 @@ def test_without_images_all_but_accuracy_is_there(page, tmp_path, nothing_before
 
 
 def test_without_images_both_sides_show_what_was_measured_beforehand(page, tmp_path):
-    beforehand = landscape(load_bundled(MODEL))
+    beforehand = read_landscape(load_bundled(MODEL))
     specs = [CompressionSpec(MODEL, weights=QuantSpec(4, scheme, "tensor")) for scheme in ("symmetric", "k-means")]
     left, right = (beforehand.get(spec).evaluation for spec in specs)
     with damaged_data(tmp_path):

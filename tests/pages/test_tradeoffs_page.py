@@ -14,10 +14,10 @@ from compression.data.images import ImageSet
 from compression.evaluation.evaluation import Evaluation, evaluate
 from compression.networks.model import FloatModel
 from compression.paths import PROJECT
-from compression.results.bits_by_sparsity import lattice
+from compression.results.bits_by_sparsity import arrange
 from compression.results.costs import Costs, costs
-from compression.results.pareto import Point, best, front, smallest
-from compression.results.prune_or_quantize import Way, duel
+from compression.results.pareto import Point, most_accurate, pareto_front, smallest
+from compression.results.prune_or_quantize import Way, best_of_each_way
 from compression.results.store import Key, Store
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
 from compression.spec.grid import GRID_BITS, grid, prune_specs
@@ -88,18 +88,18 @@ def test_the_best_within_the_budgets_are_named(swept):
         page.slider(key="drop").set_value(drop).run()
         found = smallest(points(), before.accuracy - drop / 100 - 1e-9)
         assert f"The smallest within {drop:g} point" in said(page)
-        assert f"**{title(found.spec)}**, {format.size(found.bytes)}" in said(page)
-    found = best(points(), 270_000)
-    assert f"**{title(found.spec)}**, {format.size(found.bytes)}" in said(page)
+        assert f"**{title(found.spec)}**, {format.size(found.file_bytes)}" in said(page)
+    found = most_accurate(points(), 270_000)
+    assert f"**{title(found.spec)}**, {format.size(found.file_bytes)}" in said(page)
 
 
 def test_where_nothing_is_within_the_budgets_that_is_said(swept):
     limits = Limits(1.0, 10)
-    least = min(points(), key=lambda point: point.bytes)
+    least = min(points(), key=lambda point: point.file_bytes)
     assert tradeoffs_front.smallest_in_words(None, 0.0, limits, MODEL, False) == (
         "Nothing that was measured is within 0 points of float."
     )
-    assert format.size(least.bytes) in tradeoffs_front.best_in_words(None, points(), limits, False)
+    assert format.size(least.file_bytes) in tradeoffs_front.best_in_words(None, points(), limits, False)
 
 
 def test_every_spec_is_a_point_and_the_front_is_drawn(swept):
@@ -108,7 +108,7 @@ def test_every_spec_is_a_point_and_the_front_is_drawn(swept):
     clouds = [trace for trace in shown if "customdata" in trace]
     assert sorted(name for cloud in clouds for (name,) in cloud["customdata"]) == sorted(each.name for each in points())
     (stairs,) = [trace for trace in shown if trace["name"] == "Pareto front"]
-    assert stairs["x"] == [point.bytes for point in front(points())]
+    assert stairs["x"] == [point.file_bytes for point in pareto_front(points())]
     assert f"{len(points())} specs, each measured on all 10,000 test images" in said(page)
     assert set(tradeoffs_front.landmarks(points())) == {"float", "int8"}
 
@@ -155,7 +155,7 @@ def test_at_most_eight_are_pinned(swept):
 
 def test_the_duel_names_the_winners_and_the_chance(swept):
     page = opened(view="Equal bytes", bytes="390 kB")
-    winners = duel(points(), 390_000)
+    winners = best_of_each_way(points(), 390_000)
     shown = {metric.label: metric.value for metric in page.metric}
     for label, way in (("Pruned, float weights", Way.PRUNED), ("Quantized, not pruned", Way.QUANTIZED)):
         assert shown[label] == format.percent(winners[way].accuracy, 2)
@@ -165,7 +165,7 @@ def test_the_duel_names_the_winners_and_the_chance(swept):
 def test_the_map_marks_the_settings(swept):
     page = opened(view="Bits by sparsity", bits="4", sparsity="0.5")
     cells, frame = traces(page)
-    found = lattice(points())
+    found = arrange(points())
     shown = cells["text"][found.bits.index(4)][found.sparsities.index(0.5)]
     assert shown == f"{100 * found.cells[4, 0.5].accuracy:.1f}"
     assert (frame["x"], frame["y"]) == ([found.sparsities.index(0.5)], [found.bits.index(4)])
@@ -199,7 +199,7 @@ def test_a_sweep_says_how_many_and_what_it_measures_appears(simple_cnn, test_ima
     (point,) = [point for point in points() if point.spec == _spec(4, 0.55)]
     expected = evaluate(compress(simple_cnn.module, point.spec).module, test_images, simple_cnn.normalization)
     assert (point.correct, point.costs) == (expected.correct, costs(simple_cnn, point.spec))
-    assert not point.beforehand
+    assert not point.precomputed
 
 
 def test_without_images_the_sweep_says_what_to_do(tmp_path):

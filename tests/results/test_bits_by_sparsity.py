@@ -3,10 +3,10 @@
 import plotly.graph_objects as go
 import pytest
 
-from compression.results.bits_by_sparsity import cell, lattice, place
+from compression.results.bits_by_sparsity import arrange, cell_of, position_in
 from compression.results.costs import Costs
 from compression.results.pareto import Point
-from compression.results.prune_or_quantize import by_way, duel
+from compression.results.prune_or_quantize import best_of_each_way, group_by_way
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec, Scope
 from compression.spec.grid import GRID_BITS, GRID_SPARSITIES, landscape_specs
 from pages.ui.charts import style as charts
@@ -22,7 +22,7 @@ def spec(bits: int | None, sparsity: float) -> CompressionSpec:
 
 
 def test_the_default_scheme_of_a_landscape_fills_the_map():
-    found = lattice(points(landscape_specs("net")))
+    found = arrange(points(landscape_specs("net")))
     assert found.bits == tuple(bits or 32 for bits in GRID_BITS)
     assert found.sparsities == GRID_SPARSITIES
     assert {at: point.spec for at, point in found.cells.items()} == {
@@ -43,8 +43,8 @@ def test_the_default_scheme_of_a_landscape_fills_the_map():
     ],
 )
 def test_what_says_more_has_no_cell(other):
-    assert cell(other) is None
-    assert place(lattice(points(landscape_specs("net"))), other) is None
+    assert cell_of(other) is None
+    assert position_in(arrange(points(landscape_specs("net"))), other) is None
 
 
 @pytest.mark.parametrize(
@@ -60,24 +60,24 @@ def test_what_says_more_has_no_cell(other):
     ],
 )
 def test_settings_lie_on_the_map_or_between(bits, sparsity, expected):
-    found = place(lattice(points(landscape_specs("net"))), spec(bits, sparsity))
+    found = position_in(arrange(points(landscape_specs("net"))), spec(bits, sparsity))
     assert found == (expected if expected is None else pytest.approx(expected))
 
 
 def test_nothing_measured_is_an_empty_map():
-    assert place(lattice([]), CompressionSpec("net")) is None
+    assert position_in(arrange([]), CompressionSpec("net")) is None
 
 
 def test_plotly_finds_nothing_wrong_with_the_charts():
     known = points(landscape_specs("net"))
-    found = lattice(known)
-    ink, own, one = charts.ink("light"), by_way(known), known[0]
+    found = arrange(known)
+    ink, own, one = charts.ink("light"), group_by_way(known), known[0]
     rings = dict.fromkeys(charts_tradeoffs.RINGS, one)
     limits = charts_tradeoffs.Limits(0.4, 4)
     for drawing in (
         charts_tradeoffs.scatter(known, {"float": one}, rings, limits, 0.0, ink),
         charts_tradeoffs.scatter(known * 30, {}, {}, None, 0.0, ink),
         charts_tradeoffs.bits_by_sparsity(found, 0.5, (1.5, 2), ink),
-        charts_tradeoffs.ways(own, duel(known, 4), 4, ink),
+        charts_tradeoffs.ways(own, best_of_each_way(known, 4), 4, ink),
     ):
         assert go.Figure(drawing.to_dict()).data

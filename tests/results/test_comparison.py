@@ -8,7 +8,7 @@ import torch
 
 from compression.data.cifar10 import CLASSES
 from compression.evaluation.evaluation import Evaluation, flips
-from compression.results.comparison import class_changes, compared, p_values
+from compression.results.comparison import class_changes, comparison_table, p_values
 from compression.results.costs import Costs
 from compression.results.result import Result
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
@@ -53,7 +53,7 @@ def test_p_is_mcnemars_between_any_two():
 
 
 def test_the_table_has_the_changes_of_the_classes_where_float_is_known():
-    rows = compared(RESULTS, BEFORE)
+    rows = comparison_table(RESULTS, BEFORE)
     assert rows["change_airplane"][1] == pytest.approx(-0.25)
     assert rows["change_airplane"].isna().tolist() == [False, False, True]
     assert rows["file_bytes"].tolist() == [900, 500, 100]

@@ -12,9 +12,10 @@ from compression.data.images import ImageSet
 from compression.evaluation.evaluation import Evaluation
 from compression.evaluation.subsets import first
 from compression.networks.model import FloatModel
-from compression.results import landscape, store
+from compression.results import store
 from compression.results.costs import Costs
-from compression.results.known import measured
+from compression.results.known import known_results
+from compression.results.landscape import write_landscape
 from compression.results.result import Result
 from compression.results.store import Key, Store
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
@@ -88,11 +89,11 @@ def test_no_file_is_made_by_looking(kept, simple_cnn):
 
 
 def test_what_was_measured_here_goes_before_what_was_measured_beforehand(kept, simple_cnn, tmp_path):
-    landscape.write(simple_cnn, [result(FLOAT, 1), result(FOUR, 4)], tmp_path)
+    write_landscape(simple_cnn, [result(FLOAT, 1), result(FOUR, 4)], tmp_path)
     keep(kept, simple_cnn, result(FOUR, 3))
     keep(kept, simple_cnn, result(HALF, 5))
-    found = measured(simple_cnn, kept, IMAGES, tmp_path)
-    assert {point.spec: (point.correct, point.beforehand) for point in found.points} == {
+    found = known_results(simple_cnn, kept, IMAGES, tmp_path)
+    assert {point.spec: (point.correct, point.precomputed) for point in found.points} == {
         FLOAT: (19, True),
         FOUR: (17, False),
         HALF: (15, False),
@@ -102,8 +103,8 @@ def test_what_was_measured_here_goes_before_what_was_measured_beforehand(kept, s
 
 
 def test_without_images_there_is_what_was_measured_beforehand(kept, simple_cnn, tmp_path):
-    landscape.write(simple_cnn, [result(FLOAT, 1)], tmp_path)
+    write_landscape(simple_cnn, [result(FLOAT, 1)], tmp_path)
     keep(kept, simple_cnn, result(HALF, 5))
-    found = measured(simple_cnn, kept, None, tmp_path)
-    assert [(point.spec, point.beforehand) for point in found.points] == [(FLOAT, True)]
-    assert measured(simple_cnn, kept, None, tmp_path / "nowhere").points == ()
+    found = known_results(simple_cnn, kept, None, tmp_path)
+    assert [(point.spec, point.precomputed) for point in found.points] == [(FLOAT, True)]
+    assert known_results(simple_cnn, kept, None, tmp_path / "nowhere").points == ()

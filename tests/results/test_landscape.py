@@ -13,10 +13,10 @@ from compression.evaluation.reading import Reading
 from compression.evaluation.sampling import plain_order
 from compression.networks.bundled import bundled_names, load_bundled
 from compression.networks.model import FloatModel
-from compression.results import landscape as land
+from compression.results import landscape
 from compression.results.costs import Costs, costs
-from compression.results.landscape import FOLDER, landscape, write
-from compression.results.neighbours import Neighbours, beforehand
+from compression.results.landscape import FOLDER, read_landscape, write_landscape
+from compression.results.neighbours import Neighbours, committed_reading
 from compression.results.result import Result
 from compression.results.store import Store
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec, Scheme, Scope
@@ -51,14 +51,14 @@ RESULTS = [made_up(spec, number) for number, spec in enumerate(landscape_specs(N
 
 @pytest.fixture
 def folder(tmp_path: Path, simple_cnn: FloatModel) -> Path:
-    write(simple_cnn, RESULTS, tmp_path)
+    write_landscape(simple_cnn, RESULTS, tmp_path)
     return tmp_path
 
 
 @pytest.fixture
 def instead(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """What is made up here stands for what is committed."""
-    monkeypatch.setattr(land, "FOLDER", folder)
+    monkeypatch.setattr(landscape, "FOLDER", folder)
     return folder
 
 
@@ -76,7 +76,7 @@ def same(one: Result, other: Result) -> bool:
 
 
 def test_what_was_written_comes_back(folder: Path, simple_cnn: FloatModel) -> None:
-    found = landscape(simple_cnn, folder)
+    found = read_landscape(simple_cnn, folder)
     assert found.stale is None
     assert found.torch == torch.__version__
     assert all(same(one, other) for one, other in zip(found.results, RESULTS, strict=True))
@@ -88,29 +88,29 @@ def test_what_was_written_comes_back(folder: Path, simple_cnn: FloatModel) -> No
     ("name", "change"),
     [
         ("weights", lambda model, monkeypatch: replace(model, module=load_bundled("cnn3").module)),
-        ("arithmetic", lambda model, monkeypatch: monkeypatch.setattr(land, "arithmetic", lambda **_: "other")),
-        ("data", lambda model, monkeypatch: monkeypatch.setattr(land, "TEST", replace(TEST, fingerprint="other"))),
+        ("arithmetic", lambda model, monkeypatch: monkeypatch.setattr(landscape, "arithmetic", lambda **_: "other")),
+        ("data", lambda model, monkeypatch: monkeypatch.setattr(landscape, "TEST", replace(TEST, fingerprint="other"))),
     ],
     ids=["weights", "arithmetic", "data"],
 )
 def test_of_other_weights_images_or_code_nothing_is_shown(folder, simple_cnn, monkeypatch, name, change):
-    found = landscape(change(simple_cnn, monkeypatch) or simple_cnn, folder)
+    found = read_landscape(change(simple_cnn, monkeypatch) or simple_cnn, folder)
     assert found.results == []
     assert found.get(FLOAT) is None
-    assert found.stale == f"what was measured beforehand is of other {name}"
+    assert found.stale.startswith(f"The committed landscape of {NAME} was measured with other {name} and is not used; ")
 
 
 @pytest.mark.parametrize("damage", [b"", b"PAR1", b"no parquet at all" * 100], ids=["empty", "cut", "other"])
 def test_a_damaged_file_is_as_good_as_none_and_says_so(tmp_path, simple_cnn, damage):
     (tmp_path / f"{NAME}.parquet").write_bytes(damage)
-    found = landscape(simple_cnn, tmp_path)
+    found = read_landscape(simple_cnn, tmp_path)
     assert found.results == []
-    assert found.stale.startswith("what was measured beforehand cannot be read")
+    assert found.stale.startswith(f"The committed landscape of {NAME} cannot be read (")
 
 
 def test_where_there_is_no_file_there_is_nothing(tmp_path, simple_cnn):
-    assert landscape(simple_cnn, tmp_path).get(FLOAT) is None
-    assert beforehand(simple_cnn, FLOAT, lambda: 0.0) is None or (FOLDER / f"{NAME}.parquet").exists()
+    assert read_landscape(simple_cnn, tmp_path).get(FLOAT) is None
+    assert committed_reading(simple_cnn, FLOAT, lambda: 0.0) is None or (FOLDER / f"{NAME}.parquet").exists()
 
 
 # ---- what is said of a spec
@@ -118,7 +118,7 @@ def test_where_there_is_no_file_there_is_nothing(tmp_path, simple_cnn):
 
 def test_a_spec_of_the_grid_has_a_reading_that_is_exact(instead: Path, simple_cnn: FloatModel) -> None:
     spec = CompressionSpec(NAME, PruneSpec(sparsity=0.5), QuantSpec(4))
-    found = beforehand(simple_cnn, spec, lambda: 0.5)
+    found = committed_reading(simple_cnn, spec, lambda: 0.5)
     expected = next(each for each in RESULTS if each.spec == spec).evaluation
     assert isinstance(found, Reading)
     assert found.exact
@@ -145,7 +145,7 @@ def test_a_spec_of_the_grid_has_a_reading_that_is_exact(instead: Path, simple_cn
     ids=["bits", "bits to float", "sparsity", "threshold", "on one axis", "both"],
 )
 def test_off_the_grid_the_measured_neighbours_are_named(instead, simple_cnn, spec, sparsity, around):
-    found = beforehand(simple_cnn, spec, lambda: sparsity)
+    found = committed_reading(simple_cnn, spec, lambda: sparsity)
     assert isinstance(found, Neighbours)
     expected = {
         CompressionSpec(NAME, PruneSpec(sparsity=s) if s else None, QuantSpec(b) if b else None) for s, b in around
@@ -157,9 +157,9 @@ def test_off_the_grid_the_measured_neighbours_are_named(instead, simple_cnn, spe
 
 def test_of_another_scheme_only_the_bits_have_neighbours(instead, simple_cnn):
     affine = CompressionSpec(NAME, weights=QuantSpec(7, Scheme.AFFINE))
-    found = beforehand(simple_cnn, affine, lambda: 0.0)
+    found = committed_reading(simple_cnn, affine, lambda: 0.0)
     assert {each.spec.weights.bits for each in found.results} == {6, 8}
-    assert beforehand(simple_cnn, replace(affine, prune=PruneSpec(sparsity=0.55)), lambda: 0.55) is None
+    assert committed_reading(simple_cnn, replace(affine, prune=PruneSpec(sparsity=0.55)), lambda: 0.55) is None
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,10 @@ def test_of_another_scheme_only_the_bits_have_neighbours(instead, simple_cnn):
     ids=["beyond the grid", "another scope", "other layers"],
 )
 def test_what_differs_from_the_grid_otherwise_has_no_neighbours(instead, simple_cnn, spec):
-    assert beforehand(simple_cnn, spec, lambda: 0.95 if spec.prune and spec.prune.sparsity == 0.95 else 0.55) is None
+    assert (
+        committed_reading(simple_cnn, spec, lambda: 0.95 if spec.prune and spec.prune.sparsity == 0.95 else 0.55)
+        is None
+    )
 
 
 # ---- beside images
@@ -181,7 +184,7 @@ def test_what_differs_from_the_grid_otherwise_has_no_neighbours(instead, simple_
 def test_with_images_what_was_measured_beforehand_is_not_evaluated_again(
     here, tmp_path, test_images, simple_cnn, monkeypatch
 ):
-    if landscape(simple_cnn).stale:
+    if read_landscape(simple_cnn).stale:
         pytest.skip("nothing was measured beforehand")
     spec = CompressionSpec(NAME, PruneSpec(sparsity=0.5), QuantSpec(4))
     evaluator = Evaluator(here, Store(tmp_path / "results.sqlite"), test_images, beforehand=True)
@@ -199,7 +202,7 @@ def test_with_images_what_was_measured_beforehand_is_not_evaluated_again(
 
 @pytest.mark.parametrize("name", bundled_names())
 def test_what_comes_along_holds_for_the_weights_and_the_code_of_now(name: str) -> None:
-    found = landscape(load_bundled(name))
+    found = read_landscape(load_bundled(name))
     assert found.stale is None, REMAKE
     assert [each.spec for each in found.results] == list(landscape_specs(name)), REMAKE
     assert len(found.results) >= 100
@@ -216,7 +219,7 @@ def test_bytes_that_come_along_are_those_of_now(name: str) -> None:
         CompressionSpec(name, weights=QuantSpec(8)),
         CompressionSpec(name, PruneSpec(sparsity=0.9), QuantSpec(4)),
     ):
-        assert landscape(model).get(spec).costs == costs(model, spec), REMAKE
+        assert read_landscape(model).get(spec).costs == costs(model, spec), REMAKE
 
 
 def test_all_that_comes_along_takes_little_room() -> None:

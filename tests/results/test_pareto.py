@@ -5,7 +5,7 @@ import random
 import pytest
 
 from compression.results.costs import Costs
-from compression.results.pareto import Point, best, front, least_correct, smallest
+from compression.results.pareto import Point, least_correct, most_accurate, pareto_front, smallest
 from compression.spec import CompressionSpec, PruneSpec
 
 
@@ -23,32 +23,32 @@ def cloud(seed: int) -> list[Point]:
 
 def beats(one: Point, other: Point) -> bool:
     return (
-        one.bytes <= other.bytes
+        one.file_bytes <= other.file_bytes
         and one.correct >= other.correct
-        and (one.bytes, one.correct) != (other.bytes, other.correct)
+        and (one.file_bytes, one.correct) != (other.file_bytes, other.correct)
     )
 
 
 @pytest.mark.parametrize("seed", range(30))
 def test_on_the_front_is_what_no_other_beats(seed):
     points = cloud(seed)
-    expected = {(each.bytes, each.correct) for each in points if not any(beats(other, each) for other in points)}
-    found = front(points)
-    assert [(each.bytes, each.correct) for each in found] == sorted(expected)
+    expected = {(each.file_bytes, each.correct) for each in points if not any(beats(other, each) for other in points)}
+    found = pareto_front(points)
+    assert [(each.file_bytes, each.correct) for each in found] == sorted(expected)
 
 
 @pytest.mark.parametrize("seed", range(30))
 def test_the_best_within_a_budget_is_beaten_by_none_within_it(seed):
     points = cloud(seed)
     for limit in range(14):
-        within = [each for each in points if each.bytes <= limit]
-        found = best(points, limit)
+        within = [each for each in points if each.file_bytes <= limit]
+        found = most_accurate(points, limit)
         assert (found is None) == (not within)
         assert not any(each.correct > found.correct or beats(each, found) for each in within)
         able = [each for each in points if each.accuracy >= limit / 100]
         small = smallest(points, limit / 100)
         assert (small is None) == (not able)
-        assert not any(each.bytes < small.bytes or beats(each, small) for each in able)
+        assert not any(each.file_bytes < small.file_bytes or beats(each, small) for each in able)
 
 
 def test_one_point_of_ten_thousand_images_are_a_hundred_images():

@@ -4,7 +4,7 @@ import pytest
 
 from compression.results.costs import Costs
 from compression.results.pareto import Point
-from compression.results.prune_or_quantize import Way, by_way, duel, way
+from compression.results.prune_or_quantize import Way, best_of_each_way, group_by_way, way_of
 from compression.spec import ActivationSpec, CompressionSpec, LayerSpec, PruneSpec, QuantSpec
 from pages.ui.tradeoffs import duel as tradeoffs_duel
 
@@ -28,7 +28,7 @@ HALF, FOUR = PruneSpec(sparsity=0.5), QuantSpec(4)
     ],
 )
 def test_what_makes_a_network_small(spec, expected):
-    assert way(spec) == expected
+    assert way_of(spec) == expected
 
 
 def point(spec: CompressionSpec, file: int, correct: int) -> Point:
@@ -46,13 +46,13 @@ POINTS = [
 
 
 def test_each_way_has_its_best_within_the_bytes():
-    correct = lambda most_bytes: [found and found.correct for found in duel(POINTS, most_bytes).values()]
+    correct = lambda most_bytes: [found and found.correct for found in best_of_each_way(POINTS, most_bytes).values()]
     assert correct(100) == [910, 919, 700]
     assert correct(60) == [800, 919, 700]
     assert correct(29) == [None, 850, 700]
     assert correct(14) == [None, None, 700]
     assert correct(11) == [None, None, None]
-    assert [len(own) for own in by_way(POINTS).values()] == [2, 2, 1]
+    assert [len(own) for own in group_by_way(POINTS).values()] == [2, 2, 1]
 
 
 @pytest.mark.parametrize(
@@ -67,5 +67,7 @@ def test_each_way_has_its_best_within_the_bytes():
 )
 def test_the_answer_in_words(most_bytes, p, words):
     pairs = {frozenset((one, other)): p for one in Way for other in Way if one is not other}
-    said = tradeoffs_duel.verdict(duel(POINTS, most_bytes), most_bytes, pairs).replace("\N{NARROW NO-BREAK SPACE}", " ")
+    said = tradeoffs_duel.verdict(best_of_each_way(POINTS, most_bytes), most_bytes, pairs).replace(
+        "\N{NARROW NO-BREAK SPACE}", " "
+    )
     assert said.startswith(words)

@@ -32,7 +32,7 @@ from compression.experiments.search.reading import Phase, SearchReading
 from compression.experiments.search.space import Space, space_of
 from compression.networks.model import FloatModel
 from compression.results.costs import Costs
-from compression.results.landscape import landscape
+from compression.results.landscape import read_landscape
 from compression.results.provenance import arithmetic, counting
 from compression.results.store import Key, Store
 from compression.spec import CompressionSpec
@@ -207,7 +207,7 @@ class Searcher:
 
     def _known(self, searching: _Searching) -> tuple[Tried, ...]:
         """What was measured beforehand, on the search half."""
-        found = [landscape(searching.model).get(spec) for spec in landscape_specs(searching.model.name)]
+        found = [read_landscape(searching.model).get(spec) for spec in landscape_specs(searching.model.name)]
         return tuple(
             self._tried(searching, each.spec, each.costs.file, score(each.evaluation, SEARCH)) for each in found if each
         )

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from compression.results.bits_by_sparsity import Lattice
-from compression.results.pareto import Point, front
+from compression.results.bits_by_sparsity import BitsBySparsity
+from compression.results.pareto import Point, pareto_front
 from compression.results.prune_or_quantize import Way
 from compression.spec import FLOAT_BITS, Scheme
 from compression.spec.title import full_title
@@ -73,7 +73,7 @@ def _layout(points: Sequence[Point], floor: float, ink: str, height: int) -> dic
     """Axes that hold all points above `floor`: bytes in powers of ten."""
     shown = [point for point in points if point.accuracy >= floor]
     top = max(point.accuracy for point in points)
-    first, last = min(point.bytes for point in shown), max(point.bytes for point in shown)
+    first, last = min(point.file_bytes for point in shown), max(point.file_bytes for point in shown)
     ticks = [size for size in TICKS if first / 2 <= size <= 2 * last]
     layout = panel(
         "",
@@ -120,18 +120,19 @@ def _limits(limits: Limits, layout: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _label(text: str, point: Point, ink: str) -> dict[str, Any]:
-    place = {"x": math.log10(point.bytes), "y": point.accuracy, "ax": 0, "ay": -26, "arrowwidth": 1.5, "arrowhead": 0}
-    return {"text": f"<b>{text}</b>", "font": {"size": 13, "color": ink}, "arrowcolor": ink, "standoff": 5, **place}
+    place = {"x": math.log10(point.file_bytes), "y": point.accuracy, "ax": 0, "ay": -26}
+    arrow = {"arrowwidth": 1.5, "arrowhead": 0, "arrowcolor": ink, "standoff": 5}
+    return {"text": f"<b>{text}</b>", "font": {"size": 13, "color": ink}, **place, **arrow}
 
 
 def _front(points: Sequence[Point], ink: str) -> dict[str, Any]:
     """Stairs: up to the bytes of the next one, nothing is better."""
-    found = front(points)
+    found = pareto_front(points)
     return {
         "type": "scatter",
         "mode": "lines",
         "name": "Pareto front",
-        "x": [point.bytes for point in found],
+        "x": [point.file_bytes for point in found],
         "y": [point.accuracy for point in found],
         "line": {"shape": "hv", "color": ink, "width": 1.5},
         "hoverinfo": "skip",
@@ -149,7 +150,7 @@ def _clouds(points: Sequence[Point], symbols: Mapping[str, str], kind: str) -> l
             "type": kind,
             "mode": "markers",
             "name": str(name),
-            "x": [point.bytes for point in own],
+            "x": [point.file_bytes for point in own],
             "y": [point.accuracy for point in own],
             "customdata": [[point.name] for point in own],
             "text": [words(point) for point in own],
@@ -172,7 +173,7 @@ def _clouds(points: Sequence[Point], symbols: Mapping[str, str], kind: str) -> l
 def words(point: Point) -> str:
     """What is said of a point where the pointer rests."""
     counted = f"{format.percent(point.accuracy, 2)} ({format.interval(*point.interval)})"
-    return f"<b>{full_title(point.spec)}</b><br>{counted}<br>{point.bytes:,} bytes"
+    return f"<b>{full_title(point.spec)}</b><br>{counted}<br>{point.file_bytes:,} bytes"
 
 
 def _key(name: str, symbol: str) -> dict[str, Any]:
@@ -182,11 +183,11 @@ def _key(name: str, symbol: str) -> dict[str, Any]:
 
 def _ring(text: str, point: Point, ink: str) -> dict[str, Any]:
     marker = {"symbol": RINGS[text], "size": 20, "line": {"width": 2.5}, "color": ink}
-    place = {"x": [point.bytes], "y": [point.accuracy], "hoverinfo": "skip"}
+    place = {"x": [point.file_bytes], "y": [point.accuracy], "hoverinfo": "skip"}
     return {"type": "scatter", "mode": "markers", "name": text, "marker": marker, **place}
 
 
-def bits_by_sparsity(found: Lattice, before: float, at: tuple[float, float] | None, ink: str) -> Drawing:
+def bits_by_sparsity(found: BitsBySparsity, before: float, at: tuple[float, float] | None, ink: str) -> Drawing:
     """Accuracies as a heat map, coloured by the drop from `before`; `at`: where your settings are, column and row."""
     rows = [[found.cells.get((bits, sparsity)) for sparsity in found.sparsities] for bits in found.bits]
     columns = [format.short_percent(sparsity) for sparsity in found.sparsities]
@@ -241,13 +242,13 @@ def ways(
     layout["shapes"] = [{"type": "line", **upright, "line": line}]
     traces = []
     for way, own in points.items():
-        found = front(own)
+        found = pareto_front(own)
         traces.append(
             {
                 "type": "scatter",
                 "mode": "lines+markers",
                 "name": str(way),
-                "x": [point.bytes for point in found],
+                "x": [point.file_bytes for point in found],
                 "y": [point.accuracy for point in found],
                 "text": [words(point) for point in found],
                 "hovertemplate": "%{text}<extra></extra>",

@@ -6,9 +6,9 @@ import pandas as pd
 import streamlit as st
 
 from compression.evaluation.evaluation import Evaluation
-from compression.results.comparison import class_changes, compared, p_values
+from compression.results.comparison import class_changes, comparison_table, p_values
 from compression.results.result import Result
-from compression.results.table import encoded
+from compression.results.table import table_bytes
 from compression.spec.title import full_title, title
 from pages.ui import format
 from pages.ui.tradeoffs import pins as tradeoffs_pins
@@ -86,7 +86,7 @@ def _buttons(results: Sequence[Result], before: Mapping[str, Evaluation]) -> Non
     with st.container(horizontal=True, gap="small"):
         st.download_button(
             "Table (CSV)",
-            lambda: encoded(compared(results, before), ".csv"),
+            lambda: table_bytes(comparison_table(results, before), ".csv"),
             "comparison.csv",
             "text/csv",
             icon=":material/download:",

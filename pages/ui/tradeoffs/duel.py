@@ -6,7 +6,7 @@ import streamlit as st
 
 from compression.evaluation.evaluation import flips
 from compression.results.pareto import Point
-from compression.results.prune_or_quantize import Way, by_way, duel
+from compression.results.prune_or_quantize import Way, best_of_each_way, group_by_way
 from compression.spec.title import title
 from pages.ui import compute, format
 from pages.ui.charts import show
@@ -21,12 +21,12 @@ REAL = 0.05
 def draw(model: str) -> None:
     """A slider, three winners, the answer, and all fronts."""
     known = compute.measured_of(model)
-    ways = by_way(known.points)
+    ways = group_by_way(known.points)
     if not any(ways.values()):
         tradeoffs_front.nothing(model)
         return
     most_bytes = tradeoffs_budgets.most_bytes(model)
-    winners = duel(known.points, most_bytes)
+    winners = best_of_each_way(known.points, most_bytes)
     for place, way in zip(st.columns(3), Way, strict=True):
         with place:
             _winner(way, winners[way])
@@ -49,7 +49,7 @@ def _winner(way: Way, point: Point | None) -> None:
     st.metric(
         label,
         format.percent(point.accuracy, 2),
-        f"{title(point.spec)}, {format.size(point.bytes)}",
+        f"{title(point.spec)}, {format.size(point.file_bytes)}",
         **plain,
     )
     st.caption(f"95 % interval: {spread}")

@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from compression.results.pareto import Point, best, smallest
+from compression.results.pareto import Point, most_accurate, smallest
 from compression.spec import CompressionSpec, QuantSpec
 from compression.spec.title import full_title, title
 from pages.ui import compute, format
@@ -37,7 +37,7 @@ def draw(model: str, names: Sequence[str]) -> None:
         most_bytes = tradeoffs_budgets.most_bytes(model)
         best_here = st.empty()
     limits = tradeoffs_budgets.limits(model, points, drop, most_bytes)
-    found = smallest(points, limits.least_accuracy), best(points, limits.most_bytes)
+    found = smallest(points, limits.least_accuracy), most_accurate(points, limits.most_bytes)
     several = len(names) > 1
     smallest_here.markdown(smallest_in_words(found[0], drop, limits, model, several))
     best_here.markdown(best_in_words(found[1], points, limits, several))
@@ -128,7 +128,7 @@ def landmarks(points: Sequence[Point]) -> dict[str, Point]:
 
 def stands_on(points: Sequence[Point]) -> str:
     """ "110 specs, each measured on all 10,000 test images: 98 beforehand, 12 on this machine."."""
-    beforehand = sum(point.beforehand for point in points)
+    beforehand = sum(point.precomputed for point in points)
     parts = [f"{beforehand:,} beforehand"] if beforehand else []
     parts += [f"{len(points) - beforehand:,} on this machine"] if beforehand < len(points) else []
     return (
@@ -143,7 +143,7 @@ def smallest_in_words(point: Point | None, drop: float, limits: Limits, model: s
     within = f"within {100 * drop:g} point{'s' * (drop != 0.01)} of {whose}"
     if point is None:
         return f"Nothing that was measured is {within}."
-    beyond = "" if point.bytes <= limits.most_bytes else ", more than the bytes on the right"
+    beyond = "" if point.file_bytes <= limits.most_bytes else ", more than the bytes on the right"
     return f"The smallest {within}: {_in_words(point, several)}{beyond}."
 
 
@@ -151,15 +151,15 @@ def best_in_words(point: Point | None, points: Sequence[Point], limits: Limits, 
     """The answer to the second budget."""
     size = format.size(limits.most_bytes)
     if point is None:
-        least = min(points, key=lambda point: point.bytes)
-        return f"Nothing that was measured fits into {size}; the smallest takes {format.size(least.bytes)}."
+        least = min(points, key=lambda point: point.file_bytes)
+        return f"Nothing that was measured fits into {size}; the smallest takes {format.size(least.file_bytes)}."
     below = "" if point.accuracy >= limits.least_accuracy else ", less than the accuracy on the left"
     return f"The most accurate within {size}: {_in_words(point, several)}{below}."
 
 
 def _in_words(point: Point, several: bool) -> str:
     said = full_title(point.spec) if several else title(point.spec)
-    return f"**{said}**, {format.size(point.bytes)}, {format.percent(point.accuracy, 2)}"
+    return f"**{said}**, {format.size(point.file_bytes)}, {format.percent(point.accuracy, 2)}"
 
 
 def row(point: Point, why: str) -> None:
@@ -168,9 +168,9 @@ def row(point: Point, why: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(
             f"**{full_title(point.spec)}**: {format.percent(point.accuracy, 2)} "
-            f"({format.interval(*point.interval)}), {point.bytes:,} bytes",
+            f"({format.interval(*point.interval)}), {point.file_bytes:,} bytes",
             help=f"{why}. Measured on all {point.total:,} test images, "
-            f"{'beforehand' if point.beforehand else 'on this machine'}; the interval is that of 95 %.",
+            f"{'beforehand' if point.precomputed else 'on this machine'}; the interval is that of 95 %.",
             width="content",
         )
         page, label = ("layers", "Layers") if point.spec.layers else ("", "Explore")

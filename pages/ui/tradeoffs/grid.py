@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from compression.results.bits_by_sparsity import Lattice, cell, lattice, place
+from compression.results.bits_by_sparsity import BitsBySparsity, arrange, cell_of, position_in
 from compression.spec.title import title
 from pages.ui import compute
 from pages.ui.charts import show
@@ -14,12 +14,12 @@ from pages.ui.tradeoffs import front as tradeoffs_front
 def draw(model: str) -> None:
     """The heat map of one network."""
     known = compute.measured_of(model)
-    found = lattice(known.points)
+    found = arrange(known.points)
     if not found.cells or known.before is None:
         tradeoffs_front.nothing(model)
         return
     spec = wanted.spec(model)
-    figure = charts_tradeoffs.bits_by_sparsity(found, known.before.accuracy, place(found, spec), show.ink())
+    figure = charts_tradeoffs.bits_by_sparsity(found, known.before.accuracy, position_in(found, spec), show.ink())
     show.chart(figure, "lattice", "Accuracy by bits and sparsity")
     st.caption(
         f"Accuracy of {model} in percent: symmetric, a scale for each channel, pruned globally. {_here(found, spec)}"
@@ -27,10 +27,10 @@ def draw(model: str) -> None:
     st.caption(tradeoffs_front.stands_on(list(found.cells.values())))
 
 
-def _here(found: Lattice, spec) -> str:
+def _here(found: BitsBySparsity, spec) -> str:
     said = title(spec)
-    if place(found, spec) is None:
+    if position_in(found, spec) is None:
         return f"Your settings ({said}) are not on this map: they are of another kind, or beyond its ends."
-    if cell(spec) in found.cells:
+    if cell_of(spec) in found.cells:
         return f"The frame marks your settings: {said}."
     return f"The frame marks your settings, between what was measured: {said}."
