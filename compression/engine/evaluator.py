@@ -25,7 +25,7 @@ from compression.engine.tasks import evaluate_chunks
 from compression.errors import EngineError
 from compression.evaluation.evaluation import BATCH, Evaluation, join
 from compression.evaluation.reading import Reading
-from compression.evaluation.sampling import Order, plain_order, visiting_order
+from compression.evaluation.sampling import VisitingOrder, plain_order, visiting_order
 from compression.evaluation.subsets import first
 from compression.networks.macs import layer_macs
 from compression.networks.model import FloatModel
@@ -60,7 +60,7 @@ class _Counting:
     key: Key
     model: FloatModel
     spec: CompressionSpec
-    order: Order
+    order: VisitingOrder
     upto: int
     whole: Evaluation | None
     measured_with: str | None = None
@@ -279,7 +279,7 @@ class Evaluator:
 
 
 @lru_cache(maxsize=64)
-def _order(before: Evaluation) -> Order:
+def _order(before: Evaluation) -> VisitingOrder:
     return visiting_order(before)
 
 

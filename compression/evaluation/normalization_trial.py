@@ -1,4 +1,4 @@
-"""evaluation/normalization_trial.py"""
+"""Finds the input normalisation of a public checkpoint by trying the known ones on a few hundred images."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -16,12 +16,10 @@ from compression.networks.normalization import NORMALIZATIONS, Normalization
 
 TRIAL_IMAGES = 500
 
-# ---- which normalisation
-
 
 @dataclass(frozen=True)
 class Trial:
-    """How a network does on the first few hundred images with one of the known normalisations."""
+    """The accuracy (0..1) and loss (nats per image) of a network on the trial images with one known normalisation."""
 
     normalization: str
     accuracy: float
@@ -31,16 +29,15 @@ class Trial:
 def try_normalizations(
     module: nn.Module, images: ImageSet, report: Callable[[float], None] = lambda share: None
 ) -> tuple[Trial, ...]:
-    """A trial of each known normalisation on the first 500 of `images`, lowest loss first.
+    """Tries each known normalisation on the first 500 of `images` and returns the trials, lowest loss first.
 
-    The loss decides: between neighbours it moves on every image, where the accuracy moves on one of hundreds
-    (a public ResNet-20 gets one image of 500 more with a wrong one that costs it on all 10,000).
-    `report(share done)` is called after each.
+    The loss decides, because similar normalisations change it on every image but the accuracy on only one in hundreds:
+    a public ResNet-20 gets one image of 500 more with a wrong normalisation that costs it accuracy on all test images.
+    `report` is called after each trial with the share that is done (0..1).
     """
-    few = images[:TRIAL_IMAGES]
     trials = []
     for name, normalization in NORMALIZATIONS.items():
-        evaluation = evaluate(module, few, normalization)
+        evaluation = evaluate(module, images[:TRIAL_IMAGES], normalization)
         trials.append(Trial(name, evaluation.accuracy, evaluation.loss))
         report(len(trials) / len(NORMALIZATIONS))
     return tuple(sorted(trials, key=lambda trial: trial.loss))
@@ -53,7 +50,7 @@ def float_model(
     origin: str,
     report: Callable[[float], None] = lambda share: None,
 ) -> FloatModel:
-    """A recognised network as a FloatModel. Given images instead of a normalisation, finds it by trying."""
+    """Returns a recognised network as a FloatModel. Given images in its place, the normalisation is found by trials."""
     about: dict[str, Any] = {
         "origin": origin,
         "arch": recognised.architecture.name,
@@ -67,5 +64,5 @@ def float_model(
 
 
 def load_checkpoint(path: Path, normalization: Normalization | ImageSet, arch: str | None = None) -> FloatModel:
-    """A public checkpoint as a FloatModel; `normalization` as in `float_model`."""
+    """Reads a public checkpoint as a FloatModel. `normalization` is as for `float_model`. Raises CheckpointError."""
     return float_model(path.stem, recognise(read_tensors(path), arch), normalization, str(path))

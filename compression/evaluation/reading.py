@@ -1,24 +1,25 @@
-"""evaluation/reading.py"""
+"""The current state of one evaluation: what is known so far, and what is estimated from it."""
 
 from dataclasses import dataclass
 
 from compression.evaluation.evaluation import Evaluation
-from compression.evaluation.sampling import Estimate, Order, class_estimates, estimate
+from compression.evaluation.sampling import Estimate, VisitingOrder, class_estimates, estimate
 from compression.spec import CompressionSpec
 
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """What is known about the accuracy of `spec` now.
+    """What is known about the accuracy of `spec` at one moment.
 
-    `seen` are the evaluated images in the order of their visit, or None; once that is all of them, in canonical order
-    (`exact`). `before` is the float network on all images, or None as long as it is not evaluated itself.
-    `measured_with`: the version of torch that it was measured with beforehand, or None where it was measured here.
-    `notice` and `error` are sentences: on what stands in for what, and on what went wrong.
+    `seen` is the evaluation of the visited images in the order of their visit, or None before the first one. Once all
+    images are evaluated (`exact`), it is in canonical order. `before` is the evaluation of the float network on all
+    images, or None if it is not complete yet. `measured_with` is the version of torch of a result of the committed
+    landscape, or None for a result of this machine. `notice` is a sentence on what was replaced or left out, `error` a
+    sentence on what went wrong.
     """
 
     spec: CompressionSpec
-    order: Order
+    order: VisitingOrder
     seen: Evaluation | None
     before: Evaluation | None
     seconds_left: float | None = None
@@ -28,19 +29,22 @@ class Reading:
 
     @property
     def images(self) -> int:
+        """The number of images that were evaluated."""
         return self.seen.total if self.seen else 0
 
     @property
     def total(self) -> int:
+        """The number of all images."""
         return len(self.order.rows)
 
     @property
     def exact(self) -> bool:
+        """Whether all images are evaluated."""
         return self.images == self.total
 
     @property
     def whole(self) -> Evaluation | None:
-        """The evaluation of all images, once it is there."""
+        """The evaluation of all images, or None if some are missing."""
         return self.seen if self.exact else None
 
     @property
@@ -53,5 +57,5 @@ class Reading:
 
     @property
     def class_estimates(self) -> dict[str, Estimate]:
-        """By class, once the float network is evaluated."""
+        """The estimate of each class by its name; empty until the float network is evaluated."""
         return class_estimates(self.order, self.seen, self.before) if self.seen and self.before else {}

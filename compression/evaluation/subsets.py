@@ -1,7 +1,7 @@
-"""The test images in two halves: one to search on, and one held back to report on.
+"""The two halves of the test images: a search uses one half and reports on the other, held-out half.
 
-Whoever picks the best of many by some images has partly picked luck; images that had no say in it tell how much. The
-canonical order goes by the SHA-256 of the images, so that every other one is a fair half, whatever the classes.
+The best of many networks, picked by their accuracy on some images, is partly picked by luck. Images that were not used
+for the choice show how much. The canonical order sorts images by SHA-256, so every second image is a random half.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ HALF = TEST.images // 2
 
 @dataclass(frozen=True, eq=False)
 class Score(Proportion):
-    """right (N,) bool: which images of a part, or of its first, are classified correctly."""
+    """right (N,) bool: which of the first images of a part are classified correctly."""
 
     right: Tensor
 
@@ -34,13 +34,13 @@ class Score(Proportion):
         return int(self.right.sum())
 
     def flips(self, after: "Score") -> Flips:
-        """Between this and `after`, on the first images of this, as many as `after` has."""
+        """Returns the flips from this score to `after`, on as many of the first images as `after` has."""
         before = self.right[: after.total]
         return Flips(int((before & ~after.right).sum()), int((~before & after.right).sum()))
 
 
 def score(evaluation: Evaluation, part: slice) -> Score:
-    """That of `part` of an evaluation of all test images."""
+    """Returns the score of `part` from an evaluation of all test images."""
     return Score(evaluation.right[part])
 
 

@@ -14,7 +14,7 @@ from compression.evaluation.evaluation import Evaluation, flips
 from compression.evaluation.sampling import (
     PREFERENCE,
     Estimate,
-    Order,
+    VisitingOrder,
     class_estimates,
     estimate,
     inclusion_scale,
@@ -38,7 +38,7 @@ def bits(text: str) -> Tensor:
     return torch.tensor([letter == "1" for letter in text])
 
 
-def first(evaluation: Evaluation, order: Order, count: int) -> Evaluation:
+def first(evaluation: Evaluation, order: VisitingOrder, count: int) -> Evaluation:
     rows = order.rows[:count]
     return judged(evaluation.right[rows], evaluation.labels[rows])
 
@@ -89,7 +89,7 @@ def test_six_images_on_paper() -> None:
     Wrong before: one of two, sizes 3 and 1, c = 1/4, weight 4/3. smooth = 1/3; 4/9 * (1/9 + 1/9 + 4/9) / 16 = 1/54;
     2/9 * 54 * 1/3 = 4 images.
     """
-    order = Order(torch.tensor([0, 4, 2, 1, 3, 5]), torch.tensor([6.0, 2.0, 1.0, 1.0, 3.0, 1.0]).double())
+    order = VisitingOrder(torch.tensor([0, 4, 2, 1, 3, 5]), torch.tensor([6.0, 2.0, 1.0, 1.0, 3.0, 1.0]).double())
     before, after = judged(bits("111100")), judged(bits("011000"))
     found = estimate(order, first(after, order, 3), before)
     assert (found.accuracy, found.images, found.total, found.exact) == (pytest.approx(3.2 / 6), 3, 6, False)
@@ -163,7 +163,7 @@ def test_images_are_visited_as_often_as_their_inclusion_probabilities_say(count:
 def test_the_last_image_makes_it_exact_whatever_the_sizes(seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     sizes = torch.rand(997, generator=generator, dtype=torch.float64) ** 4 + 1e-6
-    order = Order(torch.randperm(997, generator=generator), sizes)
+    order = VisitingOrder(torch.randperm(997, generator=generator), sizes)
     before, after = (judged(torch.rand(997, generator=generator) < 0.1 + 0.2 * seed) for _ in range(2))
     for known in (before, None):
         found = estimate(order, first(after, order, 997), known)
@@ -175,7 +175,7 @@ def test_the_last_image_makes_it_exact_whatever_the_sizes(seed: int) -> None:
 def test_a_group_that_was_visited_whole_is_known() -> None:
     """Both images that the float network gets wrong were visited, and one is right now; of the others, none was."""
     before, after = judged(bits("110011")), judged(bits("111011"))
-    order = Order(torch.tensor([2, 3, 0, 1, 4, 5]), torch.ones(6).double())
+    order = VisitingOrder(torch.tensor([2, 3, 0, 1, 4, 5]), torch.ones(6).double())
     found = estimate(order, first(after, order, 2), before)
     assert (found.low, found.accuracy, found.high) == (pytest.approx(1 / 6), pytest.approx(1 / 2), pytest.approx(5 / 6))
 
@@ -186,7 +186,7 @@ def test_a_group_that_was_visited_whole_is_known() -> None:
 def test_the_mean_over_all_orders_is_the_truth() -> None:
     """720 orders of six images, equal sizes; five images always hold two of either group."""
     before, after = judged(bits("111000")), judged(bits("101010"))
-    orders = [Order(torch.tensor(rows), torch.ones(6).double()) for rows in permutations(range(6))]
+    orders = [VisitingOrder(torch.tensor(rows), torch.ones(6).double()) for rows in permutations(range(6))]
     found = [estimate(order, first(after, order, 5), before).accuracy for order in orders]
     assert math.fsum(found) / 720 == pytest.approx(after.accuracy)
     assert len({round(accuracy, 9) for accuracy in found}) > 1
