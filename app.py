@@ -5,22 +5,22 @@ from functools import partial
 import streamlit as st
 
 import pages.ui.supported  # noqa: F401
-from pages.ui.accuracy import panel as accuracy
+from pages.ui.accuracy import panel
 from pages.ui.explore import answer
 from pages.ui.frame import frame
-from pages.ui.settings import controls
+from pages.ui.settings import controls, widgets
 
 frame.open_page("Explore")
 link = frame.linked()
 model = frame.pick_network()
 st.subheader("How small can this network get, and what does it cost?", anchor=False)
-side, main = st.columns([1, 3], gap="medium")  # widths in eighths of a pixel, see charts.py
+side, main = st.columns([1, 3], gap="medium")  # widths in eighths of a pixel, see charts/style.py
 
 with side:
     controls.draw(model)
 
 with main:
-    answer.stop_where_impossible(model)
+    controls.stop_where_impossible(model)
     first, others = st.columns([1, 3])
     said, how = st.columns([5, 1], vertical_alignment="center")
     left, right = st.columns(2)
@@ -33,12 +33,12 @@ with left:
 with below:
     answer.layers(model)
 with how:
-    controls.accuracy_view()
+    widgets.accuracy_view()
 with first:
-    accuracy.metric(model)
+    panel.metric(model)
 with said:
-    accuracy.sentence(model)
+    panel.sentence(model)
 with right:
-    accuracy.chart(model)
+    panel.chart(model)
 frame.say_rejected(link)
-frame.close_page(partial(accuracy.order, model))
+frame.close_page(partial(panel.order, model))

@@ -21,7 +21,7 @@ from compression.inspect.histogram import weight_view
 from compression.networks.macs import layer_macs
 from compression.networks.model import FloatModel
 from compression.spec import CompressionSpec, Granularity, PruneSpec, QuantSpec, Scheme, Scope
-from pages.ui.charts import style as charts
+from pages.ui.charts import explore, style
 
 STAGES = ("compress", "histograms", "sizes and bit operations", "charts as JSON")
 WARM_UP = 3
@@ -50,8 +50,8 @@ def one_move(model: FloatModel, macs: dict[str, int], spec: CompressionSpec) -> 
     bit_operations(compressed, macs)
     marks.append(time.perf_counter())
     for figure in (
-        charts.weights(view, "the network", charts.ink("light")),
-        charts.layers(size.layers, size.best_name, [layer.facts for layer in compressed.layers], charts.ink("light")),
+        explore.weights(view, "the network", style.ink("light")),
+        explore.layers(size.layers, size.best_name, [layer.facts for layer in compressed.layers], style.ink("light")),
     ):
         figure.to_json()
     marks.append(time.perf_counter())

@@ -42,9 +42,10 @@ from compression.paths import PROJECT
 from compression.results.landscape import read_landscape
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
 from compression.spec import grid as grids
-from pages.ui import format
-from pages.ui.charts import style as charts
-from pages.ui.settings.controls import BITS, MOST_SPARSE
+from pages.ui import wording
+from pages.ui.charts import explore, style
+from pages.ui.settings.controls import BITS
+from pages.ui.settings.widgets import MOST_SPARSE
 from tests.support.serving import browsing, chromium, serving
 
 WARM_UP = 3
@@ -154,14 +155,14 @@ def answer(model: FloatModel, macs: dict[str, int], spec: CompressionSpec) -> di
     compressed = compress(model.module, spec)
     size = measure(compressed)
     figures = (
-        charts.weights(weight_view(compressed), "the network", charts.ink("light")),
-        charts.layers(size.layers, size.best_name, [layer.facts for layer in compressed.layers], charts.ink("light")),
+        explore.weights(weight_view(compressed), "the network", style.ink("light")),
+        explore.layers(size.layers, size.best_name, [layer.facts for layer in compressed.layers], style.ink("light")),
     )
     return {
         "metrics": {
-            "Size": format.size(size.best.total),
-            "Sparsity": format.percent(compressed.sparsity),
-            "Bit operations": format.quantity(bit_operations(compressed, macs)),
+            "Size": wording.size(size.best.total),
+            "Sparsity": wording.percent(compressed.sparsity),
+            "Bit operations": wording.quantity(bit_operations(compressed, macs)),
         },
         "charts": [[list(trace["y"]) for trace in figure.to_dict()["data"]] for figure in figures],
     }
@@ -247,7 +248,7 @@ def measured(model: FloatModel) -> Iterator[tuple[int, int, float, str]]:
         )
         specs = {each: CompressionSpec(model.name, PruneSpec(sparsity=each[1]), QuantSpec(each[0])) for each in others}
         found = {each: known.get(spec) for each, spec in specs.items()}
-        words = {each: format.percent(result.evaluation.accuracy, 2) for each, result in found.items() if result}
+        words = {each: wording.percent(result.evaluation.accuracy, 2) for each, result in found.items() if result}
         if differing := [each for each in words if words[each] != said]:
             bits, sparsity = chance.choice(differing)
             said = words[bits, sparsity]

@@ -4,10 +4,7 @@ import streamlit as st
 
 import pages.ui.supported  # noqa: F401
 from pages.ui.frame import frame
-from pages.ui.quantization import accuracy as quantization_accuracy
-from pages.ui.quantization import answer as quantization_answer
-from pages.ui.quantization import controls as quantization_controls
-from pages.ui.quantization import integers as quantization_integers
+from pages.ui.quantization import accuracy, answer, controls, integers
 from pages.ui.quantization.controls import Side
 
 frame.open_page("Quantization")
@@ -22,28 +19,28 @@ pictures = dict(zip(Side, st.columns(2, gap="medium"), strict=True))
 numbers, others = {}, {}
 for side, place in sides.items():
     with place:
-        quantization_controls.pick(side)
+        controls.pick(side)
         numbers[side], others[side] = st.columns([1, 2])
 with above:
-    quantization_controls.shared(model)
+    controls.shared(model)
 for side, place in others.items():
     with place:
-        quantization_answer.facts(model, side)
+        answer.facts(model, side)
 for side, place in pictures.items():
     with place:
-        quantization_answer.pictures(model, side)
-quantization_answer.layers(model)
+        answer.pictures(model, side)
+answer.layers(model)
 for side, place in zip(Side, st.columns(2, gap="medium"), strict=True):
     with place:
-        quantization_answer.words(model, side)
+        answer.words(side)
 st.subheader("The integers of one filter", anchor=False)
 for side, place in zip(Side, st.columns(2, gap="medium"), strict=True):
     with place:
-        quantization_integers.draw(model, side)
+        integers.draw(model, side)
 for side, place in numbers.items():
     with place:
-        quantization_accuracy.metric(model, side)
+        accuracy.metric(model, side)
 with between:
-    quantization_accuracy.verdict(model)
+    accuracy.verdict(model)
 frame.say_rejected(link)
 frame.close_page()

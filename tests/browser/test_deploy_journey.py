@@ -8,7 +8,7 @@ from compression.files.ledger import in_words, written
 from compression.files.packed_file import fingerprint, load_compressed
 from compression.networks.bundled import load_bundled
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
-from pages.ui import format
+from pages.ui import wording
 from tests.browser.test_journeys import SECONDS_90, press
 
 MODEL = "simple_cnn"
@@ -21,10 +21,10 @@ def test_the_file_is_explained_and_what_is_downloaded_is_the_network(page, serve
     model = load_bundled(MODEL)
     compressed = compress(model.module, CompressionSpec(MODEL, PruneSpec(sparsity=0.9), QuantSpec(4)))
     content, ledger = written(compressed, model)
-    expect(page.get_by_text(f"{format.capital(in_words(ledger))}.")).to_be_visible()
+    expect(page.get_by_text(f"{wording.capital(in_words(ledger))}.")).to_be_visible()
     expect(page.get_by_text("Decoded equals evaluated")).to_be_visible()
     with page.expect_download() as taken:
-        page.get_by_role("button", name=f"Packed, {format.size(len(content))}").click()
+        page.get_by_role("button", name=f"Packed, {wording.size(len(content))}").click()
     path = tmp_path / taken.value.suggested_filename
     taken.value.save_as(path)
     assert path.name == f"{MODEL}-packed.safetensors"

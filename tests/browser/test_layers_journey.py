@@ -9,7 +9,7 @@ from compression.core.compress import compress
 from compression.files.size import measure
 from compression.networks.bundled import load_bundled
 from compression.spec import CompressionSpec, LayerSpec, QuantSpec
-from pages.ui import format
+from pages.ui import wording
 from tests.browser.test_journeys import SECONDS_90, metric
 
 MODEL = "simple_cnn"
@@ -18,7 +18,7 @@ HEADER, ROW = 35, 28  # pixels of the table
 
 def size_of(*layers: LayerSpec) -> str:
     spec = CompressionSpec(MODEL, weights=QuantSpec(4), layers=layers)
-    return format.size(measure(compress(load_bundled(MODEL).module, spec)).best.total)
+    return wording.size(measure(compress(load_bundled(MODEL).module, spec)).best.total)
 
 
 def open_cell(page: Page, row: int) -> Locator:

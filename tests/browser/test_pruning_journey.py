@@ -9,7 +9,7 @@ from compression.core.compress import compress
 from compression.files.size import measure
 from compression.networks.bundled import load_bundled
 from compression.spec import CompressionSpec, PruneSpec, Structure
-from pages.ui import format
+from pages.ui import wording
 from tests.browser.test_journeys import SECONDS_90, metric, press
 
 MODEL = "simple_cnn"
@@ -20,14 +20,14 @@ def test_the_two_sliders_move_the_cut_and_explore_opens_with_it(page: Page, serv
     expect(page.get_by_test_id("stPlotlyChart")).to_have_count(4, timeout=SECONDS_90)
     press(page, "Sparsity", "ArrowRight", 10)
     compressed = compress(load_bundled(MODEL).module, CompressionSpec(MODEL, PruneSpec(sparsity=0.6)))
-    expect(metric(page, "Sparsity")).to_have_text(format.percent(compressed.sparsity))
+    expect(metric(page, "Sparsity")).to_have_text(wording.percent(compressed.sparsity))
     threshold = min(layer.threshold for layer in compressed.layers)
     expect(page.get_by_text(f"below {threshold:.3g}")).to_be_visible()
     menu = page.get_by_test_id("stSidebar")
     expect(menu.get_by_role("link", name="Explore")).to_have_attribute("href", re.compile("sparsity=0.6"))
     menu.get_by_role("link", name="Explore").click()
     expect(page.get_by_text("How small can this network get")).to_be_visible()
-    expect(metric(page, "Size")).to_have_text(format.size(measure(compressed).best.total))
+    expect(metric(page, "Size")).to_have_text(wording.size(measure(compressed).best.total))
 
 
 def test_filters_are_taken_out_for_good_and_the_next_move_asks_again(page: Page, server: str) -> None:
@@ -39,7 +39,7 @@ def test_filters_are_taken_out_for_good_and_the_next_move_asks_again(page: Page,
     press(page, "Sparsity", "ArrowRight", 1)
     spec = CompressionSpec(MODEL, PruneSpec(sparsity=0.51, structure=Structure.FILTER))
     compressed = compress(load_bundled(MODEL).module, spec)
-    expect(metric(page, "Sparsity")).to_have_text(format.percent(compressed.sparsity))
+    expect(metric(page, "Sparsity")).to_have_text(wording.percent(compressed.sparsity))
     expect(page.get_by_text("Removed equals zeroed")).to_have_count(0)
     expect(page.get_by_test_id("stException")).to_have_count(0)
 

@@ -11,7 +11,7 @@ from compression.inspect.staircase import staircase
 from compression.networks.bundled import load_bundled
 from compression.results.landscape import read_landscape
 from compression.spec import CompressionSpec, QuantSpec
-from pages.ui import format
+from pages.ui import wording
 
 MODEL = "simple_cnn"
 SECONDS_90 = 90_000
@@ -25,9 +25,9 @@ def values(page: Page, label: str) -> Locator:
 
 def expect_answer(page: Page, *both: QuantSpec) -> None:
     made = [compress(load_bundled(MODEL).module, CompressionSpec(MODEL, None, quant)) for quant in both]
-    expect(values(page, "Size")).to_have_text([format.size(measure(side).best.total) for side in made])
+    expect(values(page, "Size")).to_have_text([wording.size(measure(side).best.total) for side in made])
     stairs = [staircase(side.layers[1], 0 if len(made[0].layers[1].qparams.scale.shape) else None) for side in made]
-    expect(values(page, "SQNR")).to_have_text([format.decibels(found.sqnr_db) for found in stairs])
+    expect(values(page, "SQNR")).to_have_text([wording.decibels(found.sqnr_db) for found in stairs])
 
 
 def test_two_quantizers_are_moved_together_and_a_link_shows_the_same(page, page_of, server):
@@ -64,7 +64,7 @@ def test_without_images_the_quantizers_are_shown_all_the_same(page, bare_server)
     beforehand = read_landscape(load_bundled(MODEL))
     left = beforehand.get(CompressionSpec(MODEL, weights=QuantSpec(4, "symmetric", "tensor"))).evaluation
     assert beforehand.get(CompressionSpec(MODEL, weights=clipped)) is None
-    expect(values(page, "Accuracy")).to_have_text([format.percent(left.accuracy, 2), "no images"])
+    expect(values(page, "Accuracy")).to_have_text([wording.percent(left.accuracy, 2), "no images"])
 
 
 @pytest.mark.parametrize(("width", "height"), [(1280, 800), (1920, 1080)])

@@ -17,7 +17,8 @@ from compression.lessons.methods import METHODS, explanation
 from compression.networks.bundled import bundled_names, load_bundled
 from compression.paths import PROJECT
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec, Scheme
-from pages.ui import compute, format
+from pages.ui import wording
+from pages.ui.compute import images
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +43,7 @@ def metrics(page: AppTest) -> dict[str, str]:
 
 def test_it_opens_on_the_float_network(page):
     size = measure(compress(load_bundled("simple_cnn").module, CompressionSpec("simple_cnn")))
-    assert metrics(page)["Size"] == format.size(size.float32)
+    assert metrics(page)["Size"] == wording.size(size.float32)
 
 
 def test_moving_the_sliders_shows_what_compression_computes(page):
@@ -51,15 +52,15 @@ def test_moving_the_sliders_shows_what_compression_computes(page):
     spec = CompressionSpec("simple_cnn", PruneSpec(sparsity=0.5), QuantSpec(4))
     compressed = compress(load_bundled("simple_cnn").module, spec)
     shown = metrics(page)
-    assert shown["Size"] == format.size(measure(compressed).best.total)
-    assert shown["Sparsity"] == format.percent(compressed.sparsity)
+    assert shown["Size"] == wording.size(measure(compressed).best.total)
+    assert shown["Sparsity"] == wording.percent(compressed.sparsity)
 
 
 def test_a_threshold_shows_the_sparsity_that_it_comes_to(page):
     page.segmented_control(key="by").set_value("threshold").run()
     page.slider(key="threshold").set_value(0.02).run()
     compressed = compress(load_bundled("simple_cnn").module, CompressionSpec("simple_cnn", PruneSpec(threshold=0.02)))
-    assert metrics(page)["Sparsity"] == format.percent(compressed.sparsity)
+    assert metrics(page)["Sparsity"] == wording.percent(compressed.sparsity)
     (grey,) = [slider for slider in page.slider if slider.label == "Sparsity"]
     assert grey.disabled
     assert grey.value == pytest.approx(compressed.sparsity, abs=0.005)
@@ -102,7 +103,7 @@ def test_a_scheme_that_cannot_have_the_bits_of_the_slider_says_which_it_takes(pa
     assert said() == ["Ternary weights take 2 bits, not 4."]
     spec = CompressionSpec("simple_cnn", None, QuantSpec(2, "ternary"))
     compressed = compress(load_bundled("simple_cnn").module, spec)
-    assert metrics(page)["Size"] == format.size(measure(compressed).best.total)
+    assert metrics(page)["Size"] == wording.size(measure(compressed).best.total)
     page.select_slider(key="bits").set_value("2").run()
     assert said() == []
 
@@ -116,7 +117,7 @@ def test_a_clipped_range_shows_what_compression_computes_and_a_codebook_has_none
         compress(module, CompressionSpec("simple_cnn", None, QuantSpec(3, granularity="tensor", clip=clip))).sparsity
         for clip in ("full", "percentile")
     )
-    assert metrics(page)["Sparsity"] == format.percent(clipped) != format.percent(full)
+    assert metrics(page)["Sparsity"] == wording.percent(clipped) != wording.percent(full)
     page.run()
     page.selectbox(key="scheme").set_value("k-means").run()
     assert page.selectbox(key="clip").disabled
@@ -136,7 +137,7 @@ def test_every_bundled_network_opens_and_moves():
         page.query_params["bits"] = "4"
         assert not page.run().exception
         size = measure(compress(load_bundled(name).module, CompressionSpec(name, weights=QuantSpec(4))))
-        assert metrics(page)["Size"] == format.size(size.best.total)
+        assert metrics(page)["Size"] == wording.size(size.best.total)
 
 
 def test_a_network_picked_on_one_page_stays_picked(page):
@@ -149,7 +150,7 @@ def test_a_network_picked_on_one_page_stays_picked(page):
 def damaged_data(folder: Path) -> Iterator[None]:
     """CIFAR-10 is a damaged file in `folder`, for as long as this lasts."""
     (folder / "test-00000-of-00001.parquet").write_bytes(b"not a Parquet file")
-    caches = compute.test_images, compute._loaded
+    caches = images.test_images, images.load_once
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CIFAR10_ROOT", str(folder))
         for cache in caches:
@@ -198,12 +199,12 @@ def until_exact(page: AppTest) -> str:
 
 def test_accuracy_is_an_estimate_and_then_exact(page, test_images, here):
     module = load_bundled("simple_cnn")
-    assert until_exact(page) == format.percent(module.accuracy, 2)
+    assert until_exact(page) == wording.percent(module.accuracy, 2)
     page.select_slider(key="bits").set_value("3").run()
     shown = until_exact(page)
     compressed = compress(module.module, CompressionSpec("simple_cnn", weights=QuantSpec(3)))
     found = evaluate(compressed.module, test_images, module.normalization)
-    assert shown == format.percent(found.accuracy, 2)
+    assert shown == wording.percent(found.accuracy, 2)
     said = " ".join(caption.value for caption in page.caption)
     assert f"{found.correct:,} of 10,000 test images right" in said
     assert "this drop is real" in said

@@ -12,7 +12,8 @@ from compression.files.size import measure
 from compression.inspect.histogram import weight_view
 from compression.networks.bundled import load_bundled
 from compression.spec import CompressionSpec, Granularity, PruneSpec, QuantSpec
-from pages.ui.charts import style as charts
+from pages.ui.charts import accuracy as accuracy_charts
+from pages.ui.charts import explore, style
 
 SPECS = (
     CompressionSpec("resnet20"),
@@ -26,15 +27,15 @@ def test_plotly_finds_nothing_wrong_with_them(spec):
     compressed = compress(load_bundled("resnet20").module, spec)
     size = measure(compressed)
     for drawing in (
-        charts.weights(weight_view(compressed), "all", charts.ink("light")),
-        charts.layers(size.layers, size.best_name, [layer.facts for layer in compressed.layers], charts.ink("light")),
+        explore.weights(weight_view(compressed), "all", style.ink("light")),
+        explore.layers(size.layers, size.best_name, [layer.facts for layer in compressed.layers], style.ink("light")),
     ):
         assert go.Figure(drawing.to_dict()).data
 
 
 def test_a_bin_with_one_weight_is_seen_and_an_empty_one_is_not():
     view = weight_view(compress(load_bundled("resnet20").module, SPECS[1]))
-    drawing = charts.weights(view, "all", charts.ink("light")).to_dict()
+    drawing = explore.weights(view, "all", style.ink("light")).to_dict()
     foot = 10 ** drawing["layout"]["yaxis"]["range"][0]
     for trace, histogram in zip(drawing["data"], (view.before, view.after), strict=False):
         assert trace["customdata"] == histogram.counts
@@ -48,11 +49,11 @@ def test_accuracy_has_an_interval_as_long_as_it_is_an_estimate(images):
     seen = Evaluation((labels[:images] // 2).to(torch.uint8), labels[:images], CLASSES, in_top5=0, loss_sum=0.0)
     order = plain_order(2000)
     now, classes = estimate(order, seen, before), class_estimates(order, seen, before)
-    whole = charts.accuracy(before, now, charts.ink("dark"))
-    by_class = charts.class_accuracy(before, classes, charts.ink("dark"))
+    whole = accuracy_charts.accuracy(before, now, style.ink("dark"))
+    by_class = accuracy_charts.class_accuracy(before, classes, style.ink("dark"))
     for drawing, name in ((whole, "error_x"), (by_class, "error_y")):
         traces = {trace["name"]: trace for trace in drawing.to_dict()["data"]}
         assert go.Figure(drawing.to_dict()).data
         assert (name in traces["compressed"]) == (images < 2000)
         assert name not in traces["float"]
-    assert charts.accuracy(None, now, charts.ink(None)).to_dict()["data"][0]["x"] == [now.accuracy]
+    assert accuracy_charts.accuracy(None, now, style.ink(None)).to_dict()["data"][0]["x"] == [now.accuracy]

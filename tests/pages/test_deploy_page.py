@@ -19,10 +19,11 @@ from compression.files.size import measure
 from compression.networks.bundled import load_bundled
 from compression.paths import PROJECT
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
-from pages.ui import compute, format
-from pages.ui.charts import deploy as charts_deploy
-from pages.ui.charts import style as charts
-from pages.ui.deploy import answer as deploy_answer
+from pages.ui import wording
+from pages.ui.charts import deploy as deploy_charts
+from pages.ui.charts import style
+from pages.ui.compute import deploy, images, networks
+from pages.ui.deploy import answer
 
 MODEL = "simple_cnn"
 
@@ -30,7 +31,7 @@ MODEL = "simple_cnn"
 @pytest.fixture(autouse=True)
 def no_test_images(monkeypatch: pytest.MonkeyPatch) -> None:
     """Accuracy has its own tests, and counting takes the cores from these."""
-    monkeypatch.setattr(compute, "test_images", lambda: DataMissing("there are no test images"))
+    monkeypatch.setattr(images, "test_images", lambda: DataMissing("there are no test images"))
 
 
 def charts_of(page: AppTest) -> dict[str, list[dict]]:
@@ -56,7 +57,7 @@ def test_the_page_counts_what_compression_counts_and_offers_what_needs_no_work()
     assert not page.exception
     compressed = compress(load_bundled(MODEL).module, CompressionSpec(MODEL, weights=QuantSpec(4)))
     metrics = {metric.label: metric.value for metric in page.metric}
-    assert metrics["Size"] == format.size(measure(compressed).best.total)
+    assert metrics["Size"] == wording.size(measure(compressed).best.total)
     assert any("the same bits" in each.value for each in page.markdown)
     labels = [button.label for button in page.get("download_button")]
     assert any(label.startswith("Script") for label in labels)
@@ -71,7 +72,7 @@ def test_the_waterfall_ends_at_the_bytes_of_the_file(simple_cnn):
     assert off["base"][-1] + off["y"][-1] == into["y"][0]
     assert off["y"][0] == sum(layer.weights for layer in ledger.layers) * 4
     assert sum(into["y"][:5]) == into["y"][5] == len(content)
-    assert numbers["text"][5] == format.size(len(content))
+    assert numbers["text"][5] == wording.size(len(content))
     assert into["y"][6] == round(ledger.bound)
     assert any(each.value.lower().startswith(in_words(ledger).lower()) for each in page.markdown)
     table = page.dataframe[0].value.set_index("Layer")
@@ -80,26 +81,26 @@ def test_the_waterfall_ends_at_the_bytes_of_the_file(simple_cnn):
 
 def test_a_network_that_no_file_can_name_has_none_and_the_page_says_why(simple_cnn, monkeypatch):
     stranger = replace(simple_cnn, about={})
-    compute.packed_file.clear()
-    monkeypatch.setattr(compute, "float_model", lambda name: stranger)
+    deploy.packed_file.clear()
+    monkeypatch.setattr(networks, "float_model", lambda name: stranger)
     page = opened(bits="4")
     assert any("no packed file: simple_cnn is of no architecture" in each.value for each in page.caption)
     assert page.get("download_button")[0].disabled
     assert not any("Decoded equals evaluated" in each.value for each in page.markdown)
-    compute.packed_file.clear()
+    deploy.packed_file.clear()
 
 
 def test_the_packed_file_comes_first_with_its_size_and_its_proof(simple_cnn):
     spec = CompressionSpec(MODEL, weights=QuantSpec(4))
     content, _ = written(compress(simple_cnn.module, spec), simple_cnn)
     page = opened(bits="4")
-    assert page.get("download_button")[0].label == f"Packed, {format.size(len(content))}"
+    assert page.get("download_button")[0].label == f"Packed, {wording.size(len(content))}"
     assert any("Decoded equals evaluated" in each.value for each in page.markdown)
 
 
 def test_a_click_has_files_made_and_timed(here, monkeypatch):
     quick = Stopwatch({1: 2, 64: 1})
-    monkeypatch.setattr(compute, "_stopwatch", lambda: quick)
+    monkeypatch.setattr(deploy, "_stopwatch", lambda: quick)
     page = opened(bits="8")
     page.button(key="deploy").click().run()
     while "Time again" not in [button.label for button in page.button]:
@@ -107,7 +108,7 @@ def test_a_click_has_files_made_and_timed(here, monkeypatch):
         time.sleep(1)
         page.run()
     table = page.dataframe[-1].value.set_index("File")
-    assert list(table.index) == list(deploy_answer.FILES.values())
+    assert list(table.index) == list(answer.FILES.values())
     assert table["In int8"]["Int8"] == "2 of 2"
     assert table["1 image"]["Float"].endswith("ms")
     assert any("Int8 is" in each.value for each in page.markdown)
@@ -116,12 +117,12 @@ def test_a_click_has_files_made_and_timed(here, monkeypatch):
 
 def test_plotly_finds_nothing_wrong_with_latencies():
     found = [Latency(kind, 64, 2, 1.5, 2.0, 20) for kind in Kind]
-    drawing = charts_deploy.latencies(found, {kind.value: kind.value for kind in Kind}, charts.ink("dark"))
+    drawing = deploy_charts.latencies(found, {kind.value: kind.value for kind in Kind}, style.ink("dark"))
     assert list(go.Figure(drawing.to_dict()).data[0].x) == [1.5] * len(Kind)
 
 
 @pytest.mark.parametrize("left", [0, 1000])
 def test_plotly_finds_nothing_wrong_with_the_waterfall(left):
     fc = LayerBytes("fc", 1000, left, 8, "dense", left, 0, 0, 100, float(left))
-    figure = go.Figure(charts_deploy.waterfall(FileLedger(4200, (fc,), 0, 200, 100), charts.ink("light")).to_dict())
+    figure = go.Figure(deploy_charts.waterfall(FileLedger(4200, (fc,), 0, 200, 100), style.ink("light")).to_dict())
     assert figure.data[2].y[5] == left + 400

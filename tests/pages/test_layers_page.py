@@ -12,10 +12,10 @@ from compression.networks.bundled import load_bundled
 from compression.paths import PROJECT
 from compression.spec import CompressionSpec, LayerSpec, PruneSpec, QuantSpec
 from compression.spec.recipe import from_json, to_link
-from pages.ui import compute, format
-from pages.ui.layers import editor as layers_editor
-from pages.ui.layers import recipe as layers_recipe
-from pages.ui.layers import scan as layers_scan
+from pages.ui import wording
+from pages.ui.compute import experiments
+from pages.ui.layers import editor, scan
+from pages.ui.settings import selection
 from tests.pages.test_app import damaged_data
 
 MODEL = "simple_cnn"
@@ -37,7 +37,7 @@ def metrics(page: AppTest) -> dict[str, str]:
 
 
 def size_of(spec: CompressionSpec) -> str:
-    return format.size(measure(compress(load_bundled(spec.model).module, spec)).best.total)
+    return wording.size(measure(compress(load_bundled(spec.model).module, spec)).best.total)
 
 
 def table(page: AppTest) -> list[tuple[str, str, float | None]]:
@@ -50,7 +50,7 @@ def test_it_opens_with_all_layers_alike():
     page = opened(bits="4")
     assert metrics(page)["Size"] == size_of(CompressionSpec(MODEL, weights=FOUR_BITS))
     assert metrics(page)["Bits a weight"] == "4.00"
-    assert {bits for _, bits, _ in table(page)} == {layers_editor.AS_ALL}
+    assert {bits for _, bits, _ in table(page)} == {editor.AS_ALL}
 
 
 def test_a_link_says_what_layers_have_of_their_own():
@@ -102,11 +102,11 @@ def test_all_alike_again():
     page = opened(layers=to_link(OWN))
     page.button(key="alike").click().run()
     assert metrics(page)["Size"] == size_of(CompressionSpec(MODEL))
-    assert {bits for _, bits, _ in table(page)} == {layers_editor.AS_ALL}
+    assert {bits for _, bits, _ in table(page)} == {editor.AS_ALL}
 
 
 def test_cells_become_what_a_layer_has_of_its_own():
-    changed = layers_editor._changed
+    changed = editor._changed
     assert changed("a", None, {"Bits": "8"}) == LayerSpec("a", 8)
     assert changed("a", LayerSpec("a", 8), {"Sparsity": 50}) == LayerSpec("a", 8, 0.5)
     assert changed("a", LayerSpec("a", 8), {"Bits": "float"}) == LayerSpec("a", 32)
@@ -127,14 +127,14 @@ def test_a_scheme_that_cannot_have_a_layers_bits_gives_it_the_nearest(scheme):
 
 def test_a_recipe_opens_as_the_link_that_it_is():
     spec = CompressionSpec(MODEL, PruneSpec(sparsity=0.3, scope="layer"), FOUR_BITS, OWN, fold_bn=False)
-    page = opened(**layers_recipe.as_link(from_json(spec.to_json())))
+    page = opened(**selection.as_link(from_json(spec.to_json())))
     assert metrics(page)["Size"] == size_of(spec)
     assert page.query_params["layers"] == "conv1:8,fc1:2/0.5"
 
 
 def test_what_is_assigned_leaves_the_rest_of_a_layer():
     before = (LayerSpec("a", 8, 0.5), LayerSpec("b", None, 0.1))
-    assert layers_scan.merged(before, (LayerSpec("a", 4), LayerSpec("b", 2), LayerSpec("c", 3))) == [
+    assert scan.merged(before, (LayerSpec("a", 4), LayerSpec("b", 2), LayerSpec("c", 3))) == [
         LayerSpec("a", 4, 0.5),
         LayerSpec("b", 2, 0.1),
         LayerSpec("c", 3),
@@ -143,8 +143,7 @@ def test_what_is_assigned_leaves_the_rest_of_a_layer():
 
 def test_the_settings_of_a_scan_are_those_that_the_scheme_can_have():
     bits = lambda scheme: [
-        spec.weights.bits
-        for spec in layers_scan.columns(CompressionSpec(MODEL, weights=QuantSpec(2, scheme)), layers_scan.BY_BITS)
+        spec.weights.bits for spec in scan.columns(CompressionSpec(MODEL, weights=QuantSpec(2, scheme)), scan.BY_BITS)
     ]
     assert bits("affine") == [8, 6, 5, 4, 3, 2]
     assert bits("ternary") == [2]
@@ -155,13 +154,13 @@ def test_a_scan_fills_the_heat_map_and_bits_are_assigned_within_the_budget(test_
     assert page.button(key="assign").disabled
     page.button(key="stop").click().run()  # the count, which goes before the scan
     page.button(key="scan start").click().run()
-    specs = layers_scan.columns(CompressionSpec(MODEL, weights=QuantSpec(8)), layers_scan.BY_BITS)
+    specs = scan.columns(CompressionSpec(MODEL, weights=QuantSpec(8)), scan.BY_BITS)
     for _ in range(120):
         if not page.button(key="assign").disabled:
             break
         time.sleep(0.5)
         page.run()
-    reading = compute.scan(specs, go=False)
+    reading = experiments.scan(specs, go=False)
     assert reading.exact
     figure = json.loads(page.get("plotly_chart")[0].proto.spec)
     shown = figure["data"][0]["text"]

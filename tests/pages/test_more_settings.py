@@ -12,8 +12,8 @@ from compression.networks.bundled import load_bundled
 from compression.networks.macs import layer_macs
 from compression.paths import PROJECT
 from compression.spec import ActivationSpec, CompressionSpec, PruneSpec, QuantSpec
-from pages.ui import format
-from pages.ui.settings import wanted
+from pages.ui import wording
+from pages.ui.settings import selection
 from tests.pages.test_app import metrics
 
 SPEC = CompressionSpec(
@@ -36,13 +36,13 @@ def opened(**link: str) -> AppTest:
 
 
 def test_a_link_of_a_spec_opens_on_that_spec():
-    page = opened(**wanted.as_link(SPEC))
+    page = opened(**selection.as_link(SPEC))
     model = load_bundled("simple_cnn")
     compressed = compress(model.module, SPEC, evidence_for(model, SPEC))
     shown = metrics(page)
-    assert shown["Size"] == format.size(measure(compressed).best.total)
-    assert shown["Sparsity"] == format.percent(compressed.sparsity)
-    assert shown["Bit operations"] == format.quantity(
+    assert shown["Size"] == wording.size(measure(compressed).best.total)
+    assert shown["Sparsity"] == wording.percent(compressed.sparsity)
+    assert shown["Bit operations"] == wording.quantity(
         bit_operations(compressed, layer_macs(model.module, model.example))
     )
     (line,) = [caption.value for caption in page.caption if caption.value.startswith("With ")]
@@ -53,7 +53,7 @@ def test_filters_go_as_a_whole_and_there_is_no_threshold_on_them():
     page = opened(sparsity="0.5", structure="filter", criterion="l2")
     model = load_bundled("simple_cnn")
     spec = CompressionSpec("simple_cnn", PruneSpec(sparsity=0.5, structure="filter", criterion="l2"))
-    assert metrics(page)["Sparsity"] == format.percent(compress(model.module, spec).sparsity)
+    assert metrics(page)["Sparsity"] == wording.percent(compress(model.module, spec).sparsity)
     assert page.segmented_control(key="by").options == ["sparsity"]
 
 
@@ -63,7 +63,7 @@ def test_what_needs_training_images_says_so_where_there_are_none(monkeypatch):
     assert not page.exception
     assert "training images" in page.info[0].value
     page.toggle(key="reestimate").set_value(False).run()
-    assert metrics(page)["Sparsity"] == format.percent(0)
+    assert metrics(page)["Sparsity"] == wording.percent(0)
 
 
 @pytest.mark.parametrize(
@@ -80,12 +80,12 @@ def test_what_needs_training_images_says_so_where_there_are_none(monkeypatch):
     ids=["float", "many", "step", "groups", "order", "merged", "reestimated"],
 )
 def test_a_link_of_a_spec_sets_every_widget(spec: CompressionSpec):
-    page = opened(**wanted.as_link(spec))
+    page = opened(**selection.as_link(spec))
     assert not page.exception
     model = load_bundled(spec.model)
     compressed = compress(model.module, spec, evidence_for(model, spec))
-    assert metrics(page)["Size"] == format.size(measure(compressed).best.total)
-    for key, value in wanted.as_link(spec).items():
+    assert metrics(page)["Size"] == wording.size(measure(compressed).best.total)
+    for key, value in selection.as_link(spec).items():
         state = page.session_state[key]
         same = float(value) == float(state) if isinstance(state, float) else value == str(state).lower()
         assert same, key

@@ -17,11 +17,12 @@ from compression.inspect.threshold_curve import cumulative
 from compression.networks.bundled import load_bundled
 from compression.paths import PROJECT
 from compression.spec import CompressionSpec, Criterion, PruneSpec, Structure
-from pages.ui import compute, format
-from pages.ui.charts import pruning as charts_pruning
-from pages.ui.charts import style as charts
-from pages.ui.pruning import controls as pruning_controls
-from pages.ui.settings import wanted
+from pages.ui import wording
+from pages.ui.charts import cells, style
+from pages.ui.charts import pruning as pruning_charts
+from pages.ui.compute import images, pruning
+from pages.ui.pruning import specs
+from pages.ui.settings import selection
 
 MODEL = "simple_cnn"
 
@@ -37,7 +38,7 @@ def known_pages(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def no_test_images(monkeypatch: pytest.MonkeyPatch) -> None:
     """Accuracy has its own tests, and counting takes the cores from these."""
-    monkeypatch.setattr(compute, "test_images", lambda: DataMissing("there are no test images"))
+    monkeypatch.setattr(images, "test_images", lambda: DataMissing("there are no test images"))
 
 
 def opened(**link: str) -> AppTest:
@@ -69,8 +70,8 @@ def test_moving_the_slider_shows_what_compression_computes():
     page = opened()
     page.slider(key="sparsity").set_value(0.8).run()
     compressed = expected(PruneSpec(sparsity=0.8))
-    assert metrics(page)["Sparsity"] == format.percent(compressed.sparsity)
-    assert metrics(page)["Size"] == format.size(measure(compressed).best.total)
+    assert metrics(page)["Sparsity"] == wording.percent(compressed.sparsity)
+    assert metrics(page)["Size"] == wording.size(measure(compressed).best.total)
 
 
 def test_each_of_the_two_sliders_implies_the_other():
@@ -114,7 +115,7 @@ def test_the_other_way_is_held_against_this_one_at_the_same_sparsity():
     pairs = [[layer.weight for layer in one.layers] for one in (here, there)]
     _, first, _, taken = overlap(*pairs).counts
     assert any(
-        f"{first + taken:,} weights that go here, **{format.percent(taken / (first + taken))}**" in caption.value
+        f"{first + taken:,} weights that go here, **{wording.percent(taken / (first + taken))}**" in caption.value
         for caption in page.caption
     )
 
@@ -133,20 +134,20 @@ def test_without_training_images_what_needs_them_says_so_and_nothing_breaks(monk
     def missing(*_):
         raise DataMissing("there are no training images")
 
-    monkeypatch.setattr(compute.training, "evidence_for", missing)
-    compute.scores.clear()
+    monkeypatch.setattr(pruning, "evidence_for", missing)
+    pruning.criterion_scores.clear()
     for link in ({"criterion": "taylor"}, {"model": "resnet20", "reestimate": "true"}):
         page = opened(**link)
         assert not page.exception
         assert "needs training images" in page.info[0].value
-    compute.scores.clear()
+    pruning.criterion_scores.clear()
 
 
 def test_what_the_page_names_has_a_name():
     for structure in Structure:
         for criterion in Criterion:
-            if wanted.possible(criterion, structure):
-                axes = pruning_controls.FILTER_AXES if structure is Structure.FILTER else pruning_controls.AXES
+            if selection.possible(criterion, structure):
+                axes = specs.FILTER_AXES if structure is Structure.FILTER else specs.AXES
                 assert axes[criterion]
 
 
@@ -156,12 +157,12 @@ def test_plotly_finds_nothing_wrong_with_the_charts(layer):
     weights = [record.weight for record in records]
     names = [] if layer else [record.name for record in records]
     curve = cumulative([record.original.abs() for record in records])
-    ink = charts.ink("light")
+    ink = style.ink("light")
     for drawing in (
-        charts_pruning.curve(curve, curve, Cut(0.01, 0.02, 0.5), "|w|", ink),
-        charts_pruning.curve(cumulative([record.original for record in records]), None, None, "w", ink),
-        charts_pruning.mosaic(mosaic(weights), "all", names, ink),
-        charts_pruning.overlap(overlap(weights, weights[:]), names, ink),
-        charts_pruning.ranking(ranking([weight.flatten(1).abs().mean(1) for weight in weights], weights), "|w|", ink),
+        pruning_charts.curve(curve, curve, Cut(0.01, 0.02, 0.5), "|w|", ink),
+        pruning_charts.curve(cumulative([record.original for record in records]), None, None, "w", ink),
+        cells.mosaic(mosaic(weights), "all", names, ink),
+        cells.overlap(overlap(weights, weights[:]), names, ink),
+        pruning_charts.ranking(ranking([weight.flatten(1).abs().mean(1) for weight in weights], weights), "|w|", ink),
     ):
         assert go.Figure(drawing.to_dict()).data

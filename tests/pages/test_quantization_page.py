@@ -18,9 +18,8 @@ from compression.networks.bundled import load_bundled
 from compression.paths import PROJECT
 from compression.results.landscape import read_landscape
 from compression.spec import AUTOMATIC_SCHEMES, CompressionSpec, QuantSpec, Scheme
-from pages.ui import format
-from pages.ui.charts import quantization as charts_quantization
-from pages.ui.charts import style as charts
+from pages.ui import wording
+from pages.ui.charts import cells, quantization, style
 from pages.ui.quantization.accuracy import between
 from tests.pages.test_app import damaged_data
 
@@ -55,9 +54,9 @@ def said(page: AppTest) -> str:
 
 def expect(page: AppTest, left: CompressedModel, right: CompressedModel, channel: int | None = None) -> None:
     both = left, right
-    assert shown(page, "Size") == [format.size(measure(side).best.total) for side in both]
+    assert shown(page, "Size") == [wording.size(measure(side).best.total) for side in both]
     records = [next(record for record in side.layers if record.name == LAYER) for side in both]
-    assert shown(page, "SQNR") == [format.decibels(staircase(record, channel).sqnr_db) for record in records]
+    assert shown(page, "SQNR") == [wording.decibels(staircase(record, channel).sqnr_db) for record in records]
     for record in records:
         assert f"entropy of the codes {staircase(record, channel).entropy_bits:.2f} of {record.bits} bits" in said(page)
 
@@ -129,7 +128,7 @@ def test_without_images_both_sides_show_what_was_measured_beforehand(page, tmp_p
     left, right = (beforehand.get(spec).evaluation for spec in specs)
     with damaged_data(tmp_path):
         page.run()
-    assert shown(page, "Accuracy") == [format.percent(each.accuracy, 2) for each in (left, right)]
+    assert shown(page, "Accuracy") == [wording.percent(each.accuracy, 2) for each in (left, right)]
     assert any(each.value == between(left, right) for each in page.markdown)
 
 
@@ -146,12 +145,12 @@ def test_the_verdict_is_that_of_mcnemar_on_the_same_images(test_images):
 @pytest.mark.parametrize("quant", [(4, "k-means", "tensor"), (2, "symmetric", "channel"), (8, "affine", "tensor")])
 def test_plotly_finds_nothing_wrong_with_the_charts(quant):
     made = quantized(*quant)
-    stairs, ink = staircase(made.layers[1], 0), charts.ink("dark")
+    stairs, ink = staircase(made.layers[1], 0), style.ink("dark")
     drawn = (
-        charts_quantization.levels(stairs, "words", charts.COMPRESSED, 100, ink),
-        charts_quantization.staircase(stairs, charts.COMPRESSED, ink),
-        charts_quantization.sqnr([("left", charts.COMPRESSED, [layer.facts for layer in made.layers])], LAYER, ink),
-        charts_quantization.codes([[1, None], [None, -3]], 0, 3, ink),
+        quantization.levels(stairs, "words", style.COMPRESSED, 100, ink),
+        quantization.staircase(stairs, style.COMPRESSED, ink),
+        quantization.sqnr([("left", style.COMPRESSED, [layer.facts for layer in made.layers])], LAYER, ink),
+        cells.codes([[1, None], [None, -3]], 0, 3, ink),
     )
     for drawing in drawn:
         assert go.Figure(drawing.to_dict()).data

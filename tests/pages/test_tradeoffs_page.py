@@ -22,17 +22,16 @@ from compression.results.store import Key, Store
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
 from compression.spec.grid import GRID_BITS, grid, prune_specs
 from compression.spec.title import full_title, title
-from pages.ui import compute, format
+from pages.ui import wording
 from pages.ui.charts.tradeoffs import Limits
-from pages.ui.settings import wanted
-from pages.ui.tradeoffs import compare as tradeoffs_compare
-from pages.ui.tradeoffs import front as tradeoffs_front
-from pages.ui.tradeoffs import pins as tradeoffs_pins
+from pages.ui.compute import accuracy, experiments
+from pages.ui.settings import selection
+from pages.ui.tradeoffs import comparison_tables, front, pins
 from tests.pages.test_app import damaged_data
 
 MODEL = "simple_cnn"
 SPARSITIES = (0.0, 0.5, 0.8)
-KEPT = (compute._store, compute._evaluator, compute._scanner, compute._sweeper, compute._measured)
+KEPT = (accuracy.store, accuracy.evaluator, experiments._scanner, experiments._sweeper, experiments._measured)
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +68,7 @@ def opened(**link: str) -> AppTest:
 
 
 def points() -> tuple[Point, ...]:
-    return compute.measured_of(MODEL).points
+    return experiments.known_results(MODEL).points
 
 
 def said(page: AppTest) -> str:
@@ -88,18 +87,18 @@ def test_the_best_within_the_budgets_are_named(swept):
         page.slider(key="drop").set_value(drop).run()
         found = smallest(points(), before.accuracy - drop / 100 - 1e-9)
         assert f"The smallest within {drop:g} point" in said(page)
-        assert f"**{title(found.spec)}**, {format.size(found.file_bytes)}" in said(page)
+        assert f"**{title(found.spec)}**, {wording.size(found.file_bytes)}" in said(page)
     found = most_accurate(points(), 270_000)
-    assert f"**{title(found.spec)}**, {format.size(found.file_bytes)}" in said(page)
+    assert f"**{title(found.spec)}**, {wording.size(found.file_bytes)}" in said(page)
 
 
 def test_where_nothing_is_within_the_budgets_that_is_said(swept):
     limits = Limits(1.0, 10)
     least = min(points(), key=lambda point: point.file_bytes)
-    assert tradeoffs_front.smallest_in_words(None, 0.0, limits, MODEL, False) == (
+    assert front.smallest_in_words(None, 0.0, limits, MODEL, False) == (
         "Nothing that was measured is within 0 points of float."
     )
-    assert format.size(least.file_bytes) in tradeoffs_front.best_in_words(None, points(), limits, False)
+    assert wording.size(least.file_bytes) in front.best_in_words(None, points(), limits, False)
 
 
 def test_every_spec_is_a_point_and_the_front_is_drawn(swept):
@@ -110,7 +109,7 @@ def test_every_spec_is_a_point_and_the_front_is_drawn(swept):
     (stairs,) = [trace for trace in shown if trace["name"] == "Pareto front"]
     assert stairs["x"] == [point.file_bytes for point in pareto_front(points())]
     assert f"{len(points())} specs, each measured on all 10,000 test images" in said(page)
-    assert set(tradeoffs_front.landmarks(points())) == {"float", "int8"}
+    assert set(front.landmarks(points())) == {"float", "int8"}
 
 
 def test_several_networks_are_told_apart(swept):
@@ -125,10 +124,10 @@ def test_a_point_that_was_clicked_opens_in_explore_and_is_pinned(swept):
     page = opened()
     page.session_state["clicked"] = point.name
     page.run()
-    assert f"**{full_title(spec)}**: {format.percent(point.accuracy, 2)}" in said(page)
+    assert f"**{full_title(spec)}**: {wording.percent(point.accuracy, 2)}" in said(page)
     (link,) = [each.proto.url for each in page.get("link_button")]
     assert link.startswith("./?")
-    assert {key: values[0] for key, values in parse_qs(link[3:]).items()} == wanted.as_link(spec)
+    assert {key: values[0] for key, values in parse_qs(link[3:]).items()} == selection.as_link(spec)
     page.button(key="pin").click().run()
     page.run()
     assert page.query_params["pins"] in (point.name, [point.name])
@@ -141,8 +140,8 @@ def test_pins_of_a_link_are_compared_and_unknown_ones_told(swept):
     chosen = [points()[0], points()[5]]
     page = opened(view="Compare", pins=",".join([chosen[0].name, "nobody:12345678", chosen[1].name]))
     shown = page.dataframe[0].value
-    results = [compute.measured_of(MODEL).results[point.spec] for point in chosen]
-    assert shown.equals(tradeoffs_compare.numbers(results, {MODEL: compute.measured_of(MODEL).before}))
+    results = [experiments.known_results(MODEL).results[point.spec] for point in chosen]
+    assert shown.equals(comparison_tables.numbers(results, {MODEL: experiments.known_results(MODEL).before}))
     assert "1 were not measured here" in said(page)
     page.button(key="unpin all").click().run()
     assert "Nothing is pinned yet" in said(page)
@@ -150,7 +149,7 @@ def test_pins_of_a_link_are_compared_and_unknown_ones_told(swept):
 
 def test_at_most_eight_are_pinned(swept):
     page = opened(view="Compare", pins=",".join(point.name for point in points()[:12]))
-    assert len(page.dataframe[0].value) == tradeoffs_pins.MOST
+    assert len(page.dataframe[0].value) == pins.MOST
 
 
 def test_the_duel_names_the_winners_and_the_chance(swept):
@@ -158,7 +157,7 @@ def test_the_duel_names_the_winners_and_the_chance(swept):
     winners = best_of_each_way(points(), 390_000)
     shown = {metric.label: metric.value for metric in page.metric}
     for label, way in (("Pruned, float weights", Way.PRUNED), ("Quantized, not pruned", Way.QUANTIZED)):
-        assert shown[label] == format.percent(winners[way].accuracy, 2)
+        assert shown[label] == wording.percent(winners[way].accuracy, 2)
     assert "McNemar" in said(page)
 
 

@@ -20,8 +20,8 @@ from compression.data.cifar10 import CLASSES
 from compression.evaluation.evaluation import Evaluation
 from compression.networks.architectures.resnet import ResNet
 from compression.paths import PROJECT
-from pages.ui import compute
 from pages.ui.checkpoint import upload
+from pages.ui.compute import images
 from tests.networks.test_damaged import damaged
 from tests.support.networks import saved
 
@@ -56,10 +56,10 @@ def no_images(monkeypatch, tmp_path_factory) -> Iterator[None]:
     folder = tmp_path_factory.mktemp("no images")
     (folder / "test-00000-of-00001.parquet").write_bytes(b"not a Parquet file")
     monkeypatch.setenv("CIFAR10_ROOT", str(folder))
-    for cache in (compute.test_images, compute._loaded):
+    for cache in (images.test_images, images.load_once):
         cache.clear()
     yield
-    for cache in (compute.test_images, compute._loaded):
+    for cache in (images.test_images, images.load_once):
         cache.clear()
 
 

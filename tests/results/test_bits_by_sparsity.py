@@ -9,8 +9,7 @@ from compression.results.pareto import Point
 from compression.results.prune_or_quantize import best_of_each_way, group_by_way
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec, Scope
 from compression.spec.grid import GRID_BITS, GRID_SPARSITIES, landscape_specs
-from pages.ui.charts import style as charts
-from pages.ui.charts import tradeoffs as charts_tradeoffs
+from pages.ui.charts import drops, equal_bytes, style, tradeoffs
 
 
 def points(specs):
@@ -71,13 +70,13 @@ def test_nothing_measured_is_an_empty_map():
 def test_plotly_finds_nothing_wrong_with_the_charts():
     known = points(landscape_specs("net"))
     found = arrange(known)
-    ink, own, one = charts.ink("light"), group_by_way(known), known[0]
-    rings = dict.fromkeys(charts_tradeoffs.RINGS, one)
-    limits = charts_tradeoffs.Limits(0.4, 4)
+    ink, own, one = style.ink("light"), group_by_way(known), known[0]
+    rings = dict.fromkeys(tradeoffs.RINGS, one)
+    limits = tradeoffs.Limits(0.4, 4)
     for drawing in (
-        charts_tradeoffs.scatter(known, {"float": one}, rings, limits, 0.0, ink),
-        charts_tradeoffs.scatter(known * 30, {}, {}, None, 0.0, ink),
-        charts_tradeoffs.bits_by_sparsity(found, 0.5, (1.5, 2), ink),
-        charts_tradeoffs.ways(own, best_of_each_way(known, 4), 4, ink),
+        tradeoffs.scatter(known, {"float": one}, rings, limits, 0.0, ink),
+        tradeoffs.scatter(known * 30, {}, {}, None, 0.0, ink),
+        drops.bits_by_sparsity(found, 0.5, (1.5, 2), ink),
+        equal_bytes.ways(own, best_of_each_way(known, 4), 4, ink),
     ):
         assert go.Figure(drawing.to_dict()).data

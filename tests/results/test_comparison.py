@@ -12,8 +12,8 @@ from compression.results.comparison import class_changes, comparison_table, p_va
 from compression.results.costs import Costs
 from compression.results.result import Result
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
-from pages.ui.tradeoffs import report as tradeoffs_report
-from pages.ui.tradeoffs.compare import classes, matrix, numbers
+from pages.ui.tradeoffs import report
+from pages.ui.tradeoffs.comparison_tables import classes, matrix, numbers
 
 LABELS = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1, 2, 2])
 COSTS = Costs(1000, 500, 4000, 1000, 800, 700, 900, 5000, 80000)
@@ -69,7 +69,7 @@ def test_what_the_page_shows_is_in_words():
 
 
 def test_the_report_needs_nothing_else_and_shows_names_as_text():
-    page = tradeoffs_report.report(RESULTS, BEFORE)
+    page = report.html(RESULTS, BEFORE)
     assert "http" not in page
     assert "src=" not in page
     assert "<b>" not in page
@@ -85,4 +85,4 @@ def test_the_report_needs_nothing_else_and_shows_names_as_text():
 
 
 def test_one_network_alone_is_drawn():
-    assert tradeoffs_report.drawing(RESULTS[:1]).count("<circle") == 1
+    assert report.drawing(RESULTS[:1]).count("<circle") == 1

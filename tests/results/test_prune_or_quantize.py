@@ -6,7 +6,7 @@ from compression.results.costs import Costs
 from compression.results.pareto import Point
 from compression.results.prune_or_quantize import Way, best_of_each_way, group_by_way, way_of
 from compression.spec import ActivationSpec, CompressionSpec, LayerSpec, PruneSpec, QuantSpec
-from pages.ui.tradeoffs import duel as tradeoffs_duel
+from pages.ui.tradeoffs import equal_bytes
 
 HALF, FOUR = PruneSpec(sparsity=0.5), QuantSpec(4)
 
@@ -67,7 +67,7 @@ def test_each_way_has_its_best_within_the_bytes():
 )
 def test_the_answer_in_words(most_bytes, p, words):
     pairs = {frozenset((one, other)): p for one in Way for other in Way if one is not other}
-    said = tradeoffs_duel.verdict(best_of_each_way(POINTS, most_bytes), most_bytes, pairs).replace(
+    said = equal_bytes.verdict(best_of_each_way(POINTS, most_bytes), most_bytes, pairs).replace(
         "\N{NARROW NO-BREAK SPACE}", " "
     )
     assert said.startswith(words)

@@ -1,1 +1,1 @@
-"""accuracy."""
+"""The accuracy of a spec, live, as several pages show it."""

@@ -1,6 +1,5 @@
-"""The accuracy panel, live: an estimate at once, narrowing, exact when all images are counted; or what to do."""
+"""The accuracy of a spec, live: an estimate at once, which narrows, and is exact when all images are counted."""
 
-import time
 from collections.abc import Callable
 
 import streamlit as st
@@ -14,55 +13,50 @@ from compression.evaluation.sampling import Estimate
 from compression.results.neighbours import Neighbours
 from compression.spec import CompressionSpec
 from compression.spec.title import title
-from pages.ui import compute, format
-from pages.ui.charts import confusion as charts_confusion
+from pages.ui import wording
+from pages.ui.accuracy.polling import STOPPED, Known, going, is_stopped, let_paint, live, look, look_for_first
+from pages.ui.charts import accuracy as accuracy_charts
 from pages.ui.charts import show
-from pages.ui.charts import style as charts
-from pages.ui.frame import fetch_bar as fetching
-from pages.ui.frame import frame
-from pages.ui.settings import controls, wanted
+from pages.ui.compute import images
+from pages.ui.frame import fetch_bar, frame
+from pages.ui.settings import selection, widgets
 
 CHART_SECONDS = 1.0
-PAINT_SECONDS = 0.1
-PATIENCE_SECONDS = 0.3
-LOOKS = 16  # in place of one, while the first images are counted
 AROUND = """\
 There are no test images here, and this setting was not measured beforehand. The neighbours that were measured, with
 the next bits and the next sparsities, lie in this interval; whether this setting does, nobody has counted."""
-STOPPED = "stopped"
 Said = Callable[[str], CompressionSpec]
-Known = Reading | Neighbours | DataError
 SENTENCE_PIXELS = 44  # of two lines, or one and a bar: what stands below does not jump
 
 
 @st.fragment(key=frame.ACCURACY)
-def metric(model: str, said: Said = wanted.spec) -> None:
+def metric(model: str, said: Said = selection.spec) -> None:
     """The number, live.
 
     `said`: what the widgets of the page say of a network.
     """
     let_paint(look(said(model), go=False))
-    live(lambda: _look_for_first(said(model)), number)
+    live(lambda: look_for_first(said(model)), number)
 
 
 def order(model: str) -> list[str]:
     """What a slider draws anew: an accuracy that is known comes first, one that is to be counted after the panels."""
     try:
-        known = not going(look(wanted.spec(model), go=False))
+        known = not going(look(selection.spec(model), go=False))
     except KeyError:  # another choice, made with the move, asks for a widget that is not there yet: all is drawn anew
         known = False
     return sorted(frame.ANSWER, key=lambda part: known and part != frame.ACCURACY)
 
 
 @st.fragment(key=frame.SENTENCE)
-def sentence(model: str, said: Said = wanted.spec) -> None:
+def sentence(model: str, said: Said = selection.spec) -> None:
     """What the number stands on, live, and a button that stops the count or goes on with it."""
 
     def draw(reading: Known) -> None:
         with st.container(horizontal=True, height=SENTENCE_PIXELS, border=False, vertical_alignment="center"):
             if isinstance(reading, Reading):
                 with st.container():
-                    say(reading, _stopped(reading.spec))
+                    say(reading, is_stopped(reading.spec))
                 _button(reading)
             elif isinstance(reading, Neighbours):
                 st.caption(_around(reading))
@@ -73,69 +67,14 @@ def sentence(model: str, said: Said = wanted.spec) -> None:
 @st.fragment(key=frame.CHART)
 def chart(model: str) -> None:
     """Accuracy as a chart, live, in all or by class; or what to do about missing images."""
-    live(lambda: look(wanted.spec(model)), _chart, CHART_SECONDS)
-
-
-def let_paint(reading: Known) -> None:
-    """After a move, the rest of the page is painted before images are counted: that takes the browser's cores."""
-    if frame.is_whole() and going(reading):
-        time.sleep(PAINT_SECONDS)
-
-
-def live(
-    looked: Callable[[], Known], draw: Callable[[Known], None], least_seconds: float = 0.0, first: Known | None = None
-) -> None:
-    """Draws what is known, and again while images are counted, in a fragment within: no slider waits for it.
-
-    `first`: what it begins with, if that is not what `looked` says.
-    """
-    begin = [looked() if first is None else first]
-    more = going(begin[0])
-
-    @st.fragment(run_every=max(least_seconds, compute.poll_seconds()) if more else None)
-    def again() -> None:
-        reading = begin.pop() if begin else looked()
-        draw(reading)
-        if going(reading) != more:
-            st.rerun()
-
-    again()
-
-
-def look(spec: CompressionSpec, go: bool = True, side: str = "") -> Known:
-    """What is known of `spec` now; where there are no images, what was measured beforehand."""
-    images = compute.test_images()
-    if isinstance(images, DataError):
-        return compute.look_beforehand(spec) or images
-    return compute.look(spec, go and not _stopped(spec), side)
-
-
-def _look_for_first(spec: CompressionSpec) -> Known:
-    """What is known of `spec`; where nothing is counted yet, with some patience: the next look is a while away.
-
-    Each look asks the session's state, where Streamlit ends the run if a slider was moved meanwhile.
-    """
-    patient_until = time.monotonic() + (PATIENCE_SECONDS if frame.is_whole() else 0)
-    while going(reading := look(spec)) and not reading.images and time.monotonic() < patient_until:
-        time.sleep(compute.poll_seconds() / LOOKS)
-    return reading
-
-
-def _stopped(spec: CompressionSpec) -> bool:
-    """Whether the reader has stopped this count."""
-    return st.session_state.get(STOPPED) == spec
-
-
-def going(reading: Known) -> bool:
-    """Whether there will be more to show."""
-    return isinstance(reading, Reading) and not (reading.exact or reading.error or _stopped(reading.spec))
+    live(lambda: look(selection.spec(model)), _chart, CHART_SECONDS)
 
 
 def _button(reading: Reading) -> None:
     """What the reader can do about the count."""
     if reading.error:
         st.button("Try again", key="again", icon=":material/refresh:")
-    elif _stopped(reading.spec):
+    elif is_stopped(reading.spec):
         st.button("Go on", key="on", icon=":material/play_arrow:", on_click=lambda: st.session_state.pop(STOPPED))
     elif not reading.exact:
         stop = {STOPPED: reading.spec}
@@ -160,7 +99,7 @@ def number(reading: Known, border: bool = True) -> None:
         st.metric("Accuracy", "no images", "not counted", delta_color="off", delta_arrow="off", border=border)
         return
     if isinstance(reading, Neighbours):
-        interval = format.interval(reading.low, reading.high)
+        interval = wording.interval(reading.low, reading.high)
         st.metric(
             "Accuracy", interval, "of neighbours", delta_color="off", delta_arrow="off", border=border, help=AROUND
         )
@@ -169,14 +108,14 @@ def number(reading: Known, border: bool = True) -> None:
     if estimate is None:
         st.metric("Accuracy", "…", "counting", delta_color="off", delta_arrow="off", border=border)
         return
-    change = "" if before is None or reading.is_float else format.points(estimate.accuracy - before.accuracy)
-    plain = change in ("", format.points(0.0))
+    change = "" if before is None or reading.is_float else wording.points(estimate.accuracy - before.accuracy)
+    plain = change in ("", wording.points(0.0))
     same = reading.exact and before is not None and not reading.is_float and estimate.accuracy == before.accuracy
     st.metric(
         "Accuracy",
-        format.percent(estimate.accuracy, 2)
+        wording.percent(estimate.accuracy, 2)
         if reading.exact
-        else format.plus_minus(estimate.accuracy, estimate.half_width),
+        else wording.plus_minus(estimate.accuracy, estimate.half_width),
         "as float" if same else change or ("the float network" if reading.is_float else "float not counted yet"),
         delta_color="off" if plain else "normal",
         delta_arrow="off" if plain else "auto",
@@ -197,7 +136,7 @@ def verdict(after: Evaluation, before: Evaluation | None) -> str:
     meaning = f"this {'drop' if change.lost > change.won else 'gain'} is real"
     return (
         f"{counted}. Against float {change.lost:,} lost, {change.won:,} won: "
-        f"**{meaning if change.p < 0.05 else 'this may be chance'}** (McNemar, {format.p_value(change.p)})."
+        f"**{meaning if change.p < 0.05 else 'this may be chance'}** (McNemar, {wording.p_value(change.p)})."
     )
 
 
@@ -210,23 +149,25 @@ def _around(found: Neighbours) -> str:
     """The measured specs around one that was not: the worst and the best."""
     ranked = sorted(found.results, key=lambda each: each.evaluation.correct)
     worst, best = (
-        f"{format.percent(each.evaluation.accuracy, 2)} ({title(each.spec)})" for each in (ranked[0], ranked[-1])
+        f"{wording.percent(each.evaluation.accuracy, 2)} ({title(each.spec)})" for each in (ranked[0], ranked[-1])
     )
     return f"Not measured itself, and no images to count here. Its neighbours, measured beforehand: {worst} to {best}."
 
 
 def _chart(reading: Known) -> None:
     if not isinstance(reading, Reading):
-        what_to_do(reading if isinstance(reading, DataError) else compute.test_images())
+        problem = reading if isinstance(reading, DataError) else images.test_images()
+        if isinstance(problem, DataError):
+            what_to_do(problem)
         return
     before, view = reading.before, st.session_state["chart"]
-    if view == controls.BY_CLASS and before and reading.seen:
-        figure = charts.class_accuracy(before, reading.class_estimates, show.ink())
-    elif view == controls.CONFUSION and before and reading.whole:
-        figure = charts_confusion.confusions(before, reading.whole, show.ink())
+    if view == widgets.BY_CLASS and before and reading.seen:
+        figure = accuracy_charts.class_accuracy(before, reading.class_estimates, show.ink())
+    elif view == widgets.CONFUSION and before and reading.whole:
+        figure = accuracy_charts.confusions(before, reading.whole, show.ink())
     else:
         nothing_yet = Estimate(0.0, 0.0, 1.0, 0, reading.total)
-        figure = charts.accuracy(before, reading.estimate or nothing_yet, show.ink())
+        figure = accuracy_charts.accuracy(before, reading.estimate or nothing_yet, show.ink())
     show.chart(figure, "accuracy", "Accuracy of the float and the compressed network")
 
 
@@ -236,7 +177,7 @@ def _on_the_way(reading: Reading, stopped: bool) -> str:
     counted = f"Estimated from {reading.images:,} of {reading.total:,} images"
     if stopped:
         return f"{counted}, stopped"
-    return counted if reading.seconds_left is None else f"{counted}, {format.seconds_left(reading.seconds_left)}"
+    return counted if reading.seconds_left is None else f"{counted}, {wording.seconds_left(reading.seconds_left)}"
 
 
 def what_to_do(problem: DataError) -> None:
@@ -250,7 +191,7 @@ def what_to_do(problem: DataError) -> None:
         icon=":material/image_search:",
     )
     if st.button("Download 24 MB", key="download", icon=":material/download:") and (
-        fetching.with_bar(lambda progress: download(TEST, progress=progress))
+        fetch_bar.with_bar(lambda progress: download(TEST, progress=progress))
     ):
-        compute.test_images.clear()
+        images.test_images.clear()
         st.rerun()

@@ -7,7 +7,7 @@ from typing import Any
 from compression.deploy.latency import Latency
 from compression.deploy.variants import Kind
 from compression.files.ledger import FileLedger
-from pages.ui import format
+from pages.ui import wording
 from pages.ui.charts.style import COMPRESSED, FLOAT, REMOVED, Drawing, lower_title, panel
 
 ROW_PIXELS = 24
@@ -36,7 +36,7 @@ class Column:
     @property
     def text(self) -> str:
         sign = "" if self.base == 0 else "+" if self.nbytes > 0 else "\N{MINUS SIGN}" * (self.nbytes < 0)
-        return f"{sign}{format.size(abs(self.nbytes))}"
+        return f"{sign}{wording.size(abs(self.nbytes))}"
 
 
 def waterfall(ledger: FileLedger, ink: str) -> Drawing:

@@ -1,4 +1,4 @@
-"""Values -> figures of the Quantization page, in the manner of `charts`; imports no streamlit."""
+"""The charts of the page Quantization: levels, staircase, SQNR by layer. Imports no streamlit."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -7,7 +7,6 @@ from typing import Any
 from compression.core.record import LayerFacts
 from compression.inspect.staircase import Staircase
 from pages.ui.charts.style import (
-    COMPRESSED_OTHERWISE,
     FLOAT,
     LAYERS_HEIGHT,
     LOWEST,
@@ -20,7 +19,7 @@ from pages.ui.charts.style import (
     steps,
 )
 
-STAIRS_HEIGHT, CODES_HEIGHT = 320, 260
+STAIRS_HEIGHT = 320
 MARGIN = 1.04  # so that what stands at the ends is seen
 FLOAT_FILL = "rgba(0, 114, 178, 0.6)"
 
@@ -46,25 +45,14 @@ def levels(stairs: Staircase, words: str, colour: str, top: int, ink: str) -> Dr
         "hoverinfo": "skip",
         "showlegend": False,
     }
-    heads = {
-        "type": "scatter",
-        "mode": "markers",
-        "name": "weights on a level",
-        "x": [level for level, _ in held],
-        "y": [count for _, count in held],
-        "marker": {"color": colour, "size": 7},
-        "hovertemplate": "%{y:,} weights get %{x:.4f}<extra></extra>",
-    }
+    heads = _markers(
+        "weights on a level", [level for level, _ in held], [count for _, count in held], {"color": colour, "size": 7}
+    )
+    heads["hovertemplate"] = "%{y:,} weights get %{x:.4f}<extra></extra>"
     empty = [level for level, count in zip(stairs.levels, stairs.counts, strict=True) if not count]
-    unused = {
-        "type": "scatter",
-        "mode": "markers",
-        "name": "unused level",
-        "x": empty,
-        "y": [10**LOWEST * 1.15] * len(empty),
-        "marker": {"color": colour, "size": 7, "symbol": "x-thin-open", "line": {"width": 1.5}},
-        "hovertemplate": "no weight gets %{x:.4f}<extra></extra>",
-    }
+    cross = {"color": colour, "size": 7, "symbol": "x-thin-open", "line": {"width": 1.5}}
+    unused = _markers("unused level", empty, [10**LOWEST * 1.15] * len(empty), cross)
+    unused["hovertemplate"] = "no weight gets %{x:.4f}<extra></extra>"
     in_bins = steps(
         "float weights in a bin",
         _centres(edges),
@@ -75,15 +63,40 @@ def levels(stairs: Staircase, words: str, colour: str, top: int, ink: str) -> Dr
     return Drawing(layout, in_bins, stems, heads, *([unused] if empty else []))
 
 
+def _markers(name: str, x: Sequence[float], y: Sequence[float], marker: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "scatter", "mode": "markers", "name": name, "x": x, "y": y, "marker": marker}
+
+
 def staircase(stairs: Staircase, colour: str, ink: str) -> Drawing:
     """w -> Q(w) with the error between it and w; below, the share of the squared error by w."""
     edges = stairs.weights.edges
     low, high = edges[0], edges[-1]
-    reach = [low, high]
+    x, y = stairs.polyline(low, high)
+    fill = f"rgba({int(colour[1:3], 16)}, {int(colour[3:5], 16)}, {int(colour[5:7], 16)}, 0.3)"
+    band = _curve("error", [*x, high, low], [*y, high, low], {"width": 0})
+    band |= {"fill": "toself", "fillcolor": fill, "hoverinfo": "skip"}
+    exact = _curve("float", [low, high], [low, high], {"color": FLOAT, "width": 2, "dash": "dot"})
+    exact |= {"hoverinfo": "skip"}
+    walk = _curve("quantized", x, y, {"color": colour, "width": 2})
+    walk |= {"hovertemplate": "%{x:.4f} becomes %{y:.4f}<extra></extra>"}
+    noise = _curve("share of the squared error", _centres(edges), stairs.noise, {"shape": "hvh", "width": 0})
+    noise |= {
+        "yaxis": "y2",
+        "fill": "tozeroy",
+        "fillcolor": colour,
+        "showlegend": False,
+        "hovertemplate": "%{y:.1%} of the squared error arises near %{x:.4f}<extra></extra>",
+    }
+    return Drawing(_staircase_layout(low, high, max(stairs.noise) or 1, ink), band, exact, walk, noise)
+
+
+def _staircase_layout(low: float, high: float, most_noise: float, ink: str) -> dict[str, Any]:
+    """Two panels above one axis of weights, from `low` to `high`; the lower one goes up to `most_noise`, 0..1."""
+    reach = [MARGIN * low, MARGIN * high]
     layout = panel(
         "What becomes of a weight",
-        {"title": "float weight w", "range": [MARGIN * low, MARGIN * high], "anchor": "y2"},
-        {"title": "quantized Q(w)", "range": [MARGIN * low, MARGIN * high], "nticks": 5, "domain": [0.42, 1]},
+        {"title": "float weight w", "range": reach, "anchor": "y2"},
+        {"title": "quantized Q(w)", "range": reach, "nticks": 5, "domain": [0.42, 1]},
         below=40,
         ink=ink,
         height=STAIRS_HEIGHT,
@@ -91,55 +104,16 @@ def staircase(stairs: Staircase, colour: str, ink: str) -> Drawing:
     )
     layout["yaxis2"] = layout["yaxis"] | {
         "title": layout["yaxis"]["title"] | {"text": "share"},
-        "range": [0, 1.05 * (max(stairs.noise) or 1)],
+        "range": [0, 1.05 * most_noise],
         "domain": [0, 0.26],
         "nticks": 3,
         "tickformat": ".0%",
     }
-    x, y = stairs.polyline(low, high)
-    band = {
-        "type": "scatter",
-        "mode": "lines",
-        "name": "error",
-        "x": [*x, high, low],
-        "y": [*y, high, low],
-        "line": {"width": 0},
-        "fill": "toself",
-        "fillcolor": f"rgba({int(colour[1:3], 16)}, {int(colour[3:5], 16)}, {int(colour[5:7], 16)}, 0.3)",
-        "hoverinfo": "skip",
-    }
-    exact = {
-        "type": "scatter",
-        "mode": "lines",
-        "name": "float",
-        "x": reach,
-        "y": reach,
-        "line": {"color": FLOAT, "width": 2, "dash": "dot"},
-        "hoverinfo": "skip",
-    }
-    walk = {
-        "type": "scatter",
-        "mode": "lines",
-        "name": "quantized",
-        "x": x,
-        "y": y,
-        "line": {"color": colour, "width": 2},
-        "hovertemplate": "%{x:.4f} becomes %{y:.4f}<extra></extra>",
-    }
-    noise = {
-        "type": "scatter",
-        "mode": "lines",
-        "name": "share of the squared error",
-        "x": _centres(edges),
-        "y": stairs.noise,
-        "yaxis": "y2",
-        "line": {"shape": "hvh", "width": 0},
-        "fill": "tozeroy",
-        "fillcolor": colour,
-        "showlegend": False,
-        "hovertemplate": "%{y:.1%} of the squared error arises near %{x:.4f}<extra></extra>",
-    }
-    return Drawing(layout, band, exact, walk, noise)
+    return layout
+
+
+def _curve(name: str, x: Sequence[float], y: Sequence[float], line: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "scatter", "mode": "lines", "name": name, "x": x, "y": y, "line": line}
 
 
 def sqnr(sides: Sequence[tuple[str, str, Sequence[LayerFacts]]], shown: str, ink: str) -> Drawing:
@@ -178,31 +152,3 @@ def _centres(edges: Sequence[float]) -> list[float]:
 def _behind(place: int) -> dict[str, Any]:
     band = {"type": "rect", "x0": place - 0.5, "x1": place + 0.5, "y0": 0, "y1": 1, "yref": "paper"}
     return {**band, "fillcolor": REMOVED, "opacity": 0.3, "line": {"width": 0}, "layer": "below"}
-
-
-def codes(tiles: Sequence[Sequence[int | None]], zero_point: int, most: int, ink: str) -> Drawing:
-    """Codes in tiles, None between them: white is the zero point, and full colour a code that is `most` away."""
-    layout = panel(
-        "Codes: one tile an input channel",
-        {"visible": False},
-        {"visible": False, "autorange": "reversed"},
-        below=8,
-        ink=ink,
-        height=CODES_HEIGHT,
-    )
-    layout["margin"] |= {"l": 8, "t": 34}
-    cells = {
-        "type": "heatmap",
-        "z": tiles,
-        "text": [["" if code is None else str(code) for code in row] for row in tiles],
-        "texttemplate": "%{text}",
-        "textfont": {"size": 10},
-        "zmin": zero_point - most,
-        "zmax": zero_point + most,
-        "colorscale": [[0, FLOAT], [0.5, "#f4f4f4"], [1, COMPRESSED_OTHERWISE]],
-        "showscale": False,
-        "xgap": 1,
-        "ygap": 1,
-        "hovertemplate": "code %{z}<extra></extra>",
-    }
-    return Drawing(layout, cells)

@@ -1,18 +1,24 @@
-"""Accuracy against bytes, bits by sparsity, and the duel; imports no streamlit."""
+"""Accuracy against bytes of the file: one mark for each spec, the Pareto front, budgets. Imports no streamlit."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from compression.results.bits_by_sparsity import BitsBySparsity
 from compression.results.pareto import Point, pareto_front
-from compression.results.prune_or_quantize import Way
-from compression.spec import FLOAT_BITS, Scheme
+from compression.spec import Scheme
 from compression.spec.title import full_title
-from pages.ui import format
-from pages.ui.charts.layers import NO_LOSS, WORST
-from pages.ui.charts.style import COMPRESSED, COMPRESSED_OTHERWISE, FLOAT, LOSS, REMOVED, SHARE, Drawing, panel
+from pages.ui import wording
+from pages.ui.charts.style import (
+    COMPRESSED,
+    COMPRESSED_OTHERWISE,
+    FLOAT,
+    LOSS,
+    REMOVED,
+    SHARE,
+    Drawing,
+    panel,
+)
 
 GAIN = "#009E73"
 FLOAT_WEIGHTS = "float weights"
@@ -27,7 +33,6 @@ COLOURS = {
     Scheme.BINARY: REMOVED,
     Scheme.STEP: "#7A5FB5",
 }
-WAYS = {Way.PRUNED: FLOAT, Way.QUANTIZED: COMPRESSED, Way.BOTH: GAIN}
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "pentagon", "star", "hexagon", "triangle-down")
 SMALLEST, BEST, CHOSEN, SETTINGS = "smallest", "most accurate", "clicked", "your settings"
 RINGS = {SMALLEST: "square-open", BEST: "diamond-open", CHOSEN: "circle-open", SETTINGS: "star-open"}
@@ -56,7 +61,7 @@ def scatter(
     """Every point a spec; `landmarks` are labelled, `rings`, by RINGS, drawn around. `floor` (0..1): the
     lowest accuracy that is shown.
     """
-    layout = _layout(points, floor, ink, HEIGHT)
+    layout = size_layout(points, floor, ink, HEIGHT)
     layout["shapes"] = _limits(limits, layout) if limits else []
     layout["annotations"] = [_label(text, point, ink) for text, point in landmarks.items()]
     networks = list(dict.fromkeys(point.spec.model for point in points))
@@ -69,7 +74,7 @@ def scatter(
     return Drawing(layout, *traces)
 
 
-def _layout(points: Sequence[Point], floor: float, ink: str, height: int) -> dict[str, Any]:
+def size_layout(points: Sequence[Point], floor: float, ink: str, height: int) -> dict[str, Any]:
     """Axes that hold all points above `floor`: bytes in powers of ten."""
     shown = [point for point in points if point.accuracy >= floor]
     top = max(point.accuracy for point in points)
@@ -82,7 +87,7 @@ def _layout(points: Sequence[Point], floor: float, ink: str, height: int) -> dic
             "type": "log",
             "range": [math.log10(first) - 0.08, math.log10(last) + 0.12],
             "tickvals": ticks,
-            "ticktext": [format.round_size(size) for size in ticks],
+            "ticktext": [wording.round_size(size) for size in ticks],
             "tickfont": {"size": 13},
             "showgrid": True,
             "gridcolor": "rgba(128, 128, 128, 0.15)",
@@ -172,7 +177,7 @@ def _clouds(points: Sequence[Point], symbols: Mapping[str, str], kind: str) -> l
 
 def words(point: Point) -> str:
     """What is said of a point where the pointer rests."""
-    counted = f"{format.percent(point.accuracy, 2)} ({format.interval(*point.interval)})"
+    counted = f"{wording.percent(point.accuracy, 2)} ({wording.interval(*point.interval)})"
     return f"<b>{full_title(point.spec)}</b><br>{counted}<br>{point.file_bytes:,} bytes"
 
 
@@ -185,75 +190,3 @@ def _ring(text: str, point: Point, ink: str) -> dict[str, Any]:
     marker = {"symbol": RINGS[text], "size": 20, "line": {"width": 2.5}, "color": ink}
     place = {"x": [point.file_bytes], "y": [point.accuracy], "hoverinfo": "skip"}
     return {"type": "scatter", "mode": "markers", "name": text, "marker": marker, **place}
-
-
-def bits_by_sparsity(found: BitsBySparsity, before: float, at: tuple[float, float] | None, ink: str) -> Drawing:
-    """Accuracies as a heat map, coloured by the drop from `before`; `at`: where your settings are, column and row."""
-    rows = [[found.cells.get((bits, sparsity)) for sparsity in found.sparsities] for bits in found.bits]
-    columns = [format.short_percent(sparsity) for sparsity in found.sparsities]
-    names = ["float" if bits == FLOAT_BITS else str(bits) for bits in found.bits]
-    layout = panel(
-        "",
-        {"title": "sparsity", **_steps(columns)},
-        {"title": "bits a weight", **_steps(names), "autorange": "reversed", "showgrid": False},
-        below=44,
-        ink=ink,
-        showlegend=False,
-    )
-    layout["height"] = 110 + 44 * len(names)
-    layout["margin"] |= {"t": 10}
-    drops = [[None if point is None else max(before - point.accuracy, 0.0) ** 0.5 for point in row] for row in rows]
-    cells = {
-        "type": "heatmap",
-        "z": drops,
-        "zmin": 0.0,
-        "zmax": 0.9**0.5,
-        "colorscale": [[0, NO_LOSS[ink]], [0.5, LOSS], [1, WORST[ink]]],
-        "showscale": False,
-        "xgap": 2,
-        "ygap": 2,
-        "text": [["" if point is None else f"{100 * point.accuracy:.1f}" for point in row] for row in rows],
-        "texttemplate": "%{text}",
-        "textfont": {"size": 14},
-        "customdata": [["" if point is None else words(point) for point in row] for row in rows],
-        "hovertemplate": "%{customdata}<extra></extra>",
-        "hoverongaps": False,
-    }
-    traces = [cells]
-    if at:
-        marker = {"symbol": "square-open", "size": 34, "color": GAIN, "line": {"width": 4}}
-        here = {"x": [at[0]], "y": [at[1]], "hovertemplate": "your settings<extra></extra>"}
-        traces.append({"type": "scatter", "mode": "markers", "marker": marker, **here})
-    return Drawing(layout, *traces)
-
-
-def _steps(names: Sequence[str]) -> dict[str, Any]:
-    ends = {"range": [-0.5, len(names) - 0.5]}
-    return {"tickvals": list(range(len(names))), "ticktext": [f"{name} " for name in names], "zeroline": False, **ends}
-
-
-def ways(
-    points: Mapping[Way, Sequence[Point]], winners: Mapping[Way, Point | None], most_bytes: int, ink: str
-) -> Drawing:
-    """The front of each way as stairs, its `winners` marked, and the bytes that all may have."""
-    layout = _layout([point for own in points.values() for point in own], 0.0, ink, LOWER_HEIGHT)
-    line = {"color": GAIN, "width": 2, "dash": "dash"}
-    upright = {"x0": most_bytes, "x1": most_bytes, "y0": 0, "y1": 1, "yref": "paper"}
-    layout["shapes"] = [{"type": "line", **upright, "line": line}]
-    traces = []
-    for way, own in points.items():
-        found = pareto_front(own)
-        traces.append(
-            {
-                "type": "scatter",
-                "mode": "lines+markers",
-                "name": str(way),
-                "x": [point.file_bytes for point in found],
-                "y": [point.accuracy for point in found],
-                "text": [words(point) for point in found],
-                "hovertemplate": "%{text}<extra></extra>",
-                "line": {"shape": "hv", "color": WAYS[way], "width": 2},
-                "marker": {"color": WAYS[way], "size": [13 if point == winners[way] else 6 for point in found]},
-            }
-        )
-    return Drawing(layout, *traces)

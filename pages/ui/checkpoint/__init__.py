@@ -1,1 +1,1 @@
-"""checkpoint."""
+"""The page Bring your own: a checkpoint is uploaded, recognised and evaluated."""

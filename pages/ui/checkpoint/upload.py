@@ -15,8 +15,9 @@ from compression.networks.checkpoints.recognition import Recognition, recognise
 from compression.networks.model import FloatModel
 from compression.networks.normalization import NORMALIZATIONS
 from compression.spec import CompressionSpec
-from pages.ui import compute, format
-from pages.ui.accuracy import panel as accuracy
+from pages.ui import wording
+from pages.ui.accuracy import panel
+from pages.ui.compute import accuracy, images, networks
 
 KINDS = ("pth", "pt", "th", "tar", "bin", "safetensors")
 MOST_OF_ONE_SESSION = 4
@@ -59,15 +60,15 @@ def answer(file: Any, stated: float | None) -> None:
         return
     content = file.getvalue()
     name = _name(file.name, content)
-    if name not in compute.mine():
+    if name not in networks.own():
         try:
             recognised = recognise(read_tensors(content, _plain(file.name)))
         except CheckpointError as error:
             st.error(f"Not taken: {error}.", icon=":material/broken_image:")
             return
         _keep(name, file.name, recognised)
-    model = compute.mine()[name]
-    st.success(f"{format.capital(model.about['recognised'])}.", icon=":material/verified:")
+    model = networks.own()[name]
+    st.success(f"{wording.capital(model.about['recognised'])}.", icon=":material/verified:")
     _normalization(model)
     _accuracy(model, stated)
     st.page_link("app.py", label=f"Explore {name}", icon=":material/tune:", query_params={"model": name})
@@ -85,8 +86,8 @@ def _name(file_name: str, content: bytes) -> str:
 
 def _keep(name: str, file_name: str, recognised: Recognition) -> None:
     """Finds the normalisation and puts the network on this session's shelf; the oldest goes where it is full."""
-    images = compute.test_images()
-    known = NORMALIZATIONS["cifar10"] if isinstance(images, DataError) else images
+    dataset = images.test_images()
+    known = NORMALIZATIONS["cifar10"] if isinstance(dataset, DataError) else dataset
     bar = st.empty()
 
     def show(share: float) -> None:
@@ -95,7 +96,7 @@ def _keep(name: str, file_name: str, recognised: Recognition) -> None:
     show(0.0)
     model = float_model(name, recognised, known, f"your file {_plain(file_name)}", show)
     bar.empty()
-    shelf = compute.mine()
+    shelf = networks.own()
     while len(shelf) >= MOST_OF_ONE_SESSION:
         del shelf[next(iter(shelf))]
     shelf[name] = model
@@ -122,7 +123,7 @@ def _normalization(model: FloatModel) -> None:
                 "Normalisation": [n.name for n in known],
                 "Mean": [" ".join(f"{value:g}" for value in n.mean) for n in known],
                 "Std": [" ".join(f"{value:g}" for value in n.std) for n in known],
-                "Accuracy": [format.percent(trial["accuracy"]) for trial in trials],
+                "Accuracy": [wording.percent(trial["accuracy"]) for trial in trials],
                 "Loss": [f"{trial['loss']:.3f}" for trial in trials],
             }
         ),
@@ -133,22 +134,22 @@ def _normalization(model: FloatModel) -> None:
 
 def _accuracy(model: FloatModel, stated: float | None) -> None:
     """Accuracy on all test images, counted while the reader looks on, beside what the reader says."""
-    if isinstance(compute.test_images(), DataError):
+    if isinstance(images.test_images(), DataError):
         return
     spec = CompressionSpec(model.name)
 
-    @st.fragment(run_every=compute.poll_seconds())
+    @st.fragment(run_every=accuracy.poll_seconds())
     def watch() -> None:
-        reading = compute.look(spec)
-        accuracy.say(reading)
+        reading = accuracy.look(spec)
+        panel.say(reading)
         if reading.exact or reading.error:
             st.rerun()
 
-    reading = compute.look(spec)
+    reading = accuracy.look(spec)
     if reading.whole:
         st.markdown(verdict(reading.whole, stated))
     elif reading.error:
-        accuracy.say(reading)
+        panel.say(reading)
     else:
         watch()
 
@@ -157,25 +158,25 @@ def verdict(counted: Evaluation, stated: float | None) -> str:
     """What was counted, and whether it is what was stated."""
     low, high = counted.interval
     found = (
-        f"**{format.percent(counted.accuracy, 2)}**: {counted.correct:,} of {counted.total:,} test images are right "
-        f"(95 % interval {format.interval(low, high)})."
+        f"**{wording.percent(counted.accuracy, 2)}**: {counted.correct:,} of {counted.total:,} test images are right "
+        f"(95 % interval {wording.interval(low, high)})."
     )
     if stated is None:
         return found
-    difference = format.points(counted.accuracy - stated)
+    difference = wording.points(counted.accuracy - stated)
     if abs(counted.accuracy - stated) < 0.00055:
         return f"{found} That is what you said."
     if low <= stated <= high:
-        return f"{found} You said {format.percent(stated, 2)}: {difference}, within the interval, not the same count."
+        return f"{found} You said {wording.percent(stated, 2)}: {difference}, within the interval, not the same count."
     return (
-        f"{found} You said {format.percent(stated, 2)}: **{difference}**, more than chance. Was it measured on these "
+        f"{found} You said {wording.percent(stated, 2)}: **{difference}**, more than chance. Was it measured on these "
         "images, with another normalisation, or with test-time augmentation?"
     )
 
 
 def shelf() -> None:
     """The networks of this session, each with a button that forgets it."""
-    mine = compute.mine()
+    mine = networks.own()
     if not mine:
         return
     st.caption(f"Yours, in this browser session alone ({len(mine)} of at most {MOST_OF_ONE_SESSION})")

@@ -7,12 +7,13 @@ from compression.deploy.explanation import verdict
 from compression.deploy.processor import cpu
 from compression.deploy.variants import Kind
 from compression.spec import CompressionSpec
-from pages.ui import compute, format
-from pages.ui.charts import deploy as charts_deploy
+from pages.ui import wording
+from pages.ui.charts import deploy as deploy_charts
 from pages.ui.charts import show
-from pages.ui.deploy import run as deploy_run
-from pages.ui.explore import answer
-from pages.ui.settings import wanted
+from pages.ui.compute import compressed
+from pages.ui.deploy import run
+from pages.ui.frame.metrics import bit_operations_metric, size_metric, sparsity_metric
+from pages.ui.settings import selection
 
 UNKNOWN = ""
 FILES = {
@@ -33,16 +34,16 @@ taken out without retraining, for the speed of that, not its accuracy."""
 
 def metrics(model: str) -> None:
     """Size, sparsity and bit operations, as counted."""
-    found, as_float = compute.answer(wanted.spec(model)), compute.answer(CompressionSpec(model))
+    found, as_float = compressed.answer(selection.spec(model)), compressed.answer(CompressionSpec(model))
     size, sparsity, operations = st.columns(3)
-    answer.size_metric(size, found.size)
-    answer.sparsity_metric(sparsity, found)
-    answer.bit_operations_metric(operations, as_float.bit_operations, found.bit_operations)
+    size_metric(size, found.size)
+    sparsity_metric(sparsity, found)
+    bit_operations_metric(operations, as_float.bit_operations, found.bit_operations)
 
 
 def draw(model: str) -> None:
     """All that is known by now; before that, what will be."""
-    found = deploy_run.known(wanted.spec(model))
+    found = run.known(selection.spec(model))
     if not any(each.built for each in found.files):
         st.caption(WORDS)
         return
@@ -59,7 +60,7 @@ def draw(model: str) -> None:
     for place, batch in zip(st.columns(len(batches)), batches, strict=True):
         of_batch = [each for each in times.latencies if each.batch == batch]
         with place:
-            figure = charts_deploy.latencies(of_batch, {kind.value: FILES[kind] for kind in Kind}, show.ink())
+            figure = deploy_charts.latencies(of_batch, {kind.value: FILES[kind] for kind in Kind}, show.ink())
             show.chart(figure, f"latency {batch}", f"Latency of each file at batch {batch}")
     built = {each.variant.kind: each.built for each in found.files if each.built}
     used = {Kind(name): each for name, each in times.kernels.items()}
@@ -68,7 +69,7 @@ def draw(model: str) -> None:
     st.caption(WORDS)
 
 
-def _rows(found: deploy_run.Known) -> pd.DataFrame:
+def _rows(found: run.Known) -> pd.DataFrame:
     """A row a file."""
     times = found.timing.times
     rows = []
@@ -80,12 +81,12 @@ def _rows(found: deploy_run.Known) -> pd.DataFrame:
         rows.append(
             {
                 "File": FILES[kind],
-                "Size": format.size(len(built.graph)) if built else UNKNOWN,
-                "MACs": format.quantity(built.macs) if built else UNKNOWN,
-                "Bit ops": format.quantity(built.bit_operations) if built else UNKNOWN,
-                "Moved": format.size(used.moved_bytes) if used else UNKNOWN,
+                "Size": wording.size(len(built.graph)) if built else UNKNOWN,
+                "MACs": wording.quantity(built.macs) if built else UNKNOWN,
+                "Bit ops": wording.quantity(built.bit_operations) if built else UNKNOWN,
+                "Moved": wording.size(used.moved_bytes) if used else UNKNOWN,
                 "In int8": f"{used.int8} of {used.all}" if used else UNKNOWN,
-                "Accuracy": format.percent(checked.correct / checked.images, 2) if checked else UNKNOWN,
+                "Accuracy": wording.percent(checked.correct / checked.images, 2) if checked else UNKNOWN,
                 "Agrees": f"{checked.agree:,}" if checked else UNKNOWN,
                 "1 image": f"{latencies[1].median_ms:.2f} ms" if 1 in latencies else UNKNOWN,
                 "64 images": f"{latencies[64].median_ms:.1f} ms" if 64 in latencies else UNKNOWN,

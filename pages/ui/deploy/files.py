@@ -6,9 +6,10 @@ from compression.deploy.deployer import Check, Deployed
 from compression.deploy.script import script
 from compression.deploy.variants import Kind
 from compression.networks import library
-from pages.ui import compute, format
-from pages.ui.deploy import run as deploy_run
-from pages.ui.settings import wanted
+from pages.ui import wording
+from pages.ui.compute import deploy
+from pages.ui.deploy import run
+from pages.ui.settings import selection
 
 BYTES = "application/octet-stream"
 COLUMNS = 3
@@ -23,8 +24,8 @@ NAMES = {
 
 def draw(model: str) -> None:
     """A button a file."""
-    spec = wanted.spec(model)
-    found = deploy_run.known(spec)
+    spec = selection.spec(model)
+    found = run.known(spec)
     st.subheader("Files to take along", anchor=False)
     first, *places = (column for _ in range(3) for column in st.columns(COLUMNS))
     with first:
@@ -46,7 +47,7 @@ def draw(model: str) -> None:
 
 
 def _packed(model: str) -> None:
-    found = compute.packed_file(wanted.spec(model))
+    found = deploy.packed_file(selection.spec(model))
     content = b"" if isinstance(found, Exception) else found[0]
     _button("Packed", content, f"{model}-packed.safetensors", BYTES, disabled=not content)
     if content:
@@ -67,16 +68,16 @@ def _onnx(model: str, each: Deployed, checked: Check | None) -> None:
 
 
 def _state(model: str) -> None:
-    file, same = compute.state_file(wanted.spec(model))
+    file, same = deploy.state_file(selection.spec(model))
     _button("PyTorch state dict", file, f"{model}.safetensors", BYTES)
     if same:
         st.badge("Read again: the same bits", icon=":material/verified:", color="green")
-    if wanted.spec(model).activations:
+    if selection.spec(model).activations:
         st.caption("Weights alone: what quantizes activations is no part of a state dict.")
 
 
 def _button(label: str, content: bytes, name: str, kind: str, disabled: bool = False) -> None:
-    size = f", {format.size(len(content))}" if content else ""
+    size = f", {wording.size(len(content))}" if content else ""
     st.download_button(
         f"{label}{size}",
         content,

@@ -11,8 +11,9 @@ from compression.deploy.variants import Kind
 from compression.engine.workers import cores
 from compression.errors import DataError
 from compression.spec import CompressionSpec
-from pages.ui import compute, format
-from pages.ui.settings import controls, wanted
+from pages.ui import wording
+from pages.ui.compute import accuracy, deploy, images
+from pages.ui.settings import selection, widgets
 
 GOING, THREADS = "deploying", "threads"
 POLL_SECONDS = 1.0
@@ -49,12 +50,12 @@ def pick_threads() -> None:
     """One, or one for each core, where there are several."""
     if cores() > 1:
         words = "Of ONNX Runtime. A server that answers many at once gives each of them one."
-        controls.choice("Threads", ["1", str(cores())], THREADS, words)
+        widgets.choice("Threads", ["1", str(cores())], THREADS, words)
 
 
 def draw(model: str) -> None:
     """The button, and the bar while it works; what is known is drawn below once more when that is done."""
-    spec = wanted.spec(model)
+    spec = selection.spec(model)
     going = _going(spec)
 
     @st.fragment(run_every=POLL_SECONDS if going else None)
@@ -87,19 +88,19 @@ def threads() -> int:
 def known(spec: CompressionSpec) -> Known:
     """What is known of `spec` now; more will be, if that is going on."""
     go = _going(spec)
-    files = compute.deployed(spec, go)
+    files = deploy.exports(spec, go)
     checks: dict[Kind, Check] = {}
     shares = []
-    counts = not isinstance(compute.test_images(), DataError)
+    counts = not isinstance(images.test_images(), DataError)
     for each in files:
-        simulated = compute.look(each.variant.spec, go, f" {each.variant.kind}") if counts and not each.error else None
+        simulated = accuracy.look(each.variant.spec, go, f" {each.variant.kind}") if counts and not each.error else None
         shares.append(1.0 if each.error else each.share)
         if simulated:
             shares.append(1.0 if simulated.error else simulated.images / simulated.total)
             if simulated.whole and each.answers is not None:
                 checks[each.variant.kind] = check(each.answers, simulated.whole)
     share = sum(shares) / len(shares)
-    timing = compute.timing(spec, threads(), go and share == 1 and any(each.built for each in files))
+    timing = deploy.timing(spec, threads(), go and share == 1 and any(each.built for each in files))
     return Known(files, checks, timing, FILES * share + TIMES * timing.share)
 
 
@@ -115,7 +116,7 @@ def _button(spec: CompressionSpec, found: Known, going: bool) -> None:
 
 def _go(state: Mapping[str, object], spec: CompressionSpec) -> None:
     """Sets what is going on. What was timed before, or went wrong, is tried anew."""
-    compute.undeploy(spec, threads())
+    deploy.forget(spec, threads())
     st.session_state.update(state)
 
 
@@ -125,4 +126,4 @@ def _progress(found: Known) -> str:
         return f"Exporting: {built} of {len(found.files)} files"
     if found.share < FILES:
         return "Checking each file on all test images"
-    return f"Timing, {format.percent(found.timing.share, 0)}" if found.timing.share else "Waiting to be timed"
+    return f"Timing, {wording.percent(found.timing.share, 0)}" if found.timing.share else "Waiting to be timed"

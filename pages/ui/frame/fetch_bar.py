@@ -6,14 +6,18 @@ import streamlit as st
 
 from compression.data.fetching import Progress
 from compression.errors import DataError
-from pages.ui import format
+from pages.ui import wording
 
 
 def with_bar(fetch: Callable[[Progress], object]) -> bool:
     """Calls `fetch` with a bar that it moves; whether it succeeded. What goes wrong is told in words."""
     bar = st.progress(0.0, "Connecting")
+
+    def show(done: int, total: int) -> None:
+        bar.progress(done / total, f"{wording.size(done)} of {wording.size(total)}")
+
     try:
-        fetch(lambda done, total: bar.progress(done / total, f"{format.size(done)} of {format.size(total)}"))
+        fetch(show)
     except DataError as error:
         bar.empty()
         st.error(f"{error}.", icon=":material/cloud_off:")

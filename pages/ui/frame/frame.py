@@ -6,7 +6,8 @@ import streamlit as st
 
 from compression.errors import DataError
 from compression.paths import PROJECT
-from pages.ui import compute, format
+from pages.ui import wording
+from pages.ui.compute import accuracy, images, networks
 
 SIDEBAR_PIXELS = 240
 MOST_TOASTS = 3
@@ -93,15 +94,15 @@ def _as_in_link(value: object) -> str:
 def pick_network() -> str:
     """The model picker in the sidebar, and what accuracy stands on."""
     with st.sidebar:
-        names = compute.networks()
+        names = networks.names()
         start = names.index(START)
         name = picked(names, lambda: st.selectbox("Network", names, start, key="model", bind="query-params"))
-        parameters = format.quantity(compute.float_model(name).parameters)
-        accuracy, images = compute.float_accuracy(name)
+        parameters = wording.quantity(networks.float_model(name).parameters)
+        float_accuracy, origin = accuracy.float_accuracy(name)
         st.caption(
             f"{parameters} parameters  \n"
-            f"{format.quantity(sum(compute.layer_macs(name).values()))} multiply-accumulates an image  \n"
-            + (f"{format.percent(accuracy, 2)} accuracy as float, {images}" if accuracy else "")
+            f"{wording.quantity(sum(networks.layer_macs(name).values()))} multiply-accumulates an image  \n"
+            + (f"{wording.percent(float_accuracy, 2)} accuracy as float, {origin}" if float_accuracy else "")
         )
     data_status(name)
     return name
@@ -130,13 +131,13 @@ def is_arriving() -> bool:
 def data_status(name: str | None = None) -> None:
     """Whether there are images; if not, whether the network `name` was measured beforehand."""
     with st.sidebar:
-        images = compute.test_images()
-        if isinstance(images, DataError):
-            said = "measured beforehand" if name and compute.is_measured(name) else "no accuracy"
+        dataset = images.test_images()
+        if isinstance(dataset, DataError):
+            said = "measured beforehand" if name and accuracy.is_measured(name) else "no accuracy"
             st.badge(f"No CIFAR-10: {said}", icon=":material/image_not_supported:", color="orange")
         else:
-            st.badge(f"{len(images):,} test images, verified", icon=":material/verified:", color="green")
-            st.caption(f"CIFAR-10 from {images.source.replace(str(PROJECT.parent), '..')}")
+            st.badge(f"{len(dataset):,} test images, verified", icon=":material/verified:", color="green")
+            st.caption(f"CIFAR-10 from {dataset.source.replace(str(PROJECT.parent), '..')}")
 
 
 def linked() -> dict[str, str]:

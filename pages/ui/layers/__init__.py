@@ -1,1 +1,1 @@
-"""layers."""
+"""The page Layers: settings for single layers, their sensitivity, and recipes."""

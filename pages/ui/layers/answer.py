@@ -5,19 +5,19 @@ from collections.abc import Sequence
 from streamlit.delta_generator import DeltaGenerator
 
 from compression.spec import FLOAT_BITS
-from pages.ui import compute
-from pages.ui.explore import answer
-from pages.ui.layers import state as layers_state
+from pages.ui.compute import compressed
+from pages.ui.frame.metrics import show_metric, size_metric, sparsity_metric
+from pages.ui.layers import state
 
 
 def metrics(places: Sequence[DeltaGenerator], model: str) -> None:
     """In three places, side by side."""
-    found = compute.answer(layers_state.spec(model))
+    found = compressed.answer(state.spec(model))
     size, sparsity, bits = places
-    answer.size_metric(size, found.size)
-    answer.sparsity_metric(sparsity, found)
+    size_metric(size, found.size)
+    sparsity_metric(sparsity, found)
     average = 8 * found.size.dense.codes / found.weights
-    answer.show_metric(
+    show_metric(
         bits,
         "Bits a weight",
         f"{average:.2f}",

@@ -6,21 +6,21 @@ import pandas as pd
 import streamlit as st
 
 from compression.spec import FLOAT_BITS, MAX_BITS, MIN_BITS, LayerSpec
-from pages.ui import compute
-from pages.ui.layers import state as layers_state
-from pages.ui.settings import wanted
+from pages.ui.compute import networks
+from pages.ui.layers import state
+from pages.ui.settings import selection
 
 MOST_PIXELS, HEADER_PIXELS, ROW_PIXELS = 400, 38, 28
 DIGITS = 4  # of a per cent
 AS_ALL = "as all"
-BITS = [AS_ALL, wanted.FLOAT, *(str(bits) for bits in range(MAX_BITS, MIN_BITS - 1, -1))]
+BITS = [AS_ALL, selection.FLOAT, *(str(bits) for bits in range(MAX_BITS, MIN_BITS - 1, -1))]
 BITS_COLUMN, SPARSITY_COLUMN = "Bits", "Sparsity"
 
 
 def draw(model: str) -> None:
     """The table. What is edited is kept before the page is drawn again, so that all of it shows the same."""
-    cards = compute.layer_cards(model, False)
-    begun = layers_state.begun()
+    cards = networks.layer_cards(model, False)
+    begun = state.begun()
     rows = pd.DataFrame(
         {
             "Layer": [card.name for card in cards],
@@ -32,7 +32,7 @@ def draw(model: str) -> None:
     )
     st.data_editor(
         rows,
-        key=layers_state.table_key(),
+        key=state.table_key(),
         hide_index=True,
         height=min(MOST_PIXELS, HEADER_PIXELS + ROW_PIXELS * len(cards)),
         row_height=ROW_PIXELS,
@@ -57,10 +57,10 @@ def draw(model: str) -> None:
             ),
         },
         on_change=_edited,
-        args=([card.name for card in cards], layers_state.table_key()),
+        args=([card.name for card in cards], state.table_key()),
     )
-    for layer in layers_state.impossible(model)[:1]:
-        scheme = wanted.spec(model).weights.scheme
+    for layer in state.impossible(model)[:1]:
+        scheme = selection.weights().scheme
         st.caption(
             f":material/info: {scheme} weights cannot have {layer.bits} bits: {layer.name} gets the nearest they can."
         )
@@ -69,7 +69,7 @@ def draw(model: str) -> None:
 def _bits_said(layer: LayerSpec | None) -> str:
     if layer is None or layer.bits is None:
         return AS_ALL
-    return wanted.FLOAT if layer.bits == FLOAT_BITS else str(layer.bits)
+    return selection.FLOAT if layer.bits == FLOAT_BITS else str(layer.bits)
 
 
 def _sparsity_said(layer: LayerSpec | None) -> float | None:
@@ -79,21 +79,21 @@ def _sparsity_said(layer: LayerSpec | None) -> float | None:
 
 def _edited(names: list[str], key: str) -> None:
     """Keeps what the table says now: what it began with, and the cells that were edited since."""
-    layers = layers_state.begun()
+    layers = state.begun()
     for number, cells in st.session_state[key]["edited_rows"].items():
         name = names[int(number)]
         layer = _changed(name, layers.pop(name, None), cells)
         if layer:
             layers[name] = layer
-    layers_state.change(list(layers.values()))
+    state.change(list(layers.values()))
 
 
 def _changed(name: str, layer: LayerSpec | None, cells: dict[str, Any]) -> LayerSpec | None:
-    bits = layer and layer.bits
+    bits = layer.bits if layer else None
     if BITS_COLUMN in cells:
         said = cells[BITS_COLUMN]
-        bits = None if said in (AS_ALL, None) else FLOAT_BITS if said == wanted.FLOAT else int(said)
-    sparsity = layer and layer.sparsity
+        bits = None if said in (AS_ALL, None) else FLOAT_BITS if said == selection.FLOAT else int(said)
+    sparsity = layer.sparsity if layer else None
     if SPARSITY_COLUMN in cells:
         said = cells[SPARSITY_COLUMN]
         sparsity = None if said is None else round(said / 100, DIGITS + 2)

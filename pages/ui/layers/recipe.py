@@ -5,11 +5,11 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from compression.spec import CompressionSpec
-from compression.spec.recipe import MOST_CHARACTERS, from_json, to_link
-from pages.ui import compute, format
-from pages.ui.layers import state as layers_state
-from pages.ui.settings import wanted
+from compression.spec.recipe import MOST_CHARACTERS, from_json
+from pages.ui import wording
+from pages.ui.compute import networks
+from pages.ui.layers import state
+from pages.ui.settings import selection
 
 
 def draw(model: str) -> None:
@@ -17,7 +17,7 @@ def draw(model: str) -> None:
     with st.container(horizontal=True, gap="small"):
         st.download_button(
             "Recipe",
-            layers_state.spec(model).to_json(),
+            state.spec(model).to_json(),
             f"{model}.json",
             "application/json",
             icon=":material/download:",
@@ -25,8 +25,8 @@ def draw(model: str) -> None:
         )
         with st.popover("Open", icon=":material/upload:"):
             _open()
-        if layers_state.own():
-            icon, reset = ":material/restart_alt:", partial(layers_state.begin, model, ())
+        if state.own():
+            icon, reset = ":material/restart_alt:", partial(state.begin, model, ())
             st.button("All alike", key="alike", icon=icon, on_click=reset)
 
 
@@ -36,19 +36,14 @@ def _open() -> None:
         return
     try:
         spec = from_json(file.getvalue()[: MOST_CHARACTERS + 1].decode("utf-8"))
-        if spec.model not in compute.networks():
+        if spec.model not in networks.names():
             raise ValueError(f"it is for the network {spec.model[:40]!r}, which is not here")
-        layers_state.check(spec.model, spec.layers)
+        state.check(spec.model, spec.layers)
     except UnicodeDecodeError:
         st.error("Not taken: this is no text.", icon=":material/broken_image:")
         return
     except ValueError as error:
         st.error(f"Not taken: {error}.", icon=":material/broken_image:")
         return
-    st.caption(f"{format.capital(spec.model)}, {len(spec.layers)} layers with settings of their own.")
-    st.link_button("Open it in a new tab", f"?{urlencode(as_link(spec))}", icon=":material/open_in_new:")
-
-
-def as_link(spec: CompressionSpec) -> dict[str, str]:
-    """What a link to this page says of `spec`."""
-    return wanted.as_link(spec) | ({layers_state.LAYERS: to_link(spec.layers)} if spec.layers else {})
+    st.caption(f"{wording.capital(spec.model)}, {len(spec.layers)} layers with settings of their own.")
+    st.link_button("Open it in a new tab", f"?{urlencode(selection.as_link(spec))}", icon=":material/open_in_new:")

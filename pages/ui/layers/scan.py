@@ -8,12 +8,12 @@ from compression.errors import DataError
 from compression.experiments.assignment import assigned, cost
 from compression.experiments.scan import ScanReading
 from compression.spec import CompressionSpec, LayerSpec, PruneSpec, QuantSpec, Scope
-from pages.ui import compute, format
-from pages.ui.accuracy import panel as accuracy
-from pages.ui.charts import layers as charts_layers
-from pages.ui.charts import show
-from pages.ui.layers import state as layers_state
-from pages.ui.settings import wanted
+from pages.ui import wording
+from pages.ui.accuracy import panel
+from pages.ui.charts import drops, show
+from pages.ui.compute import experiments, images, networks
+from pages.ui.layers import state
+from pages.ui.settings import selection
 
 BY_BITS, BY_SPARSITY = "bits", "sparsity"
 BITS = (8, 6, 5, 4, 3, 2)
@@ -29,9 +29,9 @@ programming. The budget counts the codes of the weights, without scales."""
 
 def draw(model: str) -> None:
     """All of it, or what to do about missing images."""
-    images = compute.test_images()
-    if isinstance(images, DataError):
-        accuracy.what_to_do(images)
+    dataset = images.test_images()
+    if isinstance(dataset, DataError):
+        panel.what_to_do(dataset)
         return
     by = st.segmented_control(
         "Each layer alone, at several settings of",
@@ -41,7 +41,7 @@ def draw(model: str) -> None:
         key="scan by",
         label_visibility="collapsed",
     )
-    specs = columns(wanted.spec(model), by)
+    specs = columns(selection.spec(model), by)
     _watched(specs)
     _choose(model, specs)
 
@@ -70,10 +70,10 @@ def _watched(specs: tuple[CompressionSpec, ...]) -> None:
     def watch() -> None:
         if _going(specs) != going:
             st.rerun()
-        reading = compute.scan(specs, go=going)
+        reading = experiments.scan(specs, go=going)
         _progress(reading, going)
         with st.container(height=HEIGHT if len(reading.scan.layers) > MOST_ROWS else "content", border=False):
-            show.chart(charts_layers.sensitivity(reading, show.ink()), "sensitivity", "Drop of accuracy by layer")
+            show.chart(drops.sensitivity(reading, show.ink()), "sensitivity", "Drop of accuracy by layer")
         if going and (reading.exact or reading.error):
             st.session_state[SCANNING] = None
             st.rerun()
@@ -93,11 +93,11 @@ def _progress(reading: ScanReading, going: bool) -> None:
                 "An image is 0.1 points; small drops may be chance."
             )
         else:
-            left = "" if reading.seconds_left is None else f", {format.seconds_left(reading.seconds_left)}"
+            left = "" if reading.seconds_left is None else f", {wording.seconds_left(reading.seconds_left)}"
             done = (
                 "Each layer alone, the others float"
                 if not reading.share
-                else f"{format.percent(reading.share, 0)} scanned{left}"
+                else f"{wording.percent(reading.share, 0)} scanned{left}"
             )
             st.progress(min(reading.share, 1.0), done)
         if going and not reading.exact:
@@ -116,7 +116,7 @@ def _choose(model: str, specs: tuple[CompressionSpec, ...]) -> None:
     if len(costs) < 2:
         st.caption("With one setting alone there is nothing to choose from.")
         return
-    reading = compute.scan(specs, go=False) if not _going(specs) else None
+    reading = experiments.scan(specs, go=False) if not _going(specs) else None
     ready = reading is not None and reading.exact
     by_bits = specs[0].weights is not None
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -130,9 +130,12 @@ def _choose(model: str, specs: tuple[CompressionSpec, ...]) -> None:
             key=f"budget {'bits' if by_bits else 'share'}",
             disabled=not ready,
         )
-        if st.button("Assign", key="assign", icon=":material/auto_awesome:", disabled=not ready, help=ASSIGN):
+        if (
+            st.button("Assign", key="assign", icon=":material/auto_awesome:", disabled=not ready, help=ASSIGN)
+            and reading
+        ):
             layers = assigned(reading, _weights(model), budget)
-            layers_state.begin(model, merged(layers_state.own(), layers))
+            state.begin(model, merged(state.own(), layers))
             st.rerun()
     st.caption(
         "Assigning takes it that the losses of single layers add up. They need not: the accuracy above is counted with "
@@ -141,7 +144,7 @@ def _choose(model: str, specs: tuple[CompressionSpec, ...]) -> None:
 
 
 def _weights(model: str) -> dict[str, int]:
-    return {card.name: card.weights for card in compute.layer_cards(model, False)}
+    return {card.name: card.weights for card in networks.layer_cards(model, False)}
 
 
 def merged(before: tuple[LayerSpec, ...], new: tuple[LayerSpec, ...]) -> list[LayerSpec]:

@@ -11,25 +11,24 @@ import streamlit as st
 
 from compression.spec import FLOAT_BITS, CompressionSpec, LayerSpec, QuantSpec
 from compression.spec.recipe import from_link, to_link
-from pages.ui import compute
-from pages.ui.settings import wanted
+from pages.ui.compute import compressed
+from pages.ui.settings import selection
 
-LAYERS = "layers"  # in the link, and in the session
 OWNER, BEGUN, TABLE = "layers of", "layers begun", "layers table"
 
 
 def settle(model: str, arriving: bool) -> None:
     """Makes sure that what the session keeps is of this network, and that the link says the same."""
-    kept, owner = st.session_state.get(LAYERS, ""), st.session_state.get(OWNER)
-    text = st.query_params.get(LAYERS, kept if owner == model else "") if arriving else kept
+    kept, owner = st.session_state.get(selection.LAYERS, ""), st.session_state.get(OWNER)
+    text = st.query_params.get(selection.LAYERS, kept if owner == model else "") if arriving else kept
     if arriving or owner != model:
         ours = text == kept and owner not in (None, model)
         begin(model, () if ours or not arriving else _read(model, text))
-    text = st.session_state.get(LAYERS, "")
-    if text and st.query_params.get(LAYERS) != text:
-        st.query_params[LAYERS] = text
+    text = st.session_state.get(selection.LAYERS, "")
+    if text and st.query_params.get(selection.LAYERS) != text:
+        st.query_params[selection.LAYERS] = text
     elif not text:
-        st.query_params.pop(LAYERS, None)
+        st.query_params.pop(selection.LAYERS, None)
 
 
 def _read(model: str, text: str) -> tuple[LayerSpec, ...]:
@@ -45,7 +44,7 @@ def _read(model: str, text: str) -> tuple[LayerSpec, ...]:
 
 def check(model: str, layers: Sequence[LayerSpec]) -> None:
     """Raises ValueError for a layer that the network does not have."""
-    compute.answer(CompressionSpec(model, layers=tuple(layers)))
+    compressed.answer(CompressionSpec(model, layers=tuple(layers)))
 
 
 def begin(model: str, layers: Sequence[LayerSpec]) -> None:
@@ -58,9 +57,9 @@ def begin(model: str, layers: Sequence[LayerSpec]) -> None:
 def change(layers: Sequence[LayerSpec]) -> None:
     """The same, in the table that is being edited."""
     if layers:
-        st.session_state[LAYERS] = to_link(layers)
+        st.session_state[selection.LAYERS] = to_link(layers)
     else:
-        st.session_state.pop(LAYERS, None)  # or links to other pages would speak of it
+        st.session_state.pop(selection.LAYERS, None)  # or links to other pages would speak of it
 
 
 def begun() -> dict[str, LayerSpec]:
@@ -74,12 +73,12 @@ def table_key() -> str:
 
 def own() -> tuple[LayerSpec, ...]:
     """What the layers have of their own now."""
-    return from_link(st.session_state.get(LAYERS, ""))
+    return from_link(st.session_state.get(selection.LAYERS, ""))
 
 
 def spec(model: str) -> CompressionSpec:
     """What the widgets and the table say now, in whichever run."""
-    base = wanted.spec(model)
+    base = selection.spec(model)
     layers = (_possible(layer, base.weights) for layer in own())
     return replace(base, layers=tuple(layer for layer in layers if layer))
 
@@ -96,7 +95,7 @@ def _possible(layer: LayerSpec, weights: QuantSpec | None) -> LayerSpec | None:
 
 def impossible(model: str) -> list[LayerSpec]:
     """Those layers whose bits the scheme of the network cannot have."""
-    weights = wanted.spec(model).weights
+    weights = selection.spec(model).weights
     if weights is None:
         return []
     return [each for each in own() if each.bits not in (None, FLOAT_BITS) and each.bits not in weights.scheme.bits]

@@ -1,1 +1,1 @@
-"""networks."""
+"""The page Networks: every network with its layers and the ranges of its channels."""

@@ -4,16 +4,16 @@ import pandas as pd
 import streamlit as st
 
 from compression.networks import public
-from pages.ui import compute, format
-from pages.ui.frame import fetch_bar as fetching
-from pages.ui.frame import frame
+from pages.ui import wording
+from pages.ui.compute import networks
+from pages.ui.frame import fetch_bar, frame
 
 GREY = "color: #999999"
 
 
 def pick() -> str:
     """All networks that this session can use, side by side."""
-    names = compute.networks()
+    names = networks.names()
     return frame.picked(
         names,
         lambda: st.pills(
@@ -33,7 +33,7 @@ def public_networks() -> None:
     fetched = public.fetched_names()
     missing = [name for name in public.PUBLIC if name not in fetched]
     with st.expander(f"Public networks: {len(fetched)} fetched, {len(missing)} not", icon=":material/cloud_download:"):
-        problem = compute.public_unreachable() if missing else None
+        problem = networks.public_unreachable() if missing else None
         st.caption(
             "Trained by chenyaofo (pytorch-cifar-models, BSD 3-Clause). Only weights are fetched, once, into data/, "
             "for architectures of our own, and each file is checked against the beginning of its SHA-256 in its name. "
@@ -43,7 +43,7 @@ def public_networks() -> None:
         rows = pd.DataFrame(
             {
                 "Network": list(state),
-                "Accuracy as published": [format.percent(public.PUBLIC[name].accuracy, 2) for name in state],
+                "Accuracy as published": [wording.percent(public.PUBLIC[name].accuracy, 2) for name in state],
                 "State": list(state.values()),
             }
         )
@@ -54,5 +54,5 @@ def public_networks() -> None:
             with st.container(horizontal=True, vertical_alignment="bottom"):
                 name = st.selectbox("Fetch", missing, key="wanted", disabled=off, width=320)
                 wants = st.button("Fetch", icon=":material/download:", key="fetch", disabled=off, help=problem)
-            if wants and fetching.with_bar(lambda progress: public.fetch_public(name, progress)):
+            if wants and fetch_bar.with_bar(lambda progress: public.fetch_public(name, progress)):
                 st.rerun()

@@ -1,1 +1,1 @@
-"""pruning."""
+"""The page Pruning: scores, what pruning removes, and the removal of zero filters."""

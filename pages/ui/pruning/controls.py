@@ -1,15 +1,15 @@
-"""What the Pruning page asks for, and the specs that it says. Weights stay float32 here, to see pruning alone."""
+"""The widgets of the page Pruning."""
 
 from typing import Any
 
 import streamlit as st
 
-from compression.inspect import scores as pruning_view
-from compression.spec import CompressionSpec, Criterion, PruneSpec, Scope, Structure, Unit, structure_from
-from pages.ui import compute
+from compression.spec import Criterion, PruneSpec, Scope, Structure, Unit, structure_from
+from pages.ui.compute import compressed, networks, pruning
 from pages.ui.frame import frame
-from pages.ui.settings import controls, methods, wanted
-from pages.ui.settings.wanted import ANY, SPARSITY, STRUCTURES, THRESHOLD
+from pages.ui.pruning.specs import axis, rivals, scoring, spec
+from pages.ui.settings import methods, selection, widgets
+from pages.ui.settings.selection import SPARSITY, STRUCTURES, THRESHOLD
 
 CURVE, LEFT, OVERLAP, RANKED, SMALLER, WORK = "curve", "left", "overlap", "ranked", "smaller", "work"
 ANSWER = (
@@ -17,69 +17,12 @@ ANSWER = (
     *(frame.ACCURACY, frame.SENTENCE, frame.LINKS),
 )  # what a slider draws anew, in this order
 START = 0.5
-AXES = {
-    Criterion.L1: "|w|",
-    Criterion.RANDOM: "random score",
-    Criterion.TAYLOR: "|gradient · w|",
-    Criterion.SIGNED: "w, with its sign",
-}
-FILTER_AXES = {
-    Criterion.L1: "mean |w| of the filter",
-    Criterion.L2: "root mean square of the filter",
-    Criterion.RANDOM: "random score",
-    Criterion.TAYLOR: "|sum of gradient · w|",
-    Criterion.BN_SCALE: "|gamma| of its batch norm",
-}
-UNITS = {Unit.ABSOLUTE: "", Unit.STDS: ", in stds of the layer", Unit.MEANS: ", in mean |w| of the layer"}
-
-
-def prune(target: float | None = None) -> PruneSpec:
-    """What the widgets say now, in whichever run; up to `target` in place of what the sliders say."""
-    return wanted.prune(target, units=True)
-
-
-def spec(model: str, target: float | None = None) -> CompressionSpec:
-    """The pruned network, up to `target` in place of what the sliders say."""
-    fold, reestimate = st.session_state["fold"], st.session_state["reestimate"]
-    return CompressionSpec(model, prune(target), fold_bn=fold, reestimate_bn=reestimate and not fold)
-
-
-def scoring(model: str) -> CompressionSpec:
-    """What names the scores that it goes by."""
-    return CompressionSpec(model, pruning_view.scoring(prune(ANY)), fold_bn=st.session_state["fold"])
-
-
-def scoring_filters(model: str) -> CompressionSpec:
-    """What names the scores of whole filters."""
-    return CompressionSpec(model, pruning_view.scoring_filters(prune(ANY)), fold_bn=st.session_state["fold"])
-
-
-def rival(model: str) -> CompressionSpec:
-    """The network pruned another way, by as much."""
-    own, fold = prune(), st.session_state["fold"]
-    criterion, _, scope = st.session_state["rival"].partition(" in each ")
-    rule: dict[str, Any] = {"criterion": criterion, "structure": own.structure, "pattern": own.pattern}
-    if own.structure is Structure.N_M:
-        return CompressionSpec(model, PruneSpec(**rule), fold_bn=fold)
-    share = pruning_view.same_share(own, compute.scores(scoring(model)))
-    return CompressionSpec(model, PruneSpec(None, share, Scope.LAYER if scope else Scope.GLOBAL, **rule), fold_bn=fold)
-
-
-def axis() -> str:
-    """What the scores of the present criterion are."""
-    own = prune(ANY)
-    return (FILTER_AXES if own.structure is Structure.FILTER else AXES)[own.criterion] + UNITS[own.unit]
-
-
-def filter_axis() -> str:
-    """What the scores of whole filters are."""
-    return FILTER_AXES[pruning_view.scoring_filters(prune(ANY)).criterion]
 
 
 def draw(model: str) -> None:
     """All widgets but the sliders: what goes as one, by which score, up to where."""
     structure, pattern = structure_from(
-        controls.choice(
+        widgets.choice(
             "What goes as one",
             list(STRUCTURES),
             "structure",
@@ -89,7 +32,7 @@ def draw(model: str) -> None:
     )
     criterion = st.selectbox(
         "Criterion: the least goes first",
-        [found for found in Criterion if wanted.possible(found, structure, pattern)],
+        [found for found in Criterion if selection.possible(found, structure, pattern)],
         key="criterion",
         bind="query-params",
         help="The score of a weight or a filter. L1: its magnitude. L2: its root mean square. Random: a die, to "
@@ -102,31 +45,31 @@ def draw(model: str) -> None:
         methods.say(Criterion(criterion))
     if structure is not Structure.N_M:
         _target(Criterion(criterion), structure)
-    fold = controls.fold_toggle(model, "each filter's weights now carry its scale, and other ones are small.")
+    fold = widgets.fold_toggle(model, "each filter's weights now carry its scale, and other ones are small.")
     st.toggle(
         "Re-estimate batch norm",
         key="reestimate",
         bind="query-params",
-        disabled=fold or not compute.has_batch_norm(model),
+        disabled=fold or not networks.has_batch_norm(model),
         help="After pruning, layers give other means and variances than those that batch norm goes by. Taken anew on "
         "1,000 training images, without labels, they win much of the accuracy back: a help, and not pruning alone.",
     )
     with st.sidebar:
-        layers = [controls.WHOLE, *compute.layer_macs(model)]
+        layers = [selection.WHOLE, *networks.layer_macs(model)]
         st.selectbox("Weights shown", layers, key="layer", bind="query-params", on_change=moved)
 
 
 def _target(criterion: Criterion, structure: Structure) -> None:
     """Sparsity or threshold, and what goes with it."""
-    ways = [SPARSITY, THRESHOLD] if wanted.possible(criterion, structure, threshold=1.0) else [SPARSITY]
+    ways = [SPARSITY, THRESHOLD] if selection.possible(criterion, structure, threshold=1.0) else [SPARSITY]
     words = "Sparsity: what scores least goes until this share is reached. Threshold: all that scores below it goes."
-    if controls.choice("Prune by", ways, "by", words) == SPARSITY:
+    if widgets.choice("Prune by", ways, "by", words) == SPARSITY:
         words = "Global: all layers compete, so large ones lose more. Layer: each layer loses the same share."
-        controls.choice("Scope of the target", list(Scope), "scope", words, on_change=moved)
+        widgets.choice("Scope of the target", list(Scope), "scope", words, on_change=moved)
         return
-    units = [unit for unit in Unit if wanted.possible(criterion, structure, threshold=1.0, unit=unit)]
+    units = [unit for unit in Unit if selection.possible(criterion, structure, threshold=1.0, unit=unit)]
     words = "Absolute: a number like the weights. Stds, means: in standard deviations or mean |w| of each layer."
-    controls.choice("Unit of the threshold", units, "unit", words)
+    widgets.choice("Unit of the threshold", units, "unit", words)
 
 
 def sliders(model: str) -> None:
@@ -136,7 +79,7 @@ def sliders(model: str) -> None:
     by = None if structure_from(own["structure"])[0] is Structure.N_M else own["by"]
     if by == SPARSITY:
         with left:
-            controls.sparsity_slider(value=START, key=SPARSITY, bind="query-params", on_change=moved)
+            widgets.sparsity_slider(value=START, key=SPARSITY, bind="query-params", on_change=moved)
         with right:
             _implied_threshold(model)
     elif by == THRESHOLD:
@@ -152,14 +95,14 @@ def sliders(model: str) -> None:
 
 @st.fragment(key=frame.GREY)
 def _implied_sparsity(model: str) -> None:
-    found = compute.answer(spec(model))
+    found = compressed.answer(spec(model))
     share = sum(layer.pruned for layer in found.layers) / found.weights
-    controls.sparsity_slider(value=min(controls.MOST_SPARSE, round(share, 2)), disabled=True)
+    widgets.sparsity_slider(value=min(widgets.MOST_SPARSE, round(share, 2)), disabled=True)
 
 
 @st.fragment(key=frame.GREY)
 def _implied_threshold(model: str) -> None:
-    cut = compute.cut(spec(model), scoring(model), None)
+    cut = pruning.cut(spec(model), scoring(model), None)
     if cut and cut.low != cut.high:
         st.caption(f"Threshold on {axis()}: {cut.low:.4f} to {cut.high:.4f}, by layer")
     else:
@@ -168,13 +111,13 @@ def _implied_threshold(model: str) -> None:
 
 def _threshold(model: str, at: float | None = None, **options: Any) -> None:
     reach = _reach(model)
-    more = {} if at is None else {"value": controls.on_scale(reach, at)}
-    controls.threshold_slider(reach, f"Threshold on {axis()}", **options, **more)
+    more = {} if at is None else {"value": widgets.on_scale(reach, at)}
+    widgets.threshold_slider(reach, f"Threshold on {axis()}", **options, **more)
 
 
 def _half(model: str) -> float:
     """A score that half of the scores lie below."""
-    curve = compute.curve(scoring(model), None)
+    curve = pruning.curve(scoring(model), None)
     return next(threshold for threshold, share in zip(curve.thresholds, curve.shares, strict=True) if share >= START)
 
 
@@ -182,20 +125,9 @@ def _reach(model: str) -> float:
     """A score that 99 % lie below. For magnitudes it is that of Explore, whose slider this is."""
     by = scoring(model)
     if by.prune == PruneSpec(sparsity=0.5) or by.prune == PruneSpec(threshold=1.0):
-        return compute.largest_useful_threshold(model, by.fold_bn)
-    curve = compute.curve(by, None)
+        return networks.largest_useful_threshold(model, by.fold_bn)
+    curve = pruning.curve(by, None)
     return next(threshold for threshold, share in zip(curve.thresholds, curve.shares, strict=True) if share >= 0.99)
-
-
-def rivals() -> list[str]:
-    """Other ways to take as much: by another criterion, or with another scope."""
-    own = prune(ANY)
-    able = [found for found in Criterion if wanted.possible(found, own.structure, own.pattern)]
-    ways = [(criterion, Scope.GLOBAL) for criterion in able]
-    if own.structure is not Structure.N_M:
-        ways += [(criterion, Scope.LAYER) for criterion in able]
-    here = own.criterion, own.scope
-    return [way if scope is Scope.GLOBAL else f"{way} in each layer" for way, scope in ways if (way, scope) != here]
 
 
 def pick_rival() -> None:

@@ -1,1 +1,1 @@
-"""quantization."""
+"""The page Quantization: two quantizers side by side."""

@@ -7,11 +7,11 @@ import streamlit as st
 from compression.errors import DataError
 from compression.evaluation.evaluation import Evaluation, flips
 from compression.evaluation.reading import Reading
-from pages.ui import format
-from pages.ui.accuracy import panel as accuracy
-from pages.ui.accuracy.panel import Known
+from pages.ui import wording
+from pages.ui.accuracy import panel, polling
+from pages.ui.accuracy.polling import Known
 from pages.ui.frame import frame
-from pages.ui.quantization import controls as quantization_controls
+from pages.ui.quantization import controls
 from pages.ui.quantization.controls import NUMBER, VERDICT, Side
 
 
@@ -21,7 +21,7 @@ def metric(model: str, side: Side) -> None:
     @st.fragment(key=f"{NUMBER} {side}")
     def draw() -> None:
         known = _look(model, side, go=not frame.is_whole())
-        accuracy.live(partial(_look, model, side), partial(accuracy.number, border=False), first=known)
+        polling.live(partial(_look, model, side), partial(panel.number, border=False), first=known)
 
     draw()
 
@@ -33,27 +33,27 @@ def verdict(model: str) -> None:
     def look(go: bool = True) -> Known:
         """The reading of the side that has more to come."""
         left, right = (_look(model, side, go) for side in Side)
-        return left if accuracy.going(left) else right
+        return left if polling.going(left) else right
 
     def draw(slower: Known) -> None:
         if isinstance(slower, DataError):
-            accuracy.what_to_do(slower)
+            panel.what_to_do(slower)
             return
-        with st.container(height=accuracy.SENTENCE_PIXELS, border=False):
+        with st.container(height=panel.SENTENCE_PIXELS, border=False):
             left, right = (_look(model, side) for side in Side)
             if not (isinstance(left, Reading) and isinstance(right, Reading)):
                 st.caption("There are no images here, and only what was measured can be compared.")
             elif left.whole and right.whole:
                 st.markdown(between(left.whole, right.whole))
             elif left.error or right.error:
-                accuracy.say(left if left.error else right)
+                panel.say(left if left.error else right)
             else:
                 images, total = left.images + right.images, left.total + right.total
                 counted = f"{left.images:,} images counted on the left, {right.images:,} on the right"
                 st.progress(images / total, f"{counted}, of {left.total:,}: then the two can be compared")
 
-    accuracy.let_paint(look(go=False))
-    accuracy.live(look, draw)
+    polling.let_paint(look(go=False))
+    polling.live(look, draw)
 
 
 def between(left: Evaluation, right: Evaluation) -> str:
@@ -66,9 +66,9 @@ def between(left: Evaluation, right: Evaluation) -> str:
     meaning = f"the {better} is better, and this is no chance" if change.p < 0.05 else "this may be chance"
     return (
         f"{counted} {change.lost:,} are right on the left alone, {change.won:,} on the right alone: "
-        f"**{meaning}** (McNemar, {format.p_value(change.p)})."
+        f"**{meaning}** (McNemar, {wording.p_value(change.p)})."
     )
 
 
 def _look(model: str, side: Side, go: bool = True) -> Known:
-    return accuracy.look(quantization_controls.spec(model, side), go, side)
+    return polling.look(controls.spec(model, side), go, side)

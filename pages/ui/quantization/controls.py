@@ -5,9 +5,9 @@ from enum import StrEnum
 import streamlit as st
 
 from compression.spec import AUTOMATIC_SCHEMES, Clip, CompressionSpec, Granularity, QuantSpec, Scheme
-from pages.ui import compute
+from pages.ui.compute import networks
 from pages.ui.frame import frame
-from pages.ui.settings import controls, more
+from pages.ui.settings import widgets
 
 
 class Side(StrEnum):
@@ -32,11 +32,15 @@ ANSWER = (
 
 def spec(model: str, side: Side) -> CompressionSpec:
     """What the widgets of one side say now, in whichever run: nothing is pruned."""
+    return CompressionSpec(model, None, quantizer(side), fold_bn=st.session_state["fold"])
+
+
+def quantizer(side: Side) -> QuantSpec:
+    """The quantizer that the widgets of one side say."""
     said = st.session_state
     scheme = Scheme(said[f"{side}_scheme"])
     clip = said[f"{side}_clip"] if scheme.clippable else Clip.FULL
-    weights = QuantSpec(scheme.nearest_bits(int(said["bits"])), scheme, said[f"{side}_granularity"], clip)
-    return CompressionSpec(model, None, weights, fold_bn=said["fold"])
+    return QuantSpec(scheme.nearest_bits(int(said["bits"])), scheme, said[f"{side}_granularity"], clip)
 
 
 def layer() -> str:
@@ -58,14 +62,14 @@ def channel() -> int | None:
 def pick(side: Side) -> None:
     """Scheme, range and granularity of one side."""
     with st.container(horizontal=True, gap="xsmall"):
-        schemes = list(AUTOMATIC_SCHEMES)  # a given step has the bits it has
+        schemes: list[Scheme] = list(AUTOMATIC_SCHEMES)  # a given step has the bits it has
         scheme = st.selectbox(
             f"Scheme, {side}",
             schemes,
             schemes.index(START[side]),
             key=f"{side}_scheme",
             bind="query-params",
-            help=controls.SCHEMES,
+            help=widgets.SCHEMES,
             width=138,
         )
         st.selectbox(
@@ -73,7 +77,7 @@ def pick(side: Side) -> None:
             list(Clip),
             key=f"{side}_clip",
             bind="query-params",
-            help=more.CLIPS,
+            help=widgets.CLIPS,
             disabled=not Scheme(scheme).clippable,
             width=118,
             on_change=_moved,
@@ -93,12 +97,12 @@ def shared(model: str) -> None:
     """Bits, and which weights to look at. Call it when both sides are drawn."""
     bits, which, where, fold = st.columns([1.2, 0.9, 0.9, 0.9], vertical_alignment="bottom", gap="medium")
     with fold:
-        folded = controls.fold_toggle(model, on_change=_moved)
+        folded = widgets.fold_toggle(model, on_change=_moved)
     with bits:
         st.select_slider(
             "Bits a weight, on both sides", BITS, START_BITS, key="bits", bind="query-params", on_change=_moved
         )
-    cards = {card.name: card for card in compute.layer_cards(model, folded)}
+    cards = {card.name: card for card in networks.layer_cards(model, folded)}
     with which:
         name = st.selectbox("Layer shown", list(cards), min(1, len(cards) - 1), key="layer", bind="query-params")
     with where:

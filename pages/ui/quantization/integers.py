@@ -4,10 +4,9 @@ import streamlit as st
 
 from compression.errors import DataError
 from compression.inspect.integers import Integers, Pixel
-from pages.ui import compute
-from pages.ui.charts import quantization as charts_quantization
-from pages.ui.charts import show
-from pages.ui.quantization import controls as quantization_controls
+from pages.ui.charts import cells, show
+from pages.ui.compute import compressed, images
+from pages.ui.quantization import controls
 from pages.ui.quantization.controls import INTEGERS, Side
 
 MOST_CELLS = 16  # of a side of the picture, with a gap after each tile
@@ -19,19 +18,19 @@ def draw(model: str, side: Side) -> None:
 
     @st.fragment(key=f"{INTEGERS} {side}")
     def fragment() -> None:
-        spec = quantization_controls.spec(model, side)
-        layer, channel = quantization_controls.layer(), quantization_controls.filter_shown()
+        spec = controls.spec(model, side)
+        layer, channel = controls.layer(), controls.filter_shown()
         try:
-            found = compute.filter_codes(spec, layer, channel)
+            found = compressed.filter_codes(spec, layer, channel)
         except ValueError as error:
             st.caption(f"{error}.")
             return
         _codes(found, layer, channel, side)
-        if isinstance(compute.test_images(), DataError):
+        if isinstance(images.test_images(), DataError):
             st.caption("An output pixel needs CIFAR-10's test images, and there are none here.")
             return
         try:
-            _pixel(compute.pixel(spec, layer, channel), channel)
+            _pixel(compressed.pixel(spec, layer, channel), channel)
         except ValueError as error:
             st.caption(f"{error}.")
 
@@ -42,7 +41,7 @@ def _codes(found: Integers, layer: str, channel: int, side: Side) -> None:
     tiles, shown = _tiles(found)
     most = int((found.codes - found.zero_point).abs().max()) or 1
     alt = f"Integer codes of filter {channel} of {layer}, {side}"
-    show.chart(charts_quantization.codes(tiles, found.zero_point, most, show.ink()), f"codes {side}", alt)
+    show.chart(cells.codes(tiles, found.zero_point, most, show.ink()), f"codes {side}", alt)
     channels = len(found.codes)
     st.caption(
         f"Filter {channel}, {f'{shown} of ' if shown < channels else ''}{channels} input channels. "

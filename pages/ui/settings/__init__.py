@@ -1,1 +1,1 @@
-"""settings."""
+"""The widgets that say how to compress a network, and the spec that they select."""

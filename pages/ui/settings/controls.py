@@ -1,42 +1,34 @@
-"""Widgets, and the spec that they say. Every widget is in the URL, so that a link shows the same picture to anyone.
+"""The widgets that say how to compress a network. Each is in the URL, so that a link shows the same to anyone.
 
 A widget that only the answer depends on reruns the fragments of the answer, not the page.
 """
 
-import math
-from typing import Any
-
 import streamlit as st
 
 from compression.spec import MAX_BITS, Criterion, Granularity, Scheme, Scope, Structure, structure_from
-from pages.ui import compute, format
+from pages.ui import wording
+from pages.ui.compute import compressed, networks
 from pages.ui.frame import frame
-from pages.ui.settings import more, wanted
-from pages.ui.settings.wanted import FLOAT, SPARSITY, THRESHOLD
+from pages.ui.settings import more, selection
+from pages.ui.settings.selection import FLOAT, SPARSITY, THRESHOLD, WHOLE
+from pages.ui.settings.widgets import (
+    MOST_SPARSE,
+    SCHEMES,
+    choice,
+    fold_toggle,
+    on_scale,
+    sparsity_slider,
+    threshold_slider,
+)
 
 BITS = [FLOAT, str(MAX_BITS), "8", "7", "6", "5", "4", "3", "2"]
-WHOLE = "whole network"
-IN_ALL, BY_CLASS, CONFUSION = "in all", "by class", "confusion"
-SCHEMES = """\
-Symmetric: zero in the middle, scale from the largest |w|. Affine: from the smallest to the largest weight, with an
-integer zero point. Min-max: the same, but zero is not exact. Power of two: the nearest ±2ⁿ. K-means: a codebook of
-means that Lloyd's algorithm finds. Ternary: 0 and ±a. Binary: ±a.
-Step: multiples of a number that is given."""
-MOST_SPARSE = 0.99
-FOLDED = "each channel's weights now carry its scale, and one scale for all of them fits few."
 STEPS = (0.001, 1.0, 0.02, 0.005)  # the least, the most, the first, and what a click adds
-
-
-def layer() -> str | None:
-    """Which weights to look at: a layer, or None for the whole network."""
-    name = st.session_state["layer"]
-    return None if name == WHOLE else name
 
 
 def draw(model: str) -> None:
     """All widgets."""
     settings(model)
-    names = [WHOLE, *compute.layer_macs(model)]
+    names = [WHOLE, *networks.layer_macs(model)]
     with st.sidebar:
         st.selectbox("Weights shown", names, key="layer", bind="query-params", on_change=frame.rerun_answer)
 
@@ -49,31 +41,6 @@ def settings(model: str) -> None:
     more.draw(model)
     with rule:
         _pruning(model, fold)
-
-
-def fold_toggle(model: str, consequence: str = FOLDED, **options: Any) -> bool:
-    """Whether batch norm is folded before all else. `consequence`: what that does to the weights."""
-    return st.toggle(
-        "Fold batch norm first",
-        key="fold",
-        bind="query-params",
-        disabled=not compute.has_batch_norm(model),
-        help="Batch norm goes into the convolution before it, as where networks are deployed: the same function, but "
-        f"{consequence}",
-        **options,
-    )
-
-
-def accuracy_view() -> None:
-    """Which chart of accuracy there is."""
-    st.selectbox(
-        "Chart of accuracy",
-        [IN_ALL, BY_CLASS, CONFUSION],
-        key="chart",
-        bind="query-params",
-        label_visibility="collapsed",
-        on_change=frame.rerun_answer,
-    )
 
 
 def _quantization() -> None:
@@ -125,18 +92,18 @@ def _quantization() -> None:
 def _other_bits() -> str:
     """What to say where the scheme cannot have the bits of the slider."""
     asked = st.session_state["bits"]
-    if asked == FLOAT or int(asked) == wanted.bits():
+    if asked == FLOAT or int(asked) == selection.bits():
         return ""
     if st.session_state["scheme"] == Scheme.STEP:
         return "A given step says itself how many bits its codes take."
-    found = wanted.bits()
-    return f"{format.capital(st.session_state['scheme'])} weights take {found} bit{'s' * (found > 1)}, not {asked}."
+    found = selection.bits()
+    return f"{wording.capital(st.session_state['scheme'])} weights take {found} bit{'s' * (found > 1)}, not {asked}."
 
 
 def _grey_and_words() -> tuple[object, ...]:
     now = st.session_state
     by_group, given = now["granularity"] == Granularity.GROUP, now["scheme"] == Scheme.STEP
-    return now["bits"] == FLOAT, wanted.clips(), by_group, given, _other_bits()
+    return now["bits"] == FLOAT, selection.clips(), by_group, given, _other_bits()
 
 
 def _moved() -> None:
@@ -160,7 +127,7 @@ def _pruning(model: str, fold: bool) -> None:
     if by == THRESHOLD:
         above = st.container()
         threshold_slider(
-            compute.largest_useful_threshold(model, fold),
+            networks.largest_useful_threshold(model, fold),
             key=THRESHOLD,
             bind="query-params",
             on_change=frame.rerun_answer,
@@ -188,56 +155,30 @@ def _of_magnitudes() -> bool:
 @st.fragment(key=frame.GREY)
 def _grey(model: str) -> None:
     """Shows what the slider that rules comes to. No key: assigning to a bound widget sends the browser a stale link."""
-    spec = wanted.spec(model)
-    if compute.problem(spec):
+    spec = selection.spec(model)
+    if compressed.problem(spec):
         return
-    found = compute.answer(spec)
+    found = compressed.answer(spec)
     share = sum(layer.pruned for layer in found.layers) / found.weights
     thresholds = [layer.threshold for layer in found.layers]
     if not _of_magnitudes():
-        st.caption(f"{format.percent(share)} of the weights go")
+        st.caption(f"{wording.percent(share)} of the weights go")
     elif st.session_state["by"] == THRESHOLD:
         sparsity_slider(value=min(MOST_SPARSE, round(share, 2)), disabled=True)
     elif st.session_state["scope"] == Scope.GLOBAL:
-        reach = compute.largest_useful_threshold(model, spec.fold_bn)
+        reach = networks.largest_useful_threshold(model, spec.fold_bn)
         threshold_slider(reach, value=on_scale(reach, min(thresholds)), disabled=True)
     else:
         st.caption(f"Threshold on |w|: {min(thresholds):.4f} to {max(thresholds):.4f}, by layer")
 
 
-def sparsity_slider(**options: Any) -> float:
-    """The share of weights that goes, 0..1."""
-    return st.slider("Sparsity", 0.0, MOST_SPARSE, step=0.01, format="percent", **options)
-
-
-def threshold_slider(reach: float, label: str = "Threshold on |w|", **options: Any) -> float:
-    """What scores below it goes; `reach`: most scores lie below it."""
-    top, step = _threshold_scale(reach)
-    decimals = max(0, -math.floor(math.log10(step)))
-    return st.slider(label, 0.0, top, step=step, format=f"%.{decimals}f", **options)
-
-
-def on_scale(reach: float, threshold: float) -> float:
-    """`threshold`, or what the slider for `reach` has nearest to it."""
-    top, step = _threshold_scale(reach)
-    return min(top, max(0.0, step * round(threshold / step)))
-
-
-def _threshold_scale(reach: float) -> tuple[float, float]:
-    """The end and the step of a threshold slider that goes to `reach`, in 20 to 200 round steps."""
-    step = 10.0 ** math.floor(math.log10(reach / 20))
-    return step * math.ceil(reach / step), step
-
-
-def choice(label: str, options: list, key: str, words: str, default: Any = None, **more: Any) -> Any:
-    """One of a few `options`, in the link under `key`; the first one unless there is a `default`."""
-    return st.segmented_control(
-        label,
-        options,
-        default=default or options[0],
-        required=True,
-        key=key,
-        bind="query-params",
-        help=words,
-        **more,
+def stop_where_impossible(model: str) -> None:
+    """Says why the network cannot be compressed as the widgets say, and draws no more; with pruning, were it wanted:
+    no slider leads there later.
+    """
+    problem = compressed.problem(
+        selection.spec(model, None if st.session_state["criterion"] == Criterion.L1 else selection.ANY)
     )
+    if problem:
+        st.info(problem, icon=":material/error:")
+        st.stop()

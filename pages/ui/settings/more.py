@@ -1,4 +1,4 @@
-"""Settings that are asked for less often, in a popover, and a line that says which of them are not as usual."""
+"""Settings that are used less often, in a popover, and a line that names those that differ from the defaults."""
 
 import streamlit as st
 
@@ -15,15 +15,11 @@ from compression.spec import (
     Structure,
     structure_from,
 )
-from pages.ui import compute
-from pages.ui.settings import methods, wanted
-from pages.ui.settings.wanted import FLOAT
+from pages.ui.compute import compressed, networks
+from pages.ui.settings import methods, selection
+from pages.ui.settings.selection import FLOAT
+from pages.ui.settings.widgets import CLIPS
 
-CLIPS = """\
-What lies beyond the range goes to its end, and the rest gets finer steps. Full: from the smallest to the largest
-weight. Percentile: but for the largest 0.1 %. Stds: mean ± 3 standard deviations. Means: ± 5 times the mean |w|. Least
-error: the fraction of the full range with the least squared error. Gaussian, Laplace: the best range if the weights
-were so distributed (ACIQ). KL: the least Kullback-Leibler divergence of their histogram (TensorRT)."""
 INPUT_BITS = [FLOAT, "8", "7", "6", "5", "4", "3", "2"]
 MOST_MERGED = 0.9
 UNITS = {Clip.PERCENTILE: "per cent of the weights", Clip.STDS: "standard deviations", Clip.MEANS: "mean |w|"}
@@ -56,7 +52,7 @@ def _weights() -> None:
         key="clip",
         bind="query-params",
         help=CLIPS,
-        disabled=off or not wanted.clips(),
+        disabled=off or not selection.clips(),
     )
     found = Clip(clip)
     if found.default_at is not None:
@@ -67,9 +63,9 @@ def _weights() -> None:
             highest,
             found.default_at,
             step,
-            key=wanted.at_key(found),
+            key=selection.at_key(found),
             bind="query-params",
-            disabled=off or not wanted.clips(),
+            disabled=off or not selection.clips(),
         )
     if st.session_state["granularity"] == Granularity.GROUP:
         st.select_slider("Weights in a group", GROUPS, GROUP_SIZE, key="group", bind="query-params", disabled=off)
@@ -77,8 +73,8 @@ def _weights() -> None:
     with kinds:
         st.segmented_control(
             "Layers that are quantized",
-            [wanted.ALL, *Only],
-            default=wanted.ALL,
+            [selection.ALL, *Only],
+            default=selection.ALL,
             required=True,
             key="only",
             bind="query-params",
@@ -98,7 +94,7 @@ def _inputs() -> None:
         help="The inputs of convolutions and linear layers, as they pass: affine, one scale a layer. Integer hardware "
         "needs them.",
     )
-    calibration = st.selectbox(
+    st.selectbox(
         "Calibration",
         list(Calibration),
         key="calibration",
@@ -106,13 +102,13 @@ def _inputs() -> None:
         help="How the range of a layer's inputs is chosen from what the float network sees of 1,000 training images.",
         disabled=bits == FLOAT,
     )
-    methods.say(Calibration(calibration))
+    methods.say(Calibration(st.session_state["calibration"]))
 
 
 def _pruning() -> None:
     structure = st.segmented_control(
         "What goes as one",
-        list(wanted.STRUCTURES),
+        list(selection.STRUCTURES),
         default=Structure.WEIGHT,
         required=True,
         key="structure",
@@ -123,7 +119,7 @@ def _pruning() -> None:
     found = structure_from(structure)
     criterion = st.selectbox(
         "Criterion: the least goes first",
-        [each for each in Criterion if wanted.possible(each, *found)],
+        [each for each in Criterion if selection.possible(each, *found)],
         key="criterion",
         bind="query-params",
     )
@@ -131,7 +127,7 @@ def _pruning() -> None:
 
 
 def _norms(model: str) -> None:
-    norms, fold = compute.has_batch_norm(model), st.session_state["fold"]
+    norms, fold = networks.has_batch_norm(model), st.session_state["fold"]
     order = st.segmented_control(
         "Folding and quantizing",
         list(Order),
@@ -170,10 +166,10 @@ def _steps(model: str) -> list[str]:
     now = st.session_state
     if now["bits"] == FLOAT or now["scheme"] != Scheme.STEP:
         return []
-    spec = CompressionSpec(model, weights=wanted.weights(), fold_bn=now["fold"])
-    if compute.problem(spec):
+    spec = CompressionSpec(model, weights=selection.weights(), fold_bn=now["fold"])
+    if compressed.problem(spec):
         return []
-    fewest, most = compute.levels(spec)
+    fewest, most = compressed.levels(spec)
     return [f"steps of {now['step']:g} (Q = {1 / now['step']:g}): {fewest} to {most} levels, by layer"]
 
 
@@ -181,9 +177,9 @@ def _unusual() -> list[str]:
     """What is not as usual, in words."""
     now = st.session_state
     found = []
-    if now["bits"] != FLOAT and wanted.clips() and now["clip"] != Clip.FULL:
+    if now["bits"] != FLOAT and selection.clips() and now["clip"] != Clip.FULL:
         found.append(f"range {now['clip']}")
-    if now["bits"] != FLOAT and now["only"] != wanted.ALL:
+    if now["bits"] != FLOAT and now["only"] != selection.ALL:
         found.append(f"{now['only']} layers quantized alone")
     if now["bits"] != FLOAT and now["ends"]:
         found.append("first and last layer float")

@@ -1,1 +1,1 @@
-"""tradeoffs."""
+"""The page Trade-offs: measured specs on one chart, searches, sweeps and comparisons."""

@@ -4,15 +4,16 @@ import streamlit as st
 
 from compression.results.pareto import Point, least_correct
 from compression.spec import CompressionSpec
-from pages.ui import compute, format
+from pages.ui import wording
 from pages.ui.charts.tradeoffs import Limits
+from pages.ui.compute import accuracy, networks
 from pages.ui.frame import frame
 
 DROP, BYTES = "drop", "bytes"
 MOST_POINTS, START_POINTS = 20.0, 1.0
 SERIES = (10, 12, 15, 18, 22, 27, 33, 39, 47, 56, 68, 82)
 SIZES = {
-    format.round_size(each * 10**k).replace(format.NARROW, " "): each * 10**k for k in range(3, 7) for each in SERIES
+    wording.round_size(each * 10**k).replace(wording.NARROW, " "): each * 10**k for k in range(3, 7) for each in SERIES
 }
 SHARE = 8  # the float file is so many times the budget that the page opens with
 
@@ -37,7 +38,7 @@ def drop() -> float:
 
 def most_bytes(model: str) -> int:
     """The slider of bytes; it opens at an eighth of what `model` takes as float32."""
-    start = 4 * compute.float_model(model).parameters / SHARE
+    start = 4 * networks.float_model(model).parameters / SHARE
     text = st.select_slider(
         "Bytes that the file may have",
         list(SIZES),
@@ -56,4 +57,4 @@ def limits(model: str, points: list[Point], drop: float, most_bytes: int) -> Lim
     as_float = CompressionSpec(model)
     if before := next((point for point in points if point.spec == as_float), None):
         return Limits(least_correct(before, drop) / before.total, most_bytes)
-    return Limits((compute.float_accuracy(model)[0] or 0.0) - drop, most_bytes)
+    return Limits((accuracy.float_accuracy(model)[0] or 0.0) - drop, most_bytes)

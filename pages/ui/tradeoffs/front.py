@@ -8,14 +8,12 @@ import streamlit as st
 from compression.results.pareto import Point, most_accurate, smallest
 from compression.spec import CompressionSpec, QuantSpec
 from compression.spec.title import full_title, title
-from pages.ui import compute, format
-from pages.ui.charts import show
-from pages.ui.charts import tradeoffs as charts_tradeoffs
+from pages.ui import wording
+from pages.ui.charts import show, tradeoffs
 from pages.ui.charts.tradeoffs import BEST, CHOSEN, SETTINGS, SMALLEST, Limits
-from pages.ui.layers import recipe as layers_recipe
-from pages.ui.settings import wanted
-from pages.ui.tradeoffs import budgets as tradeoffs_budgets
-from pages.ui.tradeoffs import pins as tradeoffs_pins
+from pages.ui.compute import compressed, experiments
+from pages.ui.settings import selection
+from pages.ui.tradeoffs import budgets, pins
 
 POINTS = "points"  # the key of the chart
 CLICKED = "clicked"
@@ -25,18 +23,18 @@ INT8 = QuantSpec(8)
 
 def draw(model: str, names: Sequence[str]) -> None:
     """Budgets, answers, chart, and a row on the point that was clicked. `names`: all networks that are shown."""
-    points = [point for name in names for point in compute.measured_of(name).points]
+    points = [point for name in names for point in experiments.known_results(name).points]
     if not points:
         nothing(model)
         return
     left, right = st.columns(2, gap="medium")
     with left:
-        drop = tradeoffs_budgets.drop()
+        drop = budgets.drop()
         smallest_here = st.empty()
     with right:
-        most_bytes = tradeoffs_budgets.most_bytes(model)
+        most_bytes = budgets.most_bytes(model)
         best_here = st.empty()
-    limits = tradeoffs_budgets.limits(model, points, drop, most_bytes)
+    limits = budgets.limits(model, points, drop, most_bytes)
     found = smallest(points, limits.least_accuracy), most_accurate(points, limits.most_bytes)
     several = len(names) > 1
     smallest_here.markdown(smallest_in_words(found[0], drop, limits, model, several))
@@ -54,7 +52,7 @@ def nothing(model: str) -> None:
 def chart(model: str, points: Sequence[Point], limits: Limits, found: tuple[Point | None, Point | None]) -> None:
     """The chart, and below it the row."""
     clicked = _clicked(points)
-    here = CompressionSpec(model) if _impossible(model) else wanted.spec(model)
+    here = CompressionSpec(model) if _impossible(model) else selection.spec(model)
     rings = {
         SMALLEST: found[0],
         BEST: found[1],
@@ -68,7 +66,7 @@ def chart(model: str, points: Sequence[Point], limits: Limits, found: tuple[Poin
     floor = 0.0 if whole else _floor(points, limits)
     with place:
         show.chart(
-            charts_tradeoffs.scatter(
+            tradeoffs.scatter(
                 points,
                 landmarks(points),
                 {name: point for name, point in rings.items() if point},
@@ -87,14 +85,14 @@ def chart(model: str, points: Sequence[Point], limits: Limits, found: tuple[Poin
 
 def picture(names: Sequence[str]) -> None:
     """All points and nothing else; nothing where there are none."""
-    points = [point for name in names for point in compute.measured_of(name).points]
+    points = [point for name in names for point in experiments.known_results(name).points]
     if points:
-        figure = charts_tradeoffs.scatter(points, landmarks(points), {}, None, 0.0, show.ink())
+        figure = tradeoffs.scatter(points, landmarks(points), {}, None, 0.0, show.ink())
         show.chart(figure, "all points", "Accuracy against bytes of the file, a point a spec")
 
 
 def _impossible(model: str) -> bool:
-    return bool(compute.problem(wanted.spec(model)))
+    return bool(compressed.problem(selection.spec(model)))
 
 
 def _floor(points: Sequence[Point], limits: Limits) -> float:
@@ -149,44 +147,42 @@ def smallest_in_words(point: Point | None, drop: float, limits: Limits, model: s
 
 def best_in_words(point: Point | None, points: Sequence[Point], limits: Limits, several: bool) -> str:
     """The answer to the second budget."""
-    size = format.size(limits.most_bytes)
+    size = wording.size(limits.most_bytes)
     if point is None:
         least = min(points, key=lambda point: point.file_bytes)
-        return f"Nothing that was measured fits into {size}; the smallest takes {format.size(least.file_bytes)}."
+        return f"Nothing that was measured fits into {size}; the smallest takes {wording.size(least.file_bytes)}."
     below = "" if point.accuracy >= limits.least_accuracy else ", less than the accuracy on the left"
     return f"The most accurate within {size}: {_in_words(point, several)}{below}."
 
 
 def _in_words(point: Point, several: bool) -> str:
     said = full_title(point.spec) if several else title(point.spec)
-    return f"**{said}**, {format.size(point.file_bytes)}, {format.percent(point.accuracy, 2)}"
+    return f"**{said}**, {wording.size(point.file_bytes)}, {wording.percent(point.accuracy, 2)}"
 
 
 def row(point: Point, why: str) -> None:
     """A spec, and what one can do with it."""
-    pinned = tradeoffs_pins.names()
+    pinned = pins.names()
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(
-            f"**{full_title(point.spec)}**: {format.percent(point.accuracy, 2)} "
-            f"({format.interval(*point.interval)}), {point.file_bytes:,} bytes",
-            help=f"{why}. Measured on all {point.total:,} test images, "
+            f"**{full_title(point.spec)}**: {wording.percent(point.accuracy, 2)} "
+            f"({wording.interval(*point.interval)}), {point.file_bytes:,} bytes",
+            help=f"{why}. KnownResults on all {point.total:,} test images, "
             f"{'beforehand' if point.precomputed else 'on this machine'}; the interval is that of 95 %.",
             width="content",
         )
         page, label = ("layers", "Layers") if point.spec.layers else ("", "Explore")
-        link = f"./{page}?{urlencode(layers_recipe.as_link(point.spec))}"  # here the same widgets say something else
+        link = f"./{page}?{urlencode(selection.as_link(point.spec))}"  # here the same widgets say something else
         st.link_button(f"Open in {label}", link, icon=":material/open_in_new:", help="In a new tab")
         if point.name in pinned:
-            st.button(
-                "Unpin", key="unpin", icon=":material/keep_off:", on_click=tradeoffs_pins.unpin, args=(point.name,)
-            )
+            st.button("Unpin", key="unpin", icon=":material/keep_off:", on_click=pins.unpin, args=(point.name,))
         else:
             st.button(
                 "Pin",
                 key="pin",
                 icon=":material/keep:",
-                on_click=tradeoffs_pins.pin,
+                on_click=pins.pin,
                 args=(point.name,),
-                disabled=len(pinned) >= tradeoffs_pins.MOST,
-                help=f"For the tab Compare: {len(pinned)} of {tradeoffs_pins.MOST} are pinned",
+                disabled=len(pinned) >= pins.MOST,
+                help=f"For the tab Compare: {len(pinned)} of {pins.MOST} are pinned",
             )

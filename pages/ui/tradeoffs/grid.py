@@ -3,31 +3,31 @@
 import streamlit as st
 
 from compression.results.bits_by_sparsity import BitsBySparsity, arrange, cell_of, position_in
+from compression.spec import CompressionSpec
 from compression.spec.title import title
-from pages.ui import compute
-from pages.ui.charts import show
-from pages.ui.charts import tradeoffs as charts_tradeoffs
-from pages.ui.settings import wanted
-from pages.ui.tradeoffs import front as tradeoffs_front
+from pages.ui.charts import drops, show
+from pages.ui.compute import experiments
+from pages.ui.settings import selection
+from pages.ui.tradeoffs import front
 
 
 def draw(model: str) -> None:
     """The heat map of one network."""
-    known = compute.measured_of(model)
+    known = experiments.known_results(model)
     found = arrange(known.points)
     if not found.cells or known.before is None:
-        tradeoffs_front.nothing(model)
+        front.nothing(model)
         return
-    spec = wanted.spec(model)
-    figure = charts_tradeoffs.bits_by_sparsity(found, known.before.accuracy, position_in(found, spec), show.ink())
+    spec = selection.spec(model)
+    figure = drops.bits_by_sparsity(found, known.before.accuracy, position_in(found, spec), show.ink())
     show.chart(figure, "lattice", "Accuracy by bits and sparsity")
     st.caption(
         f"Accuracy of {model} in percent: symmetric, a scale for each channel, pruned globally. {_here(found, spec)}"
     )
-    st.caption(tradeoffs_front.stands_on(list(found.cells.values())))
+    st.caption(front.stands_on(list(found.cells.values())))
 
 
-def _here(found: BitsBySparsity, spec) -> str:
+def _here(found: BitsBySparsity, spec: CompressionSpec) -> str:
     said = title(spec)
     if position_in(found, spec) is None:
         return f"Your settings ({said}) are not on this map: they are of another kind, or beyond its ends."

@@ -5,7 +5,7 @@ import streamlit as st
 from compression.evaluation.evaluation import Evaluation
 from compression.results.pareto import Point
 from compression.results.result import Result
-from pages.ui import compute
+from pages.ui.compute import experiments, networks
 
 PINS = "pins"  # in the link, and in the session
 MOST = 8
@@ -43,21 +43,23 @@ def _keep(pinned: list[str]) -> None:
 
 def points() -> dict[str, Point | None]:
     """By name; None for what is not measured here."""
-    here = set(compute.networks())
+    here = set(networks.names())
     found: dict[str, Point | None] = {}
     for each in names():
         model = each.rpartition(":")[0]
-        known = compute.measured_of(model).points if model in here else ()
+        known = experiments.known_results(model).points if model in here else ()
         found[each] = next((point for point in known if point.name == each), None)
     return found
 
 
 def results() -> list[Result]:
     """Of those that are measured here."""
-    return [compute.measured_of(point.spec.model).results[point.spec] for point in points().values() if point]
+    return [experiments.known_results(point.spec.model).results[point.spec] for point in points().values() if point]
 
 
 def before() -> dict[str, Evaluation]:
     """The float networks of the pinned ones, by name."""
-    known = {point.spec.model: compute.measured_of(point.spec.model).before for point in points().values() if point}
+    known = {
+        point.spec.model: experiments.known_results(point.spec.model).before for point in points().values() if point
+    }
     return {model: evaluation for model, evaluation in known.items() if evaluation}

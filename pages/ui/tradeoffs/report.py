@@ -9,9 +9,9 @@ import pandas as pd
 
 from compression.evaluation.evaluation import Evaluation
 from compression.results.result import Result
-from pages.ui import format
+from pages.ui import wording
 from pages.ui.charts.style import COMPRESSED, FLOAT
-from pages.ui.tradeoffs import compare as tradeoffs_compare
+from pages.ui.tradeoffs import comparison_tables
 
 WIDTH, HEIGHT, LEFT, BELOW = 720, 320, 60, 40
 STYLE = """
@@ -21,7 +21,7 @@ th { border-bottom: 1px solid #999 } td:nth-child(-n+3) { text-align: left } svg
 """
 
 
-def report(results: Sequence[Result], before: Mapping[str, Evaluation]) -> str:
+def html(results: Sequence[Result], before: Mapping[str, Evaluation]) -> str:
     """The page. Names of networks are somebody else's text, and shown as text."""
     total = results[0].evaluation.total
     return f"""<!doctype html>
@@ -30,15 +30,15 @@ def report(results: Sequence[Result], before: Mapping[str, Evaluation]) -> str:
 <h1>Compressed networks compared</h1>
 <p>Each network was measured on all {total:,} test images of CIFAR-10, and its bytes are those of a file that was
 packed for it. Made with Squeezelab on {date.today():%d %B %Y}.</p>
-{_table(tradeoffs_compare.numbers(results, before))}
+{_table(comparison_tables.numbers(results, before))}
 <h2>Accuracy against bytes</h2>
 {drawing(results)}
 <h2>May the difference be chance?</h2>
 <p>McNemar's p between any two, by their numbers. Below 0.05 a difference is more than chance.</p>
-{_table(tradeoffs_compare.matrix(results), index=True)}
+{_table(comparison_tables.matrix(results), index=True)}
 <h2>Which classes pay?</h2>
 <p>Points of accuracy against the float network of the same kind.</p>
-{_table(tradeoffs_compare.classes(results, before), index=True)}
+{_table(comparison_tables.classes(results, before), index=True)}
 </body></html>
 """
 
@@ -66,10 +66,11 @@ def drawing(results: Sequence[Result]) -> str:
         return 10 + (HEIGHT - BELOW - 10) * (high - accuracy) / (high - low)
 
     parts = [
-        _text(LEFT - 6, y(tick) + 4, format.percent(tick, 1), "end") + _line(LEFT, y(tick), WIDTH - 10, y(tick), "#ddd")
+        _text(LEFT - 6, y(tick) + 4, wording.percent(tick, 1), "end")
+        + _line(LEFT, y(tick), WIDTH - 10, y(tick), "#ddd")
         for tick in _ticks(low, high)
     ]
-    parts += [_text(x(size), HEIGHT - BELOW + 18, format.size(size)) for size in _sizes(first, last)]
+    parts += [_text(x(size), HEIGHT - BELOW + 18, wording.size(round(size))) for size in _sizes(first, last)]
     parts.append(_text((LEFT + WIDTH) / 2, HEIGHT - 4, "bytes of the file (log)"))
     for number, each in enumerate(results, 1):
         at, size = each.evaluation, each.costs.file

@@ -10,11 +10,11 @@ from compression.experiments.search.goal import Goal
 from compression.experiments.search.outcome import Judged, Outcome, verdict
 from compression.experiments.search.reading import SearchReading
 from compression.spec.title import title
-from pages.ui import compute, format
-from pages.ui.accuracy import panel as accuracy
-from pages.ui.charts import search as charts_search
-from pages.ui.charts import show
-from pages.ui.layers import recipe as layers_recipe
+from pages.ui import wording
+from pages.ui.accuracy import panel
+from pages.ui.charts import search, show
+from pages.ui.compute import experiments, images
+from pages.ui.settings import selection
 
 DROP, BYTES = "a drop of accuracy", "a file size"
 SEARCHING = "searching"
@@ -27,9 +27,9 @@ picked: on it nothing was tried, so that luck does not count."""
 
 def draw(model: str) -> None:
     """All of it, or what to do about missing images."""
-    images = compute.test_images()
-    if isinstance(images, DataError):
-        accuracy.what_to_do(images)
+    dataset = images.test_images()
+    if isinstance(dataset, DataError):
+        panel.what_to_do(dataset)
         return
     _watched(model, _goal())
 
@@ -60,9 +60,9 @@ def _watched(model: str, goal: Goal) -> None:
     def watch() -> None:
         if _going(model, goal) != going:
             st.rerun()
-        reading = compute.search(model, goal, go=going)
+        reading = experiments.search(model, goal, go=going)
         _progress(model, reading, going)
-        figure = charts_search.tried(reading, show.ink())
+        figure = search.tried(reading, show.ink())
         show.chart(figure, "search front", "Accuracy of what was tried against the bytes of its file")
         if reading.outcome:
             _outcome(model, reading.outcome)
@@ -97,8 +97,8 @@ def _progress(model: str, reading: SearchReading, going: bool) -> None:
 def _words(reading: SearchReading) -> str:
     if not reading.share:
         return f"Finds {reading.goal.words}, with bits for each layer, on half of the test images"
-    left = "" if reading.seconds_left is None else f", {format.seconds_left(reading.seconds_left)}"
-    return f"{format.capital(reading.words)}{left}"
+    left = "" if reading.seconds_left is None else f", {wording.seconds_left(reading.seconds_left)}"
+    return f"{wording.capital(reading.words)}{left}"
 
 
 def _outcome(model: str, found: Outcome) -> None:
@@ -121,7 +121,7 @@ def _outcome(model: str, found: Outcome) -> None:
         with st.container(horizontal=True, gap="small"):
             name, icon = f"{re.sub(r'[^A-Za-z0-9]+', '-', model)}-search.json", ":material/download:"
             st.download_button("Recipe", spec.to_json(), name, "application/json", key="search recipe", icon=icon)
-            link = layers_recipe.as_link(spec)
+            link = selection.as_link(spec)
             st.page_link("pages/layers.py", label="Open in Layers", icon=":material/layers:", query_params=link)
 
 
@@ -130,4 +130,4 @@ def _row(name: str, found: Judged) -> tuple[str, str, str, Score, Score]:
 
 
 def _score(found: Score) -> str:
-    return f"{format.percent(found.accuracy, 2)} ({format.interval(*found.interval)})"
+    return f"{wording.percent(found.accuracy, 2)} ({wording.interval(*found.interval)})"

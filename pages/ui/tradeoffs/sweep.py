@@ -1,16 +1,19 @@
 """A sweep from the page: which specs, how long they take, go and stop, and the table as a file."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import streamlit as st
 
 from compression.errors import DataError
 from compression.spec import AUTOMATIC_SCHEMES, MAX_BITS, CompressionSpec, Granularity, Scheme
 from compression.spec.grid import GRID_BITS, GRID_SPARSITIES, grid, prune_specs
-from pages.ui import compute, format
-from pages.ui.accuracy import panel as accuracy
-from pages.ui.settings.wanted import FLOAT
-from pages.ui.tradeoffs import front as tradeoffs_front
+from pages.ui import wording
+from pages.ui.accuracy import panel
+from pages.ui.compute import experiments, images, networks
+from pages.ui.settings.selection import FLOAT
+from pages.ui.tradeoffs import front
 
 SWEEPING = "sweeping"  # the specs that are being measured
 POLL_SECONDS = 1.0
@@ -45,9 +48,9 @@ def progress() -> None:
     def watch() -> None:
         if going() != specs:
             st.rerun()
-        reading = compute.swept(specs, go=True)
+        reading = experiments.sweep(specs, go=True)
         with st.container(horizontal=True, vertical_alignment="center"):
-            left = "" if reading.seconds_left is None else f", {format.seconds_left(reading.seconds_left)}"
+            left = "" if reading.seconds_left is None else f", {wording.seconds_left(reading.seconds_left)}"
             st.progress(min(reading.share, 1.0), f"{len(reading.results):,} of {len(specs):,} specs measured{left}")
             st.button("Stop", key="sweep stop", icon=":material/stop:", on_click=_stop, args=(specs,))
         if reading.notice:
@@ -60,32 +63,34 @@ def progress() -> None:
 
 
 def _stop(specs: tuple[CompressionSpec, ...]) -> None:
-    compute.swept(specs, go=False)
+    experiments.sweep(specs, go=False)
     st.session_state[SWEEPING] = None
 
 
 def draw(model: str, names: Sequence[str]) -> None:
     """What to measure, and the table of all that is shown."""
-    images = compute.test_images()
-    if isinstance(images, DataError):
-        accuracy.what_to_do(images)
+    dataset = images.test_images()
+    if isinstance(dataset, DataError):
+        panel.what_to_do(dataset)
     else:
         _ask(model)
     _downloads(names)
-    tradeoffs_front.picture(names)
+    front.picture(names)
 
 
 def _ask(model: str) -> None:
     """Widgets, and the button."""
     first, second, third = st.columns(3)
-    kept = {"persist_state": "session"}
+    kept: dict[str, Any] = {"persist_state": "session"}
     with first:
-        models = st.multiselect("Networks", compute.networks(), [model], key="sweep networks", **kept)
+        models = st.multiselect("Networks", networks.names(), [model], key="sweep networks", **kept)
         widths = st.multiselect(
             "Bits a weight", WIDTHS, [str(bits or FLOAT) for bits in GRID_BITS], key="sweep bits", **kept
         )
     with second:
-        schemes = st.multiselect("Schemes", list(AUTOMATIC_SCHEMES), [Scheme.SYMMETRIC], key="sweep schemes", **kept)
+        schemes = st.multiselect(
+            "Schemes", list[Scheme](AUTOMATIC_SCHEMES), [Scheme.SYMMETRIC], key="sweep schemes", **kept
+        )
         granularities = st.multiselect(
             "A scale for each", list(Granularity), [Granularity.CHANNEL], key="sweep granularities", **kept
         )
@@ -94,7 +99,7 @@ def _ask(model: str) -> None:
             "Sparsities, pruned globally",
             SHARES,
             list(GRID_SPARSITIES),
-            format.short_percent,
+            wording.short_percent,
             key="sweep sparsities",
             **kept,
         )
@@ -130,7 +135,7 @@ def _specs(
 
 
 def _missing(specs: Sequence[CompressionSpec]) -> list[CompressionSpec]:
-    known = {name: compute.measured_of(name).results for name in {spec.model for spec in specs}}
+    known = {name: experiments.known_results(name).results for name in {spec.model for spec in specs}}
     return [spec for spec in specs if spec not in known[spec.model]]
 
 
@@ -141,19 +146,19 @@ def _words(specs: Sequence[CompressionSpec], missing: Sequence[CompressionSpec])
     many = f"{len(specs):,} spec{'s' * (len(specs) != 1)}"
     if not missing:
         return f"{many}, all measured."
-    seconds = sum(compute.seconds_a_spec(spec.model) for spec in missing)
+    seconds = sum(experiments.seconds_per_spec(spec.model) for spec in missing)
     new = f"{len(missing):,} of them not measured yet" if len(missing) < len(specs) else "none measured yet"
-    return f"{many}, {new}: about {format.duration(seconds)} on this machine. What is measured is kept."
+    return f"{many}, {new}: about {wording.duration(seconds)} on this machine. What is measured is kept."
 
 
 def _downloads(names: Sequence[str]) -> None:
-    count = sum(len(compute.measured_of(name).points) for name in names)
+    count = sum(len(experiments.known_results(name).points) for name in names)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.caption(f"All {count:,} specs shown, as a table:", width="content")
         for suffix, label, kind in ((".parquet", "Parquet", "application/octet-stream"), (".csv", "CSV", "text/csv")):
             st.download_button(
                 label,
-                lambda suffix=suffix: compute.found_table(names, suffix),
+                partial(experiments.results_file, names, suffix),
                 f"{'-'.join(names)}{suffix}",
                 kind,
                 icon=":material/download:",

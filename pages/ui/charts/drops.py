@@ -1,17 +1,25 @@
-"""The heat map of sensitivity; imports no streamlit."""
+"""Heat maps of accuracy drops: by layer and setting, by bits and sparsity. Imports no streamlit."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from compression.evaluation.evaluation import Evaluation
 from compression.experiments.scan import ScanReading
-from compression.spec import CompressionSpec
-from pages.ui import format
-from pages.ui.charts.style import INK, LOSS, Drawing, short_name
+from compression.results.bits_by_sparsity import BitsBySparsity
+from compression.spec import FLOAT_BITS, CompressionSpec
+from pages.ui import wording
+from pages.ui.charts.style import (
+    GAIN,
+    LOSS,
+    NO_LOSS,
+    WORST,
+    Drawing,
+    panel,
+    short_name,
+)
+from pages.ui.charts.tradeoffs import words
 
 ROW_PIXELS = 16
-NO_LOSS = {INK["light"]: "#ffffff", INK["dark"]: "#262730"}
-WORST = {INK["light"]: "#6b2a4f", INK["dark"]: "#ffd9ee"}
 
 
 def sensitivity(reading: ScanReading, ink: str) -> Drawing:
@@ -65,8 +73,53 @@ def label(spec: CompressionSpec) -> str:
     """ "4 bits", "50 %"."""
     if spec.weights:
         return f"{spec.weights.bits} bit{'s' * (spec.weights.bits > 1)}"
-    return format.percent(spec.prune.sparsity or 0.0, 0) if spec.prune else "float"
+    return wording.percent(spec.prune.sparsity or 0.0, 0) if spec.prune else "float"
 
 
 def _drop(before: Evaluation | None, after: Evaluation | None) -> float | None:
     return None if before is None or after is None else before.accuracy - after.accuracy
+
+
+def bits_by_sparsity(found: BitsBySparsity, before: float, at: tuple[float, float] | None, ink: str) -> Drawing:
+    """Accuracies as a heat map, coloured by the drop from `before`; `at`: where your settings are, column and row."""
+    rows = [[found.cells.get((bits, sparsity)) for sparsity in found.sparsities] for bits in found.bits]
+    columns = [wording.short_percent(sparsity) for sparsity in found.sparsities]
+    names = ["float" if bits == FLOAT_BITS else str(bits) for bits in found.bits]
+    layout = panel(
+        "",
+        {"title": "sparsity", **_steps(columns)},
+        {"title": "bits a weight", **_steps(names), "autorange": "reversed", "showgrid": False},
+        below=44,
+        ink=ink,
+        showlegend=False,
+    )
+    layout["height"] = 110 + 44 * len(names)
+    layout["margin"] |= {"t": 10}
+    drops = [[None if point is None else max(before - point.accuracy, 0.0) ** 0.5 for point in row] for row in rows]
+    cells = {
+        "type": "heatmap",
+        "z": drops,
+        "zmin": 0.0,
+        "zmax": 0.9**0.5,
+        "colorscale": [[0, NO_LOSS[ink]], [0.5, LOSS], [1, WORST[ink]]],
+        "showscale": False,
+        "xgap": 2,
+        "ygap": 2,
+        "text": [["" if point is None else f"{100 * point.accuracy:.1f}" for point in row] for row in rows],
+        "texttemplate": "%{text}",
+        "textfont": {"size": 14},
+        "customdata": [["" if point is None else words(point) for point in row] for row in rows],
+        "hovertemplate": "%{customdata}<extra></extra>",
+        "hoverongaps": False,
+    }
+    traces = [cells]
+    if at:
+        marker = {"symbol": "square-open", "size": 34, "color": GAIN, "line": {"width": 4}}
+        here = {"x": [at[0]], "y": [at[1]], "hovertemplate": "your settings<extra></extra>"}
+        traces.append({"type": "scatter", "mode": "markers", "marker": marker, **here})
+    return Drawing(layout, *traces)
+
+
+def _steps(names: Sequence[str]) -> dict[str, Any]:
+    ends = {"range": [-0.5, len(names) - 0.5]}
+    return {"tickvals": list(range(len(names))), "ticktext": [f"{name} " for name in names], "zeroline": False, **ends}

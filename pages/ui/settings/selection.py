@@ -1,6 +1,6 @@
-"""What the widgets say, as a spec, and a spec as what a link to them says.
+"""The spec that the widgets select, and the link that selects a spec.
 
-Widgets are asked by their keys, in whichever run, also in one that does not draw them.
+Widgets are read by their keys, which works in every run, also in one that does not draw them.
 """
 
 from typing import Any
@@ -22,12 +22,15 @@ from compression.spec import (
     Unit,
     structure_from,
 )
+from compression.spec.recipe import to_link
 
 FLOAT = "float"
 SPARSITY, THRESHOLD = "sparsity", "threshold"
 ALL = "all"
 TWO_OF_FOUR = "2:4"
 STRUCTURES = (Structure.WEIGHT, TWO_OF_FOUR, Structure.FILTER)
+WHOLE = "whole network"
+LAYERS = "layers"  # the key, in the link and in the session, of what single layers have of their own
 ANY = 0.5  # a target, where none matters
 
 
@@ -103,7 +106,7 @@ def possible(criterion: Criterion, structure: Structure, pattern: tuple[int, int
 
 
 def as_link(spec: CompressionSpec) -> dict[str, str]:
-    """What a link says of all of `spec` but its layers."""
+    """Returns `spec` as the parameters of a link, by the keys of the widgets."""
     said = {"model": spec.model, "fold": _word(spec.fold_bn), "bits": FLOAT, "order": spec.order}
     said |= {"reestimate": _word(spec.reestimate_bn), "merge": f"{spec.merge or 0:g}", "inputs": FLOAT}
     if spec.weights:
@@ -118,7 +121,7 @@ def as_link(spec: CompressionSpec) -> dict[str, str]:
         said |= {} if spec.prune.unit is Unit.ABSOLUTE else {"unit": spec.prune.unit}
     elif spec.prune and spec.prune.sparsity is not None:
         said |= {"by": SPARSITY, "sparsity": f"{spec.prune.sparsity:g}", "scope": spec.prune.scope}
-    return said
+    return said | ({LAYERS: to_link(spec.layers)} if spec.layers else {})
 
 
 def _as_link(weights: QuantSpec) -> dict[str, str]:
@@ -132,3 +135,9 @@ def _as_link(weights: QuantSpec) -> dict[str, str]:
 
 def _word(switch: bool) -> str:
     return str(switch).lower()
+
+
+def layer() -> str | None:
+    """Which weights to look at: a layer, or None for the whole network."""
+    name = st.session_state["layer"]
+    return None if name == WHOLE else name

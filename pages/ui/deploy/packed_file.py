@@ -4,10 +4,11 @@ import pandas as pd
 import streamlit as st
 
 from compression.files.ledger import FileLedger, in_words
-from pages.ui import compute, format
-from pages.ui.charts import deploy as charts_deploy
+from pages.ui import wording
+from pages.ui.charts import deploy as deploy_charts
 from pages.ui.charts import show
-from pages.ui.settings import wanted
+from pages.ui.compute import deploy
+from pages.ui.settings import selection
 
 WORDS = """\
 Order-0 bound: the entropy of the codes and of which weights are left. No coding of one weight after another takes less
@@ -19,14 +20,14 @@ NUMBERS = ("Weights", "Left", "Bytes", "Bound")
 def draw(model: str) -> None:
     """From float32 down to what is on the disk."""
     with st.spinner("Packing the weights"):
-        found = compute.packed_file(wanted.spec(model))
+        found = deploy.packed_file(selection.spec(model))
     if isinstance(found, Exception):
         st.caption(f":material/info: There is no packed file: {found}.")
         return
     _, ledger = found
-    st.markdown(f"{format.capital(in_words(ledger))}.")
+    st.markdown(f"{wording.capital(in_words(ledger))}.")
     alt = "From the bytes of the weights as float32 down to those of the file on the disk"
-    show.chart(charts_deploy.waterfall(ledger, show.ink()), "waterfall", alt)
+    show.chart(deploy_charts.waterfall(ledger, show.ink()), "waterfall", alt)
     st.caption(WORDS)
     with st.expander("The file, layer by layer"):
         table = _rows(ledger)

@@ -1,0 +1,145 @@
+"""Charts with a cell for each weight, or for each few: mosaics of what pruning removes, tiles of integer codes."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from compression.inspect.mosaic import Mosaic, Overlap
+from pages.ui.charts.style import (
+    COMPRESSED,
+    COMPRESSED_OTHERWISE,
+    FLOAT,
+    REMOVED,
+    Drawing,
+    panel,
+    short_name,
+)
+
+HEIGHT = 270
+TALL = 355  # as high as a chart of HEIGHT with a widget above or below it
+ORANGE, SKY, GREY = (230, 159, 0), (86, 180, 233), (153, 153, 153)
+TAKEN_BY_OTHER = "#56B4E9"
+MARGIN_OF_LAYERS = 72
+MOST_NAMES = 26
+CODES_HEIGHT = 260
+
+
+def mosaic(view: Mosaic, of: str, layers: Sequence[str], ink: str) -> Drawing:
+    """The share left in each cell: grey where nothing is, orange where all is. `layers`: names of the rows, or none."""
+    shares = [
+        [round(left / weights, 3) if weights else None for left, weights in zip(*row, strict=True)]
+        for row in zip(view.left, view.weights, strict=True)
+    ]
+    cells = {
+        "type": "heatmap",
+        **_places(view.tall, view.wide),
+        "z": shares,
+        "zmin": 0,
+        "zmax": 1,
+        "colorscale": [[0, REMOVED], [1, COMPRESSED]],
+        "colorbar": {"thickness": 8, "tickformat": ".0%", "dtick": 0.5, "title": {"text": "left"}, "outlinewidth": 0},
+        "hoverongaps": False,
+        "hovertemplate": "%{z:.0%} left<extra></extra>",
+    }
+    return Drawing(
+        _tiles(f"What is left of {of}", view.tall, view.wide, len(shares), len(shares[0]), layers, TALL, ink), cells
+    )
+
+
+def overlap(view: Overlap, layers: Sequence[str], ink: str) -> Drawing:
+    """Who takes what: a cell mixes the colours of its weights, and the more of them both keep, the paler it is."""
+    pixels = [
+        [_mixed(*cell) for cell in zip(*row, strict=True)]
+        for row in zip(view.kept, view.only_first, view.only_second, view.taken, strict=True)
+    ]
+    layout = _tiles("Who takes what", view.tall, view.wide, len(pixels), len(pixels[0]), layers, HEIGHT, ink)
+    layout["yaxis"]["scaleanchor"] = False
+    swatches = (
+        ("both", REMOVED),
+        ("this way", COMPRESSED),
+        ("the other", TAKEN_BY_OTHER),
+        ("neither", "rgba(128, 128, 128, 0.2)"),
+    )
+    image = {"type": "image", **_places(view.tall, view.wide), "colormodel": "rgba", "z": pixels, "hoverinfo": "skip"}
+    return Drawing(layout, image, *(_swatch(name, colour) for name, colour in swatches))
+
+
+def _mixed(kept: int, first: int, second: int, taken: int) -> tuple[float, ...]:
+    """Red, green and blue (0..255) and opacity (0..1) of a cell."""
+    gone = first + second + taken
+    if not gone:
+        return (128, 128, 128, 0.1 if kept else 0)
+    mix = (
+        (first * one + second * other + taken * both) // gone
+        for one, other, both in zip(ORANGE, SKY, GREY, strict=True)
+    )
+    return (*mix, round(0.1 + 0.9 * gone / (gone + kept), 2))
+
+
+def _swatch(name: str, colour: str) -> dict[str, Any]:
+    marker = {"symbol": "square", "size": 11, "color": colour}
+    return {"type": "scatter", "x": [None], "y": [None], "mode": "markers", "marker": marker, "name": name}
+
+
+def _places(tall: int, wide: int) -> dict[str, float]:
+    """Where cells lie, so that axes count filters and weights."""
+    return {"x0": (wide - 1) / 2, "dx": wide, "y0": (tall - 1) / 2, "dy": tall}
+
+
+def _tiles(
+    title: str, tall: int, wide: int, rows: int, columns: int, layers: Sequence[str], height: int, ink: str
+) -> dict[str, Any]:
+    """The layout of a table of cells, the first row on top."""
+    if layers:
+        named = range(0, rows, math.ceil(rows / MOST_NAMES))
+        y: dict[str, Any] = {
+            "tickvals": [*named],
+            "ticktext": [short_name(layers[row]) for row in named],
+            "tickfont": {"size": 8},
+        }
+    else:
+        y = {"title": _counted("filter", tall), "nticks": 6}
+    x = {"title": _counted("filter" if layers else "weight of the filter", wide), "nticks": 6}
+    layout = panel(
+        title,
+        {**x, "range": [-0.5, columns * wide - 0.5]},
+        {"showgrid": False, **y, "range": [rows * tall - 0.5, -0.5]},
+        below=40,
+        ink=ink,
+        height=height,
+    )
+    if layers:
+        layout["margin"] |= {"l": MARGIN_OF_LAYERS}
+    return layout
+
+
+def _counted(what: str, in_cell: int) -> str:
+    return what if in_cell == 1 else f"{what}, {in_cell} in a cell"
+
+
+def codes(tiles: Sequence[Sequence[int | None]], zero_point: int, most: int, ink: str) -> Drawing:
+    """Codes in tiles, None between them: white is the zero point, and full colour a code that is `most` away."""
+    layout = panel(
+        "Codes: one tile an input channel",
+        {"visible": False},
+        {"visible": False, "autorange": "reversed"},
+        below=8,
+        ink=ink,
+        height=CODES_HEIGHT,
+    )
+    layout["margin"] |= {"l": 8, "t": 34}
+    cells = {
+        "type": "heatmap",
+        "z": tiles,
+        "text": [["" if code is None else str(code) for code in row] for row in tiles],
+        "texttemplate": "%{text}",
+        "textfont": {"size": 10},
+        "zmin": zero_point - most,
+        "zmax": zero_point + most,
+        "colorscale": [[0, FLOAT], [0.5, "#f4f4f4"], [1, COMPRESSED_OTHERWISE]],
+        "showscale": False,
+        "xgap": 1,
+        "ygap": 1,
+        "hovertemplate": "code %{z}<extra></extra>",
+    }
+    return Drawing(layout, cells)

@@ -1,0 +1,120 @@
+"""The charts of the page Explore: weights before and after, bytes and zeros of each layer. Imports no streamlit."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+from compression.core.record import LayerFacts
+from compression.files.size import LayerSize
+from compression.inspect.histogram import WeightView
+from pages.ui.charts.style import (
+    COMPRESSED,
+    FLOAT,
+    LAYERS_HEIGHT,
+    LOWEST,
+    REMOVED,
+    SHARE,
+    Drawing,
+    layer_axis,
+    lower_title,
+    panel,
+    room,
+    steps,
+)
+
+
+def weights(view: WeightView, of: str, ink: str) -> Drawing:
+    """Counts on a log axis: outliers, which stretch the range of a quantizer, stay visible."""
+    edges = view.before.edges
+    top = max(*view.before.counts, *view.after.counts, view.zeros)
+    layout = panel(
+        f"Weights of {of}",
+        {"title": "weight", "range": [edges[0], edges[-1]]},
+        {
+            "title": "weights in bin (log)",
+            "type": "log",
+            "range": [LOWEST, len(str(top))],
+            "dtick": 1,
+            "exponentformat": "SI",
+        },
+        below=40,
+        ink=ink,
+        shapes=[_line(side * view.threshold) for side in (-1, 1) if view.threshold],
+    )
+    centres = [float(f"{(a + b) / 2:.5g}") for a, b in pairwise(edges)]
+    near = "%{customdata:,} weights near %{x:.4f}"
+    traces = [
+        steps("float", centres, view.before.counts, "rgba(0, 114, 178, 0.6)", near),
+        steps("compressed", centres, view.after.counts, "rgba(230, 159, 0, 0.85)", near),
+    ]
+    if view.zeros:
+        half = (edges[1] - edges[0]) / 2
+        words = f"%{{customdata:,}} of {view.weights:,} weights are zero"
+        traces.append(steps("zero", [-half, half], [view.zeros] * 2, REMOVED, words))
+    if view.levels:
+        traces.append(
+            {
+                "type": "scatter",
+                "x": view.levels,
+                "y": [0.6] * len(view.levels),
+                "mode": "markers",
+                "showlegend": False,
+                "marker": {"symbol": "line-ns-open", "size": 9, "color": COMPRESSED, "line": {"width": 1.5}},
+                "hovertemplate": "level %{x:.4f}<extra></extra>",
+            }
+        )
+    return Drawing(layout, *traces)
+
+
+def _line(at: float) -> dict[str, Any]:
+    line = {"color": REMOVED, "width": 1.5, "dash": "dash"}
+    return {"type": "line", "x0": at, "x1": at, "y0": 0, "y1": 1, "yref": "paper", "line": line}
+
+
+def layers(sizes: Sequence[LayerSize], best_name: str, facts: Sequence[LayerFacts], ink: str) -> Drawing:
+    """Bytes of the weight of each layer before and after, and below them the share of its zeros.
+
+    One chart for both, with the layers' names once: a browser draws it faster than two.
+    """
+    names = [layer.name for layer in sizes]
+    after = [getattr(layer, best_name).total for layer in sizes]
+    below = room(names)
+    layout = panel(
+        "Bytes by layer",
+        {**layer_axis(names), "anchor": "y2"},
+        {"title": "kB", "nticks": 4, "domain": [0.6, 1]},
+        below,
+        ink,
+        height=LAYERS_HEIGHT,
+        annotations=[lower_title("Sparsity by layer", 0.4, ink)],
+    )
+    layout["yaxis2"] = layout["yaxis"] | SHARE | {"title": {}, "domain": [0, 0.4], "dtick": 0.5}
+    return Drawing(
+        layout,
+        *(
+            {
+                "type": "bar",
+                "x": names,
+                "y": [count / 1000 for count in counts],
+                "name": name,
+                "marker": {"color": colour},
+                "customdata": counts,
+                "hovertemplate": "%{x}: %{customdata:,} bytes",
+            }
+            for name, counts, colour in (
+                ("float32", [layer.float32 for layer in sizes], FLOAT),
+                (f"compressed ({best_name})", after, COMPRESSED),
+            )
+        ),
+        {
+            "type": "bar",
+            "x": names,
+            "y": [1 - layer.nonzero / layer.weights for layer in facts],
+            "yaxis": "y2",
+            "marker": {"color": REMOVED},
+            "customdata": [(layer.weights - layer.nonzero, layer.weights, layer.sqnr_db) for layer in facts],
+            "hovertemplate": "%{x}: %{y:.1%}, %{customdata[0]:,} of %{customdata[1]:,}; SQNR %{customdata[2]:.1f} dB",
+            "name": "zero",
+            "showlegend": False,
+        },
+    )

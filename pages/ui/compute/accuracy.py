@@ -1,0 +1,74 @@
+"""Accuracy: counted on the engine for all sessions at once, read from the store, or measured beforehand."""
+
+import uuid
+
+import streamlit as st
+
+from compression.engine.cluster import engine
+from compression.engine.evaluator import Evaluator
+from compression.errors import DataError
+from compression.evaluation.reading import Reading
+from compression.networks import public
+from compression.results import neighbours
+from compression.results.landscape import read_landscape
+from compression.results.store import Store
+from compression.spec import CompressionSpec
+from pages.ui.compute import compressed, images, networks
+
+LEAST_POLL_SECONDS = 0.25  # more often, and painting takes the browser more than counting takes the server
+SECONDS_A_LOOKER = 0.06
+
+
+@st.cache_resource(show_spinner=False)
+def store() -> Store:
+    """Returns the store of results, which all sessions share."""
+    return Store()
+
+
+@st.cache_resource(show_spinner=False)
+def evaluator() -> Evaluator:
+    """Returns the evaluator, which all sessions share: what one of them asks for is counted once."""
+    return Evaluator(engine(), store(), images.load_once(), beforehand=True)
+
+
+def look(spec: CompressionSpec, go: bool = True, side: str = "") -> Reading:
+    """Returns what is known about the accuracy of `spec` now; with `go`, workers go on counting.
+
+    A session looks at one spec at a time, or at one on each `side` of a page.
+    """
+    session = st.session_state.setdefault("who", uuid.uuid4().hex) + side
+    return evaluator().look(session, networks.float_model(spec.model), spec, go)
+
+
+def look_beforehand(spec: CompressionSpec) -> Reading | neighbours.Neighbours | None:
+    """Returns what is known about the accuracy of `spec` where there are no images; None if nothing is."""
+
+    def pruned_share() -> float:
+        layers = compressed.answer(spec).layers
+        return sum(layer.pruned for layer in layers) / sum(layer.weights for layer in layers)
+
+    return neighbours.committed_reading(networks.float_model(spec.model), spec, pruned_share)
+
+
+def is_measured(name: str) -> bool:
+    """Returns whether some specs of a network were measured beforehand."""
+    return bool(read_landscape(networks.float_model(name)).rows)
+
+
+def float_accuracy(name: str) -> tuple[float | None, str]:
+    """Returns the accuracy (0..1) of the float network, and in words what it stands on.
+
+    It is the accuracy that its origin states, or else the one that was counted here, or else None.
+    """
+    model = networks.float_model(name)
+    if model.accuracy is not None:
+        return model.accuracy, "as published" if name in public.PUBLIC else "on all 10,000 test images"
+    if isinstance(images.test_images(), DataError):
+        return None, "not counted yet"
+    known = evaluator().known(model, CompressionSpec(name))
+    return (known.accuracy, f"on all {known.total:,} test images") if known else (None, "not counted yet")
+
+
+def poll_seconds() -> float:
+    """Returns how long to wait between two looks: the more sessions look, the longer."""
+    return max(LEAST_POLL_SECONDS, SECONDS_A_LOOKER * evaluator().lookers)

@@ -1,0 +1,103 @@
+"""A compressed network: its size and layers, its histograms, its integers."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from compression.core.compress import compress
+from compression.core.record import CompressedModel, LayerFacts, LayerRecord, LayerTotals, bit_operations
+from compression.core.training_evidence import evidence_for
+from compression.errors import DataError
+from compression.files.size import Size, measure
+from compression.inspect import histogram, integers, staircase
+from compression.spec import CompressionSpec, Order
+from pages.ui import wording
+from pages.ui.compute import images, networks
+
+
+@dataclass(frozen=True)
+class Answer(LayerTotals):
+    """What is known of a spec at once; a thousand of these take less room than one network."""
+
+    size: Size
+    bit_operations: int
+    layers: tuple[LayerFacts, ...]
+
+
+@st.cache_resource(max_entries=12, show_spinner=False)  # a VGG-19 and its copy take 160 MB
+def model(spec: CompressionSpec) -> CompressedModel:
+    """Returns the compressed network with the record of each layer."""
+    fold_first = spec.fold_bn and spec.order is Order.FOLD_FIRST
+    evidence = evidence_for(networks.float_model(spec.model), spec)
+    return compress(networks.model(spec.model, fold_first).module, spec, evidence)
+
+
+@st.cache_resource(max_entries=1024, show_spinner=False)
+def answer(spec: CompressionSpec) -> Answer:
+    """Returns size, bit operations and the facts of each layer, without the network itself."""
+    network = model(spec)
+    return Answer(
+        size=measure(network),
+        bit_operations=bit_operations(network, networks.layer_macs(spec.model)),
+        layers=tuple(layer.facts for layer in network.layers),
+    )
+
+
+def problem(spec: CompressionSpec) -> str | None:
+    """Returns a sentence on why a network cannot be compressed as `spec` says, or None if it can."""
+    try:
+        answer(spec)
+    except (DataError, ValueError) as error:
+        return explain(error)
+    return None
+
+
+def explain(error: DataError | ValueError) -> str:
+    """Returns a sentence on what `error` says."""
+    need = "This needs training images. " if isinstance(error, DataError) else ""
+    return f"{need}{wording.capital(str(error))}."
+
+
+def levels(spec: CompressionSpec) -> tuple[int, int]:
+    """Returns the smallest and the largest number of levels that the quantizer of a layer has."""
+    counts = [layer.qparams.codes for layer in model(spec).layers if layer.qparams]
+    return min(counts, default=0), max(counts, default=0)
+
+
+def _record(spec: CompressionSpec, layer: str) -> LayerRecord:
+    return next(record for record in model(spec).layers if record.name == layer)
+
+
+@st.cache_resource(max_entries=1024, show_spinner=False)
+def weight_view(spec: CompressionSpec, layer: str | None) -> histogram.WeightView:
+    """Returns the histograms of the weights before and after, of one layer or of the whole network."""
+    return histogram.weight_view(model(spec), layer)
+
+
+@st.cache_resource(max_entries=1024, show_spinner=False)
+def stairs(spec: CompressionSpec, layer: str, channel: int | None) -> staircase.Staircase:
+    """Returns the staircase from float to quantized weights, of one output channel or of the whole layer."""
+    return staircase.staircase(_record(spec, layer), channel)
+
+
+@st.cache_resource(max_entries=1024, show_spinner=False)
+def filter_codes(spec: CompressionSpec, layer: str, channel: int) -> integers.Integers:
+    """Returns the integer codes of one filter."""
+    return integers.filter_codes(_record(spec, layer), channel)
+
+
+@st.cache_resource(max_entries=256, show_spinner=False)
+def _layer_input(name: str, fold: bool, layer: str) -> Any:
+    """Returns the input of `layer` in the float network for the first test image, a tensor."""
+    network = networks.model(name, fold)
+    return integers.layer_input(network.module, layer, network.normalization(images.load_once()[:1].pixels))
+
+
+@st.cache_resource(max_entries=1024, show_spinner=False)
+def pixel(spec: CompressionSpec, layer: str, channel: int) -> integers.Pixel:
+    """Returns the pixel in the middle of the output of `layer` for the first test image, computed in integers."""
+    inputs = _layer_input(spec.model, spec.fold_bn, layer)
+    middle = (size // 2 for size in model(spec).original.get_submodule(layer)(inputs).shape[2:])
+    ends = float(inputs.min()), float(inputs.max())
+    return integers.pixel(model(spec), layer, inputs, ends, (channel, *middle))

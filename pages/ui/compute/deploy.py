@@ -1,0 +1,59 @@
+"""Files of a compressed network, checked and timed."""
+
+import streamlit as st
+
+from compression.deploy import state_dict
+from compression.deploy.deployer import Deployed, Deployer
+from compression.deploy.stopwatch import Stopwatch, Timing
+from compression.engine.cluster import engine
+from compression.errors import CodecError, DataError
+from compression.files.ledger import FileLedger, proved
+from compression.spec import CompressionSpec
+from pages.ui.compute import compressed, images, networks
+
+
+@st.cache_resource(show_spinner=False)
+def _deployer(counts: bool) -> Deployer:
+    return Deployer(engine(), images.load_once() if counts else None)
+
+
+@st.cache_resource(show_spinner=False)
+def _stopwatch() -> Stopwatch:
+    """One for all sessions: two that measure at once would measure each other."""
+    return Stopwatch()
+
+
+def exports(spec: CompressionSpec, go: bool) -> tuple[Deployed, ...]:
+    """Returns what is known about the ONNX files of `spec`; with `go`, workers go on exporting and checking."""
+    counts = not isinstance(images.test_images(), DataError)
+    return _deployer(counts).look(networks.float_model(spec.model), spec, go)
+
+
+def timing(spec: CompressionSpec, threads: int, go: bool) -> Timing:
+    """Returns how long the files of `spec` take here, as far as it is known; with `go`, they are measured."""
+    graphs: dict[str, bytes] = {each.variant.kind: each.built.graph for each in exports(spec, False) if each.built}
+    return _stopwatch().look((networks.float_model(spec.model).digest, spec), graphs, threads, go)
+
+
+def forget(spec: CompressionSpec, threads: int) -> None:
+    """Stops the work for `spec`, and forgets its times and errors: when asked for again, all is tried again."""
+    model = networks.float_model(spec.model)
+    _deployer(not isinstance(images.test_images(), DataError)).rest(model, spec)
+    _stopwatch().forget((model.digest, spec), threads)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def packed_file(spec: CompressionSpec) -> tuple[bytes, FileLedger] | CodecError | ValueError:
+    """Returns the packed file, re-read and compared, and where its bytes go; or why there is none. Takes seconds."""
+    try:
+        return proved(compressed.model(spec), networks.float_model(spec.model))
+    except (CodecError, ValueError) as error:
+        return error
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def state_file(spec: CompressionSpec) -> tuple[bytes, bool]:
+    """Returns the state dict as a file, and whether it holds exactly what was evaluated."""
+    module = compressed.model(spec).module
+    file = state_dict.state_file(module)
+    return file, state_dict.holds(file, module)

@@ -1,0 +1,78 @@
+"""Many evaluations for one question: scans, sweeps, searches, and tables of all that was measured."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from compression.data.cifar10 import TEST
+from compression.engine.cluster import engine
+from compression.errors import DataError
+from compression.experiments.scan import Scanner, ScanReading
+from compression.experiments.search.goal import Goal
+from compression.experiments.search.reading import SearchReading
+from compression.experiments.search.searcher import Searcher
+from compression.experiments.sweep import Sweeper, SweepReading, seconds_an_image
+from compression.results import known
+from compression.results.table import results_table, table_bytes
+from compression.spec import CompressionSpec
+from pages.ui.compute import accuracy, images, networks
+
+
+@st.cache_resource(show_spinner=False)
+def _scanner() -> Scanner:
+    return Scanner(engine(), accuracy.store(), images.load_once())
+
+
+def scan(specs: tuple[CompressionSpec, ...], go: bool) -> ScanReading:
+    """Returns what is known about each layer alone, compressed as each of `specs` says."""
+    return _scanner().look(networks.float_model(specs[0].model), specs, go=go)
+
+
+def known_results(name: str) -> known.KnownResults:
+    """Returns all results of a network on all test images, measured beforehand and here."""
+    rows = accuracy.store().count(networks.float_model(name))
+    return _measured(name, rows, not isinstance(images.test_images(), DataError))
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _measured(name: str, rows: int, counts: bool) -> known.KnownResults:
+    """`rows` of the store are part of the key, so that a new one is read."""
+    test_images = images.load_once() if counts else None
+    return known.known_results(networks.float_model(name), accuracy.store(), test_images)
+
+
+def results_file(names: Sequence[str], suffix: str) -> bytes:
+    """Returns the table of all results of these networks as the content of a file with this suffix."""
+    every = {name: known_results(name) for name in names}
+    rows = results_table(
+        [result for each in every.values() for result in each.results.values()],
+        {name: each.before for name, each in every.items() if each.before},
+    )
+    return table_bytes(rows, suffix)
+
+
+@st.cache_resource(show_spinner=False)
+def _sweeper() -> Sweeper:
+    return Sweeper(engine(), accuracy.store(), accuracy.evaluator())
+
+
+def sweep(specs: tuple[CompressionSpec, ...], go: bool) -> SweepReading:
+    """Returns what is known about `specs`; with `go`, workers go on measuring."""
+    models = {name: networks.float_model(name) for name in {spec.model for spec in specs}}
+    return _sweeper().look(models, specs, go)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def seconds_per_spec(name: str) -> float:
+    """Returns about how long one evaluation on all test images takes here. Takes a moment."""
+    return seconds_an_image(networks.float_model(name)) * TEST.images
+
+
+@st.cache_resource(show_spinner=False)
+def _searcher() -> Searcher:
+    return Searcher(engine(), accuracy.store(), images.load_once(), accuracy.evaluator())
+
+
+def search(model: str, goal: Goal, go: bool) -> SearchReading:
+    """Returns what is known about the search for `goal`; with `go`, workers go on searching."""
+    return _searcher().look(networks.float_model(model), goal, go=go)

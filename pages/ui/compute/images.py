@@ -1,0 +1,22 @@
+"""CIFAR-10's test images, read once for all sessions."""
+
+import streamlit as st
+
+from compression.data import images
+from compression.data.images import ImageSet
+from compression.errors import DataError
+
+
+@st.cache_resource(show_spinner="Reading CIFAR-10")
+def load_once() -> ImageSet:
+    """Returns the test images; raises DataError where there are none or they are damaged."""
+    return images.load()
+
+
+@st.cache_resource(ttl=60, show_spinner=False)
+def test_images() -> ImageSet | DataError:
+    """Returns the test images, or the error that reading them raised. An error is looked at again after a minute."""
+    try:
+        return load_once()
+    except DataError as error:
+        return error

@@ -1,0 +1,76 @@
+"""The networks that a session can pick, and what is known of them without compressing them."""
+
+from dataclasses import replace
+
+import streamlit as st
+
+from compression.inspect import card, histogram
+from compression.networks import library, macs, public
+from compression.networks.folding import fold_batch_norm
+from compression.networks.model import FloatModel
+from compression.networks.weights import weighted_layers
+
+
+def own() -> dict[str, FloatModel]:
+    """Returns the networks that this browser session has uploaded, by name. No other session sees them."""
+    return st.session_state.setdefault("mine", {})
+
+
+def names() -> list[str]:
+    """Returns the names of all networks that this session can pick."""
+    return [*library.network_names(), *own()]
+
+
+def float_model(name: str) -> FloatModel:
+    """Returns the network as it was trained, in float32."""
+    return own().get(name) or _shared_model(name)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _shared_model(name: str) -> FloatModel:
+    return library.load_network(name)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _folded_model(name: str) -> FloatModel:
+    return replace(float_model(name), module=fold_batch_norm(float_model(name).module))
+
+
+def model(name: str, fold: bool) -> FloatModel:
+    """Returns the float network; with `fold`, with batch norm folded into its convolutions."""
+    return _folded_model(name) if fold else float_model(name)
+
+
+def has_batch_norm(name: str) -> bool:
+    """Returns whether the network has batch norm that can be folded."""
+    return _folded_model(name).module is not float_model(name).module
+
+
+@st.cache_data(ttl=60, show_spinner=False)
+def public_unreachable() -> str | None:
+    """Returns why public networks cannot be downloaded now, or None if they can. Asked again after a minute."""
+    return public.why_unreachable(timeout_seconds=2)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def layer_macs(name: str) -> dict[str, int]:
+    """Returns the multiply-accumulates of one image, by layer."""
+    return macs.layer_macs(float_model(name).module, float_model(name).example)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def layer_cards(name: str, fold: bool) -> tuple[card.LayerCard, ...]:
+    """Returns shape, weights, MACs and spread of each layer."""
+    return card.layer_cards(model(name, fold).module, layer_macs(name))
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def channel_ranges(name: str, layer: str, bits: int, fold: bool) -> card.ChannelRanges:
+    """Returns the range of the weights of each output channel, and which channels one scale rounds to zero."""
+    return card.channel_ranges(weighted_layers(model(name, fold).module)[layer], bits)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def largest_useful_threshold(name: str, fold: bool) -> float:
+    """Returns the pruning threshold at which a slider may end."""
+    return histogram.largest_useful_threshold(model(name, fold).module)

@@ -1,0 +1,62 @@
+"""What pruning removes: scores, cuts, and the weights that remain."""
+
+import streamlit as st
+
+from compression.core.training_evidence import evidence_for
+from compression.inspect import mosaic, ranking, scores, threshold_curve
+from compression.pruning.proof import SmallerNetwork
+from compression.pruning.removal import remove_zeroed
+from compression.spec import CompressionSpec
+from pages.ui.compute import compressed, networks
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def criterion_scores(spec: CompressionSpec) -> scores.Scores:
+    """Returns the scores that pruning goes by, by layer.
+
+    `spec` is that of `scores.scoring`, which leaves out what the sliders say: moving one computes nothing again.
+    """
+    evidence = evidence_for(networks.float_model(spec.model), spec)
+    return scores.scores(networks.model(spec.model, spec.fold_bn).module, spec, evidence)
+
+
+@st.cache_resource(max_entries=256, show_spinner=False)
+def curve(spec: CompressionSpec, layer: str | None) -> threshold_curve.Curve:
+    """Returns the share of scores below each threshold, of one layer or of the whole network."""
+    return threshold_curve.cumulative([part for name, part in criterion_scores(spec).items() if layer in (None, name)])
+
+
+@st.cache_resource(max_entries=1024, show_spinner=False)
+def cut(spec: CompressionSpec, by: CompressionSpec, layer: str | None) -> scores.Cut | None:
+    """Returns where `spec` cuts the scores of `by`; None if it does not prune."""
+    return scores.cut(spec.prune, criterion_scores(by), layer) if spec.prune else None
+
+
+def _weights(spec: CompressionSpec, layer: str | None) -> scores.Scores:
+    return {record.name: record.weight for record in compressed.model(spec).layers if layer in (None, record.name)}
+
+
+@st.cache_resource(max_entries=256, show_spinner=False)
+def survivors(spec: CompressionSpec, layer: str | None) -> mosaic.Mosaic:
+    """Returns the mosaic of the weights that remain, of one layer or of the whole network."""
+    return mosaic.mosaic(list(_weights(spec, layer).values()))
+
+
+@st.cache_resource(max_entries=256, show_spinner=False)
+def overlap(spec: CompressionSpec, other: CompressionSpec, layer: str | None) -> mosaic.Overlap:
+    """Returns the mosaic of the weights that one of two specs prunes, or both."""
+    return mosaic.overlap(*(list(_weights(one, layer).values()) for one in (spec, other)))
+
+
+@st.cache_resource(max_entries=256, show_spinner=False)
+def filter_ranking(spec: CompressionSpec, by: CompressionSpec, layer: str | None) -> ranking.Ranking:
+    """Returns the filters of `spec` in the order of the scores of `by`."""
+    weights = _weights(spec, layer)
+    filter_scores = {name: part for name, part in criterion_scores(by).items() if name in weights}
+    return ranking.ranking(list(filter_scores.values()), [weights[name] for name in filter_scores])
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def without_zero_filters(spec: CompressionSpec) -> SmallerNetwork:
+    """Returns the network without its zero filters, as far as they can be removed, and the proof. Takes seconds."""
+    return remove_zeroed(compressed.model(spec).module, networks.float_model(spec.model).example)

@@ -1,0 +1,80 @@
+"""The specs that the widgets of the page Pruning say. Weights stay float32 there, to show pruning alone."""
+
+from typing import Any
+
+import streamlit as st
+
+from compression.inspect import scores as pruning_view
+from compression.spec import CompressionSpec, Criterion, PruneSpec, Scope, Structure, Unit
+from pages.ui.compute import pruning
+from pages.ui.settings import selection
+from pages.ui.settings.selection import ANY
+
+AXES = {
+    Criterion.L1: "|w|",
+    Criterion.RANDOM: "random score",
+    Criterion.TAYLOR: "|gradient · w|",
+    Criterion.SIGNED: "w, with its sign",
+}
+FILTER_AXES = {
+    Criterion.L1: "mean |w| of the filter",
+    Criterion.L2: "root mean square of the filter",
+    Criterion.RANDOM: "random score",
+    Criterion.TAYLOR: "|sum of gradient · w|",
+    Criterion.BN_SCALE: "|gamma| of its batch norm",
+}
+UNITS = {Unit.ABSOLUTE: "", Unit.STDS: ", in stds of the layer", Unit.MEANS: ", in mean |w| of the layer"}
+
+
+def prune(target: float | None = None) -> PruneSpec:
+    """What the widgets say now, in whichever run; up to `target` in place of what the sliders say."""
+    return selection.prune(target, units=True)
+
+
+def spec(model: str, target: float | None = None) -> CompressionSpec:
+    """The pruned network, up to `target` in place of what the sliders say."""
+    fold, reestimate = st.session_state["fold"], st.session_state["reestimate"]
+    return CompressionSpec(model, prune(target), fold_bn=fold, reestimate_bn=reestimate and not fold)
+
+
+def scoring(model: str) -> CompressionSpec:
+    """What names the scores that it goes by."""
+    return CompressionSpec(model, pruning_view.scoring(prune(ANY)), fold_bn=st.session_state["fold"])
+
+
+def scoring_filters(model: str) -> CompressionSpec:
+    """What names the scores of whole filters."""
+    return CompressionSpec(model, pruning_view.scoring_filters(prune(ANY)), fold_bn=st.session_state["fold"])
+
+
+def rival(model: str) -> CompressionSpec:
+    """The network pruned another way, by as much."""
+    own, fold = prune(), st.session_state["fold"]
+    criterion, _, scope = st.session_state["rival"].partition(" in each ")
+    rule: dict[str, Any] = {"criterion": criterion, "structure": own.structure, "pattern": own.pattern}
+    if own.structure is Structure.N_M:
+        return CompressionSpec(model, PruneSpec(**rule), fold_bn=fold)
+    share = pruning_view.same_share(own, pruning.criterion_scores(scoring(model)))
+    return CompressionSpec(model, PruneSpec(None, share, Scope.LAYER if scope else Scope.GLOBAL, **rule), fold_bn=fold)
+
+
+def axis() -> str:
+    """What the scores of the present criterion are."""
+    own = prune(ANY)
+    return (FILTER_AXES if own.structure is Structure.FILTER else AXES)[own.criterion] + UNITS[own.unit]
+
+
+def filter_axis() -> str:
+    """What the scores of whole filters are."""
+    return FILTER_AXES[pruning_view.scoring_filters(prune(ANY)).criterion]
+
+
+def rivals() -> list[str]:
+    """Other ways to take as much: by another criterion, or with another scope."""
+    own = prune(ANY)
+    able = [found for found in Criterion if selection.possible(found, own.structure, own.pattern)]
+    ways = [(criterion, Scope.GLOBAL) for criterion in able]
+    if own.structure is not Structure.N_M:
+        ways += [(criterion, Scope.LAYER) for criterion in able]
+    here = own.criterion, own.scope
+    return [way if scope is Scope.GLOBAL else f"{way} in each layer" for way, scope in ways if (way, scope) != here]
