@@ -124,7 +124,11 @@ class TwoLayers(nn.Module):
 @pytest.fixture(scope="module")
 def made() -> FloatModel:
     return SimpleNamespace(  # type: ignore[return-value]
-        name="made", module=TwoLayers(), digest="made", normalization=next(iter(NORMALIZATIONS.values()))
+        name="made",
+        module=TwoLayers(),
+        digest="made",
+        normalization=next(iter(NORMALIZATIONS.values())),
+        example=torch.zeros(1, *TEST.shape),
     )
 
 
