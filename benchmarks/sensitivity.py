@@ -15,7 +15,7 @@ from benchmarks.setting import conditions, network, table
 from compression.core.compress import compress
 from compression.data.images import load
 from compression.evaluation.evaluation import BATCH, evaluate_batch
-from compression.experiments.layerwise import Staged, Walk, alone
+from compression.experiments.layerwise import StagedNetwork, Walk, single_layer_spec
 from compression.networks.folding import fold_batch_norm
 from compression.spec import CompressionSpec, QuantSpec
 
@@ -33,12 +33,12 @@ def main() -> None:
     different = 0
 
     start = time.perf_counter()
-    staged = Staged(model)
+    staged = StagedNetwork(model)
     changes = {layer: [staged.change(layer, spec) for spec in specs] for layer in staged.names}
     seconds["after"] += time.perf_counter() - start
     start = time.perf_counter()
     whole = {
-        (layer, spec): fold_batch_norm(compress(model.module, alone(spec, layer, staged.names)).module)
+        (layer, spec): fold_batch_norm(compress(model.module, single_layer_spec(spec, layer, staged.names)).module)
         for layer in staged.names
         for spec in specs
     }

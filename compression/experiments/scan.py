@@ -20,7 +20,8 @@ from compression.errors import EngineError
 from compression.evaluation.evaluation import BATCH, Evaluation, join
 from compression.evaluation.subsets import ALL, first_of
 from compression.evaluation.subsets import rows as part_rows
-from compression.experiments.layerwise import alone, evaluate_alone
+from compression.experiments.layerwise import single_layer_spec
+from compression.experiments.tasks import evaluate_layer
 from compression.networks.model import FloatModel
 from compression.networks.weights import weighted_layers
 from compression.results.provenance import arithmetic
@@ -180,7 +181,7 @@ class Scanner:
             names, as_float = scan.layers, CompressionSpec(model.name)
             rows = [self._row(model, scan, names[0], {as_float: as_float}, len(names))]
             for number, layer in enumerate(names):
-                whole = {spec: alone(spec, layer, names) for spec in scan.specs}
+                whole = {spec: single_layer_spec(spec, layer, names) for spec in scan.specs}
                 rows.append(self._row(model, scan, layer, whole, (len(names) - number) * len(whole)))
             self._scannings[place] = _Scanning(scan, model, tuple(rows))
             while len(self._scannings) > MOST_KEPT:
@@ -231,7 +232,7 @@ class Scanner:
             images = None if self._engine.local else Shared(f"images-{TEST.fingerprint}", self._images)
             order = -2 * LAST - number * TEST.images - batch
             self._engine.ask(
-                (row.name, batch), evaluate_alone, model, row.layer, missing, rows, arithmetic(), images, priority=order
+                (row.name, batch), evaluate_layer, model, row.layer, missing, rows, arithmetic(), images, priority=order
             )
             row.asked.add(batch)
 

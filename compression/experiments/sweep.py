@@ -12,9 +12,9 @@ import torch
 from compression.engine.cluster import Engine, Shared
 from compression.engine.evaluator import Evaluator
 from compression.engine.priorities import LAST, POLL_SECONDS
-from compression.engine.tasks import count_here
 from compression.errors import EngineError
 from compression.evaluation.evaluation import Evaluation
+from compression.experiments.tasks import count_costs
 from compression.networks.macs import layer_macs
 from compression.networks.model import FloatModel
 from compression.results.costs import Costs
@@ -174,7 +174,7 @@ class Sweeper:
             self._store.put_costs(self._evaluator.key(cell.model, cell.spec), found[task])
         elif go:
             model = Shared(f"network-{cell.model.digest}", cell.model)
-            self._engine.ask(task, count_here, model, cell.spec, arithmetic(), priority=-LAST)
+            self._engine.ask(task, count_costs, model, cell.spec, arithmetic(), priority=-LAST)
         else:
             self._engine.drop([task])
 

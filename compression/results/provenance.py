@@ -30,6 +30,7 @@ COMPUTES = (
     "evaluation/evaluation.py",
     "evaluation/statistics.py",
     "experiments/layerwise.py",
+    "experiments/tasks.py",
     "networks/architectures/mobilenetv2.py",
     "networks/architectures/plain.py",
     "networks/architectures/repvgg.py",

@@ -4,6 +4,8 @@ import copy
 import itertools
 import json
 import time
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,10 +19,10 @@ from compression.core.training_evidence import evidence_for
 from compression.data.cifar10 import TEST
 from compression.data.images import ImageSet
 from compression.engine.cluster import Engine
-from compression.evaluation.evaluation import Evaluation, evaluate
+from compression.evaluation.evaluation import BATCH, Evaluation, evaluate, join
 from compression.evaluation.subsets import first
 from compression.experiments.assignment import assigned, least_harm
-from compression.experiments.layerwise import Staged, Walk, alone, scan
+from compression.experiments.layerwise import StagedNetwork, Walk, single_layer_spec
 from compression.experiments.scan import Scan, Scanner, ScanReading
 from compression.networks.architectures.stages import run_stages, stages_of
 from compression.networks.model import FloatModel, freeze_
@@ -51,8 +53,23 @@ def noise(count: int) -> ImageSet:
 
 def naively(model: FloatModel, spec: CompressionSpec, layer: str, of: ImageSet) -> Evaluation:
     """The whole network, compressed as `spec` says in that layer alone."""
-    whole = alone(spec, layer, list(weighted_layers(model.module)))
+    whole = single_layer_spec(spec, layer, list(weighted_layers(model.module)))
     return evaluate(compress(model.module, whole, evidence_for(model, whole)).module, of, model.normalization)
+
+
+def scan_in_this_process(
+    model: FloatModel, specs: Sequence[CompressionSpec], of: ImageSet
+) -> dict[tuple[str, CompressionSpec], Evaluation]:
+    """What a scan counts: (layer, spec) -> the evaluation with that layer alone compressed as the spec says."""
+    staged = StagedNetwork(model)
+    changes = {layer: [staged.change(layer, spec) for spec in specs] for layer in staged.names}
+    parts: dict[tuple[str, CompressionSpec], list[Evaluation]] = defaultdict(list)
+    for start in range(0, len(of), BATCH):
+        walk = Walk(staged, of[start : start + BATCH])
+        for layer in staged.names:
+            for spec, part in zip(specs, walk.evaluate(layer, changes[layer]), strict=True):
+                parts[layer, spec].append(part)
+    return {cell: join(evaluations) for cell, evaluations in parts.items()}
 
 
 # ---- the numbers
@@ -69,7 +86,7 @@ def test_the_stages_in_turn_are_the_network(arch: str) -> None:
 @pytest.mark.parametrize("arch", SMALL)
 def test_each_layer_alone_has_the_margins_of_the_whole_network(arch: str) -> None:
     model, some = model_of(network(arch)), noise(4)
-    staged = Staged(model)
+    staged = StagedNetwork(model)
     walk = Walk(staged, some)
     for layer in (staged.names[0], staged.names[len(staged.names) // 2], staged.names[-1]):
         (found,) = walk.evaluate(layer, [staged.change(layer, THREE_BITS)])
@@ -83,7 +100,7 @@ def test_each_layer_alone_has_the_margins_of_the_whole_network(arch: str) -> Non
 def test_filters_that_one_layer_loses_are_silent_as_in_the_whole_network(arch: str, order: dict) -> None:
     model, some = model_of(network(arch)), noise(4)
     spec = CompressionSpec("simple_cnn", PruneSpec(sparsity=0.5, structure="filter"), QuantSpec(6), **order)
-    staged = Staged(model)
+    staged = StagedNetwork(model)
     walk = Walk(staged, some)
     for layer in staged.names:
         (found,) = walk.evaluate(layer, [staged.change(layer, spec)])
@@ -92,7 +109,7 @@ def test_filters_that_one_layer_loses_are_silent_as_in_the_whole_network(arch: s
 
 def test_in_a_scan_batch_norm_keeps_its_statistics() -> None:
     spec = CompressionSpec("resnet8", reestimate_bn=True)
-    assert not alone(spec, "conv1", ["conv1", "fc"]).reestimate_bn
+    assert not single_layer_spec(spec, "conv1", ["conv1", "fc"]).reestimate_bn
 
 
 @pytest.mark.parametrize("spec", [THREE_BITS, HALF, TERNARY, INPUTS], ids=["bits", "sparsity", "ternary", "inputs"])
@@ -100,7 +117,7 @@ def test_a_scan_is_the_same_as_whole_networks_one_after_another(
     simple_cnn: FloatModel, test_images: ImageSet, spec: CompressionSpec
 ) -> None:
     some = test_images[:200]
-    for (layer, of), found in scan(simple_cnn, [spec], some).items():
+    for (layer, of), found in scan_in_this_process(simple_cnn, [spec], some).items():
         expected = naively(simple_cnn, of, layer, some)
         assert torch.equal(found.predictions, expected.predictions)
         assert found.loss_sum == expected.loss_sum
@@ -109,7 +126,7 @@ def test_a_scan_is_the_same_as_whole_networks_one_after_another(
 @pytest.mark.parametrize("spec", [FOLDED, FOLDED_LAST], ids=["first", "last"])
 def test_batch_norm_may_be_folded_first_or_last(random_resnet: nn.Module, spec: CompressionSpec) -> None:
     model, some = model_of(random_resnet), noise(3)
-    staged = Staged(model)
+    staged = StagedNetwork(model)
     walk = Walk(staged, some)
     for layer in ("conv1", "layer2.0.conv2", "fc"):
         (found,) = walk.evaluate(layer, [staged.change(layer, spec)])
@@ -117,7 +134,7 @@ def test_batch_norm_may_be_folded_first_or_last(random_resnet: nn.Module, spec: 
 
 
 def test_layers_may_come_in_any_order(simple_cnn: FloatModel, test_images: ImageSet) -> None:
-    staged = Staged(simple_cnn)
+    staged = StagedNetwork(simple_cnn)
     walk = Walk(staged, test_images[:50])
     for layer in ("fc1", "conv1", "fc2", "conv2"):
         (found,) = walk.evaluate(layer, [staged.change(layer, THREE_BITS)])
@@ -126,7 +143,7 @@ def test_layers_may_come_in_any_order(simple_cnn: FloatModel, test_images: Image
 
 def test_a_scan_leaves_the_float_network_as_it_is(simple_cnn: FloatModel) -> None:
     before = simple_cnn.digest
-    scan(simple_cnn, [THREE_BITS], noise(2))
+    scan_in_this_process(simple_cnn, [THREE_BITS], noise(2))
     assert FloatModel(simple_cnn.name, simple_cnn.module, simple_cnn.normalization).digest == before
 
 
@@ -144,13 +161,13 @@ class Plain(nn.Module):
 def test_a_network_without_stages_is_run_as_a_whole() -> None:
     model, some = model_of(Plain()), noise(3)
     assert len(stages_of(model.module)) == 1
-    for (layer, of), found in scan(model, [THREE_BITS], some).items():
+    for (layer, of), found in scan_in_this_process(model, [THREE_BITS], some).items():
         assert torch.equal(found.margins, naively(model, of, layer, some).margins)
 
 
 def test_what_comes_before_a_layer_is_not_run_again(random_resnet: nn.Module) -> None:
     """Multiply-accumulates, counted as calls of convolutions: ResNet-20 has 22 layers, and half of them on average."""
-    staged = Staged(model_of(random_resnet))
+    staged = StagedNetwork(model_of(random_resnet))
     walk = Walk(staged, noise(1))
     changes = {layer: [staged.change(layer, THREE_BITS)] * 6 for layer in staged.names}
     calls = []
@@ -176,7 +193,7 @@ def test_workers_find_what_this_process_finds(
     here: Engine, store: Store, simple_cnn: FloatModel, test_images: ImageSet
 ) -> None:
     *_, last = Scanner(here, store, test_images).follow(simple_cnn, [THREE_BITS, HALF], 250)
-    expected = scan(simple_cnn, [THREE_BITS, HALF], test_images[:250])
+    expected = scan_in_this_process(simple_cnn, [THREE_BITS, HALF], test_images[:250])
     assert last.cells.keys() == expected.keys()
     for cell, found in last.cells.items():
         assert torch.equal(found.predictions, expected[cell].predictions)
@@ -199,7 +216,7 @@ def test_what_was_measured_is_not_measured_again_after_a_restart(
         pass
     anew = Scanner(Forbidden(address=""), Store(store.path), test_images)
     assert anew.look(simple_cnn, [THREE_BITS], 125).exact
-    key = Key.of(simple_cnn, alone(THREE_BITS, "fc1", ["conv1", "conv2", "fc1", "fc2"]), first(125))
+    key = Key.of(simple_cnn, single_layer_spec(THREE_BITS, "fc1", ["conv1", "conv2", "fc1", "fc2"]), first(125))
     assert store.get(key, test_images[:125])
 
 

@@ -17,16 +17,16 @@ from compression.commands.shared.options import add_spec_arguments, wanted
 from compression.data.cifar10 import TEST
 from compression.data.images import ImageSet
 from compression.engine.evaluator import Evaluator
-from compression.engine.tasks import count_here, evaluate_rows
+from compression.engine.tasks import evaluate_rows
 from compression.evaluation.evaluation import BATCH, Evaluation
 from compression.evaluation.subsets import HALF, HELD_BACK, SEARCH, Score, first_of, rows, score
-from compression.experiments.layerwise import evaluate_alone
 from compression.experiments.search import history as studies
 from compression.experiments.search.goal import Goal, Tried, best, front, may_win, to_spare, within
 from compression.experiments.search.outcome import verdict
 from compression.experiments.search.reading import Phase, SearchReading
 from compression.experiments.search.searcher import Searcher
 from compression.experiments.search.space import BITS, HUNDREDTHS, SCHEME, SPARSITY, space_of
+from compression.experiments.tasks import count_costs, evaluate_layer
 from compression.networks.model import FloatModel
 from compression.networks.normalization import NORMALIZATIONS
 from compression.results.costs import Costs
@@ -69,9 +69,9 @@ class Formula:
         self._done: dict[tuple[str, int], Any] = {}
 
     def ask(self, key: tuple[str, int], function: Callable[..., Any], *arguments: Any, priority: int = 0) -> None:
-        if function is count_here:
+        if function is count_costs:
             self._done[key] = Costs(100, 100, 400, 100, 100, 100, self.nbytes(arguments[1]), 1, 1)
-        elif function is evaluate_alone:
+        elif function is evaluate_layer:
             layer, specs, images = arguments[1:4]
             self.asked.append((layer, tuple(images)))
             own = [

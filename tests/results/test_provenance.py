@@ -155,7 +155,7 @@ def imported(names: Iterable[str]) -> set[str]:
 def test_everything_that_evaluating_and_compressing_import_is_digested() -> None:
     """A new module must be listed where it belongs. What workers run also imports what finds networks and images."""
     evidence = {
-        *("engine/tasks.py", "experiments/layerwise.py"),
+        *("engine/tasks.py", "experiments/layerwise.py", "experiments/tasks.py"),
         *("core/bundled_calibrations.py", "core/gradients.py", "core/observe.py", "core/training_evidence.py"),
     }
     closure = imported(["core/compress.py", "evaluation/evaluation.py", "networks/architectures/table.py"])

@@ -20,7 +20,7 @@ from compression.data.images import ImageSet
 from compression.engine.cluster import Engine, Shared
 from compression.engine.evaluator import Evaluator
 from compression.engine.priorities import LAST, POLL_SECONDS
-from compression.engine.tasks import count_here, evaluate_rows
+from compression.engine.tasks import evaluate_rows
 from compression.errors import EngineError
 from compression.evaluation.evaluation import BATCH, Evaluation, join
 from compression.evaluation.subsets import HALF, SEARCH, Score, first_of, rows, score
@@ -30,6 +30,7 @@ from compression.experiments.search.history import Studies, Study
 from compression.experiments.search.outcome import Outcome, outcome
 from compression.experiments.search.reading import Phase, SearchReading
 from compression.experiments.search.space import Space, space_of
+from compression.experiments.tasks import count_costs
 from compression.networks.model import FloatModel
 from compression.results.costs import Costs
 from compression.results.landscape import read_landscape
@@ -330,7 +331,7 @@ class Searcher:
                 self._store.put_costs(Key.of(model, candidate.spec), candidate.costs)
             elif go:
                 shared = Shared(f"network-{model.digest}", model)
-                self._engine.ask(task, count_here, shared, candidate.spec, arithmetic(), priority=-LAST)
+                self._engine.ask(task, count_costs, shared, candidate.spec, arithmetic(), priority=-LAST)
         return candidate.costs
 
     def _confirm(self, searching: _Searching, go: bool) -> None:
