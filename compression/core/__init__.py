@@ -1,1 +1,1 @@
-"""core."""
+"""Compresses a network: `compress(model, spec, evidence) -> CompressedModel`, and the evidence that it may need."""

@@ -1,8 +1,8 @@
-"""The statistics of batch norms, taken anew once weights have changed.
+"""Re-estimates the running statistics of batch norms after weights have changed.
 
-Pruning and quantizing move the means and variances of what a layer gives, and batch norm goes on normalising by those
-that the float network had. Re-estimating needs no labels and changes no weight, and wins much of the loss back: a help
-that the reader switches on, for it is no longer the compression alone that is looked at then.
+Pruning and quantization shift the means and variances of a layer's outputs, while batch norm still normalises by those
+of the float network. Re-estimating needs no labels, changes no weight, and recovers much of the lost accuracy. It is
+an option that the user switches on, because the result then shows more than the effect of compression alone.
 """
 
 import torch
@@ -14,16 +14,16 @@ BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 def has_statistics(module: nn.Module) -> bool:
-    """Whether there is a batch norm that goes by what it saw in training."""
+    """Whether `module` contains a batch norm that normalises by running statistics."""
     return any(isinstance(part, BATCH_NORMS) and part.track_running_stats for part in module.modules())
 
 
 def reestimate_(module: nn.Module, sample: Sample) -> None:
-    """Running means and variances become the averages over the batches of `sample`; `module` is in eval mode.
+    """Sets running means and variances of `module`, which is in eval mode, to their averages over `sample`'s batches.
 
-    As torch.optim.swa_utils.update_bn does it: each batch is normalised by its own statistics as it goes through
-    (momentum None, a cumulative average; variances without bias), so that later layers see what earlier ones will
-    give. All else, dropout among it, stays in eval mode.
+    As in torch.optim.swa_utils.update_bn, each batch is normalised by its own statistics on its way through (momentum
+    None gives a cumulative average; variances are unbiased), so that later layers see what earlier ones will output.
+    All other modules, such as dropout, stay in eval mode.
     """
     norms = [part for part in module.modules() if isinstance(part, BATCH_NORMS) and part.track_running_stats]
     momenta = [norm.momentum for norm in norms]

@@ -1,8 +1,8 @@
-"""What the layers of the bundled networks see of training images, in files that come along with the weights.
+"""Calibrations of the bundled networks, stored beside their weights, for machines without training images.
 
-So that activations can be quantized where there are no training images. One safetensors file a network: the digest of
-its float weights and the names of its layers in the header, `ranges` (layers, 4) float64, which are low, high and their
-moving averages, and `counts` (layers, BINS) int32.
+One safetensors file per network. The header holds the digest of its float weights and the names of its layers. The
+tensors are `ranges` (layers, 4) float64, whose columns are low, high and the running averages of both, and `counts`
+(layers, BINS) int32.
 """
 
 import json
@@ -20,24 +20,24 @@ CALIBRATIONS = ASSETS / "calibration"
 
 
 def calibration_path(name: str) -> Path:
-    """Where the calibration of the bundled network `name` lies."""
+    """The path of the calibration of the bundled network `name`."""
     return CALIBRATIONS / f"{name}.safetensors"
 
 
-def save_calibration(path: Path, model: FloatModel, seen: LayerInputs) -> None:
-    """Writes what `model` has seen. Raises OSError."""
-    ranges = [(stats.low, stats.high, stats.average_low, stats.average_high) for stats in seen.values()]
+def save_calibration(path: Path, model: FloatModel, calibration: LayerInputs) -> None:
+    """Writes the `calibration` of `model` to `path`. Raises OSError."""
+    ranges = [(stats.low, stats.high, stats.average_low, stats.average_high) for stats in calibration.values()]
     tensors = {
         "ranges": torch.tensor(ranges, dtype=torch.float64),
-        "counts": torch.stack([stats.counts for stats in seen.values()]).int(),
+        "counts": torch.stack([stats.counts for stats in calibration.values()]).int(),
     }
-    about = json.dumps({"weights": model.digest, "layers": list(seen)})
+    about = json.dumps({"weights": model.digest, "layers": list(calibration)})
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, safetensors.torch.save(tensors, {"squeezelab": about}))
 
 
 def load_calibration(path: Path, model: FloatModel) -> LayerInputs | None:
-    """What `save` wrote, or None where that was with other weights. Raises ValueError where the file is damaged."""
+    """Returns the calibration in `path`, or None if it was made with other weights. Raises ValueError if damaged."""
     try:
         with safetensors.safe_open(path, "pt") as file:
             about = json.loads(file.metadata()["squeezelab"])
@@ -48,11 +48,11 @@ def load_calibration(path: Path, model: FloatModel) -> LayerInputs | None:
             raise ValueError("its tensors are not those of a calibration")
     except DAMAGE_ERRORS as error:
         raise ValueError(
-            f"{path} is damaged; make it again with `python -m compression calibrate {model.name}`"
+            f"{path} is damaged; create it again with `python -m compression calibrate {model.name}`"
         ) from error
     if weights != model.digest:
         return None
     return {
-        name: InputStats(low, high, average_low, average_high, seen)
-        for name, (low, high, average_low, average_high), seen in zip(layers, ranges.tolist(), counts, strict=True)
+        name: InputStats(low, high, average_low, average_high, histogram)
+        for name, (low, high, average_low, average_high), histogram in zip(layers, ranges.tolist(), counts, strict=True)
     }

@@ -1,9 +1,10 @@
-"""compress(model, spec) -> CompressedModel: prune, then quantize what is left. Never mutates its inputs.
+"""Prunes a network, then quantizes the remaining weights: `compress(model, spec, evidence) -> CompressedModel`.
 
-Batch norm is folded before all that or, to see what it costs, after it.
+Batch norm is folded before that or, to show what the other order costs, after it. The inputs are never changed.
 """
 
 import difflib
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -24,47 +25,33 @@ from compression.spec import FLOAT_BITS, Also, CompressionSpec, LayerSpec, Only,
 
 
 def compress(model: nn.Module, spec: CompressionSpec, evidence: Evidence = NO_EVIDENCE) -> CompressedModel:
-    """Folds batch norm and merges filters if `spec` says so; then prunes and quantizes the weights of all convolutions
-    and linear layers, and those that it says `also`. A parameter that layers share is compressed once and stays shared.
+    """Returns `model` compressed as `spec` says; `model` stays unchanged.
 
-    The inputs of convolutions and linear layers are quantized as the float network's calibration says, whatever becomes
-    of the weights; those of a layer whose weight goes by the name of another one stay float.
-    Raises ValueError where there is no such layer, where a weight is not finite, where the spec needs evidence that is
-    not at hand, where nothing can be merged, or, naming the nearest, where it speaks of a layer that the network does
-    not have.
+    Folds batch norm and merges filters if `spec` says so. Then prunes and quantizes the weights of all convolutions and
+    linear layers, and of the kinds of layers in `spec.also`. A parameter that several layers share is compressed once
+    and stays shared. The inputs of convolutions and linear layers are quantized by the calibration of the float
+    network, independent of the weights. If a layer uses the weight of another layer, its inputs stay float.
+    Raises ValueError if there is no layer to compress, a weight is not finite, `spec` needs evidence that is missing or
+    a batch norm that does not exist, no filters can be merged, or `spec` names a layer that the network does not have.
     """
+    fold_last = spec.order is Order.QUANTIZE_FIRST
     original = fold_batch_norm(model) if spec.fold_bn else model
-    late = spec.order is Order.QUANTIZE_FIRST
-    found = compressible_weights(model if late else original, spec.also)
-    weights = {name: weight.channels_first for name, weight in found.items()}
-    kinds = " or ".join(("convolution", "linear", *spec.also))
-    if not weights:
-        others = [f"{kind} weights" for kind in Also if compressible_weights(model, (kind,))]
-        hint = f"; `also` of the spec adds its {' and '.join(others)}" if others else ""
-        raise ValueError(f"{spec.model} has no {kinds} layer to compress{hint}")
-    for name, weight in weights.items():
-        values = weight.numpy()
-        if not np.isfinite((values.min(), values.max())).all():  # a NaN anywhere makes both of them NaN
-            raise ValueError(f"cannot compress {spec.model}: layer {name} has weights that are NaN or infinite")
-    own = {layer.name: layer for layer in spec.layers}
-    for name in own:
-        if name not in weights:
-            near = difflib.get_close_matches(name, weights, 1, 0)
-            raise ValueError(f"{spec.model} has no {kinds} layer {name!r}; the nearest is {near[0]!r}")
-    if spec.merge is not None:
-        original = merge_filters(original, spec.merge).module
-        found = compressible_weights(original, spec.also)
-        weights = {name: weight.channels_first for name, weight in found.items()}
-    kept = plan_pruning(model if late else original, weights, spec, evidence)
-    integer = _chosen(original, weights, spec.weights) if spec.weights else ()
-    quants = {name: _quant_spec(spec, own.get(name), name in integer) for name in weights}
-    layers = [_compress_layer(name, weight, kept.get(name), quants[name]) for name, weight in found.items()]
-    if late:
+    start = model if fold_last else original
+    weights = compressible_weights(start, spec.also)
+    _check(model, spec, weights)
+    if spec.merge is not None:  # a spec merges only if it folds first
+        original = start = merge_filters(original, spec.merge).module
+        weights = compressible_weights(original, spec.also)
+    tensors = {name: weight.channels_first for name, weight in weights.items()}
+    masks = plan_pruning(start, tensors, spec, evidence)
+    quants = _quant_specs(original, tensors, spec)
+    layers = [_compress_layer(name, weight, masks.get(name), quants[name]) for name, weight in weights.items()]
+    if fold_last:
         after = compressible_weights(fold_batch_norm(with_weights(model, layers)), spec.also)
         before = weighted_layers(original, spec.also)
         layers = [
-            _folded_layer(layer, before[name], after[name], kept.get(name), quants[name])
-            for name, layer in zip(weights, layers, strict=True)
+            _folded_layer(layer, before[layer.name], after[layer.name], masks.get(layer.name), quants[layer.name])
+            for layer in layers
         ]
     inputs = input_quantizers(weighted_layers(original), spec, evidence.calibration)
     return CompressedModel(
@@ -75,18 +62,42 @@ def compress(model: nn.Module, spec: CompressionSpec, evidence: Evidence = NO_EV
     )
 
 
+def _check(model: nn.Module, spec: CompressionSpec, weights: Mapping[str, Weight]) -> None:
+    """Raises ValueError if there are no `weights`, if one is not finite, or if `spec` names a layer without one."""
+    kinds = " or ".join(("convolution", "linear", *spec.also))
+    if not weights:
+        others = [f"{kind} weights" for kind in Also if compressible_weights(model, (kind,))]
+        hint = f"; to compress its {' and '.join(others)}, list them in `also` of the spec" if others else ""
+        raise ValueError(f"{spec.model} has no {kinds} layer to compress{hint}")
+    for name, weight in weights.items():
+        values = weight.tensor.detach().numpy()
+        if not np.isfinite((values.min(), values.max())).all():  # one NaN makes both of them NaN
+            raise ValueError(f"cannot compress {spec.model}: layer {name} has weights that are NaN or infinite")
+    for layer in spec.layers:
+        if layer.name not in weights:
+            nearest = difflib.get_close_matches(layer.name, weights, 1, 0)[0]
+            raise ValueError(f"{spec.model} has no {kinds} layer {layer.name!r}; the nearest is {nearest!r}")
+
+
 def _sample(model: nn.Module, spec: CompressionSpec, evidence: Evidence) -> Sample:
-    """What batch norms see anew. Raises ValueError where there is nothing to see or nobody to see it."""
+    """Returns the images to re-estimate batch norm on. Raises ValueError without a batch norm or without images."""
     if not has_statistics(model):
-        left = " once it is folded" if spec.fold_bn else ""
-        raise ValueError(f"{spec.model} has no batch norm{left}, so there are no statistics to re-estimate")
+        condition = " after folding" if spec.fold_bn else ""
+        raise ValueError(f"{spec.model} has no batch norm{condition}, so there are no statistics to re-estimate")
     if evidence.sample is None:
-        raise ValueError("re-estimating batch norm needs training images, and there are none at hand")
+        raise ValueError("re-estimating batch norm needs training images, and none are available")
     return evidence.sample
 
 
-def _chosen(model: nn.Module, weights: dict[str, Tensor], quant: QuantSpec) -> set[str]:
-    """The layers that `quant` is for, by its `only` and `skip_ends`."""
+def _quant_specs(model: nn.Module, weights: Mapping[str, Tensor], spec: CompressionSpec) -> dict[str, QuantSpec | None]:
+    """Layer name -> how its weight is quantized, None if it stays float."""
+    overrides = {layer.name: layer for layer in spec.layers}
+    selected = _selected_layers(model, weights, spec.weights) if spec.weights else set()
+    return {name: _quant_spec(spec, overrides.get(name), name in selected) for name in weights}
+
+
+def _selected_layers(model: nn.Module, weights: Mapping[str, Tensor], quant: QuantSpec) -> set[str]:
+    """The names of the layers that `quant` applies to, by its `only` and `skip_ends`."""
     names = list(weights)[1:-1] if quant.skip_ends else list(weights)
     if quant.only is Only.CONV:
         return {name for name in names if weights[name].dim() > 2}
@@ -94,61 +105,61 @@ def _chosen(model: nn.Module, weights: dict[str, Tensor], quant: QuantSpec) -> s
     return linear.intersection(names) if quant.only is Only.LINEAR else set(names)
 
 
-def _quant_spec(spec: CompressionSpec, layer: LayerSpec | None, chosen: bool) -> QuantSpec | None:
+def _quant_spec(spec: CompressionSpec, layer: LayerSpec | None, selected: bool) -> QuantSpec | None:
     if layer is None or layer.bits is None:
-        return spec.weights if chosen else None
+        return spec.weights if selected else None
     if layer.bits == FLOAT_BITS:
         return None
     return replace(spec.weights, bits=layer.bits) if spec.weights else QuantSpec(layer.bits)
 
 
-def _compress_layer(name: str, weight: Weight, kept: LayerMask | None, quant: QuantSpec | None) -> LayerRecord:
-    """The quantizer's range is that of the weights that are left, zeros included; what is pruned stays exactly zero."""
-    original = changed = weight.channels_first
-    if kept:
-        changed = changed * kept.mask
+def _compress_layer(name: str, weight: Weight, pruning: LayerMask | None, quant: QuantSpec | None) -> LayerRecord:
+    """Prunes and quantizes one weight. The quantizer sees pruned weights as zeros, and they stay exactly zero."""
+    original = values = weight.channels_first
+    if pruning:
+        values = values * pruning.mask
     qparams, bits = None, FLOAT_BITS
     if quant:
-        qparams = choose_qparams(changed, quant)
-        changed = fake_quantize(changed, qparams)
-        if kept and not qparams.zero_is_exact:
-            changed = changed * kept.mask
+        qparams = choose_qparams(values, quant)
+        values = fake_quantize(values, qparams)
+        if pruning and not qparams.zero_is_exact:
+            values = values * pruning.mask
         bits = code_bits(qparams) if quant.scheme is Scheme.STEP else quant.bits
     return LayerRecord(
         name=name,
         original=weight.tensor,
-        weight=swap_channels(changed, weight.transposed_groups),
-        pruned=changed.numel() - _count(kept.mask) if kept else 0,
-        threshold=kept.threshold if kept else 0.0,
-        nonzero=_count(changed != 0),
+        weight=swap_channels(values, weight.transposed_groups),
+        pruned=values.numel() - _count(pruning.mask) if pruning else 0,
+        threshold=pruning.threshold if pruning else 0.0,
+        nonzero=_count(values != 0),
         bits=bits,
         qparams=qparams,
-        sqnr_db=sqnr_db(original, changed),
+        sqnr_db=sqnr_db(original, values),
         transposed_groups=weight.transposed_groups,
-        filters=kept.filters if kept else None,
-        pattern=kept.pattern if kept else None,
+        filters=pruning.filters if pruning else None,
+        pattern=pruning.pattern if pruning else None,
     )
 
 
 def _folded_layer(
-    layer: LayerRecord, original: Tensor, weight: Weight, kept: LayerMask | None, quant: QuantSpec | None
+    layer: LayerRecord, original: Tensor, weight: Weight, pruning: LayerMask | None, quant: QuantSpec | None
 ) -> LayerRecord:
-    """`layer` once batch norm has been folded into it. Its values are off their integers then, and are rounded again.
+    """Returns `layer` after batch norm was folded into it, with its values fake_quantize once more.
 
-    `original`: its float weight, folded; `weight`: its compressed one, folded; `kept`: what was not pruned. A layer
-    that folding leaves as it is keeps its integers.
+    Folding scales the values, so they are no longer multiples of the quantizer's step. A layer that folding leaves
+    unchanged keeps its codes. `original` is the folded float weight, `weight` the folded compressed weight.
     """
     if torch.equal(weight.tensor, layer.weight):
         return replace(layer, original=original)
-    again = _compress_layer(layer.name, weight, kept, quant)
+    refitted = _compress_layer(layer.name, weight, pruning, quant)
     return replace(
-        again,
+        refitted,
         original=original,
         threshold=layer.threshold,
-        sqnr_db=sqnr_db(original.detach(), again.weight),
+        sqnr_db=sqnr_db(original.detach(), refitted.weight),
     )
 
 
 def _count(mask: Tensor) -> int:
-    """How many of `mask` are true; torch takes several times as long."""
+    """The number of True values in `mask`. NumPy takes a fraction of the time of torch."""
     return int(np.count_nonzero(mask.numpy()))

@@ -1,4 +1,4 @@
-"""What compression may need to know beside the weights: how the network answers to images that it was trained on."""
+"""What compression may need to know besides the weights: how the float network responds to training images."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -7,27 +7,29 @@ from torch import Tensor
 
 from compression.quantization.calibration import LayerInputs
 
-SAMPLE_BATCH = 125  # images; it divides the thousand of a sample
+SAMPLE_BATCH = 125  # images per batch; a divisor of the 1,000 images of a sample
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """`inputs` (N, ...) as the network takes them, normalised, and the classes `labels` (N,) int64 that are right."""
+    """Labelled images: normalised network inputs `inputs` (N, ...) and their true classes `labels` (N,) int64."""
 
     inputs: Tensor
     labels: Tensor
 
     @property
     def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Inputs and labels, SAMPLE_BATCH images at a time."""
+        """Inputs and labels in batches of SAMPLE_BATCH images; the last batch may be smaller."""
         return zip(self.inputs.split(SAMPLE_BATCH), self.labels.split(SAMPLE_BATCH), strict=True)
 
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """None: not at hand. What needs it then says so. `calibration`: what each layer of the float network saw.
+    """A field is None if it is unavailable; code that needs it then raises ValueError.
 
-    `gradients`: by layer name, of the loss on the sample by the float weights, folded where the spec folds them first.
+    `sample`: images to re-estimate batch norm on. `calibration`: statistics of the inputs of each float layer.
+    `gradients`: layer name -> gradient of the loss on the sample by the float weight (C_out, ...), after folding if the
+    spec folds first.
     """
 
     sample: Sample | None = None

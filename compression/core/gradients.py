@@ -1,4 +1,4 @@
-"""Which way the loss on images goes as weights move: what taylor scores are made of."""
+"""Gradients of the loss by the weights, from which Taylor importance scores are computed."""
 
 import copy
 from collections.abc import Collection
@@ -13,20 +13,20 @@ from compression.spec import Also
 
 
 def loss_gradients(module: nn.Module, sample: Sample, also: Collection[Also] = ()) -> dict[str, Tensor]:
-    """Layer name -> gradient (C_out, ...) of the mean cross-entropy of `module` over `sample`, in eval mode, by the
-    layer's weight: zero where no input reaches it. `module` stays as it is.
+    """Layer name -> gradient (C_out, ...) of the mean cross-entropy over `sample` by the layer's weight.
+
+    `module` is evaluated in eval mode and stays unchanged. The gradient is zero if no input reaches the layer.
     """
     weights = compressible_weights(module, also)
-    memo: dict[int, Tensor] = {id(w.tensor): nn.Parameter(w.tensor.detach().clone()) for w in weights.values()}
+    variables = {id(w.tensor): nn.Parameter(w.tensor.detach().clone()) for w in weights.values()}
+    memo: dict[int, Tensor] = dict(variables)
     network = copy.deepcopy(module, memo).eval()
-    variables = [memo[id(weight.tensor)] for weight in weights.values()]
     with torch.enable_grad():
         for inputs, labels in sample.batches:
             loss = F.cross_entropy(network(inputs), labels, reduction="sum") / len(sample.labels)
-            loss.backward(inputs=variables)
-    return {
-        name: swap_channels(
-            torch.zeros_like(variable) if variable.grad is None else variable.grad, weight.transposed_groups
-        )
-        for (name, weight), variable in zip(weights.items(), variables, strict=True)
+            loss.backward(inputs=list(variables.values()))
+    gradients = {
+        name: torch.zeros_like(weight.tensor) if variable.grad is None else variable.grad
+        for (name, weight), variable in zip(weights.items(), variables.values(), strict=True)
     }
+    return {name: swap_channels(gradient, weights[name].transposed_groups) for name, gradient in gradients.items()}

@@ -1,4 +1,4 @@
-"""What the layers of a network see: images are run through it, and the inputs of each layer are counted."""
+"""Records statistics of the inputs of each layer while images run through a network."""
 
 import copy
 from collections.abc import Callable
@@ -9,62 +9,65 @@ from torch import Tensor, nn
 from compression.networks.weights import weighted_layers
 from compression.quantization.calibration import BINS, InputStats, LayerInputs
 
-BATCH = 50  # images: twenty batches of a thousand
+BATCH = 50  # images per batch: twenty batches for a sample of a thousand
 
-MOMENTUM = 0.9  # of the moving averages
+MOMENTUM = 0.9  # of the running averages
 
-MAX_COUNT = 2**24  # at once, for torch counts in float32
+MAX_COUNT = 2**24  # values per call of torch.histc, which counts in float32
 
-WIDEST = torch.finfo(torch.float32).max / BINS / 2  # in magnitude, for it finds their bins in float32 too
+MAX_INPUT = torch.finfo(torch.float32).max / BINS / 2  # in magnitude: torch.histc computes bins in float32
 
 
 def observe(module: nn.Module, inputs: Tensor) -> LayerInputs:
-    """Runs `inputs` (N, ...) through a copy of `module` twice: for the extremes, and then for the histograms.
+    """Layer name -> statistics of its inputs, for each convolution and linear layer that an input reaches.
 
-    Layer name -> its stats, for each convolution and linear layer that any input reaches.
-    Raises ValueError where a layer sees NaN, infinity, or an input beyond WIDEST.
+    Runs `inputs` (N, ...) twice through a copy of `module` in eval mode: first for the extremes, then for the
+    histograms. Raises ValueError if a layer receives NaN, infinity, or a value above MAX_INPUT in magnitude.
     """
-    module = copy.deepcopy(module).eval()  # others may run the original meanwhile
-    ends: dict[str, list[tuple[float, float]]] = {}
+    module = copy.deepcopy(module).eval()  # other threads may run the original meanwhile
+    batch_extremes: dict[str, list[tuple[float, float]]] = {}
     counts: dict[str, Tensor] = {}
 
-    def see_ends(name: str, x: Tensor) -> None:
-        low, high = (float(end) for end in x.aminmax())  # a NaN anywhere makes both of them NaN
-        if not (abs(low) <= WIDEST and abs(high) <= WIDEST):
-            raise ValueError(f"layer {name} sees inputs that are NaN, infinite or nearly so: no range could hold them")
-        ends.setdefault(name, []).append((min(low, 0.0), max(high, 0.0)))
+    def record_extremes(name: str, x: Tensor) -> None:
+        low, high = (float(end) for end in x.aminmax())  # one NaN makes both of them NaN
+        if not (abs(low) <= MAX_INPUT and abs(high) <= MAX_INPUT):
+            raise ValueError(f"the inputs of layer {name} include NaN, infinity or values too large for any range")
+        batch_extremes.setdefault(name, []).append((min(low, 0.0), max(high, 0.0)))
 
     def count(name: str, x: Tensor) -> None:
         for part in x.flatten().split(MAX_COUNT):
             counts[name] = counts.get(name, 0) + torch.histc(part, BINS, *extremes[name]).long()
 
-    _watch(module, inputs, see_ends)
-    extremes = {name: (min(low for low, _ in seen), max(high for _, high in seen)) for name, seen in ends.items()}
-    _watch(module, inputs, count)
+    _for_each_input(module, inputs, record_extremes)
+    extremes = {
+        name: (min(low for low, _ in batches), max(high for _, high in batches))
+        for name, batches in batch_extremes.items()
+    }
+    _for_each_input(module, inputs, count)
     return {
         name: InputStats(
             *extremes[name],
-            average_low=running_average([low for low, _ in ends[name]]),
-            average_high=running_average([high for _, high in ends[name]]),
+            average_low=running_average([low for low, _ in batch_extremes[name]]),
+            average_high=running_average([high for _, high in batch_extremes[name]]),
             counts=counts[name],
         )
         for name in weighted_layers(module)
-        if name in ends
+        if name in batch_extremes
     }
 
 
 def running_average(values: list[float]) -> float:
-    """The first value; then, one after another, MOMENTUM of the average so far and the rest of the next value."""
+    """The exponential average of `values`: starts at the first; each next value has the weight 1 - MOMENTUM."""
     average = values[0]
     for value in values[1:]:
         average = MOMENTUM * average + (1 - MOMENTUM) * value
     return average
 
 
-def _watch(module: nn.Module, inputs: Tensor, see: Callable[[str, Tensor], None]) -> None:
-    """Shows `see` the name and the input of each layer, batch by batch."""
+def _for_each_input(module: nn.Module, inputs: Tensor, record: Callable[[str, Tensor], None]) -> None:
+    """Calls `record(layer name, input)` for each layer and each batch of `inputs`."""
     hooks = [
-        module.get_submodule(name).register_forward_pre_hook(lambda _, given, name=name: see(name, given[0]))
+        module.get_submodule(name).register_forward_pre_hook(lambda _, args, name=name: record(name, args[0]))
         for name in weighted_layers(module)
     ]
     with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""core/record.py"""
+"""The result of a compression: one record per layer, and the compressed network that is built from them."""
 
 import copy
 import math
@@ -20,7 +20,7 @@ from compression.spec import FLOAT_BITS, CompressionSpec
 
 
 class LayerFacts(NamedTuple):
-    """A layer record in numbers alone."""
+    """The numbers of a layer record, without its tensors."""
 
     name: str
     weights: int
@@ -32,15 +32,22 @@ class LayerFacts(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class LayerRecord:
-    """What became of the weight of one layer, and, with `inputs`, of what it sees.
+    """One layer after compression: its weight and, in `inputs`, how its inputs are quantized.
 
-    `weight` is dequantized. `pruned` weights went for their small scores; `threshold` is the smallest score of those
-    that were kept (infinite where none was), by default a magnitude. `nonzero` counts what is left after rounding too.
-    `bits` are those of its codes: with a given step, as many as their range takes. `sqnr_db` is infinite where the
-    weight is unchanged. `filters` (C_out,) are True where a filter is kept, None where filters did not go as a whole;
-    `pattern` is (n, m) where n of each m weights were kept. Where batch norm was folded after quantizing, `original` is
-    the folded weight, and what was pruned was chosen before that, with its `threshold`. `transposed_groups`: the groups
-    of a transposed convolution, whose `original` and `weight` have the output channels in dimension 1; 0 for others.
+    original           the float weight in its module's layout; with folding after quantization, the folded weight
+    weight             the compressed weight, dequantized, in the same layout
+    pruned             how many weights were pruned because of their low scores, before quantization
+    threshold          the lowest score that was kept, by default a magnitude; infinite if no weight was kept. With
+                       folding after quantization, scores are those of the weights before folding
+    nonzero            how many weights are nonzero after pruning and rounding
+    bits               bits per code; for a given step, as many as the range of the codes takes
+    qparams            scale and zero point, or codebook; None if the weight stays float
+    sqnr_db            signal-to-quantization-noise ratio in dB; infinite if the weight is unchanged
+    filters            bool (C_out,), True for filters that were kept; None if filters were not pruned as a whole
+    pattern            (n, m) if n of each m weights were kept, else None
+    inputs             the quantizer of the inputs, None if they stay float
+    transposed_groups  the groups of a transposed convolution, whose `original` and `weight` have their output channels
+                       in dimension 1; 0 for other layers
     """
 
     name: str
@@ -67,7 +74,7 @@ class LayerRecord:
 
     @property
     def channels_first(self) -> Tensor:
-        """`weight` as (C_out, ...), the shape that `qparams` go with."""
+        """`weight` as (C_out, ...), the layout that `qparams` refer to."""
         return swap_channels(self.weight, self.transposed_groups)
 
     @property
@@ -76,7 +83,7 @@ class LayerRecord:
 
 
 class LayerTotals:
-    """What is known of a whole network from its `layers`."""
+    """Totals over the `layers` of a network."""
 
     layers: Sequence[LayerFacts | LayerRecord]
 
@@ -95,9 +102,10 @@ class LayerTotals:
 
 @dataclass(frozen=True, eq=False)
 class CompressedModel(LayerTotals):
-    """The compressed layers of a network, in the order of its modules.
+    """A compressed network: its layers in the order of its modules, and the float network that they come from.
 
-    `original`: folded and merged as `spec` says. `sample`: what batch norms see anew, None where they go on as before.
+    `original`: the float network, folded and merged as `spec` says. `sample`: the images to re-estimate batch norm on,
+    None if its statistics stay.
     """
 
     spec: CompressionSpec
@@ -107,11 +115,10 @@ class CompressedModel(LayerTotals):
 
     @cached_property
     def module(self) -> nn.Module:
-        """A fresh network in eval mode with the compressed weights, its inputs quantized by forward pre-hooks; what
-        else it holds is copied.
+        """A new network in eval mode with the compressed weights; forward pre-hooks quantize the inputs of layers.
 
-        A filter that is gone has an output of zero: its bias and what batch norm adds are zero too. Where statistics of
-        batch norm are taken anew, that takes a second or more.
+        Everything else is copied from `original`. The output of a pruned filter is zero, because its bias and its batch
+        norm are zero too. Re-estimating batch norm takes a second or more.
         """
         module = with_weights(self.original, self.layers)
         for layer in self.layers:
@@ -123,7 +130,7 @@ class CompressedModel(LayerTotals):
 
 
 def sqnr_db(original: Tensor, changed: Tensor) -> float:
-    """Signal-to-quantization-noise ratio, 10 log10(sum w^2 / sum (w - w')^2)."""
+    """Signal-to-quantization-noise ratio in dB: 10 log10(sum w^2 / sum (w - w')^2)."""
     noise = float((original - changed).square().sum())
     signal = float(original.square().sum())
     if noise == 0:
@@ -132,7 +139,7 @@ def sqnr_db(original: Tensor, changed: Tensor) -> float:
 
 
 def with_weights(module: nn.Module, layers: Sequence[LayerRecord]) -> nn.Module:
-    """A copy of `module`, whose weights are the `original` ones of `layers`, with the compressed ones."""
+    """Returns a copy of `module` in eval mode in which the `original` weights of `layers` are the compressed ones."""
     memo = {id(layer.original): nn.Parameter(layer.weight.clone(), requires_grad=False) for layer in layers}
     module = copy.deepcopy(module, memo).eval()
     zero_pruned_filters_(module, {layer.name: layer.filters for layer in layers if layer.filters is not None})
@@ -140,8 +147,8 @@ def with_weights(module: nn.Module, layers: Sequence[LayerRecord]) -> nn.Module:
 
 
 def bit_operations(compressed: CompressedModel, macs: dict[str, int]) -> int:
-    """Sum of MACs * weight bits * activation bits over the layers (Baskin et al. 2018, arXiv:1804.10969).
+    """The sum over the layers of MACs * weight bits * activation bits (Baskin et al. 2018, arXiv:1804.10969).
 
-    Zeros count like other weights: dense kernels multiply them all the same.
+    Zero weights count like other weights, because dense kernels multiply by them too.
     """
     return sum(macs[layer.name] * layer.bits * layer.activation_bits for layer in compressed.layers)

@@ -1,4 +1,4 @@
-"""What training images say, for compression that asks: the first thousand in canonical order, which is a random one."""
+"""Evidence from training images: the first thousand in canonical order, which is independent of their classes."""
 
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -29,7 +29,7 @@ _calibrations: dict[str, LayerInputs] = {}
 
 @dataclass(frozen=True)
 class _Network:
-    """Equal where digests are: a network that comes again, as another object, is the same one."""
+    """Key of cached gradients. Networks with equal digests are equal, so a network loaded twice is found again."""
 
     digest: str
     fold: bool
@@ -39,9 +39,9 @@ class _Network:
 
 
 def evidence_for(model: FloatModel, spec: CompressionSpec) -> Evidence:
-    """What `compress` needs to know for `spec`, and no more. `model`: as it was loaded, not folded.
+    """Returns the evidence that `compress` needs for `spec`, and no more. `model` is as loaded, not folded.
 
-    Raises DataError where images for it are missing, ValueError where a file of the project is damaged.
+    Raises DataError if training images are needed and missing, ValueError if a calibration file is damaged.
     """
     network = _Network(model.digest, spec.folds_first, spec.merge, spec.also, model)
     return Evidence(
@@ -53,44 +53,46 @@ def evidence_for(model: FloatModel, spec: CompressionSpec) -> Evidence:
 
 @lru_cache(maxsize=2)
 def training_sample(normalization: Normalization) -> Sample:
-    """Raises DataMissing where there are no training images, DataError where they are damaged."""
+    """Returns the first SAMPLE_IMAGES training images. Raises DataMissing if there are none, DataError if damaged."""
     images = load(TRAIN)[:SAMPLE_IMAGES]
     return Sample(normalization(images.pixels), images.labels)
 
 
 def network_calibration(model: FloatModel) -> LayerInputs:
-    """What each layer of `model` sees of the training sample: from the file that came along with its weights, else seen
-    anew, once in a process. A file that was made with other weights does not count.
+    """Returns statistics of each layer's inputs on the training sample: from the bundled file, else observed.
+
+    A bundled file counts only if it was made with the same weights. Results are cached for the process.
     """
-    seen = _calibrations.get(model.digest)
-    if seen is None:
-        path = bundled_calibrations.calibration_path(model.name)
-        along = (
-            bundled_calibrations.load_calibration(path, model)
-            if model.name in bundled_names() and path.exists()
-            else None
-        )
-        seen = along or observe_training_sample(model)
+    calibration = _calibrations.get(model.digest)
+    if calibration is None:
+        calibration = _bundled_calibration(model) or observe_training_sample(model)
         while len(_calibrations) >= MAX_CALIBRATIONS:
             _calibrations.pop(next(iter(_calibrations)), None)
-        _calibrations[model.digest] = seen
-    return seen
+        _calibrations[model.digest] = calibration
+    return calibration
+
+
+def _bundled_calibration(model: FloatModel) -> LayerInputs | None:
+    path = bundled_calibrations.calibration_path(model.name)
+    if model.name not in bundled_names() or not path.exists():
+        return None
+    return bundled_calibrations.load_calibration(path, model)
 
 
 def observe_training_sample(model: FloatModel) -> LayerInputs:
-    """The same, seen anew. Raises DataMissing, saying what for, where there are no training images."""
+    """Returns statistics of each layer's inputs on the training sample. Raises DataMissing if there are no images."""
     try:
         sample = training_sample(model.normalization)
     except DataMissing as error:
         raise DataMissing(
-            f"to quantize activations, the ranges of {model.name} have to be seen on training images, and {error}"
+            f"quantizing activations needs the input ranges of {model.name} on training images, and {error}"
         ) from error
     return observe(model.module, sample.inputs)
 
 
 @lru_cache(maxsize=4)
 def _gradients(network: _Network) -> dict[str, Tensor]:
-    """On the training sample; seconds, the first time."""
+    """Gradients on the training sample; computing them takes seconds."""
     module = fold_batch_norm(network.model.module) if network.fold else network.model.module
     if network.merge is not None:
         module = merge_filters(module, network.merge).module

@@ -81,7 +81,7 @@ def test_filters_that_went_stay_silent() -> None:
     ("arch", "fold", "words"),
     [
         ("simple_cnn", False, "simple_cnn has no batch norm, so there are no statistics to re-estimate"),
-        ("resnet8", True, "resnet8 has no batch norm once it is folded, so"),
+        ("resnet8", True, "resnet8 has no batch norm after folding, so"),
     ],
 )
 def test_without_batch_norm_there_is_nothing_to_re_estimate(arch: str, fold: bool, words: str) -> None:
@@ -90,7 +90,7 @@ def test_without_batch_norm_there_is_nothing_to_re_estimate(arch: str, fold: boo
 
 
 def test_without_training_images_it_is_refused() -> None:
-    with pytest.raises(ValueError, match="re-estimating batch norm needs training images, and there are none at hand"):
+    with pytest.raises(ValueError, match="re-estimating batch norm needs training images, and none are available"):
         compress(network("resnet8"), CompressionSpec("resnet8", reestimate_bn=True))
 
 

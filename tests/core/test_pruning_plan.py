@@ -175,7 +175,9 @@ def test_bn_scale_goes_by_gamma_and_leaves_layers_without_one_alone() -> None:
     assert first.threshold == module[1].weight[first.filters].min().item()
 
 
-@pytest.mark.parametrize(("fold", "words"), [(False, "m has none$"), (True, "m has none, for it is folded into")])
+@pytest.mark.parametrize(
+    ("fold", "words"), [(False, "m has none$"), (True, "m has none because batch norm is folded into the")]
+)
 def test_bn_scale_without_batch_norm_is_refused(fold: bool, words: str) -> None:
     module = tiny() if fold else network("simple_cnn")
     spec = CompressionSpec("m", PruneSpec(sparsity=0.5, criterion="bn-scale", structure="filter"), fold_bn=fold)
@@ -213,7 +215,7 @@ def test_rows_of_embeddings_and_gates_are_no_filters_and_those_of_transposed_con
     assert int((~up.filters).sum()) == 4
     states = torch.randn(2, 6, 5, generator=generator)
     assert torch.equal((found.module.up(states) == 0).all(2), (~up.filters).expand(2, -1))
-    with pytest.raises(ValueError, match="no filter of layer words can go: its rows are no outputs of their own"):
+    with pytest.raises(ValueError, match="layer words cannot lose filters: its rows are not outputs of their own"):
         compress(module, replace(spec, layers=(LayerSpec("words", sparsity=0.5),)), Evidence(gradients={}))
 
 
@@ -242,7 +244,10 @@ def test_beside_n_of_m_a_layer_of_its_own_loses_single_weights() -> None:
 
 @pytest.mark.parametrize(
     ("criterion", "name", "words"),
-    [("l1", "11", "layer 11 can go: it is the last layer"), ("bn-scale", "6", "layer 6 can go: no batch norm follows")],
+    [
+        ("l1", "11", "layer 11 cannot lose filters: it is the last layer"),
+        ("bn-scale", "6", "layer 6 cannot lose filters: no batch norm follows it"),
+    ],
 )
 def test_a_layer_that_can_lose_no_filter_says_why(criterion: str, name: str, words: str) -> None:
     prune = PruneSpec(sparsity=0.5, criterion=criterion, structure="filter")
@@ -292,7 +297,7 @@ def test_gradients_leave_the_network_as_it_is() -> None:
 
 def test_taylor_without_gradients_is_refused() -> None:
     spec = CompressionSpec("tiny", PruneSpec(sparsity=0.5, criterion="taylor"))
-    with pytest.raises(ValueError, match="need the gradients of the loss on training images, and there are none"):
+    with pytest.raises(ValueError, match="need the gradients of the loss on training images, and none are available"):
         compress(tiny(), spec, NO_EVIDENCE)
 
 

@@ -232,7 +232,7 @@ def test_merged_filters_are_taken_out(simple_cnn):
 def test_int8_is_refused_where_batch_norm_is_taken_anew_for_it_is_folded_then(small_resnet):
     spec = CompressionSpec("small", PruneSpec(sparsity=0.5), reestimate_bn=True)
     int8 = {each.kind: each.spec for each in variants(spec)}[Kind.INT8]
-    with pytest.raises(ValueError, match="no batch norm once it is folded"):
+    with pytest.raises(ValueError, match="no batch norm after folding"):
         compress(small_resnet.module, int8, Evidence(calibration=observe(small_resnet.module, CIFAR10(pixels(20)))))
 
 

@@ -221,7 +221,7 @@ def test_every_bundled_network_brings_its_calibration_along(no_training_images: 
 
 def test_another_network_without_training_images_is_refused_with_what_to_do(no_training_images: None) -> None:
     model = FloatModel("mine", network("cnn3"), NORMALIZATIONS["half"])
-    with pytest.raises(DataMissing, match=r"ranges of mine have to be seen on training images, .* --download train"):
+    with pytest.raises(DataMissing, match=r"needs the input ranges of mine on training images, .* --download train"):
         training.evidence_for(model, CompressionSpec("mine", activations=EIGHT))
 
 
@@ -229,7 +229,7 @@ def test_the_calibration_of_other_weights_does_not_count(no_training_images: Non
     """A network of the user's own, that has the name of a bundled one."""
     own = copy.deepcopy(simple_cnn.module)
     own.fc1.weight.data.mul_(2)
-    with pytest.raises(DataMissing, match="ranges of simple_cnn have to be seen"):
+    with pytest.raises(DataMissing, match="needs the input ranges of simple_cnn on training images"):
         training.network_calibration(replace(simple_cnn, module=own))
 
 
@@ -303,6 +303,6 @@ def test_a_damaged_file_is_refused_with_what_to_do(damage, simple_cnn: FloatMode
     path = tmp_path / "a.safetensors"
     path.write_bytes(damage(bundled_calibrations.calibration_path("simple_cnn").read_bytes()))
     with pytest.raises(
-        ValueError, match=r"is damaged; make it again with `python -m compression calibrate simple_cnn`"
+        ValueError, match=r"is damaged; create it again with `python -m compression calibrate simple_cnn`"
     ):
         bundled_calibrations.load_calibration(path, simple_cnn)
