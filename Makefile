@@ -14,9 +14,9 @@ test: .venv/test
 	$(BIN)/pytest
 
 .venv/app: requirements.txt
-	@$(PYTHON) -c "import sys; (3, 11) <= sys.version_info < (3, 14) or sys.exit( \
-	'Squeezelab needs Python 3.11 to 3.13 (from 3.14 on the standard library owns the name compression); ' \
-	f'this is {sys.version.split()[0]}. Name another one: make PYTHON=python3.12 app')"
+	@$(PYTHON) -c "import sys; sys.version_info >= (3, 11) or sys.exit( \
+	'Squeezelab needs Python 3.11 or later, and this is ' + sys.version.split()[0] \
+	+ '. Name another one: make PYTHON=python3.12 app')"
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install -r requirements.txt
 	@touch $@

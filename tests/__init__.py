@@ -1,3 +1,3 @@
-"""`compression` first: it says how threads wait before torch is loaded."""
+"""Imports `compression` before anything loads torch: the package sets how torch's threads wait."""
 
-import compression  # noqa: F401
+import squeezelab  # noqa: F401

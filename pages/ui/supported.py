@@ -1,9 +1,11 @@
-"""Imported first: from Python 3.14 on the standard library's own `compression` is found in place of ours."""
+"""Every page imports this first: it refuses a Python that is too old, and then claims the name `compression`."""
 
 import sys
 
 import streamlit as st
 
-if sys.version_info >= (3, 14):
-    st.error(f"Squeezelab needs Python 3.11 to 3.13, and this is {sys.version.split()[0]}.")
+if sys.version_info < (3, 11):  # noqa: UP036
+    st.error(f"Squeezelab needs Python 3.11 or later, and this is {sys.version.split()[0]}.")
     st.stop()
+
+import squeezelab  # noqa: F401

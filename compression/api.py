@@ -1,0 +1,327 @@
+"""The functions that `import compression as sq` offers to notebooks and scripts, each with an example that runs.
+
+The package loads this module when a name of `compression.__all__` is first used, because it imports torch.
+"""
+
+from dataclasses import dataclass, replace
+from os import PathLike
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from compression.core.compress import compress as compress_module
+from compression.core.evidence import Evidence, Sample
+from compression.core.record import CompressedModel
+from compression.core.training_evidence import evidence_for
+from compression.data.cifar10 import SPLITS
+from compression.data.images import ImageSet
+from compression.data.images import load as load_split
+from compression.errors import CheckpointError, CompressionError, DataError
+from compression.evaluation import evaluation, normalization_trial
+from compression.evaluation.evaluation import Evaluation
+from compression.evaluation.statistics import Flips
+from compression.files import ledger as ledgers
+from compression.files import packed_file
+from compression.files.ledger import FileLedger
+from compression.files.size import Size, measure
+from compression.networks import library
+from compression.networks.model import FloatModel
+from compression.networks.normalization import NORMALIZATIONS, Normalization
+from compression.paths import write_whole
+from compression.spec import (
+    ActivationSpec,
+    Also,
+    Calibration,
+    Clip,
+    CompressionSpec,
+    Criterion,
+    Granularity,
+    LayerSpec,
+    Only,
+    Order,
+    PruneSpec,
+    QuantSpec,
+    Scheme,
+    Scope,
+    Structure,
+    Unit,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class CompressedNetwork(CompressedModel):
+    """The result of `compress`: the compressed layers, and the network that they come from.
+
+    `module` is a new torch network in eval mode with the compressed weights. `layers` has one record for each layer,
+    with `bits`, `nonzero`, `weights` and `sqnr_db`. `sparsity` is the share of weights that are zero. `source` is the
+    float network, with its architecture and its normalization, or None where a plain nn.Module was compressed.
+    """
+
+    source: FloatModel | None = None
+
+
+Network = CompressedNetwork | FloatModel | nn.Module
+
+
+def names() -> list[str]:
+    """Returns the names of the networks that `load` accepts: the bundled ones, then the public ones that are here.
+
+    >>> import compression as sq
+    >>> "resnet20" in sq.names()
+    True
+    """
+    return library.names()
+
+
+def load(name: str) -> FloatModel:
+    """Returns the trained float network called `name`, with its input normalization and its published accuracy.
+
+    Raises ValueError for an unknown name, CheckpointError for a damaged file.
+
+    >>> import compression as sq
+    >>> net = sq.load("resnet20")
+    >>> net.parameters, net.normalization.name, net.accuracy
+    (272474, 'cifar10', 0.9241)
+    """
+    return library.load(name)
+
+
+def load_checkpoint(
+    path: str | PathLike[str], normalization: Normalization | ImageSet, architecture: str | None = None
+) -> FloatModel:
+    """Returns the network in a checkpoint file of PyTorch or safetensors; its architecture is recognized.
+
+    With images instead of a `normalization`, each known normalization is tried on them and the one with the lowest loss
+    is used. No code in the file is run. Raises CheckpointError where the file cannot be used, with the reason.
+
+    >>> import tempfile, torch
+    >>> import compression as sq
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     torch.save(sq.load("resnet20").module.state_dict(), f"{folder}/mine.pth")
+    ...     net = sq.load_checkpoint(f"{folder}/mine.pth", sq.NORMALIZATIONS["cifar10"])
+    >>> net.name, net.parameters
+    ('mine', 272474)
+    """
+    return normalization_trial.load_checkpoint(Path(path), normalization, architecture)
+
+
+def load_images(split: str = "test") -> ImageSet:
+    """Returns the 10,000 "test" images of CIFAR-10 with their labels, or the 50,000 "train" images.
+
+    Raises DataError where they are missing or damaged, with the command that downloads them.
+
+    >>> import compression as sq
+    >>> images = sq.load_images()
+    >>> len(images), tuple(images.pixels.shape), tuple(images[:100].labels.shape)
+    (10000, (10000, 3, 32, 32), (100,))
+    """
+    if split not in SPLITS:
+        raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
+    return load_split(SPLITS[split])
+
+
+def compress(
+    network: FloatModel | nn.Module, spec: CompressionSpec, evidence: Evidence | None = None
+) -> CompressedNetwork:
+    """Returns `network` pruned and quantized as `spec` says; the network itself stays as it is.
+
+    For a FloatModel, such as `load` returns, what the spec needs to know of training images is gathered here, unless
+    `evidence` gives it: the ranges of layer inputs, gradients, or images to re-estimate batch norm. For another
+    nn.Module, `evidence` has to give it. A spec without a model's name gets the name of the network.
+
+    Raises ValueError where the spec does not fit the network, DataError where training images are missing.
+
+    >>> import compression as sq
+    >>> spec = sq.CompressionSpec(prune=sq.PruneSpec(sparsity=0.5), weights=sq.QuantSpec(4))
+    >>> small = sq.compress(sq.load("simple_cnn"), spec)
+    >>> f"{small.sparsity:.1%} of {small.weights:,} weights are zero"
+    '50.2% of 268,464 weights are zero'
+    >>> [(layer.name, layer.bits) for layer in small.layers]
+    [('conv1', 4), ('conv2', 4), ('fc1', 4), ('fc2', 4)]
+
+    Any module of convolutions and linear layers will do, and on request of embeddings and recurrent layers:
+
+    >>> import torch
+    >>> _ = torch.manual_seed(0)
+    >>> mine = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.ReLU(), torch.nn.Linear(16, 2)).eval()
+    >>> small = sq.compress(mine, sq.CompressionSpec(weights=sq.QuantSpec(8)))
+    >>> inputs = torch.randn(100, 8)
+    >>> bool((mine(inputs) - small.module(inputs)).abs().max() < 0.05)
+    True
+    """
+    if isinstance(network, FloatModel):
+        spec = spec if spec.model else replace(spec, model=network.name)
+        known = evidence_for(network, spec) if evidence is None else evidence
+        return _with_source(compress_module(network.module, spec, known), network)
+    spec = spec if spec.model else replace(spec, model=type(network).__name__)
+    return _with_source(compress_module(network, spec, evidence or Evidence()), None)
+
+
+def size(compressed: CompressedModel) -> Size:
+    """Returns the in-memory size of a compressed network: bytes of codes, scales, masks and the float32 rest.
+
+    `dense` stores a code for every weight, `sparse` a mask and the codes of the nonzero weights, and `best` is the
+    smaller of the two. `float32` is the uncompressed network.
+
+    >>> import compression as sq
+    >>> net = sq.load("simple_cnn")
+    >>> count = sq.size(sq.compress(net, sq.CompressionSpec(weights=sq.QuantSpec(4))))
+    >>> count.float32, count.best.total, count.best_name
+    (1074600, 133270, 'sparse')
+    """
+    return measure(compressed)
+
+
+def ledger(compressed: CompressedNetwork) -> FileLedger:
+    """Returns where each byte of the file goes that `save` writes. The `steps` lead from float32 to the file.
+
+    Raises ValueError for a network whose architecture the file cannot name, as `save` does.
+
+    >>> import compression as sq
+    >>> net = sq.load("simple_cnn")
+    >>> file = sq.ledger(sq.compress(net, sq.CompressionSpec(weights=sq.QuantSpec(4))))
+    >>> list(file.steps)[:4], sum(file.steps.values()) == file.total
+    (['float32', 'fewer bits', 'pruned', 'entropy coding'], True)
+    """
+    return ledgers.written(compressed, _source(compressed))[1]
+
+
+def evaluate(network: Network, images: ImageSet, normalization: Normalization | None = None) -> Evaluation:
+    """Returns how a network classifies `images`: its predictions, accuracy, 95 % interval, loss and top-5 accuracy.
+
+    It is computed in this process, about a thousand images per second and core. A plain nn.Module needs the
+    `normalization` of its inputs; other networks know theirs.
+
+    >>> import compression as sq
+    >>> net, images = sq.load("simple_cnn"), sq.load_images()[:1000]
+    >>> small = sq.compress(net, sq.CompressionSpec(weights=sq.QuantSpec(4)))
+    >>> before, after = sq.evaluate(net, images), sq.evaluate(small, images)
+    >>> 0.75 < after.accuracy < before.accuracy < 0.85
+    True
+    """
+    return evaluation.evaluate(_module(network), images, normalization or _normalization(network))
+
+
+def flips(before: Evaluation, after: Evaluation) -> Flips:
+    """Returns how many images one network classifies correctly and the other does not, and McNemar's p-value.
+
+    Raises ValueError where the two evaluations are of different images.
+
+    >>> import compression as sq
+    >>> net, images = sq.load("simple_cnn"), sq.load_images()[:1000]
+    >>> small = sq.compress(net, sq.CompressionSpec(weights=sq.QuantSpec(3)))
+    >>> change = sq.flips(sq.evaluate(net, images), sq.evaluate(small, images))
+    >>> change.lost > change.won > 0, change.p < 0.05
+    (True, True)
+    """
+    return evaluation.flips(before, after)
+
+
+def save(compressed: CompressedNetwork, path: str | PathLike[str]) -> int:
+    """Writes the packed file of a compressed network, reads it again and compares it; returns its size in bytes.
+
+    Raises ValueError for a network whose architecture the file cannot name, OSError where it cannot be written,
+    CheckpointError where the file on the disk does not decode to `compressed`.
+
+    >>> import os, tempfile
+    >>> import compression as sq
+    >>> small = sq.compress(sq.load("simple_cnn"), sq.CompressionSpec(weights=sq.QuantSpec(4)))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     sq.save(small, f"{folder}/small.safetensors") == os.path.getsize(f"{folder}/small.safetensors")
+    True
+    """
+    content = packed_file.to_bytes(compressed, _source(compressed))
+    write_whole(Path(path), content)
+    packed_file.prove(Path(path), compressed)
+    return len(content)
+
+
+def load_compressed(path: str | PathLike[str]) -> FloatModel:
+    """Returns the network in a file of `save`, bit for bit as it was evaluated.
+
+    Raises CheckpointError where the file is missing, damaged or something else.
+
+    >>> import tempfile, torch
+    >>> import compression as sq
+    >>> small = sq.compress(sq.load("simple_cnn"), sq.CompressionSpec(weights=sq.QuantSpec(4)))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = sq.save(small, f"{folder}/small.safetensors")
+    ...     again = sq.load_compressed(f"{folder}/small.safetensors")
+    >>> pixels = torch.randn(5, 3, 32, 32)
+    >>> torch.equal(again.module(pixels), small.module(pixels))
+    True
+    """
+    return packed_file.load_compressed(Path(path))
+
+
+def to_onnx(network: Network, normalization: Normalization | None = None) -> bytes:
+    """Returns an ONNX file that computes what `network` computes, in float32, with the normalization in the graph.
+
+    Its input "pixels" is (N, 3, 32, 32) uint8, its output "logits" (N, classes) float32. It takes some seconds. A plain
+    nn.Module needs the `normalization` of its inputs; other networks know theirs.
+
+    >>> import onnxruntime, torch
+    >>> import compression as sq
+    >>> small = sq.compress(sq.load("simple_cnn"), sq.CompressionSpec(weights=sq.QuantSpec(4)))
+    >>> session = onnxruntime.InferenceSession(sq.to_onnx(small), providers=["CPUExecutionProvider"])
+    >>> pixels = torch.randint(256, (5, 3, 32, 32), dtype=torch.uint8)
+    >>> [logits] = session.run(None, {"pixels": pixels.numpy()})
+    >>> expected = small.module(small.source.normalization(pixels))
+    >>> torch.allclose(torch.from_numpy(logits), expected, atol=1e-4)
+    True
+    """
+    from compression.deploy import float_onnx  # onnx takes half a second to import, and few ask for it
+
+    return float_onnx.to_onnx(_module(network), normalization or _normalization(network))
+
+
+def to_int8(compressed: CompressedNetwork, sample: torch.Tensor | None = None) -> bytes:
+    """Returns an ONNX file whose layers compute with 8-bit integers, with the codes and scales of `compressed`.
+
+    The spec must fold batch norm, quantize weights symmetrically to at most 8 bits, per tensor or per channel, and
+    layer inputs to 8 bits. With `sample` (N, 3, 32, 32) uint8, training images, values that are added or averaged
+    between layers become integers too, in the range that they have on the sample.
+
+    Raises ValueError where the layers are not like that.
+
+    >>> import onnxruntime, torch
+    >>> import compression as sq
+    >>> spec = sq.CompressionSpec(weights=sq.QuantSpec(8), activations=sq.ActivationSpec(8), fold_bn=True)
+    >>> graph = sq.to_int8(sq.compress(sq.load("simple_cnn"), spec))
+    >>> session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    >>> pixels = torch.randint(256, (5, 3, 32, 32), dtype=torch.uint8)
+    >>> session.run(None, {"pixels": pixels.numpy()})[0].shape
+    (5, 10)
+    """
+    from compression.deploy import int8_onnx  # as in `to_onnx`
+
+    return int8_onnx.to_int8(compressed, _normalization(compressed), sample)
+
+
+def _with_source(compressed: CompressedModel, source: FloatModel | None) -> CompressedNetwork:
+    return CompressedNetwork(compressed.spec, compressed.original, compressed.layers, compressed.sample, source)
+
+
+def _module(network: Network) -> nn.Module:
+    return network if isinstance(network, nn.Module) else network.module
+
+
+def _source(compressed: CompressedNetwork) -> FloatModel:
+    """Raises ValueError where it was a plain module, of which neither architecture nor normalization is known."""
+    if compressed.source is None:
+        raise ValueError(
+            f"only networks of a known architecture have a file format, and {compressed.spec.model} was given as a "
+            "plain module: load it with sq.load or sq.load_checkpoint"
+        )
+    return compressed.source
+
+
+def _normalization(network: Network) -> Normalization:
+    source = network.source if isinstance(network, CompressedNetwork) else network
+    if not isinstance(source, FloatModel):
+        raise ValueError(
+            "the normalization of a plain module is not known: give one of sq.NORMALIZATIONS, "
+            'or compress sq.FloatModel("mine", module, normalization)'
+        )
+    return source.normalization
