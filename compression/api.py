@@ -3,7 +3,7 @@
 The package loads this module when a name of `compression.__all__` is first used, because it imports torch.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from torch import nn
 
 from compression.core.compress import compress as compress_module
 from compression.core.evidence import Evidence, Sample
+from compression.core.network import CompressedNetwork, Network, module_of, normalization_of, source_of, with_source
 from compression.core.record import CompressedModel
 from compression.core.training_evidence import evidence_for
 from compression.data.cifar10 import SPLITS
@@ -49,21 +50,6 @@ from compression.spec import (
 )
 
 
-@dataclass(frozen=True, eq=False)
-class CompressedNetwork(CompressedModel):
-    """The result of `compress`: the compressed layers, and the network that they come from.
-
-    `module` is a new torch network in eval mode with the compressed weights. `layers` has one record for each layer,
-    with `bits`, `nonzero`, `weights` and `sqnr_db`. `sparsity` is the share of weights that are zero. `source` is the
-    float network, with its architecture and its normalization, or None where a plain nn.Module was compressed.
-    """
-
-    source: FloatModel | None = None
-
-
-Network = CompressedNetwork | FloatModel | nn.Module
-
-
 def names() -> list[str]:
     """Returns the names of the networks that `load` accepts: the bundled ones, then the public ones that are here.
 
@@ -71,7 +57,7 @@ def names() -> list[str]:
     >>> "resnet20" in sq.names()
     True
     """
-    return library.names()
+    return library.network_names()
 
 
 def load(name: str) -> FloatModel:
@@ -84,7 +70,7 @@ def load(name: str) -> FloatModel:
     >>> net.parameters, net.normalization.name, net.accuracy
     (272474, 'cifar10', 0.9241)
     """
-    return library.load(name)
+    return library.load_network(name)
 
 
 def load_checkpoint(
@@ -153,9 +139,9 @@ def compress(
     if isinstance(network, FloatModel):
         spec = spec if spec.model else replace(spec, model=network.name)
         known = evidence_for(network, spec) if evidence is None else evidence
-        return _with_source(compress_module(network.module, spec, known), network)
+        return with_source(compress_module(network.module, spec, known), network)
     spec = spec if spec.model else replace(spec, model=type(network).__name__)
-    return _with_source(compress_module(network, spec, evidence or Evidence()), None)
+    return with_source(compress_module(network, spec, evidence or Evidence()), None)
 
 
 def size(compressed: CompressedModel) -> Size:
@@ -184,7 +170,7 @@ def ledger(compressed: CompressedNetwork) -> FileLedger:
     >>> list(file.steps)[:4], sum(file.steps.values()) == file.total
     (['float32', 'fewer bits', 'pruned', 'entropy coding'], True)
     """
-    return ledgers.written(compressed, _source(compressed))[1]
+    return ledgers.written(compressed, source_of(compressed))[1]
 
 
 def evaluate(network: Network, images: ImageSet, normalization: Normalization | None = None) -> Evaluation:
@@ -200,7 +186,7 @@ def evaluate(network: Network, images: ImageSet, normalization: Normalization | 
     >>> 0.75 < after.accuracy < before.accuracy < 0.85
     True
     """
-    return evaluation.evaluate(_module(network), images, normalization or _normalization(network))
+    return evaluation.evaluate(module_of(network), images, normalization or normalization_of(network))
 
 
 def flips(before: Evaluation, after: Evaluation) -> Flips:
@@ -231,7 +217,7 @@ def save(compressed: CompressedNetwork, path: str | PathLike[str]) -> int:
     ...     sq.save(small, f"{folder}/small.safetensors") == os.path.getsize(f"{folder}/small.safetensors")
     True
     """
-    content = packed_file.to_bytes(compressed, _source(compressed))
+    content = packed_file.to_bytes(compressed, source_of(compressed))
     write_whole(Path(path), content)
     packed_file.prove(Path(path), compressed)
     return len(content)
@@ -273,7 +259,7 @@ def to_onnx(network: Network, normalization: Normalization | None = None) -> byt
     """
     from compression.deploy import float_onnx  # onnx takes half a second to import, and few ask for it
 
-    return float_onnx.to_onnx(_module(network), normalization or _normalization(network))
+    return float_onnx.to_onnx(module_of(network), normalization or normalization_of(network))
 
 
 def to_int8(compressed: CompressedNetwork, sample: torch.Tensor | None = None) -> bytes:
@@ -296,32 +282,4 @@ def to_int8(compressed: CompressedNetwork, sample: torch.Tensor | None = None) -
     """
     from compression.deploy import int8_onnx  # as in `to_onnx`
 
-    return int8_onnx.to_int8(compressed, _normalization(compressed), sample)
-
-
-def _with_source(compressed: CompressedModel, source: FloatModel | None) -> CompressedNetwork:
-    return CompressedNetwork(compressed.spec, compressed.original, compressed.layers, compressed.sample, source)
-
-
-def _module(network: Network) -> nn.Module:
-    return network if isinstance(network, nn.Module) else network.module
-
-
-def _source(compressed: CompressedNetwork) -> FloatModel:
-    """Raises ValueError where it was a plain module, of which neither architecture nor normalization is known."""
-    if compressed.source is None:
-        raise ValueError(
-            f"only networks of a known architecture have a file format, and {compressed.spec.model} was given as a "
-            "plain module: load it with sq.load or sq.load_checkpoint"
-        )
-    return compressed.source
-
-
-def _normalization(network: Network) -> Normalization:
-    source = network.source if isinstance(network, CompressedNetwork) else network
-    if not isinstance(source, FloatModel):
-        raise ValueError(
-            "the normalization of a plain module is not known: give one of sq.NORMALIZATIONS, "
-            'or compress sq.FloatModel("mine", module, normalization)'
-        )
-    return source.normalization
+    return int8_onnx.to_int8(compressed, normalization_of(compressed), sample)
