@@ -11,7 +11,7 @@ from pages.ui.frame import frame
 from pages.ui.settings import controls, widgets
 
 frame.open_page("Explore")
-link = frame.linked()
+link = frame.opening_link()
 model = frame.pick_network()
 st.subheader("How small can this network get, and what does it cost?", anchor=False)
 side, main = st.columns([1, 3], gap="medium")  # widths in eighths of a pixel, see charts/style.py
@@ -33,12 +33,12 @@ with left:
 with below:
     answer.layers(model)
 with how:
-    widgets.accuracy_view()
+    widgets.pick_accuracy_chart()
 with first:
     panel.metric(model)
 with said:
     panel.sentence(model)
 with right:
     panel.chart(model)
-frame.say_rejected(link)
-frame.close_page(partial(panel.order, model))
+frame.report_rejected(link)
+frame.close_page(partial(panel.fragment_order, model))

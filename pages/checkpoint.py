@@ -14,4 +14,4 @@ with side:
 with main:
     upload.answer(file, stated)
 upload.shelf()
-frame.data_status()
+frame.show_data_status()

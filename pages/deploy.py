@@ -9,7 +9,7 @@ from pages.ui.frame import frame
 from pages.ui.settings import controls
 
 frame.open_page("Deploy")
-link = frame.linked()
+link = frame.opening_link()
 model = frame.pick_network()
 st.subheader("Is it faster where it runs, and does it still say the same?", anchor=False)
 side, main = st.columns([1, 3], gap="medium")
@@ -35,4 +35,4 @@ with below:
     run.draw(model)
     answer.draw(model)
     files.draw(model)
-frame.say_rejected(link)
+frame.report_rejected(link)

@@ -13,7 +13,7 @@ from pages.ui.settings import methods
 def _methods(enum: type[StrEnum]) -> None:
     """The words of all members."""
     for member in enum:
-        methods.say(member)
+        methods.explain(member)
 
 
 frame.open_page("What the numbers mean")

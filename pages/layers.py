@@ -9,7 +9,7 @@ from pages.ui.layers import answer, editor, recipe, scan, state
 from pages.ui.settings import controls
 
 frame.open_page("Layers")
-link = frame.linked()
+link = frame.opening_link()
 arriving = frame.is_arriving()
 model = frame.pick_network()
 st.subheader("Which layers can do with less?", anchor=False)
@@ -17,7 +17,7 @@ side, main = st.columns([1, 3], gap="medium")
 
 with side:
     controls.settings(model)
-    state.settle(model, arriving)
+    state.synchronise(model, arriving)
 
 with main:
     controls.stop_where_impossible(model)
@@ -35,4 +35,4 @@ with metrics[0]:
     panel.metric(model, state.spec)
 with said:
     panel.sentence(model, state.spec)
-frame.say_rejected(link)
+frame.report_rejected(link)

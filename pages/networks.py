@@ -7,7 +7,7 @@ from pages.ui.frame import frame
 from pages.ui.networks import card, shelf
 
 frame.open_page("Networks")
-link = frame.linked()
+link = frame.opening_link()
 st.subheader("Which network, and what is it made of?", anchor=False)
 name = shelf.pick()
 facts = st.container()
@@ -19,6 +19,6 @@ with left:
     card.layers(name, fold)
 with facts:
     card.facts(name, fold)
-frame.data_status()
-frame.say_rejected(link)
+frame.show_data_status()
+frame.report_rejected(link)
 shelf.public_networks()

@@ -8,7 +8,7 @@ from pages.ui.frame import frame
 from pages.ui.pruning import answer, controls, specs
 
 frame.open_page("Pruning")
-link = frame.linked()
+link = frame.opening_link()
 model = frame.pick_network()
 st.subheader("What goes, and what does it cost?", anchor=False)
 side, main = st.columns([1, 3], gap="medium")  # widths in eighths of a pixel, see charts/style.py
@@ -37,7 +37,7 @@ with above:
 with right:
     answer.left(model)
 with lower_left:
-    controls.pick_rival()
+    controls.pick_alternative()
     answer.overlap(model)
 with lower_right:
     answer.ranked(model)
@@ -49,5 +49,5 @@ with first:
     panel.metric(model, specs.spec)
 with said:
     panel.sentence(model, specs.spec)
-frame.say_rejected(link)
+frame.report_rejected(link)
 frame.close_page()

@@ -8,7 +8,7 @@ from pages.ui.quantization import accuracy, answer, controls, integers
 from pages.ui.quantization.controls import Side
 
 frame.open_page("Quantization")
-link = frame.linked()
+link = frame.opening_link()
 model = frame.pick_network()
 st.subheader("Which quantizer, and why?", anchor=False)
 above = st.container()
@@ -42,5 +42,5 @@ for side, place in numbers.items():
         accuracy.metric(model, side)
 with between:
     accuracy.verdict(model)
-frame.say_rejected(link)
+frame.report_rejected(link)
 frame.close_page()

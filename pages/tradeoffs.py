@@ -9,7 +9,7 @@ from pages.ui.settings import controls
 from pages.ui.tradeoffs import compare, equal_bytes, front, grid, pins, search, sweep
 
 frame.open_page("Trade-offs")
-link = frame.linked()
+link = frame.opening_link()
 arriving = frame.is_arriving()
 model = frame.pick_network()
 pins.settle(arriving)
@@ -32,5 +32,5 @@ for tab, draw in zip(st.tabs(list(views), key="view", bind="query-params"), view
     with tab:
         if tab.open:
             sweep.live(draw, frame.CHART)
-frame.say_rejected(link)
-frame.close_page(lambda: (frame.GREY, frame.CHART, frame.LINKS))
+frame.report_rejected(link)
+frame.close_page(lambda: (frame.IMPLIED, frame.CHART, frame.LINKS))

@@ -56,10 +56,10 @@ def test_the_widest_layer_comes_first_and_fewer_bits_lose_more_channels(page):
 def test_public_networks_that_cannot_be_reached_say_why_and_cannot_be_fetched(page, monkeypatch):
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("no_proxy", "")
-    networks.public_unreachable.clear()
+    networks.why_public_unreachable.clear()
     page.run()
-    reason = networks.public_unreachable()
-    networks.public_unreachable.clear()
+    reason = networks.why_public_unreachable()
+    networks.why_public_unreachable.clear()
     assert reason
     rows = page.dataframe[1].value
     assert list(rows["Network"]) == list(public.PUBLIC)

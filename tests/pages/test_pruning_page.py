@@ -146,7 +146,7 @@ def test_without_training_images_what_needs_them_says_so_and_nothing_breaks(monk
 def test_what_the_page_names_has_a_name():
     for structure in Structure:
         for criterion in Criterion:
-            if selection.possible(criterion, structure):
+            if selection.is_possible(criterion, structure):
                 axes = specs.FILTER_AXES if structure is Structure.FILTER else specs.AXES
                 assert axes[criterion]
 

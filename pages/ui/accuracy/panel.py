@@ -14,7 +14,16 @@ from compression.results.neighbours import Neighbours
 from compression.spec import CompressionSpec
 from compression.spec.title import title
 from pages.ui import wording
-from pages.ui.accuracy.polling import STOPPED, Known, going, is_stopped, let_paint, live, look, look_for_first
+from pages.ui.accuracy.polling import (
+    STOPPED,
+    AccuracyState,
+    is_counting,
+    is_stopped,
+    look,
+    look_patiently,
+    poll,
+    wait_for_painting,
+)
 from pages.ui.charts import accuracy as accuracy_charts
 from pages.ui.charts import show
 from pages.ui.compute import images
@@ -25,49 +34,49 @@ CHART_SECONDS = 1.0
 AROUND = """\
 There are no test images here, and this setting was not measured beforehand. The neighbours that were measured, with
 the next bits and the next sparsities, lie in this interval; whether this setting does, nobody has counted."""
-Said = Callable[[str], CompressionSpec]
+SpecOf = Callable[[str], CompressionSpec]
 SENTENCE_PIXELS = 44  # of two lines, or one and a bar: what stands below does not jump
 
 
 @st.fragment(key=frame.ACCURACY)
-def metric(model: str, said: Said = selection.spec) -> None:
+def metric(model: str, said: SpecOf = selection.spec) -> None:
     """The number, live.
 
     `said`: what the widgets of the page say of a network.
     """
-    let_paint(look(said(model), go=False))
-    live(lambda: look_for_first(said(model)), number)
+    wait_for_painting(look(said(model), go=False))
+    poll(lambda: look_patiently(said(model)), show_number)
 
 
-def order(model: str) -> list[str]:
+def fragment_order(model: str) -> list[str]:
     """What a slider draws anew: an accuracy that is known comes first, one that is to be counted after the panels."""
     try:
-        known = not going(look(selection.spec(model), go=False))
+        known = not is_counting(look(selection.spec(model), go=False))
     except KeyError:  # another choice, made with the move, asks for a widget that is not there yet: all is drawn anew
         known = False
     return sorted(frame.ANSWER, key=lambda part: known and part != frame.ACCURACY)
 
 
 @st.fragment(key=frame.SENTENCE)
-def sentence(model: str, said: Said = selection.spec) -> None:
+def sentence(model: str, said: SpecOf = selection.spec) -> None:
     """What the number stands on, live, and a button that stops the count or goes on with it."""
 
-    def draw(reading: Known) -> None:
+    def draw(reading: AccuracyState) -> None:
         with st.container(horizontal=True, height=SENTENCE_PIXELS, border=False, vertical_alignment="center"):
             if isinstance(reading, Reading):
                 with st.container():
-                    say(reading, is_stopped(reading.spec))
+                    show_state(reading, is_stopped(reading.spec))
                 _button(reading)
             elif isinstance(reading, Neighbours):
                 st.caption(_around(reading))
 
-    live(lambda: look(said(model)), draw)
+    poll(lambda: look(said(model)), draw)
 
 
 @st.fragment(key=frame.CHART)
 def chart(model: str) -> None:
     """Accuracy as a chart, live, in all or by class; or what to do about missing images."""
-    live(lambda: look(selection.spec(model)), _chart, CHART_SECONDS)
+    poll(lambda: look(selection.spec(model)), _chart, CHART_SECONDS)
 
 
 def _button(reading: Reading) -> None:
@@ -81,19 +90,19 @@ def _button(reading: Reading) -> None:
         st.button("Stop", key="stop", icon=":material/stop:", on_click=lambda: st.session_state.update(stop))
 
 
-def say(reading: Reading, stopped: bool = False) -> None:
+def show_state(reading: Reading, stopped: bool = False) -> None:
     """What the accuracy stands on: a verdict, or how far the count is, or what is in its way."""
     if reading.error:
         st.warning(f"Counting stopped: {reading.error}.", icon=":material/error:")
     elif reading.whole:
-        st.caption(verdict(reading.whole, reading.before) + _origin(reading))
+        st.caption(result_in_words(reading.whole, reading.before) + _origin(reading))
     else:
         st.progress(reading.images / reading.total, _on_the_way(reading, stopped))
     if reading.notice:
         st.caption(f":material/info: {reading.notice}")
 
 
-def number(reading: Known, border: bool = True) -> None:
+def show_number(reading: AccuracyState, border: bool = True) -> None:
     """The accuracy as far as it is known, and the change against the float network."""
     if isinstance(reading, DataError):
         st.metric("Accuracy", "no images", "not counted", delta_color="off", delta_arrow="off", border=border)
@@ -125,7 +134,7 @@ def number(reading: Known, border: bool = True) -> None:
     )
 
 
-def verdict(after: Evaluation, before: Evaluation | None) -> str:
+def result_in_words(after: Evaluation, before: Evaluation | None) -> str:
     """What was counted, and whether the change against the float network is more than chance."""
     counted = f"{after.correct:,} of {after.total:,} test images right"
     if before is None or before is after:
@@ -154,11 +163,11 @@ def _around(found: Neighbours) -> str:
     return f"Not measured itself, and no images to count here. Its neighbours, measured beforehand: {worst} to {best}."
 
 
-def _chart(reading: Known) -> None:
+def _chart(reading: AccuracyState) -> None:
     if not isinstance(reading, Reading):
         problem = reading if isinstance(reading, DataError) else images.test_images()
         if isinstance(problem, DataError):
-            what_to_do(problem)
+            explain_missing_images(problem)
         return
     before, view = reading.before, st.session_state["chart"]
     if view == widgets.BY_CLASS and before and reading.seen:
@@ -180,7 +189,7 @@ def _on_the_way(reading: Reading, stopped: bool) -> str:
     return counted if reading.seconds_left is None else f"{counted}, {wording.seconds_left(reading.seconds_left)}"
 
 
-def what_to_do(problem: DataError) -> None:
+def explain_missing_images(problem: DataError) -> None:
     """Words, and for missing images a button that fetches them."""
     if not isinstance(problem, DataMissing):
         st.warning(f"Accuracy is off: {problem}.", icon=":material/broken_image:")
@@ -191,7 +200,7 @@ def what_to_do(problem: DataError) -> None:
         icon=":material/image_search:",
     )
     if st.button("Download 24 MB", key="download", icon=":material/download:") and (
-        fetch_bar.with_bar(lambda progress: download(TEST, progress=progress))
+        fetch_bar.run_with_bar(lambda progress: download(TEST, progress=progress))
     ):
         images.test_images.clear()
         st.rerun()

@@ -7,14 +7,14 @@ from compression.data.cifar10 import CLASSES
 from compression.evaluation.evaluation import Evaluation, confusion
 from compression.evaluation.sampling import Estimate
 from pages.ui import wording
-from pages.ui.charts.style import COMPRESSED, FLOAT, NO_LOSS, SHARE, Drawing, panel
+from pages.ui.charts.style import COMPRESSED, FLOAT, NO_LOSS, SHARE, Drawing, live_layout
 
 
 def confusions(before: Evaluation, after: Evaluation, ink: str) -> Drawing:
     """A row for each true class, a column for each class that the network says. Only mistakes have a colour."""
     found, as_float = confusion(after), confusion(before)
     places = range(len(CLASSES))
-    layout = panel(
+    layout = live_layout(
         "Which class (row) is taken for which (column)",
         {"tickvals": list(places), "ticktext": list(CLASSES), "tickangle": -45, "tickfont": {"size": 10}},
         {"tickvals": list(places), "ticktext": [f"{name} " for name in CLASSES], "tickfont": {"size": 10}},
@@ -58,7 +58,7 @@ def accuracy(before: Evaluation | None, now: Estimate, ink: str) -> Drawing:
     if before:
         words = {"hovertemplate": f"{before.correct:,} of {before.total:,} correct"}
         bars.append(_bar("float", before.accuracy, FLOAT, 2) | words)
-    layout = panel(
+    layout = live_layout(
         f"Accuracy on all {now.total:,} test images",
         {"title": "classified correctly", **SHARE, "range": [0, 1.02], "dtick": 0.25},
         {"type": "category", "categoryorder": "array", "categoryarray": ["compressed", "float"], "ticksuffix": " "},
@@ -110,7 +110,7 @@ def class_accuracy(before: Evaluation, now: dict[str, Estimate], ink: str) -> Dr
     if not all(estimate.exact for estimate in estimates):
         compressed["error_y"] = _error(estimates)
     y = {"title": "classified correctly", **SHARE}
-    return Drawing(panel("Accuracy by class", {"tickangle": -45}, y, below=70, ink=ink), as_float, compressed)
+    return Drawing(live_layout("Accuracy by class", {"tickangle": -45}, y, below=70, ink=ink), as_float, compressed)
 
 
 def _error(estimates: Sequence[Estimate]) -> dict[str, Any]:

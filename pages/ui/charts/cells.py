@@ -11,7 +11,7 @@ from pages.ui.charts.style import (
     FLOAT,
     REMOVED,
     Drawing,
-    panel,
+    live_layout,
     short_name,
 )
 
@@ -100,7 +100,7 @@ def _tiles(
     else:
         y = {"title": _counted("filter", tall), "nticks": 6}
     x = {"title": _counted("filter" if layers else "weight of the filter", wide), "nticks": 6}
-    layout = panel(
+    layout = live_layout(
         title,
         {**x, "range": [-0.5, columns * wide - 0.5]},
         {"showgrid": False, **y, "range": [rows * tall - 0.5, -0.5]},
@@ -119,7 +119,7 @@ def _counted(what: str, in_cell: int) -> str:
 
 def codes(tiles: Sequence[Sequence[int | None]], zero_point: int, most: int, ink: str) -> Drawing:
     """Codes in tiles, None between them: white is the zero point, and full colour a code that is `most` away."""
-    layout = panel(
+    layout = live_layout(
         "Codes: one tile an input channel",
         {"visible": False},
         {"visible": False, "autorange": "reversed"},

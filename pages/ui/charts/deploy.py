@@ -8,7 +8,7 @@ from compression.deploy.latency import Latency
 from compression.deploy.variants import Kind
 from compression.files.ledger import FileLedger
 from pages.ui import wording
-from pages.ui.charts.style import COMPRESSED, FLOAT, REMOVED, Drawing, lower_title, panel
+from pages.ui.charts.style import COMPRESSED, FLOAT, REMOVED, Drawing, live_layout, lower_title
 
 ROW_PIXELS = 24
 ADDED = "rgba(230, 159, 0, 0.55)"
@@ -54,7 +54,7 @@ def waterfall(ledger: FileLedger, ink: str) -> Drawing:
         into.append(Column(label, steps[name], ADDED, level))
         level += steps[name]
     into += [Column("on the<br>disk", level, COMPRESSED), Column("order-0<br>bound", round(ledger.bound), HOLLOW)]
-    layout = panel("", _names(off, HALVES[0]), _scale(off), below=44, ink=ink, showlegend=False)
+    layout = live_layout("", _names(off, HALVES[0]), _scale(off), below=44, ink=ink, showlegend=False)
     layout["xaxis2"] = layout["xaxis"] | _names(into, HALVES[1]) | {"anchor": "y2"}
     layout["yaxis2"] = layout["yaxis"] | _scale(into) | {"anchor": "x2"}
     layout["annotations"] = [
@@ -108,7 +108,7 @@ def latencies(found: Sequence[Latency], names: Mapping[str, str], ink: str) -> D
     """A bar a file, the median, with a whisker to the 90th percentile."""
     batch, threads = found[0].batch, found[0].threads
     images = "One image" if batch == 1 else f"{batch} images at once"
-    layout = panel(
+    layout = live_layout(
         f"{images}, {threads} thread{'s' * (threads > 1)}",
         {"title": "milliseconds, median and 90th percentile", "rangemode": "tozero"},
         {"title": "", "range": [len(found) - 0.5, -0.5], "showgrid": False},

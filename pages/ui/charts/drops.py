@@ -14,7 +14,7 @@ from pages.ui.charts.style import (
     NO_LOSS,
     WORST,
     Drawing,
-    panel,
+    live_layout,
     short_name,
 )
 from pages.ui.charts.tradeoffs import words
@@ -85,7 +85,7 @@ def bits_by_sparsity(found: BitsBySparsity, before: float, at: tuple[float, floa
     rows = [[found.cells.get((bits, sparsity)) for sparsity in found.sparsities] for bits in found.bits]
     columns = [wording.short_percent(sparsity) for sparsity in found.sparsities]
     names = ["float" if bits == FLOAT_BITS else str(bits) for bits in found.bits]
-    layout = panel(
+    layout = live_layout(
         "",
         {"title": "sparsity", **_steps(columns)},
         {"title": "bits a weight", **_steps(names), "autorange": "reversed", "showgrid": False},

@@ -15,11 +15,11 @@ from pages.ui.charts.style import (
     REMOVED,
     SHARE,
     Drawing,
+    label_pixels,
     layer_axis,
+    live_layout,
     lower_title,
-    panel,
-    room,
-    steps,
+    step_trace,
 )
 
 
@@ -27,7 +27,7 @@ def weights(view: WeightView, of: str, ink: str) -> Drawing:
     """Counts on a log axis: outliers, which stretch the range of a quantizer, stay visible."""
     edges = view.before.edges
     top = max(*view.before.counts, *view.after.counts, view.zeros)
-    layout = panel(
+    layout = live_layout(
         f"Weights of {of}",
         {"title": "weight", "range": [edges[0], edges[-1]]},
         {
@@ -44,13 +44,13 @@ def weights(view: WeightView, of: str, ink: str) -> Drawing:
     centres = [float(f"{(a + b) / 2:.5g}") for a, b in pairwise(edges)]
     near = "%{customdata:,} weights near %{x:.4f}"
     traces = [
-        steps("float", centres, view.before.counts, "rgba(0, 114, 178, 0.6)", near),
-        steps("compressed", centres, view.after.counts, "rgba(230, 159, 0, 0.85)", near),
+        step_trace("float", centres, view.before.counts, "rgba(0, 114, 178, 0.6)", near),
+        step_trace("compressed", centres, view.after.counts, "rgba(230, 159, 0, 0.85)", near),
     ]
     if view.zeros:
         half = (edges[1] - edges[0]) / 2
         words = f"%{{customdata:,}} of {view.weights:,} weights are zero"
-        traces.append(steps("zero", [-half, half], [view.zeros] * 2, REMOVED, words))
+        traces.append(step_trace("zero", [-half, half], [view.zeros] * 2, REMOVED, words))
     if view.levels:
         traces.append(
             {
@@ -78,8 +78,8 @@ def layers(sizes: Sequence[LayerSize], best_name: str, facts: Sequence[LayerFact
     """
     names = [layer.name for layer in sizes]
     after = [getattr(layer, best_name).total for layer in sizes]
-    below = room(names)
-    layout = panel(
+    below = label_pixels(names)
+    layout = live_layout(
         "Bytes by layer",
         {**layer_axis(names), "anchor": "y2"},
         {"title": "kB", "nticks": 4, "domain": [0.6, 1]},

@@ -8,13 +8,13 @@ from compression.inspect.threshold_curve import Curve
 from compression.pruning.proof import SmallerNetwork
 from pages.ui import wording
 from pages.ui.charts.cells import HEIGHT, TALL
-from pages.ui.charts.style import COMPRESSED, FLOAT, REMOVED, SHARE, Drawing, layer_axis, panel, room
+from pages.ui.charts.style import COMPRESSED, FLOAT, REMOVED, SHARE, Drawing, label_pixels, layer_axis, live_layout
 
 
 def curve(whole: Curve, layer: Curve | None, cut: Cut | None, axis: str, ink: str) -> Drawing:
     """The share of scores below each threshold, of the network and of one layer, and where the cut is."""
     kind = "log" if whole.logarithmic else "linear"
-    layout = panel(
+    layout = live_layout(
         "How much lies below a threshold",
         {
             "title": f"{axis} ({kind})" if whole.logarithmic else axis,
@@ -72,7 +72,7 @@ def _cut(cut: Cut, first: float) -> list[dict[str, Any]]:
 
 def ranking(view: Ranking, axis: str, ink: str) -> Drawing:
     """Filters by score, the best first; of each bar the share that is left in orange, the zeros in grey."""
-    layout = panel(
+    layout = live_layout(
         "Filters by score",
         {"title": "rank" if view.each == 1 else f"rank, {view.each} filters in a bar"},
         {"title": axis, "nticks": 5},
@@ -104,8 +104,13 @@ def ranking(view: Ranking, axis: str, ink: str) -> Drawing:
 def channels(smaller: SmallerNetwork, ink: str) -> Drawing:
     """Output channels of each layer, before and after those that are zero were taken out."""
     names = [layer.layer for layer in smaller.layers]
-    layout = panel(
-        "Filters by layer", layer_axis(names), {"title": "filters", "nticks": 5}, room(names), ink, height=HEIGHT
+    layout = live_layout(
+        "Filters by layer",
+        layer_axis(names),
+        {"title": "filters", "nticks": 5},
+        label_pixels(names),
+        ink,
+        height=HEIGHT,
     )
     counts = (
         ("float", FLOAT, [layer.before for layer in smaller.layers]),

@@ -12,11 +12,11 @@ from pages.ui.charts.style import (
     LOWEST,
     REMOVED,
     Drawing,
+    label_pixels,
     layer_axis,
+    live_layout,
     lower_title,
-    panel,
-    room,
-    steps,
+    step_trace,
 )
 
 STAIRS_HEIGHT = 320
@@ -27,7 +27,7 @@ FLOAT_FILL = "rgba(0, 114, 178, 0.6)"
 def levels(stairs: Staircase, words: str, colour: str, top: int, ink: str) -> Drawing:
     """The float weights in bins, and a stem on each level as high as the weights that get it; up to `top`, log."""
     edges = stairs.weights.edges
-    layout = panel(
+    layout = live_layout(
         words,
         {"title": "weight", "range": [MARGIN * edges[0], MARGIN * edges[-1]]},
         {"title": "weights (log)", "type": "log", "range": [LOWEST, len(str(top))], "dtick": 1, "exponentformat": "SI"},
@@ -53,7 +53,7 @@ def levels(stairs: Staircase, words: str, colour: str, top: int, ink: str) -> Dr
     cross = {"color": colour, "size": 7, "symbol": "x-thin-open", "line": {"width": 1.5}}
     unused = _markers("unused level", empty, [10**LOWEST * 1.15] * len(empty), cross)
     unused["hovertemplate"] = "no weight gets %{x:.4f}<extra></extra>"
-    in_bins = steps(
+    in_bins = step_trace(
         "float weights in a bin",
         _centres(edges),
         stairs.weights.counts,
@@ -93,7 +93,7 @@ def staircase(stairs: Staircase, colour: str, ink: str) -> Drawing:
 def _staircase_layout(low: float, high: float, most_noise: float, ink: str) -> dict[str, Any]:
     """Two panels above one axis of weights, from `low` to `high`; the lower one goes up to `most_noise`, 0..1."""
     reach = [MARGIN * low, MARGIN * high]
-    layout = panel(
+    layout = live_layout(
         "What becomes of a weight",
         {"title": "float weight w", "range": reach, "anchor": "y2"},
         {"title": "quantized Q(w)", "range": reach, "nticks": 5, "domain": [0.42, 1]},
@@ -120,11 +120,11 @@ def sqnr(sides: Sequence[tuple[str, str, Sequence[LayerFacts]]], shown: str, ink
     """Each side is its name, its colour and its layers; the layer `shown` elsewhere on the page stands on grey."""
     names = [layer.name for layer in sides[0][2]]
     place = names.index(shown)
-    layout = panel(
+    layout = live_layout(
         "SQNR by layer: how far the weights stand above their error",
         layer_axis(names),
         {"title": "SQNR in dB", "nticks": 5, "zeroline": True},
-        room(names),
+        label_pixels(names),
         ink,
         height=LAYERS_HEIGHT,
         shapes=[_behind(place)],

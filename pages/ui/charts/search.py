@@ -7,7 +7,7 @@ from typing import Any
 from compression.experiments.search.goal import Goal, Tried
 from compression.experiments.search.reading import SearchReading
 from compression.spec.title import title
-from pages.ui.charts.style import COMPRESSED, FLOAT, REMOVED, Drawing, panel
+from pages.ui.charts.style import COMPRESSED, FLOAT, REMOVED, Drawing, live_layout
 
 HEIGHT = 320
 NEAR = 0.25  # of accuracy below float, that is drawn: what falls deeper is of no use
@@ -20,7 +20,7 @@ def tried(reading: SearchReading, ink: str) -> Drawing:
     best = [reading.best] if reading.best else []
     lines = _budget(reading.goal, reading.before.accuracy if reading.before else None)
     return Drawing(
-        panel(
+        live_layout(
             "Tried so far",
             {"title": "bytes of the file", "type": "log", "dtick": "D2", "tickformat": "~s", **_bytes(reading)},
             {"title": "accuracy, search half", "tickformat": ".0%", **_range(reading)},

@@ -39,7 +39,7 @@ def base_layout(title: str, x: dict[str, Any], y: dict[str, Any], **more: Any) -
     }
 
 
-def panel(title: str, x: dict[str, Any], y: dict[str, Any], below: int, ink: str, **more: Any) -> dict[str, Any]:
+def live_layout(title: str, x: dict[str, Any], y: dict[str, Any], below: int, ink: str, **more: Any) -> dict[str, Any]:
     """The layout of a chart that comes anew with every move. Nothing in it makes a browser draw it again.
 
     Margins are known, `below` among them; to find them takes a second drawing. Streamlit hands each figure to Plotly
@@ -74,7 +74,7 @@ class Drawing(BaseFigure):
         return self._figure
 
 
-def steps(name: str, centres: Sequence[float], counts: Sequence[int], colour: str, words: str) -> dict[str, Any]:
+def step_trace(name: str, centres: Sequence[float], counts: Sequence[int], colour: str, words: str) -> dict[str, Any]:
     """A histogram as one filled path: a browser draws it in a fraction of the time of one bar a bin."""
     return {
         "type": "scatter",
@@ -97,7 +97,7 @@ def layer_axis(names: Sequence[str]) -> dict[str, Any]:
     return {"tickangle": -90, "tickfont": {"size": 9}, "type": "category", "tickvals": shown, "ticktext": short}
 
 
-def room(names: Sequence[str]) -> int:
+def label_pixels(names: Sequence[str]) -> int:
     """Pixels below the axis for the upright names of layers, up to where they would take more room than the bars."""
     return min(90, 16 + 5 * max(len(short_name(name)) for name in names))
 

@@ -17,7 +17,7 @@ from pages.ui.charts.style import (
     REMOVED,
     SHARE,
     Drawing,
-    panel,
+    live_layout,
 )
 
 GAIN = "#009E73"
@@ -80,7 +80,7 @@ def size_layout(points: Sequence[Point], floor: float, ink: str, height: int) ->
     top = max(point.accuracy for point in points)
     first, last = min(point.file_bytes for point in shown), max(point.file_bytes for point in shown)
     ticks = [size for size in TICKS if first / 2 <= size <= 2 * last]
-    layout = panel(
+    layout = live_layout(
         "",
         {
             "title": "bytes of the file (log)",

@@ -141,7 +141,7 @@ def _accuracy(model: FloatModel, stated: float | None) -> None:
     @st.fragment(run_every=accuracy.poll_seconds())
     def watch() -> None:
         reading = accuracy.look(spec)
-        panel.say(reading)
+        panel.show_state(reading)
         if reading.exact or reading.error:
             st.rerun()
 
@@ -149,7 +149,7 @@ def _accuracy(model: FloatModel, stated: float | None) -> None:
     if reading.whole:
         st.markdown(verdict(reading.whole, stated))
     elif reading.error:
-        panel.say(reading)
+        panel.show_state(reading)
     else:
         watch()
 

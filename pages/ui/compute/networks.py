@@ -47,7 +47,7 @@ def has_batch_norm(name: str) -> bool:
 
 
 @st.cache_data(ttl=60, show_spinner=False)
-def public_unreachable() -> str | None:
+def why_public_unreachable() -> str | None:
     """Returns why public networks cannot be downloaded now, or None if they can. Asked again after a minute."""
     return public.why_unreachable(timeout_seconds=2)
 

@@ -50,7 +50,7 @@ def pick_threads() -> None:
     """One, or one for each core, where there are several."""
     if cores() > 1:
         words = "Of ONNX Runtime. A server that answers many at once gives each of them one."
-        widgets.choice("Threads", ["1", str(cores())], THREADS, words)
+        widgets.choose("Threads", ["1", str(cores())], THREADS, words)
 
 
 def draw(model: str) -> None:

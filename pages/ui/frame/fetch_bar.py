@@ -9,7 +9,7 @@ from compression.errors import DataError
 from pages.ui import wording
 
 
-def with_bar(fetch: Callable[[Progress], object]) -> bool:
+def run_with_bar(fetch: Callable[[Progress], object]) -> bool:
     """Calls `fetch` with a bar that it moves; whether it succeeded. What goes wrong is told in words."""
     bar = st.progress(0.0, "Connecting")
 

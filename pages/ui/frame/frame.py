@@ -12,10 +12,19 @@ from pages.ui.compute import accuracy, images, networks
 SIDEBAR_PIXELS = 240
 MOST_TOASTS = 3
 START = "resnet20"
-METRICS, WEIGHTS, LAYERS, GREY = "metrics", "weights", "layers", "grey"
+METRICS, WEIGHTS, LAYERS, IMPLIED = "metrics", "weights", "layers", "grey"
 ACCURACY, SENTENCE, CHART = "accuracy", "sentence", "chart"
 LINKS = "links"
-ANSWER = (METRICS, WEIGHTS, LAYERS, GREY, ACCURACY, SENTENCE, CHART, LINKS)  # what a slider draws anew, in this order
+ANSWER = (
+    METRICS,
+    WEIGHTS,
+    LAYERS,
+    IMPLIED,
+    ACCURACY,
+    SENTENCE,
+    CHART,
+    LINKS,
+)  # what a slider draws anew, in this order
 MENU = (
     ("app.py", "Explore", ":material/tune:"),
     ("pages/quantization.py", "Quantization", ":material/stairs:"),
@@ -52,7 +61,7 @@ def open_page(title: str) -> None:
 
 @st.fragment(key=LINKS)
 def _menu() -> None:
-    settings = carried()
+    settings = link_parameters()
     for path, label, icon in MENU:
         st.page_link(path, label=label, icon=icon, query_params=settings)
 
@@ -65,7 +74,7 @@ def close_page(answer: Callable[[], Sequence[str]] = lambda: ANSWER) -> None:
     st.session_state.update(whole=True, answer=answer)
 
 
-def is_whole() -> bool:
+def is_complete() -> bool:
     """Whether the page has been drawn to its end: no longer does what is drawn now belong to its first drawing."""
     return st.session_state["whole"]
 
@@ -76,11 +85,11 @@ def rerun_answer(fragments: Sequence[str] | None = None) -> None:
 
     A click ends the run that is under way; where that run had not yet drawn the whole page, it is begun again.
     """
-    if is_whole():
+    if is_complete():
         st.rerun(fragments or st.session_state["answer"]())
 
 
-def carried() -> dict[str, str | list[str]]:
+def link_parameters() -> dict[str, str | list[str]]:
     """What a link to another page takes along: a page that has the same widgets opens as they stand here."""
     values = {key: st.session_state[key] for key in LINKED if key in st.session_state}
     said = {key: st.query_params.get_all(key) for key in st.query_params}
@@ -96,7 +105,7 @@ def pick_network() -> str:
     with st.sidebar:
         names = networks.names()
         start = names.index(START)
-        name = picked(names, lambda: st.selectbox("Network", names, start, key="model", bind="query-params"))
+        name = pick_from(names, lambda: st.selectbox("Network", names, start, key="model", bind="query-params"))
         parameters = wording.quantity(networks.float_model(name).parameters)
         float_accuracy, origin = accuracy.float_accuracy(name)
         st.caption(
@@ -104,11 +113,11 @@ def pick_network() -> str:
             f"{wording.quantity(sum(networks.layer_macs(name).values()))} multiply-accumulates an image  \n"
             + (f"{wording.percent(float_accuracy, 2)} accuracy as float, {origin}" if float_accuracy else "")
         )
-    data_status(name)
+    show_data_status(name)
     return name
 
 
-def picked(names: Sequence[str], picker: Callable[[], str]) -> str:
+def pick_from(names: Sequence[str], picker: Callable[[], str]) -> str:
     """What `picker` says, one of `names`. On arrival at a page that is what the link says, else what was picked before.
 
     Streamlit cannot see to it: it drops from a link what a widget of the page before had put there, and a browser that
@@ -128,7 +137,7 @@ def is_arriving() -> bool:
     return st.session_state["arriving"]
 
 
-def data_status(name: str | None = None) -> None:
+def show_data_status(name: str | None = None) -> None:
     """Whether there are images; if not, whether the network `name` was measured beforehand."""
     with st.sidebar:
         dataset = images.test_images()
@@ -140,7 +149,7 @@ def data_status(name: str | None = None) -> None:
             st.caption(f"CIFAR-10 from {dataset.source.replace(str(PROJECT.parent), '..')}")
 
 
-def linked() -> dict[str, str]:
+def opening_link() -> dict[str, str]:
     """What the link says that this browser session was opened with; empty after its first run."""
     if "opened" in st.session_state:
         return {}
@@ -148,7 +157,7 @@ def linked() -> dict[str, str]:
     return st.query_params.to_dict()
 
 
-def say_rejected(link: dict[str, str]) -> None:
+def report_rejected(link: dict[str, str]) -> None:
     """Says which values of the link mean nothing here. Call it when all widgets are drawn."""
     wrong = {key: value for key, value in link.items() if not _same(value, st.session_state.get(key))}
     for key, value in list(wrong.items())[:MOST_TOASTS]:

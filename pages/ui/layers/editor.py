@@ -20,7 +20,7 @@ BITS_COLUMN, SPARSITY_COLUMN = "Bits", "Sparsity"
 def draw(model: str) -> None:
     """The table. What is edited is kept before the page is drawn again, so that all of it shows the same."""
     cards = networks.layer_cards(model, False)
-    begun = state.begun()
+    begun = state.initial_layers()
     rows = pd.DataFrame(
         {
             "Layer": [card.name for card in cards],
@@ -60,7 +60,7 @@ def draw(model: str) -> None:
         args=([card.name for card in cards], state.table_key()),
     )
     for layer in state.impossible(model)[:1]:
-        scheme = selection.weights().scheme
+        scheme = selection.quant_spec().scheme
         st.caption(
             f":material/info: {scheme} weights cannot have {layer.bits} bits: {layer.name} gets the nearest they can."
         )
@@ -79,13 +79,13 @@ def _sparsity_said(layer: LayerSpec | None) -> float | None:
 
 def _edited(names: list[str], key: str) -> None:
     """Keeps what the table says now: what it began with, and the cells that were edited since."""
-    layers = state.begun()
+    layers = state.initial_layers()
     for number, cells in st.session_state[key]["edited_rows"].items():
         name = names[int(number)]
         layer = _changed(name, layers.pop(name, None), cells)
         if layer:
             layers[name] = layer
-    state.change(list(layers.values()))
+    state.keep(list(layers.values()))
 
 
 def _changed(name: str, layer: LayerSpec | None, cells: dict[str, Any]) -> LayerSpec | None:

@@ -25,8 +25,8 @@ def draw(model: str) -> None:
         )
         with st.popover("Open", icon=":material/upload:"):
             _open()
-        if state.own():
-            icon, reset = ":material/restart_alt:", partial(state.begin, model, ())
+        if state.layer_specs():
+            icon, reset = ":material/restart_alt:", partial(state.reset, model, ())
             st.button("All alike", key="alike", icon=icon, on_click=reset)
 
 

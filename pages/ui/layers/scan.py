@@ -31,7 +31,7 @@ def draw(model: str) -> None:
     """All of it, or what to do about missing images."""
     dataset = images.test_images()
     if isinstance(dataset, DataError):
-        panel.what_to_do(dataset)
+        panel.explain_missing_images(dataset)
         return
     by = st.segmented_control(
         "Each layer alone, at several settings of",
@@ -135,7 +135,7 @@ def _choose(model: str, specs: tuple[CompressionSpec, ...]) -> None:
             and reading
         ):
             layers = assigned(reading, _weights(model), budget)
-            state.begin(model, merged(state.own(), layers))
+            state.reset(model, merged(state.layer_specs(), layers))
             st.rerun()
     st.caption(
         "Assigning takes it that the losses of single layers add up. They need not: the accuracy above is counted with "

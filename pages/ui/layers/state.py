@@ -17,13 +17,13 @@ from pages.ui.settings import selection
 OWNER, BEGUN, TABLE = "layers of", "layers begun", "layers table"
 
 
-def settle(model: str, arriving: bool) -> None:
+def synchronise(model: str, arriving: bool) -> None:
     """Makes sure that what the session keeps is of this network, and that the link says the same."""
     kept, owner = st.session_state.get(selection.LAYERS, ""), st.session_state.get(OWNER)
     text = st.query_params.get(selection.LAYERS, kept if owner == model else "") if arriving else kept
     if arriving or owner != model:
         ours = text == kept and owner not in (None, model)
-        begin(model, () if ours or not arriving else _read(model, text))
+        reset(model, () if ours or not arriving else _read(model, text))
     text = st.session_state.get(selection.LAYERS, "")
     if text and st.query_params.get(selection.LAYERS) != text:
         st.query_params[selection.LAYERS] = text
@@ -47,14 +47,14 @@ def check(model: str, layers: Sequence[LayerSpec]) -> None:
     compressed.answer(CompressionSpec(model, layers=tuple(layers)))
 
 
-def begin(model: str, layers: Sequence[LayerSpec]) -> None:
+def reset(model: str, layers: Sequence[LayerSpec]) -> None:
     """From now on these are what the layers have of their own, in a new table."""
     number = st.session_state.get(TABLE, 0) + 1
     st.session_state.update({OWNER: model, BEGUN: to_link(layers), TABLE: number})
-    change(layers)
+    keep(layers)
 
 
-def change(layers: Sequence[LayerSpec]) -> None:
+def keep(layers: Sequence[LayerSpec]) -> None:
     """The same, in the table that is being edited."""
     if layers:
         st.session_state[selection.LAYERS] = to_link(layers)
@@ -62,7 +62,7 @@ def change(layers: Sequence[LayerSpec]) -> None:
         st.session_state.pop(selection.LAYERS, None)  # or links to other pages would speak of it
 
 
-def begun() -> dict[str, LayerSpec]:
+def initial_layers() -> dict[str, LayerSpec]:
     """What the table began with, by layer."""
     return {layer.name: layer for layer in from_link(st.session_state[BEGUN])}
 
@@ -71,7 +71,7 @@ def table_key() -> str:
     return f"table {st.session_state[TABLE]}"
 
 
-def own() -> tuple[LayerSpec, ...]:
+def layer_specs() -> tuple[LayerSpec, ...]:
     """What the layers have of their own now."""
     return from_link(st.session_state.get(selection.LAYERS, ""))
 
@@ -79,7 +79,7 @@ def own() -> tuple[LayerSpec, ...]:
 def spec(model: str) -> CompressionSpec:
     """What the widgets and the table say now, in whichever run."""
     base = selection.spec(model)
-    layers = (_possible(layer, base.weights) for layer in own())
+    layers = (_possible(layer, base.weights) for layer in layer_specs())
     return replace(base, layers=tuple(layer for layer in layers if layer))
 
 
@@ -98,4 +98,6 @@ def impossible(model: str) -> list[LayerSpec]:
     weights = selection.spec(model).weights
     if weights is None:
         return []
-    return [each for each in own() if each.bits not in (None, FLOAT_BITS) and each.bits not in weights.scheme.bits]
+    return [
+        each for each in layer_specs() if each.bits not in (None, FLOAT_BITS) and each.bits not in weights.scheme.bits
+    ]

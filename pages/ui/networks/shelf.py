@@ -14,7 +14,7 @@ GREY = "color: #999999"
 def pick() -> str:
     """All networks that this session can use, side by side."""
     names = networks.names()
-    return frame.picked(
+    return frame.pick_from(
         names,
         lambda: st.pills(
             "Network",
@@ -33,7 +33,7 @@ def public_networks() -> None:
     fetched = public.fetched_names()
     missing = [name for name in public.PUBLIC if name not in fetched]
     with st.expander(f"Public networks: {len(fetched)} fetched, {len(missing)} not", icon=":material/cloud_download:"):
-        problem = networks.public_unreachable() if missing else None
+        problem = networks.why_public_unreachable() if missing else None
         st.caption(
             "Trained by chenyaofo (pytorch-cifar-models, BSD 3-Clause). Only weights are fetched, once, into data/, "
             "for architectures of our own, and each file is checked against the beginning of its SHA-256 in its name. "
@@ -54,5 +54,5 @@ def public_networks() -> None:
             with st.container(horizontal=True, vertical_alignment="bottom"):
                 name = st.selectbox("Fetch", missing, key="wanted", disabled=off, width=320)
                 wants = st.button("Fetch", icon=":material/download:", key="fetch", disabled=off, help=problem)
-            if wants and fetch_bar.with_bar(lambda progress: public.fetch_public(name, progress)):
+            if wants and fetch_bar.run_with_bar(lambda progress: public.fetch_public(name, progress)):
                 st.rerun()

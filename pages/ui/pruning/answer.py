@@ -23,7 +23,7 @@ def problem(model: str) -> str | None:
     try:
         pruning.criterion_scores(specs.scoring(model))
         pruning.criterion_scores(specs.scoring_filters(model))
-        compressed.answer(specs.spec(model, selection.ANY))
+        compressed.answer(specs.spec(model, selection.ANY_SPARSITY))
     except (DataError, ValueError) as error:
         return compressed.explain(error)
     return None
@@ -68,7 +68,7 @@ def left(model: str) -> None:
 @st.fragment(key=controls.OVERLAP)
 def overlap(model: str) -> None:
     """What this way takes and the other leaves."""
-    other = specs.rival(model)
+    other = specs.alternative(model)
     try:
         view = pruning.overlap(specs.spec(model), other, selection.layer())
     except (DataError, ValueError) as error:
@@ -128,7 +128,7 @@ def smaller(model: str) -> None:
 
 def _take_out(wanted: CompressionSpec) -> None:
     st.session_state[REMOVED] = wanted
-    controls.moved()
+    controls.redraw()
 
 
 @st.fragment(key=controls.WORK)

@@ -7,13 +7,13 @@ import streamlit as st
 from compression.spec import Criterion, PruneSpec, Scope, Structure, Unit, structure_from
 from pages.ui.compute import compressed, networks, pruning
 from pages.ui.frame import frame
-from pages.ui.pruning.specs import axis, rivals, scoring, spec
+from pages.ui.pruning.specs import alternatives, axis, scoring, spec
 from pages.ui.settings import methods, selection, widgets
 from pages.ui.settings.selection import SPARSITY, STRUCTURES, THRESHOLD
 
 CURVE, LEFT, OVERLAP, RANKED, SMALLER, WORK = "curve", "left", "overlap", "ranked", "smaller", "work"
 ANSWER = (
-    *(frame.METRICS, frame.GREY, CURVE, LEFT, OVERLAP, RANKED, SMALLER, WORK),
+    *(frame.METRICS, frame.IMPLIED, CURVE, LEFT, OVERLAP, RANKED, SMALLER, WORK),
     *(frame.ACCURACY, frame.SENTENCE, frame.LINKS),
 )  # what a slider draws anew, in this order
 START = 0.5
@@ -22,7 +22,7 @@ START = 0.5
 def draw(model: str) -> None:
     """All widgets but the sliders: what goes as one, by which score, up to where."""
     structure, pattern = structure_from(
-        widgets.choice(
+        widgets.choose(
             "What goes as one",
             list(STRUCTURES),
             "structure",
@@ -32,7 +32,7 @@ def draw(model: str) -> None:
     )
     criterion = st.selectbox(
         "Criterion: the least goes first",
-        [found for found in Criterion if selection.possible(found, structure, pattern)],
+        [found for found in Criterion if selection.is_possible(found, structure, pattern)],
         key="criterion",
         bind="query-params",
         help="The score of a weight or a filter. L1: its magnitude. L2: its root mean square. Random: a die, to "
@@ -41,8 +41,8 @@ def draw(model: str) -> None:
         "Signed: the weight with its sign, a bug of many tutorials.",
     )
     with st.popover("What these do", icon=":material/menu_book:"):
-        methods.say(structure)
-        methods.say(Criterion(criterion))
+        methods.explain(structure)
+        methods.explain(Criterion(criterion))
     if structure is not Structure.N_M:
         _target(Criterion(criterion), structure)
     fold = widgets.fold_toggle(model, "each filter's weights now carry its scale, and other ones are small.")
@@ -56,20 +56,20 @@ def draw(model: str) -> None:
     )
     with st.sidebar:
         layers = [selection.WHOLE, *networks.layer_macs(model)]
-        st.selectbox("Weights shown", layers, key="layer", bind="query-params", on_change=moved)
+        st.selectbox("Weights shown", layers, key="layer", bind="query-params", on_change=redraw)
 
 
 def _target(criterion: Criterion, structure: Structure) -> None:
     """Sparsity or threshold, and what goes with it."""
-    ways = [SPARSITY, THRESHOLD] if selection.possible(criterion, structure, threshold=1.0) else [SPARSITY]
+    ways = [SPARSITY, THRESHOLD] if selection.is_possible(criterion, structure, threshold=1.0) else [SPARSITY]
     words = "Sparsity: what scores least goes until this share is reached. Threshold: all that scores below it goes."
-    if widgets.choice("Prune by", ways, "by", words) == SPARSITY:
+    if widgets.choose("Prune by", ways, "by", words) == SPARSITY:
         words = "Global: all layers compete, so large ones lose more. Layer: each layer loses the same share."
-        widgets.choice("Scope of the target", list(Scope), "scope", words, on_change=moved)
+        widgets.choose("Scope of the target", list(Scope), "scope", words, on_change=redraw)
         return
-    units = [unit for unit in Unit if selection.possible(criterion, structure, threshold=1.0, unit=unit)]
+    units = [unit for unit in Unit if selection.is_possible(criterion, structure, threshold=1.0, unit=unit)]
     words = "Absolute: a number like the weights. Stds, means: in standard deviations or mean |w| of each layer."
-    widgets.choice("Unit of the threshold", units, "unit", words)
+    widgets.choose("Unit of the threshold", units, "unit", words)
 
 
 def sliders(model: str) -> None:
@@ -79,12 +79,12 @@ def sliders(model: str) -> None:
     by = None if structure_from(own["structure"])[0] is Structure.N_M else own["by"]
     if by == SPARSITY:
         with left:
-            widgets.sparsity_slider(value=START, key=SPARSITY, bind="query-params", on_change=moved)
+            widgets.sparsity_slider(value=START, key=SPARSITY, bind="query-params", on_change=redraw)
         with right:
             _implied_threshold(model)
     elif by == THRESHOLD:
         with right:
-            _threshold(model, at=_half(model), key=THRESHOLD, bind="query-params", on_change=moved)
+            _threshold(model, at=_half(model), key=THRESHOLD, bind="query-params", on_change=redraw)
         with left:
             _implied_sparsity(model)
     else:
@@ -93,14 +93,14 @@ def sliders(model: str) -> None:
         right.caption("No threshold: in each group the best stay, however small they are.")
 
 
-@st.fragment(key=frame.GREY)
+@st.fragment(key=frame.IMPLIED)
 def _implied_sparsity(model: str) -> None:
     found = compressed.answer(spec(model))
     share = sum(layer.pruned for layer in found.layers) / found.weights
     widgets.sparsity_slider(value=min(widgets.MOST_SPARSE, round(share, 2)), disabled=True)
 
 
-@st.fragment(key=frame.GREY)
+@st.fragment(key=frame.IMPLIED)
 def _implied_threshold(model: str) -> None:
     cut = pruning.cut(spec(model), scoring(model), None)
     if cut and cut.low != cut.high:
@@ -111,7 +111,7 @@ def _implied_threshold(model: str) -> None:
 
 def _threshold(model: str, at: float | None = None, **options: Any) -> None:
     reach = _reach(model)
-    more = {} if at is None else {"value": widgets.on_scale(reach, at)}
+    more = {} if at is None else {"value": widgets.snap(reach, at)}
     widgets.threshold_slider(reach, f"Threshold on {axis()}", **options, **more)
 
 
@@ -130,18 +130,18 @@ def _reach(model: str) -> float:
     return next(threshold for threshold, share in zip(curve.thresholds, curve.shares, strict=True) if share >= 0.99)
 
 
-def pick_rival() -> None:
+def pick_alternative() -> None:
     """The way that this one is held against."""
     st.selectbox(
         "Against",
-        rivals(),
+        alternatives(),
         key="rival",
         bind="query-params",
-        on_change=moved,
+        on_change=redraw,
         help="Another way to prune, up to the same sparsity of the whole network.",
     )
 
 
-def moved() -> None:
+def redraw() -> None:
     """For `on_change`: draws the answer anew."""
     frame.rerun_answer(ANSWER)

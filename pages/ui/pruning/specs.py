@@ -8,7 +8,7 @@ from compression.inspect import scores as pruning_view
 from compression.spec import CompressionSpec, Criterion, PruneSpec, Scope, Structure, Unit
 from pages.ui.compute import pruning
 from pages.ui.settings import selection
-from pages.ui.settings.selection import ANY
+from pages.ui.settings.selection import ANY_SPARSITY
 
 AXES = {
     Criterion.L1: "|w|",
@@ -26,30 +26,32 @@ FILTER_AXES = {
 UNITS = {Unit.ABSOLUTE: "", Unit.STDS: ", in stds of the layer", Unit.MEANS: ", in mean |w| of the layer"}
 
 
-def prune(target: float | None = None) -> PruneSpec:
+def prune_spec(target: float | None = None) -> PruneSpec:
     """What the widgets say now, in whichever run; up to `target` in place of what the sliders say."""
-    return selection.prune(target, units=True)
+    return selection.prune_spec(target, units=True)
 
 
 def spec(model: str, target: float | None = None) -> CompressionSpec:
     """The pruned network, up to `target` in place of what the sliders say."""
     fold, reestimate = st.session_state["fold"], st.session_state["reestimate"]
-    return CompressionSpec(model, prune(target), fold_bn=fold, reestimate_bn=reestimate and not fold)
+    return CompressionSpec(model, prune_spec(target), fold_bn=fold, reestimate_bn=reestimate and not fold)
 
 
 def scoring(model: str) -> CompressionSpec:
     """What names the scores that it goes by."""
-    return CompressionSpec(model, pruning_view.scoring(prune(ANY)), fold_bn=st.session_state["fold"])
+    return CompressionSpec(model, pruning_view.scoring(prune_spec(ANY_SPARSITY)), fold_bn=st.session_state["fold"])
 
 
 def scoring_filters(model: str) -> CompressionSpec:
     """What names the scores of whole filters."""
-    return CompressionSpec(model, pruning_view.scoring_filters(prune(ANY)), fold_bn=st.session_state["fold"])
+    return CompressionSpec(
+        model, pruning_view.scoring_filters(prune_spec(ANY_SPARSITY)), fold_bn=st.session_state["fold"]
+    )
 
 
-def rival(model: str) -> CompressionSpec:
+def alternative(model: str) -> CompressionSpec:
     """The network pruned another way, by as much."""
-    own, fold = prune(), st.session_state["fold"]
+    own, fold = prune_spec(), st.session_state["fold"]
     criterion, _, scope = st.session_state["rival"].partition(" in each ")
     rule: dict[str, Any] = {"criterion": criterion, "structure": own.structure, "pattern": own.pattern}
     if own.structure is Structure.N_M:
@@ -60,19 +62,19 @@ def rival(model: str) -> CompressionSpec:
 
 def axis() -> str:
     """What the scores of the present criterion are."""
-    own = prune(ANY)
+    own = prune_spec(ANY_SPARSITY)
     return (FILTER_AXES if own.structure is Structure.FILTER else AXES)[own.criterion] + UNITS[own.unit]
 
 
 def filter_axis() -> str:
     """What the scores of whole filters are."""
-    return FILTER_AXES[pruning_view.scoring_filters(prune(ANY)).criterion]
+    return FILTER_AXES[pruning_view.scoring_filters(prune_spec(ANY_SPARSITY)).criterion]
 
 
-def rivals() -> list[str]:
+def alternatives() -> list[str]:
     """Other ways to take as much: by another criterion, or with another scope."""
-    own = prune(ANY)
-    able = [found for found in Criterion if selection.possible(found, own.structure, own.pattern)]
+    own = prune_spec(ANY_SPARSITY)
+    able = [found for found in Criterion if selection.is_possible(found, own.structure, own.pattern)]
     ways = [(criterion, Scope.GLOBAL) for criterion in able]
     if own.structure is not Structure.N_M:
         ways += [(criterion, Scope.LAYER) for criterion in able]

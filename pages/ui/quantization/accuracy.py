@@ -9,7 +9,7 @@ from compression.evaluation.evaluation import Evaluation, flips
 from compression.evaluation.reading import Reading
 from pages.ui import wording
 from pages.ui.accuracy import panel, polling
-from pages.ui.accuracy.polling import Known
+from pages.ui.accuracy.polling import AccuracyState
 from pages.ui.frame import frame
 from pages.ui.quantization import controls
 from pages.ui.quantization.controls import NUMBER, VERDICT, Side
@@ -20,8 +20,8 @@ def metric(model: str, side: Side) -> None:
 
     @st.fragment(key=f"{NUMBER} {side}")
     def draw() -> None:
-        known = _look(model, side, go=not frame.is_whole())
-        polling.live(partial(_look, model, side), partial(panel.number, border=False), first=known)
+        known = _look(model, side, go=not frame.is_complete())
+        polling.poll(partial(_look, model, side), partial(panel.show_number, border=False), first=known)
 
     draw()
 
@@ -30,14 +30,14 @@ def metric(model: str, side: Side) -> None:
 def verdict(model: str) -> None:
     """How far the counts are, and then what McNemar's test says of the two."""
 
-    def look(go: bool = True) -> Known:
+    def look(go: bool = True) -> AccuracyState:
         """The reading of the side that has more to come."""
         left, right = (_look(model, side, go) for side in Side)
-        return left if polling.going(left) else right
+        return left if polling.is_counting(left) else right
 
-    def draw(slower: Known) -> None:
+    def draw(slower: AccuracyState) -> None:
         if isinstance(slower, DataError):
-            panel.what_to_do(slower)
+            panel.explain_missing_images(slower)
             return
         with st.container(height=panel.SENTENCE_PIXELS, border=False):
             left, right = (_look(model, side) for side in Side)
@@ -46,14 +46,14 @@ def verdict(model: str) -> None:
             elif left.whole and right.whole:
                 st.markdown(between(left.whole, right.whole))
             elif left.error or right.error:
-                panel.say(left if left.error else right)
+                panel.show_state(left if left.error else right)
             else:
                 images, total = left.images + right.images, left.total + right.total
                 counted = f"{left.images:,} images counted on the left, {right.images:,} on the right"
                 st.progress(images / total, f"{counted}, of {left.total:,}: then the two can be compared")
 
-    polling.let_paint(look(go=False))
-    polling.live(look, draw)
+    polling.wait_for_painting(look(go=False))
+    polling.poll(look, draw)
 
 
 def between(left: Evaluation, right: Evaluation) -> str:
@@ -70,5 +70,5 @@ def between(left: Evaluation, right: Evaluation) -> str:
     )
 
 
-def _look(model: str, side: Side, go: bool = True) -> Known:
+def _look(model: str, side: Side, go: bool = True) -> AccuracyState:
     return polling.look(controls.spec(model, side), go, side)

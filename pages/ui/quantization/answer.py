@@ -75,9 +75,9 @@ def words(side: Side) -> None:
     @st.fragment(key=f"{WORDS} {side}")
     def draw() -> None:
         quantizer = controls.quantizer(side)
-        methods.say(quantizer.scheme)
+        methods.explain(quantizer.scheme)
         if quantizer.clip is not Clip.FULL:
-            methods.say(quantizer.clip)
+            methods.explain(quantizer.clip)
 
     draw()
 

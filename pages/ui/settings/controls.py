@@ -14,9 +14,9 @@ from pages.ui.settings.selection import FLOAT, SPARSITY, THRESHOLD, WHOLE
 from pages.ui.settings.widgets import (
     MOST_SPARSE,
     SCHEMES,
-    choice,
+    choose,
     fold_toggle,
-    on_scale,
+    snap,
     sparsity_slider,
     threshold_slider,
 )
@@ -74,7 +74,7 @@ def _quantization() -> None:
                 disabled=off,
                 help="In units of the weights, one for the network. Its inverse is often called Q.",
             )
-        choice(
+        choose(
             "A scale for each",
             list(Granularity),
             "granularity",
@@ -103,7 +103,7 @@ def _other_bits() -> str:
 def _grey_and_words() -> tuple[object, ...]:
     now = st.session_state
     by_group, given = now["granularity"] == Granularity.GROUP, now["scheme"] == Scheme.STEP
-    return now["bits"] == FLOAT, selection.clips(), by_group, given, _other_bits()
+    return now["bits"] == FLOAT, selection.can_clip(), by_group, given, _other_bits()
 
 
 def _moved() -> None:
@@ -118,7 +118,7 @@ def _pruning(model: str, fold: bool) -> None:
     if structure is Structure.N_M:
         _grey(model)
         return
-    by = choice(
+    by = choose(
         "Prune by",
         [SPARSITY, THRESHOLD] if _of_magnitudes() else [SPARSITY],
         "by",
@@ -136,7 +136,7 @@ def _pruning(model: str, fold: bool) -> None:
             _grey(model)
         return
     sparsity_slider(key=SPARSITY, bind="query-params", on_change=frame.rerun_answer)
-    choice(
+    choose(
         "Scope of the target",
         list(Scope),
         "scope",
@@ -152,7 +152,7 @@ def _of_magnitudes() -> bool:
     return now["structure"] == Structure.WEIGHT and now["criterion"] == Criterion.L1
 
 
-@st.fragment(key=frame.GREY)
+@st.fragment(key=frame.IMPLIED)
 def _grey(model: str) -> None:
     """Shows what the slider that rules comes to. No key: assigning to a bound widget sends the browser a stale link."""
     spec = selection.spec(model)
@@ -167,7 +167,7 @@ def _grey(model: str) -> None:
         sparsity_slider(value=min(MOST_SPARSE, round(share, 2)), disabled=True)
     elif st.session_state["scope"] == Scope.GLOBAL:
         reach = networks.largest_useful_threshold(model, spec.fold_bn)
-        threshold_slider(reach, value=on_scale(reach, min(thresholds)), disabled=True)
+        threshold_slider(reach, value=snap(reach, min(thresholds)), disabled=True)
     else:
         st.caption(f"Threshold on |w|: {min(thresholds):.4f} to {max(thresholds):.4f}, by layer")
 
@@ -177,7 +177,7 @@ def stop_where_impossible(model: str) -> None:
     no slider leads there later.
     """
     problem = compressed.problem(
-        selection.spec(model, None if st.session_state["criterion"] == Criterion.L1 else selection.ANY)
+        selection.spec(model, None if st.session_state["criterion"] == Criterion.L1 else selection.ANY_SPARSITY)
     )
     if problem:
         st.info(problem, icon=":material/error:")

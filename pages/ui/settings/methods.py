@@ -8,7 +8,7 @@ from compression.lessons.methods import explanation
 from pages.ui import wording
 
 
-def say(member: StrEnum) -> None:
+def explain(member: StrEnum) -> None:
     """What it does, its formula, when it fails, and whose it is."""
     said = explanation(member)
     st.markdown(f"**{wording.capital(member)}.** {said.text}")

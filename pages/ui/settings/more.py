@@ -52,7 +52,7 @@ def _weights() -> None:
         key="clip",
         bind="query-params",
         help=CLIPS,
-        disabled=off or not selection.clips(),
+        disabled=off or not selection.can_clip(),
     )
     found = Clip(clip)
     if found.default_at is not None:
@@ -63,9 +63,9 @@ def _weights() -> None:
             highest,
             found.default_at,
             step,
-            key=selection.at_key(found),
+            key=selection.clip_key(found),
             bind="query-params",
-            disabled=off or not selection.clips(),
+            disabled=off or not selection.can_clip(),
         )
     if st.session_state["granularity"] == Granularity.GROUP:
         st.select_slider("Weights in a group", GROUPS, GROUP_SIZE, key="group", bind="query-params", disabled=off)
@@ -82,7 +82,7 @@ def _weights() -> None:
         )
     with ends:
         st.toggle("But not the first and the last", key="ends", bind="query-params", disabled=off)
-    methods.say(found)
+    methods.explain(found)
 
 
 def _inputs() -> None:
@@ -102,7 +102,7 @@ def _inputs() -> None:
         help="How the range of a layer's inputs is chosen from what the float network sees of 1,000 training images.",
         disabled=bits == FLOAT,
     )
-    methods.say(Calibration(st.session_state["calibration"]))
+    methods.explain(Calibration(st.session_state["calibration"]))
 
 
 def _pruning() -> None:
@@ -119,11 +119,11 @@ def _pruning() -> None:
     found = structure_from(structure)
     criterion = st.selectbox(
         "Criterion: the least goes first",
-        [each for each in Criterion if selection.possible(each, *found)],
+        [each for each in Criterion if selection.is_possible(each, *found)],
         key="criterion",
         bind="query-params",
     )
-    methods.say(Criterion(criterion))
+    methods.explain(Criterion(criterion))
 
 
 def _norms(model: str) -> None:
@@ -166,7 +166,7 @@ def _steps(model: str) -> list[str]:
     now = st.session_state
     if now["bits"] == FLOAT or now["scheme"] != Scheme.STEP:
         return []
-    spec = CompressionSpec(model, weights=selection.weights(), fold_bn=now["fold"])
+    spec = CompressionSpec(model, weights=selection.quant_spec(), fold_bn=now["fold"])
     if compressed.problem(spec):
         return []
     fewest, most = compressed.levels(spec)
@@ -177,7 +177,7 @@ def _unusual() -> list[str]:
     """What is not as usual, in words."""
     now = st.session_state
     found = []
-    if now["bits"] != FLOAT and selection.clips() and now["clip"] != Clip.FULL:
+    if now["bits"] != FLOAT and selection.can_clip() and now["clip"] != Clip.FULL:
         found.append(f"range {now['clip']}")
     if now["bits"] != FLOAT and now["only"] != selection.ALL:
         found.append(f"{now['only']} layers quantized alone")

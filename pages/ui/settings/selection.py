@@ -31,7 +31,7 @@ TWO_OF_FOUR = "2:4"
 STRUCTURES = (Structure.WEIGHT, TWO_OF_FOUR, Structure.FILTER)
 WHOLE = "whole network"
 LAYERS = "layers"  # the key, in the link and in the session, of what single layers have of their own
-ANY = 0.5  # a target, where none matters
+ANY_SPARSITY = 0.5  # a target, where none matters
 
 
 def spec(model: str, target: float | None = None) -> CompressionSpec:
@@ -41,8 +41,8 @@ def spec(model: str, target: float | None = None) -> CompressionSpec:
     inputs = said["inputs"]
     return CompressionSpec(
         model,
-        prune(target),
-        None if said["bits"] == FLOAT else weights(),
+        prune_spec(target),
+        None if said["bits"] == FLOAT else quant_spec(),
         fold_bn=fold,
         activations=None if inputs == FLOAT else ActivationSpec(int(inputs), said["calibration"]),
         order=said["order"] if fold else Order.FOLD_FIRST,
@@ -51,7 +51,7 @@ def spec(model: str, target: float | None = None) -> CompressionSpec:
     )
 
 
-def weights() -> QuantSpec:
+def quant_spec() -> QuantSpec:
     """The quantizer, with the bits of the slider or the nearest that its scheme can have, and groups as large as its
     codebooks ask for.
     """
@@ -59,15 +59,15 @@ def weights() -> QuantSpec:
     layers: dict[str, Any] = {"only": None if said["only"] == ALL else said["only"], "skip_ends": said["ends"]}
     if said["scheme"] == Scheme.STEP:
         return QuantSpec(found, Scheme.STEP, step=said["step"], **layers)
-    clip = Clip(said["clip"]) if clips() else Clip.FULL
+    clip = Clip(said["clip"]) if can_clip() else Clip.FULL
     group = None
     if said["granularity"] == Granularity.GROUP:
         group = max(said.get("group", GROUP_SIZE), 2**found if said["scheme"] == Scheme.K_MEANS else 0)
-    at = said.get(at_key(clip), clip.default_at)
+    at = said.get(clip_key(clip), clip.default_at)
     return QuantSpec(found, said["scheme"], said["granularity"], clip, at, group, **layers)
 
 
-def at_key(clip: Clip) -> str:
+def clip_key(clip: Clip) -> str:
     """The key of the widget that says where `clip` cuts."""
     return f"{clip}_at"
 
@@ -77,12 +77,12 @@ def bits() -> int:
     return Scheme(st.session_state["scheme"]).nearest_bits(int(st.session_state["bits"]))
 
 
-def clips() -> bool:
+def can_clip() -> bool:
     """Whether the scheme has a range that could be clipped."""
     return Scheme(st.session_state["scheme"]).clippable
 
 
-def prune(target: float | None = None, units: bool = False) -> PruneSpec:
+def prune_spec(target: float | None = None, units: bool = False) -> PruneSpec:
     """What goes; up to `target` in place of what the sliders say. `units`: the threshold may be in units of a layer."""
     said = st.session_state
     structure, pattern = structure_from(said["structure"])
@@ -95,10 +95,12 @@ def prune(target: float | None = None, units: bool = False) -> PruneSpec:
     return PruneSpec(None, said[SPARSITY] if target is None else target, said["scope"], **rule)
 
 
-def possible(criterion: Criterion, structure: Structure, pattern: tuple[int, int] | None = None, **target: Any) -> bool:
+def is_possible(
+    criterion: Criterion, structure: Structure, pattern: tuple[int, int] | None = None, **target: Any
+) -> bool:
     """Whether there is such a way to prune, and it is not another one by another name."""
     if structure is not Structure.N_M and not target:
-        target = {"sparsity": ANY}
+        target = {"sparsity": ANY_SPARSITY}
     try:
         return PruneSpec(criterion=criterion, structure=structure, pattern=pattern, **target).criterion is criterion
     except ValueError:
@@ -128,7 +130,7 @@ def _as_link(weights: QuantSpec) -> dict[str, str]:
     said = {key: str(getattr(weights, key)) for key in ("bits", "scheme", "granularity", "clip")}
     said |= {"only": weights.only or ALL, "ends": _word(weights.skip_ends)}
     if weights.clip.default_at is not None:
-        said[at_key(weights.clip)] = f"{weights.clip_at or weights.clip.default_at:g}"
+        said[clip_key(weights.clip)] = f"{weights.clip_at or weights.clip.default_at:g}"
     numbers = {"group": weights.group_size, "step": weights.step}
     return said | {key: f"{number:g}" for key, number in numbers.items() if number}
 

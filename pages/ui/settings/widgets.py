@@ -36,7 +36,7 @@ def fold_toggle(model: str, consequence: str = FOLDED, **options: Any) -> bool:
     )
 
 
-def accuracy_view() -> None:
+def pick_accuracy_chart() -> None:
     """Which chart of accuracy there is."""
     st.selectbox(
         "Chart of accuracy",
@@ -60,7 +60,7 @@ def threshold_slider(reach: float, label: str = "Threshold on |w|", **options: A
     return st.slider(label, 0.0, top, step=step, format=f"%.{decimals}f", **options)
 
 
-def on_scale(reach: float, threshold: float) -> float:
+def snap(reach: float, threshold: float) -> float:
     """`threshold`, or what the slider for `reach` has nearest to it."""
     top, step = _threshold_scale(reach)
     return min(top, max(0.0, step * round(threshold / step)))
@@ -72,7 +72,7 @@ def _threshold_scale(reach: float) -> tuple[float, float]:
     return step * math.ceil(reach / step), step
 
 
-def choice(label: str, options: list, key: str, words: str, default: Any = None, **more: Any) -> Any:
+def choose(label: str, options: list, key: str, words: str, default: Any = None, **more: Any) -> Any:
     """One of a few `options`, in the link under `key`; the first one unless there is a `default`."""
     return st.segmented_control(
         label,

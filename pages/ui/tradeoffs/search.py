@@ -29,7 +29,7 @@ def draw(model: str) -> None:
     """All of it, or what to do about missing images."""
     dataset = images.test_images()
     if isinstance(dataset, DataError):
-        panel.what_to_do(dataset)
+        panel.explain_missing_images(dataset)
         return
     _watched(model, _goal())
 

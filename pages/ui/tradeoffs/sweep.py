@@ -71,7 +71,7 @@ def draw(model: str, names: Sequence[str]) -> None:
     """What to measure, and the table of all that is shown."""
     dataset = images.test_images()
     if isinstance(dataset, DataError):
-        panel.what_to_do(dataset)
+        panel.explain_missing_images(dataset)
     else:
         _ask(model)
     _downloads(names)
