@@ -1,8 +1,8 @@
-"""An SQLite file that any number of threads and processes use, and that may be lost without harm.
+"""An SQLite file that any number of threads and processes use, and whose loss does no harm.
 
-Each operation opens a connection of its own, which takes about 0.2 ms and leaves nothing behind that could be stale.
-A file that is damaged, or that another version wrote, is moved aside and made anew. Whatever goes wrong comes back
-as a sentence for the reader, within two seconds, and never as an exception.
+Each operation opens its own connection, which takes about 0.2 ms and leaves no state behind. A file that is damaged or
+was written by another version is moved aside, and a new one is created. Whatever goes wrong is returned as a sentence
+for people within two seconds; no exception is raised.
 """
 
 import os
@@ -18,7 +18,7 @@ from typing import TypeVar
 
 try:
     import fcntl
-except ImportError:  # Windows, where nobody can rename a file that is open
+except ImportError:  # Windows, where a file that is open cannot be renamed
     fcntl = None  # type: ignore[assignment]
 
 T = TypeVar("T")
@@ -29,9 +29,9 @@ File = tuple[int, int]
 
 STATE = "SELECT (SELECT user_version FROM pragma_user_version), (SELECT count(*) FROM sqlite_master)"
 
-LOCK_SECONDS = 0.2  # SQLite waits as long for one lock,
+LOCK_SECONDS = 0.2  # SQLite waits this long for one lock
 
-PATIENCE_SECONDS = 1.5  # and an operation that met one is tried again as long
+PATIENCE_SECONDS = 1.5  # an operation that does not get its lock is repeated for this long
 
 BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
 
@@ -39,7 +39,7 @@ DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
 
 
 class Unusable(Exception):
-    """`file` cannot be used as it is; `words` say why."""
+    """The database `file` cannot be used; `words` say why."""
 
     def __init__(self, words: str, file: File | None) -> None:
         super().__init__(words)
@@ -48,9 +48,9 @@ class Unusable(Exception):
 
 @dataclass(frozen=True)
 class Database:
-    """The file at `path`, made where it is not. `version` counts from 1.
+    """The database in the file at `path`, which is created if it is missing. `version` counts from 1.
 
-    `tables` are the statements that make it, and do nothing where another process has just made it.
+    `tables` are the statements that create its tables, and do nothing if another process has just created them.
     """
 
     path: Path
@@ -58,10 +58,10 @@ class Database:
     tables: str
 
     def attempt(self, work: Work[T], otherwise: str) -> tuple[T | None, str | None]:
-        """What `work` returns, None if it could not be done, and what went wrong, None if nothing did.
+        """Returns the value of `work` (None if it failed) and a sentence on what went wrong (None if nothing did).
 
-        Both may be there: a file was moved aside, and the work was done with a new one. What could not be done is
-        told after the words `otherwise`.
+        Both are there if a file was moved aside and the work was done with a new one. The sentence on a failure begins
+        with `otherwise`.
         """
         deadline = time.monotonic() + PATIENCE_SECONDS
         try:
@@ -71,7 +71,7 @@ class Database:
                 moved = _patiently(partial(self._move_aside, unusable), deadline)
             return _patiently(partial(self._do, work), deadline), moved
         except (Unusable, sqlite3.DatabaseError, OSError) as error:
-            return None, f"{otherwise}: {self._reason(error)}"
+            return None, f"{otherwise}: {self._reason(error)}."
 
     def _do(self, work: Work[T]) -> T:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -88,9 +88,9 @@ class Database:
                 raise
 
     def _ready(self, connection: sqlite3.Connection) -> bool:
-        """Whether the file has the tables of this version; a new one gets them, all at once."""
-        connection.text_factory = bytes  # in a damaged file anything may be called text
-        connection.execute("PRAGMA synchronous = NORMAL")  # safe with a WAL, and half of the waiting for the disk
+        """Whether the file has the tables of this version. A new file gets them in one transaction."""
+        connection.text_factory = bytes  # a damaged file may declare any bytes as text
+        connection.execute("PRAGMA synchronous = NORMAL")  # safe with a write-ahead log, and twice as fast
         version, tables = connection.execute(STATE).fetchone()
         if version == 0 and tables == 0:
             connection.executescript(
@@ -101,17 +101,17 @@ class Database:
         return version == self.version
 
     def _move_aside(self, unusable: Unusable) -> str | None:
-        """Renames the file and what SQLite keeps beside it, and says so; None where another process has done it.
+        """Renames the file and its companions and returns a sentence that says so; None if another process did it.
 
-        Raises Unusable where it cannot be renamed.
+        Raises Unusable if it cannot be renamed.
         """
         aside = f"{self.path}.damaged-{datetime.now():%Y%m%d-%H%M%S-%f}"
-        if self._file() != unusable.file:  # no need to wait for the folder
+        if self._file() != unusable.file:  # another process has moved it: no need to lock the folder
             return None
         with self._folder(shared=False):
             if self._file() != unusable.file:
                 return None
-            for suffix in ("-journal", "-wal", "-shm", ""):  # last the database: the others belong to what lies there
+            for suffix in ("-journal", "-wal", "-shm", ""):  # the database last: its companions belong to it
                 try:
                     os.rename(f"{self.path}{suffix}", f"{aside}{suffix}")
                 except FileNotFoundError:
@@ -119,14 +119,14 @@ class Database:
                 except OSError as error:
                     words = f"{unusable.words} and cannot be moved aside ({error.strerror})"
                     raise Unusable(words, unusable.file) from error
-        return f"{self.path} {unusable.words}. It is now {os.path.basename(aside)}, and a new one was begun"
+        return f"{self.path} {unusable.words}. It is now {os.path.basename(aside)}, and a new file was created."
 
     @contextmanager
     def _folder(self, shared: bool) -> Iterator[None]:
-        """The folder, locked: `shared` by those who have the database open, alone by the one who moves it.
+        """Locks the folder: `shared` while the database is open, exclusively while it is moved.
 
-        SQLite deletes a WAL by its name: closing a database that was moved would take the new one's away.
-        Raises BlockingIOError where others hold the lock.
+        SQLite deletes a write-ahead log by its name, so closing a database that was moved would delete the log of the
+        new one. Raises BlockingIOError if another process holds the lock.
         """
         if fcntl is None:
             yield
@@ -139,18 +139,18 @@ class Database:
             os.close(folder)
 
     def _file(self) -> File | None:
-        """Which file lies at `path` now."""
+        """Returns the identity of the file that is at `path` now, or None."""
         try:
-            found = self.path.stat()
+            status = self.path.stat()
         except FileNotFoundError:
             return None
-        return found.st_dev, found.st_ino
+        return status.st_dev, status.st_ino
 
     def _reason(self, error: Unusable | sqlite3.DatabaseError | OSError) -> str:
         if isinstance(error, Unusable):
             return f"{self.path} {error.words}"
         if _is_busy(error):
-            return f"another program does not let go of {self.path}"
+            return f"another program keeps {self.path} locked"
         if isinstance(error, OSError):
             return f"{error.filename}: {error.strerror}"
         match _kind(error):
@@ -164,7 +164,7 @@ class Database:
 
 
 def _patiently(do: Callable[[], T], deadline: float) -> T:
-    """Does it, until `deadline` again and again as long as others are in the way."""
+    """Calls `do`, and repeats it until `deadline` as long as other connections hold a lock."""
     while True:
         try:
             return do()
@@ -179,5 +179,5 @@ def _is_busy(error: sqlite3.DatabaseError | OSError) -> bool:
 
 
 def _kind(error: sqlite3.DatabaseError) -> int:
-    """SQLite's primary result code, https://sqlite.org/rescode.html."""
+    """Returns the primary result code of SQLite, https://sqlite.org/rescode.html."""
     return error.sqlite_errorcode & 0xFF

@@ -1,7 +1,7 @@
-"""A result that was measured once is never computed again: evaluations in an SQLite file, each under its key, and
-what was counted of the same networks.
+"""Keeps evaluations and costs in an SQLite file, so that nothing is computed twice.
 
-What cannot be read is computed again, what cannot be kept is not kept, and the caller goes on.
+Each evaluation has a key of everything that it depends on. If the file cannot be read, results are computed again; if
+it cannot be written, they are not kept. The caller never fails for it.
 """
 
 import json
@@ -78,9 +78,9 @@ COSTS = """
 
 @dataclass(frozen=True)
 class Key:
-    """What a result depends on: digests of the float weights, of the images and of the arithmetic, and a spec.
+    """Everything that a result depends on: digests of the float weights, the images and the code, and the spec.
 
-    `spec` is canonical JSON without the network's name: two names for the same weights share results.
+    `spec` is canonical JSON without the network's name, so two names for the same weights share results.
     """
 
     weights: str
@@ -90,7 +90,7 @@ class Key:
 
     @classmethod
     def of(cls, model: FloatModel, spec: CompressionSpec, data: str = TEST.fingerprint) -> "Key":
-        """The key of `model` compressed as `spec` says. `data` names all images, in order: another key for fewer."""
+        """Returns the key of `model` compressed as `spec` says, for the images that `data` names, in their order."""
         return cls(model.digest, replace(spec, model="").to_json(), data, arithmetic())
 
     @property
@@ -99,9 +99,9 @@ class Key:
 
 
 class Store:
-    """The evaluations kept in the file at `path`, which is made when the first one is kept.
+    """The results in the file at `path`, which is created when the first result is kept.
 
-    `problem`: what last went wrong, in the reader's words, until a result is kept again. Nothing is raised for it.
+    `problem` is a sentence on what went wrong last, or None. It is cleared when a result is kept. No method raises.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -110,52 +110,51 @@ class Store:
         self._database = Database(self.path, VERSION, TABLES)
 
     def get(self, key: Key, images: ImageSet) -> Evaluation | None:
-        """The evaluation kept under `key`, or None. `images` are those that it was evaluated on.
+        """Returns the evaluation under `key`, or None. `images` are those that it was evaluated on.
 
-        A row that is not whole, or is of other labels, is deleted.
+        A row that is damaged or has other labels is deleted.
         """
         if not os.path.exists(self.path):
             return None
-        found, problem = self._database.attempt(partial(_read, key, images), "kept results cannot be read")
+        evaluation, problem = self._database.attempt(partial(_read, key, images), "Kept results cannot be read")
         self.problem = problem or self.problem
-        return found
+        return evaluation
 
     def put(self, key: Key, evaluation: Evaluation) -> None:
-        """Keeps `evaluation` under `key`, in place of what was there; margins, if it has them, in half precision."""
+        """Keeps `evaluation` under `key` and replaces an earlier one. Margins are kept in half precision."""
         row = _row(key, evaluation)
         _, self.problem = self._database.attempt(
-            lambda database: database.execute(INSERT, row), "results cannot be kept"
+            lambda database: database.execute(INSERT, row), "Results cannot be kept"
         )
 
     def get_costs(self, key: Key) -> Costs | None:
-        """What was counted of the network of `key`, whatever it was evaluated on, by the code of now."""
+        """Returns the costs of the network of `key`, counted by the code of now, or None; the images do not matter."""
         if not os.path.exists(self.path):
             return None
-        found, problem = self._database.attempt(partial(_read_costs, key), "kept results cannot be read")
+        costs, problem = self._database.attempt(partial(_read_costs, key), "Kept results cannot be read")
         self.problem = problem or self.problem
-        return found
+        return costs
 
     def put_costs(self, key: Key, costs: Costs) -> None:
-        """Keeps `costs` of the network of `key`."""
+        """Keeps `costs` for the network of `key`."""
         row = (key.weights, key.spec, counting(), json.dumps(asdict(costs)))
 
         def write(database: sqlite3.Connection) -> None:
             database.execute(COSTS)
             database.execute("INSERT OR REPLACE INTO costs VALUES (?, ?, ?, ?)", row)
 
-        _, self.problem = self._database.attempt(write, "results cannot be kept")
+        _, self.problem = self._database.attempt(write, "Results cannot be kept")
 
     def results(self, model: FloatModel, images: ImageSet) -> list[Result]:
-        """All networks made of `model` that are evaluated on all test images and counted, by the code of now, in the
-        order in which they were kept. `images` are the test images; what is not whole is left out.
+        """Returns all results of `model` on `images`, which are all test images, in the order in which they were kept.
+
+        Both the evaluation and the costs of each result come from today's code. Damaged rows are left out.
         """
-        found = self._list(partial(_read_all, model, images))
-        return found or []
+        return self._list(partial(_read_all, model, images)) or []
 
     def count(self, model: FloatModel) -> int:
-        """How many rows `results` goes through."""
-        found = self._list(lambda database: database.execute(COUNT, _wanted(model)).fetchone()[0])
-        return found or 0
+        """Returns the number of rows that `results` reads."""
+        return self._list(lambda database: database.execute(COUNT, _list_key(model)).fetchone()[0]) or 0
 
     def _list(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
         if not os.path.exists(self.path):
@@ -165,35 +164,35 @@ class Store:
             database.execute(COSTS)
             return work(database)
 
-        found, problem = self._database.attempt(do, "kept results cannot be read")
+        rows, problem = self._database.attempt(do, "Kept results cannot be read")
         self.problem = problem or self.problem
-        return found
+        return rows
 
 
-def _wanted(model: FloatModel) -> tuple[str, ...]:
+def _list_key(model: FloatModel) -> tuple[str, ...]:
     return model.digest, TEST.fingerprint, arithmetic(), counting()
 
 
 def _read_all(model: FloatModel, images: ImageSet, database: sqlite3.Connection) -> list[Result]:
-    found = []
-    for text, *content, costs in database.execute(LIST, _wanted(model)):
+    results = []
+    for text, *content, costs_text in database.execute(LIST, _list_key(model)):
         key = Key(model.digest, text.decode(errors="replace"), TEST.fingerprint, arithmetic())
         evaluation = _evaluation(tuple(content), key, images)
-        counted = _costs(costs)
-        if evaluation and counted:
-            found.append(Result(replace(from_json(key.spec), model=model.name), counted, evaluation))
-    return found
+        costs = _costs(costs_text)
+        if evaluation and costs:
+            results.append(Result(replace(from_json(key.spec), model=model.name), costs, evaluation))
+    return results
 
 
 def _read_costs(key: Key, database: sqlite3.Connection) -> Costs | None:
     database.execute(COSTS)
-    asked = "SELECT costs FROM costs WHERE (weights, spec, counting) = (?, ?, ?)"
-    row = database.execute(asked, (key.weights, key.spec, counting())).fetchone()
+    query = "SELECT costs FROM costs WHERE (weights, spec, counting) = (?, ?, ?)"
+    row = database.execute(query, (key.weights, key.spec, counting())).fetchone()
     return _costs(row[0]) if row else None
 
 
 def _costs(text: bytes) -> Costs | None:
-    """What `put_costs` wrote; None where that was damaged."""
+    """Returns the costs that `put_costs` wrote, or None if they are damaged."""
     try:
         return Costs(**json.loads(text))
     except (TypeError, ValueError):
@@ -223,7 +222,7 @@ def _read(key: Key, images: ImageSet, database: sqlite3.Connection) -> Evaluatio
 
 
 def _evaluation(row: tuple[Any, ...], key: Key, images: ImageSet) -> Evaluation | None:
-    """A row of SELECT; None unless it is as `_row` made it, for images with these labels."""
+    """Returns the evaluation in a row of SELECT, or None if the row is damaged or of images with other labels."""
     *content, checksum = row
     total, correct, in_top5, loss_sum, predictions, margins = content
     if checksum != _checksum(key, content) or total != len(images):
@@ -240,6 +239,6 @@ def _evaluation(row: tuple[Any, ...], key: Key, images: ImageSet) -> Evaluation 
 
 
 def _checksum(key: Key, content: Sequence[Value]) -> int:
-    """CRC-32: SQLite itself does not notice a byte that changed inside a row, nor a row under another's key."""
+    """CRC-32 of a row with its key: SQLite notices neither a changed byte in a row nor a row under another key."""
     parts = (part if isinstance(part, bytes) else repr(part).encode() for part in (*key.columns, *content))
     return zlib.crc32(b"\0".join(parts))

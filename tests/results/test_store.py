@@ -270,7 +270,7 @@ def test_a_damaged_file_is_moved_aside_and_told_and_results_are_kept_anew(
         full.put(key(1), evaluation(1))
     assert aside(full) == ["results.sqlite.damaged"]
     (moved,) = full.path.parent.glob("*.damaged-*")
-    assert full.problem == f"{full.path} was damaged. It is now {moved.name}, and a new one was begun"
+    assert full.problem == f"{full.path} was damaged. It is now {moved.name}, and a new file was created."
     assert moved.read_bytes() == damaged
     full.put(key(2), evaluation(2))
     assert full.problem is None
@@ -382,11 +382,11 @@ def test_a_full_disk_is_told_and_costs_the_row_in_flight_alone(
     room_for(count)
     for number in range(10, 40):
         full.put(key(number), evaluation(number))
-    assert full.problem == "results cannot be kept: the disk is full or fails"
+    assert full.problem == "Results cannot be kept: the disk is full or fails."
     room_for(-1)
     found = found_in(full, range(40))
     assert set(range(10)) <= found < set(range(40))
-    assert full.problem == "results cannot be kept: the disk is full or fails"  # until one is kept
+    assert full.problem == "Results cannot be kept: the disk is full or fails."  # until one is kept
     full.put(key(39), evaluation(39))
     assert full.problem is None
     assert found_in(full, range(40)) == found | {39}
@@ -396,7 +396,7 @@ def test_a_full_disk_is_told_and_costs_the_row_in_flight_alone(
 def test_a_full_disk_is_told_where_there_is_no_file_yet(store: Store, room_for: Callable[[int], None]) -> None:
     room_for(1_000)
     store.put(key(), evaluation())
-    assert store.problem == "results cannot be kept: the disk is full or fails"
+    assert store.problem == "Results cannot be kept: the disk is full or fails."
     room_for(-1)
     store.put(key(), evaluation())
     assert store.problem is None
@@ -416,9 +416,9 @@ def shown() -> Iterator[Store]:
 
 def test_a_folder_that_cannot_be_written_is_told(shown: Store, as_nobody: None) -> None:
     shown.put(key(1), evaluation(1))
-    assert shown.problem == f"results cannot be kept: {shown.path} cannot be opened for writing"
+    assert shown.problem == f"Results cannot be kept: {shown.path} cannot be opened for writing."
     assert shown.get(key(), IMAGES) is None
-    assert shown.problem == f"kept results cannot be read: {shown.path} cannot be opened for writing"
+    assert shown.problem == f"Kept results cannot be read: {shown.path} cannot be opened for writing."
 
 
 def test_a_damaged_file_that_cannot_be_moved_aside_is_told(shown: Store, request: pytest.FixtureRequest) -> None:
@@ -426,16 +426,16 @@ def test_a_damaged_file_that_cannot_be_moved_aside_is_told(shown: Store, request
     request.getfixturevalue("as_nobody")
     words = f"{shown.path} was damaged and cannot be moved aside (Permission denied)"
     shown.put(key(1), evaluation(1))
-    assert shown.problem == f"results cannot be kept: {words}"
+    assert shown.problem == f"Results cannot be kept: {words}."
     assert shown.get(key(), IMAGES) is None
-    assert shown.problem == f"kept results cannot be read: {words}"
+    assert shown.problem == f"Kept results cannot be read: {words}."
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file where the folder should be")
     store = Store(tmp_path / "data" / "results.sqlite")
     store.put(key(), evaluation())
-    assert store.problem == f"results cannot be kept: {tmp_path / 'data'}: File exists"
+    assert store.problem == f"Results cannot be kept: {tmp_path / 'data'}: File exists."
     assert store.get(key(), IMAGES) is None
 
 
@@ -443,7 +443,7 @@ def test_a_folder_in_the_place_of_the_file_is_told(store: Store) -> None:
     store.path.mkdir(parents=True)
     assert store.get(key(), IMAGES) is None
     store.put(key(), evaluation())
-    assert store.problem == f"results cannot be kept: {store.path} cannot be opened for writing"
+    assert store.problem == f"Results cannot be kept: {store.path} cannot be opened for writing."
 
 
 # ---- many at once
@@ -456,11 +456,11 @@ def test_a_file_that_somebody_holds_is_waited_for_and_told_within_two_seconds(fu
         start = time.monotonic()
         full.put(key(10), evaluation(10))
         assert 1 < time.monotonic() - start < 2.2
-        assert full.problem == f"results cannot be kept: another program does not let go of {full.path}"
+        assert full.problem == f"Results cannot be kept: another program keeps {full.path} locked."
         start = time.monotonic()
         assert full.get(key(1), IMAGES) is None
         assert time.monotonic() - start < 2.2
-        assert full.problem == f"kept results cannot be read: another program does not let go of {full.path}"
+        assert full.problem == f"Kept results cannot be read: another program keeps {full.path} locked."
     assert found_in(full, range(11)) == set(range(10))
     full.put(key(10), evaluation(10))
     assert full.problem is None
