@@ -144,7 +144,7 @@ def _compress_layer(name: str, weight: Weight, pruning: LayerMask | None, quant:
 def _folded_layer(
     layer: LayerRecord, original: Tensor, weight: Weight, pruning: LayerMask | None, quant: QuantSpec | None
 ) -> LayerRecord:
-    """Returns `layer` after batch norm was folded into it, with its values fake_quantize once more.
+    """Returns `layer` after batch norm was folded into it, with its values quantized once more.
 
     Folding scales the values, so they are no longer multiples of the quantizer's step. A layer that folding leaves
     unchanged keeps its codes. `original` is the folded float weight, `weight` the folded compressed weight.

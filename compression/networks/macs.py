@@ -19,23 +19,23 @@ def layer_macs(module: nn.Module, inputs: Tensor, also: Collection[Also] = ()) -
     layer, too, that no input goes through, or that another module multiplies with (nn.MultiheadAttention).
     (torch.utils.flop_counter counts the same; but while it counts, modules of other threads are counted too.)
     """
-    private = copy.deepcopy(module)
-    modules = dict(private.named_modules())
+    network = copy.deepcopy(module)
+    modules = dict(network.named_modules())
     weights = weighted_layers(module, also)
     paths = {name: name if name in modules else name.rpartition(".")[0] for name in weights}
-    times = dict.fromkeys(paths.values(), 0)
+    uses = dict.fromkeys(paths.values(), 0)
 
     def count(path: str, layer: nn.Module, arguments: tuple[Any, ...], output: Any) -> None:
-        times[path] += _times(layer, arguments[0], output)
+        uses[path] += _uses_per_weight(layer, arguments[0], output)
 
-    for path in times:
+    for path in uses:
         modules[path].register_forward_hook(partial(count, path))
     with torch.inference_mode():
-        private(inputs)
-    return {name: times[paths[name]] * weight.numel() for name, weight in weights.items()}
+        network(inputs)
+    return {name: uses[paths[name]] * weight.numel() for name, weight in weights.items()}
 
 
-def _times(layer: Any, inputs: Tensor, output: Any) -> int:
+def _uses_per_weight(layer: Any, inputs: Tensor, output: Any) -> int:
     """How often `layer` multiplies with each of its weights: at each position of its output or, where that is what
     slides over the other one, of its input.
     """

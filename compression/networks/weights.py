@@ -30,7 +30,8 @@ FLOAT_BYTES = 4
 
 def float_bytes(module: nn.Module) -> int:
     """All floats of `module`, buffers too, as float32. A tensor that has several names counts once."""
-    tensors = {id(each): each for each in module.state_dict(keep_vars=True).values() if isinstance(each, Tensor)}
+    state = module.state_dict(keep_vars=True).values()
+    tensors = {id(value): value for value in state if isinstance(value, Tensor)}
     return sum(tensor.numel() * FLOAT_BYTES for tensor in tensors.values() if tensor.is_floating_point())
 
 
@@ -69,19 +70,19 @@ def compressible_weights(module: nn.Module, also: Collection[Also] = ()) -> dict
     Raises ValueError on weights that are made anew from other parameters, have no shape yet, or are no float32 numbers
     of this machine's main memory.
     """
-    found: dict[str, Weight] = {}
-    seen = set()
+    weights: dict[str, Weight] = {}
+    visited = set()
     for path, layer in module.named_modules():
-        for parameter in _parameters(layer, also):
+        for parameter in _weight_names(layer, also):
             name = path if parameter == "weight" else f"{path}.{parameter}".removeprefix(".")
-            weight = _checked(name, layer, parameter)
-            if id(weight) not in seen:
-                seen.add(id(weight))
-                found[name] = Weight(weight, layer.groups if isinstance(layer, _ConvTransposeNd) else 0)
-    return found
+            tensor = _usable_weight(name, layer, parameter)
+            if id(tensor) not in visited:
+                visited.add(id(tensor))
+                weights[name] = Weight(tensor, layer.groups if isinstance(layer, _ConvTransposeNd) else 0)
+    return weights
 
 
-def _parameters(layer: nn.Module, also: Collection[Also]) -> Iterator[str]:
+def _weight_names(layer: nn.Module, also: Collection[Also]) -> Iterator[str]:
     """The names that `layer` has for its weights."""
     if isinstance(layer, (nn.Linear, *CONVOLUTIONS, *TRANSPOSED)) or (
         isinstance(layer, EMBEDDINGS) and Also.EMBEDDING in also
@@ -91,7 +92,8 @@ def _parameters(layer: nn.Module, also: Collection[Also]) -> Iterator[str]:
         yield from (name for name, _ in layer.named_parameters(recurse=False) if name.startswith("weight_"))
 
 
-def _checked(name: str, layer: nn.Module, parameter: str) -> Tensor:
+def _usable_weight(name: str, layer: nn.Module, parameter: str) -> Tensor:
+    """Returns the weight `parameter` of `layer`. Raises ValueError if it cannot be compressed as it is."""
     weight = layer._parameters.get(parameter)
     if weight is None:
         raise ValueError(

@@ -1,1 +1,1 @@
-"""training."""
+"""Trains the bundled networks from scratch."""

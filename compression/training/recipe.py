@@ -1,4 +1,4 @@
-"""training/recipe.py"""
+"""Recipes of the bundled networks: how each was trained, and where a training run stands."""
 
 import math
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from compression.networks.normalization import NORMALIZATIONS
 
 @dataclass(frozen=True)
 class TrainingRecipe:
-    """How a network is trained. `max_lr` is the peak of the one-cycle schedule (Smith, arXiv:1708.07120)."""
+    """Hyperparameters of a training run. `max_lr` is the peak of the one-cycle schedule (Smith, arXiv:1708.07120)."""
 
     epochs: int
     max_lr: float
@@ -29,7 +29,7 @@ class TrainingRecipe:
             raise ValueError(f"normalization must be one of {', '.join(NORMALIZATIONS)}")
 
     def steps(self, images: int) -> int:
-        """Optimizer steps an epoch; the last batch may be smaller."""
+        """Optimizer steps per epoch; the last batch may be smaller."""
         return math.ceil(images / self.batch_size)
 
 
@@ -44,7 +44,7 @@ RECIPES = {
 
 @dataclass(frozen=True)
 class TrainingProgress:
-    """Where a training stands. Loss and accuracy (0..1) are means over the images of this epoch so far."""
+    """Progress of a training run. Loss and accuracy (0..1) are means over the images of this epoch so far."""
 
     epoch: int
     epochs: int

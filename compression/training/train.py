@@ -1,12 +1,13 @@
-"""Training on CIFAR-10: SGD with Nesterov momentum, one cycle, label smoothing, pad-crop and flip, EMA.
+"""Trains a network: SGD with Nesterov momentum, one-cycle schedule, label smoothing, crops and flips, weight averaging.
 
-A run is a pure function of its recipe: the order of the images and their crops and flips in an epoch are
-drawn from (seed, epoch), so a run that was killed and goes on from its checkpoint ends with the same bits as
-one that never stopped (on the same machine with the same number of threads).
+A run is a pure function of its recipe. The order of the images and their crops and flips are drawn from (seed, epoch).
+A run that was killed and resumed from its checkpoint therefore ends with the same bits as an uninterrupted one, on the
+same machine with the same number of threads.
 """
 
 import dataclasses
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -21,9 +22,9 @@ from compression.training.recipe import TrainingProgress, TrainingRecipe
 
 
 def pad_crop_flip(pixels: Tensor, pad_pixels: int, generator: torch.Generator) -> Tensor:
-    """Moves each image by up to `pad_pixels` (zeros come in) and mirrors every second one, on the whole batch.
+    """Returns each image shifted by up to `pad_pixels` with zeros at the borders, and mirrored with probability 1/2.
 
-    pixels (N, 3, H, W) -> a new tensor of the same shape and type.
+    pixels (N, 3, H, W) -> a new tensor of the same shape and type; `generator` decides shifts and flips.
     """
     n, _, height, width = pixels.shape
     shift = torch.randint(0, 2 * pad_pixels + 1, (2, n, 1), generator=generator)
@@ -37,11 +38,23 @@ def pad_crop_flip(pixels: Tensor, pad_pixels: int, generator: torch.Generator) -
 
 
 def autocast_dtype(device: torch.device) -> torch.dtype:
-    """bfloat16 where it is faster: on a GPU, and on CPUs with AMX tiles. (With AVX-512's bf16 dot products
-    alone, ResNet-20 trains 15 % slower in bfloat16 than in float32: measured.)"""
+    """Returns bfloat16 on GPUs and on CPUs with AMX tiles, where it is faster, and float32 elsewhere.
+
+    Measured: with the bfloat16 dot products of AVX-512 alone, ResNet-20 trains 15 % slower than in float32.
+    """
     if device.type == "cuda" or torch.cpu._is_amx_tile_supported():
         return torch.bfloat16
     return torch.float32
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """The parts of a training run whose states make up a checkpoint."""
+
+    module: nn.Module
+    average: AveragedModel
+    optimizer: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
 
 
 def train(
@@ -51,14 +64,23 @@ def train(
     checkpoint: Path | None = None,
     report: Callable[[TrainingProgress], None] = lambda progress: None,
 ) -> nn.Module:
-    """Trains `module` in place and returns its exponential moving average, in eval mode.
+    """Trains `module` in place and returns the exponential moving average of its weights, in eval mode.
 
-    With `checkpoint`, each epoch is saved there and a run found there goes on; a checkpoint of another
-    recipe or network is refused with a ValueError. Progress is reported after each step.
+    If `checkpoint` is given, the run is saved there after each epoch, and a run that is saved there is resumed. Raises
+    ValueError if that file is damaged or belongs to another recipe or network. Calls `report` after each step.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    module.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-    average = AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema_decay), use_buffers=True)
+    run = _start_run(module.to(device, memory_format=torch.channels_last), images, recipe)  # type: ignore[call-overload]
+    first_epoch = _resume_(run, recipe, checkpoint) if checkpoint and checkpoint.exists() else 0
+    for epoch in range(first_epoch, recipe.epochs):
+        _train_epoch_(run, images, recipe, epoch, device, report)
+        if checkpoint:
+            _save(run, recipe, epoch + 1, checkpoint)
+    return run.average.module.eval()
+
+
+def _start_run(module: nn.Module, images: ImageSet, recipe: TrainingRecipe) -> _Run:
+    module.train()
     optimizer = torch.optim.SGD(
         module.parameters(),
         lr=recipe.max_lr,
@@ -66,62 +88,75 @@ def train(
         weight_decay=recipe.weight_decay,
         nesterov=True,
     )
-    steps = recipe.steps(len(images))
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer,
         recipe.max_lr,
-        total_steps=recipe.epochs * steps,
+        total_steps=recipe.epochs * recipe.steps(len(images)),
         pct_start=recipe.warmup_fraction,
         cycle_momentum=False,
     )
-    parts = {"module": module, "average": average, "optimizer": optimizer, "schedule": schedule}
-    first = _resume_(parts, recipe, checkpoint) if checkpoint and checkpoint.exists() else 0
+    average = AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema_decay), use_buffers=True)
+    return _Run(module, average, optimizer, schedule)
+
+
+def _train_epoch_(
+    run: _Run,
+    images: ImageSet,
+    recipe: TrainingRecipe,
+    epoch: int,
+    device: torch.device,
+    report: Callable[[TrainingProgress], None],
+) -> None:
+    """Trains one epoch, counted from 0. The order of the images and their crops depend on (seed, epoch) alone."""
+    generator = torch.Generator().manual_seed(recipe.seed * 10_000 + epoch)
+    order = torch.randperm(len(images), generator=generator)
+    steps_before = epoch * recipe.steps(len(images))
+    loss_sum = correct = total = 0.0
+    for step, rows in enumerate(order.split(recipe.batch_size), 1):
+        pixels = pad_crop_flip(images.pixels[rows], recipe.crop_pad_pixels, generator).to(device)
+        labels = images.labels[rows].to(device)
+        loss, logits = _step_(run, pixels, labels, recipe)
+        total += len(rows)
+        loss_sum += loss.item() * len(rows)
+        correct += (logits.argmax(1) == labels).sum().item()
+        report(TrainingProgress(epoch + 1, recipe.epochs, steps_before + step, loss_sum / total, correct / total))
+
+
+def _step_(run: _Run, pixels: Tensor, labels: Tensor, recipe: TrainingRecipe) -> tuple[Tensor, Tensor]:
+    """Takes one optimizer step on a batch; returns its loss () and its logits (N, classes) from before the step."""
     normalize = NORMALIZATIONS[recipe.normalization]
-    dtype = autocast_dtype(device)
-    for epoch in range(first, recipe.epochs):
-        generator = torch.Generator().manual_seed(recipe.seed * 10_000 + epoch)
-        order = torch.randperm(len(images), generator=generator)
-        loss_sum = correct = seen = 0.0
-        for step, rows in enumerate(order.split(recipe.batch_size), 1):
-            pixels = pad_crop_flip(images.pixels[rows], recipe.crop_pad_pixels, generator)
-            labels = images.labels[rows].to(device)
-            with torch.autocast(device.type, torch.bfloat16, enabled=dtype is torch.bfloat16):
-                logits = module(normalize(pixels.to(device)))
-                loss = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            average.update_parameters(module)
-            seen += len(rows)
-            loss_sum += loss.item() * len(rows)
-            correct += (logits.argmax(1) == labels).sum().item()
-            report(TrainingProgress(epoch + 1, recipe.epochs, epoch * steps + step, loss_sum / seen, correct / seen))
-        if checkpoint:
-            _save(parts, recipe, epoch + 1, checkpoint)
-    return average.module.eval()
+    dtype = autocast_dtype(pixels.device)
+    with torch.autocast(pixels.device.type, torch.bfloat16, enabled=dtype is torch.bfloat16):
+        logits = run.module(normalize(pixels))
+        loss = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
+    run.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    run.optimizer.step()
+    run.schedule.step()
+    run.average.update_parameters(run.module)
+    return loss, logits
 
 
-def _save(parts: dict, recipe: TrainingRecipe, epochs_done: int, path: Path) -> None:
-    state = {name: part.state_dict() for name, part in parts.items()}
+def _save(run: _Run, recipe: TrainingRecipe, epochs_done: int, path: Path) -> None:
+    state = {name: part.state_dict() for name, part in vars(run).items()}
     partial = path.with_suffix(".partial")
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.save({**state, "recipe": dataclasses.asdict(recipe), "epochs_done": epochs_done}, partial)
     partial.replace(path)
 
 
-def _resume_(parts: dict, recipe: TrainingRecipe, path: Path) -> int:
-    """Puts the saved state into `parts`; returns the number of epochs done."""
+def _resume_(run: _Run, recipe: TrainingRecipe, path: Path) -> int:
+    """Loads the saved state into the parts of `run`; returns the number of epochs done. Raises ValueError."""
     try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-        recipe_saved, epochs_done = saved["recipe"], saved["epochs_done"]
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        saved_recipe, epochs_done = state["recipe"], state["epochs_done"]
     except DAMAGE_ERRORS as error:
         raise ValueError(f"{path} is damaged; move it away to start afresh") from error
-    if recipe_saved != dataclasses.asdict(recipe):
-        raise ValueError(f"{path} belongs to another recipe: {recipe_saved}; move it away to start afresh")
+    if saved_recipe != dataclasses.asdict(recipe):
+        raise ValueError(f"{path} belongs to another recipe: {saved_recipe}; move it away to start afresh")
     try:
-        for name, part in parts.items():
-            part.load_state_dict(saved[name])
+        for name, part in vars(run).items():
+            part.load_state_dict(state[name])
     except RuntimeError as error:
         raise ValueError(f"{path} belongs to another network; move it away to start afresh") from error
     return epochs_done

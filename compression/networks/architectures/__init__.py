@@ -1,1 +1,1 @@
-"""architectures."""
+"""The architectures that weights can be loaded into."""

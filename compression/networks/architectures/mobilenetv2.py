@@ -49,11 +49,11 @@ class InvertedResidual(nn.Module):
 
     def __init__(self, channels_in: int, channels: int, stride: int, expansion: int) -> None:
         super().__init__()
-        wide = channels_in * expansion
+        expanded = channels_in * expansion
         self.conv = nn.Sequential(
-            *([conv_norm_relu6(channels_in, wide)] if expansion > 1 else []),
-            conv_norm_relu6(wide, wide, kernel=3, stride=stride, groups=wide),
-            *conv_norm(wide, channels),
+            *([conv_norm_relu6(channels_in, expanded)] if expansion > 1 else []),
+            conv_norm_relu6(expanded, expanded, kernel=3, stride=stride, groups=expanded),
+            *conv_norm(expanded, channels),
         )
         self.shortcut = stride == 1 and channels_in == channels
 
@@ -87,11 +87,13 @@ class MobileNetV2(nn.Module):
 
 def with_width(width: float, classes: int = len(CLASSES)) -> MobileNetV2:
     """The paper's network with every number of channels multiplied by `width` and rounded to a multiple of eight."""
-    rows = tuple(row._replace(channels=_eights(width * row.channels)) for row in ROWS)
-    return MobileNetV2(rows, stem=_eights(width * 32), last=_eights(max(1.0, width) * 1280), classes=classes)
+    rows = tuple(row._replace(channels=_multiple_of_eight(width * row.channels)) for row in ROWS)
+    return MobileNetV2(
+        rows, stem=_multiple_of_eight(width * 32), last=_multiple_of_eight(max(1.0, width) * 1280), classes=classes
+    )
 
 
-def _eights(channels: float) -> int:
+def _multiple_of_eight(channels: float) -> int:
     """The nearest multiple of eight, or the next one where that takes more than a tenth away, as the authors round."""
     nearest = max(8, int(channels + 4) // 8 * 8)
     return nearest if nearest >= 0.9 * channels else nearest + 8

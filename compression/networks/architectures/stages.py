@@ -24,8 +24,8 @@ def image_mean(x: Tensor) -> Tensor:
 
 def stages_of(module: nn.Module) -> list[Stage]:
     """The stages of `module`, those that are an nn.Sequential taken apart. A network that does not say has one."""
-    said = getattr(module, "stages", None)
-    return [piece for stage in (said() if said else [module]) for piece in _pieces(stage)]
+    stages = getattr(module, "stages", None)
+    return [piece for stage in (stages() if stages else [module]) for piece in _pieces(stage)]
 
 
 def _pieces(stage: Stage) -> list[Stage]:

@@ -56,7 +56,7 @@ def _mobilenetv2(width: float) -> Architecture:
     )
 
 
-_ALL = (
+_TABLE = (
     Architecture("cnn3", "three convolutions and two linear layers", ("conv3.weight",), CNN3),
     Architecture(
         "mobilenetv2",
@@ -89,4 +89,4 @@ _ALL = (
     ),
 )
 
-ARCHITECTURES = {architecture.name: architecture for architecture in _ALL}
+ARCHITECTURES = {architecture.name: architecture for architecture in _TABLE}
