@@ -1,7 +1,7 @@
-"""What a weight, or a filter, is worth: the criteria that pruning goes by.
+"""Importance criteria: scores of single weights or of whole filters. The lowest scores are pruned first.
 
-A layer's weights stand in rows: the weights of one row, a single weight or a whole filter, go or stay together. A
-criterion gives each row a score, and what scores least goes first, in all layers or in each.
+The weights of a layer are given as rows. A row is a single weight or a whole filter, and its weights are pruned
+together. A criterion gives each row a score.
 """
 
 import zlib
@@ -16,10 +16,10 @@ from compression.spec import Criterion
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """The weights (rows, k) of the layer `name`, and what criteria may need beside them, or None.
+    """The weights (rows, k) of the layer `name`, with the other data that criteria may need, or None.
 
-    `gradients` (rows, k): of the loss, by the weights. `gammas` (rows,): the factor that the batch norm after the layer
-    gives each filter. `seed`: of random scores.
+    `gradients` (rows, k): of the loss with respect to the weights. `gammas` (rows,): the scale of each filter in the
+    batch norm after the layer. `seed`: of random scores.
     """
 
     name: str
@@ -30,11 +30,12 @@ class Rows:
 
 
 def l1(rows: Rows) -> Tensor:
-    r"""The magnitude, of a filter the mean of its weights' magnitudes: what is small adds little to any output.
+    r"""The score is the magnitude of the weight, or the mean magnitude of the weights of a filter. Small weights
+    contribute little to the output.
 
     Formula: s = \frac{1}{k} \sum_{i=1}^{k} |w_i|
     Source: Han et al. 2015 (arXiv:1506.02626), section 3; for filters Li et al. 2017 (arXiv:1608.08710), section 3.1.
-    Fails: where a small weight meets large inputs, or a batch norm makes up for a small filter.
+    Fails: if a small weight has large inputs, or if a batch norm scales up the output of a small filter.
 
     weights (rows, k) -> scores (rows,).
     """
@@ -42,11 +43,12 @@ def l1(rows: Rows) -> Tensor:
 
 
 def l2(rows: Rows) -> Tensor:
-    r"""The root of the mean square of a filter's weights: a few large ones count for more than many small ones.
+    r"""The score is the root mean square of the weights of a filter. A few large weights count more than many small
+    ones.
 
     Formula: s = \sqrt{\frac{1}{k} \sum_{i=1}^{k} w_i^2}
     Source: Li et al. 2017 (arXiv:1608.08710), appendix 6.1, where it does about as well as l1.
-    Fails: where l1 fails; of a single weight it is the same.
+    Fails: in the same cases as l1. For single weights it equals l1.
 
     weights (rows, k) -> scores (rows,).
     """
@@ -54,11 +56,13 @@ def l2(rows: Rows) -> Tensor:
 
 
 def uniform_random(rows: Rows) -> Tensor:
-    r"""A die, thrown once for each seed and layer name: what any other criterion has to be better than.
+    r"""The score is a random number, fixed by the seed and the name of the layer. It is the baseline that any other
+    criterion must beat.
 
     Formula: s \sim U(0, 1)
-    Source: Blalock et al. 2020 (arXiv:2003.03033), who ask for it among the baselines.
-    Fails: always, and by how much is the lesson; close to magnitude, the criterion was not what did the work.
+    Source: Blalock et al. 2020 (arXiv:2003.03033), who recommend it as a baseline.
+    Fails: always, because it ignores the weights. If another criterion is hardly more accurate than this one, that
+        criterion contributes little.
 
     weights (rows, k) -> scores (rows,).
     """
@@ -67,11 +71,13 @@ def uniform_random(rows: Rows) -> Tensor:
 
 
 def taylor(rows: Rows) -> Tensor:
-    r"""How far the loss on training images would move if the weights went, to first order.
+    r"""The score estimates how much the loss on training images changes if the weights become zero, by a first-order
+    Taylor expansion.
 
     Formula: s = \Big| \sum_{i=1}^{k} \frac{\partial L}{\partial w_i} w_i \Big|
-    Source: Molchanov et al. 2019 (arXiv:1906.10771), section 3, whose score is its square.
-    Fails: far from the start, since a straight line is all that it sees, and at 90 % sparsity it has long lost sight.
+    Source: Molchanov et al. 2019 (arXiv:1906.10771), section 3, who use its square.
+    Fails: at high sparsity: the expansion holds for small changes only, and pruning 90 % of the weights is a large
+        change.
 
     weights and gradients (rows, k) -> scores (rows,).
     """
@@ -80,12 +86,13 @@ def taylor(rows: Rows) -> Tensor:
 
 
 def bn_scale(rows: Rows) -> Tensor:
-    r"""The factor that the batch norm after the layer gives a filter's output: near zero, nobody hears it. Layers
-    without batch norm stay whole.
+    r"""The score of a filter is the magnitude of its scale in the batch norm after the layer. A filter with a scale
+    near zero has almost no effect. Layers without batch norm are not pruned.
 
     Formula: s = |\gamma|
     Source: Liu et al. 2017, network slimming (arXiv:1708.06519), section 3.
-    Fails: where training has not pressed the factors together by an l1 penalty, as theirs does.
+    Fails: if the network was trained without an L1 penalty on these scales, which the authors use to push the scales of
+        unimportant filters towards zero.
 
     gammas (rows,) -> scores (rows,).
     """
@@ -94,11 +101,11 @@ def bn_scale(rows: Rows) -> Tensor:
 
 
 def signed(rows: Rows) -> Tensor:
-    r"""The weight itself, where its magnitude was meant: `w[w < T] = 0`, found in many tutorials.
+    r"""The score is the weight itself instead of its magnitude: `w[w < T] = 0`, a bug in many tutorials.
 
     Formula: s = w
-    Source: a bug, kept as a lesson; what was meant is l1.
-    Fails: at once, for every negative weight goes, the largest among them first.
+    Source: A bug, included as a lesson. The correct criterion is l1.
+    Fails: immediately: every negative weight is pruned, the ones with the largest magnitudes first.
 
     weights (rows, 1) -> scores (rows,).
     """
@@ -116,7 +123,7 @@ CRITERIA: dict[Criterion, Callable[[Rows], Tensor]] = {
 
 
 def _mean(values: Tensor) -> Tensor:
-    return values.flatten() if values.shape[1] == 1 else values.mean(1)  # of one number torch takes a while too
+    return values.flatten() if values.shape[1] == 1 else values.mean(1)  # skips a slow no-op
 
 
 def _sum(values: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
-"""Which weights go: scores to masks. A mask is True where the weight is kept.
+"""Pruning masks from scores. A mask is True where a weight is kept.
 
-What is scored, and by what, `structures` and `criteria` say; here is how much goes, and what a threshold counts in.
+`structures` determines what is scored, `criteria` how. This module determines how much is pruned, and the units of a
+threshold.
 """
 
 import math
@@ -20,10 +21,11 @@ Tensors = Mapping[str, Tensor]
 
 
 class LayerMask(NamedTuple):
-    """What stays of one layer.
+    """Which weights of one layer are kept.
 
-    `mask`: bool, of the weight's shape. `threshold`: the smallest score of what stays, infinite where nothing does.
-    `filters`: bool (C_out,), where whole filters go or stay. `pattern`: (n, m), where n of each m weights stay.
+    `mask`: bool, in the shape of the weight. `threshold`: the lowest score that is kept, infinite if nothing is kept.
+    `filters`: bool (C_out,) if whole filters are pruned, else None. `pattern`: (n, m) if n of every m weights are kept,
+    else None.
     """
 
     mask: Tensor
@@ -35,32 +37,33 @@ class LayerMask(NamedTuple):
 def prune(
     weights: Tensors, spec: PruneSpec, gradients: Tensors | None = None, gammas: Tensors | None = None
 ) -> dict[str, LayerMask]:
-    """The weight (C_out, ...) of each layer -> what stays of it. With a global target all layers compete.
+    """Returns the mask of each layer for its weight (C_out, ...). With the global scope all layers share one target.
 
-    `gradients` of the loss by the weights, for taylor; `gammas` (C_out,) of the batch norm after each layer, for
-    bn-scale. Of its filters each layer keeps the best, whatever the target: without any it would say nothing at all.
+    `gradients`: of the loss with respect to the weights, for the criterion taylor. `gammas` (C_out,): scales of the
+    batch norm after each layer, for bn-scale. The best filter of each layer is always kept: a layer without filters
+    would make the output of the network constant.
     """
     scores = score_weights(weights, spec, gradients, gammas)
     if spec.structure is Structure.FILTER:
-        best = {name: _best(of_rows) for name, of_rows in scores.items()}
-        others = {name: of_rows.masked_fill(best[name], math.inf) for name, of_rows in scores.items()}
-        keep = {name: chosen | best[name] for name, chosen in _choose(others, weights, spec).items()}
+        best = {name: _best_row(row_scores) for name, row_scores in scores.items()}
+        others = {name: row_scores.masked_fill(best[name], math.inf) for name, row_scores in scores.items()}
+        keep = {name: rows | best[name] for name, rows in _rows_to_keep(others, weights, spec).items()}
     else:
-        keep = _choose(scores, weights, spec)
-    return {name: _kept(weight, keep[name], scores[name], spec) for name, weight in weights.items()}
+        keep = _rows_to_keep(scores, weights, spec)
+    return {name: _layer_mask(weight, keep[name], scores[name], spec) for name, weight in weights.items()}
 
 
 def score_weights(
     weights: Tensors, spec: PruneSpec, gradients: Tensors | None = None, gammas: Tensors | None = None
 ) -> dict[str, Tensor]:
-    """The weight (C_out, ...) of each layer -> the scores (rows,) of its weights or filters, as `prune` has it."""
-    in_rows = whole_filters if spec.structure is Structure.FILTER else single_weights
+    """Returns the scores (rows,) of the weights or filters of each layer; the arguments are those of `prune`."""
+    as_rows = whole_filters if spec.structure is Structure.FILTER else single_weights
     return {
         name: CRITERIA[spec.criterion](
             Rows(
                 name,
-                in_rows(weight),
-                in_rows(gradients[name]) if gradients else None,
+                as_rows(weight),
+                as_rows(gradients[name]) if gradients else None,
                 gammas[name] if gammas else None,
                 spec.seed,
             )
@@ -69,8 +72,8 @@ def score_weights(
     }
 
 
-def _choose(scores: Tensors, weights: Tensors, spec: PruneSpec) -> dict[str, Tensor]:
-    """Scores (rows,) of each layer -> which rows are kept, bool (rows,)."""
+def _rows_to_keep(scores: Tensors, weights: Tensors, spec: PruneSpec) -> dict[str, Tensor]:
+    """Returns which rows of each layer are kept, bool (rows,), from their scores (rows,)."""
     if spec.pattern is not None:
         return {
             name: keep_n_of_m(scores[name].view(weight.shape), *spec.pattern).flatten()
@@ -81,91 +84,92 @@ def _choose(scores: Tensors, weights: Tensors, spec: PruneSpec) -> dict[str, Ten
         return {name: keep_above(scores[name], spec.threshold * unit(weight)) for name, weight in weights.items()}
     assert spec.sparsity is not None
     if spec.scope is Scope.LAYER or not scores:
-        return {name: keep_largest(of_rows, spec.sparsity) for name, of_rows in scores.items()}
-    together = keep_largest(torch.cat(list(scores.values())), spec.sparsity)
-    parts = together.split([len(of_rows) for of_rows in scores.values()])
+        return {name: keep_largest(row_scores, spec.sparsity) for name, row_scores in scores.items()}
+    keep = keep_largest(torch.cat(list(scores.values())), spec.sparsity)
+    parts = keep.split([len(row_scores) for row_scores in scores.values()])
     return dict(zip(scores, parts, strict=True))
 
 
-def _best(scores: Tensor) -> Tensor:
-    """scores (rows,) -> bool (rows,): the row with the largest, of equal ones the last, as the first would go first."""
+def _best_row(scores: Tensor) -> Tensor:
+    """scores (rows,) -> bool (rows,): the row with the highest score; of equal ones the last, which is pruned last."""
     best = torch.zeros_like(scores, dtype=torch.bool)
     best[(scores == scores.max()).nonzero()[-1]] = True
     return best
 
 
-def _kept(weight: Tensor, keep: Tensor, scores: Tensor, spec: PruneSpec) -> LayerMask:
+def _layer_mask(weight: Tensor, keep: Tensor, scores: Tensor, spec: PruneSpec) -> LayerMask:
     smallest = float(torch.where(keep, scores, math.inf).min())
     if spec.structure is Structure.FILTER:
         return LayerMask(keep.view(-1, *[1] * (weight.dim() - 1)).expand_as(weight), smallest, filters=keep)
     return LayerMask(keep.view(weight.shape), smallest, pattern=spec.pattern)
 
 
-# ---- how much goes
+# ---- how much is pruned
 
 
 def keep_above(scores: Tensor, threshold: float) -> Tensor:
-    """A weight is pruned when its score < threshold. scores (...) -> bool (...)."""
+    """scores (...) -> bool (...): a weight is pruned if its score is below the threshold."""
     return scores >= threshold
 
 
 def keep_largest(scores: Tensor, sparsity: float) -> Tensor:
-    """Prunes exactly floor(sparsity * n) weights, those with the smallest scores, ties by position.
+    """scores (...) -> bool (...): exactly floor(sparsity * n) weights with the lowest scores are pruned.
 
-    scores (...) -> bool (...).
+    Of equal scores the first are pruned.
     """
     flat = scores.flatten()
     count = int(sparsity * flat.numel())
     if count == 0:
         return torch.ones_like(scores, dtype=torch.bool)
-    last = float(np.partition(flat.numpy(), count - 1)[count - 1])  # a tenth of the time of torch's kthvalue
+    last = float(np.partition(flat.numpy(), count - 1)[count - 1])  # takes a tenth of the time of torch's kthvalue
     keep = flat > last
-    spared = flat.numel() - int(keep.count_nonzero()) - count
-    if spared:
-        keep[np.flatnonzero(flat.numpy() == last)[-spared:]] = True
+    missing = flat.numel() - int(keep.count_nonzero()) - count  # more scores are equal to `last` than must be pruned
+    if missing:
+        keep[np.flatnonzero(flat.numpy() == last)[-missing:]] = True
     return keep.view_as(scores)
 
 
-# ---- units
+# ---- units of a threshold
 
 
 def absolute(weight: Tensor) -> float:
-    r"""The threshold is a number like the weights, and the same one in all layers.
+    r"""The threshold is compared with the weights directly and is the same in all layers.
 
     Formula: T = t
     Source: Han et al. 2015 (arXiv:1506.02626), section 3.
-    Fails: where layers have weights of different sizes: some vanish before others lose anything.
+    Fails: if the weights of the layers differ in size: some layers lose all weights before others lose any.
 
-    weight (C_out, ...) -> what a threshold of 1 is for it.
+    weight (C_out, ...) -> the threshold 1 in the unit of the scores.
     """
     return 1.0
 
 
 def stds(weight: Tensor) -> float:
-    r"""The threshold counts standard deviations of the layer's weights, so one number suits all layers.
+    r"""The threshold is a multiple of the standard deviation of the layer's weights, so one number suits all layers.
 
     Formula: T = t \sqrt{\tfrac{1}{n} \textstyle\sum_i (w_i - \bar w)^2}
-    Source: Han et al. 2015 (arXiv:1506.02626), who choose thresholds so.
-    Fails: to spare the layers that need all their weights, as first ones do.
+    Source: Han et al. 2015 (arXiv:1506.02626), who choose thresholds in this way.
+    Fails: to protect layers that need all of their weights, such as the first.
 
-    weight (C_out, ...) -> what a threshold of 1 is for it.
+    weight (C_out, ...) -> the threshold 1 in the unit of the scores.
     """
     return float(weight.std(correction=0))
 
 
 def means(weight: Tensor) -> float:
-    r"""The threshold counts mean magnitudes of the layer's weights; a few huge weights move it less than the std.
+    r"""The threshold is a multiple of the mean magnitude of the layer's weights. A few very large weights change the
+    mean magnitude less than the standard deviation.
 
     Formula: T = \tfrac{t}{n} \textstyle\sum_i |w_i|
     Source: Li and Liu 2016 (arXiv:1605.04711), section 2.2, whose ternary weights are zero below t = 0.7.
-    Fails: to spare the layers that need all their weights, as first ones do.
+    Fails: to protect layers that need all of their weights, such as the first.
 
-    weight (C_out, ...) -> what a threshold of 1 is for it.
+    weight (C_out, ...) -> the threshold 1 in the unit of the scores.
     """
     return float(weight.abs().mean())
 
 
 UNITS: dict[Unit, Callable[[Tensor], float]] = {Unit.ABSOLUTE: absolute, Unit.STDS: stds, Unit.MEANS: means}
 
-# Every way to prune, with the function whose docstring explains it.
+# All options of pruning, each with the function whose docstring explains it.
 PRUNING_METHODS: dict[StrEnum, Callable[..., Any]] = dict([*CRITERIA.items(), *STRUCTURES.items(), *UNITS.items()])

@@ -1,9 +1,10 @@
-"""Filters that nearly do the same, made one.
+"""Merging of similar filters: the filters of a cluster are replaced by their mean.
 
-A filter is what it computes: its weights and its bias, after batch norm is folded into them. Where one other layer
-alone reads its output, two equal filters are one filter whose reader adds up what it had for both.
+A filter consists of its weights and its bias, after batch norm is folded into them. If only one other layer reads its
+output, two equal filters can be replaced by one, and that layer then uses the sum of its weights for both.
 
-Which layer alone reads which is said by the classes themselves, in CHAINS, and by the order of an nn.Sequential.
+Pairs of layers in which the second alone reads the first come from the CHAINS of the network's classes, and from the
+order of layers in an nn.Sequential.
 """
 
 import copy
@@ -14,19 +15,21 @@ from typing import cast
 
 import numpy as np
 import torch
+from scipy.cluster.hierarchy import cut_tree, linkage
 from torch import Tensor, nn
 
 FilterLayer = nn.Conv2d | nn.Linear
 
 BY_CHANNEL = (nn.Identity, nn.ReLU, nn.ReLU6, nn.MaxPool2d, nn.AvgPool2d, nn.Dropout, nn.Flatten)
 
-TINY = 1e-12  # of two filters' squared lengths: nearer, and their distance is rounding
-
 
 @dataclass(frozen=True, eq=False)
 class MergedLayer:
-    """`clusters` (filters,) int64: which filters became one, numbered from 0. `error`: the squared error of weights and
-    biases over the sum of their squares."""
+    """The clusters of one layer, and the error of replacing its filters by the means.
+
+    `clusters` (filters,) int64: the cluster of each filter, numbered from 0. `error`: the squared error of weights and
+    biases, divided by the sum of their squares.
+    """
 
     name: str
     clusters: Tensor
@@ -35,22 +38,26 @@ class MergedLayer:
 
 @dataclass(frozen=True, eq=False)
 class MergedNetwork:
-    """`module` still has all of its filters, those of a cluster equal: `duplicates` makes it smaller."""
+    """A network in which the filters of each cluster are equal.
+
+    `module` still has all of its filters; `deduplication` removes the duplicates.
+    """
 
     module: nn.Module
     layers: tuple[MergedLayer, ...]
 
 
 def merge_filters(module: nn.Module, share: float) -> MergedNetwork:
-    r"""Of filters that are nearly equal one is enough: each cluster of them is replaced by its mean, which the next
-    layer reads once, with the sum of its weights for all of them.
+    r"""Similar filters of a layer are grouped into clusters, and each cluster is replaced by its mean filter. The next
+    layer then reads one channel instead of several, with the sum of its weights for them.
 
     Formula: \bar{w}_C = \frac{1}{|C|} \sum_{i \in C} w_i, \quad v_C = \sum_{i \in C} v_i
     Source: Srinivas and Babu 2015 (arXiv:1507.06149); clusters: Ward 1963 (JASA 58:236-244).
-    Fails: filters of a well-trained network differ, and their means answer to none of what they answered to.
+    Fails: if the filters differ, as they do in a well-trained network: the mean filter detects none of the patterns
+        that its members detected.
 
-    floor(`share` * n) of the n filters of each layer of `chains` go. Batch norm is folded into `module`, which stays
-    as it is. Raises ValueError where no layer is read by one other alone.
+    Removes floor(`share` * n) of the n filters of each layer of `chains`. Batch norm must be folded into `module`,
+    which is not changed. Raises ValueError if the network has no layer whose output only one other layer reads.
     """
     module = copy.deepcopy(module)
     layers = []
@@ -63,34 +70,38 @@ def merge_filters(module: nn.Module, share: float) -> MergedNetwork:
         _set_filters_(layer, means)
         layers.append(MergedLayer(name, clusters, relative_error(rows, means)))
     if not layers:
-        raise ValueError("there is no layer in this network that one other layer alone reads: nothing can be merged")
+        raise ValueError("nothing can be merged: the network has no layer whose output only one other layer reads")
     return MergedNetwork(module, tuple(layers))
 
 
 def relative_error(before: Tensor, after: Tensor) -> float:
-    """sum (b - a)^2 / sum b^2, 0 where nothing changed."""
+    """Returns sum (before - after)^2 / sum before^2, and 0 if nothing changed."""
     error = float((before - after).square().sum())
     return error / float(before.square().sum()) if error else 0.0
 
 
 def chains(module: nn.Module) -> list[tuple[str, str]]:
-    """(name of a layer, name of the layer that alone reads its channels, each for itself), in the order of modules."""
+    """Returns pairs of layer names, in the order of modules: the second layer alone reads the output of the first.
+
+    What stands between the two treats each channel separately.
+    """
     layers = dict(module.named_modules())
-    found = [
+    pairs = [
         (".".join(filter(None, (name, one))), ".".join(filter(None, (name, other))))
         for name, parent in layers.items()
-        for one, other in (*_in_a_row(parent), *getattr(parent, "CHAINS", ()))
+        for one, other in (*_sequential_pairs(parent), *getattr(parent, "CHAINS", ()))
     ]
     owners = Counter(id(parameter) for _, parameter in module.named_parameters(remove_duplicate=False))
-    return [pair for pair in found if all(_stands_alone(layers[name], owners) for name in pair)]
+    return [pair for pair in pairs if all(_is_mergeable(layers[name], owners) for name in pair)]
 
 
-def _stands_alone(layer: nn.Module, owners: Counter[int]) -> bool:
-    """Whether each of its filters reads all channels, and its weights are those of no other layer."""
+def _is_mergeable(layer: nn.Module, owners: Counter[int]) -> bool:
+    """Whether each filter of `layer` reads all channels, and no other layer shares its weights."""
     return getattr(layer, "groups", 1) == 1 and all(owners[id(parameter)] == 1 for parameter in layer.parameters())
 
 
-def _in_a_row(parent: nn.Module) -> Iterator[tuple[str, str]]:
+def _sequential_pairs(parent: nn.Module) -> Iterator[tuple[str, str]]:
+    """Yields neighbouring convolutions and linear layers of an nn.Sequential with only BY_CHANNEL layers in between."""
     before = None
     for name, layer in parent.named_children() if isinstance(parent, nn.Sequential) else ():
         if isinstance(layer, FilterLayer):
@@ -102,14 +113,14 @@ def _in_a_row(parent: nn.Module) -> Iterator[tuple[str, str]]:
 
 
 def filter_rows(layer: FilterLayer) -> Tensor:
-    """(n, d): the weights of each filter and, where there is one, its bias."""
+    """Returns the weights of each filter and, if the layer has biases, its bias: (n, d)."""
     weight, bias = layer.weight, layer.bias
     rows = [weight.detach().flatten(1)] + ([] if bias is None else [bias.detach()[:, None]])
     return torch.cat(rows, 1)
 
 
 def _set_filters_(layer: FilterLayer, rows: Tensor) -> None:
-    """The reverse of `filters`."""
+    """Writes rows (n, d), as `filter_rows` returns them, into `layer`."""
     size = layer.weight[0].numel()
     with torch.no_grad():
         layer.weight.copy_(rows[:, :size].reshape(layer.weight.shape))
@@ -118,27 +129,11 @@ def _set_filters_(layer: FilterLayer, rows: Tensor) -> None:
 
 
 def ward(rows: Tensor, clusters: int) -> Tensor:
-    """rows (n, d) -> the cluster of each, (n,) int64, numbered in the order of their first members.
+    """rows (n, d) -> the cluster of each row, (n,) int64, numbered in the order of their first members.
 
-    From n clusters of one row each on, the two are joined whose joining adds the least to the squared distances of all
-    rows from the means of their clusters; ties by position.
+    Ward's method starts with a cluster per row and repeatedly joins the two clusters whose union has the smallest
+    increase in the squared distances of all rows from the means of their clusters.
     """
-    squares = rows.square().sum(1)
-    scale = squares[:, None] + squares
-    apart = (scale - 2 * rows @ rows.T).numpy()
-    cost = np.where(apart < TINY * scale.numpy(), 0, apart / 2)
-    np.fill_diagonal(cost, np.inf)
-    size = np.ones(len(rows))
-    names = np.arange(len(rows))
-    for _ in range(len(rows) - clusters):
-        one, other = sorted(divmod(int(cost.argmin()), len(rows)))
-        both = size[one] + size[other]
-        joined = ((size[one] + size) * cost[one] + (size[other] + size) * cost[other] - size * cost[one, other]) / (
-            both + size
-        )
-        joined[one] = np.inf
-        cost[one] = cost[:, one] = joined
-        cost[other] = cost[:, other] = np.inf
-        size[one] = both
-        names[names == other] = one
-    return torch.from_numpy(np.unique(names, return_inverse=True)[1])
+    if len(rows) == 1:
+        return torch.zeros(1, dtype=torch.int64)
+    return torch.from_numpy(cut_tree(linkage(rows.numpy(), "ward"), clusters)[:, 0].astype(np.int64))

@@ -1,1 +1,1 @@
-"""quantization."""
+"""Tensor -> integers -> tensor: quantization of weights and of the inputs of layers."""

@@ -1,7 +1,7 @@
-"""Inputs of layers to integers and back, as they pass: what integer hardware would compute with, in float32.
+"""Quantization of layer inputs during the forward pass: float32 inputs take the values that integers would have.
 
-A layer gets a forward pre-hook, which is a value: it is copied, pickled and moved with its layer, and the names of the
-layers stay as they are.
+A layer gets an `InputQuantizer` as a forward pre-hook. The hook is a plain value: it is copied, pickled and moved with
+its layer, and the names of the layers do not change.
 """
 
 from collections.abc import Iterable
@@ -19,10 +19,10 @@ from compression.spec import FLOAT_BITS, ActivationSpec, CompressionSpec
 
 @dataclass(frozen=True)
 class InputQuantizer:
-    """x -> (clamp(round(x / scale) + zero_point, 0, 2^bits - 1) - zero_point) * scale, of a layer's first input.
+    """Quantizes the first input of a layer: (clamp(round(x / scale) + zero_point, 0, 2^bits - 1) - zero_point) * scale.
 
-    Ties go to even; `scale` is a float32. torch's `fake_quantize_per_tensor_affine` gives the same numbers in eight
-    times the time.
+    Rounds half to even; `scale` is a float32 number. torch's `fake_quantize_per_tensor_affine` returns the same numbers
+    and takes eight times as long.
     """
 
     bits: int
@@ -30,15 +30,18 @@ class InputQuantizer:
     zero_point: int
 
     def __call__(self, layer: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-        """What `layer.register_forward_pre_hook` wants. A copy; `inputs` stay as they are."""
+        """Returns the quantized inputs, as `layer.register_forward_pre_hook` expects; does not change `inputs`."""
         x, *others = inputs
-        per_step = float(1 / np.float32(self.scale))
+        inverse_scale = float(1 / np.float32(self.scale))
         low, high = -self.zero_point, 2**self.bits - 1 - self.zero_point
-        return x.mul(per_step).round_().clamp_(low, high).mul_(self.scale), *others
+        return x.mul(inverse_scale).round_().clamp_(low, high).mul_(self.scale), *others
 
 
 def input_quantizer(stats: InputStats, spec: ActivationSpec) -> InputQuantizer:
-    """Raises ValueError where the range is beyond float32's."""
+    """Returns the quantizer of `spec` for inputs with these statistics.
+
+    Raises ValueError if the range exceeds float32's.
+    """
     low, high = (torch.tensor(end) for end in input_range(stats, spec))
     if not (high - low).isfinite():
         raise ValueError("cannot quantize inputs that span more than float32 holds")
@@ -47,21 +50,24 @@ def input_quantizer(stats: InputStats, spec: ActivationSpec) -> InputQuantizer:
 
 
 def input_quantizers(
-    layers: Iterable[str], spec: CompressionSpec, seen: LayerInputs | None
+    layers: Iterable[str], spec: CompressionSpec, calibration: LayerInputs | None
 ) -> dict[str, InputQuantizer]:
-    """Those of `layers` that `spec` quantizes the inputs of: none, or all but those that it leaves float.
+    """Returns an input quantizer for each of `layers` whose inputs `spec` quantizes: all but those that stay float.
 
-    Raises ValueError where what they see is not known.
+    Empty if `spec` does not quantize activations. Raises ValueError if the statistics of such a layer are not known.
     """
     if spec.activations is None:
         return {}
-    if seen is None:
-        raise ValueError(f"activations can only be quantized with a calibration, and {spec.model} came without one")
-    left_float = {layer.name for layer in spec.layers if layer.bits == FLOAT_BITS}
-    wanted = [name for name in layers if name not in left_float]
-    for name in wanted:
-        if name not in seen:
+    if calibration is None:
+        raise ValueError(
+            f"quantized activations need a calibration of {spec.model or 'the network'}, and none was given"
+        )
+    float_layers = {layer.name for layer in spec.layers if layer.bits == FLOAT_BITS}
+    quantized_layers = [name for name in layers if name not in float_layers]
+    for name in quantized_layers:
+        if name not in calibration:
             raise ValueError(
-                f"the calibration of {spec.model} does not say what layer {name} sees; leave it float, with 32 bits"
+                f"the calibration of {spec.model or 'the network'} has no inputs of layer {name}; "
+                "give that layer 32 bits to keep it in float"
             )
-    return {name: input_quantizer(seen[name], spec.activations) for name in wanted}
+    return {name: input_quantizer(calibration[name], spec.activations) for name in quantized_layers}

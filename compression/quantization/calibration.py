@@ -1,7 +1,8 @@
-"""The range of a layer's inputs that integers cover, fixed before any image is compressed with it.
+"""Calibration: the ranges of layer inputs that integers cover, chosen from the inputs of training images.
 
-Each function takes what the float network's layer saw of training images, and the bits, and returns low and high,
-low <= 0 <= high: zero, which ReLU and padding bring in masses, is always exact. What lies beyond goes to the ends.
+Each function takes the statistics of one layer's inputs in the float network and the number of bits, and returns low
+and high with low <= 0 <= high. Zero is therefore represented exactly; ReLU and padding make it the most common input.
+Inputs outside the range are clipped to its ends.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,9 +19,9 @@ from compression.spec import ActivationSpec, Calibration
 
 BINS = 1024
 
-INPUT_FRACTIONS = 128  # fractions of a range; a multiple of them is BINS
+INPUT_FRACTIONS = 128  # fractions of the range of inputs that are tried; divides BINS
 
-TAIL = 0.001  # of the inputs, beyond each end
+TAIL = 0.001  # share of the inputs outside each end of the percentile range
 
 InputRange = tuple[float, float]
 
@@ -29,8 +30,11 @@ Counts = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class InputStats:
-    """What one layer saw: `low` <= 0 <= `high` are its extremes, `counts` (BINS,) int64 its inputs in equal bins of
-    low..high. `average_low` and `average_high` are moving averages of the extremes of the batches, 0 among them.
+    """Statistics of the inputs of one layer.
+
+    `low` <= 0 <= `high`: the smallest and largest input. `counts` (BINS,) int64: a histogram with equal bins over
+    low..high. `average_low` and `average_high`: moving averages of the smallest and largest input of each batch, where
+    0 counts as an input.
     """
 
     low: float
@@ -41,17 +45,17 @@ class InputStats:
 
     @property
     def edges(self) -> Counts:
-        """(BINS + 1,), ascending."""
+        """The edges of the bins, (BINS + 1,), ascending."""
         return np.linspace(self.low, self.high, BINS + 1)
 
     @property
     def zero_bin(self) -> int:
-        """Which bin has 0 in it."""
+        """The index of the bin that contains 0."""
         return min(int(BINS * -self.low / (self.high - self.low)), BINS - 1) if self.high > self.low else 0
 
     @property
     def values(self) -> Counts:
-        """(BINS,): what the inputs in each bin are taken for, its middle; but 0 in the bin of 0, where most are 0."""
+        """The input that stands for each bin, (BINS,): its middle, or 0 for the bin of 0, where most inputs are 0."""
         middles = (self.edges[1:] + self.edges[:-1]) / 2
         middles[self.zero_bin] = 0
         return middles
@@ -61,11 +65,11 @@ LayerInputs = Mapping[str, InputStats]
 
 
 def min_max(stats: InputStats, bits: int) -> InputRange:
-    r"""Everything that was seen: nothing is clipped, and one rare large input makes the steps coarse for all others.
+    r"""The range reaches from the smallest to the largest input in the training images. None of these is clipped.
 
     Formula: l = \min x, \quad h = \max x
     Source: Wu et al. 2020 (arXiv:2004.09602), "max".
-    Fails: with few bits, where a few outliers stretch the range.
+    Fails: with few bits: one rare large input makes the steps coarse for all others.
 
     stats, bits -> low, high.
     """
@@ -73,11 +77,12 @@ def min_max(stats: InputStats, bits: int) -> InputRange:
 
 
 def moving_average(stats: InputStats, bits: int) -> InputRange:
-    r"""The extremes of each batch of 50 images, averaged as they come: an outlier in one batch counts for little.
+    r"""The range reaches from the moving average of the smallest inputs of batches of 50 images to that of the largest
+    inputs. An outlier in one batch has little influence.
 
     Formula: h \leftarrow 0.9\,h + 0.1\,\max x_{\mathrm{batch}}
     Source: Jacob et al. 2018 (arXiv:1712.05877), section 3.1.
-    Fails: where outliers are in every batch, and in depending on the order and the size of the batches.
+    Fails: if every batch has outliers. The range also depends on the order and the size of the batches.
 
     stats, bits -> low, high.
     """
@@ -85,14 +90,14 @@ def moving_average(stats: InputStats, bits: int) -> InputRange:
 
 
 def percentile(stats: InputStats, bits: int) -> InputRange:
-    r"""From the 0.1th to the 99.9th percentile of all inputs, zeros included; after a ReLU, which leaves nothing below
-    zero, only the largest are clipped.
+    r"""The range reaches from the 0.1th to the 99.9th percentile of all inputs, zeros included. After a ReLU no input
+    is negative, so only the largest inputs are clipped.
 
     Formula: l = Q_{0.001}(x), \quad h = Q_{0.999}(x)
     Source: Wu et al. 2020 (arXiv:2004.09602), "percentile".
-    Fails: where the network listens to what is rare and large, and with many bits, where clipping gains nothing.
+    Fails: if rare large inputs matter to the network, and with many bits, where clipping gains nothing.
 
-    stats, bits -> low, high, edges of bins of the histogram.
+    stats, bits -> low, high, which are edges of bins of the histogram.
     """
     share = np.cumsum(stats.counts.double().numpy()) / int(stats.counts.sum())
     first, last = np.searchsorted(share, [TAIL, 1 - TAIL])
@@ -100,14 +105,14 @@ def percentile(stats: InputStats, bits: int) -> InputRange:
 
 
 def least_error(stats: InputStats, bits: int) -> InputRange:
-    r"""Of 128 fractions of the range, the one with the least squared error of the inputs: wide enough for what is
-    large, narrow enough for fine steps.
+    r"""The fraction of the full range with the least squared error of the inputs is used, out of 128 fractions. It
+    balances the error of clipping large inputs against the error of rounding the others.
 
     Formula: \min_{f} \sum_x (x - \hat x_f)^2, \quad l = f \min x, \quad h = f \max x
-    Source: Choukroun et al. 2019 (arXiv:1902.06822), there of weights.
-    Fails: where a small error of large inputs matters less to the network than one of small inputs.
+    Source: Choukroun et al. 2019 (arXiv:1902.06822), where it is applied to weights.
+    Fails: if errors of small inputs matter more to the network than errors of large inputs: it weights them equally.
 
-    stats, bits -> low, high. The error is that of the bins of the histogram.
+    stats, bits -> low, high. The error is computed on the bins of the histogram.
     """
     values, counts = torch.from_numpy(stats.values).float(), stats.counts.double()
 
@@ -121,22 +126,24 @@ def least_error(stats: InputStats, bits: int) -> InputRange:
 
 
 def kl(stats: InputStats, bits: int) -> InputRange:
-    r"""Of 128 fractions of the range, the one whose integers keep the distribution of the inputs best: P are the inputs
-    with those beyond at the ends, Q is what 2^b levels can tell of those inside.
+    r"""The fraction of the full range with the least Kullback-Leibler divergence is used, out of 128 fractions. P is
+    the distribution of the clipped inputs, Q that of the inputs within the range after quantization to 2^b levels.
 
     Formula: \min_{f} \sum_i P_i \log (P_i / Q_i)
-    Source: Migacz 2017, "8-bit inference with TensorRT" (GTC), there of magnitudes.
-    Fails: with few bits, where it clips much to keep the shape of what is small; beyond nine it has nothing to tell.
+    Source: Migacz 2017, "8-bit inference with TensorRT" (GTC), where it is applied to magnitudes.
+    Fails: with few bits: it clips many large inputs to preserve the distribution of small ones. With ten bits or more
+        it never clips.
 
-    stats, bits -> low, high, edges of bins of the histogram. The bin of 0 counts as much as its neighbour, because most
-    of its inputs are exactly 0, which every level set has. With 10 bits or more all is covered: a bin has a level then.
+    stats, bits -> low, high, which are edges of bins of the histogram. The bin of 0 is counted like its neighbour: most
+    of its inputs are exactly 0, which every range represents exactly. With 10 bits or more each bin has a level of its
+    own, and the full range is used.
     """
     counts = stats.counts.double().numpy()
     zero = stats.zero_bin
     counts[zero] = counts[zero + 1 if zero + 1 < BINS else zero - 1]
     windows = [(round(zero * (1 - f)), BINS - round((BINS - zero) * (1 - f))) for f in _fractions()]
-    wide = [window for window in windows if window[1] - window[0] > 2**bits] or windows[:1]
-    start, stop = min(wide, key=lambda window: _divergence(counts, window, 2**bits))
+    candidates = [window for window in windows if window[1] - window[0] > 2**bits] or windows[:1]
+    start, stop = min(candidates, key=lambda window: _divergence(counts, window, 2**bits))
     return _with_zero(stats.edges[start], stats.edges[stop])
 
 
@@ -151,13 +158,15 @@ CALIBRATIONS: dict[Calibration, Callable[[InputStats, int], InputRange]] = {
 
 @lru_cache(maxsize=4096)
 def input_range(stats: InputStats, spec: ActivationSpec) -> InputRange:
-    """The range of the inputs that `spec` covers, low <= 0 <= high. Kept, because a search takes milliseconds."""
+    """Returns the range of the inputs that `spec` covers, low <= 0 <= high. Cached: a search takes milliseconds."""
     return CALIBRATIONS[spec.calibration](stats, spec.bits)
 
 
 def _divergence(counts: Counts, window: tuple[int, int], levels: int) -> float:
-    """The Kullback-Leibler divergence, in nats, of the inputs clipped to a window of bins (the first, and one past the
-    last) from those inside it in `levels` equal stretches, each spread evenly over its bins that are not empty.
+    """Returns the Kullback-Leibler divergence, in nats, for a window of bins: its first bin and one past its last.
+
+    P is the histogram clipped to the window. Q is the histogram inside the window, divided into `levels` equal parts,
+    each spread evenly over its nonempty bins.
     """
     start, stop = window
     inside = counts[start:stop]
@@ -165,16 +174,16 @@ def _divergence(counts: Counts, window: tuple[int, int], levels: int) -> float:
     clipped[0] += counts[:start].sum()
     clipped[-1] += counts[stop:].sum()
     level = np.arange(len(inside)) * levels // len(inside)
-    full = inside > 0
-    spread = np.bincount(level, inside) / np.maximum(np.bincount(level, full), 1)
-    q = np.where(full, spread[level], 0) / max(inside.sum(), 1)
+    nonempty = inside > 0
+    spread = np.bincount(level, inside) / np.maximum(np.bincount(level, nonempty), 1)
+    q = np.where(nonempty, spread[level], 0) / max(inside.sum(), 1)
     p = clipped / max(clipped.sum(), 1)
     with np.errstate(divide="ignore"):
         return float(np.sum(p[p > 0] * np.log(p[p > 0] / q[p > 0])))
 
 
 def _fractions() -> list[float]:
-    """From all of the range downwards, so that the widest of equals wins."""
+    """Returns the fractions in descending order, so that the widest of equally good ranges wins."""
     return [number / INPUT_FRACTIONS for number in range(INPUT_FRACTIONS, 0, -1)]
 
 

@@ -1,6 +1,6 @@
-"""Quantizers whose values are no evenly spaced grid: a codebook for each group of weights, found from the weights.
+"""Quantizers with a codebook: the values of each group are chosen from its weights instead of being evenly spaced.
 
-A weight that is exactly zero has no say in it: it has been pruned, or it might as well have been.
+Weights that are exactly zero do not influence the values: they have been pruned, or quantize to zero anyway.
 """
 
 from collections.abc import Callable
@@ -15,16 +15,16 @@ from compression.spec import Scheme
 
 SMALLEST_NORMAL = torch.finfo(torch.float32).tiny
 
-MOST_EXPONENTS = 127  # below the largest one float32 has no more
+MOST_EXPONENTS = 127  # float32 has no more exponents below its largest one
 
 
 @dataclass(frozen=True, eq=False)
 class Codebook:
-    """Code k stands for `values[g, k]` (groups, K), ascending, in group g: a row of weights.
+    """A quantizer in which code k of group g stands for `values[g, k]`; `values` is (groups, K), ascending in each row.
 
-    A weight has the code k if k of the `bounds` (groups, K - 1) lie below it. `stored`: how many float32 numbers of a
-    group a file must hold to know its values. `group_size`: of groups smaller than channels, the G of a channel in
-    a row.
+    A weight gets the code k if k of the `bounds` (groups, K - 1) of its group lie below it. `stored_values`: how many
+    float32 numbers per group a file must hold to restore its values. `group_size`: the number of consecutive weights
+    of a channel in a group, or None if a group is a channel or the tensor.
     """
 
     values: Tensor
@@ -34,11 +34,12 @@ class Codebook:
 
     @property
     def codes(self) -> int:
-        """How many values there are in a group."""
+        """The number of values in each group."""
         return self.values.shape[1]
 
     @property
     def zero_is_exact(self) -> bool:
+        """Whether each group has a code that stands for exactly 0."""
         return bool((self.values == 0).any(1).all())
 
     def quantize(self, weight: Tensor) -> Tensor:
@@ -53,66 +54,70 @@ class Codebook:
 
 
 def power_of_two(rows: Tensor, bits: int) -> Codebook:
-    r"""Zero and the powers of two from the largest weight's downwards: hardware shifts instead of multiplying.
+    r"""The values are zero and plus and minus powers of two, from the power nearest to the largest weight downwards.
+    Hardware can then replace each multiplication by a bit shift.
 
     Formula: \hat w = \mathrm{sign}(w)\, 2^{e}, \quad e = \mathrm{round}(\log_2 \lvert w \rvert), \quad
         e_{\max} - (2^{b-1} - 2) \le e \le e_{\max}
     Source: Miyashita et al. 2016 (arXiv:1603.01025), section 3.
-    Fails: where it matters: of large weights, which steer most, it keeps the least, and bits beyond five add only
-        values near zero.
+    Fails: for large weights, which matter most: neighbouring values are furthest apart there. More than about five bits
+        add values near zero only.
 
     rows (groups, n) -> values (groups, 2^b - 1).
     """
     top = rows.abs().amax(1, keepdim=True).clamp(min=SMALLEST_NORMAL).log2().round().clamp(max=127)
     exponents = top - torch.arange(min(2 ** (bits - 1) - 1, MOST_EXPONENTS))
     steps, edges = exponents.exp2(), (exponents - 0.5).exp2()
-    steps = torch.where(rows.abs().amax(1, keepdim=True) < SMALLEST_NORMAL, 0.0, _flushed(steps))
+    steps = torch.where(rows.abs().amax(1, keepdim=True) < SMALLEST_NORMAL, 0.0, _flush_subnormals(steps))
     zero = torch.zeros_like(top)
-    return Codebook(torch.cat([-steps, zero, steps.flip(1)], 1), _both_sides(edges.flip(1)), stored_values=1)
+    return Codebook(torch.cat([-steps, zero, steps.flip(1)], 1), _mirror(edges.flip(1)), stored_values=1)
 
 
 def ternary(rows: Tensor, bits: int) -> Codebook:
-    r"""Three values: zero for what is small, and plus and minus the mean magnitude of the rest. No product is left.
+    r"""Each group has three values: zero for small weights, and plus and minus the mean magnitude of the others. No
+    multiplications by individual weights are left.
 
     Formula: \hat w \in \{-a, 0, a\}, \quad \hat w = 0 \text{ for } \lvert w \rvert \le 0.7\,\overline{\lvert w \rvert},
         \quad a = \text{mean } \lvert w \rvert \text{ of the others}
     Source: Ternary weight networks, Li and Liu 2016 (arXiv:1605.04711), section 2.2.
-    Fails: without training: a network must learn to live with three values.
+    Fails: without training: accuracy is low unless the network is trained with these three values.
 
     rows (groups, n) -> values (groups, 3).
     """
     magnitude = rows.abs()
     threshold = 0.7 * masked_mean(magnitude, magnitude > 0)
-    a = _flushed(masked_mean(magnitude, magnitude > threshold))
-    return Codebook(torch.cat([-a, torch.zeros_like(a), a], 1), _both_sides(threshold), stored_values=1)
+    a = _flush_subnormals(masked_mean(magnitude, magnitude > threshold))
+    return Codebook(torch.cat([-a, torch.zeros_like(a), a], 1), _mirror(threshold), stored_values=1)
 
 
 def binary(rows: Tensor, bits: int) -> Codebook:
-    r"""The sign of each weight, times the mean magnitude, which is the best scale for signs alone: one bit a weight.
+    r"""Each weight becomes its sign times the mean magnitude of its group, which is the scale with the least squared
+    error for signs. A weight takes one bit.
 
     Formula: \hat w = \mathrm{sign}(w)\,\overline{\lvert w \rvert}
     Source: Rastegari et al. 2016 (arXiv:1603.05279), section 3.1.
-    Fails: without training; and where weights are pruned, for no code stands for zero, and they need a mask.
+    Fails: without training, and for pruned weights: no code stands for zero, so a mask must be stored.
 
     rows (groups, n) -> values (groups, 2).
     """
     magnitude = rows.abs()
-    a = _flushed(masked_mean(magnitude, magnitude > 0))
+    a = _flush_subnormals(masked_mean(magnitude, magnitude > 0))
     return Codebook(torch.cat([-a, a], 1), torch.zeros_like(a), stored_values=1)
 
 
 def k_means(rows: Tensor, bits: int) -> Codebook:
-    r"""Values that are the means of the weights nearest to them: a codebook shaped by the weights themselves.
+    r"""Each group gets a codebook of 2^b values that minimizes the squared error: each value is the mean of the weights
+    nearest to it.
 
     Formula: \min_{c_1, \ldots, c_{2^b}} \sum_i \min_k (w_i - c_k)^2
     Source: Deep Compression's weight sharing, Han et al. 2015 (arXiv:1510.00149), section 3.
-    Fails: to be fast where it is used: each product needs a look into the codebook.
+    Fails: to make the network faster: each weight must be looked up in the codebook before it is multiplied.
 
-    The best values there are for short rows; for long ones, values that no search near them betters (`clusters`).
+    The values are optimal for short rows, and a local optimum for long ones (`kmeans`).
     rows (groups, n) -> values (groups, 2^b).
     """
-    found = _flushed(torch.from_numpy(centres(rows.numpy(), 2**bits)).float())
-    return Codebook(found, (found[:, 1:] + found[:, :-1]) / 2, stored_values=2**bits)
+    values = _flush_subnormals(torch.from_numpy(centres(rows.numpy(), 2**bits)).float())
+    return Codebook(values, (values[:, 1:] + values[:, :-1]) / 2, stored_values=2**bits)
 
 
 CODEBOOKS: dict[Scheme, Callable[[Tensor, int], Codebook]] = {
@@ -123,11 +128,14 @@ CODEBOOKS: dict[Scheme, Callable[[Tensor, int], Codebook]] = {
 }
 
 
-def _flushed(values: Tensor) -> Tensor:
-    """Subnormal values become zero: a processor takes ten times as long over them."""
+def _flush_subnormals(values: Tensor) -> Tensor:
+    """Returns `values` with zeros for subnormal numbers: processors compute ten times as slowly with those."""
     return torch.where(values.abs() < SMALLEST_NORMAL, 0.0, values)
 
 
-def _both_sides(edges: Tensor) -> Tensor:
-    """Positive bounds (groups, m) ascending -> those of both signs (groups, 2m). On a bound a weight falls inwards."""
+def _mirror(edges: Tensor) -> Tensor:
+    """Positive bounds (groups, m), ascending -> bounds of both signs (groups, 2m).
+
+    A weight that equals a bound gets the value nearer to zero.
+    """
     return torch.cat([torch.nextafter(-edges.flip(1), torch.tensor(-torch.inf)), edges], 1)

@@ -1,8 +1,8 @@
-"""Weights to integers and back.
+"""Quantizers of weights: how they are chosen, and how weights become integer codes and codes become weights.
 
-Most quantizers are three numbers a group of weights: a scale, a zero point and the range of its codes,
-w ~ (code - zero_point) * scale. The others are a codebook, a list of values of their own (`codebooks`).
-The group is the whole tensor, one output channel (dimension 0), or so many weights of a channel in a row (`groups`).
+Most quantizers have a scale, a zero point and a range of codes for each group of weights:
+w ~ (code - zero_point) * scale. The others have a codebook, a list of values (`codebooks`). A group is the whole
+tensor, one output channel (dimension 0), or a number of consecutive weights of a channel (`groups`).
 """
 
 from collections.abc import Callable
@@ -18,19 +18,22 @@ from compression.quantization.groups import as_channels, from_groups, join_group
 from compression.quantization.ranges import CLIPS, Range
 from compression.spec import MAX_BITS, Clip, Granularity, QuantSpec, Scheme
 
-WEIGHT_FRACTIONS, SAMPLE = 33, 512  # fractions of a range, and weights of a row to try them on
+WEIGHT_FRACTIONS = 33  # fractions of the full range that the least-error range is chosen from
 
-EXACT = 2**24  # up to here float32 has every whole number
+LEAST_ERROR_SAMPLE = 512  # weights of a row that the error of a fraction is computed on
+
+LARGEST_EXACT_INTEGER = 2**24  # float32 represents every whole number up to here
 
 SMALLEST_SCALE = torch.finfo(torch.float32).tiny
 
 
 @dataclass(frozen=True, eq=False)
 class QParams:
-    """scale float32 and zero_point int32, both () per tensor, (C_out, 1, ...) per channel or, in groups of `group_size`
-    weights, (C_out * G, 1), the G groups of a channel one after another; codes low..high.
+    """A quantizer with evenly spaced values: (code - zero_point) * scale for the codes `low`..`high`.
 
-    A zero point that is no integer is float32: then no code stands for exactly 0.
+    `scale` (float32) and `zero_point` (int32) are () per tensor, (C_out, 1, ...) per channel, and (C_out * G, 1) per
+    group of `group_size` weights, with the G groups of a channel one after another. The zero point is float32 if it is
+    not an integer; then no code stands for exactly 0.
     """
 
     scale: Tensor
@@ -41,56 +44,59 @@ class QParams:
 
     @property
     def codes(self) -> int:
-        """How many values there are in a group."""
+        """The number of values in each group."""
         return self.high - self.low + 1
 
     @property
     def zero_is_exact(self) -> bool:
+        """Whether a code stands for exactly 0."""
         return not self.zero_point.is_floating_point()
 
 
 def symmetric_qparams(low: Tensor, high: Tensor, bits: int) -> QParams:
-    r"""Zero in the middle and equal steps to both sides: a product needs no correction, and zero is exact.
+    r"""The range is symmetric around zero and divided into equal steps. Zero is represented exactly, and the zero point
+    is 0, so integer products need no correction.
 
     Formula: q = \mathrm{round}(w / s), \quad s = \max\lvert w \rvert \,/\, (2^{b-1} - 1),
         \quad \lvert q \rvert \le 2^{b-1} - 1
     Source: Krishnamoorthi 2018 (arXiv:1806.08342), section 2.2.
-    Fails: where the weights of a group lie mostly to one side of zero: the codes of the other side are wasted.
+    Fails: if most weights of a group have the same sign: the codes of the other sign are wasted.
 
     low, high: the range of each group of weights.
     """
     top = 2 ** (bits - 1) - 1
-    scale = _usable(torch.maximum(-low, high) / top)
+    scale = _replace_zero_scales(torch.maximum(-low, high) / top)
     return QParams(scale, torch.zeros_like(scale, dtype=torch.int32), -top, top)
 
 
 def affine_qparams(low: Tensor, high: Tensor, bits: int) -> QParams:
-    r"""Equal steps from the smallest weight to the largest, a range that is widened to contain zero. The zero point is
-    an integer, so that zero is exact: what was pruned stays zero.
+    r"""The range from the smallest to the largest weight, widened to contain zero, is divided into equal steps. The
+    zero point is rounded to an integer, so zero is represented exactly and pruned weights stay zero.
 
     Formula: q = \mathrm{round}(w / s) + z, \quad s = (\max w - \min w) / (2^b - 1),
         \quad z = \mathrm{round}(-\min w / s)
     Source: Jacob et al. 2018 (arXiv:1712.05877), section 2.1.
-    Fails: to be as fast as symmetric: each product needs a correction for the zero point.
+    Fails: to be as fast as symmetric quantization: each integer product needs a correction for the zero point.
 
     low, high: the range of each group of weights.
     """
     top = 2**bits - 1
     low, high = low.clamp(max=0), high.clamp(min=0)
-    scale = _usable((high - low) / top)
+    scale = _replace_zero_scales((high - low) / top)
     return QParams(scale, (-low / scale).round().clamp(0, top).to(torch.int32), 0, top)
 
 
 def min_max_qparams(low: Tensor, high: Tensor, bits: int) -> QParams:
-    r"""The range as it is, cut into equal steps: both ends are exact, but zero is not: the zero point is no integer.
+    r"""The range from the smallest to the largest weight is divided into equal steps. Both ends are represented
+    exactly, but zero is not, because the zero point is not rounded to an integer.
 
     Formula: q = \mathrm{round}\left(\frac{w - \min w}{\max w - \min w} (2^b - 1)\right)
-    Source: Many a tutorial; Jacob et al. 2018 (arXiv:1712.05877), section 2.1, say why to round the zero point.
-    Fails: where weights are pruned: no code stands for zero, and a mask must keep them there.
+    Source: Many tutorials. Jacob et al. 2018 (arXiv:1712.05877), section 2.1, explain why to round the zero point.
+    Fails: for pruned weights: no code stands for zero, so a mask must be stored.
 
     low, high: the range of each group of weights.
     """
-    scale = _usable((high - low) / (2**bits - 1))
+    scale = _replace_zero_scales((high - low) / (2**bits - 1))
     low = torch.where(low.abs() < SMALLEST_SCALE, 0.0, low)
     return QParams(scale, -low / scale, 0, 2**bits - 1)
 
@@ -103,51 +109,58 @@ QPARAMS: dict[Scheme, Callable[[Tensor, Tensor, int], QParams]] = {
 
 
 def step_qparams(low: Tensor, high: Tensor, step: float) -> QParams:
-    r"""A step that is given, one for the whole network: how many bits the codes take follows from the range of the
-    weights.
+    r"""You choose the step between neighbouring values, one for the whole network. The number of bits per weight then
+    follows from the range of the weights in each layer.
 
     Formula: q = \mathrm{round}(w / L) = \mathrm{round}(w\,Q), \quad \hat w = q L,
         \quad b = \lceil \log_2(q_{\max} - q_{\min} + 1) \rceil
     Source: The uniform quantizer of Gray and Neuhoff 1998, Quantization (IEEE Trans. Inf. Theory 44), with L = 1 / Q.
-    Fails: where layers differ: a step that is fine enough for the narrowest needs many bits in the widest.
+    Fails: if the ranges of the layers differ: a step that is fine enough for the narrowest range needs many bits in the
+        widest.
 
-    low, high (): the range of the weights. Raises ValueError where the codes would take more than 16 bits.
+    low, high (): the range of the weights. Raises ValueError if the codes would need more than 16 bits.
     """
     scale = torch.full_like(low, step)
     first, last = (float((end * scale.reciprocal()).round()) for end in (low, high))
-    finest = max((float(high) - float(low)) / (2**MAX_BITS - 1), float(high.abs()) / EXACT, float(low.abs()) / EXACT)
-    if not (last - first < 2**MAX_BITS and max(-first, last) <= EXACT):
+    largest = max(float(high.abs()), float(low.abs()))
+    smallest_step = max((float(high) - float(low)) / (2**MAX_BITS - 1), largest / LARGEST_EXACT_INTEGER)
+    if not (last - first < 2**MAX_BITS and max(-first, last) <= LARGEST_EXACT_INTEGER):
         raise ValueError(
-            f"steps of {step:g} from {float(low):.3g} to {float(high):.3g} take more than {MAX_BITS} bits a weight: "
-            f"give a step of about {1.01 * finest:.2g} or more"
+            f"steps of {step:g} from {float(low):.3g} to {float(high):.3g} need more than {MAX_BITS} bits per weight; "
+            f"give a step of about {1.01 * smallest_step:.2g} or more"
         )
     return QParams(scale, torch.zeros_like(scale, dtype=torch.int32), int(first), int(last))
 
 
 def choose_qparams(weight: Tensor, spec: QuantSpec) -> QParams | Codebook:
-    """weight (C_out, ...) -> its quantizer. Raises ValueError on NaN, infinity, or a range beyond float32's."""
+    """Returns the quantizer of `spec` for weight (C_out, ...).
+
+    Raises ValueError for NaN, infinite weights, or a range that exceeds float32's.
+    """
     if spec.group_size:
-        return _for_groups(as_channels(weight), spec, spec.group_size)
+        return _choose_for_groups(as_channels(weight), spec, spec.group_size)
     per_channel = spec.granularity is Granularity.CHANNEL and weight.dim() > 1
-    found = _for_each(weight if per_channel else weight[None], spec)
-    if isinstance(found, Codebook):
-        return found
+    qparams = _choose_for_rows(weight if per_channel else weight[None], spec)
+    if isinstance(qparams, Codebook):
+        return qparams
     shape = (-1, *[1] * (weight.dim() - 1)) if per_channel else ()
-    return replace(found, scale=found.scale.view(shape), zero_point=found.zero_point.view(shape))
+    return replace(qparams, scale=qparams.scale.view(shape), zero_point=qparams.zero_point.view(shape))
 
 
-def _for_groups(rows: Tensor, spec: QuantSpec, size: int) -> QParams | Codebook:
-    """rows (C_out, n) -> a quantizer for each `size` weights of a row, and one for those that are left at its end."""
+def _choose_for_groups(rows: Tensor, spec: QuantSpec, size: int) -> QParams | Codebook:
+    """rows (C_out, n) -> one quantizer with a group for every `size` weights of a row, the last group being shorter."""
     whole = rows.shape[1] - rows.shape[1] % size
     parts = [part for part in (rows[:, :whole].reshape(-1, size), rows[:, whole:]) if part.numel()]
-    found = [replace(_for_each(part, spec), group_size=size) for part in parts]
-    tensors = [name for name, value in vars(found[0]).items() if isinstance(value, Tensor)]
-    joined: dict[str, Any] = {name: join_groups([vars(each)[name] for each in found], len(rows)) for name in tensors}
-    return replace(found[0], **joined)
+    quantizers = [replace(_choose_for_rows(part, spec), group_size=size) for part in parts]
+    names = [name for name, value in vars(quantizers[0]).items() if isinstance(value, Tensor)]
+    tensors: dict[str, Any] = {
+        name: join_groups([vars(quantizer)[name] for quantizer in quantizers], len(rows)) for name in names
+    }
+    return replace(quantizers[0], **tensors)
 
 
-def _for_each(groups: Tensor, spec: QuantSpec) -> QParams | Codebook:
-    """groups (groups, ...) -> a quantizer for each, with scales (groups, 1), or a codebook."""
+def _choose_for_rows(groups: Tensor, spec: QuantSpec) -> QParams | Codebook:
+    """groups (groups, ...) -> a quantizer with scales (groups, 1), or a codebook."""
     dims = tuple(range(1, groups.dim()))
     low, high = groups.amin(dims)[:, None], groups.amax(dims)[:, None]
     if not (high - low).isfinite().all():
@@ -162,18 +175,20 @@ def _for_each(groups: Tensor, spec: QuantSpec) -> QParams | Codebook:
 
 
 def least_error(rows: Tensor, spec: QuantSpec) -> Range:
-    r"""Of 33 fractions of the full range, from all of it down to a fifth, the one with the least squared error.
+    r"""Thirty-three fractions of the full range are tried, from all of it down to a fifth. The fraction with the least
+    squared error of the weights is used.
 
     Formula: [\alpha \min w, \alpha \max w], \quad \alpha = \arg\min_\alpha \sum (w - \hat w_\alpha)^2
     Source: OMSE, Choukroun et al. 2019 (arXiv:1902.06822).
-    Fails: where the network minds other errors more: a large weight clipped may cost more than many that are rounded.
+    Fails: if the squared error of the weights predicts the accuracy badly: one large clipped weight may cost more
+        accuracy than many rounded ones.
 
-    Long rows are tried on SAMPLE evenly spaced quantiles of theirs.
+    For rows longer than LEAST_ERROR_SAMPLE the error is computed on that many evenly spaced quantiles.
     """
     sample = rows
-    if rows.shape[1] > SAMPLE:
-        places = torch.linspace(0, rows.shape[1] - 1, SAMPLE).long()
-        sample = torch.from_numpy(np.sort(rows.numpy(), axis=1))[:, places]
+    if rows.shape[1] > LEAST_ERROR_SAMPLE:
+        positions = torch.linspace(0, rows.shape[1] - 1, LEAST_ERROR_SAMPLE).long()
+        sample = torch.from_numpy(np.sort(rows.numpy(), axis=1))[:, positions]
     low, high = rows.aminmax(dim=1, keepdim=True)
     least = torch.full_like(low, torch.inf)
     best = torch.ones_like(low)
@@ -189,7 +204,10 @@ RANGES: dict[Clip, Callable[[Tensor, QuantSpec], Range]] = {**CLIPS, Clip.LEAST_
 
 
 def quantize(weight: Tensor, qparams: QParams | Codebook) -> Tensor:
-    """weight -> int32 codes of the same shape: round(w / scale) + zero_point, ties to even, clamped to the range."""
+    """Returns the int32 codes of `weight`, in its shape: round(w / scale) + zero_point, clamped to the range.
+
+    Rounds half to even. A codebook gives each weight the code of its value.
+    """
     if qparams.group_size:
         groups = to_groups(weight, qparams.group_size)
         return from_groups(quantize(groups, replace(qparams, group_size=None)), weight.shape)
@@ -199,7 +217,7 @@ def quantize(weight: Tensor, qparams: QParams | Codebook) -> Tensor:
 
 
 def _codes(weight: Tensor, qparams: QParams) -> Tensor:
-    """weight -> its codes as float32, which holds them exactly; zero has no sign."""
+    """Returns the codes of `weight` as float32, which represents them exactly. Zeros are positive."""
     codes = weight * qparams.scale.reciprocal()
     if qparams.zero_is_exact:
         codes = codes.round_().add_(qparams.zero_point)
@@ -209,7 +227,7 @@ def _codes(weight: Tensor, qparams: QParams) -> Tensor:
 
 
 def dequantize(codes: Tensor, qparams: QParams | Codebook) -> Tensor:
-    """codes -> float32 weights (code - zero_point) * scale."""
+    """Returns the float32 weights of `codes`, in their shape: (code - zero_point) * scale, or values of a codebook."""
     if qparams.group_size:
         groups = to_groups(codes, qparams.group_size)
         return from_groups(dequantize(groups, replace(qparams, group_size=None)), codes.shape)
@@ -219,25 +237,28 @@ def dequantize(codes: Tensor, qparams: QParams | Codebook) -> Tensor:
 
 
 def fake_quantize(weight: Tensor, qparams: QParams | Codebook) -> Tensor:
-    """weight -> the values of its codes; without a codebook, not by way of integers, which takes twice as long."""
+    """Returns `dequantize(quantize(weight, qparams), qparams)`.
+
+    Without a codebook and without groups it skips the conversion to integers, which would take twice as long.
+    """
     if qparams.group_size or isinstance(qparams, Codebook):
         return dequantize(quantize(weight, qparams), qparams)
     return _codes(weight, qparams).sub_(qparams.zero_point).mul_(qparams.scale)
 
 
 def code_bits(qparams: QParams | Codebook) -> int:
-    """How many bits tell its codes apart; one, where there is one code."""
+    """Returns the number of bits that distinguish the codes of `qparams`, at least 1."""
     return max(1, (qparams.codes - 1).bit_length())
 
 
 def levels(qparams: QParams | Codebook) -> Tensor:
-    """Every value that the quantizer can give, ascending: (groups * codes,), shared ones once."""
+    """Returns all different values of the quantizer, ascending: at most (groups * codes,)."""
     if isinstance(qparams, Codebook):
         return qparams.values.unique()
     codes = torch.arange(qparams.low, qparams.high + 1, dtype=torch.int32)
     return ((codes - qparams.zero_point.reshape(-1, 1)) * qparams.scale.reshape(-1, 1)).unique()
 
 
-def _usable(scale: Tensor) -> Tensor:
-    """A group of zeros (or of subnormals, which count as zeros) gets scale 1: it has nothing to tell apart."""
+def _replace_zero_scales(scale: Tensor) -> Tensor:
+    """Returns `scale` with 1 for groups whose weights are all zero or subnormal, which count as zero."""
     return torch.where(scale < SMALLEST_SCALE, 1.0, scale)

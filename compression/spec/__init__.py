@@ -1,4 +1,8 @@
-"""What to do to a network, as frozen values: the glossary."""
+"""What to do to a network, as frozen values. Their names and options are the glossary of the project.
+
+This package re-exports the specs and their options. Recipes and links (`recipe`), titles (`title`) and sets of specs
+(`grid`) are imported by their full path. It imports the standard library only.
+"""
 
 from compression.spec.checks import FLOAT_BITS, MAX_BITS, MIN_BITS
 from compression.spec.compression import Also, CompressionSpec, LayerSpec, Order

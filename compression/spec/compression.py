@@ -1,7 +1,8 @@
-"""What to do to a network, as frozen values: they hash, compare, print, pickle and name a result.
+"""One way to compress a network, as a frozen value: `CompressionSpec` and its exceptions for single layers.
 
-This is the glossary of the project. The float model is `CompressionSpec("resnet20")`: nothing pruned,
-nothing quantized. Every value is checked where it is made and says in words what is wrong with it.
+Specs can be hashed, compared, printed and pickled, and their JSON identifies a result. The float network is
+`CompressionSpec("resnet20")`: nothing is pruned or quantized. Each spec is checked when it is created and raises a
+ValueError that says what is wrong.
 """
 
 import json
@@ -14,14 +15,14 @@ from compression.spec.quantize import ActivationSpec, QuantSpec, whole_bits
 
 
 class Order(StrEnum):
-    """Whether batch norm is folded before weights are quantized, or after: then they have to be quantized again."""
+    """Whether batch norm is folded before or after weights are quantized. After folding they are quantized again."""
 
     FOLD_FIRST = "fold-first"
     QUANTIZE_FIRST = "quantize-first"
 
 
 class Also(StrEnum):
-    """Weights that are compressed on request, beside those of convolutions and linear layers; see `weights`."""
+    """Weights that can be compressed besides those of convolutions and linear layers; see `networks.weights`."""
 
     EMBEDDING = "embedding"
     RECURRENT = "recurrent"
@@ -29,11 +30,12 @@ class Also(StrEnum):
 
 @dataclass(frozen=True)
 class LayerSpec:
-    """What one layer does differently. None: as the rest of the network. 32 bits: float; sparsity 0: not pruned.
+    """Settings of one layer that differ from those of the network. None means: as in the rest of the network.
 
-    `bits` are those of its weights; a layer that is float has float inputs too. Its sparsity is by the criterion and of
-    the structure that the network has (of weights where that is n:m), and of weights of small magnitude where the
-    network is not pruned.
+    `bits`: bits per weight, where 32 is float; a float layer also has float inputs. `sparsity`: the share of pruned
+    weights or filters, where 0 is not pruned. It uses the criterion and the structure of the network's PruneSpec
+    (single weights if that structure is n:m), or prunes weights of small magnitude if the network has none. At least
+    one of `bits` and `sparsity` is given.
     """
 
     name: str
@@ -51,14 +53,18 @@ class LayerSpec:
 
 @dataclass(frozen=True)
 class CompressionSpec:
-    """One way to compress one network. Pruning that takes nothing is the same value as no pruning.
+    """One way to compress one network. Raises ValueError for combinations that are not supported.
 
-    `model`: the name of the network, or "" where the network is given beside the spec.
-    `fold_bn`: batch norm goes into the convolution before it first, as it does where networks are deployed. `order`
-    says when; where nothing is folded or no weights are quantized it says nothing, and is the default.
+    `model`: the name of the network; "" if the code that uses the spec knows the network.
+    `prune`: how weights are pruned. A PruneSpec that prunes nothing is replaced by None.
+    `weights`, `activations`: how weights and inputs of layers are quantized, or None for float.
+    `layers`: layers with other settings.
+    `fold_bn`: whether batch norm is folded into the convolution before it, as is usual for deployment.
+    `order`: when it is folded; reset to the default if nothing is folded or no weights are quantized.
     `also`: other weights to compress.
-    `merge`: the share (0..1) of the filters of each layer that are merged away after that; see `merging`.
-    `reestimate_bn`: the statistics of batch norms are taken anew, on training images, when all else is done.
+    `merge`: the share (0..1) of the filters of each layer that is removed by merging, after folding; see
+    `pruning.merging`.
+    `reestimate_bn`: whether the statistics of batch norm are re-estimated on training images at the end.
     """
 
     model: str = ""
@@ -78,7 +84,9 @@ class CompressionSpec:
             object.__setattr__(self, "prune", None)
         if self.merge is not None:
             if not 0 <= self.merge < 1:
-                raise ValueError(f"merge must be at least 0 and below 1, for one filter stays: got {self.merge}")
+                raise ValueError(
+                    f"merge must be at least 0 and below 1, since one filter must remain; got {self.merge}"
+                )
             object.__setattr__(self, "merge", float(self.merge) or None)
         object.__setattr__(self, "layers", tuple(sorted(self.layers, key=lambda layer: layer.name)))
         object.__setattr__(self, "also", tuple(sorted({member(Also, kind) for kind in self.also})))
@@ -89,33 +97,35 @@ class CompressionSpec:
         if not (self.fold_bn and self.quantizes_weights):
             object.__setattr__(self, "order", Order.FOLD_FIRST)
         if self.merge and (not self.fold_bn or self.order is Order.QUANTIZE_FIRST):
-            raise ValueError("filters are merged with batch norm folded into them: merge needs fold_bn, and that first")
+            raise ValueError(
+                "merge needs batch norm folded into the filters first: set fold_bn and the order fold-first"
+            )
 
     @property
     def quantizes_weights(self) -> bool:
-        """Whether the weights of any layer become integers."""
+        """Whether the weights of any layer are quantized."""
         return self.weights is not None or any(layer.bits not in (None, FLOAT_BITS) for layer in self.layers)
 
     @property
     def folds_first(self) -> bool:
-        """Whether batch norm is folded before anything else is done."""
+        """Whether batch norm is folded before any other step."""
         return self.fold_bn and self.order is Order.FOLD_FIRST
 
     @property
     def needs_sample(self) -> bool:
-        """Whether `compress` must see training images for it."""
+        """Whether `compress` needs training images."""
         return self.reestimate_bn
 
     @property
     def needs_gradients(self) -> bool:
-        """Whether `compress` must know which way the loss on training images goes as weights move."""
+        """Whether `compress` needs the gradients of the loss on training images."""
         return self.prune is not None and self.prune.criterion is Criterion.TAYLOR
 
     @property
     def needs_calibration(self) -> bool:
-        """Whether `compress` must know what the float network's layers see."""
+        """Whether `compress` needs statistics of the inputs of the layers in the float network."""
         return self.activations is not None
 
     def to_json(self) -> str:
-        """Canonical: equal specs give equal strings."""
+        """Returns canonical JSON: equal specs have equal strings."""
         return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))

@@ -1,4 +1,4 @@
-"""spec/prune.py"""
+"""How a network is pruned, as a frozen value: `PruneSpec` and its options."""
 
 import math
 from collections.abc import Iterable
@@ -9,14 +9,14 @@ from compression.spec.checks import fraction, member
 
 
 class Scope(StrEnum):
-    """Where a sparsity target holds: over the whole network, or in each layer."""
+    """The pruning scope: whether a sparsity target holds for the whole network or for each layer."""
 
     GLOBAL = "global"
     LAYER = "layer"
 
 
 class Unit(StrEnum):
-    """What a threshold counts in; see `pruners`. The last two are numbers of the layer's own weights."""
+    """The unit of a threshold: absolute, or multiples of a statistic of the layer's weights; see `pruning.masks`."""
 
     ABSOLUTE = "absolute"
     STDS = "stds"
@@ -24,7 +24,7 @@ class Unit(StrEnum):
 
 
 class Criterion(StrEnum):
-    """Which score a weight, or a filter, is spared by; see `criteria`."""
+    """The importance criterion, which gives each weight or filter a score; see `pruning.criteria`."""
 
     L1 = "l1"
     L2 = "l2"
@@ -35,7 +35,7 @@ class Criterion(StrEnum):
 
 
 class Structure(StrEnum):
-    """What goes or stays as one: a weight, m - n of m weights in a row, or a filter (an output channel)."""
+    """The pruning granularity: single weights, n of every m weights kept, or filters (output channels)."""
 
     WEIGHT = "weight"
     N_M = "n:m"
@@ -44,11 +44,12 @@ class Structure(StrEnum):
 
 @dataclass(frozen=True)
 class PruneSpec:
-    """What scores least becomes zero: all below a threshold, the least up to a sparsity, or all but n of each m.
+    """Which weights become zero: those with the lowest scores.
 
-    Exactly one of `threshold`, `sparsity` (0..1, of the weights or of the filters) and an n:m structure is given.
-    `unit` belongs to the threshold, `scope` to the sparsity, `pattern` (n, m) to n:m and `seed` to random scores. Of a
-    single weight l2 is l1, and becomes it. Defaults: weights of small magnitude.
+    These are all weights below a `threshold`, the lowest share `sparsity` (0..1) of the weights or filters, or all but
+    n of every m weights. Exactly one of `threshold`, `sparsity` and the structure n:m is given. `unit` belongs to the
+    threshold, `scope` to the sparsity, `pattern` (n, m) to the structure n:m, and `seed` to random scores. For single
+    weights the criterion l2 equals l1 and is replaced by it. Raises ValueError for other combinations.
     """
 
     threshold: float | None = None
@@ -76,50 +77,57 @@ class PruneSpec:
 
     @property
     def takes_nothing(self) -> bool:
-        """Whether no network loses a weight. A threshold of 0 takes what is negative where signs count."""
+        """Whether no weight of any network is pruned. With the criterion signed, a threshold of 0 prunes weights."""
         if self.threshold is not None:
             return self.threshold == 0 and self.criterion is not Criterion.SIGNED
         return self.sparsity == 0
 
     def _check_target(self) -> None:
-        """Raises ValueError unless there is one target, with the settings that belong to it and no others."""
+        """Raises ValueError unless there is exactly one target, with no settings that belong to another one."""
         if self.structure is Structure.N_M:
             if (self.threshold, self.sparsity) != (None, None):
                 n, m = self.pattern or (2, 4)
-                raise ValueError(f"{n}:{m} says itself how many weights go: it takes no threshold and no sparsity")
+                raise ValueError(
+                    f"the structure {n}:{m} sets the sparsity itself; give no threshold and no sparsity target"
+                )
         elif (self.threshold is None) == (self.sparsity is None):
             raise ValueError(
-                "pruning takes a threshold or a sparsity target, "
-                + ("and got neither" if self.threshold is None else "not both: each one implies the other")
+                "pruning needs a threshold or a sparsity target, "
+                + ("got neither" if self.threshold is None else "not both: each of them determines the other")
             )
         if self.threshold is not None and not (self.threshold >= 0 and math.isfinite(self.threshold)):
-            raise ValueError(f"threshold must be a number of at least 0, got {self.threshold}")
+            raise ValueError(f"threshold must be a finite number of at least 0, got {self.threshold}")
         if self.threshold is not None and self.scope is Scope.LAYER:
-            raise ValueError("a threshold is the same in every layer; scope goes with a sparsity target")
+            raise ValueError("a threshold is the same in every layer; the scope layer needs a sparsity target")
         if self.structure is Structure.N_M and self.scope is Scope.LAYER:
-            raise ValueError("n:m holds in each layer as it is; scope goes with a sparsity target")
+            raise ValueError("n:m already holds in each layer; the scope layer needs a sparsity target")
         if self.threshold is None and self.unit is not Unit.ABSOLUTE:
-            raise ValueError(f"a unit goes with a threshold: {self.unit} has nothing to count here")
+            raise ValueError(f"the unit {self.unit} needs a threshold, and none is given")
         if self.structure is not Structure.N_M and self.pattern is not None:
-            raise ValueError(f"a pattern goes with the structure n:m, not with {self.structure}")
+            raise ValueError(f"a pattern needs the structure n:m, got the structure {self.structure}")
 
     def _check_criterion(self) -> None:
-        """Raises ValueError where the criterion does not go with the target or the structure."""
+        """Raises ValueError if the criterion does not support the target or the structure."""
         criterion = self.criterion
         if self.threshold is not None and criterion in (Criterion.RANDOM, Criterion.TAYLOR):
-            raise ValueError(f"{criterion} scores have no scale to set a threshold on; give a sparsity target")
+            raise ValueError(f"{criterion} scores have no unit that a threshold could have; give a sparsity target")
         if criterion is Criterion.BN_SCALE and self.structure is not Structure.FILTER:
-            raise ValueError("bn-scale scores whole filters, each by its batch norm's gamma; the structure is filter")
+            raise ValueError("the criterion bn-scale scores whole filters; it needs the structure filter")
         if criterion is Criterion.BN_SCALE and self.unit is not Unit.ABSOLUTE:
-            raise ValueError(f"{self.unit} are of weights, and bn-scale looks at none; its threshold is absolute")
+            raise ValueError(
+                f"the criterion bn-scale does not use weights, so its unit cannot be {self.unit}; use absolute"
+            )
         if criterion is Criterion.SIGNED and self.structure is not Structure.WEIGHT:
-            raise ValueError("signed is a lesson about single weights; the structure is weight")
+            raise ValueError("the criterion signed is for single weights; it needs the structure weight")
         if self.seed and criterion is not Criterion.RANDOM:
-            raise ValueError(f"a seed goes with random scores; {criterion} scores have none")
+            raise ValueError(f"a seed needs the criterion random; {criterion} scores are not random")
 
 
 def structure_from(text: str) -> tuple[Structure, tuple[int, int] | None]:
-    """ "filter" -> (Structure.FILTER, None), "2:4" -> (Structure.N_M, (2, 4)): for `PruneSpec`, with its pattern."""
+    """Returns the structure and the pattern that `text` names, as `PruneSpec` takes them.
+
+    "filter" -> (Structure.FILTER, None), "2:4" -> (Structure.N_M, (2, 4)). Raises ValueError for other text.
+    """
     n, _, m = text.partition(":")
     if n.isdecimal() and m.isdecimal():
         return Structure.N_M, _pattern((int(n), int(m)))
@@ -129,5 +137,5 @@ def structure_from(text: str) -> tuple[Structure, tuple[int, int] | None]:
 def _pattern(pattern: Iterable[float]) -> tuple[int, int]:
     n, m = pattern
     if not (n == int(n) and m == int(m) and 1 <= n < m):
-        raise ValueError(f"n:m keeps n of each m weights, whole numbers with 1 <= n < m; got {n}:{m}")
+        raise ValueError(f"n:m keeps n of every m weights and needs whole numbers with 1 <= n < m, got {n}:{m}")
     return int(n), int(m)

@@ -1,4 +1,4 @@
-"""spec/quantize.py"""
+"""How weights and activations are quantized, as frozen values: `QuantSpec`, `ActivationSpec` and their options."""
 
 import math
 from dataclasses import dataclass
@@ -6,11 +6,11 @@ from enum import StrEnum
 
 from compression.spec.checks import MAX_BITS, MIN_BITS, member
 
-SMALLEST_STEP, LARGEST_STEP = 1e-30, 1e30  # float32 holds these, what they count, and their reciprocals
+SMALLEST_STEP, LARGEST_STEP = 1e-30, 1e30  # within float32, as are the reciprocals
 
 
 class Scheme(StrEnum):
-    """Which integers stand for which weights; see `quantizers` for the formulas."""
+    """How integer codes and weights correspond; `quantization.quantizers` and `codebooks` have the formulas."""
 
     SYMMETRIC = "symmetric"
     AFFINE = "affine"
@@ -23,31 +23,33 @@ class Scheme(StrEnum):
 
     @property
     def bits(self) -> range:
-        """The bit widths that it can have."""
+        """The numbers of bits that the scheme supports."""
         return SCHEME_BITS.get(self, range(MIN_BITS, MAX_BITS + 1))
 
     def nearest_bits(self, bits: int) -> int:
-        """`bits`, or the nearest width that it can have."""
+        """Returns `bits`, or the nearest number of bits that the scheme supports."""
         return min(max(bits, self.bits[0]), self.bits[-1])
 
     @property
     def clippable(self) -> bool:
-        """Whether it covers a range, that could be clipped; the others find values of their own."""
+        """Whether the scheme covers a range that can be clipped. The others determine their values themselves."""
         return self in (Scheme.SYMMETRIC, Scheme.AFFINE, Scheme.MIN_MAX)
 
 
 SCHEME_BITS = {
-    Scheme.K_MEANS: range(1, 9),  # beyond, its codebooks outgrow what the codes save
+    Scheme.K_MEANS: range(1, 9),  # with more bits the codebooks take more than the codes save
     Scheme.TERNARY: range(2, 3),
     Scheme.BINARY: range(1, 2),
-    Scheme.STEP: range(MAX_BITS, MAX_BITS + 1),  # at most: how many there are follows from the step
+    Scheme.STEP: range(MAX_BITS, MAX_BITS + 1),  # an upper limit: the number of bits follows from the step
 }
 
-AUTOMATIC_SCHEMES = tuple(scheme for scheme in Scheme if scheme is not Scheme.STEP)  # steps or values, from the weights
+AUTOMATIC_SCHEMES = tuple(
+    scheme for scheme in Scheme if scheme is not Scheme.STEP
+)  # the steps or values follow from the weights
 
 
 class Clip(StrEnum):
-    """Which range of the weights the integers cover; see `clips`. What lies beyond goes to its ends."""
+    """The clipping range of the weights; weights outside move to its ends. See `quantization.ranges`."""
 
     FULL = "full"
     PERCENTILE = "percentile"
@@ -60,7 +62,10 @@ class Clip(StrEnum):
 
     @property
     def default_at(self) -> float | None:
-        """Where it cuts unless it is told: a percentile of the magnitudes, standard deviations, mean magnitudes."""
+        """The default position of the range, or None if it takes no number.
+
+        A percentile of the magnitudes, a number of standard deviations, or a number of mean magnitudes.
+        """
         return DEFAULT_CLIP_AT.get(self)
 
 
@@ -68,11 +73,11 @@ DEFAULT_CLIP_AT = {
     Clip.PERCENTILE: 99.9,
     Clip.STDS: 3.0,
     Clip.MEANS: 5.0,
-}  # 5 means are a Gaussian's 4 standard deviations
+}  # for a normal distribution 5 mean magnitudes are 4 standard deviations
 
 
 class Calibration(StrEnum):
-    """Which range of a layer's inputs the integers cover; see `calibration`."""
+    """How the range of a layer's inputs that the integers cover is chosen; see `quantization.calibration`."""
 
     MIN_MAX = "min-max"
     MOVING_AVERAGE = "moving-average"
@@ -82,7 +87,7 @@ class Calibration(StrEnum):
 
 
 class Granularity(StrEnum):
-    """Which weights share one scale: those of the tensor, of an output channel, or so many of a channel in a row."""
+    """The quantization granularity: one scale per tensor, per output channel, or per group of consecutive weights."""
 
     TENSOR = "tensor"
     CHANNEL = "channel"
@@ -91,11 +96,11 @@ class Granularity(StrEnum):
 
 GROUP_SIZE = 64
 
-GROUP_SIZES = range(16, 4097)  # with fewer weights the scales take as much room as the codes
+GROUP_SIZES = range(16, 4097)  # with smaller groups the scales take as much space as the codes
 
 
 class Only(StrEnum):
-    """Which layers a quantizer is for, if not for all."""
+    """The kind of layers that is quantized, if not all layers are."""
 
     CONV = "conv"
     LINEAR = "linear"
@@ -103,14 +108,15 @@ class Only(StrEnum):
 
 @dataclass(frozen=True)
 class QuantSpec:
-    """Weights as `bits`-bit integers with a scale.
+    """How weights become `bits`-bit integers.
 
-    `clip_at`: where a clip cuts that takes a number (a percentile, standard deviations, mean magnitudes); None, or the
-    same number: where it does by itself. `group_size`: weights in a group, 64 (or as many as a codebook has values) if
-    not given; None elsewhere. `step`: of the scheme that is given it, in units of the weights; None elsewhere. It is
-    one for the network, whatever the granularity, and its codes take the bits that a layer's range asks for, up to
-    `bits`. `only` and `skip_ends` (the first and the last layer with weights stay float) choose layers, unless a
-    LayerSpec does.
+    `clip_at`: the position of the clipping range, for a `clip` that takes a number (a percentile, standard deviations,
+    mean magnitudes); None means its default. `group_size`: the number of weights in a group, for the granularity group
+    only; by default 64, or the number of codebook values if that is larger. `step`: the step between neighbouring
+    values in units of the weights, for the scheme step only. It is the same for the whole network, and each layer takes
+    as many bits as its range needs, up to `bits`. `only` restricts quantization to one kind of layer. `skip_ends`: the
+    first and the last layer with weights stay in float. A LayerSpec overrides both. Raises ValueError for combinations
+    that are not supported.
     """
 
     bits: int
@@ -132,26 +138,25 @@ class QuantSpec:
         object.__setattr__(self, "clip_at", _clip_at(self.clip_at, self.clip))
         if self.scheme is Scheme.STEP:
             object.__setattr__(self, "granularity", Granularity.TENSOR)
-        object.__setattr__(self, "group_size", _group_size(self.group_size, self.granularity, self._codebook))
+        object.__setattr__(self, "group_size", _group_size(self.group_size, self.granularity, self._codebook_values))
         object.__setattr__(self, "step", _step(self.step, self.scheme))
         object.__setattr__(self, "skip_ends", bool(self.skip_ends))
         if self.clip is not Clip.FULL and not self.scheme.clippable:
-            why = (
-                "the step of step weights is given" if self.step else f"{self.scheme} weights find values of their own"
-            )
-            raise ValueError(f"{why}: there is no range to clip")
+            reason = "takes its step from you" if self.step else "determines its values from the weights"
+            raise ValueError(f"the scheme {self.scheme} {reason}, so there is no range to clip")
 
     @property
-    def _codebook(self) -> int:
-        """How many values a group stores beside its codes, instead of a scale."""
+    def _codebook_values(self) -> int:
+        """The number of values that each group stores instead of a scale."""
         return 2**self.bits if self.scheme is Scheme.K_MEANS else 0
 
 
 @dataclass(frozen=True)
 class ActivationSpec:
-    """The inputs of convolutions and linear layers as `bits`-bit integers, one scale and zero point a layer (affine).
+    """How the inputs of convolutions and linear layers become `bits`-bit integers.
 
-    The range that they cover is fixed beforehand, from what the float network sees of training images.
+    Each layer has one scale and one zero point (affine). Its range is fixed before inference, from the inputs that the
+    layer has in the float network for training images.
     """
 
     bits: int
@@ -165,13 +170,14 @@ class ActivationSpec:
 
 
 def whole_bits(bits: float, scheme: Scheme = Scheme.SYMMETRIC) -> int:
-    able = scheme.bits
-    if bits not in able:
-        widths = f"a whole number in {able[0]}..{able[-1]}" if len(able) > 1 else str(able[0])
-        whose = f" of {scheme} weights" if scheme in SCHEME_BITS else ""
-        hint = ": one bit leaves a symmetric quantizer the code 0 alone" if bits == 1 else ""
-        most = ", the most that its codes may take" if scheme is Scheme.STEP else ""
-        raise ValueError(f"bits{whose} must be {widths}{most}, got {bits}{hint}")
+    """Returns `bits` as an integer. Raises ValueError if `scheme` does not support it."""
+    widths = scheme.bits
+    if bits not in widths:
+        options = f"a whole number in {widths[0]}..{widths[-1]}" if len(widths) > 1 else str(widths[0])
+        scheme_words = f" of {scheme} weights" if scheme in SCHEME_BITS else ""
+        limit = ", the upper limit for its codes" if scheme is Scheme.STEP else ""
+        hint = ": with one bit a symmetric quantizer has only the code 0" if bits == 1 else ""
+        raise ValueError(f"bits{scheme_words} must be {options}{limit}, got {bits}{hint}")
     return int(bits)
 
 
@@ -179,35 +185,35 @@ def _clip_at(at: float | None, clip: Clip) -> float | None:
     if at is None:
         return None
     if clip.default_at is None:
-        raise ValueError(f"the range {clip} takes no number to clip at; {', '.join(DEFAULT_CLIP_AT)} do")
+        raise ValueError(f"the clipping range {clip} takes no number; {', '.join(DEFAULT_CLIP_AT)} do")
     if clip is Clip.PERCENTILE and not 50 < at <= 100:
-        raise ValueError(f"the percentile to clip at must be above 50 and at most 100, got {at}")
+        raise ValueError(f"the clipping percentile must be above 50 and at most 100, got {at}")
     if not (at > 0 and math.isfinite(at)):
-        raise ValueError(f"the {clip} to clip at must be a number above 0, got {at}")
+        raise ValueError(f"the number of {clip} of the clipping range must be finite and above 0, got {at}")
     return None if at == clip.default_at else float(at)
 
 
 def _group_size(size: int | None, granularity: Granularity, codebook: int) -> int | None:
     if granularity is not Granularity.GROUP:
         if size is not None:
-            raise ValueError(f"a group size goes with the granularity group, not with {granularity}")
+            raise ValueError(f"a group size needs the granularity group, got the granularity {granularity}")
         return None
     if size is None:
         return max(GROUP_SIZE, codebook)
     if size not in GROUP_SIZES:
-        raise ValueError(f"a group has {GROUP_SIZES[0]} to {GROUP_SIZES[-1]} weights, a whole number, got {size}")
+        raise ValueError(f"the group size must be a whole number in {GROUP_SIZES[0]}..{GROUP_SIZES[-1]}, got {size}")
     if size < codebook:
-        raise ValueError(f"k-means would store {codebook} values for {size} weights: take fewer bits or larger groups")
+        raise ValueError(f"k-means would store {codebook} values for {size} weights; use fewer bits or larger groups")
     return int(size)
 
 
 def _step(step: float | None, scheme: Scheme) -> float | None:
     if scheme is not Scheme.STEP:
         if step is not None:
-            raise ValueError(f"a step goes with the scheme step; {scheme} weights find theirs")
+            raise ValueError(f"a step needs the scheme step; the scheme {scheme} determines its own steps")
         return None
     if step is None:
-        raise ValueError("the scheme step is given its step, in units of the weights, and got none")
+        raise ValueError("the scheme step needs a step, in units of the weights")
     if not SMALLEST_STEP <= step <= LARGEST_STEP:
         raise ValueError(f"the step must be a number in {SMALLEST_STEP:g}..{LARGEST_STEP:g}, got {step}")
     return float(step)

@@ -190,14 +190,16 @@ def test_eight_bits_cost_a_trained_resnet_next_to_nothing(test_images: ImageSet)
 
 
 def test_without_a_calibration_activations_are_refused(small: nn.Module) -> None:
-    with pytest.raises(ValueError, match="only be quantized with a calibration, and m came without one"):
+    with pytest.raises(ValueError, match="quantized activations need a calibration of m, and none was given"):
         compress(small, CompressionSpec("m", activations=EIGHT), NO_EVIDENCE)
 
 
 def test_a_calibration_without_a_layer_is_refused_and_a_float_layer_needs_none(small: nn.Module) -> None:
     seen = dict(observe(small, images(2)[:, :1, :1, :2]))
     del seen["3"]
-    with pytest.raises(ValueError, match="calibration of m does not say what layer 3 sees; leave it float"):
+    with pytest.raises(
+        ValueError, match="calibration of m has no inputs of layer 3; give that layer 32 bits to keep it in float"
+    ):
         compress(small, CompressionSpec("m", activations=EIGHT), Evidence(calibration=seen))
     spec = CompressionSpec("m", layers=(LayerSpec("3", bits=32),), activations=EIGHT)
     assert compress(small, spec, Evidence(calibration=seen)).layers[0].activation_bits == 8

@@ -527,7 +527,7 @@ def test_as_many_bits_as_the_levels_take(levels: int, bits: int) -> None:
 
 def test_a_step_that_would_take_more_than_sixteen_bits_is_refused_with_one_that_does_not() -> None:
     weight = torch.tensor([0.0, 3.0])
-    with pytest.raises(ValueError, match=r"more than 16 bits a weight: give a step of about 4\.6e-05 or more"):
+    with pytest.raises(ValueError, match=r"more than 16 bits per weight; give a step of about 4\.6e-05 or more"):
         choose_qparams(weight, QuantSpec(16, "step", step=1e-5))
     assert code_bits(choose_qparams(weight, QuantSpec(16, "step", step=4.6e-5))) == 16
 
@@ -586,7 +586,7 @@ def test_every_combination_runs_or_is_refused_in_words(weight: Tensor, bits: int
 @pytest.mark.parametrize("step", [1e-30, 1e-4, 1.0, 1e30])
 def test_every_step_is_taken_or_refused_in_words(weight: Tensor, step: float) -> None:
     fits = weight.abs().max() / step < 2**15
-    with nullcontext() if fits else pytest.raises(ValueError, match="more than 16 bits a weight: give a step of"):
+    with nullcontext() if fits else pytest.raises(ValueError, match="more than 16 bits per weight; give a step of"):
         values = rounded(weight, QuantSpec(16, "step", step=step))
     if fits:
         assert values.isfinite().all()

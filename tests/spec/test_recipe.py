@@ -113,7 +113,7 @@ def test_what_a_recipe_leaves_out_has_its_default():
         ('{"model": "vgg", "weights": 4}', "weights must be an object"),
         ('{"model": "vgg", "prune": {"sparsity": NaN}}', "NaN is not a number"),
         ('{"model": "vgg", "prune": {"sparsity": 2}}', "prune: sparsity must be in 0..1, got 2"),
-        ('{"model": "vgg", "prune": {}}', "prune: pruning takes a threshold or a sparsity target, and got neither"),
+        ('{"model": "vgg", "prune": {}}', "prune: pruning needs a threshold or a sparsity target, got neither"),
         ('{"model": "vgg", "layers": {"fc": 4}}', "layers must be a list"),
         ('{"model": "vgg", "layers": [{"name": "fc"}]}', "layers[0]: layer fc: give bits, sparsity, or both"),
         ('{"model": "vgg", "layers": [{"name": "fc", "bits": 4.5}]}', "layers[0].bits must be a whole number"),

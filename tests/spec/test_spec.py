@@ -173,18 +173,18 @@ def test_bits_outside_2_to_16_are_refused(bits: float) -> None:
 
 
 def test_one_bit_is_refused_with_the_reason() -> None:
-    with pytest.raises(ValueError, match="one bit leaves a symmetric quantizer the code 0 alone"):
+    with pytest.raises(ValueError, match="with one bit a symmetric quantizer has only the code 0"):
         QuantSpec(1)
 
 
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: PruneSpec(), "a threshold or a sparsity target, and got neither"),
+        (lambda: PruneSpec(), "needs a threshold or a sparsity target, got neither"),
         (lambda: PruneSpec(threshold=0.1, sparsity=0.5), "not both"),
-        (lambda: PruneSpec(threshold=-0.1), "threshold must be a number of at least 0, got -0.1"),
-        (lambda: PruneSpec(threshold=float("nan")), "threshold must be a number"),
-        (lambda: PruneSpec(threshold=float("inf")), "threshold must be a number"),
+        (lambda: PruneSpec(threshold=-0.1), "threshold must be a finite number of at least 0, got -0.1"),
+        (lambda: PruneSpec(threshold=float("nan")), "threshold must be a finite number"),
+        (lambda: PruneSpec(threshold=float("inf")), "threshold must be a finite number"),
         (lambda: PruneSpec(threshold=0.1, scope="layer"), "the same in every layer"),
         (lambda: PruneSpec(sparsity=1.01), r"sparsity must be in 0\.\.1, got 1.01"),
         (lambda: PruneSpec(sparsity=-0.01), r"sparsity must be in 0\.\.1"),
@@ -193,47 +193,68 @@ def test_one_bit_is_refused_with_the_reason() -> None:
         (lambda: PruneSpec(sparsity=0.5, criterion="best"), "criterion must be one of l1, .*, signed, got 'best'"),
         (lambda: PruneSpec(sparsity=0.5, structure="row"), "structure must be one of weight, n:m, filter, got 'row'"),
         (lambda: PruneSpec(threshold=0.5, unit="cm"), "unit must be one of absolute, stds, means, got 'cm'"),
-        (lambda: PruneSpec(sparsity=0.5, unit="stds"), "a unit goes with a threshold: stds has nothing to count here"),
-        (lambda: PruneSpec(sparsity=0.5, structure="n:m"), "2:4 says itself how many weights go"),
-        (lambda: PruneSpec(threshold=0.5, structure="n:m"), "it takes no threshold and no sparsity"),
-        (lambda: PruneSpec(structure="n:m", scope="layer"), "n:m holds in each layer as it is"),
+        (lambda: PruneSpec(sparsity=0.5, unit="stds"), "the unit stds needs a threshold, and none is given"),
+        (lambda: PruneSpec(sparsity=0.5, structure="n:m"), "the structure 2:4 sets the sparsity itself"),
+        (lambda: PruneSpec(threshold=0.5, structure="n:m"), "give no threshold and no sparsity target"),
+        (lambda: PruneSpec(structure="n:m", scope="layer"), "n:m already holds in each layer"),
         (lambda: PruneSpec(structure="n:m", pattern=(4, 4)), "whole numbers with 1 <= n < m; got 4:4"),
         (lambda: PruneSpec(structure="n:m", pattern=(0, 4)), "got 0:4"),
         (lambda: PruneSpec(structure="n:m", pattern=(1.5, 4)), "got 1.5:4"),
-        (lambda: PruneSpec(sparsity=0.5, pattern=(2, 4)), "a pattern goes with the structure n:m, not with weight"),
-        (lambda: PruneSpec(threshold=0.5, criterion="random"), "random scores have no scale to set a threshold on"),
-        (lambda: PruneSpec(threshold=0.5, criterion="taylor"), "taylor scores have no scale"),
+        (
+            lambda: PruneSpec(sparsity=0.5, pattern=(2, 4)),
+            "a pattern needs the structure n:m, got the structure weight",
+        ),
+        (
+            lambda: PruneSpec(threshold=0.5, criterion="random"),
+            "random scores have no unit that a threshold could have",
+        ),
+        (lambda: PruneSpec(threshold=0.5, criterion="taylor"), "taylor scores have no unit"),
         (lambda: PruneSpec(sparsity=0.5, criterion="bn-scale"), "bn-scale scores whole filters"),
-        (lambda: PruneSpec(0.5, unit="means", criterion="bn-scale", structure="filter"), "bn-scale looks at none"),
-        (lambda: PruneSpec(sparsity=0.5, criterion="signed", structure="filter"), "a lesson about single weights"),
-        (lambda: PruneSpec(sparsity=0.5, seed=1), "a seed goes with random scores; l1 scores have none"),
+        (
+            lambda: PruneSpec(0.5, unit="means", criterion="bn-scale", structure="filter"),
+            "bn-scale does not use weights, so its unit cannot be means",
+        ),
+        (
+            lambda: PruneSpec(sparsity=0.5, criterion="signed", structure="filter"),
+            "the criterion signed is for single weights",
+        ),
+        (lambda: PruneSpec(sparsity=0.5, seed=1), "a seed needs the criterion random; l1 scores are not random"),
         (lambda: QuantSpec(8, "cubic"), "scheme must be one of symmetric, affine, min-max, .*, step, got 'cubic'"),
         (lambda: QuantSpec(4, "ternary"), "bits of ternary weights must be 2, got 4"),
         (lambda: QuantSpec(2, "binary"), "bits of binary weights must be 1, got 2"),
         (lambda: QuantSpec(9, "k-means"), r"bits of k-means weights must be a whole number in 1\.\.8, got 9"),
         (lambda: QuantSpec(8, clip="most"), "clip must be one of full, percentile, .*, got 'most'"),
-        (lambda: QuantSpec(4, "k-means", clip="stds"), "k-means weights find values of their own"),
+        (lambda: QuantSpec(4, "k-means", clip="stds"), "the scheme k-means determines its values from the weights"),
         (lambda: ActivationSpec(1), r"activation bits must be a whole number in 2\.\.16, got 1"),
         (lambda: ActivationSpec(17), r"activation bits must be a whole number in 2\.\.16, got 17"),
         (lambda: ActivationSpec(8, "mean"), "calibration must be one of min-max, .*, kl, got 'mean'"),
         (lambda: CompressionSpec("m", order="never"), "order must be one of fold-first, quantize-first, got 'never'"),
         (lambda: QuantSpec(8, granularity="row"), "granularity must be one of tensor, channel, group, got 'row'"),
-        (lambda: QuantSpec(8, "step", step=0.1), "bits of step weights must be 16, the most that its codes may take"),
-        (lambda: QuantSpec(16, "step"), "the scheme step is given its step, in units of the weights, and got none"),
-        (lambda: QuantSpec(8, step=0.1), "a step goes with the scheme step; symmetric weights find theirs"),
+        (lambda: QuantSpec(8, "step", step=0.1), "bits of step weights must be 16, the upper limit for its codes"),
+        (lambda: QuantSpec(16, "step"), "the scheme step needs a step, in units of the weights"),
+        (lambda: QuantSpec(8, step=0.1), "a step needs the scheme step; the scheme symmetric determines its own steps"),
         (lambda: QuantSpec(16, "step", step=0.0), r"the step must be a number in 1e-30\.\.1e\+30, got 0\.0"),
         (lambda: QuantSpec(16, "step", step=float("nan")), r"the step must be a number in .*, got nan"),
-        (lambda: QuantSpec(16, "step", step=0.1, clip="stds"), "the step of step weights is given"),
-        (lambda: QuantSpec(16, "step", step=0.1, group_size=32), "a group size goes with the granularity group"),
-        (lambda: QuantSpec(8, clip_at=2), "the range full takes no number to clip at; percentile, stds, means do"),
-        (lambda: QuantSpec(8, clip="kl", clip_at=2), "the range kl takes no number to clip at"),
+        (lambda: QuantSpec(16, "step", step=0.1, clip="stds"), "the scheme step takes its step from you"),
+        (lambda: QuantSpec(16, "step", step=0.1, group_size=32), "a group size needs the granularity group"),
+        (lambda: QuantSpec(8, clip_at=2), "the clipping range full takes no number; percentile, stds, means do"),
+        (lambda: QuantSpec(8, clip="kl", clip_at=2), "the clipping range kl takes no number"),
         (lambda: QuantSpec(8, clip="percentile", clip_at=50), "must be above 50 and at most 100, got 50"),
         (lambda: QuantSpec(8, clip="percentile", clip_at=100.1), "must be above 50 and at most 100, got 100.1"),
-        (lambda: QuantSpec(8, clip="stds", clip_at=0), "the stds to clip at must be a number above 0, got 0"),
-        (lambda: QuantSpec(8, clip="means", clip_at=float("inf")), "the means to clip at must be a number above 0"),
-        (lambda: QuantSpec(8, group_size=64), "a group size goes with the granularity group, not with channel"),
-        (lambda: QuantSpec(8, granularity="group", group_size=15), "a group has 16 to 4096 weights, .*, got 15"),
-        (lambda: QuantSpec(8, granularity="group", group_size=20.5), "a whole number, got 20.5"),
+        (
+            lambda: QuantSpec(8, clip="stds", clip_at=0),
+            "the number of stds of the clipping range must be finite and above 0, got 0",
+        ),
+        (
+            lambda: QuantSpec(8, clip="means", clip_at=float("inf")),
+            "the number of means of the clipping range must be finite and above 0",
+        ),
+        (lambda: QuantSpec(8, group_size=64), "a group size needs the granularity group, got the granularity channel"),
+        (
+            lambda: QuantSpec(8, granularity="group", group_size=15),
+            r"the group size must be a whole number in 16\.\.4096, got 15",
+        ),
+        (lambda: QuantSpec(8, granularity="group", group_size=20.5), r"a whole number in 16\.\.4096, got 20\.5"),
         (lambda: QuantSpec(5, "k-means", "group", group_size=31), "k-means would store 32 values for 31 weights"),
         (lambda: QuantSpec(8, only="norm"), "only must be one of conv, linear, got 'norm'"),
         (lambda: LayerSpec("fc"), "layer fc: give bits, sparsity, or both"),
@@ -260,7 +281,7 @@ def test_structures_are_read_from_text(text: str, structure: str, pattern: tuple
 
 @pytest.mark.parametrize("text", ["4:2", "2:4:6", "rows", ":4", "-1:4"])
 def test_other_text_is_no_structure(text: str) -> None:
-    with pytest.raises(ValueError, match=r"n:m keeps n of each m|structure must be one of"):
+    with pytest.raises(ValueError, match=r"n:m keeps n of every m|structure must be one of"):
         structure_from(text)
 
 
