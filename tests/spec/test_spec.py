@@ -197,7 +197,7 @@ def test_one_bit_is_refused_with_the_reason() -> None:
         (lambda: PruneSpec(sparsity=0.5, structure="n:m"), "the structure 2:4 sets the sparsity itself"),
         (lambda: PruneSpec(threshold=0.5, structure="n:m"), "give no threshold and no sparsity target"),
         (lambda: PruneSpec(structure="n:m", scope="layer"), "n:m already holds in each layer"),
-        (lambda: PruneSpec(structure="n:m", pattern=(4, 4)), "whole numbers with 1 <= n < m; got 4:4"),
+        (lambda: PruneSpec(structure="n:m", pattern=(4, 4)), "whole numbers with 1 <= n < m, got 4:4"),
         (lambda: PruneSpec(structure="n:m", pattern=(0, 4)), "got 0:4"),
         (lambda: PruneSpec(structure="n:m", pattern=(1.5, 4)), "got 1.5:4"),
         (
