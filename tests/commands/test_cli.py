@@ -528,7 +528,7 @@ def test_calibrate_writes_what_the_layers_see(
         ("export --model simple_cnn --out no/where.safetensors", "where.safetensors cannot be written: No such file"),
         ("export --model resnet21 --out small.safetensors", "there is no network 'resnet21'; there are"),
         ("calibrate resnet21", "there is no network 'resnet21'; there are"),
-        ("evaluate --model simple_cnn --merge 0.5", "merge needs fold_bn"),
+        ("evaluate --model simple_cnn --merge 0.5", "merge needs batch norm folded"),
         ("evaluate --model simple_cnn --merge 1 --fold-bn", "merge must be at least 0 and below 1"),
         ("evaluate --model mobilenetv2 --merge 0.5 --fold-bn", "nothing can be merged"),
         ("evaluate --model simple_cnn --images 0", "--images must be in 1..10,000, got 0"),
