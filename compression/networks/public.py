@@ -113,10 +113,10 @@ def fetch_public(name: str, progress: Progress | None = None, data: Path = DATA,
     url = model.url(releases)
 
     def check(file: Path) -> None:
-        if (found := _digits(file)) != model.digits:
+        if (actual := _digits(file)) != model.digits:
             raise DataError(
                 f"what {url} sent is not the published file, whose SHA-256 begins with {model.digits}: "
-                f"this one's begins with {found}. It is deleted"
+                f"this one's begins with {actual}. It is deleted"
             )
 
     return fetching.fetch(url, path, check, progress)

@@ -41,14 +41,14 @@ def test_a_loaded_checkpoint_says_what_it_was_recognised_as(tmp_path: Path) -> N
         "origin": str(tmp_path / "net.th"),
         "arch": "resnet8-a",
         "recognised": "ResNet-8 with shortcuts without parameters (option A), 75,290 parameters; "
-        "“module.” taken off every name; “linear” read as “fc”",
+        "“module.” removed from every name; “linear” read as “fc”",
     }
 
 
 def test_the_public_checkpoint_is_recognised(public_checkpoint: Path) -> None:
     about = load_checkpoint(public_checkpoint, NONE).about
     assert about["arch"] == "resnet20-a"
-    assert about["recognised"].endswith("269,722 parameters; “module.” taken off every name; “linear” read as “fc”")
+    assert about["recognised"].endswith("269,722 parameters; “module.” removed from every name; “linear” read as “fc”")
 
 
 def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:

@@ -79,18 +79,18 @@ def renamed(old: str, new: str) -> Callable[[Tensors], Tensors]:
 DIALECTS: dict[str, tuple[Callable[[Tensors], Tensors], str]] = {
     "our own": (lambda found: found, ""),
     "no counters": (without_counters, ""),
-    "DataParallel": (prefixed("module."), "“module.” taken off every name"),
-    "torch.compile": (prefixed("_orig_mod."), "“_orig_mod.” taken off every name"),
-    "both": (prefixed("module._orig_mod."), "“module._orig_mod.” taken off every name"),
-    "a trainer's own class": (prefixed("model."), "“model.” taken off every name"),
-    "two wrappers": (prefixed("model.module."), "“model.module.” taken off every name"),
-    "three wrappers": (prefixed("net.backbone.network."), "“net.backbone.network.” taken off every name"),
-    "a part compiled": (renamed("layer2.", "layer2._orig_mod."), "“_orig_mod.” taken out of names"),
+    "DataParallel": (prefixed("module."), "“module.” removed from every name"),
+    "torch.compile": (prefixed("_orig_mod."), "“_orig_mod.” removed from every name"),
+    "both": (prefixed("module._orig_mod."), "“module._orig_mod.” removed from every name"),
+    "a trainer's own class": (prefixed("model."), "“model.” removed from every name"),
+    "two wrappers": (prefixed("model.module."), "“model.module.” removed from every name"),
+    "three wrappers": (prefixed("net.backbone.network."), "“net.backbone.network.” removed from every name"),
+    "a part compiled": (renamed("layer2.", "layer2._orig_mod."), "“_orig_mod.” removed from names"),
     "linear": (renamed("fc.", "linear."), "“linear” read as “fc”"),
     "shortcut": (renamed(".downsample.", ".shortcut."), "“shortcut” read as “downsample”"),
     "akamaster": (
         lambda found: prefixed("module.")(renamed("fc.", "linear.")(renamed("downsample", "shortcut")(found))),
-        "“module.” taken off every name; “linear” read as “fc”, “shortcut” read as “downsample”",
+        "“module.” removed from every name; “linear” read as “fc”, “shortcut” read as “downsample”",
     ),
 }
 
@@ -110,7 +110,7 @@ def test_every_dialect_is_the_same_network_and_the_sentence_says_what_was_rename
 def test_wrappers_come_off_every_architecture(arch: str) -> None:
     found = recognise(prefixed("module.model.")(tensors(arch)))
     assert found.architecture.name == arch
-    assert found.name_changes == ("“module.model.” taken off every name",)
+    assert found.name_changes == ("“module.model.” removed from every name",)
 
 
 def test_torchs_own_data_parallel_is_understood() -> None:
@@ -158,7 +158,7 @@ def test_a_network_pruned_by_torch_is_the_pruned_network(arch: str, layers: int)
     module = pruned(arch)
     found = recognise(prefixed("module.")(dict(module.state_dict())))
     assert found.name_changes == (
-        "“module.” taken off every name",
+        "“module.” removed from every name",
         f"{layers} masks of torch.nn.utils.prune applied",
     )
     weights = [p for p in found.module.parameters() if p.dim() > 1]
@@ -208,7 +208,7 @@ def chengyangfu(arch: str = "vgg11") -> Tensors:
     ("arch", "given", "words"),
     [
         ("vgg11_bn-linear", kuangliu, ("the layers of the head renumbered",)),
-        ("vgg11", chengyangfu, ("“module.” taken out of names", "the layers of the head renumbered")),
+        ("vgg11", chengyangfu, ("“module.” removed from names", "the layers of the head renumbered")),
     ],
     ids=["kuangliu", "chengyangfu"],
 )

@@ -81,7 +81,7 @@ def test_a_checkpoint_is_recognised_and_joins_the_picker_of_every_page(page, tes
     wrapped = {"state_dict": {f"module.{key}": value for key, value in small().state_dict().items()}, "epoch": 3}
     send(page, saved(wrapped))
     assert "ResNet-8 with shortcuts without parameters (option A)" in told(page)
-    assert "“module.” taken off every name" in told(page)
+    assert "“module.” removed from every name" in told(page)
     (name,) = page.session_state["mine"]
     for path in ("app.py", "pages/networks.py"):
         page.switch_page(path).run()

@@ -17,23 +17,22 @@ COUNTERS = ("num_batches_tracked", "n_averaged")
 
 def translate_names(tensors: Tensors) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     """The same tensors named as in our own modules, and in words what that took."""
-    found = {key: value for key, value in tensors.items() if key.rsplit(".", 1)[-1] not in COUNTERS}
-    words = []
+    current = {key: value for key, value in tensors.items() if key.rsplit(".", 1)[-1] not in COUNTERS}
+    changes = []
     for step in (_without_prefixes, _without_wrappers_inside, _with_masks_applied, _with_our_names, _with_our_head):
-        renamed, word = step(found)
-        if word:
-            words.append(word)
-        found = renamed
-    return found, tuple(words)
+        current, change = step(current)
+        if change:
+            changes.append(change)
+    return current, tuple(changes)
 
 
 def _without_prefixes(tensors: Tensors) -> tuple[dict[str, Tensor], str]:
     """What is in front of every name comes from wrappers: DataParallel, torch.compile, somebody's own class."""
-    taken = ""
+    removed = ""
     while prefix := next((p for p in PREFIXES if tensors and all(key.startswith(p) for key in tensors)), None):
         tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
-        taken += prefix
-    return dict(tensors), f"“{taken}” taken off every name" if taken else ""
+        removed += prefix
+    return dict(tensors), f"“{removed}” removed from every name" if removed else ""
 
 
 def _without_wrappers_inside(tensors: Tensors) -> tuple[dict[str, Tensor], str]:
@@ -41,8 +40,8 @@ def _without_wrappers_inside(tensors: Tensors) -> tuple[dict[str, Tensor], str]:
     renamed = {".".join(part for part in key.split(".") if part not in INSIDE): tensors[key] for key in tensors}
     if len(renamed) < len(tensors):
         return dict(tensors), ""
-    taken = [part for part in INSIDE if any(part in key.split(".") for key in tensors)]
-    return renamed, ", ".join(f"“{part}.” taken out of names" for part in taken)
+    removed = [part for part in INSIDE if any(part in key.split(".") for key in tensors)]
+    return renamed, ", ".join(f"“{part}.” removed from names" for part in removed)
 
 
 def _with_masks_applied(tensors: Tensors) -> tuple[dict[str, Tensor], str]:

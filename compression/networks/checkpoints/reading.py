@@ -65,16 +65,16 @@ def read_tensors(source: Path | bytes, name: str | None = None, max_bytes: int =
     if len(content) > max_bytes:
         raise CheckpointError(f"{name} has {len(content):,} bytes; {max_bytes:,} are the most that is read")
     try:
-        found = _loaded(content, name)
+        loaded = _loaded(content, name)
     except DAMAGE_ERRORS as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise CheckpointError(f"{name} is damaged or not a checkpoint ({first[:200]})") from error
     for _ in WRAPPERS:
-        found = _unwrapped(found)
-    if not isinstance(found, dict):
-        raise CheckpointError(f"{name} holds a {type(found).__name__}, not weights by name")
+        loaded = _unwrapped(loaded)
+    if not isinstance(loaded, dict):
+        raise CheckpointError(f"{name} holds a {type(loaded).__name__}, not weights by name")
     # dict.items, because a file can give an OrderedDict an attribute `items`
-    everything = dict.items(found)
+    everything = dict.items(loaded)
     tensors = {key: value.detach() for key, value in everything if isinstance(key, str) and isinstance(value, Tensor)}
     if not tensors:
         raise CheckpointError(f"{name} holds no weights")
@@ -121,12 +121,12 @@ def _loaded(content: bytes, name: str) -> Any:
         stream = io.BytesIO(content)
         _refuse_code(content, name, number=5)  # four of one value or one list, around the one with the tensors
     try:
-        found = torch.load(stream, map_location="cpu", weights_only=True)
+        loaded = torch.load(stream, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(f"{name} {_CODE.format('or it is damaged')}") from error
     if not zipped and stream.tell() < len(content):
         raise ValueError("bytes are left over")
-    return found
+    return loaded
 
 
 def _refuse_large_header(content: bytes, name: str) -> None:
@@ -182,4 +182,4 @@ def _unwrapped(content: Any) -> Any:
     if not isinstance(content, dict):
         return content
     inside = (dict.get(content, name) for name in WRAPPERS)
-    return next((found for found in inside if isinstance(found, dict)), content)
+    return next((value for value in inside if isinstance(value, dict)), content)

@@ -1,4 +1,4 @@
-"""Public checkpoints of somebody else's training: recognised by their tensors, their normalisation found by trying."""
+"""Recognises the architecture of a checkpoint by the names and shapes of its tensors."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -42,16 +42,16 @@ def recognise(tensors: Tensors, arch: str | None = None) -> Recognition:
 
     Raises CheckpointError, naming the tensors, where they fit none.
     """
-    found, name_changes = translate_names(tensors)
-    shapes = {key: value.shape for key, value in found.items()}
+    translated, name_changes = translate_names(tensors)
+    shapes = {key: value.shape for key, value in translated.items()}
     nearest, most = None, -1
     for candidate in _candidates(shapes, arch):
         expected = _shapes(candidate.name)
         if expected == shapes:
-            return Recognition(candidate, _filled(candidate, found), name_changes)
-        same = sum(shapes.get(key) == shape for key, shape in expected.items())
-        if same > most:
-            nearest, most = candidate, same
+            return Recognition(candidate, _filled(candidate, translated), name_changes)
+        matches = sum(shapes.get(key) == shape for key, shape in expected.items())
+        if matches > most:
+            nearest, most = candidate, matches
     if nearest is None:
         few = ", ".join(list(shapes)[:3])
         raise CheckpointError(
@@ -65,8 +65,8 @@ def _candidates(shapes: Mapping[str, torch.Size], arch: str | None) -> Iterator[
     if arch is not None and arch not in ARCHITECTURES:
         raise CheckpointError(f"there is no architecture {arch!r}; there are {', '.join(ARCHITECTURES)}")
     for candidate in ARCHITECTURES.values():
-        asked = arch is None or arch in (candidate.name, candidate.name.partition("-")[0])
-        if asked and (arch is not None or all(name in shapes for name in candidate.landmarks)):
+        eligible = arch is None or arch in (candidate.name, candidate.name.partition("-")[0])
+        if eligible and (arch is not None or all(name in shapes for name in candidate.landmarks)):
             yield candidate
 
 
