@@ -19,6 +19,7 @@ with st.sidebar:
         controls.settings(model)
 names = list(dict.fromkeys([model, *also]))
 st.subheader("Which one is the best for your budget?", anchor=False)
+front.show_notices(names)
 sweep.progress()
 views = {
     "Front": lambda: front.draw(model, names),

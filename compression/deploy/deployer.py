@@ -202,5 +202,5 @@ def build_here(model: FloatModel, variant: Variant, version: str) -> Built:
 
 
 def answers(graph: bytes, pixels: Pixels) -> Answers:
-    """pixels (N, 3, 32, 32) -> the class (N,) that has the largest logit."""
+    """pixels (N, channels, height, width) -> the class (N,) that has the largest logit."""
     return logits(session(graph), pixels).argmax(1).astype(np.uint8)

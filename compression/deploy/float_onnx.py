@@ -1,6 +1,6 @@
 """A network as ONNX: pixels in, logits out. And as a state dict.
 
-    pixels (N, 3, 32, 32) uint8, N free -> logits (N, classes) float32
+    pixels (N, channels, height, width) uint8, N free -> logits (N, classes) float32
 
 The normalisation is part of the graph. To export takes seconds and patches torch while it lasts: it is for processes in
 which nobody else computes, as workers are, and not for a server of pages.
@@ -12,6 +12,8 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from compression.data.cifar10 import SHAPE
+from compression.data.split import Shape
 from compression.deploy.runtime import LOGITS, PIXELS
 from compression.networks.folding import fold_batch_norm
 from compression.networks.normalization import Normalization
@@ -31,10 +33,10 @@ def weight_name(layer: str) -> str:
     return f"module.{layer}.weight"
 
 
-def to_onnx(module: nn.Module, normalization: Normalization) -> bytes:
+def to_onnx(module: nn.Module, normalization: Normalization, shape: Shape = SHAPE) -> bytes:
     """`module` as it computes, batch norm folded and with its forward pre-hooks: inputs that are quantized stay so."""
     whole = _OfPixels(fold_batch_norm(module), normalization).eval()
-    example = torch.zeros(2, 3, 32, 32, dtype=torch.uint8)
+    example = torch.zeros(2, *shape, dtype=torch.uint8)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch warns of its own parts
         program = torch.onnx.export(

@@ -16,6 +16,8 @@ from onnx import helper, numpy_helper
 from torch import Tensor
 
 from compression.core.record import CompressedModel, LayerRecord
+from compression.data.cifar10 import SHAPE
+from compression.data.split import Shape
 from compression.deploy.float_onnx import to_onnx, weight_name
 from compression.deploy.runtime import extremes
 from compression.networks.folding import fold_batch_norm
@@ -45,12 +47,14 @@ class _Integers:
     inputs: InputQuantizer
 
 
-def to_int8(compressed: CompressedModel, normalization: Normalization, sample: Tensor | None = None) -> bytes:
+def to_int8(
+    compressed: CompressedModel, normalization: Normalization, sample: Tensor | None = None, shape: Shape = SHAPE
+) -> bytes:
     """The graph of `compressed`, in integers of 8 bits where it simulates them; what is float in it stays float.
 
-    `sample` (N, 3, 32, 32) uint8, training images: what is added up, concatenated or averaged between layers becomes
-    integers too, of the range that is seen on them. The network is one chain of integers then, and computes more
-    coarsely than `compressed` simulates.
+    `sample` (N, channels, height, width) uint8, training images: what is added up, concatenated or averaged between
+    layers becomes integers too, of the range that is seen on them. The network is one chain of integers then, and
+    computes more coarsely than `compressed` simulates.
 
     Raises ValueError where batch norm is not folded, or layers have no integers that int8 kernels take.
     """
@@ -58,7 +62,7 @@ def to_int8(compressed: CompressedModel, normalization: Normalization, sample: T
     plain = replace(compressed, layers=tuple(replace(layer, inputs=None) for layer in compressed.layers)).module
     if fold_batch_norm(plain) is not plain:
         raise ValueError("int8 needs batch norm folded first: folded later, weights are off their integers")
-    graph = to_onnx(plain, normalization)
+    graph = to_onnx(plain, normalization, shape)
     model = onnx.load_from_string(graph)
     between = None if sample is None else _ranges(extremes(graph, _between(model.graph), sample.numpy()))
     _with_integers_(model.graph, layers, between)

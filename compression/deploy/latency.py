@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compression.deploy.runtime import PIXELS, options, session
+from compression.deploy.runtime import PIXELS, image_shape, options, session
 
 ROUNDS = {1: 200, 64: 20}  # batch -> timed runs of each graph
 
@@ -42,11 +42,12 @@ def measure(
     """Each of `graphs` at each batch of `rounds`. `tell` hears the share (0..1) that is done."""
     chosen = options(checked(threads))
     sessions = {name: session(graph, chosen) for name, graph in graphs.items()}
+    shape = next((image_shape(each) for each in sessions.values()), ())
     chance = random.Random(seed)
     found = []
     done, images = 0, sum(batch * count for batch, count in rounds.items())
     for batch, count in rounds.items():
-        pixels = np.random.default_rng(seed).integers(0, 256, (batch, 3, 32, 32), np.uint8)
+        pixels = np.random.default_rng(seed).integers(0, 256, (batch, *shape), np.uint8)
         times: dict[str, list[float]] = {name: [] for name in sessions}
         for running in sessions.values():
             for _ in range(WARM_UP):

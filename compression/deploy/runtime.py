@@ -70,8 +70,13 @@ def session(graph: bytes, chosen: onnxruntime.SessionOptions | None = None) -> o
     return onnxruntime.InferenceSession(graph, chosen or options(), providers=["CPUExecutionProvider"])
 
 
+def image_shape(running: onnxruntime.InferenceSession) -> tuple[int, ...]:
+    """Returns (channels, height, width) of the images that a graph takes."""
+    return tuple(running.get_inputs()[0].shape[1:])
+
+
 def logits(running: onnxruntime.InferenceSession, pixels: Pixels) -> npt.NDArray[np.float32]:
-    """pixels (N, 3, 32, 32) -> (N, classes)."""
+    """pixels (N, channels, height, width) -> (N, classes)."""
     parts = (pixels[start : start + BATCH] for start in range(0, len(pixels), BATCH))
     return np.concatenate([running.run([LOGITS], {PIXELS: part})[0] for part in parts])
 
@@ -102,7 +107,7 @@ def kernels(graph: bytes) -> Kernels:
         chosen.enable_profiling = True
         chosen.profile_file_prefix = f"{folder}/profile"
         running = session(graph, chosen)
-        running.run(None, {PIXELS: np.zeros((1, 3, 32, 32), np.uint8)})
+        running.run(None, {PIXELS: np.zeros((1, *image_shape(running)), np.uint8)})
         events = json.loads(Path(running.end_profiling()).read_text())
     used = {event["name"]: event["args"] for event in events if "op_name" in event.get("args", ())}
     integers = sum(each["op_name"] == "QLinearConv" for each in used.values())

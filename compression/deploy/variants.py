@@ -145,12 +145,13 @@ def build(model: FloatModel, variant: Variant) -> Built:
         if variant.spec.merge:
             module = merge_duplicates(module, model.example).module
         smaller = remove_zeroed(module, model.example)
-        graph = to_onnx(smaller.module, model.normalization)
+        graph = to_onnx(smaller.module, model.normalization, model.input_shape)
         return Built(graph, smaller.after.macs, smaller.after.macs * FLOAT_BITS**2, 0.0, subnormals(graph))
     if variant.kind.integers:
-        graph = to_int8(compressed, model.normalization, _sample() if variant.kind is Kind.INT8_CHAIN else None)
+        sample = _sample() if variant.kind is Kind.INT8_CHAIN else None
+        graph = to_int8(compressed, model.normalization, sample, model.input_shape)
     else:
-        graph = to_onnx(compressed.module, model.normalization)
+        graph = to_onnx(compressed.module, model.normalization, model.input_shape)
     macs = layer_macs(model.module, model.example)
     operations = bit_operations(compressed, macs)
     return Built(graph, sum(macs.values()), operations, compressed.sparsity, subnormals(graph))

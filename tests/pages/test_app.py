@@ -16,6 +16,7 @@ from compression.files.size import measure
 from compression.lessons.methods import METHODS, explanation
 from compression.networks.bundled import bundled_names, load_bundled
 from compression.paths import PROJECT
+from compression.results import landscape
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec, Scheme
 from pages.ui import wording
 from pages.ui.compute import images
@@ -165,6 +166,17 @@ def test_a_damaged_data_set_is_told_and_all_else_works(tmp_path, nothing_beforeh
         page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=120).run()
     assert metrics(page)["Accuracy"] == "no images"
     assert "is not a whole Parquet file" in page.warning[0].value
+
+
+def test_without_images_a_stale_landscape_is_reported(tmp_path, monkeypatch):
+    monkeypatch.setattr(landscape, "FOLDER", tmp_path)
+    (tmp_path / "simple_cnn.parquet").write_bytes(b"not a landscape")
+    page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=120)
+    page.query_params["model"] = "simple_cnn"
+    with damaged_data(tmp_path):
+        page.run()
+    assert metrics(page)["Accuracy"] == "no images"
+    assert any("The committed landscape of simple_cnn cannot be read" in each.value for each in page.caption)
 
 
 def test_images_that_appear_are_counted_from_the_next_move_on(tmp_path, test_images, here, nothing_beforehand):

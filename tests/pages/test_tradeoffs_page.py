@@ -14,6 +14,7 @@ from compression.data.images import ImageSet
 from compression.evaluation.evaluation import Evaluation, evaluate
 from compression.networks.model import FloatModel
 from compression.paths import PROJECT
+from compression.results import landscape
 from compression.results.bits_by_sparsity import arrange
 from compression.results.costs import Costs, costs
 from compression.results.pareto import Point, most_accurate, pareto_front, smallest
@@ -78,6 +79,12 @@ def said(page: AppTest) -> str:
 
 def traces(page: AppTest) -> list[dict]:
     return json.loads(page.get("plotly_chart")[0].proto.spec)["data"]
+
+
+def test_a_stale_landscape_is_reported(monkeypatch, tmp_path):
+    monkeypatch.setattr(landscape, "FOLDER", tmp_path)
+    (tmp_path / f"{MODEL}.parquet").write_bytes(b"not a landscape")
+    assert f"The committed landscape of {MODEL} cannot be read" in said(opened())
 
 
 def test_the_best_within_the_budgets_are_named(swept):

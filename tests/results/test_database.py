@@ -59,7 +59,7 @@ def test_many_who_make_the_file_at_once_make_one(tmp_path: Path) -> None:
 
 def test_what_cannot_be_done_is_told_after_the_given_words(database: Database) -> None:
     database.path.mkdir()
-    assert database.attempt(add, "oh") == (None, f"oh: {database.path} cannot be opened for writing")
+    assert database.attempt(add, "oh") == (None, f"oh: {database.path} cannot be opened for writing.")
 
 
 def test_what_fails_on_a_file_that_was_moved_away_is_done_on_the_new_one(

@@ -102,6 +102,12 @@ def test_what_was_measured_here_goes_before_what_was_measured_beforehand(kept, s
     assert all(found.results[point.spec].evaluation.correct == point.correct for point in found.points)
 
 
+def test_a_stale_landscape_is_the_notice_of_what_is_known(kept, simple_cnn, tmp_path):
+    assert known_results(simple_cnn, kept, IMAGES, tmp_path).notice is None
+    (tmp_path / "simple_cnn.parquet").write_bytes(b"not a landscape")
+    assert "cannot be read" in known_results(simple_cnn, kept, IMAGES, tmp_path).notice
+
+
 def test_without_images_there_is_what_was_measured_beforehand(kept, simple_cnn, tmp_path):
     write_landscape(simple_cnn, [result(FLOAT, 1)], tmp_path)
     keep(kept, simple_cnn, result(HALF, 5))

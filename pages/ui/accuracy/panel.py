@@ -1,12 +1,12 @@
 """The accuracy of a spec, live: an estimate at once, which narrows, and is exact when all images are counted."""
 
 from collections.abc import Callable
+from functools import partial
 
 import streamlit as st
 
 from compression.data.cifar10 import TEST
-from compression.data.download import download
-from compression.errors import DataError, DataMissing
+from compression.errors import DataError
 from compression.evaluation.evaluation import Evaluation, flips
 from compression.evaluation.reading import Reading
 from compression.evaluation.sampling import Estimate
@@ -14,6 +14,7 @@ from compression.results.neighbours import Neighbours
 from compression.spec import CompressionSpec
 from compression.spec.title import title
 from pages.ui import wording
+from pages.ui.accuracy import missing_images
 from pages.ui.accuracy.polling import (
     STOPPED,
     AccuracyState,
@@ -26,8 +27,9 @@ from pages.ui.accuracy.polling import (
 )
 from pages.ui.charts import accuracy as accuracy_charts
 from pages.ui.charts import show
+from pages.ui.compute import accuracy as compute
 from pages.ui.compute import images
-from pages.ui.frame import fetch_bar, frame
+from pages.ui.frame import frame
 from pages.ui.settings import selection, widgets
 
 CHART_SECONDS = 1.0
@@ -76,7 +78,7 @@ def sentence(model: str, said: SpecOf = selection.spec) -> None:
 @st.fragment(key=frame.CHART)
 def chart(model: str) -> None:
     """Accuracy as a chart, live, in all or by class; or what to do about missing images."""
-    poll(lambda: look(selection.spec(model)), _chart, CHART_SECONDS)
+    poll(lambda: look(selection.spec(model)), partial(_chart, model), CHART_SECONDS)
 
 
 def _button(reading: Reading) -> None:
@@ -129,8 +131,8 @@ def show_number(reading: AccuracyState, border: bool = True) -> None:
         delta_color="off" if plain else "normal",
         delta_arrow="off" if plain else "auto",
         border=border,
-        help="The share of all 10,000 test images that are classified correctly, and the change against the float "
-        "network. With ±: an estimate from the images so far, and its 95 % interval.",
+        help=f"The share of all {TEST.images:,} test images that are classified correctly, and the change against the "
+        "float network. With ±: an estimate from the images so far, and its 95 % interval.",
     )
 
 
@@ -163,11 +165,11 @@ def _around(found: Neighbours) -> str:
     return f"Not measured itself, and no images to count here. Its neighbours, measured beforehand: {worst} to {best}."
 
 
-def _chart(reading: AccuracyState) -> None:
+def _chart(model: str, reading: AccuracyState) -> None:
     if not isinstance(reading, Reading):
         problem = reading if isinstance(reading, DataError) else images.test_images()
         if isinstance(problem, DataError):
-            explain_missing_images(problem)
+            missing_images.explain(problem, compute.landscape_notice(model))
         return
     before, view = reading.before, st.session_state["chart"]
     if view == widgets.BY_CLASS and before and reading.seen:
@@ -187,20 +189,3 @@ def _on_the_way(reading: Reading, stopped: bool) -> str:
     if stopped:
         return f"{counted}, stopped"
     return counted if reading.seconds_left is None else f"{counted}, {wording.seconds_left(reading.seconds_left)}"
-
-
-def explain_missing_images(problem: DataError) -> None:
-    """Words, and for missing images a button that fetches them."""
-    if not isinstance(problem, DataMissing):
-        st.warning(f"Accuracy is off: {problem}.", icon=":material/broken_image:")
-        return
-    st.info(
-        "Accuracy needs CIFAR-10's test images, and there are none here. Fetch them, or point the environment "
-        "variable CIFAR10_ROOT at a copy. All else on this page works without them.",
-        icon=":material/image_search:",
-    )
-    if st.button("Download 24 MB", key="download", icon=":material/download:") and (
-        fetch_bar.run_with_bar(lambda progress: download(TEST, progress=progress))
-    ):
-        images.test_images.clear()
-        st.rerun()

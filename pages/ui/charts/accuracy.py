@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-from compression.data.cifar10 import CLASSES
 from compression.evaluation.evaluation import Evaluation, confusion
 from compression.evaluation.sampling import Estimate
 from pages.ui import wording
@@ -13,15 +12,15 @@ from pages.ui.charts.style import COMPRESSED, FLOAT, NO_LOSS, SHARE, Drawing, li
 def confusions(before: Evaluation, after: Evaluation, ink: str) -> Drawing:
     """A row for each true class, a column for each class that the network says. Only mistakes have a colour."""
     found, as_float = confusion(after), confusion(before)
-    places = range(len(CLASSES))
+    classes, places = after.classes, range(len(after.classes))
     layout = live_layout(
         "Which class (row) is taken for which (column)",
-        {"tickvals": list(places), "ticktext": list(CLASSES), "tickangle": -45, "tickfont": {"size": 10}},
-        {"tickvals": list(places), "ticktext": [f"{name} " for name in CLASSES], "tickfont": {"size": 10}},
+        {"tickvals": list(places), "ticktext": list(classes), "tickangle": -45, "tickfont": {"size": 10}},
+        {"tickvals": list(places), "ticktext": [f"{name} " for name in classes], "tickfont": {"size": 10}},
         below=50,
         ink=ink,
     )
-    layout["xaxis"]["range"], layout["yaxis"]["range"] = [-0.5, len(CLASSES) - 0.5], [len(CLASSES) - 0.5, -0.5]
+    layout["xaxis"]["range"], layout["yaxis"]["range"] = [-0.5, len(classes) - 0.5], [len(classes) - 0.5, -0.5]
     layout["yaxis"] |= {"gridcolor": "rgba(0, 0, 0, 0)"}
     layout["margin"] |= {"l": 72, "t": 30}
     return Drawing(
@@ -37,7 +36,7 @@ def confusions(before: Evaluation, after: Evaluation, ink: str) -> Drawing:
             "textfont": {"size": 9, "color": ink},
             "customdata": [
                 [
-                    f"{found[row][column]:,} of the class {CLASSES[row]} are called {CLASSES[column]}, "
+                    f"{found[row][column]:,} of the class {classes[row]} are called {classes[column]}, "
                     f"{as_float[row][column]:,} by float"
                     for column in places
                 ]

@@ -4,6 +4,7 @@ import uuid
 
 import streamlit as st
 
+from compression.data.cifar10 import TEST
 from compression.engine.cluster import engine
 from compression.engine.evaluator import Evaluator
 from compression.errors import DataError
@@ -50,6 +51,11 @@ def look_beforehand(spec: CompressionSpec) -> Reading | neighbours.Neighbours | 
     return neighbours.committed_reading(networks.float_model(spec.model), spec, pruned_share)
 
 
+def landscape_notice(name: str) -> str | None:
+    """Returns a sentence on why the committed results of a network are not used, or None."""
+    return read_landscape(networks.float_model(name)).stale
+
+
 def is_measured(name: str) -> bool:
     """Returns whether some specs of a network were measured beforehand."""
     return bool(read_landscape(networks.float_model(name)).rows)
@@ -62,7 +68,7 @@ def float_accuracy(name: str) -> tuple[float | None, str]:
     """
     model = networks.float_model(name)
     if model.accuracy is not None:
-        return model.accuracy, "as published" if name in public.PUBLIC else "on all 10,000 test images"
+        return model.accuracy, "as published" if name in public.PUBLIC else f"on all {TEST.images:,} test images"
     if isinstance(images.test_images(), DataError):
         return None, "not counted yet"
     known = evaluator().known(model, CompressionSpec(name))

@@ -9,7 +9,7 @@ from compression.experiments.assignment import assigned, cost
 from compression.experiments.scan import ScanReading
 from compression.spec import CompressionSpec, LayerSpec, PruneSpec, QuantSpec, Scope
 from pages.ui import wording
-from pages.ui.accuracy import panel
+from pages.ui.accuracy import missing_images
 from pages.ui.charts import drops, show
 from pages.ui.compute import experiments, images, networks
 from pages.ui.layers import state
@@ -31,7 +31,7 @@ def draw(model: str) -> None:
     """All of it, or what to do about missing images."""
     dataset = images.test_images()
     if isinstance(dataset, DataError):
-        panel.explain_missing_images(dataset)
+        missing_images.explain(dataset)
         return
     by = st.segmented_control(
         "Each layer alone, at several settings of",

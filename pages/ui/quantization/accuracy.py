@@ -8,8 +8,9 @@ from compression.errors import DataError
 from compression.evaluation.evaluation import Evaluation, flips
 from compression.evaluation.reading import Reading
 from pages.ui import wording
-from pages.ui.accuracy import panel, polling
+from pages.ui.accuracy import missing_images, panel, polling
 from pages.ui.accuracy.polling import AccuracyState
+from pages.ui.compute import accuracy as compute
 from pages.ui.frame import frame
 from pages.ui.quantization import controls
 from pages.ui.quantization.controls import NUMBER, VERDICT, Side
@@ -37,7 +38,7 @@ def verdict(model: str) -> None:
 
     def draw(slower: AccuracyState) -> None:
         if isinstance(slower, DataError):
-            panel.explain_missing_images(slower)
+            missing_images.explain(slower, compute.landscape_notice(model))
             return
         with st.container(height=panel.SENTENCE_PIXELS, border=False):
             left, right = (_look(model, side) for side in Side)

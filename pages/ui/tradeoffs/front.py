@@ -42,6 +42,13 @@ def draw(model: str, names: Sequence[str]) -> None:
     chart(model, points, limits, found)
 
 
+def show_notices(names: Sequence[str]) -> None:
+    """Says of which networks the committed results are not used, and why."""
+    for name in names:
+        if notice := experiments.known_results(name).notice:
+            st.caption(f":material/info: {notice}")
+
+
 def nothing(model: str) -> None:
     """Says that nothing was measured yet."""
     st.info(

@@ -11,7 +11,7 @@ from compression.experiments.search.outcome import Judged, Outcome, verdict
 from compression.experiments.search.reading import SearchReading
 from compression.spec.title import title
 from pages.ui import wording
-from pages.ui.accuracy import panel
+from pages.ui.accuracy import missing_images
 from pages.ui.charts import search, show
 from pages.ui.compute import experiments, images
 from pages.ui.settings import selection
@@ -29,7 +29,7 @@ def draw(model: str) -> None:
     """All of it, or what to do about missing images."""
     dataset = images.test_images()
     if isinstance(dataset, DataError):
-        panel.explain_missing_images(dataset)
+        missing_images.explain(dataset)
         return
     _watched(model, _goal())
 

@@ -10,7 +10,7 @@ from compression.errors import DataError
 from compression.spec import AUTOMATIC_SCHEMES, MAX_BITS, CompressionSpec, Granularity, Scheme
 from compression.spec.grid import GRID_BITS, GRID_SPARSITIES, grid, prune_specs
 from pages.ui import wording
-from pages.ui.accuracy import panel
+from pages.ui.accuracy import missing_images
 from pages.ui.compute import experiments, images, networks
 from pages.ui.settings.selection import FLOAT
 from pages.ui.tradeoffs import front
@@ -71,7 +71,7 @@ def draw(model: str, names: Sequence[str]) -> None:
     """What to measure, and the table of all that is shown."""
     dataset = images.test_images()
     if isinstance(dataset, DataError):
-        panel.explain_missing_images(dataset)
+        missing_images.explain(dataset)
     else:
         _ask(model)
     _downloads(names)
