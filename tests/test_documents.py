@@ -1,0 +1,102 @@
+"""The documents hold: links lead somewhere, code runs, commands exist."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import compression as sq
+from compression.__main__ import parser
+from compression.paths import PROJECT
+
+DOCUMENTS = [*sorted(PROJECT.glob("*.md")), *sorted((PROJECT / "docs").glob("*.md"))]
+
+
+def name(path: Path) -> str:
+    return path.relative_to(PROJECT).as_posix()
+
+
+def blocks(document: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", document.read_text(encoding="utf-8"), re.M | re.S)
+
+
+def run(document: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Runs the Python blocks of a document, one after another, in an empty folder; returns their names."""
+    monkeypatch.chdir(folder)
+    names: dict[str, Any] = {"__name__": "document"}
+    for number, block in enumerate(blocks(document, "python")):
+        exec(compile(block, f"{name(document)}, block {number}", "exec"), names)
+    return names
+
+
+def anchors(document: Path) -> set[str]:
+    """The anchors of a document's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", document.read_text(encoding="utf-8"), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+def test_links_lead_to_files_and_headings_that_exist(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", document.read_text(encoding="utf-8")):
+        if "://" not in target:
+            file, _, anchor = target.partition("#")
+            path = (document.parent / file).resolve() if file else document
+            assert path.exists(), target
+            assert not anchor or anchor in anchors(path), target
+
+
+def test_the_readme_is_one_screen() -> None:
+    assert len((PROJECT / "README.md").read_text(encoding="utf-8").splitlines()) < 110
+
+
+def test_the_code_of_the_readme_runs_and_its_network_is_alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = run(PROJECT / "README.md", tmp_path, monkeypatch)
+    noise = torch.randn(200, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    answers = sq.load_compressed("small.safetensors").module(noise).argmax(1)
+    assert torch.equal(answers, names["small"].module(noise).argmax(1))
+    assert len(answers.unique()) > 1
+
+
+def test_the_code_of_the_python_page_runs_and_its_networks_are_alive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, test_images: sq.ImageSet
+) -> None:
+    names = run(PROJECT / "docs" / "python.md", tmp_path, monkeypatch)
+    assert names["after"].accuracy > 0.7
+    assert len(test_images) == names["after"].total
+    for network in (names["reader"], names["network"]):
+        answers = network(names["words"][1500:]).argmax(1)
+        assert (answers == names["labels"][1500:]).float().mean() > 0.8
+        assert len(answers.unique()) == 2
+    assert {path.name for path in tmp_path.iterdir()} >= {"small.safetensors", "small.onnx", "small.int8.onnx"}
+
+
+def commands() -> Iterator[str]:
+    """Every `python -m compression …` of the documents, without remarks and options in brackets."""
+    for document in DOCUMENTS:
+        for line in document.read_text(encoding="utf-8").splitlines():
+            for command in re.findall(r"python -m compression ([^`#|]+)", line):
+                yield re.sub(r"\[[^\]]*\]|\s-- .*", "", command).strip().removesuffix("…")
+
+
+@pytest.mark.parametrize("command", sorted(set(commands())))
+def test_commands_in_the_documents_are_understood(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = shlex.split(command)
+    try:
+        parser().parse_args([*words, "--help"] if words[-1] == "NAME" else words)
+    except SystemExit as stop:
+        assert stop.code == 0, capsys.readouterr().err
+
+
+@pytest.mark.parametrize("module", sorted({m for d in DOCUMENTS for m in re.findall(r"-m (benchmarks\.\w+)", d.read_text("utf-8"))}))
+def test_benchmarks_in_the_documents_exist(module: str) -> None:
+    assert (PROJECT / f"{module.replace('.', '/')}.py").exists()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+def test_paths_of_the_code_in_the_documents_exist(document: Path) -> None:
+    for path in re.findall(r"`((?:compression|pages|tests|benchmarks)/[\w/.]+)`", document.read_text(encoding="utf-8")):
+        assert (PROJECT / path).exists(), path
