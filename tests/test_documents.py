@@ -91,7 +91,9 @@ def test_commands_in_the_documents_are_understood(command: str, capsys: pytest.C
         assert stop.code == 0, capsys.readouterr().err
 
 
-@pytest.mark.parametrize("module", sorted({m for d in DOCUMENTS for m in re.findall(r"-m (benchmarks\.\w+)", d.read_text("utf-8"))}))
+@pytest.mark.parametrize(
+    "module", sorted({m for d in DOCUMENTS for m in re.findall(r"-m (benchmarks\.\w+)", d.read_text("utf-8"))})
+)
 def test_benchmarks_in_the_documents_exist(module: str) -> None:
     assert (PROJECT / f"{module.replace('.', '/')}.py").exists()
 
