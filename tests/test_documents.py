@@ -83,19 +83,16 @@ def commands() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("command", sorted(set(commands())))
-def test_commands_in_the_documents_are_understood(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    words = shlex.split(command)
-    try:
-        parser().parse_args([*words, "--help"] if words[-1] == "NAME" else words)
-    except SystemExit as stop:
-        assert stop.code == 0, capsys.readouterr().err
+def test_commands_in_the_documents_are_understood(command: str) -> None:
+    """The parser ends the process for a command that it does not understand."""
+    parser().parse_args(shlex.split(command.replace("NAME", "resnet20")))
 
 
-@pytest.mark.parametrize(
-    "module", sorted({m for d in DOCUMENTS for m in re.findall(r"-m (benchmarks\.\w+)", d.read_text("utf-8"))})
-)
-def test_benchmarks_in_the_documents_exist(module: str) -> None:
-    assert (PROJECT / f"{module.replace('.', '/')}.py").exists()
+def test_benchmarks_in_the_documents_exist() -> None:
+    texts = "".join(document.read_text(encoding="utf-8") for document in DOCUMENTS)
+    modules = set(re.findall(r"-m benchmarks\.(\w+)", texts))
+    assert modules
+    assert modules <= {path.stem for path in (PROJECT / "benchmarks").glob("*.py")}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name)
