@@ -62,9 +62,11 @@ def test_the_code_of_the_readme_runs_and_its_network_is_alive(tmp_path: Path, mo
 
 
 def test_the_code_of_the_python_page_runs_and_its_networks_are_alive(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, test_images: sq.ImageSet
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], test_images: sq.ImageSet
 ) -> None:
     names = run(PROJECT / "docs" / "python.md", tmp_path, monkeypatch)
+    printed = capsys.readouterr().out
+    assert all(f"\n{layer} " in printed for layer in ("embedding", "lstm.weight_ih_l0", "lstm.weight_hh_l0", "head"))
     assert names["after"].accuracy > 0.7
     assert len(test_images) == names["after"].total
     for network in (names["reader"], names["network"]):
@@ -75,11 +77,12 @@ def test_the_code_of_the_python_page_runs_and_its_networks_are_alive(
 
 
 def commands() -> Iterator[str]:
-    """Every `python -m compression …` of the documents, without remarks and options in brackets."""
+    """Every `python -m compression …` of the documents, without options in brackets."""
     for document in DOCUMENTS:
         for line in document.read_text(encoding="utf-8").splitlines():
             for command in re.findall(r"python -m compression ([^`#|]+)", line):
-                yield re.sub(r"\[[^\]]*\]|\s-- .*", "", command).strip().removesuffix("…")
+                if not command.startswith("--help"):
+                    yield re.sub(r"\[[^\]]*\]", "", command).strip()
 
 
 @pytest.mark.parametrize("command", sorted(set(commands())))

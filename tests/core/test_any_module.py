@@ -19,7 +19,6 @@ from compression.inspect.card import layer_cards
 from compression.inspect.histogram import weight_view
 from compression.networks.macs import layer_macs
 from compression.networks.weights import swap_channels, weighted_layers
-from compression.paths import PROJECT
 from compression.quantization.quantizers import dequantize, quantize
 from compression.spec import (
     AUTOMATIC_SCHEMES,
@@ -359,20 +358,7 @@ def test_macs_and_bit_operations_of_a_text_classifier_on_paper() -> None:
     assert bit_operations(at(module, 4), macs) == (960 * 40 + 48) * 4 * 32
 
 
-# ---- the README, and what is refused
-
-
-def test_the_network_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    text = (PROJECT / "README.md").read_text(encoding="utf-8")
-    section = text.split("## Your own network, from Python\n")[1].split("\n## ")[0]
-    lines = [line.removeprefix("    ") for line in section.splitlines() if not line or line.startswith("    ")]
-    found: dict = {"__name__": "readme"}
-    exec(compile("\n".join(lines), "README.md", "exec"), found)
-    assert found["answer"].shape == (1, 2)
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [
-        *("embedding", "lstm.weight_ih_l0", "lstm.weight_hh_l0", "head"),
-        str(found["size"].best.total),
-    ]
+# ---- what is refused
 
 
 def computed_weight(how: Callable[[nn.Module], object]) -> nn.Module:
