@@ -17,7 +17,7 @@ from torch import nn
 from compression.core.compress import compress
 from compression.files.packed_file import to_bytes
 from compression.networks.architectures.table import ARCHITECTURES
-from compression.networks.model import FloatModel, frozen
+from compression.networks.model import FloatModel, freeze_
 from compression.networks.normalization import NORMALIZATIONS
 from compression.paths import PROJECT
 from compression.spec import CompressionSpec, Granularity, PruneSpec, QuantSpec, Scheme, Structure
@@ -188,7 +188,7 @@ def net() -> FloatModel:
     """An untrained ResNet-8, the smallest network with a name that a file can hold."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        module = frozen(ARCHITECTURES["resnet8"].make())
+        module = freeze_(ARCHITECTURES["resnet8"].make())
     return FloatModel("resnet8", module, NORMALIZATIONS["cifar10"], about={"arch": "resnet8"})
 
 
