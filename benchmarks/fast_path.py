@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks.setting import conditions, network, table
 from compression.core.compress import compress
 from compression.core.record import bit_operations
-from compression.files.size import measure
+from compression.files.size import count_bytes
 from compression.inspect.histogram import weight_view
 from compression.networks.macs import layer_macs
 from compression.networks.model import FloatModel
@@ -46,7 +46,7 @@ def one_move(model: FloatModel, macs: dict[str, int], spec: CompressionSpec) -> 
     marks.append(time.perf_counter())
     view = weight_view(compressed)
     marks.append(time.perf_counter())
-    size = measure(compressed)
+    size = count_bytes(compressed)
     bit_operations(compressed, macs)
     marks.append(time.perf_counter())
     for figure in (

@@ -21,7 +21,7 @@ from compression.data.images import ImageSet, load
 from compression.errors import DataError
 from compression.evaluation.evaluation import evaluate
 from compression.evaluation.normalization_trial import load_checkpoint
-from compression.files.size import measure
+from compression.files.size import count_bytes
 from compression.networks.bundled import bundled_names, load_bundled
 from compression.paths import ASSETS, PROJECT
 from compression.spec import CompressionSpec, Granularity, QuantSpec, Scheme
@@ -59,9 +59,10 @@ def bundled_rows(images: ImageSet | None) -> Iterator[Row]:
             measured = evaluate(model.module, images, model.normalization).accuracy
             yield accuracy_row(f"{name}, float", measured * 100, (model.accuracy or 0) * 100)
         yield f"{name}, bundled file", f"{(ASSETS / f'{name}.safetensors').stat().st_size:,} bytes", "", ""
-        yield f"{name}, float32", f"{measure(compress(model.module, CompressionSpec(name))).float32:,} bytes", "", ""
+        float32 = count_bytes(compress(model.module, CompressionSpec(name))).float32
+        yield f"{name}, float32", f"{float32:,} bytes", "", ""
         for bits in SIZED_BITS:
-            size = measure(compress(model.module, CompressionSpec(name, weights=QuantSpec(bits))))
+            size = count_bytes(compress(model.module, CompressionSpec(name, weights=QuantSpec(bits))))
             times = f"{size.float32 / size.best.total:.2f} times smaller"
             yield f"{name}, {bits} bits", f"{size.best.total:,} bytes, {times}", "", ""
 

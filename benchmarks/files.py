@@ -17,7 +17,7 @@ from pathlib import Path
 from benchmarks.setting import conditions, table
 from compression.core.compress import compress
 from compression.core.record import CompressedModel
-from compression.files.ledger import FileLedger, LayerBytes, written
+from compression.files.ledger import FileLedger, LayerBytes, encode_file
 from compression.files.packed_file import fingerprint, load_compressed
 from compression.networks.bundled import bundled_names, load_bundled
 from compression.networks.model import FloatModel
@@ -43,7 +43,7 @@ def checked(compressed: CompressedModel, model: FloatModel, path: Path) -> tuple
     writing, reading = [], []
     for _ in range(ROUNDS):
         start = time.perf_counter()
-        content, ledger = written(compressed, model)
+        content, ledger = encode_file(compressed, model)
         path.write_bytes(content)
         between = time.perf_counter()
         loaded = load_compressed(path)

@@ -34,7 +34,7 @@ from tqdm import tqdm
 from benchmarks.setting import conditions, network, table
 from compression.core.compress import compress
 from compression.core.record import bit_operations
-from compression.files.size import measure
+from compression.files.size import count_bytes
 from compression.inspect.histogram import weight_view
 from compression.networks.macs import layer_macs
 from compression.networks.model import FloatModel
@@ -153,7 +153,7 @@ def specs(model: str, number: int) -> Iterator[CompressionSpec]:
 def answer(model: FloatModel, macs: dict[str, int], spec: CompressionSpec) -> dict[str, Any]:
     """What the page must show of `spec`: three metrics, and the heights of the bars of two charts."""
     compressed = compress(model.module, spec)
-    size = measure(compressed)
+    size = count_bytes(compressed)
     figures = (
         explore.weights(weight_view(compressed), "the network", style.ink("light")),
         explore.layers(size.layers, size.best_name, [layer.facts for layer in compressed.layers], style.ink("light")),

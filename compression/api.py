@@ -25,7 +25,7 @@ from compression.evaluation.statistics import Flips
 from compression.files import ledger as ledgers
 from compression.files import packed_file
 from compression.files.ledger import FileLedger
-from compression.files.size import Size, measure
+from compression.files.size import Size, count_bytes
 from compression.networks import library
 from compression.networks.model import FloatModel
 from compression.networks.normalization import NORMALIZATIONS, Normalization
@@ -156,7 +156,7 @@ def size(compressed: CompressedModel) -> Size:
     >>> count.float32, count.best.total, count.best_name
     (1074600, 133270, 'sparse')
     """
-    return measure(compressed)
+    return count_bytes(compressed)
 
 
 def ledger(compressed: CompressedNetwork) -> FileLedger:
@@ -170,7 +170,7 @@ def ledger(compressed: CompressedNetwork) -> FileLedger:
     >>> list(file.steps)[:4], sum(file.steps.values()) == file.total
     (['float32', 'fewer bits', 'pruned', 'entropy coding'], True)
     """
-    return ledgers.written(compressed, source_of(compressed))[1]
+    return ledgers.encode_file(compressed, source_of(compressed))[1]
 
 
 def evaluate(network: Network, images: ImageSet, normalization: Normalization | None = None) -> Evaluation:
@@ -219,7 +219,7 @@ def save(compressed: CompressedNetwork, path: str | PathLike[str]) -> int:
     """
     content = packed_file.to_bytes(compressed, source_of(compressed))
     write_whole(Path(path), content)
-    packed_file.prove(Path(path), compressed)
+    packed_file.verify_file(Path(path), compressed)
     return len(content)
 
 

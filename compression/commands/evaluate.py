@@ -17,8 +17,8 @@ from compression.engine.evaluator import Evaluator
 from compression.evaluation.evaluation import flips
 from compression.evaluation.normalization_trial import TRIAL_IMAGES
 from compression.evaluation.reading import Reading
-from compression.files.ledger import FileLedger, in_words, written
-from compression.files.size import Size, measure
+from compression.files.ledger import FileLedger, encode_file, explain_size
+from compression.files.size import Size, count_bytes
 from compression.networks.model import FloatModel
 from compression.results.store import Store
 from compression.spec import CompressionSpec
@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> None:
         reading = follow_with_bar(evaluator.follow(model, each), len(images), name)
         if not reading.exact:
             break
-    found = Bytes(measure(compressed), written(compressed, model)[1])
+    found = Bytes(count_bytes(compressed), encode_file(compressed, model)[1])
     left = forms(compressed, model, images)
     print((as_json if options.json else as_words)(compressed, model, found, reading, left))
     if reading.notice:
@@ -74,7 +74,7 @@ def as_words(compressed: CompressedModel, model: FloatModel, found: Bytes, readi
         f"weights   {compressed.nonzero:,} of {compressed.weights:,} are not zero: {compressed.sparsity:.2%} sparse\n"
         f"size      {best:,} bytes ({way}), float32 {found.size.float32:,}: "
         f"{found.size.float32 / best:.2f} times smaller\n"
-        f"file      {found.file.total:,} bytes: {in_words(found.file)}\n"
+        f"file      {found.file.total:,} bytes. {explain_size(found.file)}\n"
         f"{as_lines(left)}"
     ).rstrip()
 

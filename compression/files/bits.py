@@ -1,4 +1,7 @@
-"""Whole numbers to bytes and back. All bytes are little-endian, all bits lowest first."""
+"""Conversions between arrays of whole numbers and bytes.
+
+All bytes are little-endian. Bits fill each byte from the lowest bit upwards.
+"""
 
 from typing import Any
 
@@ -10,75 +13,86 @@ Array = npt.NDArray[Any]
 MOST_BITS = 32
 
 
-class Damaged(ValueError):
-    """Bytes that nothing would have become."""
+class DamagedStream(ValueError):
+    """Raised for bytes that no encoder in this package can have produced."""
 
     def __init__(self) -> None:
         super().__init__("the stream of a tensor is damaged")
 
 
 def width(alphabet: int) -> int:
-    """Bits of a number below `alphabet`, all alike; none where there is nothing to tell apart."""
+    """Returns the bits that a number in 0..alphabet-1 needs: ceil(log2(alphabet)), and 0 if `alphabet` is 1."""
     return (alphabet - 1).bit_length()
 
 
 def pack(values: Array, bits: int) -> bytes:
-    """Whole numbers below 2^bits, `bits` (0..32) bits each, without gaps: ceil(n bits / 8) bytes."""
-    octets = values.astype(_holding(bits)).view(np.uint8).reshape(len(values), _holding(bits).itemsize)
+    """Packs whole numbers (n,), each below 2^bits, into `bits` (0..32) bits each without gaps.
+
+    The result has ceil(n * bits / 8) bytes. The lowest bit of a number comes first; unused bits of the last byte are 0.
+    """
+    octets = values.astype(_unsigned(bits)).view(np.uint8).reshape(len(values), _unsigned(bits).itemsize)
     return np.packbits(np.unpackbits(octets, axis=1, count=bits, bitorder="little"), bitorder="little").tobytes()
 
 
-def unpack(packed: bytes, count: int, bits: int) -> Array:
-    """What `pack` made of `count` values, int64. Raises Damaged for another number of bytes."""
-    if len(packed) != -(-count * bits // 8):
-        raise Damaged
-    flat = np.unpackbits(np.frombuffer(packed, np.uint8), count=count * bits, bitorder="little")
-    wide = np.zeros((count, 8 * _holding(bits).itemsize), np.uint8)
+def unpack(content: bytes, count: int, bits: int) -> Array:
+    """Returns the `count` numbers (count,) int64 that `pack` wrote into `content` with `bits` bits each.
+
+    Raises DamagedStream if `content` does not have ceil(count * bits / 8) bytes.
+    """
+    if len(content) != -(-count * bits // 8):
+        raise DamagedStream
+    flat = np.unpackbits(np.frombuffer(content, np.uint8), count=count * bits, bitorder="little")
+    wide = np.zeros((count, 8 * _unsigned(bits).itemsize), np.uint8)
     wide[:, :bits] = flat.reshape(count, bits)
-    return np.packbits(wide, bitorder="little").view(_holding(bits)).astype(np.int64)
+    return np.packbits(wide, bitorder="little").view(_unsigned(bits)).astype(np.int64)
 
 
-def _holding(bits: int) -> np.dtype[Any]:
-    """The smallest kind of whole number with that many bits."""
+def _unsigned(bits: int) -> np.dtype[Any]:
+    """Returns the smallest little-endian unsigned integer type that holds `bits` bits."""
     return np.dtype("u1" if bits <= 8 else "<u2" if bits <= 16 else "<u4")
 
 
-def varints(values: Array) -> bytes:
-    """Whole numbers in 7 bits a byte, the eighth bit says that more follow (LEB128); a 0 is followed by how many more
-    zeros come after it.
+def to_varints(values: Array) -> bytes:
+    """Encodes whole numbers as variable-length integers (LEB128), with runs of zeros shortened.
+
+    Each byte holds 7 bits of a number, the lowest ones first; its highest bit is 1 if more bytes of the number follow.
+    A zero stands for a run of zeros: the next number says how many further zeros the run has.
     """
-    found = bytearray()
+    content = bytearray()
     edges = np.flatnonzero(np.diff(values, prepend=-1))
     lengths = np.diff([*edges, len(values)])
     for value, length in zip((int(values[edge]) for edge in edges), lengths, strict=True):
-        for each in (0, int(length) - 1) if value == 0 else [value] * int(length):
-            found += _varint(each)
-    return bytes(found)
+        for number in (0, int(length) - 1) if value == 0 else [value] * int(length):
+            content += _varint(number)
+    return bytes(content)
 
 
 def _varint(value: int) -> bytes:
-    found = bytearray()
+    content = bytearray()
     while value >= 128:
-        found.append(value & 127 | 128)
+        content.append(value & 127 | 128)
         value >>= 7
-    return bytes([*found, value])
+    return bytes([*content, value])
 
 
-def from_varints(packed: bytes, count: int) -> Array:
-    """What `varints` made of `count` numbers below 2^32, int64. Raises Damaged for anything else."""
+def from_varints(content: bytes, count: int) -> Array:
+    """Returns the `count` numbers (count,) int64, each below 2^32, that `to_varints` encoded as `content`.
+
+    Raises DamagedStream if `content` does not encode exactly `count` numbers.
+    """
     values: list[int] = []
     number = shift = 0
     run = False
-    for byte in packed:
+    for byte in content:
         number |= (byte & 127) << shift
         shift += 7
         if byte & 128:
             continue
         if shift > 7 * 5 or len(values) + (number if run else 1) > count:
-            raise Damaged
+            raise DamagedStream
         values += [0] * number if run else [number]
         run = number == 0 and not run
         number = shift = 0
     if run or shift or len(values) != count:
-        raise Damaged
+        raise DamagedStream
     return np.array(values, np.int64)

@@ -1,7 +1,14 @@
-"""Codes of weights to bytes and back, without loss, in four ways.
+"""The four lossless codings of the codes of weights.
 
-Codes are whole numbers 0..alphabet-1, in a flat array (n,), and beside them stands which weights are `there` (n,): a
-weight that is not there is zero, whatever its code. Whoever decodes must know n and the alphabet.
+Codes are whole numbers 0..alphabet-1 in a flat array (n,). A boolean array `nonzero` (n,) says which weights are not
+zero; a weight that is zero has a code too, which need not be stored. A decoder must know n and the alphabet.
+With w = width(alphabet) bits per code, a stream holds:
+
+    coding    codes                                positions                                   model
+    dense     all n codes, w bits each             none                                        none
+    bitmap    codes of the nonzero weights, w bits one bit per weight: 1 if it is nonzero      none
+    gaps      codes of the nonzero weights, w bits runs of zeros, g bits each (see `_gaps`)    g, number of runs (`<BI`)
+    entropy   ANS words (see `ans`)                none: symbol `alphabet` is a zero weight    frequencies (see `ans`)
 """
 
 import struct
@@ -12,11 +19,11 @@ from enum import StrEnum
 import numpy as np
 
 from compression.files.ans import decode_symbols, encode_symbols
-from compression.files.bits import Array, Damaged, pack, unpack, width
+from compression.files.bits import Array, DamagedStream, pack, unpack, width
 
-Decoded = tuple[Array, Array]
+CodesAndNonzero = tuple[Array, Array]
 
-MOST_SYMBOLS = 1 << 12  # beyond, to tell the frequencies takes more than they save
+MOST_SYMBOLS = 1 << 12  # a larger alphabet is not entropy coded: its frequencies would take more than they save
 
 GAP_BITS = range(1, 17)
 
@@ -24,7 +31,7 @@ GAPS_HEADER = struct.Struct("<BI")
 
 
 class Coding(StrEnum):
-    """How codes become bytes."""
+    """How codes are stored as bytes, from the simplest to the most involved."""
 
     DENSE = "dense"
     BITMAP = "bitmap"
@@ -34,103 +41,110 @@ class Coding(StrEnum):
 
 @dataclass(frozen=True)
 class Stream:
-    """The bytes of the codes, of the places of the weights that are there, and of what else decoding takes."""
+    """Encoded codes: the bytes of the codes, of the positions of nonzero weights, and of the coding's own parameters.
+
+    See the table of this module for what `codes`, `positions` and `model` hold in each coding.
+    """
 
     coding: Coding
     codes: bytes
-    places: bytes = b""
+    positions: bytes = b""
     model: bytes = b""
 
     @property
     def nbytes(self) -> int:
-        return len(self.codes) + len(self.places) + len(self.model)
+        return len(self.codes) + len(self.positions) + len(self.model)
 
 
-def encode(codes: Array, alphabet: int, there: Array, exact: bool) -> Stream:
-    """The shortest of all four; of equals, the simpler.
+def encode(codes: Array, alphabet: int, nonzero: Array, zeros_have_codes: bool) -> Stream:
+    """Returns the shortest of the four streams; of equally short ones, the first in the order of `Coding`.
 
-    `exact`: the codes of the weights that are not there mean zero too, so that no place need be told.
+    `zeros_have_codes`: the codes of the zero weights decode to zero, so that DENSE, which stores no positions, is
+    possible.
     """
-    ways = [coding for coding in Coding if exact or coding is not Coding.DENSE]
-    streams = (ENCODERS[coding](codes, alphabet, there) for coding in ways)
+    codings = [coding for coding in Coding if zeros_have_codes or coding is not Coding.DENSE]
+    streams = (ENCODERS[coding](codes, alphabet, nonzero) for coding in codings)
     return min((stream for stream in streams if stream), key=lambda stream: stream.nbytes)
 
 
-def decode(stream: Stream, count: int, alphabet: int) -> tuple[Array, Array]:
-    """Codes (count,) int64 and which weights are there (count,) bool; the codes of the others are 0, but for DENSE.
+def decode(stream: Stream, count: int, alphabet: int) -> CodesAndNonzero:
+    """Returns the codes (count,) int64 and which weights are nonzero (count,) bool.
 
-    Raises Damaged where the bytes cannot be those of any codes.
+    The code of a zero weight is 0. A DENSE stream has no positions: all codes are the stored ones and all weights count
+    as nonzero. Raises DamagedStream if the bytes cannot be those of `count` codes.
     """
-    codes, there = DECODERS[stream.coding](stream, count, alphabet)
+    codes, nonzero = DECODERS[stream.coding](stream, count, alphabet)
     if count and codes.max() >= alphabet:
-        raise Damaged
-    return codes, there
+        raise DamagedStream
+    return codes, nonzero
 
 
-def _dense(codes: Array, alphabet: int, there: Array) -> Stream:
+def _dense(codes: Array, alphabet: int, nonzero: Array) -> Stream:
     return Stream(Coding.DENSE, pack(codes, width(alphabet)))
 
 
-def _from_dense(stream: Stream, count: int, alphabet: int) -> Decoded:
+def _from_dense(stream: Stream, count: int, alphabet: int) -> CodesAndNonzero:
     return unpack(stream.codes, count, width(alphabet)), np.ones(count, bool)
 
 
-def _bitmap(codes: Array, alphabet: int, there: Array) -> Stream:
-    """A bit a weight says whether it is there; then the codes of those that are."""
-    return Stream(Coding.BITMAP, pack(codes[there], width(alphabet)), pack(there, 1))
+def _bitmap(codes: Array, alphabet: int, nonzero: Array) -> Stream:
+    return Stream(Coding.BITMAP, pack(codes[nonzero], width(alphabet)), pack(nonzero, 1))
 
 
-def _from_bitmap(stream: Stream, count: int, alphabet: int) -> Decoded:
-    return _placed(stream.codes, unpack(stream.places, count, 1).astype(bool), alphabet)
+def _from_bitmap(stream: Stream, count: int, alphabet: int) -> CodesAndNonzero:
+    return _unpack_at(unpack(stream.positions, count, 1).astype(bool), stream.codes, alphabet)
 
 
-def _gaps(codes: Array, alphabet: int, there: Array) -> Stream:
-    """The zeros before each weight that is there, in g bits; the largest number of g bits says "so many, and nothing
-    here yet". Relative indices: Han et al. 2015 (arXiv:1510.00149), section 2, which puts in a zero weight instead.
+def _gaps(codes: Array, alphabet: int, nonzero: Array) -> Stream:
+    """Stores the number of zeros before each nonzero weight in g bits; g is the one that takes the fewest bits.
+
+    The largest number of g bits, 2^g - 1, means: so many zeros, and the gap goes on with the next number. These are the
+    relative indices of Han et al. 2015 (arXiv:1510.00149), section 2, who insert a zero weight there instead.
     """
-    gaps = np.diff(there.nonzero()[0], prepend=-1) - 1
+    gaps = np.diff(nonzero.nonzero()[0], prepend=-1) - 1
     bits = min(GAP_BITS, key=lambda g: g * (len(gaps) + int((gaps // (2**g - 1)).sum())))
     skip = 2**bits - 1
-    written = np.full(len(gaps) + int((gaps // skip).sum()), skip)
-    written[np.cumsum(gaps // skip + 1) - 1] = gaps % skip
-    header = GAPS_HEADER.pack(bits, len(written))
-    return Stream(Coding.GAPS, pack(codes[there], width(alphabet)), pack(written, bits), header)
+    runs = np.full(len(gaps) + int((gaps // skip).sum()), skip)
+    runs[np.cumsum(gaps // skip + 1) - 1] = gaps % skip
+    header = GAPS_HEADER.pack(bits, len(runs))
+    return Stream(Coding.GAPS, pack(codes[nonzero], width(alphabet)), pack(runs, bits), header)
 
 
-def _from_gaps(stream: Stream, count: int, alphabet: int) -> Decoded:
+def _from_gaps(stream: Stream, count: int, alphabet: int) -> CodesAndNonzero:
     if len(stream.model) != GAPS_HEADER.size:
-        raise Damaged
-    bits, written = GAPS_HEADER.unpack(stream.model)
-    if bits not in GAP_BITS or written > 2 * count:
-        raise Damaged
-    gaps = unpack(stream.places, written, bits)
-    here = gaps < 2**bits - 1
-    places = (np.cumsum(gaps + here) - 1)[here]
+        raise DamagedStream
+    bits, length = GAPS_HEADER.unpack(stream.model)
+    if bits not in GAP_BITS or length > 2 * count:
+        raise DamagedStream
+    runs = unpack(stream.positions, length, bits)
+    ends_at_weight = runs < 2**bits - 1
+    places = (np.cumsum(runs + ends_at_weight) - 1)[ends_at_weight]
     if len(places) and places[-1] >= count:
-        raise Damaged
-    there = np.zeros(count, bool)
-    there[places] = True
-    return _placed(stream.codes, there, alphabet)
+        raise DamagedStream
+    nonzero = np.zeros(count, bool)
+    nonzero[places] = True
+    return _unpack_at(nonzero, stream.codes, alphabet)
 
 
-def _placed(packed: bytes, there: Array, alphabet: int) -> Decoded:
-    codes = np.zeros(len(there), np.int64)
-    codes[there] = unpack(packed, int(there.sum()), width(alphabet))
-    return codes, there
+def _unpack_at(nonzero: Array, content: bytes, alphabet: int) -> CodesAndNonzero:
+    """Returns the codes (n,), which are those packed in `content` where `nonzero` is True and 0 elsewhere."""
+    codes = np.zeros(len(nonzero), np.int64)
+    codes[nonzero] = unpack(content, int(nonzero.sum()), width(alphabet))
+    return codes, nonzero
 
 
-def _entropy(codes: Array, alphabet: int, there: Array) -> Stream | None:
-    """A weight that is not there is one more symbol."""
+def _entropy(codes: Array, alphabet: int, nonzero: Array) -> Stream | None:
+    """Returns None for an alphabet that is too large, or if there are no codes. A zero weight is one more symbol."""
     if alphabet >= MOST_SYMBOLS or not len(codes):
         return None
-    found, model = encode_symbols(np.where(there, codes, alphabet), alphabet + 1)
-    return Stream(Coding.ENTROPY, found, model=model)
+    content, model = encode_symbols(np.where(nonzero, codes, alphabet), alphabet + 1)
+    return Stream(Coding.ENTROPY, content, model=model)
 
 
-def _from_entropy(stream: Stream, count: int, alphabet: int) -> Decoded:
+def _from_entropy(stream: Stream, count: int, alphabet: int) -> CodesAndNonzero:
     symbols = decode_symbols(stream.codes, stream.model, count, alphabet + 1)
-    there = symbols < alphabet
-    return symbols * there, there
+    nonzero = symbols < alphabet
+    return symbols * nonzero, nonzero
 
 
 ENCODERS: dict[Coding, Callable[[Array, int, Array], Stream | None]] = {
@@ -140,7 +154,7 @@ ENCODERS: dict[Coding, Callable[[Array, int, Array], Stream | None]] = {
     Coding.ENTROPY: _entropy,
 }
 
-DECODERS: dict[Coding, Callable[[Stream, int, int], Decoded]] = {
+DECODERS: dict[Coding, Callable[[Stream, int, int], CodesAndNonzero]] = {
     Coding.DENSE: _from_dense,
     Coding.BITMAP: _from_bitmap,
     Coding.GAPS: _from_gaps,

@@ -1,10 +1,10 @@
-"""From 32 bits a weight down to what is on the disk: where each byte of the file goes, and what that means in words.
+"""Where each byte of a packed file goes, from 32 bits per weight down to the file on the disk, and a text about it.
 
-The bytes of a layer that was pruned are told apart by what they are for: `codes`, the values of the weights that are
-left, and `places`, which these are. Places are masks, gaps and choices. Where zeros are written as codes, they are
-those codes; in an entropy-coded stream, which has one symbol for both, they are the entropy of there or not, N h(k / N)
-bits of N weights of which k are left (the chain rule, Shannon 1948, section 6). Where nothing was pruned, zero is a
-value like the others.
+The bytes of a pruned layer are divided by purpose: `codes` hold the values of its nonzero weights, and `places` hold
+the positions of these weights: masks, gaps and the numbers of choices. Where zero weights have codes, these codes count
+as places. An entropy-coded stream holds codes and positions in the same symbols; the entropy of zero against nonzero
+counts as places: N h(k / N) bits for N weights of which k are nonzero, with the binary entropy h (chain rule of
+entropy, Shannon 1948, section 6). In a layer that was not pruned, zero is a value like any other.
 """
 
 import tempfile
@@ -16,37 +16,38 @@ import numpy as np
 from compression.core.record import CompressedModel, LayerRecord
 from compression.files.ans import entropy_bits
 from compression.files.codings import Coding
-from compression.files.packed_file import FileParts, as_text, joined, parts, prove
-from compression.files.packed_quantizer import Kind
-from compression.files.packed_weight import Packed
+from compression.files.packed_file import FileParts, as_text, assemble, pack_layers, verify_file
+from compression.files.packed_quantizer import QuantizerKind
+from compression.files.packed_weight import PackedWeight
 from compression.files.size import packed_bytes
 from compression.networks.model import FloatModel
 from compression.networks.weights import float_bytes
 from compression.spec import FLOAT_BITS
 
-LITTLE = 0.005  # of the file: no word is lost on less
+LEAST_SHARE = 0.005  # of the file; smaller shares are not mentioned in words
 
 ADDED = {
     "scales": "scales, zero points and codebooks",
-    "places": "saying which weights are left",
+    "places": "the positions of nonzero weights",
     "rest": "float32 biases and batch norm",
-    "container": "its header",
+    "container": "the header",
 }
 
 
 @dataclass(frozen=True)
 class LayerBytes:
-    """The weight of one layer on the disk. All but `weights`, `left` and `bits` are bytes.
+    """The bytes that the weight of one layer takes in the file.
 
-    `left`: of the weights, those that pruning and rounding left, or all where nothing was pruned. `bits`: of a code.
-    `coding`: how they are written, "float32" as they are. `scales`: with zero points and codebooks. `model`: the
-    frequencies that entropy coding goes by. `bound`: the order-0 entropy of the codes, one more for what is zero, and
-    the float32 weights where there are no codes.
+    `weights` is the number of weights, `survivors` the number of nonzero ones after pruning and rounding, or of all
+    weights if the layer was not pruned, and `bits` the bits of a code. `coding` names the coding, or is "float32" if
+    the weight is not packed. All other fields are bytes: `codes` and `places` (see above), `model` with the frequencies
+    for entropy coding, and `scales` with zero points and codebooks. `bound` is the order-0 entropy of the codes, where
+    zero is one more symbol, plus the float32 weights if there are no codes.
     """
 
     name: str
     weights: int
-    left: int
+    survivors: int
     bits: int
     coding: str
     codes: int
@@ -62,8 +63,10 @@ class LayerBytes:
 
 @dataclass(frozen=True)
 class FileLedger:
-    """A whole file. `float32`: the network uncompressed; `inputs`: what quantizes them; `container`: names, shapes,
-    codings, spec, checksums.
+    """The bytes of a whole packed file.
+
+    `float32`: the uncompressed network. `inputs`: the quantizers of the inputs of layers. `rest`: float32 biases and
+    batch norm. `container`: the header of the file, with names, shapes, codings, spec and checksums.
     """
 
     float32: int
@@ -74,31 +77,35 @@ class FileLedger:
 
     @property
     def total(self) -> int:
-        """The bytes on the disk."""
+        """The size of the file in bytes."""
         return self.coded + self.container
 
     @property
     def coded(self) -> int:
-        """All but the container: what `size` counts of other ways to store the network."""
+        """The bytes without the container: what `size` counts for the other ways to store a network."""
         return sum(layer.total for layer in self.layers) + self.inputs + self.rest
 
     @property
     def bound(self) -> float:
-        """Bytes that no coding of one code after another goes below: of codes and places, without scales and rest."""
+        """The order-0 entropy of codes and places in bytes: no coding that ignores neighbours takes fewer."""
         return sum(layer.bound for layer in self.layers)
 
     @property
     def sparsity(self) -> float:
-        """The share of the weights that is not written as values, 0..1."""
-        return 1 - sum(layer.left for layer in self.layers) / sum(layer.weights for layer in self.layers)
+        """The fraction of weights that are not stored as values, 0..1."""
+        return 1 - sum(layer.survivors for layer in self.layers) / sum(layer.weights for layer in self.layers)
 
     @property
     def steps(self) -> dict[str, int]:
-        """The bytes of the weights as float32, and what comes off and is added until the file is what it is."""
+        """The bytes of the weights as float32, then what each step adds to them (or saves, below 0) down to the file.
+
+        The values sum to `total`. "pruned" is what is saved if zero weights take no bits at all; "entropy coding" is
+        what the coding saves beyond that, and "places" is what the positions of the nonzero weights take.
+        """
         layers = self.layers
         float32 = sum(packed_bytes(layer.weights, FLOAT_BITS) for layer in layers)
         narrow = sum(packed_bytes(layer.weights, layer.bits) for layer in layers)
-        pruned = sum(packed_bytes(layer.left, layer.bits) for layer in layers)
+        pruned = sum(packed_bytes(layer.survivors, layer.bits) for layer in layers)
         return {
             "float32": float32,
             "fewer bits": narrow - float32,
@@ -111,103 +118,110 @@ class FileLedger:
         }
 
 
-def written(compressed: CompressedModel, model: FloatModel) -> tuple[bytes, FileLedger]:
-    """The file of a compressed network, as `codec.to_bytes` gives it, and where its bytes go."""
-    found = parts(compressed)
-    content = joined(found, model)
-    return content, file_ledger(found, len(content))
+def encode_file(compressed: CompressedModel, model: FloatModel) -> tuple[bytes, FileLedger]:
+    """Returns the packed file of a compressed network, as `packed_file.to_bytes` does, and where its bytes go."""
+    parts = pack_layers(compressed)
+    content = assemble(parts, model)
+    return content, file_ledger(parts, len(content))
 
 
-def proved(compressed: CompressedModel, model: FloatModel) -> tuple[bytes, FileLedger]:
-    """The same, once it was read from a file. Raises CodecError where that gave back another network."""
-    content, ledger = written(compressed, model)
+def encode_and_verify(compressed: CompressedModel, model: FloatModel) -> tuple[bytes, FileLedger]:
+    """Returns the same as `encode_file` after reading the file back from a disk.
+
+    Raises CodecError if it does not decode to the compressed network.
+    """
+    content, ledger = encode_file(compressed, model)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "packed.safetensors")
         path.write_bytes(content)
-        prove(path, compressed)
+        verify_file(path, compressed)
     return content, ledger
 
 
-def file_ledger(found: FileParts, nbytes: int) -> FileLedger:
-    """The ledger of a file of `nbytes` bytes that `found` became."""
-    layers = tuple(_layer_bytes(record, each) for record, each in found.layers)
-    float32 = float_bytes(found.compressed.original)
-    inputs = len(as_text(found.inputs)) if found.inputs else 0
+def file_ledger(parts: FileParts, nbytes: int) -> FileLedger:
+    """Returns the ledger of the file of `nbytes` bytes that was assembled from `parts`."""
+    layers = tuple(_layer_bytes(record, weight) for record, weight in parts.layers)
+    float32 = float_bytes(parts.compressed.original)
+    inputs = len(as_text(parts.inputs)) if parts.inputs else 0
     rest = float32 - sum(packed_bytes(layer.weights, FLOAT_BITS) for layer in layers)
     container = nbytes - sum(layer.total for layer in layers) - inputs - rest
     return FileLedger(float32, layers, inputs, rest, container)
 
 
-def _layer_bytes(record: LayerRecord, found: Packed | None) -> LayerBytes:
-    left = record.nonzero if record.pruned else record.weights
-    if found is None:
+def _layer_bytes(record: LayerRecord, packed: PackedWeight | None) -> LayerBytes:
+    survivors = record.nonzero if record.pruned else record.weights
+    if packed is None:
         float32 = packed_bytes(record.weights, FLOAT_BITS)
-        return LayerBytes(record.name, record.weights, left, FLOAT_BITS, "float32", float32, 0, 0, 0, float32)
-    is_float = found.kind is Kind.FLOAT
-    values = len(found.numbers) * is_float
-    codes = len(found.stream.codes) - _places_in_codes(record, found, left)
-    model = len(found.stream.model) if found.stream.coding is Coding.ENTROPY else 0
+        return LayerBytes(record.name, record.weights, survivors, FLOAT_BITS, "float32", float32, 0, 0, 0, float32)
+    is_float = packed.kind is QuantizerKind.FLOAT
+    values = len(packed.numbers) * is_float
+    codes = len(packed.stream.codes) - _places_in_codes(record, packed, survivors)
+    model = len(packed.stream.model) if packed.stream.coding is Coding.ENTROPY else 0
     return LayerBytes(
         name=record.name,
         weights=record.weights,
-        left=left,
+        survivors=survivors,
         bits=FLOAT_BITS if is_float else record.bits,
-        coding=found.stream.coding,
+        coding=packed.stream.coding,
         codes=codes + values,
-        places=found.payload - codes - model,
+        places=packed.payload_bytes - codes - model,
         model=model,
-        scales=len(found.numbers) - values,
-        bound=found.entropy_bits / 8 + values,
+        scales=len(packed.numbers) - values,
+        bound=packed.entropy_bits / 8 + values,
     )
 
 
-def _places_in_codes(record: LayerRecord, found: Packed, left: int) -> int:
-    """Of the bytes of the codes, those that say which weights are left."""
-    codes = len(found.stream.codes)
-    if found.kind is Kind.FLOAT:
+def _places_in_codes(record: LayerRecord, packed: PackedWeight, survivors: int) -> int:
+    """Returns how many bytes of the encoded codes hold the positions of nonzero weights."""
+    codes = len(packed.stream.codes)
+    if packed.kind is QuantizerKind.FLOAT:
         return codes
     if not record.pruned:
         return 0
-    if found.stream.coding is Coding.ENTROPY:
-        gone = int(found.left.places.sum()) - left
-        return min(codes, round(entropy_bits(np.array([left, gone])) / 8))
-    return max(0, codes - packed_bytes(left, record.bits))
+    if packed.stream.coding is Coding.ENTROPY:
+        zeros = int(packed.places.mask.sum()) - survivors
+        return min(codes, round(entropy_bits(np.array([survivors, zeros])) / 8))
+    return max(0, codes - packed_bytes(survivors, record.bits))
 
 
-def in_words(ledger: FileLedger) -> str:
-    """How much smaller than float32 the file is, how much one would expect, and why that is not the same."""
+def explain_size(ledger: FileLedger) -> str:
+    """Returns sentences that compare the size of the file with float32, and with what its bits and sparsity suggest.
+
+    They suggest the size of the codes of the nonzero weights alone, without entropy coding.
+    """
     steps = ledger.steps
-    alone = steps["float32"] + steps["fewer bits"] + steps["pruned"]
-    other = _other_than_codes(ledger)
-    if not alone:
-        return f"no weight is left: {other}"
-    if alone == steps["float32"]:
-        return f"nothing was taken off the weights{f': {other}' if other else ''}"
-    saved = -steps["entropy coding"] / alone
-    coding = f"entropy coding takes {100 * saved:.0f} % off the codes" if saved >= LITTLE else ""
-    times, expected = f"{ledger.float32 / ledger.total:.3g}", f"{steps['float32'] / alone:.3g}"
+    codes = steps["float32"] + steps["fewer bits"] + steps["pruned"]
+    shares = _largest_shares(ledger)
+    if codes in (0, steps["float32"]):
+        fact = "All weights are stored as float32." if codes else "All weights are zero."
+        return f"{fact} {shares}." if shares else fact
+    saved = -steps["entropy coding"] / codes
+    coding = f"entropy coding shortens the codes by {100 * saved:.0f} %" if saved >= LEAST_SHARE else ""
+    times, expected = f"{ledger.float32 / ledger.total:.3g}", f"{steps['float32'] / codes:.3g}"
+    fact = f"The file is {times} times smaller than the float32 network"
     if times == expected:
-        said = " and ".join(filter(None, (coding, other)))
-        return f"{_what(ledger)} is {times} times smaller here, as one would expect{f': {said}' if said else ''}"
-    because, although = (other, coding) if float(times) < float(expected) else (coding, other)
-    return (
-        f"{_what(ledger)} is {times} times smaller here, not {expected} times"
-        f"{f', because {because}' if because else ''}{f', although {although}' if although else ''}"
-    )
+        reasons = " and ".join(filter(None, (coding, shares)))
+        fact = f"{fact}, as {_settings(ledger)} would make it."
+        return f"{fact} {reasons[0].upper()}{reasons[1:]}." if reasons else fact
+    fact = f"{fact}. {_settings(ledger)} would make it {expected} times smaller."
+    larger = float(times) < float(expected)
+    because, although = (shares, coding) if larger else (coding, shares)
+    clauses = (f" because {because}" if because else "") + (f", although {although}" if although else "")
+    return f"{fact} It is {'larger' if larger else 'smaller'} than that{clauses}." if clauses else fact
 
 
-def _what(ledger: FileLedger) -> str:
-    """ "4 bits a weight and 90 % sparse". Bits are those of the mean weight."""
+def _settings(ledger: FileLedger) -> str:
+    """Returns the mean bits per weight, the sparsity or both, such as "4 bits per weight and 90 % sparsity"."""
     steps = ledger.steps
     bits = FLOAT_BITS * (1 + steps["fewer bits"] / steps["float32"])
-    said = [f"{bits:.3g} bits a weight"] if bits < FLOAT_BITS else []
-    return " and ".join(said + ([f"{100 * ledger.sparsity:.3g} % sparse"] if ledger.sparsity else []))
+    words = [f"{bits:.3g} bits per weight"] if bits < FLOAT_BITS else []
+    return " and ".join(words + ([f"{100 * ledger.sparsity:.3g} % sparsity"] if ledger.sparsity else []))
 
 
-def _other_than_codes(ledger: FileLedger) -> str:
-    """What else the file holds, the most first; nothing where it is little."""
-    steps = ledger.steps
-    shares = sorted(((steps[name] / ledger.total, words) for name, words in ADDED.items()), reverse=True)
-    said = [(f"{100 * share:.0f} %", words) for share, words in shares if share >= LITTLE]
-    goes = [f"{percent} of the file goes to {words}" for percent, words in said[:1]]
-    return ", ".join(goes + [f"{percent} to {words}" for percent, words in said[1:]])
+def _largest_shares(ledger: FileLedger) -> str:
+    """Returns what the file holds beside the codes, the largest share first; empty if all shares are small."""
+    shares = ((ledger.steps[name] / ledger.total, words) for name, words in ADDED.items())
+    ranked = sorted(shares, key=lambda pair: pair[0], reverse=True)
+    percents = [(f"{100 * share:.0f} %", words) for share, words in ranked if share >= LEAST_SHARE]
+    first = [f"{percent} of the file holds {words}" for percent, words in percents[:1]]
+    return ", ".join(first + [f"{percent} holds {words}" for percent, words in percents[1:]])

@@ -1,9 +1,20 @@
-"""The compressed network as a file that gives back what was evaluated, bit for bit; 0 and -0 are the same weight.
+"""Writes a compressed network as a packed file and reads it back as the network that was evaluated, bit for bit.
 
-A valid safetensors file: for each weight that is shorter so, the bytes of `packing`; all else that inference reads as
-float32. Its header has two entries. `squeezelab` is JSON: architecture, normalisation, spec, how each weight was
-packed, what quantizes the inputs of layers, and the SHA-256 of the network that must come out. `sha256` is that of the
-first entry and of all tensors as they are stored, and is looked at before anything is decoded. Nothing in it is code.
+A packed file is a valid safetensors file. It has one tensor for each tensor that inference reads, under the name of the
+state dict: a weight of a compressed layer as uint8 with the content of `packed_weight`, if that is shorter than
+float32, and every other tensor as float32. 0 and -0 count as equal. The metadata of its header has two entries:
+
+    squeezelab   JSON text without spaces, an object with these members:
+        format          1
+        arch            the architecture, a name in `ARCHITECTURES`
+        normalization   the normalization of images, a name in `NORMALIZATIONS`
+        spec            the compression spec; `fold_bn` says whether batch norm was folded into the weights
+        layers          tensor name -> the header of its packed weight (`PackedWeight.header`)
+        inputs          layer name -> [bits, scale, zero point] of the quantizer of its inputs
+        network         the `fingerprint` of the decoded network
+    sha256       SHA-256 of the JSON text and of all tensors as they are stored, see `_checksum`
+
+The checksum is compared before anything is decoded. Nothing in the file is executed.
 """
 
 import hashlib
@@ -21,7 +32,7 @@ from torch import Tensor, nn
 
 from compression.core.record import CompressedModel, LayerRecord
 from compression.errors import CodecError
-from compression.files.packed_weight import Packed, packed, unpacked
+from compression.files.packed_weight import PackedWeight, pack_weight, unpack_weight
 from compression.networks.architectures.table import ARCHITECTURES
 from compression.networks.checkpoints.names import COUNTERS
 from compression.networks.checkpoints.reading import DAMAGE_ERRORS
@@ -38,61 +49,67 @@ FORMAT = 1
 
 @dataclass(frozen=True, eq=False)
 class FileParts:
-    """What a file of a compressed network holds beside the float rest. `layers`: each record with its weight packed, or
-    None where that is shorter as it is.
+    """The packed weights of a compressed network, before they are written to a file.
+
+    `layers` pairs each record with its packed weight, or with None if the weight is shorter as float32.
     """
 
     compressed: CompressedModel
-    layers: tuple[tuple[LayerRecord, Packed | None], ...]
+    layers: tuple[tuple[LayerRecord, PackedWeight | None], ...]
 
     @property
     def inputs(self) -> dict[str, tuple[int, float, int]]:
-        """What quantizes the inputs of layers, by name: bits, scale, zero point."""
-        found = {record.name: record.inputs for record, _ in self.layers if record.inputs}
-        return {name: (each.bits, each.scale, each.zero_point) for name, each in found.items()}
+        """The quantizers of the inputs of layers, by layer name: bits, scale, zero point."""
+        quantizers = {record.name: record.inputs for record, _ in self.layers if record.inputs}
+        return {name: (each.bits, each.scale, each.zero_point) for name, each in quantizers.items()}
 
 
-def parts(compressed: CompressedModel) -> FileParts:
-    """Packs each layer of any network."""
-    found = ((record, packed(record)) for record in compressed.layers)
-    shorter = ((record, each if each.nbytes < FLOAT_BYTES * record.weights else None) for record, each in found)
-    return FileParts(compressed, tuple(shorter))
+def pack_layers(compressed: CompressedModel) -> FileParts:
+    """Packs the weight of each compressed layer; the network may have any architecture."""
+    pairs = ((record, pack_weight(record)) for record in compressed.layers)
+    layers = ((record, weight if weight.nbytes < FLOAT_BYTES * record.weights else None) for record, weight in pairs)
+    return FileParts(compressed, tuple(layers))
 
 
 def to_bytes(compressed: CompressedModel, model: FloatModel) -> bytes:
-    """The file. `model`: the float network that was compressed, of which architecture and normalisation go along.
+    """Returns the content of the packed file of `compressed`.
 
-    Raises ValueError for a network of no known architecture.
+    `model` is the float network that was compressed; the file names its architecture and normalization. Raises
+    ValueError if its architecture is unknown.
     """
-    return joined(parts(compressed), model)
+    return assemble(pack_layers(compressed), model)
 
 
-def joined(found: FileParts, model: FloatModel) -> bytes:
-    """The same of what is packed already."""
-    compressed = found.compressed
+def assemble(parts: FileParts, model: FloatModel) -> bytes:
+    """Returns the content of the packed file of layers that are packed already; otherwise like `to_bytes`."""
+    compressed = parts.compressed
     if model.about.get("arch") not in ARCHITECTURES:
-        raise ValueError(f"{model.name} is of no architecture that a file can name")
-    tensors = {key: value.contiguous() for key, value in _state(compressed.module)}
-    for record, each in found.layers:
-        if each:
-            tensors[_key(record)] = torch.frombuffer(bytearray(each.content), dtype=torch.uint8)
-    about = {
+        raise ValueError(
+            f"{model.name} has no known architecture, so a packed file cannot name it; "
+            f"known architectures: {', '.join(ARCHITECTURES)}"
+        )
+    tensors = {key: value.contiguous() for key, value in _tensors(compressed.module)}
+    for record, weight in parts.layers:
+        if weight:
+            tensors[_key(record)] = torch.frombuffer(bytearray(weight.content), dtype=torch.uint8)
+    header = {
         "format": FORMAT,
         "arch": model.about["arch"],
         "normalization": model.normalization.name,
         "spec": json.loads(compressed.spec.to_json()),
-        "layers": {_key(record): each.header for record, each in found.layers if each},
-        "inputs": found.inputs,
+        "layers": {_key(record): weight.header for record, weight in parts.layers if weight},
+        "inputs": parts.inputs,
         "network": fingerprint(compressed.module),
     }
-    text = as_text(about)
+    text = as_text(header)
     return safetensors.torch.save(tensors, {ABOUT: text, CHECKSUM: _checksum(text, sorted(tensors.items()))})
 
 
 def load_compressed(path: Path) -> FloatModel:
-    """The network in the file at `path`, bit for bit as it was evaluated; its `about` is what the header says.
+    """Returns the network in the packed file at `path`, bit for bit as it was evaluated.
 
-    One tensor is decoded after another. Raises CodecError where the file is missing, damaged or something else.
+    Its `about` is the JSON object of the file's header. Tensors are decoded one after another. Raises CodecError if the
+    file is missing, cannot be read, is damaged or is not a packed file.
     """
     try:
         with path.open("rb"):
@@ -103,54 +120,58 @@ def load_compressed(path: Path) -> FloatModel:
         raise CodecError(f"{path} cannot be read: {error.strerror}") from error
     try:
         with safetensors.safe_open(path, "pt") as file:
-            return _loaded(file, path.name)
+            return _load(file, path.name)
     except DAMAGE_ERRORS as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise CodecError(f"{path.name} is damaged or no file of a compressed network ({first[:200]})") from error
+        raise CodecError(f"{path.name} is damaged or is not a packed file ({first[:200]})") from error
 
 
-def prove(path: Path, compressed: CompressedModel) -> None:
-    """Reads the file at `path`. Raises CodecError where it does not decode to `compressed`, number by number."""
+def verify_file(path: Path, compressed: CompressedModel) -> None:
+    """Decodes the packed file at `path`. Raises CodecError if a number of it differs from that in `compressed`."""
     if fingerprint(load_compressed(path).module) != fingerprint(compressed.module):
         raise CodecError(f"{path.name} does not decode to the network that was compressed")
 
 
-def _loaded(file: Any, name: str) -> FloatModel:
-    """The network in an open file; errors of safetensors, NumPy and torch pass through."""
+def _load(file: Any, name: str) -> FloatModel:
+    """Returns the network in an open safetensors file; lets errors of safetensors, NumPy and torch pass through."""
     metadata = file.metadata() or {}
     if metadata.keys() != {ABOUT, CHECKSUM}:
-        raise CodecError(f"{name} is no file of a compressed network: its header does not say how to decode it")
+        raise CodecError(f"{name} is not a packed file: its header must have the entries {ABOUT} and {CHECKSUM} only")
     text = metadata[ABOUT]
     keys = sorted(file.keys())
     if _checksum(text, ((key, file.get_tensor(key)) for key in keys)) != metadata[CHECKSUM]:
-        raise CodecError(f"{name} is damaged: its content is not what was written")
-    about = json.loads(text)
-    if about["format"] != FORMAT:
-        raise CodecError(f"{name} has format {about['format']}, and format {FORMAT} alone is known here")
-    module = ARCHITECTURES[about["arch"]].make().eval()
-    module = fold_batch_norm(module) if about["spec"]["fold_bn"] else module
-    expected = dict(_state(module))
+        raise CodecError(f"{name} is damaged: its content does not match its checksum")
+    header = json.loads(text)
+    if header["format"] != FORMAT:
+        raise CodecError(f"{name} has format {header['format']}; this version reads format {FORMAT} only")
+    module = ARCHITECTURES[header["arch"]].make().eval()
+    module = fold_batch_norm(module) if header["spec"]["fold_bn"] else module
+    expected = dict(_tensors(module))
     if keys != sorted(expected):
-        raise CodecError(f"{name} has other tensors than a network of the architecture {about['arch']}")
+        raise CodecError(f"{name} does not have the tensors of the architecture {header['arch']}")
     with torch.no_grad():
         for key, value in expected.items():
-            value.copy_(_tensor(file, key, value, about["layers"].get(key)))
-    for layer, quantizer in about["inputs"].items():
+            value.copy_(_decode_tensor(file, key, value, header["layers"].get(key)))
+    for layer, quantizer in header["inputs"].items():
         module.get_submodule(layer).register_forward_pre_hook(InputQuantizer(*quantizer))
-    if fingerprint(module) != about["network"]:
+    if fingerprint(module) != header["network"]:
         raise CodecError(f"{name} does not decode to the network that was written")
-    return FloatModel(Path(name).stem, freeze_(module), NORMALIZATIONS[about["normalization"]], None, about)
+    return FloatModel(Path(name).stem, freeze_(module), NORMALIZATIONS[header["normalization"]], None, header)
 
 
-def as_text(about: Any) -> str:
-    """JSON as it stands in the header."""
-    return json.dumps(about, separators=(",", ":"))
+def as_text(value: Any) -> str:
+    """Returns `value` as JSON text without spaces, as in the header of a packed file."""
+    return json.dumps(value, separators=(",", ":"))
 
 
 def fingerprint(module: nn.Module) -> str:
-    """SHA-256 of all numbers that inference reads: tensors, 0 and -0 alike, and what quantizes inputs."""
+    """Returns the SHA-256 of all numbers that inference reads: the tensors and the quantizers of inputs.
+
+    For each tensor, sorted by name: the Python text of (name, torch dtype, shape), then its bytes, with -0 as 0. Then,
+    for each layer with quantized inputs, in the order of the modules: the Python text of (name, quantizer).
+    """
     digest = hashlib.sha256()
-    for key, tensor in sorted(_state(module)):
+    for key, tensor in sorted(_tensors(module)):
         digest.update(repr((key, tensor.dtype, tuple(tensor.shape))).encode())
         digest.update((tensor + 0.0).contiguous().numpy().data)
     for name, part in module.named_modules():
@@ -160,7 +181,10 @@ def fingerprint(module: nn.Module) -> str:
 
 
 def _checksum(text: str, tensors: Any) -> str:
-    """SHA-256 of the header's text and of (name, tensor) pairs as they are stored."""
+    """Returns the SHA-256 of the header's text and of (name, tensor) pairs, sorted by name, as they are stored.
+
+    Of each pair: the Python text of (name, torch dtype, shape), then the bytes of the tensor.
+    """
     digest = hashlib.sha256(text.encode())
     for key, tensor in tensors:
         digest.update(repr((key, tensor.dtype, tuple(tensor.shape))).encode())
@@ -168,22 +192,25 @@ def _checksum(text: str, tensors: Any) -> str:
     return digest.hexdigest()
 
 
-def _tensor(file: Any, key: str, expected: Tensor, header: dict[str, Any] | None) -> Tensor:
-    """One tensor, decoded. Raises ValueError before it takes more memory than the `expected` one."""
+def _decode_tensor(file: Any, key: str, expected: Tensor, header: dict[str, Any] | None) -> Tensor:
+    """Returns one tensor of the network. Raises ValueError before it takes more memory than the `expected` one."""
     stored = file.get_tensor(key)
     if header is not None and (min(header["shape"]) < 1 or prod(header["shape"]) != expected.numel()):
-        raise ValueError(f"{key} has another shape")
-    tensor = stored if header is None else unpacked(stored.numpy().tobytes(), header)
+        raise ValueError(f"{key} must have the shape {tuple(expected.shape)}, got {header['shape']}")
+    tensor = stored if header is None else unpack_weight(stored.numpy().tobytes(), header)
     if tensor.dtype != expected.dtype or tensor.shape != expected.shape:
-        raise ValueError(f"{key} has another shape")
+        raise ValueError(
+            f"{key} must be {expected.dtype} of the shape {tuple(expected.shape)}, "
+            f"got {tensor.dtype} of {tuple(tensor.shape)}"
+        )
     return tensor
 
 
-def _state(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """The tensors that inference reads, by name."""
+def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Yields the tensors that inference reads, by their names in the state dict; counters are left out."""
     return ((key, each) for key, each in module.state_dict().items() if key.rsplit(".", 1)[-1] not in COUNTERS)
 
 
 def _key(record: LayerRecord) -> str:
-    """The name that the state dict has for the weight of a layer."""
+    """Returns the name of the weight of a layer in the state dict."""
     return f"{record.name}.weight"

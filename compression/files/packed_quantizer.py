@@ -1,12 +1,15 @@
-"""The numbers of a quantizer as bytes: what a file must hold so that codes are values again.
+"""Conversion of a quantizer's numbers to bytes and back: what a file needs to turn codes into weights again.
 
-    kind       numbers, one group after another                     a weight is
-    even       all scales; then all zero points, if one is not 0    (code - zero point) * scale
-    codebook   a list of K values a group                           the value of its code
-    powers     the largest of K values a group, a                   a / 2^k, its negative or, where K is odd, zero
+    kind       numbers, for all groups one after another                     weight
+    even       all scales; then all zero points, unless all are zero         (code - zero point) * scale
+    codebook   the K values of each group                                    the value at index `code`
+    powers     the largest of the K values of each group, called a           -a / 2^k, a / 2^k or, if K is odd, zero
+    float      the nonzero weights themselves; there are no codes            the number
 
-All are float32, but for whole zero points, which take one or two bytes. Ternary and binary codebooks are powers of
-which k = 0 is the only one. All bytes are little-endian.
+A group is a tensor, an output channel, or `group_size` weights of a channel. Numbers are float32, except integer zero
+points, which take one byte for at most 256 codes and two bytes for more. The values of `powers` are sorted from -a to
+a, with k = 0, 1, ..., K // 2 - 1 on either side. Ternary and binary codebooks are powers with k = 0 alone. All bytes
+are little-endian.
 """
 
 from collections.abc import Mapping
@@ -23,50 +26,57 @@ from compression.quantization.quantizers import QParams
 FLOAT32 = np.dtype("<f4")
 
 
-class Kind(StrEnum):
-    """What a layer's values are the values of."""
+class QuantizerKind(StrEnum):
+    """How the weights of a layer follow from their codes; see the table of this module."""
 
     EVEN = "even"
     CODEBOOK = "codebook"
     POWERS = "powers"
-    FLOAT = "float"  # no codes: the weights themselves
+    FLOAT = "float"
 
 
-def written(qparams: QParams | Codebook) -> tuple[Kind, bytes, dict[str, Any]]:
-    """The kind of a quantizer, its numbers, and what else must be known to read them."""
-    about: dict[str, Any] = {"group_size": qparams.group_size} if qparams.group_size else {}
+def as_numbers(qparams: QParams | Codebook) -> tuple[QuantizerKind, bytes, dict[str, Any]]:
+    """Returns the kind of a quantizer, the bytes of its numbers, and the header fields that a reader also needs.
+
+    Fields: `group_size` for quantization per group; of kind EVEN, `low`, the smallest code, and `zero_point`, the NumPy
+    type of the zero points, which is missing if all of them are zero.
+    """
+    fields: dict[str, Any] = {"group_size": qparams.group_size} if qparams.group_size else {}
     if isinstance(qparams, Codebook):
         if qparams.stored_values == qparams.codes:
-            return Kind.CODEBOOK, as_bytes(qparams.values), about
-        return Kind.POWERS, as_bytes(qparams.values[:, -1]), about
-    about["low"] = qparams.low
+            return QuantizerKind.CODEBOOK, as_bytes(qparams.values), fields
+        return QuantizerKind.POWERS, as_bytes(qparams.values[:, -1]), fields
+    fields["low"] = qparams.low
     if not qparams.zero_point.any():
-        return Kind.EVEN, as_bytes(qparams.scale), about
-    whole = np.dtype("u1" if qparams.codes <= 256 else "<u2")
-    about["zero_point"] = (whole if qparams.zero_is_exact else FLOAT32).str
-    return Kind.EVEN, as_bytes(qparams.scale) + as_bytes(qparams.zero_point, about["zero_point"]), about
+        return QuantizerKind.EVEN, as_bytes(qparams.scale), fields
+    integer = np.dtype("u1" if qparams.codes <= 256 else "<u2")
+    fields["zero_point"] = (integer if qparams.zero_is_exact else FLOAT32).str
+    numbers = as_bytes(qparams.scale) + as_bytes(qparams.zero_point, fields["zero_point"])
+    return QuantizerKind.EVEN, numbers, fields
 
 
-def read(kind: Kind, numbers: bytes, codes: int, dimensions: int, about: Mapping[str, Any]) -> QParams | Codebook:
-    """What was `written` of a quantizer with so many `codes`, for a weight of so many dimensions.
+def from_numbers(
+    kind: QuantizerKind, numbers: bytes, codes: int, dimensions: int, fields: Mapping[str, Any]
+) -> QParams | Codebook:
+    """Returns the quantizer with `codes` codes that `as_numbers` wrote, for a weight with `dimensions` dimensions.
 
-    It can `dequantize`; the bounds of a codebook are not in a file.
+    The result can `dequantize` but not quantize: a file does not hold the bounds between the values of a codebook.
     """
-    group_size = about.get("group_size")
-    if kind is not Kind.EVEN:
-        values = floats(numbers)
-        book = values.view(-1, codes) if kind is Kind.CODEBOOK else _powers(values[:, None], codes)
+    group_size = fields.get("group_size")
+    if kind is not QuantizerKind.EVEN:
+        values = as_floats(numbers)
+        book = values.view(-1, codes) if kind is QuantizerKind.CODEBOOK else _powers(values[:, None], codes)
         return Codebook(book, book.new_empty(len(book), 0), book.shape[1], group_size)
-    zero = np.dtype(about.get("zero_point", "V0"))
-    groups = len(numbers) // (FLOAT32.itemsize + zero.itemsize)
+    zero_type = np.dtype(fields.get("zero_point", "V0"))
+    groups = len(numbers) // (FLOAT32.itemsize + zero_type.itemsize)
     shape = (-1, 1) if group_size else (-1, *[1] * (dimensions - 1)) if groups > 1 else ()
     scales, zeros = numbers[: FLOAT32.itemsize * groups], numbers[FLOAT32.itemsize * groups :]
     zero_point = torch.zeros(groups, dtype=torch.int32)
-    if zero.itemsize:
-        found = np.frombuffer(zeros, zero)
-        zero_point = torch.from_numpy(found.astype(np.float32 if zero == FLOAT32 else np.int32))
-    low = about["low"]
-    return QParams(floats(scales).view(shape), zero_point.view(shape), low, low + codes - 1, group_size)
+    if zero_type.itemsize:
+        array = np.frombuffer(zeros, zero_type)
+        zero_point = torch.from_numpy(array.astype(np.float32 if zero_type == FLOAT32 else np.int32))
+    low = fields["low"]
+    return QParams(as_floats(scales).view(shape), zero_point.view(shape), low, low + codes - 1, group_size)
 
 
 def _powers(largest: Tensor, codes: int) -> Tensor:
@@ -76,11 +86,11 @@ def _powers(largest: Tensor, codes: int) -> Tensor:
     return torch.cat([-steps, torch.zeros(len(largest), codes % 2), steps.flip(1)], 1)
 
 
-def as_bytes(numbers: Tensor, kind: str = FLOAT32.str) -> bytes:
-    """numbers, of any shape, as they stand in memory or as whole numbers of another kind."""
-    return numbers.numpy().astype(kind).tobytes()
+def as_bytes(numbers: Tensor, dtype: str = FLOAT32.str) -> bytes:
+    """Returns the bytes of `numbers`, of any shape, converted to the NumPy type `dtype`."""
+    return numbers.numpy().astype(dtype).tobytes()
 
 
-def floats(values: bytes) -> Tensor:
-    """float32 numbers (n,) that `as_bytes` wrote."""
-    return torch.from_numpy(np.frombuffer(values, FLOAT32).astype(np.float32))
+def as_floats(content: bytes) -> Tensor:
+    """Returns the float32 numbers (n,) that `as_bytes` wrote."""
+    return torch.from_numpy(np.frombuffer(content, FLOAT32).astype(np.float32))

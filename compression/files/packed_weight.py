@@ -1,7 +1,12 @@
-"""The weight of one layer as few bytes, and back, without loss; 0 and -0 are the same weight.
+"""Packs the weight of one layer without loss into as few bytes as possible, and unpacks it. 0 and -0 count as equal.
 
-First the numbers of its quantizer (or, where it has none, the weights that are not zero); then which weights have codes
-(`survivors`, or all); then the codes, in the shortest of the ways of `coding`.
+The content of a packed weight is, in this order:
+
+    1. the numbers of its quantizer (`packed_quantizer`), or its nonzero weights if it has none
+    2. which weights have codes (`places`); nothing if all have
+    3. the model of the coding, the positions of the nonzero weights, and the codes (`codings`)
+
+The lengths of all parts but the codes stand in the header of the weight; the codes take the rest.
 """
 
 from collections.abc import Iterator
@@ -17,8 +22,8 @@ from compression.core.record import LayerRecord
 from compression.files.ans import entropy_bits
 from compression.files.bits import Array
 from compression.files.codings import Coding, Stream, decode, encode
-from compression.files.packed_quantizer import Kind, as_bytes, floats, read, written
-from compression.files.places import from_choices, from_filters, left_choices, left_filters
+from compression.files.packed_quantizer import QuantizerKind, as_bytes, as_floats, as_numbers, from_numbers
+from compression.files.places import decode_choices, decode_filters, encode_choices, encode_filters
 from compression.networks.weights import swap_channels
 from compression.quantization.quantizers import QParams, dequantize, quantize
 from compression.spec import Structure
@@ -27,41 +32,46 @@ Pattern = tuple[int, int]
 
 
 @dataclass(frozen=True, eq=False)
-class Left:
-    """Which weights (C_out, ...) have codes, and the bytes that say so; `pattern` (n, m) where n of each m have."""
+class Places:
+    """Which weights have codes: all, those of some filters, or n of each m.
+
+    `mask` (C_out, ...) is True for a weight with a code; `encoding` are its bytes in the file, empty if all weights
+    have codes. `pattern` is (n, m) if n of each m weights have codes.
+    """
 
     structure: Structure
-    places: Array
-    told: bytes = b""
+    mask: Array
+    encoding: bytes = b""
     pattern: Pattern | None = None
 
 
 @dataclass(frozen=True, eq=False)
-class Packed:
-    """A weight as bytes, and all that must be known beside them.
+class PackedWeight:
+    """The weight of one layer as bytes (`content`), with what a reader must know beside them (`header`).
 
-    `shape` has the output channels first. `numbers`: of its quantizer, or the weights that are left, as float32.
-    `about`: what `numbers` must have beside them. `entropy_bits`: of all codes, with one more for what is zero.
+    `shape` has the output channels first. `transposed`: `LayerRecord.transposed_groups`. `numbers`: of the quantizer,
+    or the nonzero weights as float32. `fields`: the header fields that belong to `numbers`. `alphabet`: the number of
+    different codes. `entropy_bits`: the order-0 entropy of all codes, where zero weights are one more symbol.
     """
 
-    kind: Kind
+    kind: QuantizerKind
     shape: Size
     transposed: int
     numbers: bytes
-    about: dict[str, Any]
-    left: Left
+    fields: dict[str, Any]
+    places: Places
     stream: Stream
     alphabet: int
     entropy_bits: float
 
     @property
-    def payload(self) -> int:
-        """Bytes of the codes and the places, without those of `numbers`."""
-        return len(self.left.told) + self.stream.nbytes
+    def payload_bytes(self) -> int:
+        """The bytes of `content` without those of `numbers`."""
+        return len(self.places.encoding) + self.stream.nbytes
 
     @property
     def nbytes(self) -> int:
-        return len(self.numbers) + self.payload
+        return len(self.numbers) + self.payload_bytes
 
     @property
     def content(self) -> bytes:
@@ -69,100 +79,106 @@ class Packed:
 
     @property
     def header(self) -> dict[str, Any]:
-        """What `unpacked` must know beside `content`, for JSON."""
+        """What `unpack_weight` must know beside `content`, as values for JSON.
+
+        `lengths` are those of the numbers, the encoded places, the model and the positions. Left out are `structure`
+        and `pattern` if all weights have codes, and `transposed` if it is 0.
+        """
         return {
             "shape": list(self.shape),
             "kind": self.kind,
             "coding": self.stream.coding,
             "alphabet": self.alphabet,
             "lengths": [len(part) for part in self._parts],
-            **({"structure": self.left.structure} if self.left.told else {}),
-            **({"pattern": self.left.pattern} if self.left.pattern else {}),
+            **({"structure": self.places.structure} if self.places.encoding else {}),
+            **({"pattern": self.places.pattern} if self.places.pattern else {}),
             **({"transposed": self.transposed} if self.transposed else {}),
-            **self.about,
+            **self.fields,
         }
 
     @property
     def _parts(self) -> tuple[bytes, ...]:
-        return self.numbers, self.left.told, self.stream.model, self.stream.places
+        return self.numbers, self.places.encoding, self.stream.model, self.stream.positions
 
 
-def packed(record: LayerRecord) -> Packed:
-    """The weight of a layer, in the shortest way that there is.
+def pack_weight(record: LayerRecord) -> PackedWeight:
+    """Packs the weight of a layer into the fewest bytes.
 
-    Where a quantizer does not give the weights back from their values, they are written as they are: of two values
-    that differ in the last bit of a float32 it may find the other one.
+    If quantizing and dequantizing the weight does not give it back exactly, its nonzero values are stored as float32:
+    where values of neighbouring codes differ in the last bit of a float32, quantizing may yield the other code.
     """
     weight = record.channels_first
-    there = weight != 0
+    nonzero = weight != 0
     if record.qparams is not None:
         codes = quantize(weight, record.qparams)
-        meant = dequantize(codes, record.qparams)
-        if torch.equal(torch.where(there, meant, 0.0), weight):
+        values = dequantize(codes, record.qparams)
+        if torch.equal(torch.where(nonzero, values, 0.0), weight):
             low = record.qparams.low if isinstance(record.qparams, QParams) else 0
-            agree = (meant == weight).numpy()
-            return _shortest(record, *written(record.qparams), codes.numpy() - low, record.qparams.codes, agree)
+            exact = (values == weight).numpy()
+            return _shortest(record, *as_numbers(record.qparams), codes.numpy() - low, record.qparams.codes, exact)
     no_codes = np.zeros(weight.shape, np.int64)
-    return _shortest(record, Kind.FLOAT, as_bytes(weight[there]), {}, no_codes, 1, there.numpy())
+    return _shortest(record, QuantizerKind.FLOAT, as_bytes(weight[nonzero]), {}, no_codes, 1, nonzero.numpy())
 
 
-def unpacked(content: bytes, header: dict[str, Any]) -> Tensor:
-    """What was `packed`, float32, in the shape that its module has it in.
+def unpack_weight(content: bytes, header: dict[str, Any]) -> Tensor:
+    """Returns the weight that `pack_weight` packed, float32, in the shape that it has in its module.
 
-    Raises Damaged, or what NumPy and torch raise, where `content` and `header` are those of no weight.
+    Raises DamagedStream, or the errors of NumPy and torch, if `content` and `header` do not describe a weight.
     """
-    shape, kind, alphabet = Size(header["shape"]), Kind(header["kind"]), header["alphabet"]
+    shape, kind, alphabet = Size(header["shape"]), QuantizerKind(header["kind"]), header["alphabet"]
     ends = [0, *accumulate(header["lengths"])]
-    numbers, told, model, places = (content[start:end] for start, end in pairwise(ends))
-    left = _from_told(Structure(header.get("structure", Structure.WEIGHT)), told, shape, header.get("pattern"))
-    codes, there = np.zeros(shape, np.int64), np.zeros(shape, bool)
-    stream = Stream(Coding(header["coding"]), content[ends[-1] :], places, model)
-    codes[left], there[left] = decode(stream, int(left.sum()), alphabet)
+    numbers, encoding, model, positions = (content[start:end] for start, end in pairwise(ends))
+    mask = _decode_places(Structure(header.get("structure", Structure.WEIGHT)), encoding, shape, header.get("pattern"))
+    codes, nonzero = np.zeros(shape, np.int64), np.zeros(shape, bool)
+    stream = Stream(Coding(header["coding"]), content[ends[-1] :], positions, model)
+    codes[mask], nonzero[mask] = decode(stream, int(mask.sum()), alphabet)
     weight = torch.zeros(shape)
-    kept = torch.from_numpy(there)
-    if kind is Kind.FLOAT:
-        weight[kept] = floats(numbers)
+    stored = torch.from_numpy(nonzero)
+    if kind is QuantizerKind.FLOAT:
+        weight[stored] = as_floats(numbers)
     else:
-        qparams = read(kind, numbers, alphabet, len(shape), header)
-        weight = torch.where(kept, dequantize(torch.from_numpy(codes + header.get("low", 0)).int(), qparams), weight)
+        qparams = from_numbers(kind, numbers, alphabet, len(shape), header)
+        weight = torch.where(stored, dequantize(torch.from_numpy(codes + header.get("low", 0)).int(), qparams), weight)
     return swap_channels(weight, header.get("transposed", 0))
 
 
 def _shortest(
     record: LayerRecord,
-    kind: Kind,
+    kind: QuantizerKind,
     numbers: bytes,
-    about: dict[str, Any],
+    fields: dict[str, Any],
     codes: Array,
     alphabet: int,
-    agree: Array,
-) -> Packed:
-    """codes (C_out, ...) -> the shortest of the ways to say what is left and its codes; of equals, the simpler.
+    exact: Array,
+) -> PackedWeight:
+    """Returns the shortest packed weight over all ways to encode the places; of equally short ones, the simplest.
 
-    `agree`: where the code of a weight means that weight, whether or not it is zero.
+    `codes` (C_out, ...) are 0..alphabet-1. `exact` (C_out, ...) is True where a code decodes to its weight.
     """
-    there = (record.channels_first != 0).numpy()
-    bound = entropy_bits(np.bincount(np.where(there, codes, alphabet).ravel()))
-    found = []
-    for left in _ways(there, record.pattern):
-        stream = encode(codes[left.places], alphabet, there[left.places], bool(agree[left.places].all()))
-        found.append(
-            Packed(kind, Size(there.shape), record.transposed_groups, numbers, about, left, stream, alphabet, bound)
+    nonzero = (record.channels_first != 0).numpy()
+    bound = entropy_bits(np.bincount(np.where(nonzero, codes, alphabet).ravel()))
+    candidates = []
+    for places in _possible_places(nonzero, record.pattern):
+        mask = places.mask
+        stream = encode(codes[mask], alphabet, nonzero[mask], zeros_have_codes=bool(exact[mask].all()))
+        shape = Size(nonzero.shape)
+        candidates.append(
+            PackedWeight(kind, shape, record.transposed_groups, numbers, fields, places, stream, alphabet, bound)
         )
-    return min(found, key=lambda each: each.nbytes)
+    return min(candidates, key=lambda candidate: candidate.nbytes)
 
 
-def _ways(there: Array, pattern: Pattern | None) -> Iterator[Left]:
-    """there (C_out, ...) -> what can be said of the weights that are left before each of them has its code."""
-    yield Left(Structure.WEIGHT, np.ones(there.shape, bool))
-    told, left = left_filters(there)
-    if not left.all():
-        yield Left(Structure.FILTER, left, told)
-    if pattern and (choices := left_choices(there, *pattern)):
-        yield Left(Structure.N_M, choices[1], choices[0], pattern)
+def _possible_places(nonzero: Array, pattern: Pattern | None) -> Iterator[Places]:
+    """Yields all sets of weights with codes that contain every nonzero weight (C_out, ...), the simplest first."""
+    yield Places(Structure.WEIGHT, np.ones(nonzero.shape, bool))
+    encoding, mask = encode_filters(nonzero)
+    if not mask.all():
+        yield Places(Structure.FILTER, mask, encoding)
+    if pattern and (choices := encode_choices(nonzero, *pattern)):
+        yield Places(Structure.N_M, choices[1], choices[0], pattern)
 
 
-def _from_told(structure: Structure, told: bytes, shape: Size, pattern: Pattern | None) -> Array:
+def _decode_places(structure: Structure, encoding: bytes, shape: Size, pattern: Pattern | None) -> Array:
     if structure is Structure.FILTER:
-        return from_filters(told, shape)
-    return from_choices(told, shape, *pattern) if pattern else np.ones(shape, bool)
+        return decode_filters(encoding, shape)
+    return decode_choices(encoding, shape, *pattern) if pattern else np.ones(shape, bool)

@@ -1,19 +1,22 @@
-"""The byte ledger: what a file of the compressed network must hold, item by item.
+"""Counts the bytes of a compressed network, item by item, without entropy coding.
 
-Two ways of storing the weights are counted. Dense: every code, packed at b bits, and a mask where weights were pruned
-and no code stands for zero. Sparse: a mask, and the packed codes of the weights that it leaves. Both add what the
-values of each group need: a float32 scale and, where the scheme has one, a zero point of one or two bytes (four, where
-it is no integer); or a codebook's float32 numbers. A given step is stored in each layer, and its codes may begin
-anywhere: four bytes more, unless their bits imply where. A layer whose inputs are quantized needs one scale and zero
-point more. And the float32 rest: biases and batch norm. Counters that inference does not read (batch norm's
-`num_batches_tracked`) are not counted. Merged filters are counted one by one, like any others: what the network takes
-without them is said by `duplicates`. A file (`codec`) takes less where some codes are more frequent than others;
-`waterfall` tells its bytes apart.
+Two ways to store the weights of a layer are counted:
 
-A mask that fits any layer has one bit a weight, and leaves those that are not zero. Where whole filters went, one bit a
-filter does, and leaves all weights of the others. Where n of each m weights stayed, the number of the choice does, in
-ceil(log2(binomial(m, n))) bits a group (three for 2:4; graphics cards take four: two for each weight), and leaves n
-of each group and all that is in none. Each layer takes the mask that makes it smallest.
+    dense    every code, packed at b bits; and a mask if weights were pruned and no code stands for zero
+    sparse   a mask, and the packed codes of the weights that the mask keeps
+
+Both add the numbers of the quantizer. For each group: a float32 scale and, if the scheme has one, a zero point of one
+or two bytes (four if it is not an integer); or the float32 numbers of a codebook. Quantization with a given step stores
+the step in each layer and needs four bytes more for the smallest code, unless the number of bits implies it. A layer
+with quantized inputs needs one more scale and zero point. Both add the float rest, too: biases and batch norm. Counters
+that inference does not read (`num_batches_tracked` of batch norm) are not counted. Merged filters are counted one by
+one, like any others; `duplicates` says what the network takes without them. The packed file (`packed_file`) may be
+smaller, because frequent codes take fewer bits there; `ledger` itemises its bytes.
+
+A mask with one bit per weight fits any layer; it keeps the nonzero weights. After filter pruning, a mask with one bit
+per filter is enough; it keeps all weights of the surviving filters. After n:m pruning, the number of each choice of n
+among m weights is enough: ceil(log2(binomial(m, n))) bits per group (three for 2:4; GPUs take four, two for each
+weight). It keeps n weights of each group and all weights in no group. Each layer takes the mask that makes it smallest.
 """
 
 import math
@@ -29,7 +32,7 @@ from compression.spec import FLOAT_BITS
 
 @dataclass(frozen=True)
 class Ledger:
-    """Bytes by item; ledgers add up."""
+    """The bytes of a network or a layer by item. Adding two ledgers adds them item by item."""
 
     codes: int = 0
     scales: int = 0
@@ -46,7 +49,7 @@ class Ledger:
 
 @dataclass(frozen=True)
 class LayerSize:
-    """The weight of one layer, stored in each of the ways; `float32` in bytes."""
+    """The bytes of the weight of one layer: uncompressed as `float32`, and stored in each of the two ways."""
 
     name: str
     float32: int
@@ -56,7 +59,7 @@ class LayerSize:
 
 @dataclass(frozen=True)
 class Size:
-    """The whole network, stored in each of the ways; `float32` is the uncompressed network, in bytes."""
+    """The bytes of the whole network: uncompressed as `float32`, and stored in each of the two ways."""
 
     float32: int
     dense: Ledger
@@ -65,7 +68,7 @@ class Size:
 
     @property
     def best_name(self) -> str:
-        """The way that takes fewer bytes: "dense" or "sparse"."""
+        """The way that takes fewer bytes: "dense" or "sparse"; "dense" if they take equally many."""
         return "sparse" if self.sparse.total < self.dense.total else "dense"
 
     @property
@@ -73,8 +76,8 @@ class Size:
         return self.sparse if self.best_name == "sparse" else self.dense
 
 
-def measure(compressed: CompressedModel) -> Size:
-    """Counts the bytes of `compressed`, exactly, without writing a file."""
+def count_bytes(compressed: CompressedModel) -> Size:
+    """Returns the exact bytes of `compressed`, counted without writing a file."""
     layers = tuple(_layer_size(layer) for layer in compressed.layers)
     rest = Ledger(rest=float_bytes(compressed.original) - sum(layer.float32 for layer in layers))
     return Size(
@@ -86,37 +89,38 @@ def measure(compressed: CompressedModel) -> Size:
 
 
 def packed_bytes(codes: int, bits: int) -> int:
-    """`codes` codes of `bits` bits, packed without gaps, in whole bytes."""
+    """Returns the whole bytes that `codes` codes of `bits` bits each take without gaps."""
     return -(-codes * bits // 8)
 
 
 class Mask(NamedTuple):
-    """What tells which weights are left, in `bits`, and how many weights that are."""
+    """A mask that takes `bits` bits and keeps `codes` weights, each of which has a code."""
 
     bits: int
-    left: int
+    codes: int
 
 
-def masks(layer: LayerRecord) -> list[Mask]:
-    """All masks that fit `layer`, the one that fits any layer first."""
-    found = [Mask(layer.weights, layer.nonzero)]
+def possible_masks(layer: LayerRecord) -> list[Mask]:
+    """Returns all masks that fit `layer`; the first one, with one bit per weight, fits any layer."""
+    masks = [Mask(layer.weights, layer.nonzero)]
     if layer.filters is not None:
         count = len(layer.filters)
-        found.append(Mask(count, int(layer.filters.count_nonzero()) * (layer.weights // count)))
+        masks.append(Mask(count, int(layer.filters.count_nonzero()) * (layer.weights // count)))
     if layer.pattern is not None:
         n, m = layer.pattern
         inputs = layer.weight.shape[1]
         groups = inputs // m * (layer.weights // inputs)
-        found.append(Mask(groups * (math.comb(m, n) - 1).bit_length(), layer.weights - groups * (m - n)))
-    return found
+        masks.append(Mask(groups * (math.comb(m, n) - 1).bit_length(), layer.weights - groups * (m - n)))
+    return masks
 
 
 def _layer_size(layer: LayerRecord) -> LayerSize:
     scales = _qparams_bytes(layer.qparams, layer.bits) if layer.qparams else 0
     if layer.inputs:
         scales += FLOAT_BYTES + packed_bytes(1, layer.inputs.bits)
-    smallest_mask = min(packed_bytes(mask.bits, 1) for mask in masks(layer))
-    sparse = [Ledger(packed_bytes(mask.left, layer.bits), scales, packed_bytes(mask.bits, 1)) for mask in masks(layer)]
+    masks = possible_masks(layer)
+    smallest_mask = min(packed_bytes(mask.bits, 1) for mask in masks)
+    sparse = [Ledger(packed_bytes(mask.codes, layer.bits), scales, packed_bytes(mask.bits, 1)) for mask in masks]
     needs_mask = bool(layer.pruned and layer.qparams and not layer.qparams.zero_is_exact)
     return LayerSize(
         name=layer.name,
@@ -127,7 +131,8 @@ def _layer_size(layer: LayerRecord) -> LayerSize:
 
 
 def _qparams_bytes(qparams: QParams | Codebook, bits: int) -> int:
+    """Returns the bytes of the scales and zero points, or of the codebooks, of one layer."""
     if isinstance(qparams, Codebook):
         return len(qparams.values) * qparams.stored_values * FLOAT_BYTES
-    integer = {0: packed_bytes(1, bits), 1 - 2 ** (bits - 1): 0}.get(qparams.low, FLOAT_BYTES)
-    return qparams.scale.numel() * (FLOAT_BYTES + (integer if qparams.zero_is_exact else FLOAT_BYTES))
+    zero_point = {0: packed_bytes(1, bits), 1 - 2 ** (bits - 1): 0}.get(qparams.low, FLOAT_BYTES)
+    return qparams.scale.numel() * (FLOAT_BYTES + (zero_point if qparams.zero_is_exact else FLOAT_BYTES))

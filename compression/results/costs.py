@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from compression.core.compress import compress
 from compression.core.record import bit_operations
 from compression.core.training_evidence import evidence_for
-from compression.files.ledger import written
-from compression.files.size import measure
+from compression.files.ledger import encode_file
+from compression.files.size import count_bytes
 from compression.networks.macs import layer_macs
 from compression.networks.model import FloatModel
 from compression.spec import CompressionSpec
@@ -40,10 +40,10 @@ class Costs:
 def costs(model: FloatModel, spec: CompressionSpec) -> Costs:
     """Returns the costs of `model`, compressed as `spec` says. The packed file is made in memory to count its bytes.
 
-    Raises what `compress` and `written` raise.
+    Raises what `compress` and `encode_file` raise.
     """
     compressed = compress(model.module, spec, evidence_for(model, spec))
-    size, file = measure(compressed), written(compressed, model)[1]
+    size, file = count_bytes(compressed), encode_file(compressed, model)[1]
     macs = layer_macs(model.module, model.example)
     return Costs(
         weights=compressed.weights,

@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from compression.core.compress import compress
-from compression.files.ledger import in_words, written
+from compression.files.ledger import encode_file, explain_size
 from compression.files.packed_file import fingerprint, load_compressed
 from compression.networks.bundled import load_bundled
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
@@ -20,8 +20,8 @@ def test_the_file_is_explained_and_what_is_downloaded_is_the_network(page, serve
     press(page, "Sparsity", "ArrowRight", 1)
     model = load_bundled(MODEL)
     compressed = compress(model.module, CompressionSpec(MODEL, PruneSpec(sparsity=0.9), QuantSpec(4)))
-    content, ledger = written(compressed, model)
-    expect(page.get_by_text(f"{wording.capital(in_words(ledger))}.")).to_be_visible()
+    content, ledger = encode_file(compressed, model)
+    expect(page.get_by_text(explain_size(ledger))).to_be_visible()
     expect(page.get_by_text("Decoded equals evaluated")).to_be_visible()
     with page.expect_download() as taken:
         page.get_by_role("button", name=f"Packed, {wording.size(len(content))}").click()

@@ -8,7 +8,7 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from compression.core.compress import compress
 from compression.evaluation.evaluation import evaluate
-from compression.files.size import measure
+from compression.files.size import count_bytes
 from compression.networks.bundled import load_bundled
 from compression.results.landscape import read_landscape
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
@@ -43,7 +43,7 @@ def test_moving_the_sliders_shows_what_compression_computes(page, server):
     press(page, "Sparsity", "ArrowRight", 40)
     spec = CompressionSpec(MODEL, PruneSpec(sparsity=0.4), QuantSpec(4))
     compressed = compress(load_bundled(MODEL).module, spec)
-    expect(metric(page, "Size")).to_have_text(wording.size(measure(compressed).best.total))
+    expect(metric(page, "Size")).to_have_text(wording.size(count_bytes(compressed).best.total))
     expect(metric(page, "Sparsity")).to_have_text(wording.percent(compressed.sparsity))
 
 
@@ -75,7 +75,7 @@ def test_a_slider_moves_while_images_are_counted(page, server, test_images):
     expect(stop_button(page)).to_be_visible(timeout=SECONDS_90)
     press(page, "Bits a weight", "ArrowRight", 1)
     compressed = compress(load_bundled(LARGE).module, CompressionSpec(LARGE, UNMEASURED, QuantSpec(4)))
-    expect(metric(page, "Size")).to_have_text(wording.size(measure(compressed).best.total))
+    expect(metric(page, "Size")).to_have_text(wording.size(count_bytes(compressed).best.total))
     expect(page.get_by_text(re.compile("^Estimated from [0-9,]+ of 10,000 images"))).to_be_visible(timeout=SECONDS_90)
 
 
@@ -105,7 +105,7 @@ def test_a_move_draws_the_answer_and_the_links_of_the_menu_and_nothing_else(page
     drawn.clear()
     press(page, "Bits a weight", "ArrowRight", 1)
     compressed = compress(load_bundled(LARGE).module, CompressionSpec(LARGE, MEASURED, QuantSpec(7)))
-    expect(metric(page, "Size")).to_have_text(wording.size(measure(compressed).best.total))
+    expect(metric(page, "Size")).to_have_text(wording.size(count_bytes(compressed).best.total))
     expect(page.get_by_test_id("stPageLink").first.get_by_role("link")).to_have_attribute("href", re.compile("bits=7"))
     expect(metric(page, "Accuracy")).to_contain_text("±", timeout=SECONDS_90)
     deltas = [message.delta for message in drawn if message.WhichOneof("type") == "delta"]
@@ -118,7 +118,7 @@ def test_a_move_before_the_page_is_whole_begins_the_page_again(page, server):
     page.get_by_role("slider", name="Bits a weight").wait_for()
     press(page, "Bits a weight", "ArrowRight", 2)
     compressed = compress(load_bundled(LARGE).module, CompressionSpec(LARGE, weights=QuantSpec(6)))
-    expect(metric(page, "Size")).to_have_text(wording.size(measure(compressed).best.total))
+    expect(metric(page, "Size")).to_have_text(wording.size(count_bytes(compressed).best.total))
     expect(page.get_by_test_id("stPlotlyChart")).to_have_count(3, timeout=SECONDS_90)
     expect(page.get_by_label("Weights shown")).to_be_visible()
     expect(page.get_by_test_id("stException")).to_have_count(0)
@@ -130,7 +130,7 @@ def test_what_was_moved_goes_along_to_another_page_and_back(page, server):
     press(page, "Bits a weight", "ArrowRight", 3)
     press(page, "Sparsity", "ArrowRight", 30)
     compressed = compress(load_bundled(MODEL).module, CompressionSpec(MODEL, PruneSpec(sparsity=0.3), QuantSpec(5)))
-    size = wording.size(measure(compressed).best.total)
+    size = wording.size(count_bytes(compressed).best.total)
     expect(metric(page, "Size")).to_have_text(size)
     menu = page.get_by_test_id("stSidebar")
     expect(menu.get_by_role("link", name="Networks")).to_have_attribute(
@@ -142,7 +142,7 @@ def test_what_was_moved_goes_along_to_another_page_and_back(page, server):
     expect(metric(page, "Size")).to_have_text(size)
     press(page, "Bits a weight", "ArrowRight", 1)
     compressed = compress(load_bundled(MODEL).module, CompressionSpec(MODEL, PruneSpec(sparsity=0.3), QuantSpec(4)))
-    expect(metric(page, "Size")).to_have_text(wording.size(measure(compressed).best.total))
+    expect(metric(page, "Size")).to_have_text(wording.size(count_bytes(compressed).best.total))
 
 
 def test_a_link_shows_the_same_picture_to_somebody_else(page, page_of, server):
@@ -189,7 +189,7 @@ def test_without_images_there_is_what_was_measured_beforehand_and_the_place_says
     expect(metric(page, "Accuracy")).to_have_text(wording.percent(measured.accuracy, 2))
     expect(page.get_by_text("Measured beforehand, with PyTorch")).to_be_visible()
     compressed = compress(load_bundled(MODEL).module, spec)
-    expect(metric(page, "Size")).to_have_text(wording.size(measure(compressed).best.total))
+    expect(metric(page, "Size")).to_have_text(wording.size(count_bytes(compressed).best.total))
     page.goto(f"{bare_server}/?model={MODEL}&bits=7&sparsity=0.55")
     expect(page.get_by_text("Its neighbours, measured beforehand")).to_be_visible()
     page.goto(f"{bare_server}/?model={MODEL}&bits=4&scheme=affine&sparsity=0.55")
@@ -217,7 +217,7 @@ def test_what_is_picked_and_set_goes_along_from_page_to_page(page, server):
     expect(page.get_by_test_id("stMetricValue").nth(1)).to_have_text(wording.quantity(load_bundled(MODEL).parameters))
     menu.get_by_text("Explore", exact=True).click()
     compressed = compress(load_bundled(MODEL).module, CompressionSpec(MODEL, PruneSpec(sparsity=0.3), QuantSpec(4)))
-    expect(metric(page, "Size")).to_have_text(wording.size(measure(compressed).best.total))
+    expect(metric(page, "Size")).to_have_text(wording.size(count_bytes(compressed).best.total))
     expect(page).to_have_url(re.compile(f"model={MODEL}"))
 
 

@@ -6,7 +6,7 @@ import re
 from playwright.sync_api import Locator, Page, TimeoutError, expect
 
 from compression.core.compress import compress
-from compression.files.size import measure
+from compression.files.size import count_bytes
 from compression.networks.bundled import load_bundled
 from compression.spec import CompressionSpec, LayerSpec, QuantSpec
 from pages.ui import wording
@@ -18,7 +18,7 @@ HEADER, ROW = 35, 28  # pixels of the table
 
 def size_of(*layers: LayerSpec) -> str:
     spec = CompressionSpec(MODEL, weights=QuantSpec(4), layers=layers)
-    return wording.size(measure(compress(load_bundled(MODEL).module, spec)).best.total)
+    return wording.size(count_bytes(compress(load_bundled(MODEL).module, spec)).best.total)
 
 
 def open_cell(page: Page, row: int) -> Locator:

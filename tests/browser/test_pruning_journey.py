@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from compression.core.compress import compress
-from compression.files.size import measure
+from compression.files.size import count_bytes
 from compression.networks.bundled import load_bundled
 from compression.spec import CompressionSpec, PruneSpec, Structure
 from pages.ui import wording
@@ -27,7 +27,7 @@ def test_the_two_sliders_move_the_cut_and_explore_opens_with_it(page: Page, serv
     expect(menu.get_by_role("link", name="Explore")).to_have_attribute("href", re.compile("sparsity=0.6"))
     menu.get_by_role("link", name="Explore").click()
     expect(page.get_by_text("How small can this network get")).to_be_visible()
-    expect(metric(page, "Size")).to_have_text(wording.size(measure(compressed).best.total))
+    expect(metric(page, "Size")).to_have_text(wording.size(count_bytes(compressed).best.total))
 
 
 def test_filters_are_taken_out_for_good_and_the_next_move_asks_again(page: Page, server: str) -> None:

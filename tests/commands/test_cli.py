@@ -30,9 +30,9 @@ from compression.deploy.runtime import kernels, logits, session
 from compression.engine.cluster import Engine
 from compression.errors import DataMissing
 from compression.evaluation.evaluation import evaluate
-from compression.files.ledger import written
+from compression.files.ledger import encode_file
 from compression.files.packed_file import fingerprint, load_compressed
-from compression.files.size import measure
+from compression.files.size import count_bytes
 from compression.networks import library
 from compression.networks.architectures.table import ARCHITECTURES
 from compression.networks.bundled import bundled_names, load_bundled
@@ -192,7 +192,7 @@ def test_evaluate_prints_what_the_package_computes(
 ) -> None:
     found = json_of(capsys, "evaluate", "--model", "simple_cnn", "--images", "250", *options.split())
     compressed = compress(simple_cnn.module, spec, evidence_for(simple_cnn, spec))
-    size = measure(compressed)
+    size = count_bytes(compressed)
     before, after = (
         evaluate(module, test_images[:250], simple_cnn.normalization)
         for module in (simple_cnn.module, compressed.module)
@@ -212,7 +212,7 @@ def test_evaluate_prints_what_the_package_computes(
             "sparse": size.sparse.total,
         }.items()
     )
-    content, file = written(compressed, simple_cnn)
+    content, file = encode_file(compressed, simple_cnn)
     assert (found["size_bytes"]["coded"], found["size_bytes"]["file"]) == (file.coded, len(content))
     assert found["size_bytes"]["best"] == min(size.best.total, file.coded)
 
@@ -383,8 +383,9 @@ def test_export_reads_well_too(capsys: Captured, tmp_path: Path) -> None:
     assert main(["export", "--model", "simple_cnn", "--sparsity", "0.9", "--out", str(path)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].startswith(f"bytes     {path.stat().st_size:,}, float32 1,074,600: 8.")
-    assert lines[-2].startswith("why       90 % sparse is 8.6")
-    assert " times smaller here, not 10 times, because 12 % of the file goes to saying which weights are" in lines[-2]
+    assert lines[-2].startswith("why       The file is 8.6")
+    assert " times smaller than the float32 network. 90 % sparsity would make it 10 times smaller. " in lines[-2]
+    assert "larger than that because 12 % of the file holds the positions of nonzero weights" in lines[-2]
     assert lines[-1] == "proof     read again from the disk: decoded equals evaluated, number by number"
 
 

@@ -14,7 +14,7 @@ from compression.core.compress import compress
 from compression.core.evidence import Evidence
 from compression.core.observe import observe
 from compression.core.record import CompressedModel, bit_operations
-from compression.files.size import measure
+from compression.files.size import count_bytes
 from compression.inspect.card import layer_cards
 from compression.inspect.histogram import weight_view
 from compression.networks.macs import layer_macs
@@ -135,7 +135,7 @@ def test_eight_bits_keep_what_was_learned_and_no_bits_keep_nothing(task: Task) -
 
 def test_the_size_and_the_fidelity_fall_with_the_bits(task: Task) -> None:
     some = [at(task[0], bits) for bits in (16, 8, 4, 2)]
-    assert all(one > other for one, other in pairwise(measure(each).dense.total for each in some))
+    assert all(one > other for one, other in pairwise(count_bytes(each).dense.total for each in some))
     for one, other in pairwise(some):
         assert all(a.sqnr_db > b.sqnr_db for a, b in zip(one.layers, other.layers, strict=True))
 
@@ -143,7 +143,7 @@ def test_the_size_and_the_fidelity_fall_with_the_bits(task: Task) -> None:
 def test_the_sparser_the_smaller_and_half_of_the_weights_may_go(task: Task) -> None:
     module, inputs, labels = task
     some = [at(module, 8, sparsity) for sparsity in (0.25, 0.5, 0.9)]
-    assert all(one > other for one, other in pairwise(measure(each).sparse.total for each in some))
+    assert all(one > other for one, other in pairwise(count_bytes(each).sparse.total for each in some))
     assert [sum(layer.pruned for layer in each.layers) for each in some] == [
         int(each.weights * sparsity) for each, sparsity in zip(some, (0.25, 0.5, 0.9), strict=True)
     ]
@@ -156,7 +156,7 @@ def test_the_bytes_of_a_text_classifier_on_paper(reader: Task) -> None:
     """4 bits and a float32 scale a row, all biases float32: two of the lstm's 4 * 24, and the head's two."""
     rows = 20 + 96 + 96 + 2
     weights = 20 * 16 + 96 * 16 + 96 * 24 + 2 * 24
-    size = measure(at(reader[0], 4))
+    size = count_bytes(at(reader[0], 4))
     assert size.dense.total == weights // 2 + 4 * rows + 4 * (96 + 96 + 2)
     assert size.float32 == 4 * (weights + 96 + 96 + 2)
 
@@ -228,7 +228,7 @@ def test_tied_weights_are_compressed_once_and_stay_tied(also: tuple[Also, ...]) 
 
 def test_tied_weights_take_their_bytes_once() -> None:
     numbers = sum(parameter.numel() for parameter in Writer().parameters())
-    assert measure(at(Writer())).float32 == 4 * numbers
+    assert count_bytes(at(Writer())).float32 == 4 * numbers
 
 
 # ---- convolutions of every dimension, and transposed ones

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compression.files.ans import entropy_bits
-from compression.files.bits import Array, Damaged, pack, unpack, width
+from compression.files.bits import Array, DamagedStream, pack, unpack, width
 from compression.files.codings import DECODERS, ENCODERS, Coding, Stream, decode, encode
 
 each_coding = pytest.mark.parametrize("coding", Coding)
@@ -55,7 +55,7 @@ def test_what_went_in_comes_out(coding: Coding, case: tuple[Array, int, Array]) 
 @pytest.mark.parametrize("alphabet", [3, 15, 255, 65535])
 def test_large_ones_too_and_the_shortest_is_taken(alphabet: int, sparsity: float) -> None:
     codes, there = bell(50_000, alphabet, sparsity)
-    stream = encode(codes, alphabet, there, exact=False)
+    stream = encode(codes, alphabet, there, zeros_have_codes=False)
     assert there_alike(decode(stream, len(codes), alphabet), (codes, there))
     ways = [ENCODERS[way](codes, alphabet, there) for way in (Coding.BITMAP, Coding.GAPS, Coding.ENTROPY)]
     assert stream.nbytes == min(found.nbytes for found in ways if found)
@@ -63,8 +63,8 @@ def test_large_ones_too_and_the_shortest_is_taken(alphabet: int, sparsity: float
 
 def test_places_need_not_be_told_where_codes_say_zero_themselves() -> None:
     codes, there = np.arange(15), np.arange(15) != 7
-    assert encode(codes, 15, there, exact=True).coding is Coding.DENSE
-    assert encode(codes, 15, there, exact=False).coding is not Coding.DENSE
+    assert encode(codes, 15, there, zeros_have_codes=True).coding is Coding.DENSE
+    assert encode(codes, 15, there, zeros_have_codes=False).coding is not Coding.DENSE
 
 
 def test_on_paper() -> None:
@@ -74,9 +74,9 @@ def test_on_paper() -> None:
     assert dense
     assert dense.nbytes == 3  # 21 bits
     assert bitmap
-    assert (bitmap.codes, bitmap.places) == (bytes([5 | 7 << 3]), bytes([1 << 2 | 1 << 6]))
+    assert (bitmap.codes, bitmap.positions) == (bytes([5 | 7 << 3]), bytes([1 << 2 | 1 << 6]))
     assert gaps
-    assert gaps.places == bytes([2 | 3 << 2 | 0 << 4])  # two bits: a gap of 2, three more, and then none
+    assert gaps.positions == bytes([2 | 3 << 2 | 0 << 4])  # two bits: a gap of 2, three more, and then none
 
 
 @pytest.mark.parametrize("bits", range(33))
@@ -115,7 +115,7 @@ def test_a_damaged_stream_gives_codes_of_the_alphabet_or_a_sentence(coding: Codi
     assert whole
     rng = np.random.default_rng(0)
     for _ in range(500):
-        parts = [bytearray(part) for part in (whole.codes, whole.places, whole.model)]
+        parts = [bytearray(part) for part in (whole.codes, whole.positions, whole.model)]
         part = parts[rng.integers(3)]
         if part and rng.random() < 0.5:
             part[rng.integers(len(part))] ^= 1 << rng.integers(8)
@@ -123,7 +123,7 @@ def test_a_damaged_stream_gives_codes_of_the_alphabet_or_a_sentence(coding: Codi
             del part[rng.integers(len(part) + 1) :]
         else:
             part += rng.bytes(rng.integers(1, 9))
-        with suppress(Damaged):
+        with suppress(DamagedStream):
             codes, there = decode(Stream(coding, *map(bytes, parts)), 500, 15)
             assert len(codes) == len(there) == 500
             assert codes.min() >= 0

@@ -1,4 +1,4 @@
-"""Where each byte of a file goes: they add up to the file, and the sentence says what they say."""
+"""The ledger of a packed file: its items add up to the file, and the sentences about it agree with them."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -9,9 +9,9 @@ from torch import nn
 
 from compression.core.compress import compress
 from compression.errors import CodecError
-from compression.files.ledger import FileLedger, LayerBytes, file_ledger, in_words, proved, written
-from compression.files.packed_file import parts, prove
-from compression.files.size import measure
+from compression.files.ledger import FileLedger, LayerBytes, encode_and_verify, encode_file, explain_size, file_ledger
+from compression.files.packed_file import pack_layers, verify_file
+from compression.files.size import count_bytes
 from compression.networks.bundled import load_bundled
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
 
@@ -19,7 +19,7 @@ from compression.spec import CompressionSpec, PruneSpec, QuantSpec
 @lru_cache
 def ledger(spec: CompressionSpec) -> tuple[FileLedger, int]:
     model = load_bundled("simple_cnn")
-    content, found = written(compress(model.module, spec), model)
+    content, found = encode_file(compress(model.module, spec), model)
     return found, len(content)
 
 
@@ -49,7 +49,7 @@ def test_the_steps_go_from_32_bits_a_weight_to_the_bytes_on_the_disk(spec: Compr
 def test_the_file_takes_no_more_than_the_ways_that_are_counted(spec: CompressionSpec) -> None:
     """Nor does any of its weights, whichever way is shortest for it."""
     found, _ = ledger(spec)
-    size = measure(compress(load_bundled("simple_cnn").module, spec))
+    size = count_bytes(compress(load_bundled("simple_cnn").module, spec))
     assert found.coded <= size.best.total
     assert found.rest == size.best.rest
     assert found.float32 == size.float32
@@ -66,13 +66,13 @@ def test_codes_and_places_keep_to_the_order_0_bound(spec: CompressionSpec) -> No
 def test_the_file_of_another_network_proves_nothing(tmp_path: Path) -> None:
     model = load_bundled("simple_cnn")
     four, five = (compress(model.module, CompressionSpec("simple_cnn", None, QuantSpec(bits))) for bits in (4, 5))
-    content, found = proved(four, model)
-    assert (len(content), found) == (found.total, written(four, model)[1])
+    content, found = encode_and_verify(four, model)
+    assert (len(content), found) == (found.total, encode_file(four, model)[1])
     path = tmp_path / "four.safetensors"
     path.write_bytes(content)
-    prove(path, four)
+    verify_file(path, four)
     with pytest.raises(CodecError, match="does not decode to the network that was compressed"):
-        prove(path, five)
+        verify_file(path, five)
 
 
 def test_what_was_not_pruned_has_no_places() -> None:
@@ -86,8 +86,8 @@ def test_a_quarter_of_the_weights_takes_its_entropy_to_find(bits: int | None) ->
     with torch.no_grad():
         layer.weight.copy_(torch.rand(100, 400, generator=torch.Generator().manual_seed(0)) + 1)
     spec = CompressionSpec("net", PruneSpec(sparsity=0.75), bits and QuantSpec(bits))
-    [fc] = file_ledger(parts(compress(layer, spec)), 0).layers
-    assert (fc.coding, fc.left) == ("entropy", 10_000)
+    [fc] = file_ledger(pack_layers(compress(layer, spec)), 0).layers
+    assert (fc.coding, fc.survivors) == ("entropy", 10_000)
     assert fc.places == pytest.approx(0.8113 * 40_000 / 8, abs=20)
     assert fc.codes == pytest.approx(10_000 * 4, rel=0.001) if bits is None else 10_000 * bits / 8 > fc.codes
 
@@ -102,33 +102,33 @@ def made_up(bits: int, left: int, codes: int, places: int) -> FileLedger:
     [
         (
             made_up(32, 100, 400, 600),
-            "90 % sparse is 3 times smaller here, not 10 times, because 43 % of the file goes to saying which weights "
-            "are left, 14 % to float32 biases and batch norm, 7 % to scales, zero points and codebooks, "
-            "7 % to its header",
+            "The file is 3 times smaller than the float32 network. 90 % sparsity would make it 10 times smaller. It is "
+            "larger than that because 43 % of the file holds the positions of nonzero weights, 14 % holds float32 "
+            "biases and batch norm, 7 % holds scales, zero points and codebooks, 7 % holds the header.",
         ),
         (
             made_up(8, 1000, 500, 0),
-            "8 bits a weight is 4.67 times smaller here, not 4 times, because entropy coding takes 50 % off the codes, "
-            "although 22 % of the file goes to float32 biases and batch norm, 11 % to scales, zero points and "
-            "codebooks, 11 % to its header",
+            "The file is 4.67 times smaller than the float32 network. 8 bits per weight would make it 4 times smaller. "
+            "It is smaller than that because entropy coding shortens the codes by 50 %, although 22 % of the file "
+            "holds float32 biases and batch norm, 11 % holds scales, zero points and codebooks, 11 % holds the header.",
         ),
         (
             made_up(8, 1000, 650, 0),
-            "8 bits a weight is 4 times smaller here, as one would expect: entropy coding takes 35 % off the codes and "
-            "19 % of the file goes to float32 biases and batch norm, 10 % to scales, zero points and codebooks, "
-            "10 % to its header",
+            "The file is 4 times smaller than the float32 network, as 8 bits per weight would make it. Entropy coding "
+            "shortens the codes by 35 % and 19 % of the file holds float32 biases and batch norm, 10 % holds scales, "
+            "zero points and codebooks, 10 % holds the header.",
         ),
         (
             made_up(32, 1000, 4000, 0),
-            "nothing was taken off the weights: 5 % of the file goes to float32 biases and batch norm, 2 % to scales, "
-            "zero points and codebooks, 2 % to its header",
+            "All weights are stored as float32. 5 % of the file holds float32 biases and batch norm, 2 % holds scales, "
+            "zero points and codebooks, 2 % holds the header.",
         ),
         (
             made_up(8, 0, 0, 0),
-            "no weight is left: 50 % of the file goes to float32 biases and batch norm, 25 % to scales, zero points "
-            "and codebooks, 25 % to its header",
+            "All weights are zero. 50 % of the file holds float32 biases and batch norm, 25 % holds scales, zero "
+            "points and codebooks, 25 % holds the header.",
         ),
     ],
 )
 def test_the_sentence_says_what_one_would_expect_and_why_it_is_not_so(found: FileLedger, words: str) -> None:
-    assert in_words(found) == words
+    assert explain_size(found) == words

@@ -21,8 +21,8 @@ from compression.core.observe import observe
 from compression.core.record import CompressedModel
 from compression.errors import CodecError
 from compression.files.packed_file import ABOUT, CHECKSUM, _checksum, fingerprint, load_compressed, to_bytes
-from compression.files.packed_quantizer import Kind
-from compression.files.packed_weight import packed, unpacked
+from compression.files.packed_quantizer import QuantizerKind
+from compression.files.packed_weight import pack_weight, unpack_weight
 from compression.networks.model import FloatModel, freeze_
 from compression.networks.normalization import NORMALIZATIONS
 from compression.quantization.activations import InputQuantizer
@@ -115,7 +115,7 @@ def test_whatever_was_compressed_comes_back_as_it_was_evaluated(tmp_path: Path) 
         assert torch.equal(answers(found.module), answers(compressed.module)), spec
         assert json.loads(spec.to_json()) == found.about["spec"]
         quantized = {f"{record.name}.weight" for record in compressed.layers if record.qparams}
-        written = {key for key, each in found.about["layers"].items() if each["kind"] == Kind.FLOAT}
+        written = {key for key, each in found.about["layers"].items() if each["kind"] == QuantizerKind.FLOAT}
         assert quantized.isdisjoint(written), spec
         assert found.normalization == NORMALIZATIONS["half"]
 
@@ -134,7 +134,7 @@ def test_whatever_was_compressed_comes_back_as_it_was_evaluated(tmp_path: Path) 
 )
 def test_a_channel_has_no_more_numbers_than_its_quantizer_needs(scheme: Scheme, numbers: int) -> None:
     for record in made(CompressionSpec("small", None, quant(scheme))).layers:
-        assert len(packed(record).numbers) == numbers * len(record.weight)
+        assert len(pack_weight(record).numbers) == numbers * len(record.weight)
 
 
 def test_activations_are_quantized_as_they_were(tmp_path: Path) -> None:
@@ -153,8 +153,8 @@ def test_transposed_convolutions_are_packed_with_their_output_channels_first(
 ) -> None:
     layer = nn.Sequential(nn.ConvTranspose2d(8, 12, 3, groups=groups)).eval()
     [record] = compress(layer, CompressionSpec("net", SPARSE, quantizer)).layers
-    found = packed(record)
-    assert torch.equal(unpacked(found.content, json.loads(json.dumps(found.header))), record.weight)
+    found = pack_weight(record)
+    assert torch.equal(unpack_weight(found.content, json.loads(json.dumps(found.header))), record.weight)
 
 
 def test_weights_whose_codes_cannot_be_found_again_are_written_as_they_are() -> None:
@@ -164,10 +164,10 @@ def test_weights_whose_codes_cannot_be_found_again_are_written_as_they_are() -> 
         layer.weight.copy_(500 + 0.01 * torch.randn(1, 64, generator=torch.Generator().manual_seed(1)))
     [record] = compress(layer, CompressionSpec("net", SPARSE, QuantSpec(16, "min-max"))).layers
     [all_there] = compress(layer, CompressionSpec("net", None, QuantSpec(16, "min-max"))).layers
-    assert packed(all_there).kind is Kind.FLOAT
+    assert pack_weight(all_there).kind is QuantizerKind.FLOAT
     for each in (record, all_there):
-        found = packed(each)
-        assert torch.equal(unpacked(found.content, json.loads(json.dumps(found.header))), each.weight)
+        found = pack_weight(each)
+        assert torch.equal(unpack_weight(found.content, json.loads(json.dumps(found.header))), each.weight)
 
 
 def test_the_file_is_plain_safetensors_with_bytes_and_float32(tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ def test_the_file_is_plain_safetensors_with_bytes_and_float32(tmp_path: Path) ->
 
 
 def test_a_network_of_no_known_architecture_has_no_file() -> None:
-    with pytest.raises(ValueError, match="small is of no architecture that a file can name"):
+    with pytest.raises(ValueError, match="small has no known architecture, so a packed file cannot name it; known"):
         to_bytes(made(CompressionSpec("small")), replace(model(), about={}))
 
 
@@ -269,7 +269,7 @@ def spoil(about: Any, chance: random.Random, within: tuple[str, ...] = ()) -> No
 
 @pytest.mark.parametrize("content", [b"", b"not a network", safetensors.torch.save({"a": torch.zeros(3)})])
 def test_other_files_are_refused(content: bytes, tmp_path: Path) -> None:
-    with pytest.raises(CodecError, match=r"small.safetensors is .*no file of a compressed network"):
+    with pytest.raises(CodecError, match=r"small.safetensors is .*not a packed file"):
         read(tmp_path, content)
 
 
@@ -281,7 +281,7 @@ def test_a_missing_file_and_a_folder_are_told_in_words(tmp_path: Path) -> None:
 
 
 def test_another_format_is_refused(whole: bytes, tmp_path: Path) -> None:
-    with pytest.raises(CodecError, match="has format 2, and format 1 alone is known here"):
+    with pytest.raises(CodecError, match="has format 2; this version reads format 1 only"):
         read(tmp_path, edited(whole, lambda about: about.update(format=2), sign=True))
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from compression.core.compress import compress
-from compression.files.size import Ledger, Size, measure, packed_bytes
+from compression.files.size import Ledger, Size, count_bytes, packed_bytes
 from compression.spec import CompressionSpec, LayerSpec, PruneSpec, QuantSpec
 
 # The network on paper: conv 2x1x2x2 = 8 weights, fc 3x2 = 6. The float rest: conv's 2 biases, fc's 3, and batch
@@ -16,7 +16,7 @@ REST = 52
 
 
 def size(module: nn.Module, *parts, **named) -> Size:
-    return measure(compress(module, CompressionSpec("net", *parts, **named)))
+    return count_bytes(compress(module, CompressionSpec("net", *parts, **named)))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest, app_test
 
 from compression.core.compress import compress
 from compression.evaluation.evaluation import evaluate
-from compression.files.size import measure
+from compression.files.size import count_bytes
 from compression.lessons.methods import METHODS, explanation
 from compression.networks.bundled import bundled_names, load_bundled
 from compression.paths import PROJECT
@@ -43,7 +43,7 @@ def metrics(page: AppTest) -> dict[str, str]:
 
 
 def test_it_opens_on_the_float_network(page):
-    size = measure(compress(load_bundled("simple_cnn").module, CompressionSpec("simple_cnn")))
+    size = count_bytes(compress(load_bundled("simple_cnn").module, CompressionSpec("simple_cnn")))
     assert metrics(page)["Size"] == wording.size(size.float32)
 
 
@@ -53,7 +53,7 @@ def test_moving_the_sliders_shows_what_compression_computes(page):
     spec = CompressionSpec("simple_cnn", PruneSpec(sparsity=0.5), QuantSpec(4))
     compressed = compress(load_bundled("simple_cnn").module, spec)
     shown = metrics(page)
-    assert shown["Size"] == wording.size(measure(compressed).best.total)
+    assert shown["Size"] == wording.size(count_bytes(compressed).best.total)
     assert shown["Sparsity"] == wording.percent(compressed.sparsity)
 
 
@@ -104,7 +104,7 @@ def test_a_scheme_that_cannot_have_the_bits_of_the_slider_says_which_it_takes(pa
     assert said() == ["Ternary weights take 2 bits, not 4."]
     spec = CompressionSpec("simple_cnn", None, QuantSpec(2, "ternary"))
     compressed = compress(load_bundled("simple_cnn").module, spec)
-    assert metrics(page)["Size"] == wording.size(measure(compressed).best.total)
+    assert metrics(page)["Size"] == wording.size(count_bytes(compressed).best.total)
     page.select_slider(key="bits").set_value("2").run()
     assert said() == []
 
@@ -137,7 +137,7 @@ def test_every_bundled_network_opens_and_moves():
         page.query_params["model"] = name
         page.query_params["bits"] = "4"
         assert not page.run().exception
-        size = measure(compress(load_bundled(name).module, CompressionSpec(name, weights=QuantSpec(4))))
+        size = count_bytes(compress(load_bundled(name).module, CompressionSpec(name, weights=QuantSpec(4))))
         assert metrics(page)["Size"] == wording.size(size.best.total)
 
 

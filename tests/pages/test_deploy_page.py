@@ -14,8 +14,8 @@ from compression.deploy.latency import Latency
 from compression.deploy.stopwatch import Stopwatch
 from compression.deploy.variants import Kind
 from compression.errors import DataMissing
-from compression.files.ledger import FileLedger, LayerBytes, in_words, written
-from compression.files.size import measure
+from compression.files.ledger import FileLedger, LayerBytes, encode_file, explain_size
+from compression.files.size import count_bytes
 from compression.networks.bundled import load_bundled
 from compression.paths import PROJECT
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
@@ -57,7 +57,7 @@ def test_the_page_counts_what_compression_counts_and_offers_what_needs_no_work()
     assert not page.exception
     compressed = compress(load_bundled(MODEL).module, CompressionSpec(MODEL, weights=QuantSpec(4)))
     metrics = {metric.label: metric.value for metric in page.metric}
-    assert metrics["Size"] == wording.size(measure(compressed).best.total)
+    assert metrics["Size"] == wording.size(count_bytes(compressed).best.total)
     assert any("the same bits" in each.value for each in page.markdown)
     labels = [button.label for button in page.get("download_button")]
     assert any(label.startswith("Script") for label in labels)
@@ -66,7 +66,7 @@ def test_the_page_counts_what_compression_counts_and_offers_what_needs_no_work()
 
 def test_the_waterfall_ends_at_the_bytes_of_the_file(simple_cnn):
     spec = CompressionSpec(MODEL, PruneSpec(sparsity=0.5), QuantSpec(4))
-    content, ledger = written(compress(simple_cnn.module, spec), simple_cnn)
+    content, ledger = encode_file(compress(simple_cnn.module, spec), simple_cnn)
     page = opened(bits="4", by="sparsity", sparsity="0.5")
     off, _, into, numbers = charts_of(page)["Off the weights"]
     assert off["base"][-1] + off["y"][-1] == into["y"][0]
@@ -74,7 +74,7 @@ def test_the_waterfall_ends_at_the_bytes_of_the_file(simple_cnn):
     assert sum(into["y"][:5]) == into["y"][5] == len(content)
     assert numbers["text"][5] == wording.size(len(content))
     assert into["y"][6] == round(ledger.bound)
-    assert any(each.value.lower().startswith(in_words(ledger).lower()) for each in page.markdown)
+    assert any(each.value.startswith(explain_size(ledger)) for each in page.markdown)
     table = page.dataframe[0].value.set_index("Layer")
     assert list(table["Bytes"]) == [layer.total for layer in ledger.layers]
 
@@ -84,7 +84,7 @@ def test_a_network_that_no_file_can_name_has_none_and_the_page_says_why(simple_c
     deploy.packed_file.clear()
     monkeypatch.setattr(networks, "float_model", lambda name: stranger)
     page = opened(bits="4")
-    assert any("no packed file: simple_cnn is of no architecture" in each.value for each in page.caption)
+    assert any("no packed file: simple_cnn has no known architecture" in each.value for each in page.caption)
     assert page.get("download_button")[0].disabled
     assert not any("Decoded equals evaluated" in each.value for each in page.markdown)
     deploy.packed_file.clear()
@@ -92,7 +92,7 @@ def test_a_network_that_no_file_can_name_has_none_and_the_page_says_why(simple_c
 
 def test_the_packed_file_comes_first_with_its_size_and_its_proof(simple_cnn):
     spec = CompressionSpec(MODEL, weights=QuantSpec(4))
-    content, _ = written(compress(simple_cnn.module, spec), simple_cnn)
+    content, _ = encode_file(compress(simple_cnn.module, spec), simple_cnn)
     page = opened(bits="4")
     assert page.get("download_button")[0].label == f"Packed, {wording.size(len(content))}"
     assert any("Decoded equals evaluated" in each.value for each in page.markdown)

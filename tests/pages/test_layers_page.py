@@ -7,7 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from compression.core.compress import compress
-from compression.files.size import measure
+from compression.files.size import count_bytes
 from compression.networks.bundled import load_bundled
 from compression.paths import PROJECT
 from compression.spec import CompressionSpec, LayerSpec, PruneSpec, QuantSpec
@@ -37,7 +37,7 @@ def metrics(page: AppTest) -> dict[str, str]:
 
 
 def size_of(spec: CompressionSpec) -> str:
-    return wording.size(measure(compress(load_bundled(spec.model).module, spec)).best.total)
+    return wording.size(count_bytes(compress(load_bundled(spec.model).module, spec)).best.total)
 
 
 def table(page: AppTest) -> list[tuple[str, str, float | None]]:

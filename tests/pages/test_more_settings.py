@@ -7,7 +7,7 @@ from compression.core.compress import compress
 from compression.core.record import bit_operations
 from compression.core.training_evidence import evidence_for
 from compression.errors import DataMissing
-from compression.files.size import measure
+from compression.files.size import count_bytes
 from compression.networks.bundled import load_bundled
 from compression.networks.macs import layer_macs
 from compression.paths import PROJECT
@@ -40,7 +40,7 @@ def test_a_link_of_a_spec_opens_on_that_spec():
     model = load_bundled("simple_cnn")
     compressed = compress(model.module, SPEC, evidence_for(model, SPEC))
     shown = metrics(page)
-    assert shown["Size"] == wording.size(measure(compressed).best.total)
+    assert shown["Size"] == wording.size(count_bytes(compressed).best.total)
     assert shown["Sparsity"] == wording.percent(compressed.sparsity)
     assert shown["Bit operations"] == wording.quantity(
         bit_operations(compressed, layer_macs(model.module, model.example))
@@ -84,7 +84,7 @@ def test_a_link_of_a_spec_sets_every_widget(spec: CompressionSpec):
     assert not page.exception
     model = load_bundled(spec.model)
     compressed = compress(model.module, spec, evidence_for(model, spec))
-    assert metrics(page)["Size"] == wording.size(measure(compressed).best.total)
+    assert metrics(page)["Size"] == wording.size(count_bytes(compressed).best.total)
     for key, value in selection.as_link(spec).items():
         state = page.session_state[key]
         same = float(value) == float(state) if isinstance(state, float) else value == str(state).lower()

@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest, app_test
 
 from compression.core.compress import compress
 from compression.errors import DataMissing
-from compression.files.size import measure
+from compression.files.size import count_bytes
 from compression.inspect.mosaic import mosaic, overlap
 from compression.inspect.ranking import ranking
 from compression.inspect.scores import Cut
@@ -71,7 +71,7 @@ def test_moving_the_slider_shows_what_compression_computes():
     page.slider(key="sparsity").set_value(0.8).run()
     compressed = expected(PruneSpec(sparsity=0.8))
     assert metrics(page)["Sparsity"] == wording.percent(compressed.sparsity)
-    assert metrics(page)["Size"] == wording.size(measure(compressed).best.total)
+    assert metrics(page)["Size"] == wording.size(count_bytes(compressed).best.total)
 
 
 def test_each_of_the_two_sliders_implies_the_other():

@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest, app_test
 from compression.core.compress import compress
 from compression.core.record import CompressedModel
 from compression.evaluation.evaluation import evaluate
-from compression.files.size import measure
+from compression.files.size import count_bytes
 from compression.inspect.integers import filter_codes
 from compression.inspect.staircase import staircase
 from compression.lessons.methods import explanation
@@ -54,7 +54,7 @@ def said(page: AppTest) -> str:
 
 def expect(page: AppTest, left: CompressedModel, right: CompressedModel, channel: int | None = None) -> None:
     both = left, right
-    assert shown(page, "Size") == [wording.size(measure(side).best.total) for side in both]
+    assert shown(page, "Size") == [wording.size(count_bytes(side).best.total) for side in both]
     records = [next(record for record in side.layers if record.name == LAYER) for side in both]
     assert shown(page, "SQNR") == [wording.decibels(staircase(record, channel).sqnr_db) for record in records]
     for record in records:

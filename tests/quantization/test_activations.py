@@ -21,7 +21,7 @@ from compression.data.cifar10 import TRAIN
 from compression.data.images import ImageSet, load
 from compression.errors import DataMissing
 from compression.evaluation.evaluation import evaluate
-from compression.files.size import measure
+from compression.files.size import count_bytes
 from compression.networks.bundled import bundled_names, load_bundled
 from compression.networks.folding import fold_batch_norm
 from compression.networks.model import FloatModel
@@ -170,9 +170,9 @@ def test_more_bits_are_nearer_to_the_float_network() -> None:
 
 def test_each_quantized_input_takes_a_scale_and_a_zero_point_in_the_file(small: nn.Module) -> None:
     evidence = evidence_of(small, images(2)[:, :1, :1, :2])
-    plain = measure(compress(small, CompressionSpec("m")))
+    plain = count_bytes(compress(small, CompressionSpec("m")))
     for bits, zero_point_bytes in ((8, 1), (9, 2)):
-        size = measure(compress(small, CompressionSpec("m", activations=ActivationSpec(bits)), evidence))
+        size = count_bytes(compress(small, CompressionSpec("m", activations=ActivationSpec(bits)), evidence))
         assert size.dense.total - plain.dense.total == 2 * (4 + zero_point_bytes)
         assert size.sparse.total - plain.sparse.total == 2 * (4 + zero_point_bytes)
 

@@ -21,8 +21,8 @@ from compression.deploy.state_dict import holds, state_file
 from compression.deploy.variants import Kind, Variant, build, int8_spec
 from compression.errors import DataMissing
 from compression.evaluation.evaluation import evaluate, join
-from compression.files.ledger import FileLedger, in_words, written
-from compression.files.packed_file import prove
+from compression.files.ledger import FileLedger, encode_file, explain_size
+from compression.files.packed_file import verify_file
 from compression.networks.model import FloatModel
 from compression.networks.weights import float_bytes
 from compression.paths import write_whole
@@ -46,9 +46,9 @@ def packed(compressed: CompressedModel, model: FloatModel, path: Path) -> Export
 
     Raises ValueError where it cannot be written, CodecError where what is on the disk does not decode to `compressed`.
     """
-    content, ledger = written(compressed, model)
+    content, ledger = encode_file(compressed, model)
     write(path, content)
-    prove(path, compressed)
+    verify_file(path, compressed)
     values = {
         "file": str(path),
         "spec": json.loads(compressed.spec.to_json()),
@@ -57,7 +57,7 @@ def packed(compressed: CompressedModel, model: FloatModel, path: Path) -> Export
         "steps_bytes": ledger.steps,
         "entropy_bound_bytes": ledger.bound,
         "codings": {layer.name: layer.coding for layer in ledger.layers},
-        "sentence": in_words(ledger),
+        "sentence": explain_size(ledger),
         "decoded_equals_evaluated": True,
     }
     return Exported(_packed_words(path, ledger), values)
@@ -70,7 +70,7 @@ def _packed_words(path: Path, ledger: FileLedger) -> str:
         f"bytes     {ledger.total:,}, float32 {ledger.float32:,}: {ledger.float32 / ledger.total:.2f} times smaller\n"
         f"{steps}"
         f"bound     {ledger.bound:,.0f} bytes of codes and places, order-0 entropy\n"
-        f"why       {in_words(ledger)}\n"
+        f"why       {explain_size(ledger)}\n"
         f"proof     read again from the disk: decoded equals evaluated, number by number"
     )
 

@@ -9,7 +9,7 @@ from compression.core.compress import compress
 from compression.core.record import CompressedModel, LayerFacts, LayerRecord, LayerTotals, bit_operations
 from compression.core.training_evidence import evidence_for
 from compression.errors import DataError
-from compression.files.size import Size, measure
+from compression.files.size import Size, count_bytes
 from compression.inspect import histogram, integers, staircase
 from compression.spec import CompressionSpec, Order
 from pages.ui import wording
@@ -38,7 +38,7 @@ def answer(spec: CompressionSpec) -> Answer:
     """Returns size, bit operations and the facts of each layer, without the network itself."""
     network = model(spec)
     return Answer(
-        size=measure(network),
+        size=count_bytes(network),
         bit_operations=bit_operations(network, networks.layer_macs(spec.model)),
         layers=tuple(layer.facts for layer in network.layers),
     )

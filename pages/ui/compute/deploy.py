@@ -7,7 +7,7 @@ from compression.deploy.deployer import Deployed, Deployer
 from compression.deploy.stopwatch import Stopwatch, Timing
 from compression.engine.cluster import engine
 from compression.errors import CodecError, DataError
-from compression.files.ledger import FileLedger, proved
+from compression.files.ledger import FileLedger, encode_and_verify
 from compression.spec import CompressionSpec
 from pages.ui.compute import compressed, images, networks
 
@@ -46,7 +46,7 @@ def forget(spec: CompressionSpec, threads: int) -> None:
 def packed_file(spec: CompressionSpec) -> tuple[bytes, FileLedger] | CodecError | ValueError:
     """Returns the packed file, re-read and compared, and where its bytes go; or why there is none. Takes seconds."""
     try:
-        return proved(compressed.model(spec), networks.float_model(spec.model))
+        return encode_and_verify(compressed.model(spec), networks.float_model(spec.model))
     except (CodecError, ValueError) as error:
         return error
 

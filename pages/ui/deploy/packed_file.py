@@ -3,8 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from compression.files.ledger import FileLedger, in_words
-from pages.ui import wording
+from compression.files.ledger import FileLedger, explain_size
 from pages.ui.charts import deploy as deploy_charts
 from pages.ui.charts import show
 from pages.ui.compute import deploy
@@ -25,7 +24,7 @@ def draw(model: str) -> None:
         st.caption(f":material/info: There is no packed file: {found}.")
         return
     _, ledger = found
-    st.markdown(f"{wording.capital(in_words(ledger))}.")
+    st.markdown(explain_size(ledger))
     alt = "From the bytes of the weights as float32 down to those of the file on the disk"
     show.chart(deploy_charts.waterfall(ledger, show.ink()), "waterfall", alt)
     st.caption(WORDS)
@@ -41,7 +40,7 @@ def _rows(ledger: FileLedger) -> pd.DataFrame:
         {
             "Layer": layer.name,
             "Weights": layer.weights,
-            "Left": layer.left,
+            "Left": layer.survivors,
             "Bits": layer.bits,
             "Coding": layer.coding,
             "Bytes": layer.total,
