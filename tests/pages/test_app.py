@@ -7,8 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from streamlit.runtime.pages_manager import PagesManager
-from streamlit.testing.v1 import AppTest, app_test
+from streamlit.testing.v1 import AppTest
 
 from compression.core.compress import compress
 from compression.evaluation.evaluation import evaluate
@@ -20,14 +19,6 @@ from compression.results import landscape
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec, Scheme
 from pages.ui import wording
 from pages.ui.compute import images
-
-
-@pytest.fixture(autouse=True)
-def known_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on a server, a run of fragments alone knows which pages the whole script found; AppTest forgets them."""
-    found: dict[str, PagesManager] = {}
-    remembering = lambda path, cache, **_: found.setdefault(path, PagesManager(path, cache))
-    monkeypatch.setattr(app_test, "PagesManager", remembering)
 
 
 @pytest.fixture

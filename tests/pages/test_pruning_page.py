@@ -4,8 +4,7 @@ import json
 
 import plotly.graph_objects as go
 import pytest
-from streamlit.runtime.pages_manager import PagesManager
-from streamlit.testing.v1 import AppTest, app_test
+from streamlit.testing.v1 import AppTest
 
 from compression.core.compress import compress
 from compression.errors import DataMissing
@@ -25,14 +24,6 @@ from pages.ui.pruning import specs
 from pages.ui.settings import selection
 
 MODEL = "simple_cnn"
-
-
-@pytest.fixture(autouse=True)
-def known_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on a server, a run of fragments alone knows which pages the whole script found; AppTest forgets them."""
-    found: dict[str, PagesManager] = {}
-    remembering = lambda path, cache, **_: found.setdefault(path, PagesManager(path, cache))
-    monkeypatch.setattr(app_test, "PagesManager", remembering)
 
 
 @pytest.fixture(autouse=True)

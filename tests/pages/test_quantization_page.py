@@ -4,8 +4,7 @@ from itertools import product
 
 import plotly.graph_objects as go
 import pytest
-from streamlit.runtime.pages_manager import PagesManager
-from streamlit.testing.v1 import AppTest, app_test
+from streamlit.testing.v1 import AppTest
 
 from compression.core.compress import compress
 from compression.core.record import CompressedModel
@@ -27,11 +26,7 @@ MODEL, LAYER = "simple_cnn", "conv2"
 
 
 @pytest.fixture
-def page(monkeypatch: pytest.MonkeyPatch) -> AppTest:
-    found: dict[str, PagesManager] = {}
-    monkeypatch.setattr(
-        app_test, "PagesManager", lambda path, cache, **_: found.setdefault(path, PagesManager(path, cache))
-    )
+def page() -> AppTest:
     page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=120)
     page.query_params["model"] = MODEL
     page.switch_page("pages/quantization.py")
