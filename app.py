@@ -1,4 +1,4 @@
-"""Explore: two sliders, and what they do to a network. Streamlit's entry point."""
+"""The page Explore: all settings of a network, and what they do to it. Streamlit's entry point."""
 
 from functools import partial
 
@@ -14,31 +14,31 @@ frame.open_page("Explore")
 link = frame.opening_link()
 model = frame.pick_network()
 st.subheader("How small can this network get, and what does it cost?", anchor=False)
-side, main = st.columns([1, 3], gap="medium")  # widths in eighths of a pixel, see charts/style.py
+settings_place, main = st.columns([1, 3], gap="medium")  # widths in eighths of a pixel, see charts/style.py
 
-with side:
+with settings_place:
     controls.draw(model)
 
 with main:
     controls.stop_where_impossible(model)
-    first, others = st.columns([1, 3])
-    said, how = st.columns([5, 1], vertical_alignment="center")
-    left, right = st.columns(2)
-    below = st.container()
+    accuracy_place, metrics_place = st.columns([1, 3])
+    sentence_place, picker_place = st.columns([5, 1], vertical_alignment="center")
+    weights_place, chart_place = st.columns(2)
+    layers_place = st.container()
 
-with others:
+with metrics_place:
     answer.metrics(model)
-with left:
+with weights_place:
     answer.weights(model)
-with below:
+with layers_place:
     answer.layers(model)
-with how:
+with picker_place:
     widgets.pick_accuracy_chart()
-with first:
+with accuracy_place:
     panel.metric(model)
-with said:
+with sentence_place:
     panel.sentence(model)
-with right:
+with chart_place:
     panel.chart(model)
 frame.report_rejected(link)
 frame.close_page(partial(panel.fragment_order, model))

@@ -278,7 +278,7 @@ def moves(model: str, seed: str, count: int) -> list[Move]:
         else:
             sparsity = chance.choice([share / 100 for share in range(1, 100) if share / 100 != sparsity])
         spec = CompressionSpec(model, PruneSpec(sparsity=sparsity), QuantSpec(bits))
-        moved = ("Bits a weight", str(bits)) if turn % 2 else ("Sparsity", sparsity)
+        moved = ("Bits per weight", str(bits)) if turn % 2 else ("Sparsity", sparsity)
         found.append(Move(*moved, spec, chance.uniform(*PAUSE_SECONDS)))
     return found
 

@@ -160,7 +160,7 @@ def answer(model: FloatModel, macs: dict[str, int], spec: CompressionSpec) -> di
     )
     return {
         "metrics": {
-            "Size": wording.size(size.best.total),
+            "In-memory size": wording.size(size.best.total),
             "Sparsity": wording.percent(compressed.sparsity),
             "Bit operations": wording.quantity(bit_operations(compressed, macs)),
         },
@@ -258,7 +258,7 @@ def measured(model: FloatModel) -> Iterator[tuple[int, int, float, str]]:
 def slider(turn: int, bits: int, sparsity: float) -> tuple[str, float]:
     """Which slider is moved in this turn, and to which share of its way."""
     if turn % 2:
-        return "Bits a weight", BITS.index(str(bits)) / (len(BITS) - 1)
+        return "Bits per weight", BITS.index(str(bits)) / (len(BITS) - 1)
     return "Sparsity", sparsity / MOST_SPARSE
 
 

@@ -1,4 +1,4 @@
-"""Layers: bits and sparsity layer by layer, which of them suffer, and recipes of them."""
+"""The page Layers: bits and sparsity of each layer, the sensitivity of the layers, and recipes."""
 
 import streamlit as st
 
@@ -12,17 +12,17 @@ frame.open_page("Layers")
 link = frame.opening_link()
 arriving = frame.is_arriving()
 model = frame.pick_network()
-st.subheader("Which layers can do with less?", anchor=False)
-side, main = st.columns([1, 3], gap="medium")
+st.subheader("Which layers tolerate fewer bits and weights?", anchor=False)
+settings_place, main = st.columns([1, 3], gap="medium")
 
-with side:
+with settings_place:
     controls.settings(model)
     state.synchronise(model, arriving)
 
 with main:
     controls.stop_where_impossible(model)
-    metrics = st.columns(4)
-    said = st.container()
+    accuracy_place, *metric_places = st.columns(4)
+    sentence_place = st.container()
     table_place, scan_place = st.columns([1.35, 1], gap="small")
 
 with table_place:
@@ -30,9 +30,9 @@ with table_place:
     recipe.draw(model)
 with scan_place:
     scan.draw(model)
-answer.metrics(metrics[1:], model)
-with metrics[0]:
+answer.metrics(metric_places, model)
+with accuracy_place:
     panel.metric(model, state.spec)
-with said:
+with sentence_place:
     panel.sentence(model, state.spec)
 frame.report_rejected(link)

@@ -1,4 +1,4 @@
-"""Pruning: what goes, by which score, and what that costs."""
+"""The page Pruning: which weights are pruned, by which criterion, and what that costs."""
 
 import streamlit as st
 
@@ -10,10 +10,10 @@ from pages.ui.pruning import answer, controls, specs
 frame.open_page("Pruning")
 link = frame.opening_link()
 model = frame.pick_network()
-st.subheader("What goes, and what does it cost?", anchor=False)
-side, main = st.columns([1, 3], gap="medium")  # widths in eighths of a pixel, see charts/style.py
+st.subheader("Which weights are pruned, and what does it cost?", anchor=False)
+settings_place, main = st.columns([1, 3], gap="medium")  # widths in eighths of a pixel, see charts/style.py
 
-with side:
+with settings_place:
     controls.draw(model)
 
 with main:
@@ -21,33 +21,33 @@ with main:
     if problem:
         st.info(problem, icon=":material/image_search:")
         st.stop()
-    first, others, last = st.columns([1, 2, 1])
-    said = st.container()
-    left, right = st.columns(2)
+    accuracy_place, metrics_place, macs_place = st.columns([1, 2, 1])
+    sentence_place = st.container()
+    left, mosaic_place = st.columns(2)
     with left:
-        above = st.container()
+        curve_place = st.container()
         controls.sliders(model)
-    lower_left, lower_right = st.columns(2)
-    below = st.container()
+    overlap_place, ranking_place = st.columns(2)
+    removal_place = st.container()
 
-with others:
+with metrics_place:
     answer.metrics(model)
-with above:
+with curve_place:
     answer.curve(model)
-with right:
-    answer.left(model)
-with lower_left:
+with mosaic_place:
+    answer.mosaic(model)
+with overlap_place:
     controls.pick_alternative()
     answer.overlap(model)
-with lower_right:
-    answer.ranked(model)
-with below:
-    answer.smaller(model)
-with last:
-    answer.work(model)
-with first:
+with ranking_place:
+    answer.ranking(model)
+with removal_place:
+    answer.removal(model)
+with macs_place:
+    answer.macs(model)
+with accuracy_place:
     panel.metric(model, specs.spec)
-with said:
+with sentence_place:
     panel.sentence(model, specs.spec)
 frame.report_rejected(link)
 frame.close_page()

@@ -1,4 +1,4 @@
-"""Quantization: the same weights on the same bits in two ways, side by side. Which quantizer, and why?"""
+"""The page Quantization: two quantizers side by side, with the same weights and the same bits."""
 
 import streamlit as st
 
@@ -10,10 +10,10 @@ from pages.ui.quantization.controls import Side
 frame.open_page("Quantization")
 link = frame.opening_link()
 model = frame.pick_network()
-st.subheader("Which quantizer, and why?", anchor=False)
-above = st.container()
+st.subheader("Which quantizer is better, and why?", anchor=False)
+shared_place = st.container()
 sides = dict(zip(Side, st.columns(2, gap="medium"), strict=True))
-between = st.container()
+comparison_place = st.container()
 pictures = dict(zip(Side, st.columns(2, gap="medium"), strict=True))
 
 numbers, others = {}, {}
@@ -21,7 +21,7 @@ for side, place in sides.items():
     with place:
         controls.pick(side)
         numbers[side], others[side] = st.columns([1, 2])
-with above:
+with shared_place:
     controls.shared(model)
 for side, place in others.items():
     with place:
@@ -32,7 +32,7 @@ for side, place in pictures.items():
 answer.layers(model)
 for side, place in zip(Side, st.columns(2, gap="medium"), strict=True):
     with place:
-        answer.words(side)
+        answer.explanations(side)
 st.subheader("The integers of one filter", anchor=False)
 for side, place in zip(Side, st.columns(2, gap="medium"), strict=True):
     with place:
@@ -40,7 +40,7 @@ for side, place in zip(Side, st.columns(2, gap="medium"), strict=True):
 for side, place in numbers.items():
     with place:
         accuracy.metric(model, side)
-with between:
-    accuracy.verdict(model)
+with comparison_place:
+    accuracy.comparison(model)
 frame.report_rejected(link)
 frame.close_page()

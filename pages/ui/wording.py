@@ -1,9 +1,10 @@
-"""Values -> words, once. Fractions become percent here and nowhere else; kB is 1,000 bytes."""
+"""Values -> words, the same on every page. Fractions become percent here and nowhere else; 1 kB is 1,000 bytes."""
 
 import math
 
 NARROW = "\N{NARROW NO-BREAK SPACE}"
 TIMES = "\N{MULTIPLICATION SIGN}"
+SIGNIFICANCE = 0.05  # a difference with a smaller p of McNemar's test is called significant
 
 
 def percent(fraction: float, digits: int = 1) -> str:
@@ -12,7 +13,7 @@ def percent(fraction: float, digits: int = 1) -> str:
 
 
 def short_percent(fraction: float) -> str:
-    """0.5 -> "50 %", 0.125 -> "12.5 %": as many digits as it has."""
+    """0.5 -> "50 %", 0.125 -> "12.5 %": no digits that are not needed."""
     return f"{round(100 * fraction, 4):g}{NARROW}%"
 
 
@@ -22,9 +23,9 @@ def plus_minus(fraction: float, half_width: float) -> str:
 
 
 def points(difference: float) -> str:
-    """-0.0123 -> "-1.2 points"; the sign is always there, but for nothing at all."""
+    """-0.0123 -> "-1.2 percentage points"; only zero has no sign."""
     rounded = round(100 * difference, 1)
-    return f"{rounded:+.1f} points" if rounded else "0.0 points"
+    return f"{rounded:+.1f} percentage points" if rounded else "0.0 percentage points"
 
 
 def p_value(p: float) -> str:
@@ -43,7 +44,7 @@ def around(low: float, high: float) -> str:
 
 
 def quantity(value: float, unit: str = "") -> str:
-    """134217 -> "134 k", with the unit behind it; three figures."""
+    """134217 -> "134 k", with three significant digits, followed by the unit."""
     value = float(f"{value:.3g}")
     for size, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= size:
@@ -58,7 +59,7 @@ def size(count: int) -> str:
 
 
 def round_size(count: int) -> str:
-    """50000 -> "50 kB", 1200000 -> "1.2 MB": as many figures as it has."""
+    """50000 -> "50 kB", 1200000 -> "1.2 MB": no digits that are not needed."""
     for size, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if count >= size:
             return f"{count / size:g}{NARROW}{prefix}B"
@@ -76,7 +77,7 @@ def decibels(ratio_db: float) -> str:
 
 
 def capital(sentence: str) -> str:
-    """ "one word" -> "One word", the rest as it is."""
+    """Returns the sentence with a capital first letter, otherwise unchanged."""
     return sentence[:1].upper() + sentence[1:]
 
 

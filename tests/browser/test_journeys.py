@@ -39,11 +39,11 @@ def press(page: Page, slider: str, key: str, times: int) -> None:
 
 def test_moving_the_sliders_shows_what_compression_computes(page, server):
     page.goto(f"{server}/?model={MODEL}")
-    press(page, "Bits a weight", "ArrowRight", 6)
+    press(page, "Bits per weight", "ArrowRight", 6)
     press(page, "Sparsity", "ArrowRight", 40)
     spec = CompressionSpec(MODEL, PruneSpec(sparsity=0.4), QuantSpec(4))
     compressed = compress(load_bundled(MODEL).module, spec)
-    expect(metric(page, "Size")).to_have_text(wording.size(count_bytes(compressed).best.total))
+    expect(metric(page, "In-memory size")).to_have_text(wording.size(count_bytes(compressed).best.total))
     expect(metric(page, "Sparsity")).to_have_text(wording.percent(compressed.sparsity))
 
 
@@ -53,15 +53,17 @@ def test_accuracy_is_an_estimate_that_becomes_what_compression_counts(page, serv
     model = load_bundled(MODEL)
     compressed = compress(model.module, CompressionSpec(MODEL, UNMEASURED, QuantSpec(3)))
     found = evaluate(compressed.module, test_images, model.normalization)
-    expect(page.get_by_text(f"{found.correct:,} of 10,000 test images right")).to_be_visible(timeout=SECONDS_90)
+    expect(page.get_by_text(f"{found.correct:,} of 10,000 test images classified correctly")).to_be_visible(
+        timeout=SECONDS_90
+    )
     expect(metric(page, "Accuracy")).to_have_text(wording.percent(found.accuracy, 2))
-    expect(page.get_by_text("this drop is real")).to_be_visible()
+    expect(page.get_by_text("a significant drop")).to_be_visible()
     expect(stop_button(page)).to_have_count(0)
 
 
 def test_what_somebody_has_counted_is_there_at_once_for_somebody_else(page, page_of, server, test_images):
     page.goto(f"{server}/?model={MODEL}&bits=4&sparsity={UNMEASURED.sparsity}")
-    exact = page.get_by_text(re.compile("^[0-9],[0-9]{3} of 10,000 test images right"))
+    exact = page.get_by_text(re.compile("^[0-9],[0-9]{3} of 10,000 test images classified correctly"))
     expect(exact).to_be_visible(timeout=SECONDS_90)
     other = page_of()
     other.goto(page.url)
@@ -73,9 +75,9 @@ def test_what_somebody_has_counted_is_there_at_once_for_somebody_else(page, page
 def test_a_slider_moves_while_images_are_counted(page, server, test_images):
     page.goto(f"{server}/?model={LARGE}&bits=5&sparsity={UNMEASURED.sparsity}")
     expect(stop_button(page)).to_be_visible(timeout=SECONDS_90)
-    press(page, "Bits a weight", "ArrowRight", 1)
+    press(page, "Bits per weight", "ArrowRight", 1)
     compressed = compress(load_bundled(LARGE).module, CompressionSpec(LARGE, UNMEASURED, QuantSpec(4)))
-    expect(metric(page, "Size")).to_have_text(wording.size(count_bytes(compressed).best.total))
+    expect(metric(page, "In-memory size")).to_have_text(wording.size(count_bytes(compressed).best.total))
     expect(page.get_by_text(re.compile("^Estimated from [0-9,]+ of 10,000 images"))).to_be_visible(timeout=SECONDS_90)
 
 
@@ -88,7 +90,7 @@ def test_counting_can_be_stopped_and_goes_on_where_it_was(page, server, test_ima
     words = stopped.inner_text()
     page.wait_for_timeout(1_500)
     expect(stopped).to_have_text(words)
-    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("button", name="Resume").click()
     expect(stop_button(page)).to_be_visible()
     expect(stopped).to_have_count(0)
 
@@ -103,9 +105,9 @@ def test_a_move_draws_the_answer_and_the_links_of_the_menu_and_nothing_else(page
     expect(page.get_by_text("Measured beforehand")).to_be_visible()
     expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
     drawn.clear()
-    press(page, "Bits a weight", "ArrowRight", 1)
+    press(page, "Bits per weight", "ArrowRight", 1)
     compressed = compress(load_bundled(LARGE).module, CompressionSpec(LARGE, MEASURED, QuantSpec(7)))
-    expect(metric(page, "Size")).to_have_text(wording.size(count_bytes(compressed).best.total))
+    expect(metric(page, "In-memory size")).to_have_text(wording.size(count_bytes(compressed).best.total))
     expect(page.get_by_test_id("stPageLink").first.get_by_role("link")).to_have_attribute("href", re.compile("bits=7"))
     expect(metric(page, "Accuracy")).to_contain_text("±", timeout=SECONDS_90)
     deltas = [message.delta for message in drawn if message.WhichOneof("type") == "delta"]
@@ -115,10 +117,10 @@ def test_a_move_draws_the_answer_and_the_links_of_the_menu_and_nothing_else(page
 
 def test_a_move_before_the_page_is_whole_begins_the_page_again(page, server):
     page.goto(f"{server}/?model={LARGE}&bits=8")
-    page.get_by_role("slider", name="Bits a weight").wait_for()
-    press(page, "Bits a weight", "ArrowRight", 2)
+    page.get_by_role("slider", name="Bits per weight").wait_for()
+    press(page, "Bits per weight", "ArrowRight", 2)
     compressed = compress(load_bundled(LARGE).module, CompressionSpec(LARGE, weights=QuantSpec(6)))
-    expect(metric(page, "Size")).to_have_text(wording.size(count_bytes(compressed).best.total))
+    expect(metric(page, "In-memory size")).to_have_text(wording.size(count_bytes(compressed).best.total))
     expect(page.get_by_test_id("stPlotlyChart")).to_have_count(3, timeout=SECONDS_90)
     expect(page.get_by_label("Weights shown")).to_be_visible()
     expect(page.get_by_test_id("stException")).to_have_count(0)
@@ -126,12 +128,12 @@ def test_a_move_before_the_page_is_whole_begins_the_page_again(page, server):
 
 def test_what_was_moved_goes_along_to_another_page_and_back(page, server):
     page.goto(f"{server}/?model={MODEL}&bits=8")
-    expect(metric(page, "Size")).to_be_visible()
-    press(page, "Bits a weight", "ArrowRight", 3)
+    expect(metric(page, "In-memory size")).to_be_visible()
+    press(page, "Bits per weight", "ArrowRight", 3)
     press(page, "Sparsity", "ArrowRight", 30)
     compressed = compress(load_bundled(MODEL).module, CompressionSpec(MODEL, PruneSpec(sparsity=0.3), QuantSpec(5)))
     size = wording.size(count_bytes(compressed).best.total)
-    expect(metric(page, "Size")).to_have_text(size)
+    expect(metric(page, "In-memory size")).to_have_text(size)
     menu = page.get_by_test_id("stSidebar")
     expect(menu.get_by_role("link", name="Networks")).to_have_attribute(
         "href", re.compile("bits=5.*sparsity=0.3|sparsity=0.3.*bits=5")
@@ -139,29 +141,29 @@ def test_what_was_moved_goes_along_to_another_page_and_back(page, server):
     menu.get_by_role("link", name="Networks").click()
     expect(page.get_by_text("Which network, and what is it made of?")).to_be_visible()
     menu.get_by_role("link", name="Explore").click()
-    expect(metric(page, "Size")).to_have_text(size)
-    press(page, "Bits a weight", "ArrowRight", 1)
+    expect(metric(page, "In-memory size")).to_have_text(size)
+    press(page, "Bits per weight", "ArrowRight", 1)
     compressed = compress(load_bundled(MODEL).module, CompressionSpec(MODEL, PruneSpec(sparsity=0.3), QuantSpec(4)))
-    expect(metric(page, "Size")).to_have_text(wording.size(count_bytes(compressed).best.total))
+    expect(metric(page, "In-memory size")).to_have_text(wording.size(count_bytes(compressed).best.total))
 
 
 def test_a_link_shows_the_same_picture_to_somebody_else(page, page_of, server):
     page.goto(f"{server}/?model={MODEL}")
-    press(page, "Bits a weight", "ArrowRight", 5)
+    press(page, "Bits per weight", "ArrowRight", 5)
     press(page, "Sparsity", "ArrowRight", 30)
     expect(page).to_have_url(re.compile("sparsity=0.3$"))
     expect(metric(page, "Sparsity")).to_contain_text("30.")
-    size = metric(page, "Size").inner_text()
+    size = metric(page, "In-memory size").inner_text()
     page.reload()
-    expect(metric(page, "Size")).to_have_text(size)
+    expect(metric(page, "In-memory size")).to_have_text(size)
     other = page_of()
     other.goto(page.url)
-    expect(metric(other, "Size")).to_have_text(size)
+    expect(metric(other, "In-memory size")).to_have_text(size)
 
 
 def test_a_nonsense_link_falls_back_and_says_so(page, server):
     page.goto(f"{server}/?model={MODEL}&bits=99&flavour=sweet")
-    expect(page.get_by_text("The link says bits=99, which is not possible here: showing float.")).to_be_visible()
+    expect(page.get_by_text("The link says bits=99, which is not possible here. The page shows float.")).to_be_visible()
     expect(page.get_by_text("The link says flavour=sweet, which has no effect here.")).to_be_visible()
 
 
@@ -189,12 +191,12 @@ def test_without_images_there_is_what_was_measured_beforehand_and_the_place_says
     expect(metric(page, "Accuracy")).to_have_text(wording.percent(measured.accuracy, 2))
     expect(page.get_by_text("Measured beforehand, with PyTorch")).to_be_visible()
     compressed = compress(load_bundled(MODEL).module, spec)
-    expect(metric(page, "Size")).to_have_text(wording.size(count_bytes(compressed).best.total))
+    expect(metric(page, "In-memory size")).to_have_text(wording.size(count_bytes(compressed).best.total))
     page.goto(f"{bare_server}/?model={MODEL}&bits=7&sparsity=0.55")
-    expect(page.get_by_text("Its neighbours, measured beforehand")).to_be_visible()
+    expect(page.get_by_text("Measured neighbours")).to_be_visible()
     page.goto(f"{bare_server}/?model={MODEL}&bits=4&scheme=affine&sparsity=0.55")
     expect(metric(page, "Accuracy")).to_have_text("no images")
-    expect(page.get_by_text("Accuracy needs CIFAR-10's test images")).to_be_visible()
+    expect(page.get_by_text("The accuracy needs the test images of CIFAR-10")).to_be_visible()
     page.get_by_role("button", name="Download 24 MB").click()
     expect(page.get_by_text("cannot be reached")).to_be_visible()
 
@@ -203,7 +205,7 @@ def test_a_cold_deep_link_to_the_guide_opens_and_the_menu_leads_back(page, serve
     page.goto(f"{server}/guide")
     expect(page.get_by_role("heading", name="What the numbers mean")).to_be_visible()
     page.get_by_role("link", name="Explore").click()
-    expect(metric(page, "Size")).to_be_visible()
+    expect(metric(page, "In-memory size")).to_be_visible()
 
 
 # ---- networks, and the reader's own
@@ -217,7 +219,7 @@ def test_what_is_picked_and_set_goes_along_from_page_to_page(page, server):
     expect(page.get_by_test_id("stMetricValue").nth(1)).to_have_text(wording.quantity(load_bundled(MODEL).parameters))
     menu.get_by_text("Explore", exact=True).click()
     compressed = compress(load_bundled(MODEL).module, CompressionSpec(MODEL, PruneSpec(sparsity=0.3), QuantSpec(4)))
-    expect(metric(page, "Size")).to_have_text(wording.size(count_bytes(compressed).best.total))
+    expect(metric(page, "In-memory size")).to_have_text(wording.size(count_bytes(compressed).best.total))
     expect(page).to_have_url(re.compile(f"model={MODEL}"))
 
 
@@ -236,7 +238,7 @@ def test_a_network_of_ones_own_is_on_every_page_of_ones_own_session_alone(
     expect(page.get_by_text("Your file resnet20-12fca82f.th")).to_be_visible()
     other = page_of()
     other.goto(link)
-    expect(other.get_by_text("those that somebody brought along stay with them")).to_be_visible()
+    expect(other.get_by_text("an uploaded one stays with the session that uploaded it")).to_be_visible()
     expect(other.get_by_text("12fca82f-")).to_have_count(1)  # the toast that quotes the link
 
 

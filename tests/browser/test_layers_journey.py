@@ -35,16 +35,16 @@ def open_cell(page: Page, row: int) -> Locator:
 
 def test_a_cell_is_edited_and_the_link_says_so(page, page_of, server):
     page.goto(f"{server}/layers?model={MODEL}&bits=4")
-    expect(metric(page, "Size")).to_have_text(size_of())
+    expect(metric(page, "In-memory size")).to_have_text(size_of())
     open_cell(page, 2).fill("95")
     page.keyboard.press("Enter")
-    expect(metric(page, "Size")).to_have_text(size_of(LayerSpec("fc1", None, 0.95)))
+    expect(metric(page, "In-memory size")).to_have_text(size_of(LayerSpec("fc1", None, 0.95)))
     expect(page).to_have_url(re.compile("layers=fc1"))
     other = page_of()
     other.goto(page.url)
-    expect(metric(other, "Size")).to_have_text(size_of(LayerSpec("fc1", None, 0.95)))
-    page.get_by_role("button", name="All alike").click()
-    expect(metric(page, "Size")).to_have_text(size_of())
+    expect(metric(other, "In-memory size")).to_have_text(size_of(LayerSpec("fc1", None, 0.95)))
+    page.get_by_role("button", name="Reset all layers").click()
+    expect(metric(page, "In-memory size")).to_have_text(size_of())
 
 
 def test_a_scan_shows_how_far_it_is_and_bits_are_assigned_from_it(page, server, test_images):
@@ -56,5 +56,5 @@ def test_a_scan_shows_how_far_it_is_and_bits_are_assigned_from_it(page, server, 
     expect(main.get_by_text(re.compile("% scanned"))).to_be_visible(timeout=SECONDS_90)
     expect(assign).to_be_enabled(timeout=2 * SECONDS_90)
     assign.click()
-    expect(metric(page, "Bits a weight")).to_have_text(re.compile(r"^[23]\.\d\d$|^4\.00$"))
+    expect(metric(page, "Bits per weight")).to_have_text(re.compile(r"^[23]\.\d\d$|^4\.00$"))
     expect(page).to_have_url(re.compile("layers=conv1"))

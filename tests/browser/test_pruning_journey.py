@@ -27,20 +27,20 @@ def test_the_two_sliders_move_the_cut_and_explore_opens_with_it(page: Page, serv
     expect(menu.get_by_role("link", name="Explore")).to_have_attribute("href", re.compile("sparsity=0.6"))
     menu.get_by_role("link", name="Explore").click()
     expect(page.get_by_text("How small can this network get")).to_be_visible()
-    expect(metric(page, "Size")).to_have_text(wording.size(count_bytes(compressed).best.total))
+    expect(metric(page, "In-memory size")).to_have_text(wording.size(count_bytes(compressed).best.total))
 
 
 def test_filters_are_taken_out_for_good_and_the_next_move_asks_again(page: Page, server: str) -> None:
     page.goto(f"{server}/pruning?model={MODEL}&structure=filter&sparsity=0.5")
     expect(page.get_by_test_id("stPlotlyChart")).to_have_count(4, timeout=SECONDS_90)
-    page.get_by_role("button", name="Take zero filters out").click()
-    expect(page.get_by_text("Removed equals zeroed")).to_be_visible(timeout=SECONDS_90)
-    expect(metric(page, "MACs an image")).to_have_text(metric(page, "Multiply-accumulates").inner_text())
+    page.get_by_role("button", name="Remove zero filters and verify").click()
+    expect(page.get_by_text("Verified: without its zero filters")).to_be_visible(timeout=SECONDS_90)
+    expect(metric(page, "MACs per image")).to_have_text(metric(page, "Multiply-accumulates").inner_text())
     press(page, "Sparsity", "ArrowRight", 1)
     spec = CompressionSpec(MODEL, PruneSpec(sparsity=0.51, structure=Structure.FILTER))
     compressed = compress(load_bundled(MODEL).module, spec)
     expect(metric(page, "Sparsity")).to_have_text(wording.percent(compressed.sparsity))
-    expect(page.get_by_text("Removed equals zeroed")).to_have_count(0)
+    expect(page.get_by_text("Verified: without its zero filters")).to_have_count(0)
     expect(page.get_by_test_id("stException")).to_have_count(0)
 
 

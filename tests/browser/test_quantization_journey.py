@@ -25,7 +25,7 @@ def values(page: Page, label: str) -> Locator:
 
 def expect_answer(page: Page, *both: QuantSpec) -> None:
     made = [compress(load_bundled(MODEL).module, CompressionSpec(MODEL, None, quant)) for quant in both]
-    expect(values(page, "Size")).to_have_text([wording.size(count_bytes(side).best.total) for side in made])
+    expect(values(page, "In-memory size")).to_have_text([wording.size(count_bytes(side).best.total) for side in made])
     stairs = [staircase(side.layers[1], 0 if len(made[0].layers[1].qparams.scale.shape) else None) for side in made]
     expect(values(page, "SQNR")).to_have_text([wording.decibels(found.sqnr_db) for found in stairs])
 
@@ -34,7 +34,7 @@ def test_two_quantizers_are_moved_together_and_a_link_shows_the_same(page, page_
     page.goto(f"{server}/quantization?model={MODEL}&right_scheme=affine")
     expect_answer(page, QuantSpec(4, "symmetric", "tensor"), QuantSpec(4, "affine", "tensor"))
     expect(page.get_by_test_id("stPlotlyChart")).to_have_count(7, timeout=SECONDS_90)
-    page.get_by_role("slider", name="Bits a weight, on both sides").focus()
+    page.get_by_role("slider", name="Bits per weight, both sides").focus()
     page.keyboard.press("ArrowRight")
     expect_answer(page, QuantSpec(3, "symmetric", "tensor"), QuantSpec(3, "affine", "tensor"))
     page.get_by_text("channel", exact=True).first.click()
@@ -48,12 +48,12 @@ def test_two_quantizers_are_moved_together_and_a_link_shows_the_same(page, page_
 
 def test_an_output_pixel_in_integers_is_that_in_floats(page, server, test_images):
     page.goto(f"{server}/quantization?model={MODEL}&right_scheme=affine")
-    expect(page.get_by_text(re.compile("the same but for rounding"))).to_have_count(2, timeout=SECONDS_90)
+    expect(page.get_by_text(re.compile("equal up to rounding"))).to_have_count(2, timeout=SECONDS_90)
 
 
 def test_when_both_are_counted_there_is_a_verdict(page, server, test_images):
     page.goto(f"{server}/quantization?model={MODEL}&bits=2&right_granularity=channel")
-    expect(page.get_by_text(re.compile("right on the left alone.*McNemar"))).to_be_visible(timeout=2 * SECONDS_90)
+    expect(page.get_by_text(re.compile("correct on the left only.*McNemar"))).to_be_visible(timeout=2 * SECONDS_90)
     expect(values(page, "Accuracy").filter(has_text="±")).to_have_count(0)
 
 

@@ -35,7 +35,7 @@ def metrics(page: AppTest) -> dict[str, str]:
 
 def test_it_opens_on_the_float_network(page):
     size = count_bytes(compress(load_bundled("simple_cnn").module, CompressionSpec("simple_cnn")))
-    assert metrics(page)["Size"] == wording.size(size.float32)
+    assert metrics(page)["In-memory size"] == wording.size(size.float32)
 
 
 def test_moving_the_sliders_shows_what_compression_computes(page):
@@ -44,7 +44,7 @@ def test_moving_the_sliders_shows_what_compression_computes(page):
     spec = CompressionSpec("simple_cnn", PruneSpec(sparsity=0.5), QuantSpec(4))
     compressed = compress(load_bundled("simple_cnn").module, spec)
     shown = metrics(page)
-    assert shown["Size"] == wording.size(count_bytes(compressed).best.total)
+    assert shown["In-memory size"] == wording.size(count_bytes(compressed).best.total)
     assert shown["Sparsity"] == wording.percent(compressed.sparsity)
 
 
@@ -95,7 +95,7 @@ def test_a_scheme_that_cannot_have_the_bits_of_the_slider_says_which_it_takes(pa
     assert said() == ["Ternary weights take 2 bits, not 4."]
     spec = CompressionSpec("simple_cnn", None, QuantSpec(2, "ternary"))
     compressed = compress(load_bundled("simple_cnn").module, spec)
-    assert metrics(page)["Size"] == wording.size(count_bytes(compressed).best.total)
+    assert metrics(page)["In-memory size"] == wording.size(count_bytes(compressed).best.total)
     page.select_slider(key="bits").set_value("2").run()
     assert said() == []
 
@@ -129,7 +129,7 @@ def test_every_bundled_network_opens_and_moves():
         page.query_params["bits"] = "4"
         assert not page.run().exception
         size = count_bytes(compress(load_bundled(name).module, CompressionSpec(name, weights=QuantSpec(4))))
-        assert metrics(page)["Size"] == wording.size(size.best.total)
+        assert metrics(page)["In-memory size"] == wording.size(size.best.total)
 
 
 def test_a_network_picked_on_one_page_stays_picked(page):
@@ -211,8 +211,8 @@ def test_accuracy_is_an_estimate_and_then_exact(page, test_images, here):
     found = evaluate(compressed.module, test_images, module.normalization)
     assert shown == wording.percent(found.accuracy, 2)
     said = " ".join(caption.value for caption in page.caption)
-    assert f"{found.correct:,} of 10,000 test images right" in said
-    assert "this drop is real" in said
+    assert f"{found.correct:,} of 10,000 test images classified correctly" in said
+    assert "a significant drop" in said
 
 
 def test_counting_can_be_stopped_and_goes_on(page, test_images, here, nothing_beforehand):

@@ -57,7 +57,7 @@ def test_the_page_counts_what_compression_counts_and_offers_what_needs_no_work()
     assert not page.exception
     compressed = compress(load_bundled(MODEL).module, CompressionSpec(MODEL, weights=QuantSpec(4)))
     metrics = {metric.label: metric.value for metric in page.metric}
-    assert metrics["Size"] == wording.size(count_bytes(compressed).best.total)
+    assert metrics["In-memory size"] == wording.size(count_bytes(compressed).best.total)
     assert any("the same bits" in each.value for each in page.markdown)
     labels = [button.label for button in page.get("download_button")]
     assert any(label.startswith("Script") for label in labels)

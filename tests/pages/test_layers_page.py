@@ -48,20 +48,20 @@ def table(page: AppTest) -> list[tuple[str, str, float | None]]:
 
 def test_it_opens_with_all_layers_alike():
     page = opened(bits="4")
-    assert metrics(page)["Size"] == size_of(CompressionSpec(MODEL, weights=FOUR_BITS))
-    assert metrics(page)["Bits a weight"] == "4.00"
-    assert {bits for _, bits, _ in table(page)} == {editor.AS_ALL}
+    assert metrics(page)["In-memory size"] == size_of(CompressionSpec(MODEL, weights=FOUR_BITS))
+    assert metrics(page)["Bits per weight"] == "4.00"
+    assert {bits for _, bits, _ in table(page)} == {editor.DEFAULT}
 
 
 def test_a_link_says_what_layers_have_of_their_own():
     page = opened(bits="4", layers=to_link(OWN))
     spec = CompressionSpec(MODEL, weights=FOUR_BITS, layers=OWN)
-    assert metrics(page)["Size"] == size_of(spec)
+    assert metrics(page)["In-memory size"] == size_of(spec)
     assert table(page) == [
         ("conv1", "8", None),
-        ("conv2", "as all", None),
+        ("conv2", "Network default", None),
         ("fc1", "2", 50),
-        ("fc2", "as all", None),
+        ("fc2", "Network default", None),
     ]
     assert page.query_params["layers"] == "conv1:8,fc1:2/0.5"
 
@@ -77,22 +77,22 @@ def test_a_link_says_what_layers_have_of_their_own():
 def test_a_damaged_link_is_told_and_the_page_works(text, words):
     page = opened(layers=text)
     assert words in page.warning[0].value
-    assert metrics(page)["Size"] == size_of(CompressionSpec(MODEL))
+    assert metrics(page)["In-memory size"] == size_of(CompressionSpec(MODEL))
     assert "layers" not in page.query_params
 
 
 def test_what_layers_have_of_their_own_survives_a_change_of_page():
     page = opened(bits="4", layers=to_link(OWN))
-    before = metrics(page)["Size"]
+    before = metrics(page)["In-memory size"]
     page.switch_page("app.py").run()
     page.switch_page("pages/layers.py").run()
-    assert metrics(page)["Size"] == before
+    assert metrics(page)["In-memory size"] == before
 
 
 def test_another_network_has_layers_of_its_own():
     page = opened(layers="conv1:8,fc1:4")
     page.selectbox(key="model").set_value("cnn3").run()
-    assert metrics(page)["Size"] == size_of(CompressionSpec("cnn3"))
+    assert metrics(page)["In-memory size"] == size_of(CompressionSpec("cnn3"))
     assert not page.warning
     page.run()
     assert "layers" not in page.query_params
@@ -101,17 +101,17 @@ def test_another_network_has_layers_of_its_own():
 def test_all_alike_again():
     page = opened(layers=to_link(OWN))
     page.button(key="alike").click().run()
-    assert metrics(page)["Size"] == size_of(CompressionSpec(MODEL))
-    assert {bits for _, bits, _ in table(page)} == {editor.AS_ALL}
+    assert metrics(page)["In-memory size"] == size_of(CompressionSpec(MODEL))
+    assert {bits for _, bits, _ in table(page)} == {editor.DEFAULT}
 
 
 def test_cells_become_what_a_layer_has_of_its_own():
-    changed = editor._changed
+    changed = editor._edited_layer
     assert changed("a", None, {"Bits": "8"}) == LayerSpec("a", 8)
     assert changed("a", LayerSpec("a", 8), {"Sparsity": 50}) == LayerSpec("a", 8, 0.5)
     assert changed("a", LayerSpec("a", 8), {"Bits": "float"}) == LayerSpec("a", 32)
-    assert changed("a", LayerSpec("a", 8, 0.5), {"Bits": "as all"}) == LayerSpec("a", None, 0.5)
-    assert changed("a", LayerSpec("a", 8), {"Bits": "as all"}) is None
+    assert changed("a", LayerSpec("a", 8, 0.5), {"Bits": "Network default"}) == LayerSpec("a", None, 0.5)
+    assert changed("a", LayerSpec("a", 8), {"Bits": "Network default"}) is None
     assert changed("a", LayerSpec("a", None, 0.5), {"Sparsity": None}) is None
 
 
@@ -121,14 +121,14 @@ def test_a_scheme_that_cannot_have_a_layers_bits_gives_it_the_nearest(scheme):
     assert page.warning
     page = opened(bits="4", scheme=scheme, layers="conv1:16,conv2:32")
     assert not page.warning
-    assert metrics(page)["Size"] != size_of(CompressionSpec(MODEL))
+    assert metrics(page)["In-memory size"] != size_of(CompressionSpec(MODEL))
     assert any("conv1 gets the nearest" in caption.value for caption in page.caption)
 
 
 def test_a_recipe_opens_as_the_link_that_it_is():
     spec = CompressionSpec(MODEL, PruneSpec(sparsity=0.3, scope="layer"), FOUR_BITS, OWN, fold_bn=False)
     page = opened(**selection.as_link(from_json(spec.to_json())))
-    assert metrics(page)["Size"] == size_of(spec)
+    assert metrics(page)["In-memory size"] == size_of(spec)
     assert page.query_params["layers"] == "conv1:8,fc1:2/0.5"
 
 
@@ -169,8 +169,8 @@ def test_a_scan_fills_the_heat_map_and_bits_are_assigned_within_the_budget(test_
             drop = reading.before.accuracy - reading.cells[layer, spec].accuracy
             assert float(text) == pytest.approx(100 * drop, abs=0.051)
     page.button(key="assign").click().run()
-    assert float(metrics(page)["Bits a weight"]) <= 4
-    assert "as all" not in [bits for _, bits, _ in table(page)]
+    assert float(metrics(page)["Bits per weight"]) <= 4
+    assert "Network default" not in [bits for _, bits, _ in table(page)]
 
 
 def test_a_damaged_data_set_is_told_and_all_else_works(tmp_path, nothing_beforehand):
@@ -178,5 +178,5 @@ def test_a_damaged_data_set_is_told_and_all_else_works(tmp_path, nothing_beforeh
         page = opened(bits="4")
     shown = metrics(page)
     assert shown["Accuracy"] == "no images"
-    assert shown["Size"] == size_of(CompressionSpec(MODEL, weights=FOUR_BITS))
+    assert shown["In-memory size"] == size_of(CompressionSpec(MODEL, weights=FOUR_BITS))
     assert "is not a whole Parquet file" in page.warning[0].value

@@ -40,13 +40,13 @@ def test_a_link_of_a_spec_opens_on_that_spec():
     model = load_bundled("simple_cnn")
     compressed = compress(model.module, SPEC, evidence_for(model, SPEC))
     shown = metrics(page)
-    assert shown["Size"] == wording.size(count_bytes(compressed).best.total)
+    assert shown["In-memory size"] == wording.size(count_bytes(compressed).best.total)
     assert shown["Sparsity"] == wording.percent(compressed.sparsity)
     assert shown["Bit operations"] == wording.quantity(
         bit_operations(compressed, layer_macs(model.module, model.example))
     )
     (line,) = [caption.value for caption in page.caption if caption.value.startswith("With ")]
-    assert line == "With range laplace, 8-bit activations (kl), 2:4 pruning"
+    assert line == "With clipping range laplace, 8-bit activations (kl), 2:4 pruning"
 
 
 def test_filters_go_as_a_whole_and_there_is_no_threshold_on_them():
@@ -84,7 +84,7 @@ def test_a_link_of_a_spec_sets_every_widget(spec: CompressionSpec):
     assert not page.exception
     model = load_bundled(spec.model)
     compressed = compress(model.module, spec, evidence_for(model, spec))
-    assert metrics(page)["Size"] == wording.size(count_bytes(compressed).best.total)
+    assert metrics(page)["In-memory size"] == wording.size(count_bytes(compressed).best.total)
     for key, value in selection.as_link(spec).items():
         state = page.session_state[key]
         same = float(value) == float(state) if isinstance(state, float) else value == str(state).lower()

@@ -62,7 +62,7 @@ def test_moving_the_slider_shows_what_compression_computes():
     page.slider(key="sparsity").set_value(0.8).run()
     compressed = expected(PruneSpec(sparsity=0.8))
     assert metrics(page)["Sparsity"] == wording.percent(compressed.sparsity)
-    assert metrics(page)["Size"] == wording.size(count_bytes(compressed).best.total)
+    assert metrics(page)["In-memory size"] == wording.size(count_bytes(compressed).best.total)
 
 
 def test_each_of_the_two_sliders_implies_the_other():
@@ -94,9 +94,9 @@ def test_the_mosaic_and_the_curve_are_those_of_the_chosen_layer():
     page = opened(sparsity="0.7", layer="conv2")
     record = next(layer for layer in expected(PruneSpec(sparsity=0.7)).layers if layer.name == "conv2")
     view = mosaic([record.weight])
-    (heatmap,) = drawn(page, "What is left of conv2")["data"]
+    (heatmap,) = drawn(page, "Weights kept in conv2")["data"]
     assert heatmap["z"][0][0] == pytest.approx(view.left[0][0] / view.weights[0][0], abs=1e-3)
-    names = [trace["name"] for trace in drawn(page, "How much lies below a threshold")["data"]]
+    names = [trace["name"] for trace in drawn(page, "Share of scores below a threshold")["data"]]
     assert names[:2] == ["whole network", "this layer"]
 
 
@@ -104,21 +104,22 @@ def test_the_other_way_is_held_against_this_one_at_the_same_sparsity():
     page = opened(sparsity="0.5", rival="signed")
     here, there = (expected(PruneSpec(None, 0.5, criterion=criterion)) for criterion in ("l1", "signed"))
     pairs = [[layer.weight for layer in one.layers] for one in (here, there)]
-    _, first, _, taken = overlap(*pairs).counts
+    _, first, _, both = overlap(*pairs).counts
     assert any(
-        f"{first + taken:,} weights that go here, **{wording.percent(taken / (first + taken))}**" in caption.value
+        f"{first + both:,} weights that this criterion prunes, the other criterion prunes "
+        f"**{wording.percent(both / (first + both))}** too" in caption.value
         for caption in page.caption
     )
 
 
 def test_filters_are_taken_out_and_the_proof_is_shown():
     page = opened(structure="filter", sparsity="0.5")
-    before = metrics(page)["MACs an image"]
+    before = metrics(page)["MACs per image"]
     page.button(key="take").click().run()
     page.run()
     shown = metrics(page)
-    assert shown["MACs an image"] == shown["Multiply-accumulates"] != before
-    assert any("Removed equals zeroed" in markdown.value for markdown in page.markdown)
+    assert shown["MACs per image"] == shown["Multiply-accumulates"] != before
+    assert any("Verified: without its zero filters" in markdown.value for markdown in page.markdown)
 
 
 def test_without_training_images_what_needs_them_says_so_and_nothing_breaks(monkeypatch):

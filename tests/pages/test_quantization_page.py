@@ -19,7 +19,7 @@ from compression.results.landscape import read_landscape
 from compression.spec import AUTOMATIC_SCHEMES, CompressionSpec, QuantSpec, Scheme
 from pages.ui import wording
 from pages.ui.charts import cells, quantization, style
-from pages.ui.quantization.accuracy import between
+from pages.ui.quantization.accuracy import comparison_in_words
 from tests.pages.test_app import damaged_data
 
 MODEL, LAYER = "simple_cnn", "conv2"
@@ -49,7 +49,7 @@ def said(page: AppTest) -> str:
 
 def expect(page: AppTest, left: CompressedModel, right: CompressedModel, channel: int | None = None) -> None:
     both = left, right
-    assert shown(page, "Size") == [wording.size(count_bytes(side).best.total) for side in both]
+    assert shown(page, "In-memory size") == [wording.size(count_bytes(side).best.total) for side in both]
     records = [next(record for record in side.layers if record.name == LAYER) for side in both]
     assert shown(page, "SQNR") == [wording.decibels(staircase(record, channel).sqnr_db) for record in records]
     for record in records:
@@ -124,17 +124,17 @@ def test_without_images_both_sides_show_what_was_measured_beforehand(page, tmp_p
     with damaged_data(tmp_path):
         page.run()
     assert shown(page, "Accuracy") == [wording.percent(each.accuracy, 2) for each in (left, right)]
-    assert any(each.value == between(left, right) for each in page.markdown)
+    assert any(each.value == comparison_in_words(left, right) for each in page.markdown)
 
 
 def test_the_verdict_is_that_of_mcnemar_on_the_same_images(test_images):
     model, few = load_bundled(MODEL), test_images[:500]
     left, right = (evaluate(quantized(bits, "symmetric", "tensor").module, few, model.normalization) for bits in (8, 2))
     lost = int((left.right & ~right.right).sum())
-    assert f"{lost:,} are right on the left alone" in between(left, right)
-    assert "the left is better, and this is no chance" in between(left, right)
-    assert "the right is better, and this is no chance" in between(right, left)
-    assert "Both sides are right on the very same images" in between(left, left)
+    assert f"{lost:,} images are correct on the left only" in comparison_in_words(left, right)
+    assert "the left is significantly better" in comparison_in_words(left, right)
+    assert "the right is significantly better" in comparison_in_words(right, left)
+    assert "They are the same images" in comparison_in_words(left, left)
 
 
 @pytest.mark.parametrize("quant", [(4, "k-means", "tensor"), (2, "symmetric", "channel"), (8, "affine", "tensor")])

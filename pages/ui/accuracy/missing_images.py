@@ -1,4 +1,4 @@
-"""What a page shows where accuracy needs test images and there are none."""
+"""What a page shows where the accuracy needs test images and there are none."""
 
 import streamlit as st
 
@@ -10,18 +10,18 @@ from pages.ui.frame import fetch_bar
 
 
 def explain(problem: DataError, notice: str | None = None) -> None:
-    """Says why there are no images, with a button that downloads them.
+    """Shows why there are no test images, and a button that downloads them if they are missing.
 
     `notice` is a sentence on why the committed results are not used either, or None.
     """
     if notice:
         st.caption(f":material/info: {notice}")
     if not isinstance(problem, DataMissing):
-        st.warning(f"Accuracy is off: {problem}.", icon=":material/broken_image:")
+        st.warning(f"There is no accuracy: {problem}.", icon=":material/broken_image:")
         return
     st.info(
-        "Accuracy needs CIFAR-10's test images, and there are none here. Fetch them, or point the environment "
-        "variable CIFAR10_ROOT at a copy. All else on this page works without them.",
+        "The accuracy needs the test images of CIFAR-10, and there are none here. Download them, or set the "
+        "environment variable CIFAR10_ROOT to a folder that has them. Everything else on this page works without them.",
         icon=":material/image_search:",
     )
     if st.button("Download 24 MB", key="download", icon=":material/download:") and (

@@ -1,11 +1,10 @@
-"""The accuracy of a spec, live: an estimate at once, which narrows, and is exact when all images are counted."""
+"""The accuracy of a spec, live: at once an estimate, which narrows and is exact when all images are counted."""
 
 from collections.abc import Callable
 from functools import partial
 
 import streamlit as st
 
-from compression.data.cifar10 import TEST
 from compression.errors import DataError
 from compression.evaluation.evaluation import Evaluation, flips
 from compression.evaluation.reading import Reading
@@ -33,35 +32,36 @@ from pages.ui.frame import frame
 from pages.ui.settings import selection, widgets
 
 CHART_SECONDS = 1.0
-AROUND = """\
-There are no test images here, and this setting was not measured beforehand. The neighbours that were measured, with
-the next bits and the next sparsities, lie in this interval; whether this setting does, nobody has counted."""
+NEIGHBOURS = """\
+There are no test images here, and these settings were not measured beforehand. The interval holds the accuracies of
+their measured neighbours: those with the next bits and the next sparsities. The accuracy of these settings may lie
+outside it."""
 SpecOf = Callable[[str], CompressionSpec]
-SENTENCE_PIXELS = 44  # of two lines, or one and a bar: what stands below does not jump
+SENTENCE_PIXELS = 44  # two lines, or one line and a bar; a fixed height keeps what is below from jumping
 
 
 @st.fragment(key=frame.ACCURACY)
-def metric(model: str, said: SpecOf = selection.spec) -> None:
-    """The number, live.
+def metric(model: str, spec_of: SpecOf = selection.spec) -> None:
+    """Shows the accuracy as a metric, live.
 
-    `said`: what the widgets of the page say of a network.
+    `spec_of` returns the spec that the widgets of the page select for a network.
     """
-    wait_for_painting(look(said(model), go=False))
-    poll(lambda: look_patiently(said(model)), show_number)
+    wait_for_painting(look(spec_of(model), go=False))
+    poll(lambda: look_patiently(spec_of(model)), show_number)
 
 
 def fragment_order(model: str) -> list[str]:
-    """What a slider draws anew: an accuracy that is known comes first, one that is to be counted after the panels."""
+    """Returns the fragments that a slider redraws: the accuracy first if it is known, else after the other panels."""
     try:
         known = not is_counting(look(selection.spec(model), go=False))
-    except KeyError:  # another choice, made with the move, asks for a widget that is not there yet: all is drawn anew
+    except KeyError:  # a widget that another choice needs is not drawn yet, so that the whole page runs again
         known = False
     return sorted(frame.ANSWER, key=lambda part: known and part != frame.ACCURACY)
 
 
 @st.fragment(key=frame.SENTENCE)
-def sentence(model: str, said: SpecOf = selection.spec) -> None:
-    """What the number stands on, live, and a button that stops the count or goes on with it."""
+def sentence(model: str, spec_of: SpecOf = selection.spec) -> None:
+    """Shows what the accuracy is based on, live, and a button that stops or resumes the count."""
 
     def draw(reading: AccuracyState) -> None:
         with st.container(horizontal=True, height=SENTENCE_PIXELS, border=False, vertical_alignment="center"):
@@ -70,49 +70,49 @@ def sentence(model: str, said: SpecOf = selection.spec) -> None:
                     show_state(reading, is_stopped(reading.spec))
                 _button(reading)
             elif isinstance(reading, Neighbours):
-                st.caption(_around(reading))
+                st.caption(_neighbours_in_words(reading))
 
-    poll(lambda: look(said(model)), draw)
+    poll(lambda: look(spec_of(model)), draw)
 
 
 @st.fragment(key=frame.CHART)
 def chart(model: str) -> None:
-    """Accuracy as a chart, live, in all or by class; or what to do about missing images."""
+    """Shows the selected chart of the accuracy, live, or what to do if there are no test images."""
     poll(lambda: look(selection.spec(model)), partial(_chart, model), CHART_SECONDS)
 
 
 def _button(reading: Reading) -> None:
-    """What the reader can do about the count."""
+    """Draws the button that stops or resumes the count."""
     if reading.error:
         st.button("Try again", key="again", icon=":material/refresh:")
     elif is_stopped(reading.spec):
-        st.button("Go on", key="on", icon=":material/play_arrow:", on_click=lambda: st.session_state.pop(STOPPED))
+        st.button("Resume", key="on", icon=":material/play_arrow:", on_click=lambda: st.session_state.pop(STOPPED))
     elif not reading.exact:
         stop = {STOPPED: reading.spec}
         st.button("Stop", key="stop", icon=":material/stop:", on_click=lambda: st.session_state.update(stop))
 
 
 def show_state(reading: Reading, stopped: bool = False) -> None:
-    """What the accuracy stands on: a verdict, or how far the count is, or what is in its way."""
+    """Shows the result of the count, or how far it is, or the error that ended it."""
     if reading.error:
         st.warning(f"Counting stopped: {reading.error}.", icon=":material/error:")
     elif reading.whole:
         st.caption(result_in_words(reading.whole, reading.before) + _origin(reading))
     else:
-        st.progress(reading.images / reading.total, _on_the_way(reading, stopped))
+        st.progress(reading.images / reading.total, _progress_in_words(reading, stopped))
     if reading.notice:
         st.caption(f":material/info: {reading.notice}")
 
 
 def show_number(reading: AccuracyState, border: bool = True) -> None:
-    """The accuracy as far as it is known, and the change against the float network."""
+    """Shows the accuracy as far as it is known, and the change against the float network."""
     if isinstance(reading, DataError):
-        st.metric("Accuracy", "no images", "not counted", delta_color="off", delta_arrow="off", border=border)
+        st.metric("Accuracy", "no images", "not evaluated", delta_color="off", delta_arrow="off", border=border)
         return
     if isinstance(reading, Neighbours):
         interval = wording.interval(reading.low, reading.high)
         st.metric(
-            "Accuracy", interval, "of neighbours", delta_color="off", delta_arrow="off", border=border, help=AROUND
+            "Accuracy", interval, "of neighbours", delta_color="off", delta_arrow="off", border=border, help=NEIGHBOURS
         )
         return
     estimate, before = reading.estimate, reading.before
@@ -127,42 +127,44 @@ def show_number(reading: AccuracyState, border: bool = True) -> None:
         wording.percent(estimate.accuracy, 2)
         if reading.exact
         else wording.plus_minus(estimate.accuracy, estimate.half_width),
-        "as float" if same else change or ("the float network" if reading.is_float else "float not counted yet"),
+        "same as float" if same else change or ("the float network" if reading.is_float else "float not counted yet"),
         delta_color="off" if plain else "normal",
         delta_arrow="off" if plain else "auto",
         border=border,
-        help=f"The share of all {TEST.images:,} test images that are classified correctly, and the change against the "
-        "float network. With ±: an estimate from the images so far, and its 95 % interval.",
+        help=f"The share of all {reading.total:,} test images that are classified correctly, and the change "
+        "against the float network in percentage points. With ±: an estimate from the images so far, with its 95 % "
+        "confidence interval.",
     )
 
 
 def result_in_words(after: Evaluation, before: Evaluation | None) -> str:
-    """What was counted, and whether the change against the float network is more than chance."""
-    counted = f"{after.correct:,} of {after.total:,} test images right"
+    """Returns the number of correct images, and whether the change against the float network is significant."""
+    counted = f"{after.correct:,} of {after.total:,} test images classified correctly"
     if before is None or before is after:
         return f"{counted}."
     change = flips(before, after)
     if change.lost == change.won == 0:
-        return f"{counted}, the very same as float."
-    meaning = f"this {'drop' if change.lost > change.won else 'gain'} is real"
+        return f"{counted}, the same images as by the float network."
+    direction = "drop" if change.lost > change.won else "gain"
+    meaning = f"a significant {direction}" if change.p < wording.SIGNIFICANCE else "the change may be chance"
     return (
-        f"{counted}. Against float {change.lost:,} lost, {change.won:,} won: "
-        f"**{meaning if change.p < 0.05 else 'this may be chance'}** (McNemar, {wording.p_value(change.p)})."
+        f"{counted}. Against the float network, {change.lost:,} images were lost and {change.won:,} gained: "
+        f"**{meaning}** (McNemar test, {wording.p_value(change.p)})."
     )
 
 
 def _origin(reading: Reading) -> str:
-    """Where the number comes from, if not from here."""
+    """Returns where a number comes from that was not counted here, or else nothing."""
     return f" Measured beforehand, with PyTorch {reading.measured_with}." if reading.measured_with else ""
 
 
-def _around(found: Neighbours) -> str:
-    """The measured specs around one that was not: the worst and the best."""
-    ranked = sorted(found.results, key=lambda each: each.evaluation.correct)
+def _neighbours_in_words(neighbours: Neighbours) -> str:
+    """Returns a sentence on the worst and the best measured spec around one that was not measured."""
+    ranked = sorted(neighbours.results, key=lambda each: each.evaluation.correct)
     worst, best = (
         f"{wording.percent(each.evaluation.accuracy, 2)} ({title(each.spec)})" for each in (ranked[0], ranked[-1])
     )
-    return f"Not measured itself, and no images to count here. Its neighbours, measured beforehand: {worst} to {best}."
+    return f"These settings were not measured, and there are no test images. Measured neighbours: {worst} to {best}."
 
 
 def _chart(model: str, reading: AccuracyState) -> None:
@@ -172,17 +174,17 @@ def _chart(model: str, reading: AccuracyState) -> None:
             missing_images.explain(problem, compute.landscape_notice(model))
         return
     before, view = reading.before, st.session_state["chart"]
-    if view == widgets.BY_CLASS and before and reading.seen:
+    if view == widgets.PER_CLASS and before and reading.seen:
         figure = accuracy_charts.class_accuracy(before, reading.class_estimates, show.ink())
     elif view == widgets.CONFUSION and before and reading.whole:
         figure = accuracy_charts.confusions(before, reading.whole, show.ink())
     else:
-        nothing_yet = Estimate(0.0, 0.0, 1.0, 0, reading.total)
-        figure = accuracy_charts.accuracy(before, reading.estimate or nothing_yet, show.ink())
+        unknown = Estimate(0.0, 0.0, 1.0, 0, reading.total)
+        figure = accuracy_charts.accuracy(before, reading.estimate or unknown, show.ink())
     show.chart(figure, "accuracy", "Accuracy of the float and the compressed network")
 
 
-def _on_the_way(reading: Reading, stopped: bool) -> str:
+def _progress_in_words(reading: Reading, stopped: bool) -> str:
     if not reading.images:
         return "Stopped before the first images" if stopped else "Counting the first images …"
     counted = f"Estimated from {reading.images:,} of {reading.total:,} images"

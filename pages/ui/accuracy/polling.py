@@ -1,4 +1,4 @@
-"""What is known of the accuracy of a spec, looked at again and again while images are counted."""
+"""Reads what is known about the accuracy of a spec, again and again while images are counted."""
 
 import time
 from collections.abc import Callable
@@ -15,13 +15,13 @@ from pages.ui.frame import frame
 
 PAINT_SECONDS = 0.1
 PATIENCE_SECONDS = 0.3
-LOOKS = 16  # in place of one, while the first images are counted
+LOOKS = 16  # in the time of one, while the first images are counted
 STOPPED = "stopped"
 AccuracyState = Reading | Neighbours | DataError
 
 
 def wait_for_painting(reading: AccuracyState) -> None:
-    """After a move, the rest of the page is painted before images are counted: that takes the browser's cores."""
+    """Gives the browser time to paint the rest of the page before images are counted, which takes the same cores."""
     if frame.is_complete() and is_counting(reading):
         time.sleep(PAINT_SECONDS)
 
@@ -34,8 +34,8 @@ def poll(
 ) -> None:
     """Draws what `read` returns, and draws it again while images are counted.
 
-    It does so in a fragment of its own, so that no slider waits for it. `first`: what to begin with in place of
-    `read()`.
+    It does so in a fragment of its own, so that no slider waits for it. `first`, where given, is drawn first in place
+    of `read()`.
     """
     begin = [read() if first is None else first]
     more = is_counting(begin[0])
@@ -51,7 +51,7 @@ def poll(
 
 
 def look(spec: CompressionSpec, go: bool = True, side: str = "") -> AccuracyState:
-    """What is known of `spec` now; where there are no images, what was measured beforehand."""
+    """Returns what is known about the accuracy of `spec`; without test images, what was measured beforehand."""
     dataset = images.test_images()
     if isinstance(dataset, DataError):
         return accuracy.look_beforehand(spec) or dataset
@@ -59,9 +59,10 @@ def look(spec: CompressionSpec, go: bool = True, side: str = "") -> AccuracyStat
 
 
 def look_patiently(spec: CompressionSpec) -> AccuracyState:
-    """What is known of `spec`; where nothing is counted yet, with some patience: the next look is a while away.
+    """Returns what is known about the accuracy of `spec`, and waits a little for the first images to be counted.
 
-    Each look asks the session's state, where Streamlit ends the run if a slider was moved meanwhile.
+    The next poll comes only after a while. Each look reads the session state, which is where Streamlit ends this run
+    if a slider has been moved in the meantime.
     """
     patient_until = time.monotonic() + (PATIENCE_SECONDS if frame.is_complete() else 0)
     while is_counting(reading := look(spec)) and not reading.images and time.monotonic() < patient_until:
@@ -70,10 +71,10 @@ def look_patiently(spec: CompressionSpec) -> AccuracyState:
 
 
 def is_stopped(spec: CompressionSpec) -> bool:
-    """Whether the reader has stopped this count."""
+    """Returns whether the reader has stopped this count."""
     return st.session_state.get(STOPPED) == spec
 
 
 def is_counting(reading: AccuracyState) -> TypeGuard[Reading]:
-    """Whether there will be more to show."""
+    """Returns whether more images will be counted."""
     return isinstance(reading, Reading) and not (reading.exact or reading.error or is_stopped(reading.spec))

@@ -10,34 +10,35 @@ from pages.ui.charts.style import COMPRESSED, FLOAT, NO_LOSS, SHARE, Drawing, li
 
 
 def confusions(before: Evaluation, after: Evaluation, ink: str) -> Drawing:
-    """A row for each true class, a column for each class that the network says. Only mistakes have a colour."""
-    found, as_float = confusion(after), confusion(before)
-    classes, places = after.classes, range(len(after.classes))
+    """Returns the confusion matrix: true classes are rows, predicted classes columns. Only mistakes have a colour."""
+    counts, float_counts = confusion(after), confusion(before)
+    names = after.classes
+    places = range(len(names))
     layout = live_layout(
-        "Which class (row) is taken for which (column)",
-        {"tickvals": list(places), "ticktext": list(classes), "tickangle": -45, "tickfont": {"size": 10}},
-        {"tickvals": list(places), "ticktext": [f"{name} " for name in classes], "tickfont": {"size": 10}},
+        "Confusion matrix: true class (row), predicted class (column)",
+        {"tickvals": list(places), "ticktext": list(names), "tickangle": -45, "tickfont": {"size": 10}},
+        {"tickvals": list(places), "ticktext": [f"{name} " for name in names], "tickfont": {"size": 10}},
         below=50,
         ink=ink,
     )
-    layout["xaxis"]["range"], layout["yaxis"]["range"] = [-0.5, len(classes) - 0.5], [len(classes) - 0.5, -0.5]
+    layout["xaxis"]["range"], layout["yaxis"]["range"] = [-0.5, len(names) - 0.5], [len(names) - 0.5, -0.5]
     layout["yaxis"] |= {"gridcolor": "rgba(0, 0, 0, 0)"}
     layout["margin"] |= {"l": 72, "t": 30}
     return Drawing(
         layout,
         {
             "type": "heatmap",
-            "z": [[0 if row == column else found[row][column] ** 0.5 for column in places] for row in places],
+            "z": [[0 if row == column else counts[row][column] ** 0.5 for column in places] for row in places],
             "zmin": 0,
             "colorscale": [[0, NO_LOSS[ink]], [1, COMPRESSED]],
             "showscale": False,
-            "text": [[str(count) if count else "" for count in row] for row in found],
+            "text": [[str(count) if count else "" for count in row] for row in counts],
             "texttemplate": "%{text}",
             "textfont": {"size": 9, "color": ink},
             "customdata": [
                 [
-                    f"{found[row][column]:,} of the class {classes[row]} are called {classes[column]}, "
-                    f"{as_float[row][column]:,} by float"
+                    f"{counts[row][column]:,} images of class {names[row]} are predicted as {names[column]}, "
+                    f"{float_counts[row][column]:,} by the float network"
                     for column in places
                 ]
                 for row in places
@@ -48,18 +49,18 @@ def confusions(before: Evaluation, after: Evaluation, ink: str) -> Drawing:
 
 
 def accuracy(before: Evaluation | None, now: Estimate, ink: str) -> Drawing:
-    """Float, once it is evaluated, and compressed, with its 95 % interval as long as it is an estimate."""
+    """Returns the accuracy of both networks; an estimate has its 95 % confidence interval."""
     bars = [
         _bar("compressed", now.accuracy, COMPRESSED, 2 if now.exact else 1)
         | ({} if now.exact else {"error_x": _error([now])})
         | {"hovertemplate": f"{'counted' if now.exact else 'estimated'} from {now.images:,} of {now.total:,} images"}
     ]
     if before:
-        words = {"hovertemplate": f"{before.correct:,} of {before.total:,} correct"}
-        bars.append(_bar("float", before.accuracy, FLOAT, 2) | words)
+        hover = {"hovertemplate": f"{before.correct:,} of {before.total:,} classified correctly"}
+        bars.append(_bar("float", before.accuracy, FLOAT, 2) | hover)
     layout = live_layout(
         f"Accuracy on all {now.total:,} test images",
-        {"title": "classified correctly", **SHARE, "range": [0, 1.02], "dtick": 0.25},
+        {"title": "share classified correctly", **SHARE, "range": [0, 1.02], "dtick": 0.25},
         {"type": "category", "categoryorder": "array", "categoryarray": ["compressed", "float"], "ticksuffix": " "},
         below=40,
         ink=ink,
@@ -85,10 +86,10 @@ def _bar(name: str, share: float, colour: str, digits: int) -> dict[str, Any]:
 
 
 def class_accuracy(before: Evaluation, now: dict[str, Estimate], ink: str) -> Drawing:
-    """Float and compressed, class by class, with 95 % intervals as long as these are estimates."""
+    """Returns the accuracy of both networks for each class; estimates have their 95 % confidence intervals."""
     classes = before.per_class
     estimates = list(now.values())
-    as_float = {
+    float_bars = {
         "type": "bar",
         "x": list(classes),
         "y": [correct / total if total else None for correct, total in classes.values()],
@@ -97,7 +98,7 @@ def class_accuracy(before: Evaluation, now: dict[str, Estimate], ink: str) -> Dr
         "customdata": list(classes.values()),
         "hovertemplate": "%{x}: %{customdata[0]:,} of %{customdata[1]:,}",
     }
-    compressed = {
+    compressed_bars = {
         "type": "bar",
         "x": list(now),
         "y": [estimate.accuracy for estimate in estimates],
@@ -107,9 +108,10 @@ def class_accuracy(before: Evaluation, now: dict[str, Estimate], ink: str) -> Dr
         "hovertemplate": "%{x}: %{y:.1%}, from %{customdata[0]:,} of %{customdata[1]:,}",
     }
     if not all(estimate.exact for estimate in estimates):
-        compressed["error_y"] = _error(estimates)
-    y = {"title": "classified correctly", **SHARE}
-    return Drawing(live_layout("Accuracy by class", {"tickangle": -45}, y, below=70, ink=ink), as_float, compressed)
+        compressed_bars["error_y"] = _error(estimates)
+    y = {"title": "share classified correctly", **SHARE}
+    layout = live_layout("Accuracy per class", {"tickangle": -45}, y, below=70, ink=ink)
+    return Drawing(layout, float_bars, compressed_bars)
 
 
 def _error(estimates: Sequence[Estimate]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Charts with a cell for each weight, or for each few: mosaics of what pruning removes, tiles of integer codes."""
+"""Charts with a cell per weight or per group of weights: mosaics of pruned weights, tiles of integer codes."""
 
 import math
 from collections.abc import Sequence
@@ -18,14 +18,17 @@ from pages.ui.charts.style import (
 HEIGHT = 270
 TALL = 355  # as high as a chart of HEIGHT with a widget above or below it
 ORANGE, SKY, GREY = (230, 159, 0), (86, 180, 233), (153, 153, 153)
-TAKEN_BY_OTHER = "#56B4E9"
+PRUNED_BY_OTHER = "#56B4E9"
 MARGIN_OF_LAYERS = 72
 MOST_NAMES = 26
 CODES_HEIGHT = 260
 
 
 def mosaic(view: Mosaic, of: str, layers: Sequence[str], ink: str) -> Drawing:
-    """The share left in each cell: grey where nothing is, orange where all is. `layers`: names of the rows, or none."""
+    """Returns the share of weights that remain in each cell, from grey (none) to orange (all).
+
+    `layers`: the names of the rows, or none if the rows are filters.
+    """
     shares = [
         [round(left / weights, 3) if weights else None for left, weights in zip(*row, strict=True)]
         for row in zip(view.left, view.weights, strict=True)
@@ -37,43 +40,43 @@ def mosaic(view: Mosaic, of: str, layers: Sequence[str], ink: str) -> Drawing:
         "zmin": 0,
         "zmax": 1,
         "colorscale": [[0, REMOVED], [1, COMPRESSED]],
-        "colorbar": {"thickness": 8, "tickformat": ".0%", "dtick": 0.5, "title": {"text": "left"}, "outlinewidth": 0},
+        "colorbar": {"thickness": 8, "tickformat": ".0%", "dtick": 0.5, "title": {"text": "kept"}, "outlinewidth": 0},
         "hoverongaps": False,
-        "hovertemplate": "%{z:.0%} left<extra></extra>",
+        "hovertemplate": "%{z:.0%} of the weights kept<extra></extra>",
     }
     return Drawing(
-        _tiles(f"What is left of {of}", view.tall, view.wide, len(shares), len(shares[0]), layers, TALL, ink), cells
+        _tiles(f"Weights kept in {of}", view.tall, view.wide, len(shares), len(shares[0]), layers, TALL, ink), cells
     )
 
 
 def overlap(view: Overlap, layers: Sequence[str], ink: str) -> Drawing:
-    """Who takes what: a cell mixes the colours of its weights, and the more of them both keep, the paler it is."""
+    """Returns the overlap of pruned weights. A cell mixes the colours of its weights; it is paler if both keep more."""
     pixels = [
         [_mixed(*cell) for cell in zip(*row, strict=True)]
         for row in zip(view.kept, view.only_first, view.only_second, view.taken, strict=True)
     ]
-    layout = _tiles("Who takes what", view.tall, view.wide, len(pixels), len(pixels[0]), layers, HEIGHT, ink)
+    layout = _tiles("Overlap of pruned weights", view.tall, view.wide, len(pixels), len(pixels[0]), layers, HEIGHT, ink)
     layout["yaxis"]["scaleanchor"] = False
     swatches = (
         ("both", REMOVED),
-        ("this way", COMPRESSED),
-        ("the other", TAKEN_BY_OTHER),
+        ("this criterion", COMPRESSED),
+        ("the other criterion", PRUNED_BY_OTHER),
         ("neither", "rgba(128, 128, 128, 0.2)"),
     )
     image = {"type": "image", **_places(view.tall, view.wide), "colormodel": "rgba", "z": pixels, "hoverinfo": "skip"}
     return Drawing(layout, image, *(_swatch(name, colour) for name, colour in swatches))
 
 
-def _mixed(kept: int, first: int, second: int, taken: int) -> tuple[float, ...]:
-    """Red, green and blue (0..255) and opacity (0..1) of a cell."""
-    gone = first + second + taken
-    if not gone:
-        return (128, 128, 128, 0.1 if kept else 0)
+def _mixed(neither: int, first: int, second: int, both: int) -> tuple[float, ...]:
+    """Returns red, green and blue (0..255) and opacity (0..1) of a cell."""
+    pruned = first + second + both
+    if not pruned:
+        return (128, 128, 128, 0.1 if neither else 0)
     mix = (
-        (first * one + second * other + taken * both) // gone
-        for one, other, both in zip(ORANGE, SKY, GREY, strict=True)
+        (first * orange + second * sky + both * grey) // pruned
+        for orange, sky, grey in zip(ORANGE, SKY, GREY, strict=True)
     )
-    return (*mix, round(0.1 + 0.9 * gone / (gone + kept), 2))
+    return (*mix, round(0.1 + 0.9 * pruned / (pruned + neither), 2))
 
 
 def _swatch(name: str, colour: str) -> dict[str, Any]:
@@ -82,14 +85,14 @@ def _swatch(name: str, colour: str) -> dict[str, Any]:
 
 
 def _places(tall: int, wide: int) -> dict[str, float]:
-    """Where cells lie, so that axes count filters and weights."""
+    """Returns the positions of the cells, so that the axes count filters and weights."""
     return {"x0": (wide - 1) / 2, "dx": wide, "y0": (tall - 1) / 2, "dy": tall}
 
 
 def _tiles(
     title: str, tall: int, wide: int, rows: int, columns: int, layers: Sequence[str], height: int, ink: str
 ) -> dict[str, Any]:
-    """The layout of a table of cells, the first row on top."""
+    """Returns the layout of a table of cells, with the first row on top."""
     if layers:
         named = range(0, rows, math.ceil(rows / MOST_NAMES))
         y: dict[str, Any] = {
@@ -114,13 +117,13 @@ def _tiles(
 
 
 def _counted(what: str, in_cell: int) -> str:
-    return what if in_cell == 1 else f"{what}, {in_cell} in a cell"
+    return what if in_cell == 1 else f"{what}, {in_cell} per cell"
 
 
 def codes(tiles: Sequence[Sequence[int | None]], zero_point: int, most: int, ink: str) -> Drawing:
-    """Codes in tiles, None between them: white is the zero point, and full colour a code that is `most` away."""
+    """Returns codes in tiles, with None between them. White is the zero point, full colour a code `most` away."""
     layout = live_layout(
-        "Codes: one tile an input channel",
+        "Codes: one tile per input channel",
         {"visible": False},
         {"visible": False, "autorange": "reversed"},
         below=8,

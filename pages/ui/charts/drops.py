@@ -23,8 +23,9 @@ ROW_PIXELS = 16
 
 
 def sensitivity(reading: ScanReading, ink: str) -> Drawing:
-    """Layers by settings, each cell with the drop of accuracy in points. Colours go with its square root: a drop of one
-    point is seen beside one of eighty.
+    """Returns the accuracy drop of each layer at each setting, in percentage points.
+
+    The colour follows the square root of the drop, so that a drop of 1 is visible beside one of 80.
     """
     scan, before = reading.scan, reading.before
     drops = [[_drop(before, reading.cells.get((layer, spec))) for spec in scan.specs] for layer in scan.layers]
@@ -57,20 +58,20 @@ def sensitivity(reading: ScanReading, ink: str) -> Drawing:
             "texttemplate": "%{text}",
             "textfont": {"size": 11},
             "customdata": [[f"{layer} at {setting}" for setting in settings] for layer in scan.layers],
-            "hovertemplate": "%{customdata}: %{text} points lost<extra></extra>",
+            "hovertemplate": "%{customdata}: accuracy drop of %{text} percentage points<extra></extra>",
             "hoverongaps": False,
         },
     )
 
 
 def _axis(names: Sequence[str]) -> dict[str, Any]:
-    """Names at 0, 1, 2 ..., also where no cell is known yet."""
+    """Returns an axis with names at 0, 1, 2 ..., also where no cell has a value yet."""
     ticks = {"tickvals": list(range(len(names))), "ticktext": [f"{name} " for name in names], "tickfont": {"size": 10}}
     return {"showgrid": False, "zeroline": False, "ticks": "", **ticks}
 
 
 def label(spec: CompressionSpec) -> str:
-    """ "4 bits", "50 %"."""
+    """Returns a setting of a scan in words: "4 bits", "50 %"."""
     if spec.weights:
         return f"{spec.weights.bits} bit{'s' * (spec.weights.bits > 1)}"
     return wording.percent(spec.prune.sparsity or 0.0, 0) if spec.prune else "float"
@@ -81,14 +82,17 @@ def _drop(before: Evaluation | None, after: Evaluation | None) -> float | None:
 
 
 def bits_by_sparsity(found: BitsBySparsity, before: float, at: tuple[float, float] | None, ink: str) -> Drawing:
-    """Accuracies as a heat map, coloured by the drop from `before`; `at`: where your settings are, column and row."""
+    """Returns accuracies as a heat map, coloured by the drop from `before`, an accuracy.
+
+    `at`: column and row of the reader's settings, which get a frame.
+    """
     rows = [[found.cells.get((bits, sparsity)) for sparsity in found.sparsities] for bits in found.bits]
     columns = [wording.short_percent(sparsity) for sparsity in found.sparsities]
     names = ["float" if bits == FLOAT_BITS else str(bits) for bits in found.bits]
     layout = live_layout(
         "",
         {"title": "sparsity", **_steps(columns)},
-        {"title": "bits a weight", **_steps(names), "autorange": "reversed", "showgrid": False},
+        {"title": "bits per weight", **_steps(names), "autorange": "reversed", "showgrid": False},
         below=44,
         ink=ink,
         showlegend=False,

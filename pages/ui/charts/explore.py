@@ -24,14 +24,14 @@ from pages.ui.charts.style import (
 
 
 def weights(view: WeightView, of: str, ink: str) -> Drawing:
-    """Counts on a log axis: outliers, which stretch the range of a quantizer, stay visible."""
+    """Returns the histograms of the weights before and after, on a log axis so that outliers are visible."""
     edges = view.before.edges
     top = max(*view.before.counts, *view.after.counts, view.zeros)
     layout = live_layout(
         f"Weights of {of}",
         {"title": "weight", "range": [edges[0], edges[-1]]},
         {
-            "title": "weights in bin (log)",
+            "title": "weights per bin (log)",
             "type": "log",
             "range": [LOWEST, len(str(top))],
             "dtick": 1,
@@ -49,8 +49,8 @@ def weights(view: WeightView, of: str, ink: str) -> Drawing:
     ]
     if view.zeros:
         half = (edges[1] - edges[0]) / 2
-        words = f"%{{customdata:,}} of {view.weights:,} weights are zero"
-        traces.append(step_trace("zero", [-half, half], [view.zeros] * 2, REMOVED, words))
+        hover = f"%{{customdata:,}} of {view.weights:,} weights are zero"
+        traces.append(step_trace("zero", [-half, half], [view.zeros] * 2, REMOVED, hover))
     if view.levels:
         traces.append(
             {
@@ -72,9 +72,9 @@ def _line(at: float) -> dict[str, Any]:
 
 
 def layers(sizes: Sequence[LayerSize], best_name: str, facts: Sequence[LayerFacts], ink: str) -> Drawing:
-    """Bytes of the weight of each layer before and after, and below them the share of its zeros.
+    """Returns the in-memory bytes of each layer's weights before and after, and below them its sparsity.
 
-    One chart for both, with the layers' names once: a browser draws it faster than two.
+    Both share one chart, which a browser draws faster than two.
     """
     names = [layer.name for layer in sizes]
     after = [getattr(layer, best_name).total for layer in sizes]

@@ -12,10 +12,10 @@ from pages.ui.charts.style import COMPRESSED, FLOAT, REMOVED, SHARE, Drawing, la
 
 
 def curve(whole: Curve, layer: Curve | None, cut: Cut | None, axis: str, ink: str) -> Drawing:
-    """The share of scores below each threshold, of the network and of one layer, and where the cut is."""
+    """Returns the share of scores below each threshold, of the network and of one layer, with the threshold in use."""
     kind = "log" if whole.logarithmic else "linear"
     layout = live_layout(
-        "How much lies below a threshold",
+        "Share of scores below a threshold",
         {
             "title": f"{axis} ({kind})" if whole.logarithmic else axis,
             "type": kind,
@@ -59,7 +59,7 @@ def _line(name: str, of: Curve, colour: str) -> dict[str, Any]:
 
 
 def _cut(cut: Cut, first: float) -> list[dict[str, Any]]:
-    """What goes, in grey up to the lowest threshold, and lighter up to the highest."""
+    """Returns a grey band up to the lowest threshold of a layer, and a lighter one from there to the highest."""
     low, high = max(first, cut.low), max(first, cut.high)
     band = {"type": "rect", "xref": "x", "yref": "paper", "y0": 0, "y1": 1, "fillcolor": REMOVED, "line": {"width": 0}}
     line = {"type": "line", "yref": "paper", "y0": 0, "y1": 1, "line": {"color": REMOVED, "width": 1.5, "dash": "dash"}}
@@ -71,10 +71,10 @@ def _cut(cut: Cut, first: float) -> list[dict[str, Any]]:
 
 
 def ranking(view: Ranking, axis: str, ink: str) -> Drawing:
-    """Filters by score, the best first; of each bar the share that is left in orange, the zeros in grey."""
+    """Returns the filters by score, highest first: nonzero weights in orange, zeros in grey."""
     layout = live_layout(
         "Filters by score",
-        {"title": "rank" if view.each == 1 else f"rank, {view.each} filters in a bar"},
+        {"title": "rank" if view.each == 1 else f"rank, {view.each} filters per bar"},
         {"title": axis, "nticks": 5},
         below=40,
         ink=ink,
@@ -83,7 +83,7 @@ def ranking(view: Ranking, axis: str, ink: str) -> Drawing:
     )
     layout["bargap"] = 0
     ranks = [1 + view.each * bar for bar in range(len(view.scores))]
-    shares = (("left", COMPRESSED, view.left), ("zero", REMOVED, [1 - left for left in view.left]))
+    shares = (("nonzero", COMPRESSED, view.left), ("zero", REMOVED, [1 - left for left in view.left]))
     return Drawing(
         layout,
         *(
@@ -102,7 +102,7 @@ def ranking(view: Ranking, axis: str, ink: str) -> Drawing:
 
 
 def channels(smaller: SmallerNetwork, ink: str) -> Drawing:
-    """Output channels of each layer, before and after those that are zero were taken out."""
+    """Returns the filters of each layer, before and after the removal of those that are zero."""
     names = [layer.layer for layer in smaller.layers]
     layout = live_layout(
         "Filters by layer",
@@ -114,7 +114,7 @@ def channels(smaller: SmallerNetwork, ink: str) -> Drawing:
     )
     counts = (
         ("float", FLOAT, [layer.before for layer in smaller.layers]),
-        ("removed for good", COMPRESSED, [layer.after for layer in smaller.layers]),
+        ("kept after removal", COMPRESSED, [layer.after for layer in smaller.layers]),
     )
     return Drawing(
         layout,

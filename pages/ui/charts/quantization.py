@@ -20,41 +20,44 @@ from pages.ui.charts.style import (
 )
 
 STAIRS_HEIGHT = 320
-MARGIN = 1.04  # so that what stands at the ends is seen
+MARGIN = 1.04  # makes marks at the ends of the axis visible
 FLOAT_FILL = "rgba(0, 114, 178, 0.6)"
 
 
-def levels(stairs: Staircase, words: str, colour: str, top: int, ink: str) -> Drawing:
-    """The float weights in bins, and a stem on each level as high as the weights that get it; up to `top`, log."""
+def levels(stairs: Staircase, title: str, colour: str, top: int, ink: str) -> Drawing:
+    """Returns the histogram of the float weights, with a stem on each level for the weights that are rounded to it.
+
+    The log axis goes up to `top` weights.
+    """
     edges = stairs.weights.edges
     layout = live_layout(
-        words,
+        title,
         {"title": "weight", "range": [MARGIN * edges[0], MARGIN * edges[-1]]},
         {"title": "weights (log)", "type": "log", "range": [LOWEST, len(str(top))], "dtick": 1, "exponentformat": "SI"},
         below=40,
         ink=ink,
     )
-    held = [(level, count) for level, count in zip(stairs.levels, stairs.counts, strict=True) if count]
+    used = [(level, count) for level, count in zip(stairs.levels, stairs.counts, strict=True) if count]
     foot = 10**LOWEST / 2
     stems = {
         "type": "scatter",
         "mode": "lines",
-        "x": [x for level, _ in held for x in (level, level, None)],
-        "y": [y for _, count in held for y in (foot, count, None)],
+        "x": [x for level, _ in used for x in (level, level, None)],
+        "y": [y for _, count in used for y in (foot, count, None)],
         "line": {"color": colour, "width": 1.5},
         "hoverinfo": "skip",
         "showlegend": False,
     }
     heads = _markers(
-        "weights on a level", [level for level, _ in held], [count for _, count in held], {"color": colour, "size": 7}
+        "weights per level", [level for level, _ in used], [count for _, count in used], {"color": colour, "size": 7}
     )
-    heads["hovertemplate"] = "%{y:,} weights get %{x:.4f}<extra></extra>"
+    heads["hovertemplate"] = "%{y:,} weights are rounded to %{x:.4f}<extra></extra>"
     empty = [level for level, count in zip(stairs.levels, stairs.counts, strict=True) if not count]
     cross = {"color": colour, "size": 7, "symbol": "x-thin-open", "line": {"width": 1.5}}
     unused = _markers("unused level", empty, [10**LOWEST * 1.15] * len(empty), cross)
-    unused["hovertemplate"] = "no weight gets %{x:.4f}<extra></extra>"
+    unused["hovertemplate"] = "no weight is rounded to %{x:.4f}<extra></extra>"
     in_bins = step_trace(
-        "float weights in a bin",
+        "float weights per bin",
         _centres(edges),
         stairs.weights.counts,
         FLOAT_FILL,
@@ -68,7 +71,7 @@ def _markers(name: str, x: Sequence[float], y: Sequence[float], marker: dict[str
 
 
 def staircase(stairs: Staircase, colour: str, ink: str) -> Drawing:
-    """w -> Q(w) with the error between it and w; below, the share of the squared error by w."""
+    """Returns the staircase w -> Q(w) with its error, and below it the share of the squared error by w."""
     edges = stairs.weights.edges
     low, high = edges[0], edges[-1]
     x, y = stairs.polyline(low, high)
@@ -78,29 +81,32 @@ def staircase(stairs: Staircase, colour: str, ink: str) -> Drawing:
     exact = _curve("float", [low, high], [low, high], {"color": FLOAT, "width": 2, "dash": "dot"})
     exact |= {"hoverinfo": "skip"}
     walk = _curve("quantized", x, y, {"color": colour, "width": 2})
-    walk |= {"hovertemplate": "%{x:.4f} becomes %{y:.4f}<extra></extra>"}
+    walk |= {"hovertemplate": "%{x:.4f} is rounded to %{y:.4f}<extra></extra>"}
     noise = _curve("share of the squared error", _centres(edges), stairs.noise, {"shape": "hvh", "width": 0})
     noise |= {
         "yaxis": "y2",
         "fill": "tozeroy",
         "fillcolor": colour,
         "showlegend": False,
-        "hovertemplate": "%{y:.1%} of the squared error arises near %{x:.4f}<extra></extra>",
+        "hovertemplate": "%{y:.1%} of the squared error comes from weights near %{x:.4f}<extra></extra>",
     }
     return Drawing(_staircase_layout(low, high, max(stairs.noise) or 1, ink), band, exact, walk, noise)
 
 
 def _staircase_layout(low: float, high: float, most_noise: float, ink: str) -> dict[str, Any]:
-    """Two panels above one axis of weights, from `low` to `high`; the lower one goes up to `most_noise`, 0..1."""
+    """Returns the layout of two panels on one axis of weights, from `low` to `high`.
+
+    The lower panel goes up to `most_noise`, 0..1.
+    """
     reach = [MARGIN * low, MARGIN * high]
     layout = live_layout(
-        "What becomes of a weight",
+        "Quantized weight by float weight",
         {"title": "float weight w", "range": reach, "anchor": "y2"},
         {"title": "quantized Q(w)", "range": reach, "nticks": 5, "domain": [0.42, 1]},
         below=40,
         ink=ink,
         height=STAIRS_HEIGHT,
-        annotations=[lower_title("Where the squared error arises", 0.26, ink)],
+        annotations=[lower_title("Squared error by weight", 0.26, ink)],
     )
     layout["yaxis2"] = layout["yaxis"] | {
         "title": layout["yaxis"]["title"] | {"text": "share"},
@@ -117,11 +123,11 @@ def _curve(name: str, x: Sequence[float], y: Sequence[float], line: dict[str, An
 
 
 def sqnr(sides: Sequence[tuple[str, str, Sequence[LayerFacts]]], shown: str, ink: str) -> Drawing:
-    """Each side is its name, its colour and its layers; the layer `shown` elsewhere on the page stands on grey."""
+    """Returns the SQNR of each layer. A side is its name, colour and layers; the layer `shown` has a grey band."""
     names = [layer.name for layer in sides[0][2]]
     place = names.index(shown)
     layout = live_layout(
-        "SQNR by layer: how far the weights stand above their error",
+        "SQNR by layer: ratio of weights to quantization error",
         layer_axis(names),
         {"title": "SQNR in dB", "nticks": 5, "zeroline": True},
         label_pixels(names),

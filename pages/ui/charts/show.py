@@ -1,4 +1,4 @@
-"""How a chart of `charts` gets onto a page: in the ink of the reader's theme, and by its key."""
+"""Puts a chart onto a page, with text in the colour of the reader's theme."""
 
 from typing import Any
 
@@ -8,10 +8,10 @@ from pages.ui.charts import style
 
 
 def ink() -> str:
-    """The colour of what is written, on the ground of the reader's theme."""
+    """Returns the colour of text in the reader's theme."""
     return style.ink(st.context.theme.type)
 
 
 def chart(figure: style.Drawing, key: str, alt: str, **options: Any) -> Any:
-    """With `on_select` among the `options`, returns what is selected."""
+    """Shows a chart under its key. With `on_select` among the `options`, returns what is selected."""
     return st.plotly_chart(figure, config=style.CONFIG, theme=None, key=key, alt=alt, **options)

@@ -8,9 +8,9 @@ from plotly.basedatatypes import BaseFigure
 
 FLOAT = "#0072B2"
 COMPRESSED = "#E69F00"
-COMPRESSED_OTHERWISE = "#D55E00"  # where two ways stand side by side
+COMPRESSED_OTHERWISE = "#D55E00"  # the second of two compressed networks side by side
 REMOVED = "#999999"
-INK = {"light": "#555962", "dark": "#b3b7bf"}  # each can still be read on the other ground, until the next move
+INK = {"light": "#555962", "dark": "#b3b7bf"}  # each is legible on the other background too, until the chart is redrawn
 LOSS = "#CC79A7"
 GAIN = "#009E73"
 NO_LOSS = {INK["light"]: "#ffffff", INK["dark"]: "#262730"}
@@ -18,13 +18,13 @@ WORST = {INK["light"]: "#6b2a4f", INK["dark"]: "#ffd9ee"}
 HEIGHT = 225
 LAYERS_HEIGHT = 250
 MOST_TICKS = 40
-LOWEST = -0.4  # the foot of a log axis: a bin that holds one weight is still seen
+LOWEST = -0.4  # where a log axis begins, so that a bin that holds one weight is visible
 SHARE = {"range": [0, 1], "tickformat": ".0%"}
 CONFIG = {"displaylogo": False, "displayModeBar": False}
 
 
 def base_layout(title: str, x: dict[str, Any], y: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """`x` and `y` are axes, `title` among them."""
+    """Returns the layout of a chart. `x` and `y` are Plotly's settings of the axes, with `title` as plain text."""
     text = {"standoff": 4, "font": {"size": 12}}
     return {
         "title": {"text": title, "font": {"size": 14}, "x": 0, "y": 0.98, "yanchor": "top", "pad": {"l": 4}},
@@ -40,11 +40,12 @@ def base_layout(title: str, x: dict[str, Any], y: dict[str, Any], **more: Any) -
 
 
 def live_layout(title: str, x: dict[str, Any], y: dict[str, Any], below: int, ink: str, **more: Any) -> dict[str, Any]:
-    """The layout of a chart that comes anew with every move. Nothing in it makes a browser draw it again.
+    """Returns the layout of a chart that is replaced with every move of a slider, and that a browser draws only once.
 
-    Margins are known, `below` among them; to find them takes a second drawing. Streamlit hands each figure to Plotly
-    twice, copied, and Plotly draws a copy again where it has a template, no `datarevision`, or another width. So there
-    is no template, but `ink`, and the columns of the page have widths that Plotly, which rounds, takes as they are.
+    The margins are given, `below` among them, because finding them takes a second drawing. Streamlit hands each figure
+    to Plotly twice, as copies, and Plotly redraws a copy that has a template, no `datarevision`, or another width. So
+    there is no template: `ink` is the colour of the text. And the columns of the pages have widths that need no
+    rounding by Plotly.
     """
     return base_layout(
         f"<b>{title}</b>",
@@ -60,12 +61,12 @@ def live_layout(title: str, x: dict[str, Any], y: dict[str, Any], below: int, in
 
 
 def ink(theme: str | None) -> str:
-    """The colour of what is written, on the ground of a theme."""
+    """Returns the colour of text for a theme of Streamlit, "light" or "dark"; None means light."""
     return INK[theme or "light"]
 
 
 class Drawing(BaseFigure):
-    """A figure given as Plotly's own dicts. Plotly's classes check every value, in 6 ms a move; here the tests do."""
+    """A figure made of Plotly's own dicts. Plotly's classes would check every value, 6 ms per move; the tests do so."""
 
     def __init__(self, layout: dict[str, Any], *traces: dict[str, Any]) -> None:
         self._figure = {"data": list(traces), "layout": layout}
@@ -74,8 +75,8 @@ class Drawing(BaseFigure):
         return self._figure
 
 
-def step_trace(name: str, centres: Sequence[float], counts: Sequence[int], colour: str, words: str) -> dict[str, Any]:
-    """A histogram as one filled path: a browser draws it in a fraction of the time of one bar a bin."""
+def step_trace(name: str, centres: Sequence[float], counts: Sequence[int], colour: str, hover: str) -> dict[str, Any]:
+    """Returns a histogram as one filled path, which a browser draws much faster than one bar per bin."""
     return {
         "type": "scatter",
         "name": name,
@@ -86,24 +87,24 @@ def step_trace(name: str, centres: Sequence[float], counts: Sequence[int], colou
         "line": {"shape": "hvh", "width": 0},
         "fill": "tozeroy",
         "fillcolor": colour,
-        "hovertemplate": words,
+        "hovertemplate": hover,
     }
 
 
 def layer_axis(names: Sequence[str]) -> dict[str, Any]:
-    """Ticks with a short form of the layers' names, as many as can be read; the whole name is in the hover text."""
-    shown = names[:: math.ceil(len(names) / MOST_TICKS)]
-    short = [short_name(name) for name in shown]
-    return {"tickangle": -90, "tickfont": {"size": 9}, "type": "category", "tickvals": shown, "ticktext": short}
+    """Returns an axis with short names of layers, as many as are legible. The hover text has the full names."""
+    labelled = names[:: math.ceil(len(names) / MOST_TICKS)]
+    short = [short_name(name) for name in labelled]
+    return {"tickangle": -90, "tickfont": {"size": 9}, "type": "category", "tickvals": labelled, "ticktext": short}
 
 
 def label_pixels(names: Sequence[str]) -> int:
-    """Pixels below the axis for the upright names of layers, up to where they would take more room than the bars."""
+    """Returns the pixels that the upright names of layers need below the axis, limited so that the bars keep room."""
     return min(90, 16 + 5 * max(len(short_name(name)) for name in names))
 
 
 def short_name(name: str) -> str:
-    """ "layer2.0.downsample.0" -> "2.0.down", "features.3.conv.1.0" -> "3.1.0"."""
+    """Returns a short form: "layer2.0.downsample.0" -> "2.0.down", "features.3.conv.1.0" -> "3.1.0"."""
     for long, brief in (
         ("layer", ""),
         ("features.", ""),
@@ -116,7 +117,7 @@ def short_name(name: str) -> str:
 
 
 def lower_title(text: str, top: float, ink: str) -> dict[str, Any]:
-    """The title of a lower panel: above its `top` (0..1 of the plot), and flush left with the title of the chart."""
+    """Returns the title of a lower panel, above its `top` (0..1 of the plot) and flush left with the chart's title."""
     font = {"size": 14, "color": ink}
-    place = {"x": 0, "y": top, "xref": "paper", "yref": "paper", "xanchor": "left", "yanchor": "bottom"}
-    return {"text": f"<b>{text}</b>", "font": font, "showarrow": False, "xshift": -52, "yshift": 4, **place}
+    position = {"x": 0, "y": top, "xref": "paper", "yref": "paper", "xanchor": "left", "yanchor": "bottom"}
+    return {"text": f"<b>{text}</b>", "font": font, "showarrow": False, "xshift": -52, "yshift": 4, **position}

@@ -11,9 +11,10 @@ from pages.ui.frame.metrics import bit_operations_metric, size_metric, sparsity_
 from pages.ui.settings import selection
 
 
-def _known(model: str) -> tuple[compressed.Answer, WeightView]:
-    """All that the fragments below need. The first of them computes it, so that all reach the browser in one piece:
-    each piece takes it 10 ms.
+def _results(model: str) -> tuple[compressed.Answer, WeightView]:
+    """Returns what all fragments below need. The first of them computes it, so that they reach the browser together.
+
+    Each part that arrives alone costs the browser 10 ms.
     """
     spec = selection.spec(model)
     return compressed.answer(spec), compressed.weight_view(spec, selection.layer())
@@ -21,25 +22,25 @@ def _known(model: str) -> tuple[compressed.Answer, WeightView]:
 
 @st.fragment(key=frame.METRICS)
 def metrics(model: str) -> None:
-    """Size, sparsity and bit operations."""
-    found, _ = _known(model)
+    """Shows size, sparsity and bit operations."""
+    answer, _ = _results(model)
     size, sparsity, operations = st.columns(3)
-    size_metric(size, found.size)
-    sparsity_metric(sparsity, found)
-    bit_operations_metric(operations, compressed.answer(CompressionSpec(model)).bit_operations, found.bit_operations)
+    size_metric(size, answer.size)
+    sparsity_metric(sparsity, answer)
+    bit_operations_metric(operations, compressed.answer(CompressionSpec(model)).bit_operations, answer.bit_operations)
 
 
 @st.fragment(key=frame.WEIGHTS)
 def weights(model: str) -> None:
-    """The histogram before and after."""
-    _, view = _known(model)
+    """Shows the histogram of the weights before and after compression."""
+    _, view = _results(model)
     alt = "Histogram of the weights before and after compression"
     show.chart(explore.weights(view, selection.layer() or selection.WHOLE, show.ink()), "weights", alt)
 
 
 @st.fragment(key=frame.LAYERS)
 def layers(model: str) -> None:
-    """Bytes and zeros of each layer."""
-    found, _ = _known(model)
-    alt = "Bytes of each layer before and after compression, and its share of zeros"
-    show.chart(explore.layers(found.size.layers, found.size.best_name, found.layers, show.ink()), "layers", alt)
+    """Shows bytes and sparsity of each layer."""
+    answer, _ = _results(model)
+    alt = "Bytes of each layer before and after compression, and its sparsity"
+    show.chart(explore.layers(answer.size.layers, answer.size.best_name, answer.layers, show.ink()), "layers", alt)

@@ -1,4 +1,4 @@
-"""Fetching a file while the reader looks on."""
+"""A download with a progress bar."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from pages.ui import wording
 
 
 def run_with_bar(fetch: Callable[[Progress], object]) -> bool:
-    """Calls `fetch` with a bar that it moves; whether it succeeded. What goes wrong is told in words."""
+    """Calls `fetch` with a progress bar; returns whether it succeeded. A DataError is shown as a sentence."""
     bar = st.progress(0.0, "Connecting")
 
     def show(done: int, total: int) -> None:

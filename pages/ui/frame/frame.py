@@ -1,4 +1,4 @@
-"""What every page begins with: page config, menu, model picker, and what accuracy stands on."""
+"""What every page begins and ends with: title, menu, network picker, state of the data, and values of the link."""
 
 from collections.abc import Callable, Sequence
 
@@ -15,16 +15,8 @@ START = "resnet20"
 METRICS, WEIGHTS, LAYERS, IMPLIED = "metrics", "weights", "layers", "grey"
 ACCURACY, SENTENCE, CHART = "accuracy", "sentence", "chart"
 LINKS = "links"
-ANSWER = (
-    METRICS,
-    WEIGHTS,
-    LAYERS,
-    IMPLIED,
-    ACCURACY,
-    SENTENCE,
-    CHART,
-    LINKS,
-)  # what a slider draws anew, in this order
+# The fragments that a slider redraws, in this order.
+ANSWER = (METRICS, WEIGHTS, LAYERS, IMPLIED, ACCURACY, SENTENCE, CHART, LINKS)
 MENU = (
     ("app.py", "Explore", ":material/tune:"),
     ("pages/quantization.py", "Quantization", ":material/stairs:"),
@@ -46,10 +38,12 @@ LINKED = (
     "threads",
     *("drop", "bytes", "pins"),
 )
+# Values that older links have, and what the same choice is called now.
+RENAMED_VALUES = {"chart": {"in all": "Overall", "by class": "Per class", "confusion": "Confusion matrix"}}
 
 
 def open_page(title: str) -> None:
-    """Page config and menu."""
+    """Sets title and layout of the page, and draws the menu. Call it before anything else is drawn."""
     st.set_page_config(f"{title} · Squeezelab", "🗜️", layout="wide", initial_sidebar_state=SIDEBAR_PIXELS)
     st.session_state["whole"] = False
     if st.session_state.get("page") != title:
@@ -67,33 +61,33 @@ def _menu() -> None:
 
 
 def close_page(answer: Callable[[], Sequence[str]] = lambda: ANSWER) -> None:
-    """Says that the page is drawn to its end: now its fragments are known, and can be drawn anew one by one.
+    """Notes that the page is complete: from now on its fragments are known and can be redrawn one by one.
 
-    `answer`: tells which of them a slider draws anew, and in which order.
+    `answer` returns the fragments that a slider redraws, in their order.
     """
     st.session_state.update(whole=True, answer=answer)
 
 
 def is_complete() -> bool:
-    """Whether the page has been drawn to its end: no longer does what is drawn now belong to its first drawing."""
+    """Returns whether the page was drawn completely, so that this run only redraws parts of it."""
     return st.session_state["whole"]
 
 
 def rerun_answer(fragments: Sequence[str] | None = None) -> None:
-    """For `on_change`: draws these `fragments` anew (as usual the answer, and the links of the menu) and leaves the
-    rest of the page as it stands.
+    """Redraws `fragments` and leaves the rest of the page as it is. A callback for `on_change`.
 
-    A click ends the run that is under way; where that run had not yet drawn the whole page, it is begun again.
+    The default is the answer, which includes the links of the menu. A click ends the run that is under way; if that
+    run had not yet drawn the whole page, the whole page is run again.
     """
     if is_complete():
         st.rerun(fragments or st.session_state["answer"]())
 
 
 def link_parameters() -> dict[str, str | list[str]]:
-    """What a link to another page takes along: a page that has the same widgets opens as they stand here."""
+    """Returns the parameters of a link to another page, which opens with the settings of this one."""
     values = {key: st.session_state[key] for key in LINKED if key in st.session_state}
-    said = {key: st.query_params.get_all(key) for key in st.query_params}
-    return said | {key: _as_in_link(value) for key, value in values.items()}
+    present = {key: st.query_params.get_all(key) for key in st.query_params}
+    return present | {key: _as_in_link(value) for key, value in values.items()}
 
 
 def _as_in_link(value: object) -> str:
@@ -101,7 +95,7 @@ def _as_in_link(value: object) -> str:
 
 
 def pick_network() -> str:
-    """The model picker in the sidebar, and what accuracy stands on."""
+    """Draws the network picker and the state of the data in the sidebar; returns the name of the network."""
     with st.sidebar:
         names = networks.names()
         start = names.index(START)
@@ -110,18 +104,19 @@ def pick_network() -> str:
         float_accuracy, origin = accuracy.float_accuracy(name)
         st.caption(
             f"{parameters} parameters  \n"
-            f"{wording.quantity(sum(networks.layer_macs(name).values()))} multiply-accumulates an image  \n"
-            + (f"{wording.percent(float_accuracy, 2)} accuracy as float, {origin}" if float_accuracy else "")
+            f"{wording.quantity(sum(networks.layer_macs(name).values()))} multiply-accumulates per image  \n"
+            + (f"{wording.percent(float_accuracy, 2)} accuracy in float, {origin}" if float_accuracy else "")
         )
     show_data_status(name)
     return name
 
 
 def pick_from(names: Sequence[str], picker: Callable[[], str]) -> str:
-    """What `picker` says, one of `names`. On arrival at a page that is what the link says, else what was picked before.
+    """Draws `picker` and returns the name that it selects, one of `names`.
 
-    Streamlit cannot see to it: it drops from a link what a widget of the page before had put there, and a browser that
-    leaves a page before it is whole remembers widgets longer than it should.
+    On arrival at a page that is the name in the link, or else the name that was picked before. Streamlit cannot do
+    this: it drops from the link what a widget of the previous page has put there, and a browser that leaves a page
+    before it is complete keeps the values of widgets for too long.
     """
     if st.session_state["arriving"]:
         name = st.query_params.get("model", st.session_state.get("picked"))
@@ -133,48 +128,56 @@ def pick_from(names: Sequence[str], picker: Callable[[], str]) -> str:
 
 
 def is_arriving() -> bool:
-    """Whether the reader comes from another page or from a link; ask before `pick_network`."""
+    """Returns whether the reader has just come from another page or by a link. Call it before `pick_network`."""
     return st.session_state["arriving"]
 
 
 def show_data_status(name: str | None = None) -> None:
-    """Whether there are images; if not, whether the network `name` was measured beforehand."""
+    """Shows whether there are test images; if not, whether `name` has accuracies that were measured beforehand."""
     with st.sidebar:
         dataset = images.test_images()
         if isinstance(dataset, DataError):
-            said = "measured beforehand" if name and accuracy.is_measured(name) else "no accuracy"
-            st.badge(f"No CIFAR-10: {said}", icon=":material/image_not_supported:", color="orange")
+            source = "measured beforehand" if name and accuracy.is_measured(name) else "no accuracy"
+            st.badge(f"No CIFAR-10: {source}", icon=":material/image_not_supported:", color="orange")
         else:
             st.badge(f"{len(dataset):,} test images, verified", icon=":material/verified:", color="green")
             st.caption(f"CIFAR-10 from {dataset.source.replace(str(PROJECT.parent), '..')}")
 
 
 def opening_link() -> dict[str, str]:
-    """What the link says that this browser session was opened with; empty after its first run."""
+    """Returns the parameters of the link that opened this browser session; empty after the first run.
+
+    Values that had another name in older links are renamed, in the address too.
+    """
     if "opened" in st.session_state:
         return {}
     st.session_state["opened"] = True
+    for key, names in RENAMED_VALUES.items():
+        if (value := st.query_params.get(key)) in names:
+            st.query_params[key] = names[value]
     return st.query_params.to_dict()
 
 
 def report_rejected(link: dict[str, str]) -> None:
-    """Says which values of the link mean nothing here. Call it when all widgets are drawn."""
+    """Shows which values of the link have no meaning here. Call it after all widgets are drawn."""
     wrong = {key: value for key, value in link.items() if not _same(value, st.session_state.get(key))}
     for key, value in list(wrong.items())[:MOST_TOASTS]:
         shown = st.session_state.get(key)
-        what = "has no effect here" if shown is None else f"is not possible here: showing {shown}"
+        what = "has no effect here" if shown is None else f"is not possible here. The page shows {shown}"
         if key == "model":
-            what += ". Public networks must be fetched first, and those that somebody brought along stay with them"
+            what += (
+                ". A public network must be downloaded first; an uploaded one stays with the session that uploaded it"
+            )
         st.toast(f"The link says {_code(f'{key}={value}')}, which {what}.", icon=":material/link_off:", duration="long")
 
 
 def _code(text: str) -> str:
-    """Somebody else's text, so that it is shown and not rendered."""
+    """Returns text from outside as code, so that it is shown and not rendered."""
     return f"`{text.replace('`', '')[:40]}`"
 
 
 def _same(text: str, value: object) -> bool:
-    if isinstance(value, list):  # of several in a link, only the last one is known
+    if isinstance(value, list):  # a link that has a key several times yields only the last value
         return any(_same(text, each) for each in value)
     try:
         return float(text) == float(str(value))

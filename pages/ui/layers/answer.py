@@ -1,4 +1,4 @@
-"""What the layers come to together: size, sparsity, bits."""
+"""Size, sparsity and average bits of the whole network."""
 
 from collections.abc import Sequence
 
@@ -11,17 +11,17 @@ from pages.ui.layers import state
 
 
 def metrics(places: Sequence[DeltaGenerator], model: str) -> None:
-    """In three places, side by side."""
-    found = compressed.answer(state.spec(model))
+    """Shows the three metrics, each in one of `places`."""
+    answer = compressed.answer(state.spec(model))
     size, sparsity, bits = places
-    size_metric(size, found.size)
-    sparsity_metric(sparsity, found)
-    average = 8 * found.size.dense.codes / found.weights
+    size_metric(size, answer.size)
+    sparsity_metric(sparsity, answer)
+    average = 8 * answer.size.dense.codes / answer.weights
     show_metric(
         bits,
-        "Bits a weight",
+        "Bits per weight",
         f"{average:.2f}",
-        "as float32" if average == FLOAT_BITS else f"{8 * found.size.best.total / found.weights:.2f} with all else",
-        "The average over all weights of convolutions and linear layers, zeros among them. With all else: the whole "
-        "size, with scales, masks, biases and batch norm, for each of these weights.",
+        "same as float32" if average == FLOAT_BITS else f"{8 * answer.size.best.total / answer.weights:.2f} in total",
+        "The average over all weights of convolutions and linear layers, zeros included. In total: the in-memory size "
+        "with scales, masks, biases and batch norm, divided by the number of these weights.",
     )

@@ -1,4 +1,4 @@
-"""A table with a row a layer, in which bits and sparsity can be changed."""
+"""The table of layers, in which bits and sparsity of each layer can be edited."""
 
 from typing import Any
 
@@ -11,23 +11,23 @@ from pages.ui.layers import state
 from pages.ui.settings import selection
 
 MOST_PIXELS, HEADER_PIXELS, ROW_PIXELS = 400, 38, 28
-DIGITS = 4  # of a per cent
-AS_ALL = "as all"
-BITS = [AS_ALL, selection.FLOAT, *(str(bits) for bits in range(MAX_BITS, MIN_BITS - 1, -1))]
+DIGITS = 4  # of a sparsity in percent
+DEFAULT = "Network default"
+BITS = [DEFAULT, selection.FLOAT, *(str(bits) for bits in range(MAX_BITS, MIN_BITS - 1, -1))]
 BITS_COLUMN, SPARSITY_COLUMN = "Bits", "Sparsity"
 
 
 def draw(model: str) -> None:
-    """The table. What is edited is kept before the page is drawn again, so that all of it shows the same."""
+    """Draws the table. An edit is stored before the page runs again, so that the whole page shows the same settings."""
     cards = networks.layer_cards(model, False)
-    begun = state.initial_layers()
+    initial = state.initial_layers()
     rows = pd.DataFrame(
         {
             "Layer": [card.name for card in cards],
             "Kind": [card.kind for card in cards],
             "Weights": [card.weights for card in cards],
-            BITS_COLUMN: [_bits_said(begun.get(card.name)) for card in cards],
-            SPARSITY_COLUMN: pd.Series([_sparsity_said(begun.get(card.name)) for card in cards], dtype="Float64"),
+            BITS_COLUMN: [_bits_cell(initial.get(card.name)) for card in cards],
+            SPARSITY_COLUMN: pd.Series([_sparsity_cell(initial.get(card.name)) for card in cards], dtype="Float64"),
         }
     )
     st.data_editor(
@@ -36,8 +36,8 @@ def draw(model: str) -> None:
         hide_index=True,
         height=min(MOST_PIXELS, HEADER_PIXELS + ROW_PIXELS * len(cards)),
         row_height=ROW_PIXELS,
-        placeholder=AS_ALL,
-        alt="Layers with kind and weights, and the bits and the sparsity of their own",
+        placeholder=DEFAULT,
+        alt="Layers with kind, number of weights, bits and sparsity",
         num_rows="fixed",
         disabled=["Layer", "Kind", "Weights"],
         column_config={
@@ -45,15 +45,18 @@ def draw(model: str) -> None:
             "Kind": st.column_config.TextColumn(width=64),
             "Weights": st.column_config.NumberColumn(format="localized", width=58),
             BITS_COLUMN: st.column_config.SelectboxColumn(
-                options=BITS, required=True, width=66, help="“as all”: what is set on the left for the whole network"
+                options=BITS,
+                required=True,
+                width=112,
+                help="Network default: the bits that are set on the left for the whole network",
             ),
             SPARSITY_COLUMN: st.column_config.NumberColumn(
                 min_value=0.0,
                 max_value=100.0,
                 format="%g%%",
-                width=80,
-                help="Per cent of this layer's weights, the smallest ones, that are pruned whatever is set on the "
-                "left. Empty: as all",
+                width=112,
+                help="The percentage of this layer's weights that is pruned, lowest scores first. Empty: the network "
+                "default, set on the left",
             ),
         },
         on_change=_edited,
@@ -62,39 +65,42 @@ def draw(model: str) -> None:
     for layer in state.impossible(model)[:1]:
         scheme = selection.quant_spec().scheme
         st.caption(
-            f":material/info: {scheme} weights cannot have {layer.bits} bits: {layer.name} gets the nearest they can."
+            f":material/info: The scheme {scheme} does not support {layer.bits} bits: {layer.name} gets the nearest "
+            "bits that it supports."
         )
 
 
-def _bits_said(layer: LayerSpec | None) -> str:
+def _bits_cell(layer: LayerSpec | None) -> str:
+    """Returns the bits of a layer as a choice of the table."""
     if layer is None or layer.bits is None:
-        return AS_ALL
+        return DEFAULT
     return selection.FLOAT if layer.bits == FLOAT_BITS else str(layer.bits)
 
 
-def _sparsity_said(layer: LayerSpec | None) -> float | None:
-    """In per cent, as one types it."""
+def _sparsity_cell(layer: LayerSpec | None) -> float | None:
+    """Returns the sparsity of a layer in percent, as it is typed; None if it has none of its own."""
     return None if layer is None or layer.sparsity is None else round(100 * layer.sparsity, DIGITS)
 
 
 def _edited(names: list[str], key: str) -> None:
-    """Keeps what the table says now: what it began with, and the cells that were edited since."""
+    """Stores what the table has: what it began with, and the cells that have been edited since."""
     layers = state.initial_layers()
     for number, cells in st.session_state[key]["edited_rows"].items():
         name = names[int(number)]
-        layer = _changed(name, layers.pop(name, None), cells)
+        layer = _edited_layer(name, layers.pop(name, None), cells)
         if layer:
             layers[name] = layer
     state.keep(list(layers.values()))
 
 
-def _changed(name: str, layer: LayerSpec | None, cells: dict[str, Any]) -> LayerSpec | None:
+def _edited_layer(name: str, layer: LayerSpec | None, cells: dict[str, Any]) -> LayerSpec | None:
+    """Returns `layer` with the edited `cells`; None if no setting of its own remains."""
     bits = layer.bits if layer else None
     if BITS_COLUMN in cells:
-        said = cells[BITS_COLUMN]
-        bits = None if said in (AS_ALL, None) else FLOAT_BITS if said == selection.FLOAT else int(said)
+        cell = cells[BITS_COLUMN]
+        bits = None if cell in (DEFAULT, None) else FLOAT_BITS if cell == selection.FLOAT else int(cell)
     sparsity = layer.sparsity if layer else None
     if SPARSITY_COLUMN in cells:
-        said = cells[SPARSITY_COLUMN]
-        sparsity = None if said is None else round(said / 100, DIGITS + 2)
+        cell = cells[SPARSITY_COLUMN]
+        sparsity = None if cell is None else round(cell / 100, DIGITS + 2)
     return None if bits is None and sparsity is None else LayerSpec(name, bits, sparsity)

@@ -1,4 +1,4 @@
-"""The scan: each layer alone at each setting, as a heat map, and a choice of settings from it."""
+"""The scan: the accuracy drop of each layer alone at several settings, as a heat map, and settings assigned from it."""
 
 from dataclasses import replace
 
@@ -18,23 +18,23 @@ from pages.ui.settings import selection
 BY_BITS, BY_SPARSITY = "bits", "sparsity"
 BITS = (8, 6, 5, 4, 3, 2)
 SPARSITIES = (0.3, 0.5, 0.6, 0.7, 0.8, 0.9)
-MOST_ROWS = 24  # beyond, the heat map scrolls
+MOST_ROWS = 24  # with more layers the heat map scrolls
 HEIGHT = 420
 SCANNING = "scanning"
 POLL_SECONDS = 1.0
 ASSIGN = """\
-Of all choices within the budget, the one with the least sum of losses in the scan: a knapsack, solved by dynamic
-programming. The budget counts the codes of the weights, without scales."""
+Assigns a setting to each layer so that the sum of the losses in the scan is smallest within the budget (a knapsack
+problem, solved by dynamic programming). The budget counts the codes of the weights, without scales."""
 
 
 def draw(model: str) -> None:
-    """All of it, or what to do about missing images."""
+    """Draws the scan, or what to do if there are no test images."""
     dataset = images.test_images()
     if isinstance(dataset, DataError):
         missing_images.explain(dataset)
         return
     by = st.segmented_control(
-        "Each layer alone, at several settings of",
+        "Setting to scan, in each layer alone",
         [BY_BITS, BY_SPARSITY],
         default=BY_BITS,
         required=True,
@@ -42,86 +42,88 @@ def draw(model: str) -> None:
         label_visibility="collapsed",
     )
     specs = columns(selection.spec(model), by)
-    _watched(specs)
-    _choose(model, specs)
+    _watch(specs)
+    _assign(model, specs)
 
 
 def columns(base: CompressionSpec, by: str) -> tuple[CompressionSpec, ...]:
-    """The settings of a scan, as if said of the whole network."""
+    """Returns the settings of a scan, each as a spec of the whole network."""
     if by == BY_SPARSITY:
         prunes = (PruneSpec(sparsity=sparsity, scope=Scope.LAYER) for sparsity in SPARSITIES)
         return tuple(CompressionSpec(base.model, prune, fold_bn=base.fold_bn) for prune in prunes)
     quant = base.weights or QuantSpec(BITS[0])
-    widths = dict.fromkeys(quant.scheme.nearest_bits(bits) for bits in BITS)
-    plain = replace(base, prune=None, layers=(), merge=None, reestimate_bn=False)  # of one layer, nothing else
-    return tuple(replace(plain, weights=replace(quant, bits=bits)) for bits in widths)
+    distinct_bits = dict.fromkeys(quant.scheme.nearest_bits(bits) for bits in BITS)
+    plain = replace(
+        base, prune=None, layers=(), merge=None, reestimate_bn=False
+    )  # a scan compresses one layer and nothing else
+    return tuple(replace(plain, weights=replace(quant, bits=bits)) for bits in distinct_bits)
 
 
-def _going(specs: tuple[CompressionSpec, ...]) -> bool:
+def _is_scanning(specs: tuple[CompressionSpec, ...]) -> bool:
+    """Returns whether the scan of `specs` is running."""
     return st.session_state.get(SCANNING) == specs
 
 
-def _watched(specs: tuple[CompressionSpec, ...]) -> None:
-    """The heat map, drawn again while the scan goes on."""
+def _watch(specs: tuple[CompressionSpec, ...]) -> None:
+    """Draws the heat map, and draws it again while the scan is running."""
+    running = _is_scanning(specs)
 
-    going = _going(specs)
-
-    @st.fragment(run_every=POLL_SECONDS if going else None)
+    @st.fragment(run_every=POLL_SECONDS if running else None)
     def watch() -> None:
-        if _going(specs) != going:
+        if _is_scanning(specs) != running:
             st.rerun()
-        reading = experiments.scan(specs, go=going)
-        _progress(reading, going)
+        reading = experiments.scan(specs, go=running)
+        _progress(reading, running)
         with st.container(height=HEIGHT if len(reading.scan.layers) > MOST_ROWS else "content", border=False):
-            show.chart(drops.sensitivity(reading, show.ink()), "sensitivity", "Drop of accuracy by layer")
-        if going and (reading.exact or reading.error):
+            show.chart(drops.sensitivity(reading, show.ink()), "sensitivity", "Accuracy drop by layer")
+        if running and (reading.exact or reading.error):
             st.session_state[SCANNING] = None
             st.rerun()
 
     watch()
 
 
-def _progress(reading: ScanReading, going: bool) -> None:
-    """How far the scan is, and a button that starts or stops it."""
+def _progress(reading: ScanReading, running: bool) -> None:
+    """Draws how far the scan is, and a button that starts or stops it."""
     specs = reading.scan.specs
     with st.container(horizontal=True, vertical_alignment="center", height=44, border=False):
         if reading.error:
             st.warning(f"The scan stopped: {reading.error}.", icon=":material/error:")
         elif reading.exact:
             st.caption(
-                f"Drop of accuracy in points against float, on the first {reading.scan.images:,} test images. "
-                "An image is 0.1 points; small drops may be chance."
+                f"Accuracy drop in percentage points against the float network, on the first {reading.scan.images:,} "
+                "test images. Small drops may be chance: one image is 0.1 percentage points."
             )
         else:
             left = "" if reading.seconds_left is None else f", {wording.seconds_left(reading.seconds_left)}"
             done = (
-                "Each layer alone, the others float"
+                "Compresses each layer alone and keeps the others in float"
                 if not reading.share
                 else f"{wording.percent(reading.share, 0)} scanned{left}"
             )
             st.progress(min(reading.share, 1.0), done)
-        if going and not reading.exact:
+        if running and not reading.exact:
             stop = {SCANNING: None}
             st.button("Stop", key="scan stop", icon=":material/stop:", on_click=lambda: st.session_state.update(stop))
         elif not reading.exact:
             start = {SCANNING: specs}
-            words = "Scan" if not reading.share else "Go on"
+            label = "Scan" if not reading.share else "Resume"
             icon = ":material/play_arrow:"
-            st.button(words, key="scan start", icon=icon, on_click=lambda: st.session_state.update(start))
+            st.button(label, key="scan start", icon=icon, on_click=lambda: st.session_state.update(start))
 
 
-def _choose(model: str, specs: tuple[CompressionSpec, ...]) -> None:
-    """A budget, and a button that shares it out."""
+def _assign(model: str, specs: tuple[CompressionSpec, ...]) -> None:
+    """Draws the budget, and the button that assigns a setting to each layer within it."""
     costs = sorted(float(cost(spec)) for spec in specs)
     if len(costs) < 2:
-        st.caption("With one setting alone there is nothing to choose from.")
+        st.caption("This scheme has only one setting, so that there is nothing to assign.")
         return
-    reading = experiments.scan(specs, go=False) if not _going(specs) else None
+    reading = experiments.scan(specs, go=False) if not _is_scanning(specs) else None
     ready = reading is not None and reading.exact
     by_bits = specs[0].weights is not None
     with st.container(horizontal=True, vertical_alignment="bottom"):
         budget = st.slider(
-            "Bits a weight, on average" if by_bits else "Weights that stay",
+            "Average bits per weight" if by_bits else "Weights kept",
             costs[0],
             costs[-1],
             min(4.0, costs[-1]) if by_bits else 0.5,
@@ -138,17 +140,18 @@ def _choose(model: str, specs: tuple[CompressionSpec, ...]) -> None:
             state.reset(model, merged(state.layer_specs(), layers))
             st.rerun()
     st.caption(
-        "Assigning takes it that the losses of single layers add up. They need not: the accuracy above is counted with "
-        "all of them together."
+        "The assignment assumes that the losses of single layers add up. They need not: the accuracy above is measured "
+        "with all layers together."
     )
 
 
 def _weights(model: str) -> dict[str, int]:
+    """Returns the number of weights of each layer."""
     return {card.name: card.weights for card in networks.layer_cards(model, False)}
 
 
 def merged(before: tuple[LayerSpec, ...], new: tuple[LayerSpec, ...]) -> list[LayerSpec]:
-    """`new`, and of `before` what `new` leaves open."""
+    """Returns `new`, with the settings of `before` where `new` has none."""
     old = {layer.name: layer for layer in before}
     return [
         replace(

@@ -1,7 +1,7 @@
-"""What the layers of a network have of their own: kept in the session and in the link as a few words, `conv1:8/0.5`.
+"""The settings of single layers, kept in the session and in the link as a short text such as `conv1:8/0.5`.
 
-The table is an editor of these words. It must be given the same rows again and again while it is edited, so the words
-it began with are kept beside, and a new table begins when they change in another way.
+The table edits this text. Streamlit needs the same rows in every run while a table is edited. So the session also keeps
+the text that the table began with, and a new table begins whenever the settings change in another way.
 """
 
 from collections.abc import Sequence
@@ -14,16 +14,16 @@ from compression.spec.recipe import from_link, to_link
 from pages.ui.compute import compressed
 from pages.ui.settings import selection
 
-OWNER, BEGUN, TABLE = "layers of", "layers begun", "layers table"
+OWNER, INITIAL, TABLE = "layers of", "layers begun", "layers table"
 
 
 def synchronise(model: str, arriving: bool) -> None:
-    """Makes sure that what the session keeps is of this network, and that the link says the same."""
-    kept, owner = st.session_state.get(selection.LAYERS, ""), st.session_state.get(OWNER)
-    text = st.query_params.get(selection.LAYERS, kept if owner == model else "") if arriving else kept
+    """Makes sure that the session has the layers of this network, and that the link has the same."""
+    stored, owner = st.session_state.get(selection.LAYERS, ""), st.session_state.get(OWNER)
+    text = st.query_params.get(selection.LAYERS, stored if owner == model else "") if arriving else stored
     if arriving or owner != model:
-        ours = text == kept and owner not in (None, model)
-        reset(model, () if ours or not arriving else _read(model, text))
+        foreign = text == stored and owner not in (None, model)
+        reset(model, () if foreign or not arriving else _read(model, text))
     text = st.session_state.get(selection.LAYERS, "")
     if text and st.query_params.get(selection.LAYERS) != text:
         st.query_params[selection.LAYERS] = text
@@ -32,12 +32,12 @@ def synchronise(model: str, arriving: bool) -> None:
 
 
 def _read(model: str, text: str) -> tuple[LayerSpec, ...]:
-    """What a link says, or a sentence on why it cannot be so, and nothing."""
+    """Returns the layers of a link. If they are impossible, shows a sentence on why and returns none."""
     try:
         layers = from_link(text)
         check(model, layers)
     except ValueError as problem:
-        st.warning(f"The layers of the link are left out: {problem}.", icon=":material/link_off:")
+        st.warning(f"The settings of layers in the link are ignored: {problem}.", icon=":material/link_off:")
         return ()
     return layers
 
@@ -48,43 +48,44 @@ def check(model: str, layers: Sequence[LayerSpec]) -> None:
 
 
 def reset(model: str, layers: Sequence[LayerSpec]) -> None:
-    """From now on these are what the layers have of their own, in a new table."""
+    """Replaces the settings of all layers, and begins a new table."""
     number = st.session_state.get(TABLE, 0) + 1
-    st.session_state.update({OWNER: model, BEGUN: to_link(layers), TABLE: number})
+    st.session_state.update({OWNER: model, INITIAL: to_link(layers), TABLE: number})
     keep(layers)
 
 
 def keep(layers: Sequence[LayerSpec]) -> None:
-    """The same, in the table that is being edited."""
+    """Replaces the settings of all layers, and stays with the table that is being edited."""
     if layers:
         st.session_state[selection.LAYERS] = to_link(layers)
     else:
-        st.session_state.pop(selection.LAYERS, None)  # or links to other pages would speak of it
+        st.session_state.pop(selection.LAYERS, None)  # so that links to other pages do not mention it
 
 
 def initial_layers() -> dict[str, LayerSpec]:
-    """What the table began with, by layer."""
-    return {layer.name: layer for layer in from_link(st.session_state[BEGUN])}
+    """Returns the settings that the table began with, by layer."""
+    return {layer.name: layer for layer in from_link(st.session_state[INITIAL])}
 
 
 def table_key() -> str:
+    """Returns the key of the present table."""
     return f"table {st.session_state[TABLE]}"
 
 
 def layer_specs() -> tuple[LayerSpec, ...]:
-    """What the layers have of their own now."""
+    """Returns the settings of single layers."""
     return from_link(st.session_state.get(selection.LAYERS, ""))
 
 
 def spec(model: str) -> CompressionSpec:
-    """What the widgets and the table say now, in whichever run."""
+    """Returns the spec that the widgets and the table select."""
     base = selection.spec(model)
-    layers = (_possible(layer, base.weights) for layer in layer_specs())
+    layers = (_with_possible_bits(layer, base.weights) for layer in layer_specs())
     return replace(base, layers=tuple(layer for layer in layers if layer))
 
 
-def _possible(layer: LayerSpec, weights: QuantSpec | None) -> LayerSpec | None:
-    """`layer` with the nearest bits that the scheme of the network can have; None where it then has nothing own."""
+def _with_possible_bits(layer: LayerSpec, weights: QuantSpec | None) -> LayerSpec | None:
+    """Returns `layer` with the nearest bits that the scheme supports; None if no setting of its own remains."""
     if layer.bits in (None, FLOAT_BITS) or weights is None:
         return layer
     bits = weights.scheme.nearest_bits(layer.bits)
@@ -94,7 +95,7 @@ def _possible(layer: LayerSpec, weights: QuantSpec | None) -> LayerSpec | None:
 
 
 def impossible(model: str) -> list[LayerSpec]:
-    """Those layers whose bits the scheme of the network cannot have."""
+    """Returns the layers whose bits the scheme of the network does not support."""
     weights = selection.spec(model).weights
     if weights is None:
         return []

@@ -1,4 +1,4 @@
-"""What pruning takes and leaves: metrics, charts and a proof, in fragments that a move of a slider draws anew."""
+"""The results of pruning: metrics, charts, and the removal of zero filters, in fragments that a slider redraws."""
 
 import streamlit as st
 
@@ -19,7 +19,7 @@ MOST_SENTENCES = 3
 
 
 def problem(model: str) -> str | None:
-    """Why a network cannot be pruned as the widgets say, in a sentence; None where it can."""
+    """Returns a sentence on why the network cannot be pruned as the widgets say, or None if it can."""
     try:
         pruning.criterion_scores(specs.scoring(model))
         pruning.criterion_scores(specs.scoring_filters(model))
@@ -31,16 +31,16 @@ def problem(model: str) -> str | None:
 
 @st.fragment(key=frame.METRICS)
 def metrics(model: str) -> None:
-    """Sparsity and size."""
-    found = compressed.answer(specs.spec(model))
+    """Shows sparsity and size."""
+    answer = compressed.answer(specs.spec(model))
     sparsity, size = st.columns(2)
-    sparsity_metric(sparsity, found)
-    size_metric(size, found.size)
+    sparsity_metric(sparsity, answer)
+    size_metric(size, answer.size)
 
 
 @st.fragment(key=controls.CURVE)
 def curve(model: str) -> None:
-    """The scores, cumulated, and where the cut is."""
+    """Shows the cumulative distribution of the scores, and the threshold."""
     by, layer = specs.scoring(model), selection.layer()
     part = layer if layer in pruning.criterion_scores(by) else None
     figure = pruning_charts.curve(
@@ -50,128 +50,133 @@ def curve(model: str) -> None:
         specs.axis(),
         show.ink(),
     )
-    show.chart(figure, "curve", "Cumulative share of scores below each threshold, and the threshold at present")
+    show.chart(figure, "curve", "Share of the scores below each threshold, and the selected threshold")
 
 
-@st.fragment(key=controls.LEFT)
-def left(model: str) -> None:
-    """What is left, cell by cell."""
+@st.fragment(key=controls.MOSAIC)
+def mosaic(model: str) -> None:
+    """Shows the share of weights that remain, cell by cell."""
     view = pruning.survivors(specs.spec(model), selection.layer())
     of = selection.layer() or f"the {selection.WHOLE}"
     show.chart(
         cells.mosaic(view, of, _rows(model), show.ink()),
-        "left",
-        f"Mosaic of the weights that are left of {of}",
+        "survivors",
+        f"Mosaic of the weights that remain in {of}",
     )
 
 
 @st.fragment(key=controls.OVERLAP)
 def overlap(model: str) -> None:
-    """What this way takes and the other leaves."""
+    """Shows which weights both criteria prune, and which only one of them prunes."""
     other = specs.alternative(model)
     try:
         view = pruning.overlap(specs.spec(model), other, selection.layer())
     except (DataError, ValueError) as error:
         st.info(compressed.explain(error), icon=":material/image_search:")
         return
-    alt = "Mosaic of the weights that one way takes and the other leaves"
+    alt = "Mosaic of the weights that one criterion prunes and the other keeps"
     show.chart(cells.overlap(view, _rows(model), show.ink()), "overlap", alt)
-    kept, first, second, taken = view.counts
-    gone, chance = first + taken, (second + taken) / sum(view.counts)
+    neither, first, second, both = view.counts
+    pruned, chance = first + both, (second + both) / sum(view.counts)
     st.caption(
-        f"Of the {gone:,} weights that go here, **{wording.percent(taken / gone)}** would go there too; if neither "
-        f"knew of the other, {wording.percent(chance)}."
-        if gone
-        else f"Nothing goes here: all {kept + second:,} weights stay."
+        f"Of the {pruned:,} weights that this criterion prunes, the other criterion prunes "
+        f"**{wording.percent(both / pruned)}** too. Expected by chance: {wording.percent(chance)}."
+        if pruned
+        else f"Nothing is pruned: all {neither + second:,} weights remain."
     )
 
 
-@st.fragment(key=controls.RANKED)
-def ranked(model: str) -> None:
-    """Filters by score, and what is left of each."""
+@st.fragment(key=controls.RANKING)
+def ranking(model: str) -> None:
+    """Shows the filters by score, and the share of weights that remain in each."""
     by, layer = specs.scoring_filters(model), selection.layer()
     if layer and layer not in pruning.criterion_scores(by):
         st.info(
-            f"No filter of {layer} can go: its outputs are the classes, or nothing scores it.", icon=":material/info:"
+            f"No filter of {layer} can be pruned: its outputs are the classes, or the criterion does not score it.",
+            icon=":material/info:",
         )
         return
     view = pruning.filter_ranking(specs.spec(model), by, layer)
-    alt = "Filters in the order of their scores, with the share of each that is left"
+    alt = "Filters in the order of their scores, with the share of weights that remain in each"
     show.chart(pruning_charts.ranking(view, specs.filter_axis(), show.ink()), "ranked", alt)
-    st.caption(f"{view.empty:,} of {view.filters:,} filters have no weight left.")
+    st.caption(f"{view.empty:,} of {view.filters:,} filters have no nonzero weight.")
 
 
-@st.fragment(key=controls.SMALLER)
-def smaller(model: str) -> None:
-    """The network without its zero filters, made and proved when it is asked for: that takes seconds."""
-    wanted = specs.spec(model)
-    taken_out = st.session_state.get(REMOVED) == wanted
+@st.fragment(key=controls.REMOVAL)
+def removal(model: str) -> None:
+    """Removes the zero filters and verifies the result, when the button is pressed. This takes seconds."""
+    spec = specs.spec(model)
+    removed = st.session_state.get(REMOVED) == spec
     st.button(
-        "Take zero filters out, and prove it",
+        "Remove zero filters and verify",
         key="take",
         icon=":material/content_cut:",
-        disabled=taken_out,
-        on_click=_take_out,
-        args=(wanted,),
+        disabled=removed,
+        on_click=_remove,
+        args=(spec,),
     )
-    if taken_out:
-        with st.spinner("Taking filters out, and comparing answers"):
-            found = pruning.without_zero_filters(wanted)
-        _proved(found)
+    if removed:
+        with st.spinner("Removing filters and comparing outputs"):
+            smaller = pruning.without_zero_filters(spec)
+        _show_proof(smaller)
         return
     macs = wording.quantity(sum(networks.layer_macs(model).values()))
     st.caption(
-        f"An image still takes all of its {macs} multiply-accumulates: ordinary kernels multiply zeros like "
-        "any number. Filters that are zero can be taken out for good."
+        f"An image still takes all {macs} multiply-accumulates, because ordinary kernels multiply zeros like any other "
+        "number. Filters that are zero can be removed from the network."
     )
 
 
-def _take_out(wanted: CompressionSpec) -> None:
-    st.session_state[REMOVED] = wanted
+def _remove(spec: CompressionSpec) -> None:
+    st.session_state[REMOVED] = spec
     controls.redraw()
 
 
-@st.fragment(key=controls.WORK)
-def work(model: str) -> None:
-    """Multiply-accumulates: those of the float network, until filters have been taken out."""
-    wanted = specs.spec(model)
+@st.fragment(key=controls.MACS)
+def macs(model: str) -> None:
+    """Shows the multiply-accumulates: those of the float network, until zero filters have been removed."""
+    spec = specs.spec(model)
     before = sum(networks.layer_macs(model).values())
-    taken_out = st.session_state.get(REMOVED) == wanted
-    after = pruning.without_zero_filters(wanted).after.macs if taken_out else before
-    fewer = f"{wording.times(before / after)} fewer" if after < before else "as float"
+    removed = st.session_state.get(REMOVED) == spec
+    after = pruning.without_zero_filters(spec).after.macs if removed else before
+    fewer = f"{wording.times(before / after)} fewer" if after < before else "same as float"
     show_metric(
         st.container(),
-        "MACs an image",
+        "MACs per image",
         wording.quantity(after),
         fewer,
-        "Multiply-accumulates. Ordinary kernels multiply zeros like any number, so only filters that are taken out, "
-        "below, save work.",
+        "Multiply-accumulates. Ordinary kernels multiply zeros like any other number, so that only the removal of "
+        "filters, at the end of the page, saves work.",
     )
 
 
-def _proved(found: SmallerNetwork) -> None:
+def _show_proof(smaller: SmallerNetwork) -> None:
     st.badge(
-        f"Removed equals zeroed: largest difference {found.largest_difference:.0e} over {found.inputs} inputs, "
-        "in double precision, checked just now",
+        f"Verified: without its zero filters the network computes the same. Largest difference "
+        f"{smaller.largest_difference:.0e} over {smaller.inputs} inputs, in double precision",
         icon=":material/verified:",
         color="green",
     )
     columns = st.columns(3)
     for place, label, before, after in (
-        (columns[0], "Multiply-accumulates", found.before.macs, found.after.macs),
-        (columns[1], "Parameters", found.before.parameters, found.after.parameters),
-        (columns[2], "Filters", found.channels, found.channels - found.channels_removed),
+        (columns[0], "Multiply-accumulates", smaller.before.macs, smaller.after.macs),
+        (columns[1], "Parameters", smaller.before.parameters, smaller.after.parameters),
+        (columns[2], "Filters", smaller.channels, smaller.channels - smaller.channels_removed),
     ):
-        ratio = f"{wording.times(before / after)} fewer" if after < before else "as before"
-        words = f"{before:,} before, {after:,} after."
-        show_metric(place, label, wording.quantity(after), ratio, words)
-    show.chart(pruning_charts.channels(found, show.ink()), "channels", "Filters of each layer before and after removal")
-    for stayed in found.remaining[:MOST_SENTENCES]:
-        st.caption(f"{stayed.layer}: {stayed.channels:,} of its zero filters must stay, since {stayed.why}.")
-    if len(found.remaining) > MOST_SENTENCES:
-        st.caption(f"So it is in {len(found.remaining) - MOST_SENTENCES} more layers.")
+        ratio = f"{wording.times(before / after)} fewer" if after < before else "same as before"
+        counts = f"{before:,} before removal, {after:,} after it."
+        show_metric(place, label, wording.quantity(after), ratio, counts)
+    show.chart(
+        pruning_charts.channels(smaller, show.ink()), "channels", "Filters of each layer before and after removal"
+    )
+    for remaining in smaller.remaining[:MOST_SENTENCES]:
+        st.caption(
+            f"{remaining.layer}: {remaining.channels:,} zero filters cannot be removed, because {remaining.why}."
+        )
+    if len(smaller.remaining) > MOST_SENTENCES:
+        st.caption(f"{len(smaller.remaining) - MOST_SENTENCES} more layers have the same problem.")
 
 
 def _rows(model: str) -> list[str]:
-    """The names of the rows of a mosaic, where these are layers."""
+    """Returns the names of the rows of a mosaic if these are layers, or else nothing."""
     return [] if selection.layer() else [*networks.layer_macs(model)]

@@ -1,4 +1,4 @@
-"""The specs that the widgets of the page Pruning say. Weights stay float32 there, to show pruning alone."""
+"""The specs that the widgets of the page Pruning select. Weights stay float32 there, to show pruning alone."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ AXES = {
     Criterion.L1: "|w|",
     Criterion.RANDOM: "random score",
     Criterion.TAYLOR: "|gradient · w|",
-    Criterion.SIGNED: "w, with its sign",
+    Criterion.SIGNED: "w with its sign",
 }
 FILTER_AXES = {
     Criterion.L1: "mean |w| of the filter",
@@ -23,34 +23,38 @@ FILTER_AXES = {
     Criterion.TAYLOR: "|sum of gradient · w|",
     Criterion.BN_SCALE: "|gamma| of its batch norm",
 }
-UNITS = {Unit.ABSOLUTE: "", Unit.STDS: ", in stds of the layer", Unit.MEANS: ", in mean |w| of the layer"}
+UNITS = {
+    Unit.ABSOLUTE: "",
+    Unit.STDS: ", in standard deviations of the layer",
+    Unit.MEANS: ", in mean |w| of the layer",
+}
 
 
 def prune_spec(target: float | None = None) -> PruneSpec:
-    """What the widgets say now, in whichever run; up to `target` in place of what the sliders say."""
+    """Returns the pruning that the widgets select. `target`, where given, replaces the value of the slider."""
     return selection.prune_spec(target, units=True)
 
 
 def spec(model: str, target: float | None = None) -> CompressionSpec:
-    """The pruned network, up to `target` in place of what the sliders say."""
+    """Returns the spec of the pruned network. `target`, where given, replaces the value of the slider."""
     fold, reestimate = st.session_state["fold"], st.session_state["reestimate"]
     return CompressionSpec(model, prune_spec(target), fold_bn=fold, reestimate_bn=reestimate and not fold)
 
 
 def scoring(model: str) -> CompressionSpec:
-    """What names the scores that it goes by."""
+    """Returns the spec under which the scores of the selected criterion are cached."""
     return CompressionSpec(model, pruning_view.scoring(prune_spec(ANY_SPARSITY)), fold_bn=st.session_state["fold"])
 
 
 def scoring_filters(model: str) -> CompressionSpec:
-    """What names the scores of whole filters."""
+    """Returns the spec under which the scores of whole filters are cached."""
     return CompressionSpec(
         model, pruning_view.scoring_filters(prune_spec(ANY_SPARSITY)), fold_bn=st.session_state["fold"]
     )
 
 
 def alternative(model: str) -> CompressionSpec:
-    """The network pruned another way, by as much."""
+    """Returns the spec of the other criterion, with the same sparsity of the whole network."""
     own, fold = prune_spec(), st.session_state["fold"]
     criterion, _, scope = st.session_state["rival"].partition(" in each ")
     rule: dict[str, Any] = {"criterion": criterion, "structure": own.structure, "pattern": own.pattern}
@@ -61,22 +65,22 @@ def alternative(model: str) -> CompressionSpec:
 
 
 def axis() -> str:
-    """What the scores of the present criterion are."""
+    """Returns what the selected criterion scores, as the title of an axis."""
     own = prune_spec(ANY_SPARSITY)
     return (FILTER_AXES if own.structure is Structure.FILTER else AXES)[own.criterion] + UNITS[own.unit]
 
 
 def filter_axis() -> str:
-    """What the scores of whole filters are."""
+    """Returns what the scores of whole filters are, as the title of an axis."""
     return FILTER_AXES[pruning_view.scoring_filters(prune_spec(ANY_SPARSITY)).criterion]
 
 
 def alternatives() -> list[str]:
-    """Other ways to take as much: by another criterion, or with another scope."""
+    """Returns the other criteria and scopes that can prune as much."""
     own = prune_spec(ANY_SPARSITY)
-    able = [found for found in Criterion if selection.is_possible(found, own.structure, own.pattern)]
-    ways = [(criterion, Scope.GLOBAL) for criterion in able]
+    possible = [each for each in Criterion if selection.is_possible(each, own.structure, own.pattern)]
+    ways = [(criterion, Scope.GLOBAL) for criterion in possible]
     if own.structure is not Structure.N_M:
-        ways += [(criterion, Scope.LAYER) for criterion in able]
+        ways += [(criterion, Scope.LAYER) for criterion in possible]
     here = own.criterion, own.scope
     return [way if scope is Scope.GLOBAL else f"{way} in each layer" for way, scope in ways if (way, scope) != here]

@@ -1,4 +1,4 @@
-"""The accuracy of both sides, live, and whether they differ by more than chance."""
+"""The accuracy of both sides, live, and whether they differ significantly."""
 
 from functools import partial
 
@@ -13,26 +13,26 @@ from pages.ui.accuracy.polling import AccuracyState
 from pages.ui.compute import accuracy as compute
 from pages.ui.frame import frame
 from pages.ui.quantization import controls
-from pages.ui.quantization.controls import NUMBER, VERDICT, Side
+from pages.ui.quantization.controls import COMPARISON, NUMBER, Side
 
 
 def metric(model: str, side: Side) -> None:
-    """The number of one side, live; after a move, first what is known without counting."""
+    """Shows the accuracy of one side, live; after a move, first what is known without counting."""
 
     @st.fragment(key=f"{NUMBER} {side}")
     def draw() -> None:
-        known = _look(model, side, go=not frame.is_complete())
-        polling.poll(partial(_look, model, side), partial(panel.show_number, border=False), first=known)
+        state = _look(model, side, go=not frame.is_complete())
+        polling.poll(partial(_look, model, side), partial(panel.show_number, border=False), first=state)
 
     draw()
 
 
-@st.fragment(key=VERDICT)
-def verdict(model: str) -> None:
-    """How far the counts are, and then what McNemar's test says of the two."""
+@st.fragment(key=COMPARISON)
+def comparison(model: str) -> None:
+    """Shows how far both counts are, and then the result of McNemar's test."""
 
     def look(go: bool = True) -> AccuracyState:
-        """The reading of the side that has more to come."""
+        """Returns the reading of a side that is still being counted, or else that of the right side."""
         left, right = (_look(model, side, go) for side in Side)
         return left if polling.is_counting(left) else right
 
@@ -43,31 +43,35 @@ def verdict(model: str) -> None:
         with st.container(height=panel.SENTENCE_PIXELS, border=False):
             left, right = (_look(model, side) for side in Side)
             if not (isinstance(left, Reading) and isinstance(right, Reading)):
-                st.caption("There are no images here, and only what was measured can be compared.")
+                st.caption(
+                    "There are no test images, so that only accuracies that were measured beforehand can be compared."
+                )
             elif left.whole and right.whole:
-                st.markdown(between(left.whole, right.whole))
+                st.markdown(comparison_in_words(left.whole, right.whole))
             elif left.error or right.error:
                 panel.show_state(left if left.error else right)
             else:
                 images, total = left.images + right.images, left.total + right.total
-                counted = f"{left.images:,} images counted on the left, {right.images:,} on the right"
-                st.progress(images / total, f"{counted}, of {left.total:,}: then the two can be compared")
+                counted = f"{left.images:,} images evaluated on the left, {right.images:,} on the right"
+                st.progress(images / total, f"{counted}, of {left.total:,}. Both are compared when all are evaluated")
 
     polling.wait_for_painting(look(go=False))
     polling.poll(look, draw)
 
 
-def between(left: Evaluation, right: Evaluation) -> str:
-    """Which side is better on the same images, and whether it is more than chance."""
-    counted = f"{left.correct:,} images right on the left, {right.correct:,} on the right, of {left.total:,}."
+def comparison_in_words(left: Evaluation, right: Evaluation) -> str:
+    """Returns which side is better on the same images, and whether the difference is significant."""
+    counted = f"Of {left.total:,} images, the left classifies {left.correct:,} correctly, the right {right.correct:,}."
     change = flips(left, right)
     if change.lost == change.won == 0:
-        return f"{counted} Both sides are right on the very same images."
+        return f"{counted} They are the same images."
     better = "left" if change.lost > change.won else "right"
-    meaning = f"the {better} is better, and this is no chance" if change.p < 0.05 else "this may be chance"
+    meaning = (
+        f"the {better} is significantly better" if change.p < wording.SIGNIFICANCE else "the difference may be chance"
+    )
     return (
-        f"{counted} {change.lost:,} are right on the left alone, {change.won:,} on the right alone: "
-        f"**{meaning}** (McNemar, {wording.p_value(change.p)})."
+        f"{counted} {change.lost:,} images are correct on the left only, {change.won:,} on the right only: "
+        f"**{meaning}** (McNemar test, {wording.p_value(change.p)})."
     )
 
 

@@ -1,4 +1,4 @@
-"""What stands on either side of the Quantization page, and what both sides share. Every widget is in the URL."""
+"""The widgets of both sides of the page Quantization, and those that they share. The link holds all their values."""
 
 from enum import StrEnum
 
@@ -19,50 +19,56 @@ BITS = ["8", "7", "6", "5", "4", "3", "2", "1"]
 START_BITS = "4"
 START = {Side.LEFT: Scheme.SYMMETRIC, Side.RIGHT: Scheme.K_MEANS}
 GRANULARITIES = [Granularity.TENSOR, Granularity.CHANNEL]
-FACTS, PICTURES, LAYERS, INTEGERS, WORDS = "facts of", "pictures of", "layers of both", "integers of", "words of"
-NUMBER, VERDICT = "number of", "verdict"
+FACTS, PICTURES, LAYERS, INTEGERS, EXPLANATION = (
+    "facts of",
+    "pictures of",
+    "layers of both",
+    "integers of",
+    "explanation of",
+)
+NUMBER, COMPARISON = "number of", "comparison"
 ANSWER = (
     *(f"{part} {side}" for part in (FACTS, NUMBER, PICTURES) for side in Side),
     LAYERS,
-    VERDICT,
-    *(f"{part} {side}" for part in (INTEGERS, WORDS) for side in Side),
+    COMPARISON,
+    *(f"{part} {side}" for part in (INTEGERS, EXPLANATION) for side in Side),
     frame.LINKS,
 )
 
 
 def spec(model: str, side: Side) -> CompressionSpec:
-    """What the widgets of one side say now, in whichever run: nothing is pruned."""
+    """Returns the spec that the widgets of one side select, without pruning."""
     return CompressionSpec(model, None, quantizer(side), fold_bn=st.session_state["fold"])
 
 
 def quantizer(side: Side) -> QuantSpec:
-    """The quantizer that the widgets of one side say."""
-    said = st.session_state
-    scheme = Scheme(said[f"{side}_scheme"])
-    clip = said[f"{side}_clip"] if scheme.clippable else Clip.FULL
-    return QuantSpec(scheme.nearest_bits(int(said["bits"])), scheme, said[f"{side}_granularity"], clip)
+    """Returns the quantizer that the widgets of one side select."""
+    state = st.session_state
+    scheme = Scheme(state[f"{side}_scheme"])
+    clip = state[f"{side}_clip"] if scheme.clippable else Clip.FULL
+    return QuantSpec(scheme.nearest_bits(int(state["bits"])), scheme, state[f"{side}_granularity"], clip)
 
 
 def layer() -> str:
-    """The layer whose weights are shown."""
+    """Returns the layer whose weights are shown."""
     return st.session_state["layer"]
 
 
 def filter_shown() -> int:
-    """The output channel whose filter is shown."""
+    """Returns the output channel whose filter is shown."""
     return st.session_state["channel"]
 
 
 def channel() -> int | None:
-    """The output channel whose weights are shown; None: all, since on both sides one quantizer is for all of them."""
+    """Returns the output channel whose weights are shown, or None for all: both sides have one scale per tensor."""
     by_channel = any(st.session_state[f"{side}_granularity"] != Granularity.TENSOR for side in Side)
     return filter_shown() if by_channel else None
 
 
 def pick(side: Side) -> None:
-    """Scheme, range and granularity of one side."""
+    """Draws scheme, clipping range and granularity of one side."""
     with st.container(horizontal=True, gap="xsmall"):
-        schemes: list[Scheme] = list(AUTOMATIC_SCHEMES)  # a given step has the bits it has
+        schemes: list[Scheme] = list(AUTOMATIC_SCHEMES)  # not the scheme step, whose bits follow from its step
         scheme = st.selectbox(
             f"Scheme, {side}",
             schemes,
@@ -73,7 +79,7 @@ def pick(side: Side) -> None:
             width=138,
         )
         st.selectbox(
-            "Range",
+            "Clipping range",
             list(Clip),
             key=f"{side}_clip",
             bind="query-params",
@@ -83,36 +89,38 @@ def pick(side: Side) -> None:
             on_change=_moved,
         )
         st.segmented_control(
-            "A scale for each",
+            "Quantization granularity",
             GRANULARITIES,
             default=Granularity.TENSOR,
             required=True,
             key=f"{side}_granularity",
             bind="query-params",
-            help="One scale (or codebook) for the whole weight tensor, or one for each output channel.",
+            help="What shares one scale or codebook: all weights of the layer, or those of one output channel.",
         )
 
 
 def shared(model: str) -> None:
-    """Bits, and which weights to look at. Call it when both sides are drawn."""
-    bits, which, where, fold = st.columns([1.2, 0.9, 0.9, 0.9], vertical_alignment="bottom", gap="medium")
-    with fold:
+    """Draws the bits and the pickers of layer and channel. Call it after both sides are drawn."""
+    bits_place, layer_place, channel_place, fold_place = st.columns(
+        [1.2, 0.9, 0.9, 0.9], vertical_alignment="bottom", gap="medium"
+    )
+    with fold_place:
         folded = widgets.fold_toggle(model, on_change=_moved)
-    with bits:
+    with bits_place:
         st.select_slider(
-            "Bits a weight, on both sides", BITS, START_BITS, key="bits", bind="query-params", on_change=_moved
+            "Bits per weight, both sides", BITS, START_BITS, key="bits", bind="query-params", on_change=_moved
         )
     cards = {card.name: card for card in networks.layer_cards(model, folded)}
-    with which:
+    with layer_place:
         name = st.selectbox("Layer shown", list(cards), min(1, len(cards) - 1), key="layer", bind="query-params")
-    with where:
+    with channel_place:
         st.selectbox(
             "Output channel",
             range(cards[name].shape[0]),
             key="channel",
             bind="query-params",
-            help="Its integers are shown below. Where each channel has a scale of its own, the charts show this one "
-            "channel on both sides; otherwise the whole layer.",
+            help="The integers of this channel are shown at the end of the page. If a side has one scale per channel, "
+            "the charts of both sides show this channel; otherwise they show the whole layer.",
             on_change=_moved,
         )
 

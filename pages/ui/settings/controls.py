@@ -1,6 +1,6 @@
-"""The widgets that say how to compress a network. Each is in the URL, so that a link shows the same to anyone.
+"""The widgets that set how a network is compressed. The link holds the value of each of them.
 
-A widget that only the answer depends on reruns the fragments of the answer, not the page.
+A widget on which only the answer depends reruns the fragments of the answer and not the page.
 """
 
 import streamlit as st
@@ -22,11 +22,11 @@ from pages.ui.settings.widgets import (
 )
 
 BITS = [FLOAT, str(MAX_BITS), "8", "7", "6", "5", "4", "3", "2"]
-STEPS = (0.001, 1.0, 0.02, 0.005)  # the least, the most, the first, and what a click adds
+STEPS = (0.001, 1.0, 0.02, 0.005)  # smallest, largest and default step L, and what a click adds
 
 
 def draw(model: str) -> None:
-    """All widgets."""
+    """Draws all widgets of the page Explore."""
     settings(model)
     names = [WHOLE, *networks.layer_macs(model)]
     with st.sidebar:
@@ -34,22 +34,22 @@ def draw(model: str) -> None:
 
 
 def settings(model: str) -> None:
-    """The widgets that say what to do to the network."""
+    """Draws the widgets that set how the network is compressed."""
     _quantization()
     fold = fold_toggle(model)
-    rule = st.container()  # drawn below what it depends on
+    pruning = st.container()  # drawn last, because it depends on the widgets below it
     more.draw(model)
-    with rule:
+    with pruning:
         _pruning(model, fold)
 
 
 def _quantization() -> None:
     bits = st.select_slider(
-        "Bits a weight",
+        "Bits per weight",
         BITS,
         key="bits",
         bind="query-params",
-        help="32-bit float, or integers with a scale",
+        help="The size of the integer code that stands for a weight. Float: weights stay 32-bit floating point.",
         on_change=_moved,
     )
     off = bits == FLOAT
@@ -61,7 +61,7 @@ def _quantization() -> None:
             bind="query-params",
             help=SCHEMES,
             disabled=off,
-            width=140,  # so that the next one has room beside it where the window is wide
+            width=140,  # leaves room beside it for the next widget where the window is wide
             on_change=_moved,
         )
         if scheme == Scheme.STEP:
@@ -72,57 +72,60 @@ def _quantization() -> None:
                 key="step",
                 bind="query-params",
                 disabled=off,
-                help="In units of the weights, one for the network. Its inverse is often called Q.",
+                help="The distance between two levels, in units of the weights, the same in all layers. Its inverse is "
+                "often called Q.",
             )
         choose(
-            "A scale for each",
+            "Quantization granularity",
             list(Granularity),
             "granularity",
-            "One scale (or codebook) for the whole weight tensor, for each output channel, or for so many weights of a "
-            "channel in a row.",
+            "What shares one scale or codebook. Tensor: all weights of a layer. Channel: the weights of one output "
+            "channel. Group: a number of successive weights of a channel.",
             default=Granularity.CHANNEL,
             disabled=off or scheme == Scheme.STEP,
             on_change=_moved,
         )
-    st.session_state["drawn for"] = _grey_and_words()
+    st.session_state["drawn for"] = _appearance()
     if _other_bits():
         st.caption(_other_bits())
 
 
 def _other_bits() -> str:
-    """What to say where the scheme cannot have the bits of the slider."""
-    asked = st.session_state["bits"]
-    if asked == FLOAT or int(asked) == selection.bits():
+    """Returns a sentence where the scheme does not support the bits of the slider, or else nothing."""
+    slider = st.session_state["bits"]
+    if slider == FLOAT or int(slider) == selection.bits():
         return ""
     if st.session_state["scheme"] == Scheme.STEP:
-        return "A given step says itself how many bits its codes take."
-    found = selection.bits()
-    return f"{wording.capital(st.session_state['scheme'])} weights take {found} bit{'s' * (found > 1)}, not {asked}."
+        return "With the scheme step, the bits follow from the step and the largest weight."
+    bits = selection.bits()
+    return f"{wording.capital(st.session_state['scheme'])} weights take {bits} bit{'s' * (bits > 1)}, not {slider}."
 
 
-def _grey_and_words() -> tuple[object, ...]:
-    now = st.session_state
-    by_group, given = now["granularity"] == Granularity.GROUP, now["scheme"] == Scheme.STEP
-    return now["bits"] == FLOAT, selection.can_clip(), by_group, given, _other_bits()
+def _appearance() -> tuple[object, ...]:
+    """Returns what decides which widgets and sentences there are, and which widgets are disabled."""
+    state = st.session_state
+    in_groups, step = state["granularity"] == Granularity.GROUP, state["scheme"] == Scheme.STEP
+    return state["bits"] == FLOAT, selection.can_clip(), in_groups, step, _other_bits()
 
 
 def _moved() -> None:
-    """Where other widgets turn grey or come alive, or words come or go, that is for the page to draw."""
-    if st.session_state["drawn for"] == _grey_and_words():
+    """Redraws the answer; where widgets or sentences change, the whole page runs again."""
+    if st.session_state["drawn for"] == _appearance():
         frame.rerun_answer()
 
 
 def _pruning(model: str, fold: bool) -> None:
-    """Two sliders for one thing: the one that rules, and the grey one."""
+    """Draws the pruning target, and the sparsity or threshold that it implies."""
     structure, _ = structure_from(st.session_state["structure"])
     if structure is Structure.N_M:
-        _grey(model)
+        _implied(model)
         return
     by = choose(
         "Prune by",
-        [SPARSITY, THRESHOLD] if _of_magnitudes() else [SPARSITY],
+        [SPARSITY, THRESHOLD] if _by_magnitude() else [SPARSITY],
         "by",
-        "Sparsity: the smallest weights go until this share is zero. Threshold: all weights with |w| below it go.",
+        "Sparsity: the weights with the lowest scores are pruned until this share is zero. Threshold: all weights "
+        "with |w| below it are pruned.",
     )
     if by == THRESHOLD:
         above = st.container()
@@ -133,36 +136,40 @@ def _pruning(model: str, fold: bool) -> None:
             on_change=frame.rerun_answer,
         )
         with above:
-            _grey(model)
+            _implied(model)
         return
     sparsity_slider(key=SPARSITY, bind="query-params", on_change=frame.rerun_answer)
     choose(
-        "Scope of the target",
+        "Pruning scope",
         list(Scope),
         "scope",
-        "Global: all weights compete, so large layers lose more. Layer: each layer loses the same share.",
+        "Global: the weights of all layers are ranked together, so that layers lose different shares. Layer: each "
+        "layer loses the same share.",
         on_change=frame.rerun_answer,
     )
-    _grey(model)
+    _implied(model)
 
 
-def _of_magnitudes() -> bool:
-    """Whether single weights go, by their magnitude: then a sparsity and a threshold on |w| are the same thing."""
-    now = st.session_state
-    return now["structure"] == Structure.WEIGHT and now["criterion"] == Criterion.L1
+def _by_magnitude() -> bool:
+    """Returns whether single weights are pruned by |w|, so that a sparsity implies a threshold and the reverse."""
+    state = st.session_state
+    return state["structure"] == Structure.WEIGHT and state["criterion"] == Criterion.L1
 
 
 @st.fragment(key=frame.IMPLIED)
-def _grey(model: str) -> None:
-    """Shows what the slider that rules comes to. No key: assigning to a bound widget sends the browser a stale link."""
+def _implied(model: str) -> None:
+    """Shows the threshold that the sparsity implies, or the sparsity that the threshold implies, as a disabled slider.
+
+    The slider has no key, because assigning to a bound widget sends the browser a link that is out of date.
+    """
     spec = selection.spec(model)
     if compressed.problem(spec):
         return
-    found = compressed.answer(spec)
-    share = sum(layer.pruned for layer in found.layers) / found.weights
-    thresholds = [layer.threshold for layer in found.layers]
-    if not _of_magnitudes():
-        st.caption(f"{wording.percent(share)} of the weights go")
+    answer = compressed.answer(spec)
+    share = sum(layer.pruned for layer in answer.layers) / answer.weights
+    thresholds = [layer.threshold for layer in answer.layers]
+    if not _by_magnitude():
+        st.caption(f"{wording.percent(share)} of the weights are pruned")
     elif st.session_state["by"] == THRESHOLD:
         sparsity_slider(value=min(MOST_SPARSE, round(share, 2)), disabled=True)
     elif st.session_state["scope"] == Scope.GLOBAL:
@@ -173,8 +180,9 @@ def _grey(model: str) -> None:
 
 
 def stop_where_impossible(model: str) -> None:
-    """Says why the network cannot be compressed as the widgets say, and draws no more; with pruning, were it wanted:
-    no slider leads there later.
+    """Shows why the network cannot be compressed as the widgets say, and ends the run; does nothing if it can.
+
+    Pruning is included even where the slider is at zero, so that no later move of a slider leads to the problem.
     """
     problem = compressed.problem(
         selection.spec(model, None if st.session_state["criterion"] == Criterion.L1 else selection.ANY_SPARSITY)

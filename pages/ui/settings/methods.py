@@ -1,4 +1,4 @@
-"""The words of a method, as every page shows them."""
+"""The explanation of a method, as every page shows it."""
 
 from enum import StrEnum
 
@@ -9,10 +9,10 @@ from pages.ui import wording
 
 
 def explain(member: StrEnum) -> None:
-    """What it does, its formula, when it fails, and whose it is."""
-    said = explanation(member)
-    st.markdown(f"**{wording.capital(member)}.** {said.text}")
-    lines = said.formula.replace(r", \quad", r" \\")  # each on its own, for a column is narrow
+    """Shows what the method does, its formula, when it fails, and its source."""
+    words = explanation(member)
+    st.markdown(f"**{wording.capital(member)}.** {words.text}")
+    lines = words.formula.replace(r", \quad", r" \\")  # one line for each formula, because a column is narrow
     st.latex(rf"\begin{{gathered}}{lines}\end{{gathered}}")
-    st.markdown(f"*It fails* {said.fails}")
-    st.caption(said.source)
+    st.markdown(f"*It fails* {words.fails}")
+    st.caption(words.source)

@@ -9,38 +9,41 @@ from pages.ui.compute import networks
 from pages.ui.frame import frame
 
 CLIPS = """\
-What lies beyond the range goes to its end, and the rest gets finer steps. Full: from the smallest to the largest
-weight. Percentile: but for the largest 0.1 %. Stds: mean ± 3 standard deviations. Means: ± 5 times the mean |w|. Least
-error: the fraction of the full range with the least squared error. Gaussian, Laplace: the best range if the weights
-were so distributed (ACIQ). KL: the least Kullback-Leibler divergence of their histogram (TensorRT)."""
-IN_ALL, BY_CLASS, CONFUSION = "in all", "by class", "confusion"
+Weights outside the clipping range move to its ends; those inside get finer steps. Full: from the smallest to the
+largest weight. Percentile: all but the largest 0.1 %. Stds: mean ± 3 standard deviations. Means: ± 5 times the mean
+|w|. Least error: the fraction of the full range with the least squared error. Gaussian, Laplace: the best range if the
+weights had this distribution (ACIQ). KL: the least Kullback-Leibler divergence between the histograms before and after
+(TensorRT)."""
+OVERALL, PER_CLASS, CONFUSION = "Overall", "Per class", "Confusion matrix"
 SCHEMES = """\
-Symmetric: zero in the middle, scale from the largest |w|. Affine: from the smallest to the largest weight, with an
-integer zero point. Min-max: the same, but zero is not exact. Power of two: the nearest ±2ⁿ. K-means: a codebook of
-means that Lloyd's algorithm finds. Ternary: 0 and ±a. Binary: ±a.
-Step: multiples of a number that is given."""
+Symmetric: zero is the middle level, and the scale follows from the largest |w|. Affine: from the smallest to the
+largest weight, with an integer zero point. Min-max: the same range, but zero is not a level. Power of two: the nearest
+±2ⁿ. K-means: a codebook of means, found by Lloyd's algorithm. Ternary: 0 and ±a. Binary: ±a. Step: multiples of a
+step that you choose."""
 MOST_SPARSE = 0.99
-FOLDED = "each channel's weights now carry its scale, and one scale for all of them fits few."
+FOLDED = (
+    "The weights of each channel are multiplied by its scale, so that one scale for the whole tensor fits only a few."
+)
 
 
 def fold_toggle(model: str, consequence: str = FOLDED, **options: Any) -> bool:
-    """Whether batch norm is folded before all else. `consequence`: what that does to the weights."""
+    """Draws the switch for folding batch norm. `consequence` is a sentence on what folding does to the weights."""
     return st.toggle(
-        "Fold batch norm first",
+        "Fold batch norm",
         key="fold",
         bind="query-params",
         disabled=not networks.has_batch_norm(model),
-        help="Batch norm goes into the convolution before it, as where networks are deployed: the same function, but "
-        f"{consequence}",
+        help="Multiplies batch norm into the convolution before it, before anything else, as is usual when a network "
+        f"is deployed. The network computes the same function. {consequence}",
         **options,
     )
 
 
 def pick_accuracy_chart() -> None:
-    """Which chart of accuracy there is."""
+    """Draws the picker of the accuracy chart."""
     st.selectbox(
-        "Chart of accuracy",
-        [IN_ALL, BY_CLASS, CONFUSION],
+        "Accuracy chart",
+        [OVERALL, PER_CLASS, CONFUSION],
         key="chart",
         bind="query-params",
         label_visibility="collapsed",
@@ -49,31 +52,34 @@ def pick_accuracy_chart() -> None:
 
 
 def sparsity_slider(**options: Any) -> float:
-    """The share of weights that goes, 0..1."""
+    """Draws the slider for the sparsity and returns it, 0..1."""
     return st.slider("Sparsity", 0.0, MOST_SPARSE, step=0.01, format="percent", **options)
 
 
 def threshold_slider(reach: float, label: str = "Threshold on |w|", **options: Any) -> float:
-    """What scores below it goes; `reach`: most scores lie below it."""
+    """Draws the slider for the threshold and returns it. Most scores lie below `reach`, where the slider ends."""
     top, step = _threshold_scale(reach)
     decimals = max(0, -math.floor(math.log10(step)))
     return st.slider(label, 0.0, top, step=step, format=f"%.{decimals}f", **options)
 
 
 def snap(reach: float, threshold: float) -> float:
-    """`threshold`, or what the slider for `reach` has nearest to it."""
+    """Returns the position of the slider for `reach` that is nearest to `threshold`."""
     top, step = _threshold_scale(reach)
     return min(top, max(0.0, step * round(threshold / step)))
 
 
 def _threshold_scale(reach: float) -> tuple[float, float]:
-    """The end and the step of a threshold slider that goes to `reach`, in 20 to 200 round steps."""
+    """Returns the end and the step of a threshold slider that goes to `reach` in 20 to 200 round steps."""
     step = 10.0 ** math.floor(math.log10(reach / 20))
     return step * math.ceil(reach / step), step
 
 
-def choose(label: str, options: list, key: str, words: str, default: Any = None, **more: Any) -> Any:
-    """One of a few `options`, in the link under `key`; the first one unless there is a `default`."""
+def choose(label: str, options: list, key: str, explanation: str, default: Any = None, **more: Any) -> Any:
+    """Draws a row of `options` and returns the selected one, which the link has under `key`.
+
+    The first option is the default, unless `default` is given.
+    """
     return st.segmented_control(
         label,
         options,
@@ -81,6 +87,6 @@ def choose(label: str, options: list, key: str, words: str, default: Any = None,
         required=True,
         key=key,
         bind="query-params",
-        help=words,
+        help=explanation,
         **more,
     )
