@@ -1,4 +1,4 @@
-"""Fetching a file: with progress, resumed where it broke off, checked, and never half-written under its name."""
+"""Downloads a file: with progress, resumed after an interruption, checked, and never incomplete under its name."""
 
 import contextlib
 import http.client
@@ -22,16 +22,16 @@ _ONE_AT_A_TIME: dict[Path, threading.Lock] = {}
 
 
 class _DiskError(Exception):
-    """The file that grows cannot be written."""
+    """The partial file cannot be written."""
 
 
 def fetch(url: str, target: Path, check: Callable[[Path], None], progress: Progress | None = None) -> Path:
-    """Fetches `url` into `target`, which it becomes once `check` has found nothing wrong with it.
+    """Downloads `url` to `target` and returns `target`. The file gets its name after `check` has accepted it.
 
-    `progress(bytes so far, bytes in all)` is called as it grows. A broken transfer keeps what came, under
-    another name, and the next call goes on from there. Where two ask at once, the second finds the work done.
-    `check(file)` raises DataError for a wrong content, and that is deleted.
-    Raises DataError, in words, for whatever goes wrong.
+    `progress(bytes so far, bytes in total)` is called repeatedly. An interrupted transfer keeps its bytes under another
+    name, and the next call continues from there. If two threads ask for one file, only the first downloads it.
+    `check(file)` raises DataError if the content is wrong; the file is then deleted.
+    Raises DataError, with the reason, if anything goes wrong.
     """
     partial = target.with_suffix(".partial")
     before = stamp(target)
@@ -46,7 +46,8 @@ def fetch(url: str, target: Path, check: Callable[[Path], None], progress: Progr
             raise DataError(f"{url} answers {error.code} {error.reason}") from error
         except (OSError, http.client.HTTPException) as error:
             raise DataError(
-                f"{url} cannot be reached ({why(error)}); what came so far is kept, and the next try goes on from there"
+                f"{url} cannot be reached ({reason(error)}); the bytes so far are kept, and the next try "
+                "continues from there"
             ) from error
         except _DiskError as error:
             with contextlib.suppress(OSError):
@@ -65,18 +66,18 @@ def fetch(url: str, target: Path, check: Callable[[Path], None], progress: Progr
 
 
 def stamp(path: Path) -> tuple[int, int, int] | None:
-    """Something that changes when the file of this name does; None where there is none."""
+    """Returns a value that changes when the file at `path` does, or None if there is no file."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def unreachable(url: str, timeout_seconds: float) -> str | None:
-    """Why the host of `url` cannot be reached now, in a few words, or None. Never takes longer than the timeout.
+    """Returns why the host of `url` cannot be reached now, or None if it can. Takes at most `timeout_seconds`.
 
-    The question is asked in a thread, because looking up a host's name knows no timeout.
+    The request runs in a thread, because the look-up of a host's name has no timeout of its own.
     """
     parts = urllib.parse.urlsplit(url)
     answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
@@ -88,7 +89,7 @@ def unreachable(url: str, timeout_seconds: float) -> str | None:
         except urllib.error.HTTPError as error:
             answers.put(f"{parts.hostname} answers {error.code} {error.reason}")
         except (OSError, http.client.HTTPException) as error:
-            answers.put(f"{parts.hostname} cannot be reached ({why(error)})")
+            answers.put(f"{parts.hostname} cannot be reached ({reason(error)})")
         else:
             answers.put(None)
 
@@ -96,11 +97,11 @@ def unreachable(url: str, timeout_seconds: float) -> str | None:
     try:
         return answers.get(timeout=timeout_seconds)
     except queue.Empty:
-        return f"{parts.hostname} cannot be reached ({why(TimeoutError())})"
+        return f"{parts.hostname} cannot be reached ({reason(TimeoutError())})"
 
 
-def why(error: Exception) -> str:
-    """What an error of the network means, without its number."""
+def reason(error: Exception) -> str:
+    """Returns what an error of the network means, without its number."""
     cause = getattr(error, "reason", None) or error
     if isinstance(cause, socket.gaierror):
         return "no network, or its name is unknown"
@@ -111,7 +112,7 @@ def why(error: Exception) -> str:
 
 @contextlib.contextmanager
 def _writing() -> Iterator[None]:
-    """Tells what goes wrong with the disk from what goes wrong with the network."""
+    """Turns errors of the disk into _DiskError, to tell them from errors of the network."""
     try:
         yield
     except OSError as error:
@@ -119,12 +120,12 @@ def _writing() -> Iterator[None]:
 
 
 def _transfer(url: str, partial: Path, progress: Progress | None) -> None:
-    have = partial.stat().st_size if partial.exists() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    so_far = partial.stat().st_size if partial.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={so_far}-"} if so_far else {})
     try:
         response = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)
     except urllib.error.HTTPError as error:
-        if have and error.code == 416:  # nothing is left to send: it had all arrived
+        if so_far and error.code == 416:  # range not satisfiable: all bytes had arrived
             return
         raise
     with response:

@@ -1,4 +1,4 @@
-"""Downloading, from a server of our own on this machine: whole, resumed, refused, and never half under its name."""
+"""Downloads from a test server on this machine: complete, resumed, refused, and never incomplete under their name."""
 
 import hashlib
 import io
@@ -44,39 +44,39 @@ def hub(hub: Hub) -> Hub:
     return hub
 
 
-def test_a_whole_download_is_one_file_that_loads(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_complete_download_is_one_file_that_loads(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CIFAR10_ROOT", raising=False)
-    found = download(SMALL, tmp_path, hub=hub.url)
+    file = download(SMALL, tmp_path, hub=hub.url)
     assert files(tmp_path) == [SMALL.download]
-    assert found.read_bytes() == CONTENT
+    assert file.read_bytes() == CONTENT
     images = load(SMALL, tmp_path)
-    assert images.source == f"Parquet in {found.parent}"
+    assert images.source == f"Parquet in {file.parent}"
     assert (images.pixels == image_set(in_canonical_order(RECORDS), "", SMALL).pixels).all()
 
 
-def test_progress_runs_from_nothing_to_all(hub: Hub, tmp_path: Path) -> None:
-    told: list[tuple[int, int]] = []
-    download(SMALL, tmp_path, lambda *progress: told.append(progress), hub.url)
-    assert told == sorted(told)
-    assert told[-1] == (len(CONTENT), len(CONTENT))
-    assert {total for _, total in told} == {len(CONTENT)}
+def test_progress_ends_with_all_bytes(hub: Hub, tmp_path: Path) -> None:
+    reports: list[tuple[int, int]] = []
+    download(SMALL, tmp_path, lambda *progress: reports.append(progress), hub.url)
+    assert reports == sorted(reports)
+    assert reports[-1] == (len(CONTENT), len(CONTENT))
+    assert {total for _, total in reports} == {len(CONTENT)}
 
 
-def test_a_connection_that_is_cut_is_resumed_where_it_broke(hub: Hub, tmp_path: Path) -> None:
+def test_an_interrupted_download_is_resumed(hub: Hub, tmp_path: Path) -> None:
     hub.cut_after = 100_000
-    with pytest.raises(DataError, match=f"closed after 100,000 of {len(CONTENT):,} bytes.*goes on from there"):
+    with pytest.raises(DataError, match=f"closed after 100,000 of {len(CONTENT):,} bytes.*continues from there"):
         download(SMALL, tmp_path, hub=hub.url)
     assert files(tmp_path) == ["test-00000-of-00001.partial"]
     hub.cut_after = None
-    told: list[tuple[int, int]] = []
-    found = download(SMALL, tmp_path, lambda *progress: told.append(progress), hub.url)
-    assert found.read_bytes() == CONTENT
+    reports: list[tuple[int, int]] = []
+    file = download(SMALL, tmp_path, lambda *progress: reports.append(progress), hub.url)
+    assert file.read_bytes() == CONTENT
     assert hub.requests == [None, "bytes=100000-"]
-    assert told[0][0] > 100_000
+    assert reports[0][0] > 100_000
     assert files(tmp_path) == [SMALL.download]
 
 
-def test_many_cuts_still_end(hub: Hub, tmp_path: Path) -> None:
+def test_many_interruptions_still_end_with_the_file(hub: Hub, tmp_path: Path) -> None:
     hub.cut_after = len(CONTENT) // 3
     for _ in range(3):
         with pytest.raises(DataError, match="closed after"):
@@ -84,7 +84,7 @@ def test_many_cuts_still_end(hub: Hub, tmp_path: Path) -> None:
     assert download(SMALL, tmp_path, hub=hub.url).read_bytes() == CONTENT
 
 
-def test_a_server_that_cannot_resume_is_asked_for_the_whole(hub: Hub, tmp_path: Path) -> None:
+def test_a_server_that_cannot_resume_sends_the_whole_file_again(hub: Hub, tmp_path: Path) -> None:
     hub.cut_after = 1000
     with pytest.raises(DataError, match="closed after"):
         download(SMALL, tmp_path, hub=hub.url)
@@ -92,7 +92,7 @@ def test_a_server_that_cannot_resume_is_asked_for_the_whole(hub: Hub, tmp_path: 
     assert download(SMALL, tmp_path, hub=hub.url).read_bytes() == CONTENT
 
 
-def test_what_had_all_arrived_is_not_fetched_again(hub: Hub, tmp_path: Path) -> None:
+def test_a_complete_partial_file_is_not_downloaded_again(hub: Hub, tmp_path: Path) -> None:
     """The program was stopped after the last byte and before the check."""
     partial = (tmp_path / "cifar10" / "plain_text" / SMALL.download).with_suffix(".partial")
     partial.parent.mkdir(parents=True)
@@ -117,7 +117,7 @@ def test_wrong_content_is_refused_and_removed(content: bytes, words: str, hub: H
     assert files(tmp_path) == []
 
 
-def test_a_rest_of_something_else_is_refused_and_the_next_try_starts_afresh(hub: Hub, tmp_path: Path) -> None:
+def test_a_partial_file_of_other_bytes_is_refused_and_the_next_try_starts_anew(hub: Hub, tmp_path: Path) -> None:
     partial = (tmp_path / "cifar10" / "plain_text" / SMALL.download).with_suffix(".partial")
     partial.parent.mkdir(parents=True)
     partial.write_bytes(b"x" * 5000)
@@ -127,28 +127,28 @@ def test_a_rest_of_something_else_is_refused_and_the_next_try_starts_afresh(hub:
 
 
 def test_wrong_content_leaves_an_earlier_download_alone(hub: Hub, tmp_path: Path) -> None:
-    found = download(SMALL, tmp_path, hub=hub.url)
+    file = download(SMALL, tmp_path, hub=hub.url)
     hub.content = b"nonsense"
     with pytest.raises(DataError, match="not a whole Parquet file"):
         download(SMALL, tmp_path, hub=hub.url)
-    assert found.read_bytes() == CONTENT
+    assert file.read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize(("status", "words"), [(404, "answers 404 Not Found"), (503, "answers 503")])
-def test_an_answer_of_no_is_told(status: int, words: str, hub: Hub, tmp_path: Path) -> None:
+def test_an_error_status_is_reported(status: int, words: str, hub: Hub, tmp_path: Path) -> None:
     hub.status = status
     with pytest.raises(DataError, match=words):
         download(SMALL, tmp_path, hub=hub.url)
     assert files(tmp_path) == []
 
 
-def test_no_server_is_told(nobody: str, tmp_path: Path) -> None:
+def test_a_missing_server_is_reported(nobody: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"cannot be reached .*Connection refused"):
         download(SMALL, tmp_path, hub=nobody)
     assert files(tmp_path) == []
 
 
-def test_a_server_that_does_not_speak_http_is_told(hub: Hub, tmp_path: Path) -> None:
+def test_a_server_that_does_not_speak_http_is_reported(hub: Hub, tmp_path: Path) -> None:
     def nonsense(handler: BaseHTTPRequestHandler) -> None:
         handler.wfile.write(b"220 mail.example ready\r\n")
 
@@ -169,7 +169,7 @@ def test_a_download_too_large_for_the_disk_leaves_nothing(
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-def test_a_full_disk_is_told(hub: Hub, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported(hub: Hub, tmp_path: Path) -> None:
     partial = (tmp_path / "cifar10" / "plain_text" / SMALL.download).with_suffix(".partial")
     partial.parent.mkdir(parents=True)
     partial.symlink_to("/dev/full")

@@ -159,6 +159,26 @@ def test_a_slice_of_the_images_is_a_set_of_images(root: Path, cache: Path) -> No
     assert np.array_equal(records_of(images[10:30]), in_canonical_order(RECORDS)[10:30])
 
 
+def test_images_know_their_data_set_and_whether_they_are_all_of_it(root: Path, cache: Path) -> None:
+    write_batches(root, RECORDS, "test")
+    images = load(SMALL, cache)
+    for each in (images, images[10:30]):
+        assert (each.name, each.classes, each.fingerprint, each.shape) == (
+            "CIFAR-10",
+            CLASSES,
+            SMALL.fingerprint,
+            (3, 32, 32),
+        )
+    assert images.is_whole
+    assert not images[10:30].is_whole
+
+
+@pytest.mark.parametrize("count", [0, 1, 257])
+def test_a_label_is_one_byte_of_at_least_two_classes(count: int) -> None:
+    with pytest.raises(ValueError, match=rf"must have 2\.\.256 classes, got {count}"):
+        replace(TEST, classes=("a class",) * count)
+
+
 # ---- which folders are searched
 
 

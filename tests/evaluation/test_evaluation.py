@@ -1,6 +1,7 @@
-"""Evaluations: what follows from predictions, the interval, and that counting in batches changes nothing."""
+"""Evaluations: what is counted from predictions, the interval, and that batches change nothing."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from compression.core.compress import compress
 from compression.data.cifar10 import CLASSES, TEST
 from compression.data.images import ImageSet
-from compression.evaluation.evaluation import BATCH, Evaluation, evaluate, evaluate_batch, join
+from compression.evaluation.evaluation import BATCH, Evaluation, confusion, evaluate, evaluate_batch, join
 from compression.evaluation.statistics import wilson_interval
 from compression.networks.folding import fold_batch_norm
 from compression.networks.model import FloatModel
@@ -25,7 +26,7 @@ def images(count: int) -> ImageSet:
 
 
 class Fixed(nn.Module):
-    """The same logits whatever the images."""
+    """A network with the same logits for all images."""
 
     def __init__(self, logits: Tensor) -> None:
         super().__init__()
@@ -68,7 +69,7 @@ def test_more_images_say_more() -> None:
     assert wilson_interval(0, 0) == (0.0, 1.0)
 
 
-# ---- what follows from predictions
+# ---- what is counted from predictions
 
 
 def test_numbers_on_paper() -> None:
@@ -90,7 +91,7 @@ def test_numbers_on_paper() -> None:
 
 
 def test_predictions_top5_and_losses_of_known_logits() -> None:
-    """The logits of each image fall from class 0 on, so 0 is predicted and 0..4 are the best five."""
+    """The logits of each image decrease from class 0 on, so 0 is predicted and 0..4 are the five largest."""
     few = ImageSet(torch.zeros(3, 3, 32, 32, dtype=torch.uint8), torch.tensor([0, 4, 5]), "made up", TEST)
     logits = -torch.arange(10.0).expand(3, 10)
     found = evaluate(Fixed(logits), few, NORMALIZATIONS["none"])
@@ -98,6 +99,16 @@ def test_predictions_top5_and_losses_of_known_logits() -> None:
     assert found.in_top5 == 2
     assert found.loss_sum == pytest.approx(float(F.cross_entropy(logits, few.labels, reduction="sum")))
     assert found.margins.tolist() == [1.0, 1.0, 1.0]
+
+
+def test_a_data_set_of_other_classes_and_shape_is_evaluated_by_its_own_names() -> None:
+    """With fewer than five classes each label is among the largest logits."""
+    letters = replace(TEST, dataset="letters", classes=("a", "b", "c"), shape=(3, 5, 7), images=4)
+    few = ImageSet(torch.zeros(4, *letters.shape, dtype=torch.uint8), torch.tensor([0, 0, 1, 2]), "made up", letters)
+    evaluation = evaluate(Fixed(torch.tensor([[3.0, 1.0, 2.0]]).expand(4, 3)), few, NORMALIZATIONS["none"])
+    assert evaluation.per_class == {"a": (2, 2), "b": (0, 1), "c": (0, 1)}
+    assert confusion(evaluation) == [[2, 0, 0], [1, 0, 0], [1, 0, 0]]
+    assert evaluation.in_top5 == 4
 
 
 @pytest.mark.parametrize("count", [1, BATCH - 1, BATCH, BATCH + 1, 3 * BATCH])

@@ -166,7 +166,7 @@ def test_progress_runs_from_nothing_to_all(hub: Hub, made_up: PublicModel, tmp_p
 
 def test_a_connection_that_is_cut_is_resumed_where_it_broke(hub: Hub, made_up: PublicModel, tmp_path: Path) -> None:
     hub.cut_after = 100_000
-    with pytest.raises(DataError, match=f"closed after 100,000 of {len(CONTENT):,} bytes.*goes on from there"):
+    with pytest.raises(DataError, match=f"closed after 100,000 of {len(CONTENT):,} bytes.*continues from there"):
         public.fetch_public(NAME, data=tmp_path, releases=hub.url)
     assert public.fetched_names(tmp_path) == []
     hub.cut_after = None
