@@ -9,20 +9,20 @@ from pages.ui.charts import style
 from pages.ui.charts.accuracy import confusions
 
 LABELS = torch.tensor([0, 0, 0, 3, 3, 9])
-SAID = torch.tensor([0, 0, 2, 3, 5, 9], dtype=torch.uint8)
-FOUND = Evaluation(SAID, LABELS, CLASSES, in_top5=6, loss_sum=1.0)
+PREDICTIONS = torch.tensor([0, 0, 2, 3, 5, 9], dtype=torch.uint8)
+EVALUATION = Evaluation(PREDICTIONS, LABELS, CLASSES, in_top5=6, loss_sum=1.0)
 FLOAT = Evaluation(LABELS.to(torch.uint8), LABELS, CLASSES, in_top5=6, loss_sum=0.0)
 
 
 def test_each_image_is_counted_where_its_class_and_its_answer_meet() -> None:
     expected = [[0] * 10 for _ in range(10)]
     expected[0][0], expected[0][2], expected[3][3], expected[3][5], expected[9][9] = 2, 1, 1, 1, 1
-    assert confusion(FOUND) == expected
-    assert sum(confusion(FOUND)[place][place] for place in range(10)) == FOUND.correct
+    assert confusion(EVALUATION) == expected
+    assert sum(confusion(EVALUATION)[place][place] for place in range(10)) == EVALUATION.correct
 
 
 def test_the_chart_colours_mistakes_alone_and_says_both_networks() -> None:
-    drawing = confusions(FLOAT, FOUND, style.ink("light")).to_dict()
+    drawing = confusions(FLOAT, EVALUATION, style.ink("light")).to_dict()
     [cells] = go.Figure(drawing).data
     assert [place for place, value in enumerate(torch.tensor(cells.z).flatten().tolist()) if value] == [2, 35]
     assert cells.text[0][0] == "2"

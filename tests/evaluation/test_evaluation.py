@@ -51,8 +51,8 @@ def same(one: Evaluation, other: Evaluation) -> bool:
 )
 def test_intervals_are_those_of_newcombe(correct: int, total: int, low: float, high: float) -> None:
     """Newcombe 1998, Statistics in Medicine 17:857-872, table I, method 3."""
-    found = wilson_interval(correct, total)
-    assert found == (pytest.approx(low, abs=5e-5), pytest.approx(high, abs=5e-5))
+    result = wilson_interval(correct, total)
+    assert result == (pytest.approx(low, abs=5e-5), pytest.approx(high, abs=5e-5))
 
 
 @pytest.mark.parametrize(("correct", "total"), [(0, 1), (1, 1), (3, 7), (500, 1000), (9173, 10_000), (10_000, 10_000)])
@@ -72,18 +72,18 @@ def test_more_images_say_more() -> None:
 # ---- what is counted from predictions
 
 
-def test_numbers_on_paper() -> None:
-    found = Evaluation(
+def test_an_evaluation_of_four_images_by_hand() -> None:
+    result = Evaluation(
         predictions=torch.tensor([3, 3, 0, 9], dtype=torch.uint8),
         labels=torch.tensor([3, 5, 0, 0]),
         classes=CLASSES,
         in_top5=3,
         loss_sum=4.0,
     )
-    assert (found.total, found.correct, found.accuracy, found.top5, found.loss) == (4, 2, 0.5, 0.75, 1.0)
-    assert found.interval == wilson_interval(2, 4)
-    assert list(found.per_class) == list(CLASSES)
-    assert {name: count for name, count in found.per_class.items() if count != (0, 0)} == {
+    assert (result.total, result.correct, result.accuracy, result.top5, result.loss) == (4, 2, 0.5, 0.75, 1.0)
+    assert result.interval == wilson_interval(2, 4)
+    assert list(result.per_class) == list(CLASSES)
+    assert {name: count for name, count in result.per_class.items() if count != (0, 0)} == {
         "airplane": (1, 2),
         "cat": (1, 1),
         "dog": (0, 1),
@@ -94,11 +94,11 @@ def test_predictions_top5_and_losses_of_known_logits() -> None:
     """The logits of each image decrease from class 0 on, so 0 is predicted and 0..4 are the five largest."""
     few = ImageSet(torch.zeros(3, 3, 32, 32, dtype=torch.uint8), torch.tensor([0, 4, 5]), "made up", TEST)
     logits = -torch.arange(10.0).expand(3, 10)
-    found = evaluate(Fixed(logits), few, NORMALIZATIONS["none"])
-    assert found.predictions.tolist() == [0, 0, 0]
-    assert found.in_top5 == 2
-    assert found.loss_sum == pytest.approx(float(F.cross_entropy(logits, few.labels, reduction="sum")))
-    assert found.margins.tolist() == [1.0, 1.0, 1.0]
+    result = evaluate(Fixed(logits), few, NORMALIZATIONS["none"])
+    assert result.predictions.tolist() == [0, 0, 0]
+    assert result.in_top5 == 2
+    assert result.loss_sum == pytest.approx(float(F.cross_entropy(logits, few.labels, reduction="sum")))
+    assert result.margins.tolist() == [1.0, 1.0, 1.0]
 
 
 def test_a_data_set_of_other_classes_and_shape_is_evaluated_by_its_own_names() -> None:

@@ -1,4 +1,4 @@
-"""Estimates while predictions come in: an example on paper, exactness, laws, coverage; and McNemar's test."""
+"""Estimates from the first images: an example by hand, exactness, laws, coverage; and McNemar's test."""
 
 import math
 from collections.abc import Sequence
@@ -27,8 +27,8 @@ IMAGES = 2000
 PREFIXES = (1, 2, 50, 999, IMAGES - 1, IMAGES)
 
 
-def judged(right: Tensor, labels: Tensor | None = None, margins: Tensor | None = None) -> Evaluation:
-    """An evaluation that is right or wrong as `right` (N,) says; all labels are 0 unless given."""
+def evaluation_from(right: Tensor, labels: Tensor | None = None, margins: Tensor | None = None) -> Evaluation:
+    """An evaluation with `right` (N,) bool; all labels are 0 by default."""
     labels = torch.zeros(len(right), dtype=torch.int64) if labels is None else labels
     return Evaluation(torch.where(right, labels, (labels + 1) % 10).to(torch.uint8), labels, CLASSES, 0, 0.0, margins)
 
@@ -38,9 +38,9 @@ def bits(text: str) -> Tensor:
     return torch.tensor([letter == "1" for letter in text])
 
 
-def first(evaluation: Evaluation, order: VisitingOrder, count: int) -> Evaluation:
+def first_visited(evaluation: Evaluation, order: VisitingOrder, count: int) -> Evaluation:
     rows = order.rows[:count]
-    return judged(evaluation.right[rows], evaluation.labels[rows])
+    return evaluation_from(evaluation.right[rows], evaluation.labels[rows])
 
 
 def population(spread: float, flipping: float) -> tuple[Evaluation, Evaluation]:
@@ -57,7 +57,7 @@ def population(spread: float, flipping: float) -> tuple[Evaluation, Evaluation]:
     anew = draw() < 0.5 * torch.exp(-smaller / spread)
     after = torch.where(anew, ~right, right) & (draw() >= flipping)
     labels = torch.randint(0, 10, (IMAGES,), generator=generator)
-    return judged(right, labels, 6 * smaller), judged(after, labels)
+    return evaluation_from(right, labels, 6 * smaller), evaluation_from(after, labels)
 
 
 POPULATIONS = {"mild": (0.03, 0.0), "worse": (0.15, 0.01), "broken": (0.3, 0.6), "ruined": (0.3, 0.95)}
@@ -71,13 +71,13 @@ def networks(request: pytest.FixtureRequest) -> tuple[Evaluation, Evaluation]:
 def tries(networks: tuple[Evaluation, Evaluation], count: int, orders: int) -> list[Estimate]:
     before, after = networks
     drawn = [visiting_order(before, seed) for seed in range(orders)]
-    return [estimate(order, first(after, order, count), before) for order in drawn]
+    return [estimate(order, first_visited(after, order, count), before) for order in drawn]
 
 
-# ---- on paper
+# ---- by hand
 
 
-def test_six_images_on_paper() -> None:
+def test_six_images_by_hand() -> None:
     """Float: images 0 to 3 right, 4 and 5 wrong. Visited: 0, which is lost, 2, which is not, and 4, still wrong.
 
     Right before: two of four were visited, sizes 6, 2, 1, 1. c = 2/10 would give the first 1.2, so it is certain, and
@@ -90,21 +90,21 @@ def test_six_images_on_paper() -> None:
     2/9 * 54 * 1/3 = 4 images.
     """
     order = VisitingOrder(torch.tensor([0, 4, 2, 1, 3, 5]), torch.tensor([6.0, 2.0, 1.0, 1.0, 3.0, 1.0]).double())
-    before, after = judged(bits("111100")), judged(bits("011000"))
-    found = estimate(order, first(after, order, 3), before)
-    assert (found.accuracy, found.images, found.total, found.exact) == (pytest.approx(3.2 / 6), 3, 6, False)
+    before, after = evaluation_from(bits("111100")), evaluation_from(bits("011000"))
+    result = estimate(order, first_visited(after, order, 3), before)
+    assert (result.accuracy, result.images, result.total, result.exact) == (pytest.approx(3.2 / 6), 3, 6, False)
     low, high = wilson_interval(0.8 * 3.237282, 3.237282)
     wrong_high = wilson_interval(0, 4)[1]
-    assert found.low == pytest.approx((3.2 - (3.2 - 4 * low)) / 6)
-    assert found.high == pytest.approx((3.2 + math.hypot(4 * high - 3.2, 2 * wrong_high)) / 6)
-    assert found.half_width == pytest.approx((found.high - found.low) / 2)
+    assert result.low == pytest.approx((3.2 - (3.2 - 4 * low)) / 6)
+    assert result.high == pytest.approx((3.2 + math.hypot(4 * high - 3.2, 2 * wrong_high)) / 6)
+    assert result.half_width == pytest.approx((result.high - result.low) / 2)
 
 
 @pytest.mark.parametrize(
     ("sizes", "count", "scale"),
     [((1, 1, 1, 1), 2, 1 / 2), ((6, 2, 1, 1), 2, 1 / 4), ((10, 6, 1, 1), 3, 1 / 2), ((3, 1), 1, 1 / 4)],
 )
-def test_scales_on_paper(sizes: Sequence[float], count: int, scale: float) -> None:
+def test_scales_by_hand(sizes: Sequence[float], count: int, scale: float) -> None:
     assert inclusion_scale(torch.tensor(sizes).double(), count) == pytest.approx(scale)
 
 
@@ -119,15 +119,15 @@ def test_an_order_visits_every_image_once(networks: tuple[Evaluation, Evaluation
 
 
 def test_an_order_is_the_same_anywhere() -> None:
-    """These rows follow from PCG64's bits and the formula; another version that drew others would part old results."""
-    before = judged(bits("1" * 8), margins=torch.tensor([0.1, 2.0, 3.0, 0.5, 4.0, 1.0, 5.0, 6.0]))
+    """The rows follow from the bits of PCG64 and the formula; a version that drew others would not fit old results."""
+    before = evaluation_from(bits("1" * 8), margins=torch.tensor([0.1, 2.0, 3.0, 0.5, 4.0, 1.0, 5.0, 6.0]))
     assert visiting_order(before).rows.tolist() == [3, 2, 0, 1, 5, 6, 4, 7]
     assert visiting_order(before, seed=1).rows.tolist() != visiting_order(before).rows.tolist()
 
 
 def test_smaller_margins_have_larger_sizes() -> None:
     margins = torch.tensor([3.0, 0.0, 1.0, 1.0, 8.0])
-    sizes = visiting_order(judged(bits("11111"), margins=margins)).sizes.tolist()
+    sizes = visiting_order(evaluation_from(bits("11111"), margins=margins)).sizes.tolist()
     assert sizes[1] > sizes[2] == sizes[3] > sizes[0] > sizes[4]
     smaller = [0.7, 0.1, 0.4, 0.4, 0.9]
     assert sizes == [pytest.approx(1 / (1 + (PREFERENCE - 1) * q)) for q in smaller]
@@ -137,14 +137,14 @@ def test_the_scale_of_the_logits_and_half_precision_do_not_matter(networks: tupl
     before, _ = networks
     order = visiting_order(before)
     for margins in (8 * before.margins, before.margins.half()):
-        other = visiting_order(judged(before.right, margins=margins))
+        other = visiting_order(evaluation_from(before.right, margins=margins))
         assert torch.equal(other.rows, order.rows)
         assert torch.equal(other.sizes, order.sizes)
 
 
 @pytest.mark.parametrize("count", [1, 40, 150, 199])
 def test_images_are_visited_as_often_as_their_inclusion_probabilities_say(count: int) -> None:
-    before = judged(torch.ones(200, dtype=torch.bool), margins=torch.linspace(0, 5, 200))
+    before = evaluation_from(torch.ones(200, dtype=torch.bool), margins=torch.linspace(0, 5, 200))
     probabilities = (inclusion_scale(visiting_order(before).sizes, count) * visiting_order(before).sizes).clamp(max=1)
     assert float(probabilities.sum()) == pytest.approx(count)
     visits = torch.zeros(200)
@@ -164,20 +164,24 @@ def test_the_last_image_makes_it_exact_whatever_the_sizes(seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     sizes = torch.rand(997, generator=generator, dtype=torch.float64) ** 4 + 1e-6
     order = VisitingOrder(torch.randperm(997, generator=generator), sizes)
-    before, after = (judged(torch.rand(997, generator=generator) < 0.1 + 0.2 * seed) for _ in range(2))
+    before, after = (evaluation_from(torch.rand(997, generator=generator) < 0.1 + 0.2 * seed) for _ in range(2))
     for known in (before, None):
-        found = estimate(order, first(after, order, 997), known)
-        assert found == Estimate(after.accuracy, after.accuracy, after.accuracy, 997, 997)
-        assert found.exact
-        assert not estimate(order, first(after, order, 996), known).exact
+        result = estimate(order, first_visited(after, order, 997), known)
+        assert result == Estimate(after.accuracy, after.accuracy, after.accuracy, 997, 997)
+        assert result.exact
+        assert not estimate(order, first_visited(after, order, 996), known).exact
 
 
-def test_a_group_that_was_visited_whole_is_known() -> None:
-    """Both images that the float network gets wrong were visited, and one is right now; of the others, none was."""
-    before, after = judged(bits("110011")), judged(bits("111011"))
+def test_a_group_that_was_visited_completely_is_known() -> None:
+    """Both images that are wrong in float were visited, and one is correct now; none of the others was visited."""
+    before, after = evaluation_from(bits("110011")), evaluation_from(bits("111011"))
     order = VisitingOrder(torch.tensor([2, 3, 0, 1, 4, 5]), torch.ones(6).double())
-    found = estimate(order, first(after, order, 2), before)
-    assert (found.low, found.accuracy, found.high) == (pytest.approx(1 / 6), pytest.approx(1 / 2), pytest.approx(5 / 6))
+    result = estimate(order, first_visited(after, order, 2), before)
+    assert (result.low, result.accuracy, result.high) == (
+        pytest.approx(1 / 6),
+        pytest.approx(1 / 2),
+        pytest.approx(5 / 6),
+    )
 
 
 # ---- laws
@@ -185,15 +189,15 @@ def test_a_group_that_was_visited_whole_is_known() -> None:
 
 def test_the_mean_over_all_orders_is_the_truth() -> None:
     """720 orders of six images, equal sizes; five images always hold two of either group."""
-    before, after = judged(bits("111000")), judged(bits("101010"))
+    before, after = evaluation_from(bits("111000")), evaluation_from(bits("101010"))
     orders = [VisitingOrder(torch.tensor(rows), torch.ones(6).double()) for rows in permutations(range(6))]
-    found = [estimate(order, first(after, order, 5), before).accuracy for order in orders]
-    assert math.fsum(found) / 720 == pytest.approx(after.accuracy)
-    assert len({round(accuracy, 9) for accuracy in found}) > 1
+    result = [estimate(order, first_visited(after, order, 5), before).accuracy for order in orders]
+    assert math.fsum(result) / 720 == pytest.approx(after.accuracy)
+    assert len({round(accuracy, 9) for accuracy in result}) > 1
 
 
 def test_the_mean_over_many_orders_is_close_to_the_truth(networks: tuple[Evaluation, Evaluation]) -> None:
-    errors = torch.tensor([found.accuracy - networks[1].accuracy for found in tries(networks, 200, 400)])
+    errors = torch.tensor([result.accuracy - networks[1].accuracy for result in tries(networks, 200, 400)])
     assert abs(float(errors.mean())) < 4 * float(errors.std()) / math.sqrt(400)
 
 
@@ -201,55 +205,55 @@ def test_equal_sizes_make_the_textbooks_poststratified_mean(networks: tuple[Eval
     """Sum over the groups of their share of all images times the mean of those visited (Cochran 1977, 5A.9)."""
     before, after = networks
     order = plain_order(IMAGES)
-    seen = first(after, order, 300)
+    sample = first_visited(after, order, 300)
     textbook = sum(
-        float(group.double().mean() * seen.right[group[:300]].double().mean())
+        float(group.double().mean() * sample.right[group[:300]].double().mean())
         for group in (before.right, ~before.right)
     )
-    assert estimate(order, seen, before).accuracy == pytest.approx(textbook)
+    assert estimate(order, sample, before).accuracy == pytest.approx(textbook)
 
 
 @pytest.mark.parametrize("count", PREFIXES[:-1])
 def test_without_the_float_network_it_is_wilsons_interval(count: int) -> None:
-    """Of n / (1 - n / N) images: the fewer are left, the less can change."""
+    """For n / (1 - n / N) images: the fewer images remain, the less can change."""
     after = population(*POPULATIONS["worse"])[1]
     order = plain_order(IMAGES)
-    seen = first(after, order, count)
-    found = estimate(order, seen, None)
+    sample = first_visited(after, order, count)
+    result = estimate(order, sample, None)
     larger = count / (1 - count / IMAGES)
-    assert found.accuracy == pytest.approx(seen.accuracy)
-    assert (found.low, found.high) == pytest.approx(wilson_interval(seen.accuracy * larger, larger))
+    assert result.accuracy == pytest.approx(sample.accuracy)
+    assert (result.low, result.high) == pytest.approx(wilson_interval(sample.accuracy * larger, larger))
 
 
 @pytest.mark.parametrize("count", PREFIXES)
 def test_every_prefix_gives_an_interval_around_its_estimate(
     count: int, networks: tuple[Evaluation, Evaluation]
 ) -> None:
-    for found in tries(networks, count, 20):
-        assert 0 <= found.low <= found.accuracy <= found.high <= 1
-        assert (found.half_width > 0) == (count < IMAGES)
-        assert (found.images, found.total) == (count, IMAGES)
+    for result in tries(networks, count, 20):
+        assert 0 <= result.low <= result.accuracy <= result.high <= 1
+        assert (result.half_width > 0) == (count < IMAGES)
+        assert (result.images, result.total) == (count, IMAGES)
 
 
 @pytest.mark.parametrize("right", [True, False])
 def test_no_rounding_error_leaves_0_to_1(right: bool) -> None:
-    same = judged(torch.full((IMAGES,), right))
+    same = evaluation_from(torch.full((IMAGES,), right))
     order = plain_order(IMAGES)
     for count in range(1, IMAGES, 7):
-        found = estimate(order, first(same, order, count), same)
-        assert 0 <= found.low <= found.accuracy == right <= found.high <= 1
+        result = estimate(order, first_visited(same, order, count), same)
+        assert 0 <= result.low <= result.accuracy == right <= result.high <= 1
 
 
-def test_the_interval_does_not_collapse_while_no_change_was_seen() -> None:
-    """The compressed network is the float network; nobody knows before the last image."""
+def test_the_interval_does_not_collapse_before_the_first_change() -> None:
+    """The compressed network equals the float network, which is certain only after the last image."""
     before, _ = population(*POPULATIONS["mild"])
     order = visiting_order(before)
     widths = []
     for count in (125, 250, 500, 1000, 1999):
-        found = estimate(order, first(before, order, count), before)
-        assert found.accuracy == pytest.approx(before.accuracy)
-        assert found.low < before.accuracy < found.high
-        widths.append(found.half_width)
+        result = estimate(order, first_visited(before, order, count), before)
+        assert result.accuracy == pytest.approx(before.accuracy)
+        assert result.low < before.accuracy < result.high
+        widths.append(result.half_width)
     assert widths == sorted(widths, reverse=True)
     assert 0.01 < widths[0] < 0.04
 
@@ -258,24 +262,24 @@ def test_the_interval_does_not_collapse_while_no_change_was_seen() -> None:
 @pytest.mark.parametrize("name", ["worse", "broken", "ruined"])
 def test_the_interval_holds_the_truth_about_as_often_as_it_says(name: str, count: int) -> None:
     networks = population(*POPULATIONS[name])
-    held = [found.low <= networks[1].accuracy <= found.high for found in tries(networks, count, 300)]
-    assert 0.89 < sum(held) / 300 < 0.985
+    inside = [result.low <= networks[1].accuracy <= result.high for result in tries(networks, count, 300)]
+    assert 0.89 < sum(inside) / 300 < 0.985
 
 
 @pytest.mark.parametrize("count", [10, 125, 500])
 def test_the_interval_holds_the_truth_where_changes_are_rare(count: int) -> None:
     networks = population(*POPULATIONS["mild"])
-    held = [found.low <= networks[1].accuracy <= found.high for found in tries(networks, count, 300)]
-    assert sum(held) / 300 > 0.95
+    inside = [result.low <= networks[1].accuracy <= result.high for result in tries(networks, count, 300)]
+    assert sum(inside) / 300 > 0.95
 
 
 @pytest.mark.parametrize(("name", "most"), [("mild", 0.5), ("worse", 0.75), ("broken", 1.33), ("ruined", 1.33)])
 def test_errors_beside_those_of_a_plain_sample(name: str, most: float) -> None:
-    """Half as large where little changes, and little larger where margins say nothing any more."""
+    """Half as large if little changes, and only a little larger if the margins say nothing any more."""
     networks = population(*POPULATIONS[name])
     truth = networks[1].accuracy
     plain = math.sqrt(truth * (1 - truth) / 200 * (1 - 200 / IMAGES))
-    squares = [(found.accuracy - truth) ** 2 for found in tries(networks, 200, 300)]
+    squares = [(result.accuracy - truth) ** 2 for result in tries(networks, 200, 300)]
     assert math.sqrt(math.fsum(squares) / 300) < most * plain
 
 
@@ -285,49 +289,49 @@ def test_errors_beside_those_of_a_plain_sample(name: str, most: float) -> None:
 def test_classes_are_exact_at_the_end(networks: tuple[Evaluation, Evaluation]) -> None:
     before, after = networks
     order = visiting_order(before)
-    found = class_estimates(order, first(after, order, IMAGES), before)
-    assert list(found) == list(CLASSES)
-    assert {name: (one.accuracy, one.low, one.high, one.total) for name, one in found.items()} == {
+    result = class_estimates(order, first_visited(after, order, IMAGES), before)
+    assert list(result) == list(CLASSES)
+    assert {name: (one.accuracy, one.low, one.high, one.total) for name, one in result.items()} == {
         name: (right / total, right / total, right / total, total) for name, (right, total) in after.per_class.items()
     }
-    assert sum(one.accuracy * one.total for one in found.values()) == pytest.approx(after.correct)
+    assert sum(one.accuracy * one.total for one in result.values()) == pytest.approx(after.correct)
 
 
 def test_the_classes_share_the_visited_images(networks: tuple[Evaluation, Evaluation]) -> None:
     before, after = networks
     order = visiting_order(before)
-    found = class_estimates(order, first(after, order, 300), before)
-    whole = estimate(order, first(after, order, 300), before)
-    assert sum(one.images for one in found.values()) == 300
-    assert sum(one.total for one in found.values()) == IMAGES
-    assert all(one.half_width > whole.half_width for one in found.values())
+    result = class_estimates(order, first_visited(after, order, 300), before)
+    whole = estimate(order, first_visited(after, order, 300), before)
+    assert sum(one.images for one in result.values()) == 300
+    assert sum(one.total for one in result.values()) == IMAGES
+    assert all(one.half_width > whole.half_width for one in result.values())
 
 
 def test_one_class_alone_is_the_whole() -> None:
-    before, after = (judged(one.right, margins=one.margins) for one in population(*POPULATIONS["worse"]))
+    before, after = (evaluation_from(one.right, margins=one.margins) for one in population(*POPULATIONS["worse"]))
     order = visiting_order(before)
-    seen = first(after, order, 300)
-    assert class_estimates(order, seen, before) == {CLASSES[0]: estimate(order, seen, before)}
+    sample = first_visited(after, order, 300)
+    assert class_estimates(order, sample, before) == {CLASSES[0]: estimate(order, sample, before)}
 
 
 def test_classes_hold_their_truth_about_as_often_as_they_say() -> None:
     before, after = population(*POPULATIONS["worse"])
     truth = {name: right / total for name, (right, total) in after.per_class.items()}
-    held = [
+    inside = [
         one.low <= truth[name] <= one.high
         for order in (visiting_order(before, seed) for seed in range(100))
-        for name, one in class_estimates(order, first(after, order, 250), before).items()
+        for name, one in class_estimates(order, first_visited(after, order, 250), before).items()
     ]
-    assert 0.92 < sum(held) / len(held) < 1
+    assert 0.92 < sum(inside) / len(inside) < 1
 
 
 def test_a_class_that_was_not_visited_can_be_anything() -> None:
     labels = torch.tensor([3, 3, 5, 5])
     order = plain_order(4)
-    found = class_estimates(order, judged(bits("1"), labels[:1]), judged(bits("1101"), labels))
-    assert found["dog"] == Estimate(0.5, 0.0, 1.0, 0, 2)
-    assert found["cat"].images == 1
-    assert set(found) == {"cat", "dog"}
+    result = class_estimates(order, evaluation_from(bits("1"), labels[:1]), evaluation_from(bits("1101"), labels))
+    assert result["dog"] == Estimate(0.5, 0.0, 1.0, 0, 2)
+    assert result["cat"].images == 1
+    assert set(result) == {"cat", "dog"}
 
 
 # ---- what is refused
@@ -335,22 +339,22 @@ def test_a_class_that_was_not_visited_can_be_anything() -> None:
 
 def test_no_order_without_margins() -> None:
     with pytest.raises(ValueError, match="did not keep them"):
-        visiting_order(judged(bits("10")))
+        visiting_order(evaluation_from(bits("10")))
 
 
 @pytest.mark.parametrize("count", [0, 4])
 def test_no_estimate_of_nothing_or_of_too_much(count: int) -> None:
     with pytest.raises(ValueError, match=f"needs 1 to 3 images, got {count}"):
-        estimate(plain_order(3), judged(torch.ones(count, dtype=torch.bool)), None)
+        estimate(plain_order(3), evaluation_from(torch.ones(count, dtype=torch.bool)), None)
 
 
 def test_no_estimate_from_other_images() -> None:
     labels = torch.tensor([0, 1, 2])
-    before = judged(bits("111"), labels)
+    before = evaluation_from(bits("111"), labels)
     with pytest.raises(ValueError, match="not the first images"):
-        estimate(plain_order(3), judged(bits("11"), labels[1:]), before)
+        estimate(plain_order(3), evaluation_from(bits("11"), labels[1:]), before)
     with pytest.raises(ValueError, match="the order has 4 images"):
-        estimate(plain_order(4), judged(bits("11"), labels[:2]), before)
+        estimate(plain_order(4), evaluation_from(bits("11"), labels[:2]), before)
 
 
 # ---- McNemar
@@ -360,12 +364,12 @@ def test_no_estimate_from_other_images() -> None:
     ("lost", "won", "p"), [(1, 7, 0.0391), (6, 16, 0.0347), (0, 1, 0.5), (5, 5, 1 - 252 / 2048), (0, 0, 1.0)]
 )
 def test_mid_p_values(lost: int, won: int, p: float) -> None:
-    """The first two are the examples of Fagerland, Lydersen and Laake 2013, the others one can do on paper."""
+    """The first two are the examples of Fagerland, Lydersen and Laake 2013; the others can be computed by hand."""
     assert Flips(lost, won).p == Flips(won, lost).p == pytest.approx(p, abs=5e-5)
 
 
 def test_mid_p_is_the_definition() -> None:
-    """More extreme outcomes count whole, equally extreme ones half."""
+    """More extreme outcomes count fully, equally extreme ones half."""
     for flips_in_all in range(1, 30):
         chances = [Fraction(math.comb(flips_in_all, k), 2**flips_in_all) for k in range(flips_in_all + 1)]
         far = [abs(2 * k - flips_in_all) for k in range(flips_in_all + 1)]
@@ -375,7 +379,7 @@ def test_mid_p_is_the_definition() -> None:
 
 
 def test_thousands_of_flips() -> None:
-    """Beside the normal limit, which mid-p approaches; and beyond the smallest float."""
+    """Compared with the normal limit, which mid-p approaches, and beyond the smallest float."""
     for lost, won in ((4100, 3900), (4500, 4480), (1232, 1100)):
         normal = math.erfc(abs(lost - won) / math.sqrt(2 * (lost + won)))
         assert Flips(lost, won).p == pytest.approx(normal, rel=1e-3)
@@ -383,8 +387,8 @@ def test_thousands_of_flips() -> None:
 
 
 def test_flips_are_counted_image_by_image() -> None:
-    before, after = judged(bits("1111000")), judged(bits("0011100"))
+    before, after = evaluation_from(bits("1111000")), evaluation_from(bits("0011100"))
     assert flips(before, after) == Flips(lost=2, won=1)
     assert flips(before, after).p == pytest.approx(2 * 1 / 8 + 3 / 8)
     with pytest.raises(ValueError, match="different ones"):
-        flips(before, judged(bits("0011100"), torch.arange(7)))
+        flips(before, evaluation_from(bits("0011100"), torch.arange(7)))

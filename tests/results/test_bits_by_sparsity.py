@@ -1,4 +1,4 @@
-"""Bits by sparsity."""
+"""Results arranged by bits and sparsity, and the position of settings among them."""
 
 import plotly.graph_objects as go
 import pytest
@@ -21,10 +21,10 @@ def spec(bits: int | None, sparsity: float) -> CompressionSpec:
 
 
 def test_the_default_scheme_of_a_landscape_fills_the_map():
-    found = arrange(points(landscape_specs("net")))
-    assert found.bits == tuple(bits or 32 for bits in GRID_BITS)
-    assert found.sparsities == GRID_SPARSITIES
-    assert {at: point.spec for at, point in found.cells.items()} == {
+    table = arrange(points(landscape_specs("net")))
+    assert table.bits == tuple(bits or 32 for bits in GRID_BITS)
+    assert table.sparsities == GRID_SPARSITIES
+    assert {at: point.spec for at, point in table.cells.items()} == {
         (bits or 32, sparsity): spec(bits, sparsity) for bits in GRID_BITS for sparsity in GRID_SPARSITIES
     }
 
@@ -41,7 +41,7 @@ def test_the_default_scheme_of_a_landscape_fills_the_map():
         CompressionSpec("net", weights=QuantSpec(4), fold_bn=True),
     ],
 )
-def test_what_says_more_has_no_cell(other):
+def test_a_spec_with_other_settings_has_no_cell(other):
     assert cell_of(other) is None
     assert position_in(arrange(points(landscape_specs("net"))), other) is None
 
@@ -58,25 +58,25 @@ def test_what_says_more_has_no_cell(other):
         (4, 0.95, None),
     ],
 )
-def test_settings_lie_on_the_map_or_between(bits, sparsity, expected):
-    found = position_in(arrange(points(landscape_specs("net"))), spec(bits, sparsity))
-    assert found == (expected if expected is None else pytest.approx(expected))
+def test_settings_lie_on_a_cell_or_between_cells(bits, sparsity, expected):
+    position = position_in(arrange(points(landscape_specs("net"))), spec(bits, sparsity))
+    assert position == (expected if expected is None else pytest.approx(expected))
 
 
-def test_nothing_measured_is_an_empty_map():
+def test_without_points_the_table_is_empty():
     assert position_in(arrange([]), CompressionSpec("net")) is None
 
 
 def test_plotly_finds_nothing_wrong_with_the_charts():
     known = points(landscape_specs("net"))
-    found = arrange(known)
+    table = arrange(known)
     ink, own, one = style.ink("light"), group_by_way(known), known[0]
     rings = dict.fromkeys(tradeoffs.RINGS, one)
     limits = tradeoffs.Limits(0.4, 4)
     for drawing in (
         tradeoffs.scatter(known, {"float": one}, rings, limits, 0.0, ink),
         tradeoffs.scatter(known * 30, {}, {}, None, 0.0, ink),
-        drops.bits_by_sparsity(found, 0.5, (1.5, 2), ink),
+        drops.bits_by_sparsity(table, 0.5, (1.5, 2), ink),
         equal_bytes.ways(own, best_of_each_way(known, 4), 4, ink),
     ):
         assert go.Figure(drawing.to_dict()).data

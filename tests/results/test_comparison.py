@@ -1,4 +1,4 @@
-"""Side by side, on ten images that one can count by hand; and the report."""
+"""Comparison of networks on ten images that can be counted by hand, and the report."""
 
 import xml.etree.ElementTree as ET
 from dataclasses import replace
@@ -30,7 +30,7 @@ RESULTS = [result(SPECS[0], [0]), result(SPECS[1], [1, 2, 4], 500), result(SPECS
 BEFORE = {"net": RESULTS[0].evaluation}
 
 
-def test_classes_pay_what_their_images_say():
+def test_class_changes_are_those_of_their_images():
     assert class_changes(RESULTS[0].evaluation, RESULTS[1].evaluation) == {
         "airplane": pytest.approx(-1 / 4),
         "automobile": pytest.approx(-1 / 4),
@@ -38,18 +38,18 @@ def test_classes_pay_what_their_images_say():
     }
 
 
-def test_p_is_mcnemars_between_any_two():
-    found = p_values(RESULTS)
-    assert [row[i] for i, row in enumerate(found)] == [1, 1, 1]
+def test_p_values_are_those_of_mcnemars_test_for_each_pair():
+    matrix_of_p = p_values(RESULTS)
+    assert [row[i] for i, row in enumerate(matrix_of_p)] == [1, 1, 1]
     for i, one in enumerate(RESULTS):
         for j, other in enumerate(RESULTS):
             if i != j:
                 assert (
-                    found[i][j]
+                    matrix_of_p[i][j]
                     == flips(one.evaluation, other.evaluation).p
                     == flips(other.evaluation, one.evaluation).p
                 )
-    assert found[1][2] == pytest.approx(0.125)  # three to none: (1/2)^3
+    assert matrix_of_p[1][2] == pytest.approx(0.125)  # three to none: (1/2)^3
 
 
 def test_the_table_has_the_changes_of_the_classes_where_float_is_known():

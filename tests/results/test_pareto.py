@@ -1,4 +1,4 @@
-"""The front and the budgets, against looking at every pair."""
+"""The Pareto front and the budgets, checked against all pairs of points."""
 
 import random
 
@@ -16,7 +16,7 @@ def point(file: int, correct: int, total: int = 100) -> Point:
 
 
 def cloud(seed: int) -> list[Point]:
-    """Few values, so that many are equal."""
+    """Points with few different values, so that many are equal."""
     draw = random.Random(seed)
     return [point(draw.randint(1, 12), draw.randint(0, 12)) for _ in range(draw.randint(1, 40))]
 
@@ -30,11 +30,11 @@ def beats(one: Point, other: Point) -> bool:
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_on_the_front_is_what_no_other_beats(seed):
+def test_the_front_holds_the_points_that_no_other_beats(seed):
     points = cloud(seed)
     expected = {(each.file_bytes, each.correct) for each in points if not any(beats(other, each) for other in points)}
-    found = pareto_front(points)
-    assert [(each.file_bytes, each.correct) for each in found] == sorted(expected)
+    front = pareto_front(points)
+    assert [(each.file_bytes, each.correct) for each in front] == sorted(expected)
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -42,9 +42,9 @@ def test_the_best_within_a_budget_is_beaten_by_none_within_it(seed):
     points = cloud(seed)
     for limit in range(14):
         within = [each for each in points if each.file_bytes <= limit]
-        found = most_accurate(points, limit)
-        assert (found is None) == (not within)
-        assert not any(each.correct > found.correct or beats(each, found) for each in within)
+        best = most_accurate(points, limit)
+        assert (best is None) == (not within)
+        assert not any(each.correct > best.correct or beats(each, best) for each in within)
         able = [each for each in points if each.accuracy >= limit / 100]
         small = smallest(points, limit / 100)
         assert (small is None) == (not able)

@@ -1,4 +1,4 @@
-"""Prune or quantize, by what a spec does."""
+"""The ways to make a network smaller, and the best of each way for the same bytes."""
 
 import pytest
 
@@ -46,7 +46,7 @@ POINTS = [
 
 
 def test_each_way_has_its_best_within_the_bytes():
-    correct = lambda most_bytes: [found and found.correct for found in best_of_each_way(POINTS, most_bytes).values()]
+    correct = lambda most_bytes: [point and point.correct for point in best_of_each_way(POINTS, most_bytes).values()]
     assert correct(100) == [910, 919, 700]
     assert correct(60) == [800, 919, 700]
     assert correct(29) == [None, 850, 700]
@@ -67,7 +67,7 @@ def test_each_way_has_its_best_within_the_bytes():
 )
 def test_the_answer_in_words(most_bytes, p, words):
     pairs = {frozenset((one, other)): p for one in Way for other in Way if one is not other}
-    said = equal_bytes.verdict(best_of_each_way(POINTS, most_bytes), most_bytes, pairs).replace(
+    answer = equal_bytes.verdict(best_of_each_way(POINTS, most_bytes), most_bytes, pairs).replace(
         "\N{NARROW NO-BREAK SPACE}", " "
     )
-    assert said.startswith(words)
+    assert answer.startswith(words)
