@@ -11,6 +11,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from compression.data.cifar10 import TEST
+from compression.data.split import Split
 from compression.evaluation.evaluation import Evaluation
 from compression.evaluation.statistics import Flips, Proportion
 
@@ -44,16 +45,16 @@ def score(evaluation: Evaluation, part: slice) -> Score:
     return Score(evaluation.right[part])
 
 
-def rows(part: slice, images: int = TEST.images) -> npt.NDArray[np.uint16]:
-    """The images of `part`, in canonical order."""
-    return np.arange(images, dtype=np.uint16)[part]
+def rows(part: slice, split: Split = TEST) -> npt.NDArray[np.uint16]:
+    """Returns the numbers of the images of `part`, in canonical order."""
+    return np.arange(split.images, dtype=np.uint16)[part]
 
 
-def first_of(part: slice, images: int) -> str:
-    """How a key of the store calls the first `images` of `part`."""
-    return first(images) if part == ALL else f"{TEST.fingerprint}[{part.start}::{part.step}][:{images}]"
+def first_of(part: slice, images: int, split: Split = TEST) -> str:
+    """Returns what a key of the store says for the first `images` of `part`."""
+    return first(images, split) if part == ALL else f"{split.fingerprint}[{part.start}::{part.step}][:{images}]"
 
 
-def first(images: int) -> str:
-    """How a key calls the first `images` test images, in canonical order."""
-    return TEST.fingerprint + (f"[:{images}]" if images < TEST.images else "")
+def first(images: int, split: Split = TEST) -> str:
+    """Returns what a key of the store says for the first `images` of `split`, in canonical order."""
+    return split.fingerprint + (f"[:{images}]" if images < split.images else "")

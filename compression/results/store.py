@@ -153,8 +153,9 @@ class Store:
         return self._list(partial(_read_all, model, images)) or []
 
     def count(self, model: FloatModel) -> int:
-        """Returns the number of rows that `results` reads."""
-        return self._list(lambda database: database.execute(COUNT, _list_key(model)).fetchone()[0]) or 0
+        """Returns the number of rows that `results` reads for the test images of CIFAR-10."""
+        key = _list_key(model, TEST.fingerprint)
+        return self._list(lambda database: database.execute(COUNT, key).fetchone()[0]) or 0
 
     def _list(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
         if not os.path.exists(self.path):
@@ -169,14 +170,14 @@ class Store:
         return rows
 
 
-def _list_key(model: FloatModel) -> tuple[str, ...]:
-    return model.digest, TEST.fingerprint, arithmetic(), counting()
+def _list_key(model: FloatModel, data: str) -> tuple[str, ...]:
+    return model.digest, data, arithmetic(), counting()
 
 
 def _read_all(model: FloatModel, images: ImageSet, database: sqlite3.Connection) -> list[Result]:
     results = []
-    for text, *content, costs_text in database.execute(LIST, _list_key(model)):
-        key = Key(model.digest, text.decode(errors="replace"), TEST.fingerprint, arithmetic())
+    for text, *content, costs_text in database.execute(LIST, _list_key(model, images.fingerprint)):
+        key = Key(model.digest, text.decode(errors="replace"), images.fingerprint, arithmetic())
         evaluation = _evaluation(tuple(content), key, images)
         costs = _costs(costs_text)
         if evaluation and costs:

@@ -1,4 +1,4 @@
-"""An SQLite file that comes and goes while it is used; what a file goes through is in the tests of the store."""
+"""An SQLite file that is replaced while it is used. Damage of the file is tested with the store."""
 
 import os
 import sqlite3
@@ -29,7 +29,7 @@ def numbers(connection: sqlite3.Connection) -> list[int]:
 
 
 def renew(database: Database) -> None:
-    """What somebody else may do at any moment: the file is moved away and a new one made, with the number 2 in it."""
+    """Does what another process may do at any time: moves the file away and creates a new one with the number 2."""
     for suffix in ("-wal", "-shm", ""):
         os.rename(f"{database.path}{suffix}", f"{database.path}.old{suffix}")
     assert database.attempt(lambda connection: add(connection, 2), "oh") == (2, None)
@@ -42,13 +42,13 @@ def test_work_is_done_and_its_answer_comes_back(database: Database) -> None:
 
 def test_work_is_done_with_a_new_file_where_the_old_one_is_damaged(database: Database) -> None:
     database.path.write_text("no database")
-    found, problem = database.attempt(add, "oh")
-    assert found == 1
+    value, problem = database.attempt(add, "oh")
+    assert value == 1
     assert problem is not None
     assert problem.startswith(f"{database.path} was damaged. It is now numbers.sqlite.damaged-")
 
 
-def test_many_who_make_the_file_at_once_make_one(tmp_path: Path) -> None:
+def test_threads_that_create_the_file_at_once_create_one(tmp_path: Path) -> None:
     for attempt in range(50):
         database = Database(tmp_path / f"{attempt}.sqlite", 1, TABLES)
         with ThreadPoolExecutor(8) as pool:
@@ -57,12 +57,12 @@ def test_many_who_make_the_file_at_once_make_one(tmp_path: Path) -> None:
         assert database.attempt(numbers, "oh") == (list(range(8)), None)
 
 
-def test_what_cannot_be_done_is_told_after_the_given_words(database: Database) -> None:
+def test_a_failure_is_reported_after_the_given_words(database: Database) -> None:
     database.path.mkdir()
     assert database.attempt(add, "oh") == (None, f"oh: {database.path} cannot be opened for writing.")
 
 
-def test_what_fails_on_a_file_that_was_moved_away_is_done_on_the_new_one(
+def test_work_that_fails_on_a_moved_file_is_done_on_the_new_one(
     database: Database, room_for: Callable[[int], None]
 ) -> None:
     def work(connection: sqlite3.Connection) -> int:
@@ -79,7 +79,7 @@ def test_what_fails_on_a_file_that_was_moved_away_is_done_on_the_new_one(
 
 
 def test_a_new_file_is_not_moved_aside_for_the_damage_of_the_old_one(database: Database) -> None:
-    """Nor is anybody waited for who has the new one open."""
+    """Nor does it wait for those who have the new file open."""
 
     def work(connection: sqlite3.Connection) -> tuple[list[int] | None, str | None]:
         if not os.path.exists(f"{database.path}.old"):

@@ -1,4 +1,4 @@
-"""What was measured beforehand: it comes back as it was, and never where it does not hold any more."""
+"""The committed landscape: what was written is read unchanged, and never used if it does not hold any more."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +25,7 @@ from compression.spec.grid import GRID_BITS, GRID_SPARSITIES, landscape_specs
 NAME = "simple_cnn"
 FLOAT = CompressionSpec(NAME)
 COUNT = 1_001
-REMAKE = "run `python -m compression landscape`, which measures anew"
+REMAKE = "run `python -m compression landscape` to measure the landscape again"
 
 
 def made_up(spec: CompressionSpec, seed: int) -> Result:
@@ -56,8 +56,8 @@ def folder(tmp_path: Path, simple_cnn: FloatModel) -> Path:
 
 
 @pytest.fixture
-def instead(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What is made up here stands for what is committed."""
+def in_place(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Puts the made-up landscape in the place of the committed one."""
     monkeypatch.setattr(landscape, "FOLDER", folder)
     return folder
 
@@ -75,13 +75,13 @@ def same(one: Result, other: Result) -> bool:
 # ---- the file
 
 
-def test_what_was_written_comes_back(folder: Path, simple_cnn: FloatModel) -> None:
-    found = read_landscape(simple_cnn, folder)
-    assert found.stale is None
-    assert found.torch == torch.__version__
-    assert all(same(one, other) for one, other in zip(found.results, RESULTS, strict=True))
-    assert all(same(found.get(each.spec), each) for each in RESULTS)
-    assert found.get(CompressionSpec(NAME, weights=QuantSpec(7))) is None
+def test_a_written_landscape_is_read_unchanged(folder: Path, simple_cnn: FloatModel) -> None:
+    result = read_landscape(simple_cnn, folder)
+    assert result.stale is None
+    assert result.torch == torch.__version__
+    assert all(same(one, other) for one, other in zip(result.results, RESULTS, strict=True))
+    assert all(same(result.get(each.spec), each) for each in RESULTS)
+    assert result.get(CompressionSpec(NAME, weights=QuantSpec(7))) is None
 
 
 @pytest.mark.parametrize(
@@ -93,39 +93,41 @@ def test_what_was_written_comes_back(folder: Path, simple_cnn: FloatModel) -> No
     ],
     ids=["weights", "arithmetic", "data"],
 )
-def test_of_other_weights_images_or_code_nothing_is_shown(folder, simple_cnn, monkeypatch, name, change):
-    found = read_landscape(change(simple_cnn, monkeypatch) or simple_cnn, folder)
-    assert found.results == []
-    assert found.get(FLOAT) is None
-    assert found.stale.startswith(f"The committed landscape of {NAME} was measured with other {name} and is not used; ")
+def test_a_landscape_of_other_weights_images_or_code_is_stale(folder, simple_cnn, monkeypatch, name, change):
+    result = read_landscape(change(simple_cnn, monkeypatch) or simple_cnn, folder)
+    assert result.results == []
+    assert result.get(FLOAT) is None
+    assert result.stale.startswith(
+        f"The committed landscape of {NAME} was measured with other {name} and is not used; "
+    )
 
 
 @pytest.mark.parametrize("damage", [b"", b"PAR1", b"no parquet at all" * 100], ids=["empty", "cut", "other"])
-def test_a_damaged_file_is_as_good_as_none_and_says_so(tmp_path, simple_cnn, damage):
+def test_a_damaged_landscape_is_stale(tmp_path, simple_cnn, damage):
     (tmp_path / f"{NAME}.parquet").write_bytes(damage)
-    found = read_landscape(simple_cnn, tmp_path)
-    assert found.results == []
-    assert found.stale.startswith(f"The committed landscape of {NAME} cannot be read (")
+    result = read_landscape(simple_cnn, tmp_path)
+    assert result.results == []
+    assert result.stale.startswith(f"The committed landscape of {NAME} cannot be read (")
 
 
-def test_where_there_is_no_file_there_is_nothing(tmp_path, simple_cnn):
+def test_without_a_file_there_are_no_results(tmp_path, simple_cnn):
     assert read_landscape(simple_cnn, tmp_path).get(FLOAT) is None
     assert committed_reading(simple_cnn, FLOAT, lambda: 0.0) is None or (FOLDER / f"{NAME}.parquet").exists()
 
 
-# ---- what is said of a spec
+# ---- the reading of a spec
 
 
-def test_a_spec_of_the_grid_has_a_reading_that_is_exact(instead: Path, simple_cnn: FloatModel) -> None:
+def test_a_spec_of_the_grid_has_an_exact_reading(in_place: Path, simple_cnn: FloatModel) -> None:
     spec = CompressionSpec(NAME, PruneSpec(sparsity=0.5), QuantSpec(4))
-    found = committed_reading(simple_cnn, spec, lambda: 0.5)
+    result = committed_reading(simple_cnn, spec, lambda: 0.5)
     expected = next(each for each in RESULTS if each.spec == spec).evaluation
-    assert isinstance(found, Reading)
-    assert found.exact
-    assert found.estimate.accuracy == expected.accuracy
-    assert found.before.correct == RESULTS[0].evaluation.correct
-    assert found.measured_with == torch.__version__
-    assert torch.equal(found.order.rows, plain_order(COUNT).rows)
+    assert isinstance(result, Reading)
+    assert result.exact
+    assert result.estimate.accuracy == expected.accuracy
+    assert result.before.correct == RESULTS[0].evaluation.correct
+    assert result.measured_with == torch.__version__
+    assert torch.equal(result.order.rows, plain_order(COUNT).rows)
 
 
 @pytest.mark.parametrize(
@@ -144,21 +146,21 @@ def test_a_spec_of_the_grid_has_a_reading_that_is_exact(instead: Path, simple_cn
     ],
     ids=["bits", "bits to float", "sparsity", "threshold", "on one axis", "both"],
 )
-def test_off_the_grid_the_measured_neighbours_are_named(instead, simple_cnn, spec, sparsity, around):
-    found = committed_reading(simple_cnn, spec, lambda: sparsity)
-    assert isinstance(found, Neighbours)
+def test_a_spec_off_the_grid_has_its_measured_neighbours(in_place, simple_cnn, spec, sparsity, around):
+    result = committed_reading(simple_cnn, spec, lambda: sparsity)
+    assert isinstance(result, Neighbours)
     expected = {
         CompressionSpec(NAME, PruneSpec(sparsity=s) if s else None, QuantSpec(b) if b else None) for s, b in around
     }
-    assert {each.spec for each in found.results} == expected
+    assert {each.spec for each in result.results} == expected
     accuracies = [each.evaluation.accuracy for each in RESULTS if each.spec in expected]
-    assert (found.low, found.high) == (min(accuracies), max(accuracies))
+    assert (result.low, result.high) == (min(accuracies), max(accuracies))
 
 
-def test_of_another_scheme_only_the_bits_have_neighbours(instead, simple_cnn):
+def test_with_another_scheme_only_bits_have_neighbours(in_place, simple_cnn):
     affine = CompressionSpec(NAME, weights=QuantSpec(7, Scheme.AFFINE))
-    found = committed_reading(simple_cnn, affine, lambda: 0.0)
-    assert {each.spec.weights.bits for each in found.results} == {6, 8}
+    result = committed_reading(simple_cnn, affine, lambda: 0.0)
+    assert {each.spec.weights.bits for each in result.results} == {6, 8}
     assert committed_reading(simple_cnn, replace(affine, prune=PruneSpec(sparsity=0.55)), lambda: 0.55) is None
 
 
@@ -171,21 +173,19 @@ def test_of_another_scheme_only_the_bits_have_neighbours(instead, simple_cnn):
     ],
     ids=["beyond the grid", "another scope", "other layers"],
 )
-def test_what_differs_from_the_grid_otherwise_has_no_neighbours(instead, simple_cnn, spec):
+def test_a_spec_that_differs_otherwise_from_the_grid_has_no_neighbours(in_place, simple_cnn, spec):
     assert (
         committed_reading(simple_cnn, spec, lambda: 0.95 if spec.prune and spec.prune.sparsity == 0.95 else 0.55)
         is None
     )
 
 
-# ---- beside images
+# ---- with images
 
 
-def test_with_images_what_was_measured_beforehand_is_not_evaluated_again(
-    here, tmp_path, test_images, simple_cnn, monkeypatch
-):
+def test_with_images_a_committed_result_is_not_evaluated_again(here, tmp_path, test_images, simple_cnn, monkeypatch):
     if read_landscape(simple_cnn).stale:
-        pytest.skip("nothing was measured beforehand")
+        pytest.skip("the committed landscape is stale")
     spec = CompressionSpec(NAME, PruneSpec(sparsity=0.5), QuantSpec(4))
     evaluator = Evaluator(here, Store(tmp_path / "results.sqlite"), test_images, beforehand=True)
     reading = evaluator.look("me", simple_cnn, spec)
@@ -194,26 +194,26 @@ def test_with_images_what_was_measured_beforehand_is_not_evaluated_again(
     evaluated = Evaluator(here, Store(tmp_path / "results.sqlite"), test_images).evaluate(simple_cnn, spec)
     assert torch.equal(reading.whole.predictions, evaluated.predictions)
     again = Evaluator(here, Store(tmp_path / "results.sqlite"), test_images, beforehand=True)
-    assert again.look("me", simple_cnn, spec).measured_with is None  # what was measured here goes before
+    assert again.look("me", simple_cnn, spec).measured_with is None  # a result of this machine replaces a committed one
 
 
 # ---- what is committed
 
 
 @pytest.mark.parametrize("name", bundled_names())
-def test_what_comes_along_holds_for_the_weights_and_the_code_of_now(name: str) -> None:
-    found = read_landscape(load_bundled(name))
-    assert found.stale is None, REMAKE
-    assert [each.spec for each in found.results] == list(landscape_specs(name)), REMAKE
-    assert len(found.results) >= 100
-    as_float = found.get(CompressionSpec(name))
+def test_the_committed_landscape_holds_for_the_weights_and_code_of_now(name: str) -> None:
+    result = read_landscape(load_bundled(name))
+    assert result.stale is None, REMAKE
+    assert [each.spec for each in result.results] == list(landscape_specs(name)), REMAKE
+    assert len(result.results) >= 100
+    as_float = result.get(CompressionSpec(name))
     assert as_float.evaluation.total == 10_000
     assert as_float.evaluation.accuracy == load_bundled(name).accuracy
 
 
 @pytest.mark.parametrize("name", bundled_names())
-def test_bytes_that_come_along_are_those_of_now(name: str) -> None:
-    """Of two specs of each network; all were counted by one run of the same code."""
+def test_committed_bytes_are_those_of_now(name: str) -> None:
+    """Checks two specs of each network; one run of the same code counted all of them."""
     model = load_bundled(name)
     for spec in (
         CompressionSpec(name, weights=QuantSpec(8)),
@@ -222,14 +222,14 @@ def test_bytes_that_come_along_are_those_of_now(name: str) -> None:
         assert read_landscape(model).get(spec).costs == costs(model, spec), REMAKE
 
 
-def test_all_that_comes_along_takes_little_room() -> None:
+def test_the_committed_files_are_small() -> None:
     assert sum(path.stat().st_size for path in FOLDER.iterdir()) <= 15_000_000
 
 
-def test_the_grid_that_comes_along_is_the_one_that_sliders_walk() -> None:
-    found = landscape_specs(NAME)
+def test_the_committed_grid_has_the_positions_of_the_sliders() -> None:
+    result = landscape_specs(NAME)
     for bits in GRID_BITS:
         for sparsity in GRID_SPARSITIES:
             prune = PruneSpec(sparsity=sparsity) if sparsity else None
-            assert CompressionSpec(NAME, prune, QuantSpec(bits) if bits else None) in found
-    assert {spec.weights.scheme for spec in found if spec.weights} == {*Scheme} - {Scheme.STEP}
+            assert CompressionSpec(NAME, prune, QuantSpec(bits) if bits else None) in result
+    assert {spec.weights.scheme for spec in result if spec.weights} == {*Scheme} - {Scheme.STEP}

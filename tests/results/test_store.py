@@ -1,6 +1,4 @@
-"""The store: what was kept comes back as it was, to everyone, and nothing that happens to the file is the caller's
-trouble.
-"""
+"""The store: kept results are read unchanged by everyone, and no fault of the file reaches the caller."""
 
 import os
 import re
@@ -47,7 +45,7 @@ def key(number: int = 0) -> Key:
 
 
 def evaluation(seed: int = 0, count: int = COUNT, margins: bool = True) -> Evaluation:
-    """Made up; its margins are ones that half precision holds."""
+    """A made-up evaluation; half precision holds its margins exactly."""
     generator = torch.Generator().manual_seed(seed)
     return Evaluation(
         predictions=torch.randint(0, 10, (count,), generator=generator).to(torch.uint8),
@@ -73,18 +71,18 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.fixture
 def full(store: Store) -> Store:
-    """A store that keeps the evaluations 0 to 9."""
+    """A store with the evaluations 0 to 9."""
     for number in range(10):
         store.put(key(number), evaluation(number))
-    assert found_in(store) == set(range(10))
+    assert numbers_in(store) == set(range(10))
     return store
 
 
-def found_in(store: Store, numbers: range = range(10)) -> set[int]:
-    """The numbers under which the store gives the right evaluation; under the others it gives none."""
-    found = {number: store.get(key(number), IMAGES) for number in numbers}
-    assert all(one is None or same(one, evaluation(number)) for number, one in found.items())
-    return {number for number, one in found.items() if one}
+def numbers_in(store: Store, numbers: range = range(10)) -> set[int]:
+    """Returns the numbers whose evaluation the store returns; checks that it is the right one."""
+    evaluations = {number: store.get(key(number), IMAGES) for number in numbers}
+    assert all(one is None or same(one, evaluation(number)) for number, one in evaluations.items())
+    return {number for number, one in evaluations.items() if one}
 
 
 def sql(store: Store, statement: str) -> list[tuple]:
@@ -93,40 +91,40 @@ def sql(store: Store, statement: str) -> list[tuple]:
 
 
 def aside(store: Store) -> list[str]:
-    """The names of what was moved aside, each with its time taken out."""
+    """Returns the names of files that were moved aside, without their times."""
     names = [path.name for path in store.path.parent.iterdir() if ".damaged-" in path.name]
     return sorted(re.sub(r"damaged-\d{8}-\d{6}-\d{6}", "damaged", name) for name in names)
 
 
-# ---- what comes back
+# ---- what is read
 
 
 @pytest.mark.parametrize("margins", [True, False])
 @pytest.mark.parametrize("count", [0, 1, 2, COUNT])
-def test_what_was_kept_comes_back_as_it_was(store: Store, count: int, margins: bool) -> None:
+def test_a_kept_evaluation_is_read_unchanged(store: Store, count: int, margins: bool) -> None:
     kept = evaluation(3, count, margins)
     store.put(key(), kept)
     assert same(store.get(key(), IMAGES[:count]), kept)
     assert store.problem is None
 
 
-def test_a_real_evaluation_comes_back(store: Store, simple_cnn: FloatModel) -> None:
+def test_a_real_evaluation_is_read_again(store: Store, simple_cnn: FloatModel) -> None:
     pixels = torch.randint(0, 256, (COUNT, 3, 32, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     measured = evaluate(simple_cnn.module, ImageSet(pixels, LABELS, "made up", TEST), simple_cnn.normalization)
     store.put(key(), measured)
-    found = store.get(key(), IMAGES)
-    assert found is not None
-    assert (found.accuracy, found.top5, found.loss) == (measured.accuracy, measured.top5, measured.loss)
-    assert (found.interval, found.per_class) == (measured.interval, measured.per_class)
-    torch.testing.assert_close(found.margins, measured.margins, rtol=2**-11, atol=2**-25)
+    result = store.get(key(), IMAGES)
+    assert result is not None
+    assert (result.accuracy, result.top5, result.loss) == (measured.accuracy, measured.top5, measured.loss)
+    assert (result.interval, result.per_class) == (measured.interval, measured.per_class)
+    torch.testing.assert_close(result.margins, measured.margins, rtol=2**-11, atol=2**-25)
 
 
 @pytest.mark.parametrize("loss_sum", [float("nan"), float("inf"), 0.1 + 0.2, 1e-300])
-def test_the_loss_comes_back_to_the_last_bit_whatever_it_is(store: Store, loss_sum: float) -> None:
+def test_the_loss_is_read_to_the_last_bit(store: Store, loss_sum: float) -> None:
     store.put(key(), replace(evaluation(), loss_sum=loss_sum))
-    found = store.get(key(), IMAGES)
-    assert found is not None
-    assert repr(found.loss_sum) == repr(loss_sum)
+    result = store.get(key(), IMAGES)
+    assert result is not None
+    assert repr(result.loss_sum) == repr(loss_sum)
 
 
 def test_a_prediction_takes_four_bits_and_a_margin_sixteen(store: Store) -> None:
@@ -138,22 +136,22 @@ def test_a_prediction_takes_four_bits_and_a_margin_sixteen(store: Store) -> None
     assert sql(store, "SELECT substr(predictions, 1, 5) FROM results") == [(bytes([0x01, 0x23, 0x45, 0x67, 0x89]),)]
 
 
-def test_a_row_says_when_it_was_made(store: Store) -> None:
+def test_a_row_has_the_time_when_it_was_written(store: Store) -> None:
     store.put(key(), evaluation())
     assert sql(store, "SELECT abs(julianday('now') - julianday(made)) < 1.0 / 24 / 60 FROM results") == [(1,)]
 
 
-def test_the_last_one_that_was_kept_counts(store: Store) -> None:
+def test_a_later_evaluation_replaces_an_earlier_one(store: Store) -> None:
     store.put(key(), evaluation(1))
     store.put(key(), evaluation(2))
     assert same(store.get(key(), IMAGES), evaluation(2))
 
 
 def test_another_store_of_the_same_file_finds_it(full: Store) -> None:
-    assert found_in(Store(full.path)) == set(range(10))
+    assert numbers_in(Store(full.path)) == set(range(10))
 
 
-def test_looking_into_a_store_that_is_not_there_makes_none(store: Store) -> None:
+def test_reading_a_missing_store_creates_no_file(store: Store) -> None:
     assert store.get(key(), IMAGES) is None
     assert store.problem is None
     assert not store.path.parent.exists()
@@ -162,7 +160,7 @@ def test_looking_into_a_store_that_is_not_there_makes_none(store: Store) -> None
 # ---- the key
 
 
-def test_each_part_of_the_key_counts(store: Store) -> None:
+def test_each_part_of_the_key_matters(store: Store) -> None:
     store.put(key(), evaluation())
     for part in ("weights", "spec", "data", "arithmetic"):
         assert store.get(replace(key(), **{part: "other"}), IMAGES) is None
@@ -171,9 +169,9 @@ def test_each_part_of_the_key_counts(store: Store) -> None:
 
 def test_two_names_of_the_same_weights_share_results(simple_cnn: FloatModel) -> None:
     quantized = CompressionSpec("simple_cnn", weights=QuantSpec(4))
-    found = Key.of(simple_cnn, quantized)
-    assert Key.of(replace(simple_cnn, name="mine"), replace(quantized, model="mine")) == found
-    assert (found.weights, found.data, found.arithmetic) == (simple_cnn.digest, TEST.fingerprint, arithmetic())
+    result = Key.of(simple_cnn, quantized)
+    assert Key.of(replace(simple_cnn, name="mine"), replace(quantized, model="mine")) == result
+    assert (result.weights, result.data, result.arithmetic) == (simple_cnn.digest, TEST.fingerprint, arithmetic())
 
 
 def test_other_specs_and_other_images_have_other_keys(simple_cnn: FloatModel) -> None:
@@ -189,7 +187,7 @@ def test_other_specs_and_other_images_have_other_keys(simple_cnn: FloatModel) ->
     assert len(keys) == len(specs) + 1
 
 
-# ---- a row that is not whole
+# ---- a damaged row
 
 
 @pytest.mark.parametrize(
@@ -212,16 +210,16 @@ def test_other_specs_and_other_images_have_other_keys(simple_cnn: FloatModel) ->
         "images = -5",
     ],
 )
-def test_a_row_that_is_not_whole_is_absent_and_deleted(full: Store, change: str) -> None:
+def test_a_damaged_row_is_absent_and_deleted(full: Store, change: str) -> None:
     assert sql(full, f"UPDATE results SET {change} WHERE spec = 'spec 4' RETURNING spec") == [("spec 4",)]
-    assert found_in(full) == set(range(10)) - {4}
+    assert numbers_in(full) == set(range(10)) - {4}
     assert sql(full, "SELECT count(*) FROM results") == [(9,)]
     full.put(key(4), evaluation(4))
-    assert found_in(full) == set(range(10))
+    assert numbers_in(full) == set(range(10))
     assert full.problem is None
 
 
-def test_a_row_that_slipped_under_another_key_is_absent(store: Store) -> None:
+def test_a_row_under_a_wrong_key_is_absent(store: Store) -> None:
     store.put(key(1), evaluation(1))
     sql(store, "UPDATE results SET spec = 'spec 2'")
     assert store.get(key(2), IMAGES) is None
@@ -230,10 +228,10 @@ def test_a_row_that_slipped_under_another_key_is_absent(store: Store) -> None:
 @pytest.mark.parametrize("labels", [LABELS[:-1], torch.cat([LABELS, LABELS[:1]]), (LABELS + 1) % 10, LABELS[:0]])
 def test_a_row_of_other_labels_is_absent_and_deleted(full: Store, labels: Tensor) -> None:
     assert full.get(key(4), images_of(labels)) is None
-    assert found_in(full) == set(range(10)) - {4}
+    assert numbers_in(full) == set(range(10)) - {4}
 
 
-# ---- a file that is not whole
+# ---- a damaged file
 
 
 def overwrite(path: Path, at: int, content: bytes) -> None:
@@ -259,7 +257,7 @@ GARBAGE = bytes(range(128, 256)) * 2
     ids=["its name", "its page size", "its schema", "every page", "one page left", "fifty bytes left", "a letter"],
 )
 @pytest.mark.parametrize("first", ["get", "put"])
-def test_a_damaged_file_is_moved_aside_and_told_and_results_are_kept_anew(
+def test_a_damaged_file_is_moved_aside_with_a_notice_and_results_are_kept_in_a_new_one(
     full: Store, damage: Callable[[Path], object], first: str
 ) -> None:
     damage(full.path)
@@ -274,29 +272,29 @@ def test_a_damaged_file_is_moved_aside_and_told_and_results_are_kept_anew(
     assert moved.read_bytes() == damaged
     full.put(key(2), evaluation(2))
     assert full.problem is None
-    assert found_in(full) == ({1, 2} if first == "put" else {2})
+    assert numbers_in(full) == ({1, 2} if first == "put" else {2})
 
 
 def test_garbage_anywhere_in_the_file_never_gives_a_wrong_result(full: Store) -> None:
-    """Most of the file are rows: garbage there costs one or two of them, and all of them in what leads to them."""
+    """Most of the file are rows: garbage in one costs one or two rows, garbage in the index of pages costs all."""
     whole = full.path.read_bytes()
     left = set()
     for at in range(0, len(whole), 997):
         full.path.write_bytes(whole)
         overwrite(full.path, at, GARBAGE)
-        left.add(len(found_in(full)))
+        left.add(len(numbers_in(full)))
         full.put(key(0), evaluation(0))
         full.put(key(99), evaluation(99))
-        assert found_in(full, range(100)) >= {0, 99}
+        assert numbers_in(full, range(100)) >= {0, 99}
     assert {0, 9} <= left
 
 
 @pytest.mark.parametrize("suffix", ["-wal", "-shm", "-journal"])
 def test_garbage_beside_the_file_does_no_harm(full: Store, suffix: str) -> None:
     Path(f"{full.path}{suffix}").write_bytes(GARBAGE * 200)
-    assert found_in(full) == set(range(10))
+    assert numbers_in(full) == set(range(10))
     full.put(key(10), evaluation(10))
-    assert found_in(full, range(11)) == set(range(11))
+    assert numbers_in(full, range(11)) == set(range(11))
     assert full.problem is None
 
 
@@ -319,8 +317,8 @@ def test_an_empty_file_is_an_empty_store(store: Store) -> None:
         ("ALTER TABLE results RENAME COLUMN margins TO edges", "was damaged"),
     ],
 )
-def test_another_schema_is_moved_aside_with_all_that_belongs_to_it(full: Store, statement: str, words: str) -> None:
-    """What was written last lies in the WAL as long as somebody reads."""
+def test_a_file_with_another_schema_is_moved_aside_with_its_companions(full: Store, statement: str, words: str) -> None:
+    """The last rows are in the write-ahead log as long as another connection reads."""
     with reading(full) as reader:
         full.put(key(10), evaluation(10))
         sql(full, statement)
@@ -333,13 +331,13 @@ def test_another_schema_is_moved_aside_with_all_that_belongs_to_it(full: Store, 
             (moved,) = full.path.parent.glob(f"*.damaged-*[0-9]{suffix}")
             shutil.copy(moved, f"{copy}{suffix}")
         assert reader.execute("SELECT count(*) FROM results").fetchall() == [(10,)]
-    assert found_in(full, range(11)) == {1}
+    assert numbers_in(full, range(11)) == {1}
     assert len(sql(Store(copy), f"SELECT * FROM {'outcomes' if 'outcomes' in statement else 'results'}")) == 11
 
 
 @contextmanager
 def reading(store: Store) -> Iterator[sqlite3.Connection]:
-    """Somebody who has the file open, in the middle of reading."""
+    """Another connection that is in the middle of reading."""
     with closing(sqlite3.connect(store.path, isolation_level=None, check_same_thread=False)) as database:
         database.execute("BEGIN")
         database.execute("SELECT count(*) FROM results").fetchall()
@@ -353,21 +351,21 @@ def test_results_are_kept_while_another_moves_the_file_aside(full: Store) -> Non
             os.rename(f"{full.path}{suffix}", f"{full.path}.damaged-20990101{suffix}")
         assert full.get(key(1), IMAGES) is None
         full.put(key(1), evaluation(1))
-        assert found_in(full) == {1}
+        assert numbers_in(full) == {1}
         other.close()
-        assert found_in(full) == {1}
+        assert numbers_in(full) == {1}
     full.put(key(2), evaluation(2))
-    assert found_in(full) == {1, 2}
+    assert numbers_in(full) == {1, 2}
     assert full.problem is None
 
 
-def test_many_who_find_the_damage_at_once_move_it_aside_and_lose_nothing_else(full: Store) -> None:
+def test_threads_that_find_the_damage_at_once_move_it_aside_once_and_lose_nothing_else(full: Store) -> None:
     for _ in range(20):
         full.path.write_bytes(GARBAGE * 100)
         stores = [Store(full.path) for _ in range(8)]
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda store, number: store.put(key(number), evaluation(number)), stores, range(8)))
-        assert found_in(full) == set(range(8))
+        assert numbers_in(full) == set(range(8))
         assert any(store.problem for store in stores)
         assert all(store.problem is None or "was damaged. It is now" in store.problem for store in stores)
 
@@ -376,7 +374,7 @@ def test_many_who_find_the_damage_at_once_move_it_aside_and_lose_nothing_else(fu
 
 
 @pytest.mark.parametrize("count", [0, 5_000, 20_000, 33_000, 60_000])
-def test_a_full_disk_is_told_and_costs_the_row_in_flight_alone(
+def test_a_full_disk_is_reported_and_costs_only_the_row_being_written(
     full: Store, room_for: Callable[[int], None], count: int
 ) -> None:
     room_for(count)
@@ -384,16 +382,16 @@ def test_a_full_disk_is_told_and_costs_the_row_in_flight_alone(
         full.put(key(number), evaluation(number))
     assert full.problem == "Results cannot be kept: the disk is full or fails."
     room_for(-1)
-    found = found_in(full, range(40))
-    assert set(range(10)) <= found < set(range(40))
+    survivors = numbers_in(full, range(40))
+    assert set(range(10)) <= survivors < set(range(40))
     assert full.problem == "Results cannot be kept: the disk is full or fails."  # until one is kept
     full.put(key(39), evaluation(39))
     assert full.problem is None
-    assert found_in(full, range(40)) == found | {39}
+    assert numbers_in(full, range(40)) == survivors | {39}
     assert not aside(full)
 
 
-def test_a_full_disk_is_told_where_there_is_no_file_yet(store: Store, room_for: Callable[[int], None]) -> None:
+def test_a_full_disk_is_reported_before_there_is_a_file(store: Store, room_for: Callable[[int], None]) -> None:
     room_for(1_000)
     store.put(key(), evaluation())
     assert store.problem == "Results cannot be kept: the disk is full or fails."
@@ -405,7 +403,7 @@ def test_a_full_disk_is_told_where_there_is_no_file_yet(store: Store, room_for: 
 
 @pytest.fixture
 def shown() -> Iterator[Store]:
-    """A store in a folder that everybody can read and nobody can write."""
+    """A store in a folder that can be read but not written."""
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder) / "results.sqlite")
         store.put(key(), evaluation())
@@ -414,14 +412,14 @@ def shown() -> Iterator[Store]:
         os.chmod(folder, 0o755)
 
 
-def test_a_folder_that_cannot_be_written_is_told(shown: Store, as_nobody: None) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(shown: Store, as_nobody: None) -> None:
     shown.put(key(1), evaluation(1))
     assert shown.problem == f"Results cannot be kept: {shown.path} cannot be opened for writing."
     assert shown.get(key(), IMAGES) is None
     assert shown.problem == f"Kept results cannot be read: {shown.path} cannot be opened for writing."
 
 
-def test_a_damaged_file_that_cannot_be_moved_aside_is_told(shown: Store, request: pytest.FixtureRequest) -> None:
+def test_a_damaged_file_that_cannot_be_moved_aside_is_reported(shown: Store, request: pytest.FixtureRequest) -> None:
     shown.path.write_bytes(GARBAGE)
     request.getfixturevalue("as_nobody")
     words = f"{shown.path} was damaged and cannot be moved aside (Permission denied)"
@@ -431,7 +429,7 @@ def test_a_damaged_file_that_cannot_be_moved_aside_is_told(shown: Store, request
     assert shown.problem == f"Kept results cannot be read: {words}."
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file where the folder should be")
     store = Store(tmp_path / "data" / "results.sqlite")
     store.put(key(), evaluation())
@@ -439,7 +437,7 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     assert store.get(key(), IMAGES) is None
 
 
-def test_a_folder_in_the_place_of_the_file_is_told(store: Store) -> None:
+def test_a_folder_in_the_place_of_the_file_is_reported(store: Store) -> None:
     store.path.mkdir(parents=True)
     assert store.get(key(), IMAGES) is None
     store.put(key(), evaluation())
@@ -449,7 +447,7 @@ def test_a_folder_in_the_place_of_the_file_is_told(store: Store) -> None:
 # ---- many at once
 
 
-def test_a_file_that_somebody_holds_is_waited_for_and_told_within_two_seconds(full: Store) -> None:
+def test_a_locked_file_is_reported_within_two_seconds(full: Store) -> None:
     with closing(sqlite3.connect(full.path, isolation_level=None)) as other:
         other.execute("PRAGMA locking_mode = EXCLUSIVE")
         other.execute("BEGIN IMMEDIATE")
@@ -461,19 +459,19 @@ def test_a_file_that_somebody_holds_is_waited_for_and_told_within_two_seconds(fu
         assert full.get(key(1), IMAGES) is None
         assert time.monotonic() - start < 2.2
         assert full.problem == f"Kept results cannot be read: another program keeps {full.path} locked."
-    assert found_in(full, range(11)) == set(range(10))
+    assert numbers_in(full, range(11)) == set(range(10))
     full.put(key(10), evaluation(10))
     assert full.problem is None
 
 
-def test_what_was_kept_is_read_while_somebody_writes(full: Store) -> None:
+def test_results_are_read_while_another_connection_writes(full: Store) -> None:
     with closing(sqlite3.connect(full.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         other.execute("DELETE FROM results")
-        assert found_in(full) == set(range(10))
+        assert numbers_in(full) == set(range(10))
 
 
-def test_a_file_that_somebody_holds_for_a_moment_is_waited_for(full: Store) -> None:
+def test_a_lock_of_a_moment_is_waited_for(full: Store) -> None:
     with closing(sqlite3.connect(full.path, isolation_level=None, check_same_thread=False)) as other:
         other.execute("BEGIN IMMEDIATE")
         later = threading.Timer(0.6, lambda: other.execute("COMMIT"))
@@ -481,7 +479,7 @@ def test_a_file_that_somebody_holds_for_a_moment_is_waited_for(full: Store) -> N
         full.put(key(10), evaluation(10))
         later.join()
     assert full.problem is None
-    assert found_in(full, range(11)) == set(range(11))
+    assert numbers_in(full, range(11)) == set(range(11))
 
 
 def test_threads_share_a_store(store: Store) -> None:
@@ -492,7 +490,7 @@ def test_threads_share_a_store(store: Store) -> None:
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(keep, range(100)))
     assert store.problem is None
-    assert found_in(store, range(100)) == set(range(100))
+    assert numbers_in(store, range(100)) == set(range(100))
 
 
 def python(script: str, *arguments: object) -> subprocess.Popen:
@@ -513,7 +511,7 @@ print(problems)
 
 
 def test_two_processes_that_write_at_once_lose_nothing(store: Store) -> None:
-    """From the making of the file on."""
+    """They also create the file at the same time."""
     writers = [python(WRITER, store.path, first) for first in (0, 1)]
     for writer in writers:
         assert writer.stdout.readline() == "ready\n"
@@ -521,12 +519,12 @@ def test_two_processes_that_write_at_once_lose_nothing(store: Store) -> None:
         writer.stdin.write("go\n")
         writer.stdin.flush()
     assert [writer.communicate()[0] for writer in writers] == ["{None}\n", "{None}\n"]
-    assert found_in(store, range(120)) == set(range(120))
+    assert numbers_in(store, range(120)) == set(range(120))
 
 
 KILLER = """
 import random, signal
-torch.set_num_threads(1)  # a fork would wait for the others for ever
+torch.set_num_threads(1)  # a fork would wait forever for the other threads
 path = Path(sys.argv[1])
 kills = rows = 0
 chance = random.Random(0)
@@ -544,14 +542,14 @@ while time.monotonic() < until:
             os.write(writer, b"." if store.problem is None else b"!")
             store.put(key(number), evaluations[number % 20])
     os.close(writer)
-    told = b"".join(os.read(reader, 1) for _ in range(chance.randint(1, 4)))
+    reports = b"".join(os.read(reader, 1) for _ in range(chance.randint(1, 4)))
     time.sleep(chance.uniform(0, 0.004))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     with open(reader) as pipe:
-        told = told.decode() + pipe.read()
-    assert "!" not in told, told
-    before, kept = kept, kept + len(told) - 1
+        reports = reports.decode() + pipe.read()
+    assert "!" not in reports, reports
+    before, kept = kept, kept + len(reports) - 1
     store = Store(path)
     for number in range(before, kept):
         there = evaluations[number % 20]
