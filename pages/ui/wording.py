@@ -23,9 +23,9 @@ def plus_minus(fraction: float, half_width: float) -> str:
 
 
 def points(difference: float) -> str:
-    """-0.0123 -> "-1.2 percentage points"; only zero has no sign."""
+    """-0.0123 -> "-1.2 points", which are percentage points; only zero has no sign."""
     rounded = round(100 * difference, 1)
-    return f"{rounded:+.1f} percentage points" if rounded else "0.0 percentage points"
+    return f"{rounded:+.1f} points" if rounded else "0.0 points"
 
 
 def p_value(p: float) -> str:

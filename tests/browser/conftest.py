@@ -16,8 +16,14 @@ expect.set_options(timeout=30_000)  # a machine with much to do is slow, not wro
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[str]:
-    with serving(PROJECT) as server:
+def server_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file that receives what the server prints."""
+    return tmp_path_factory.mktemp("server") / "log.txt"
+
+
+@pytest.fixture(scope="session")
+def server(server_log: Path) -> Iterator[str]:
+    with serving(PROJECT, log=server_log) as server:
         yield server.url
 
 

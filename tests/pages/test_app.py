@@ -116,6 +116,16 @@ def test_a_clipped_range_shows_what_compression_computes_and_a_codebook_has_none
     assert not page.exception
 
 
+@pytest.mark.parametrize(("value", "name"), [("by class", "Per class"), ("confusion", "Confusion")])
+def test_a_link_of_an_older_version_opens_the_same_chart(value, name):
+    page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=120)
+    page.query_params["model"] = "simple_cnn"
+    page.query_params["chart"] = value
+    page.run()
+    assert not page.exception
+    assert page.selectbox(key="chart").value == name
+
+
 def test_one_layer_can_be_looked_at(page):
     page.selectbox(key="layer").set_value("fc2").run()
     assert not page.exception

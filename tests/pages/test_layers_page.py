@@ -59,9 +59,9 @@ def test_a_link_says_what_layers_have_of_their_own():
     assert metrics(page)["In-memory size"] == size_of(spec)
     assert table(page) == [
         ("conv1", "8", None),
-        ("conv2", "Network default", None),
+        ("conv2", "default", None),
         ("fc1", "2", 50),
-        ("fc2", "Network default", None),
+        ("fc2", "default", None),
     ]
     assert page.query_params["layers"] == "conv1:8,fc1:2/0.5"
 
@@ -110,8 +110,8 @@ def test_cells_become_what_a_layer_has_of_its_own():
     assert changed("a", None, {"Bits": "8"}) == LayerSpec("a", 8)
     assert changed("a", LayerSpec("a", 8), {"Sparsity": 50}) == LayerSpec("a", 8, 0.5)
     assert changed("a", LayerSpec("a", 8), {"Bits": "float"}) == LayerSpec("a", 32)
-    assert changed("a", LayerSpec("a", 8, 0.5), {"Bits": "Network default"}) == LayerSpec("a", None, 0.5)
-    assert changed("a", LayerSpec("a", 8), {"Bits": "Network default"}) is None
+    assert changed("a", LayerSpec("a", 8, 0.5), {"Bits": "default"}) == LayerSpec("a", None, 0.5)
+    assert changed("a", LayerSpec("a", 8), {"Bits": "default"}) is None
     assert changed("a", LayerSpec("a", None, 0.5), {"Sparsity": None}) is None
 
 
@@ -170,7 +170,7 @@ def test_a_scan_fills_the_heat_map_and_bits_are_assigned_within_the_budget(test_
             assert float(text) == pytest.approx(100 * drop, abs=0.051)
     page.button(key="assign").click().run()
     assert float(metrics(page)["Bits per weight"]) <= 4
-    assert "Network default" not in [bits for _, bits, _ in table(page)]
+    assert "default" not in [bits for _, bits, _ in table(page)]
 
 
 def test_a_damaged_data_set_is_told_and_all_else_works(tmp_path, nothing_beforehand):

@@ -123,8 +123,8 @@ def evaluation(correct: int, total: int) -> Evaluation:
     ("stated", "words"),
     [
         (0.91, "That is what you said."),
-        (0.92, "-1.0 percentage points, within the interval, not the same count."),
-        (0.95, "**-4.0 percentage points**, more than chance."),
+        (0.92, "-1.0 points, within the interval, not the same count."),
+        (0.95, "**-4.0 points**, more than chance."),
         (None, "(95 % interval"),
     ],
 )

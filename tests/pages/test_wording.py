@@ -29,10 +29,10 @@ def test_a_kilobyte_is_a_thousand_bytes():
 @pytest.mark.parametrize(
     ("difference", "words"),
     [
-        (-0.0123, "-1.2 percentage points"),
-        (0.01, "+1.0 percentage points"),
-        (0, "0.0 percentage points"),
-        (-1e-5, "0.0 percentage points"),
+        (-0.0123, "-1.2 points"),
+        (0.01, "+1.0 points"),
+        (0, "0.0 points"),
+        (-1e-5, "0.0 points"),
     ],
 )
 def test_a_change_has_a_sign_unless_it_rounds_to_nothing(difference, words):

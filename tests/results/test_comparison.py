@@ -62,7 +62,7 @@ def test_the_table_has_the_changes_of_the_classes_where_float_is_known():
 
 def test_what_the_page_shows_is_in_words():
     rows = numbers(RESULTS, BEFORE)
-    assert rows["Against float"].tolist() == ["0.0 percentage points", "-20.0 percentage points", ""]
+    assert rows["Against float"].tolist() == ["0.0 points", "-20.0 points", ""]
     assert rows["Spec"].tolist() == ["float", "4 bits", "threshold 0.1"]
     assert matrix(RESULTS).loc["2", "3"] == "0.12"
     assert classes(RESULTS[:2], BEFORE).loc["2", "airplane"] == "-25.0"

@@ -9,7 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,17 +31,20 @@ class Server(NamedTuple):
 
 
 @contextmanager
-def serving(folder: Path, environment: Mapping[str, str] = os.environ) -> Iterator[Server]:
-    """Streamlit on a free port of this machine, with the app that lies in `folder`."""
+def serving(folder: Path, environment: Mapping[str, str] = os.environ, log: Path | None = None) -> Iterator[Server]:
+    """Runs Streamlit on a free port of this machine, with the app in `folder`; `log` receives what it prints."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     options = ["--server.port", str(port), "--server.address", "127.0.0.1", "--server.headless", "true"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "streamlit", "run", "app.py", *options],
-        cwd=folder,
-        env=dict(environment),
-    )
+    with open(log, "wb") if log else nullcontext() as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "streamlit", "run", "app.py", *options],
+            cwd=folder,
+            env=dict(environment),
+            stdout=output,
+            stderr=output and subprocess.STDOUT,
+        )
     try:
         url = f"http://127.0.0.1:{port}"
         _wait(f"{url}/_stcore/health")

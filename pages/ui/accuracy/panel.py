@@ -127,7 +127,7 @@ def show_number(reading: AccuracyState, border: bool = True) -> None:
         wording.percent(estimate.accuracy, 2)
         if reading.exact
         else wording.plus_minus(estimate.accuracy, estimate.half_width),
-        "same as float" if same else change or ("the float network" if reading.is_float else "float not counted yet"),
+        "same as float" if same else change or ("the float network" if reading.is_float else "float unknown"),
         delta_color="off" if plain else "normal",
         delta_arrow="off" if plain else "auto",
         border=border,

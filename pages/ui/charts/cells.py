@@ -50,7 +50,10 @@ def mosaic(view: Mosaic, of: str, layers: Sequence[str], ink: str) -> Drawing:
 
 
 def overlap(view: Overlap, layers: Sequence[str], ink: str) -> Drawing:
-    """Returns the overlap of pruned weights. A cell mixes the colours of its weights; it is paler if both keep more."""
+    """Returns the overlap of the weights that this criterion and the other one prune.
+
+    A cell mixes the colours of its weights. It is the paler, the more of them both criteria keep.
+    """
     pixels = [
         [_mixed(*cell) for cell in zip(*row, strict=True)]
         for row in zip(view.kept, view.only_first, view.only_second, view.taken, strict=True)
@@ -59,8 +62,8 @@ def overlap(view: Overlap, layers: Sequence[str], ink: str) -> Drawing:
     layout["yaxis"]["scaleanchor"] = False
     swatches = (
         ("both", REMOVED),
-        ("this criterion", COMPRESSED),
-        ("the other criterion", PRUNED_BY_OTHER),
+        ("this only", COMPRESSED),
+        ("other only", PRUNED_BY_OTHER),
         ("neither", "rgba(128, 128, 128, 0.2)"),
     )
     image = {"type": "image", **_places(view.tall, view.wide), "colormodel": "rgba", "z": pixels, "hoverinfo": "skip"}

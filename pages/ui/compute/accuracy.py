@@ -17,7 +17,7 @@ from compression.spec import CompressionSpec
 from pages.ui.compute import compressed, images, networks
 
 LEAST_POLL_SECONDS = 0.25  # more often, and painting takes the browser more than counting takes the server
-SECONDS_A_LOOKER = 0.06
+SECONDS_PER_LOOKER = 0.06
 
 
 @st.cache_resource(show_spinner=False)
@@ -77,4 +77,4 @@ def float_accuracy(name: str) -> tuple[float | None, str]:
 
 def poll_seconds() -> float:
     """Returns how long to wait between two looks: the more sessions look, the longer."""
-    return max(LEAST_POLL_SECONDS, SECONDS_A_LOOKER * evaluator().lookers)
+    return max(LEAST_POLL_SECONDS, SECONDS_PER_LOOKER * evaluator().lookers)

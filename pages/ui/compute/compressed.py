@@ -18,7 +18,7 @@ from pages.ui.compute import images, networks
 
 @dataclass(frozen=True)
 class Answer(LayerTotals):
-    """What is known of a spec at once; a thousand of these take less room than one network."""
+    """The facts of a compressed network, without its weights: a thousand of these take less memory than one network."""
 
     size: Size
     bit_operations: int

@@ -1,6 +1,6 @@
 """Many evaluations for one question: scans, sweeps, searches, and tables of all that was measured."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import streamlit as st
 
@@ -41,12 +41,14 @@ def _measured(name: str, rows: int, counts: bool) -> known.KnownResults:
     return known.known_results(networks.float_model(name), accuracy.store(), test_images)
 
 
-def results_file(names: Sequence[str], suffix: str) -> bytes:
-    """Returns the table of all results of these networks as the content of a file with this suffix."""
-    every = {name: known_results(name) for name in names}
+def results_file(networks: Mapping[str, known.KnownResults], suffix: str) -> bytes:
+    """Returns the table of all results, by name of the network, as the content of a file with this suffix.
+
+    It reads no session, because Streamlit calls it outside of one, when the file is downloaded.
+    """
     rows = results_table(
-        [result for each in every.values() for result in each.results.values()],
-        {name: each.before for name, each in every.items() if each.before},
+        [result for each in networks.values() for result in each.results.values()],
+        {name: each.before for name, each in networks.items() if each.before},
     )
     return table_bytes(rows, suffix)
 

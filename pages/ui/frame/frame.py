@@ -39,7 +39,7 @@ LINKED = (
     *("drop", "bytes", "pins"),
 )
 # Values that older links have, and what the same choice is called now.
-RENAMED_VALUES = {"chart": {"in all": "Overall", "by class": "Per class", "confusion": "Confusion matrix"}}
+RENAMED_VALUES = {"chart": {"in all": "Overall", "by class": "Per class", "confusion": "Confusion"}}
 
 
 def open_page(title: str) -> None:

@@ -12,7 +12,7 @@ from pages.ui.settings import selection
 
 MOST_PIXELS, HEADER_PIXELS, ROW_PIXELS = 400, 38, 28
 DIGITS = 4  # of a sparsity in percent
-DEFAULT = "Network default"
+DEFAULT = "default"
 BITS = [DEFAULT, selection.FLOAT, *(str(bits) for bits in range(MAX_BITS, MIN_BITS - 1, -1))]
 BITS_COLUMN, SPARSITY_COLUMN = "Bits", "Sparsity"
 
@@ -47,16 +47,16 @@ def draw(model: str) -> None:
             BITS_COLUMN: st.column_config.SelectboxColumn(
                 options=BITS,
                 required=True,
-                width=112,
-                help="Network default: the bits that are set on the left for the whole network",
+                width=66,
+                help="Default: the bits that are set on the left for the whole network",
             ),
             SPARSITY_COLUMN: st.column_config.NumberColumn(
                 min_value=0.0,
                 max_value=100.0,
                 format="%g%%",
-                width=112,
-                help="The percentage of this layer's weights that is pruned, lowest scores first. Empty: the network "
-                "default, set on the left",
+                width=80,
+                help="The percentage of this layer's weights that is pruned, lowest scores first. Default: what is set "
+                "on the left for the whole network",
             ),
         },
         on_change=_edited,

@@ -4,6 +4,7 @@ import streamlit as st
 
 from compression.errors import DataError
 from compression.inspect.integers import Integers, Pixel
+from pages.ui import wording
 from pages.ui.charts import cells, show
 from pages.ui.compute import compressed, images
 from pages.ui.quantization import controls
@@ -23,7 +24,7 @@ def draw(model: str, side: Side) -> None:
         try:
             codes = compressed.filter_codes(spec, layer, channel)
         except ValueError as error:
-            st.caption(f"{error}.")
+            st.caption(f"{wording.capital(str(error))}.")
             return
         _codes(codes, layer, channel, side)
         if isinstance(images.test_images(), DataError):
@@ -32,7 +33,7 @@ def draw(model: str, side: Side) -> None:
         try:
             _pixel(compressed.pixel(spec, layer, channel), channel)
         except ValueError as error:
-            st.caption(f"{error}.")
+            st.caption(f"{wording.capital(str(error))}.")
 
     fragment()
 

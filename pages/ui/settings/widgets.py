@@ -14,7 +14,7 @@ largest weight. Percentile: all but the largest 0.1 %. Stds: mean ± 3 standard 
 |w|. Least error: the fraction of the full range with the least squared error. Gaussian, Laplace: the best range if the
 weights had this distribution (ACIQ). KL: the least Kullback-Leibler divergence between the histograms before and after
 (TensorRT)."""
-OVERALL, PER_CLASS, CONFUSION = "Overall", "Per class", "Confusion matrix"
+OVERALL, PER_CLASS, CONFUSION = "Overall", "Per class", "Confusion"
 SCHEMES = """\
 Symmetric: zero is the middle level, and the scale follows from the largest |w|. Affine: from the smallest to the
 largest weight, with an integer zero point. Min-max: the same range, but zero is not a level. Power of two: the nearest

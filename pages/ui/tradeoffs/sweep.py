@@ -152,13 +152,14 @@ def _words(specs: Sequence[CompressionSpec], missing: Sequence[CompressionSpec])
 
 
 def _downloads(names: Sequence[str]) -> None:
-    count = sum(len(experiments.known_results(name).points) for name in names)
+    known = {name: experiments.known_results(name) for name in names}
+    count = sum(len(each.points) for each in known.values())
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.caption(f"All {count:,} specs shown, as a table:", width="content")
         for suffix, label, kind in ((".parquet", "Parquet", "application/octet-stream"), (".csv", "CSV", "text/csv")):
             st.download_button(
                 label,
-                partial(experiments.results_file, names, suffix),
+                partial(experiments.results_file, known, suffix),
                 f"{'-'.join(names)}{suffix}",
                 kind,
                 icon=":material/download:",
