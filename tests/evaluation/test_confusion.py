@@ -6,7 +6,7 @@ import torch
 from compression.data.cifar10 import CLASSES
 from compression.evaluation.evaluation import Evaluation, confusion
 from pages.ui.charts import style
-from pages.ui.charts.accuracy import confusions
+from pages.ui.charts.accuracy import confusion_matrix
 
 LABELS = torch.tensor([0, 0, 0, 3, 3, 9])
 PREDICTIONS = torch.tensor([0, 0, 2, 3, 5, 9], dtype=torch.uint8)
@@ -22,7 +22,7 @@ def test_each_image_is_counted_where_its_class_and_its_answer_meet() -> None:
 
 
 def test_the_chart_colours_mistakes_alone_and_says_both_networks() -> None:
-    drawing = confusions(FLOAT, EVALUATION, style.ink("light")).to_dict()
+    drawing = confusion_matrix(FLOAT, EVALUATION, style.ink("light")).to_dict()
     [cells] = go.Figure(drawing).data
     assert [place for place, value in enumerate(torch.tensor(cells.z).flatten().tolist()) if value] == [2, 35]
     assert cells.text[0][0] == "2"

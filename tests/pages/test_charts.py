@@ -49,11 +49,11 @@ def test_accuracy_has_an_interval_as_long_as_it_is_an_estimate(images):
     seen = Evaluation((labels[:images] // 2).to(torch.uint8), labels[:images], CLASSES, in_top5=0, loss_sum=0.0)
     order = plain_order(2000)
     now, classes = estimate(order, seen, before), class_estimates(order, seen, before)
-    whole = accuracy_charts.accuracy(before, now, style.ink("dark"))
-    by_class = accuracy_charts.class_accuracy(before, classes, style.ink("dark"))
+    whole = accuracy_charts.overall(before, now, style.ink("dark"))
+    by_class = accuracy_charts.per_class(before, classes, style.ink("dark"))
     for drawing, name in ((whole, "error_x"), (by_class, "error_y")):
         traces = {trace["name"]: trace for trace in drawing.to_dict()["data"]}
         assert go.Figure(drawing.to_dict()).data
         assert (name in traces["compressed"]) == (images < 2000)
         assert name not in traces["float"]
-    assert accuracy_charts.accuracy(None, now, style.ink(None)).to_dict()["data"][0]["x"] == [now.accuracy]
+    assert accuracy_charts.overall(None, now, style.ink(None)).to_dict()["data"][0]["x"] == [now.accuracy]

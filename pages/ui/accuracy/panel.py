@@ -175,12 +175,12 @@ def _chart(model: str, reading: AccuracyState) -> None:
         return
     before, view = reading.before, st.session_state["chart"]
     if view == widgets.PER_CLASS and before and reading.seen:
-        figure = accuracy_charts.class_accuracy(before, reading.class_estimates, show.ink())
+        figure = accuracy_charts.per_class(before, reading.class_estimates, show.ink())
     elif view == widgets.CONFUSION and before and reading.whole:
-        figure = accuracy_charts.confusions(before, reading.whole, show.ink())
+        figure = accuracy_charts.confusion_matrix(before, reading.whole, show.ink())
     else:
         unknown = Estimate(0.0, 0.0, 1.0, 0, reading.total)
-        figure = accuracy_charts.accuracy(before, reading.estimate or unknown, show.ink())
+        figure = accuracy_charts.overall(before, reading.estimate or unknown, show.ink())
     show.chart(figure, "accuracy", "Accuracy of the float and the compressed network")
 
 

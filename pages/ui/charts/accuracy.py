@@ -9,7 +9,7 @@ from pages.ui import wording
 from pages.ui.charts.style import COMPRESSED, FLOAT, NO_LOSS, SHARE, Drawing, live_layout
 
 
-def confusions(before: Evaluation, after: Evaluation, ink: str) -> Drawing:
+def confusion_matrix(before: Evaluation, after: Evaluation, ink: str) -> Drawing:
     """Returns the confusion matrix: true classes are rows, predicted classes columns. Only mistakes have a colour."""
     counts, float_counts = confusion(after), confusion(before)
     names = after.classes
@@ -48,18 +48,17 @@ def confusions(before: Evaluation, after: Evaluation, ink: str) -> Drawing:
     )
 
 
-def accuracy(before: Evaluation | None, now: Estimate, ink: str) -> Drawing:
+def overall(before: Evaluation | None, estimate: Estimate, ink: str) -> Drawing:
     """Returns the accuracy of both networks; an estimate has its 95 % confidence interval."""
-    bars = [
-        _bar("compressed", now.accuracy, COMPRESSED, 2 if now.exact else 1)
-        | ({} if now.exact else {"error_x": _error([now])})
-        | {"hovertemplate": f"{'counted' if now.exact else 'estimated'} from {now.images:,} of {now.total:,} images"}
-    ]
+    basis = "counted on" if estimate.exact else "estimated from"
+    hover = {"hovertemplate": f"{basis} {estimate.images:,} of {estimate.total:,} images"}
+    error = {} if estimate.exact else {"error_x": _error([estimate])}
+    bars = [_bar("compressed", estimate.accuracy, COMPRESSED, 2 if estimate.exact else 1) | error | hover]
     if before:
         hover = {"hovertemplate": f"{before.correct:,} of {before.total:,} classified correctly"}
         bars.append(_bar("float", before.accuracy, FLOAT, 2) | hover)
     layout = live_layout(
-        f"Accuracy on all {now.total:,} test images",
+        f"Accuracy on all {estimate.total:,} test images",
         {"title": "share classified correctly", **SHARE, "range": [0, 1.02], "dtick": 0.25},
         {"type": "category", "categoryorder": "array", "categoryarray": ["compressed", "float"], "ticksuffix": " "},
         below=40,
@@ -85,10 +84,10 @@ def _bar(name: str, share: float, colour: str, digits: int) -> dict[str, Any]:
     }
 
 
-def class_accuracy(before: Evaluation, now: dict[str, Estimate], ink: str) -> Drawing:
+def per_class(before: Evaluation, estimates: dict[str, Estimate], ink: str) -> Drawing:
     """Returns the accuracy of both networks for each class; estimates have their 95 % confidence intervals."""
     classes = before.per_class
-    estimates = list(now.values())
+    parts = list(estimates.values())
     float_bars = {
         "type": "bar",
         "x": list(classes),
@@ -100,15 +99,15 @@ def class_accuracy(before: Evaluation, now: dict[str, Estimate], ink: str) -> Dr
     }
     compressed_bars = {
         "type": "bar",
-        "x": list(now),
-        "y": [estimate.accuracy for estimate in estimates],
+        "x": list(estimates),
+        "y": [estimate.accuracy for estimate in parts],
         "name": "compressed",
         "marker": {"color": COMPRESSED},
-        "customdata": [(estimate.images, estimate.total) for estimate in estimates],
+        "customdata": [(estimate.images, estimate.total) for estimate in parts],
         "hovertemplate": "%{x}: %{y:.1%}, from %{customdata[0]:,} of %{customdata[1]:,}",
     }
-    if not all(estimate.exact for estimate in estimates):
-        compressed_bars["error_y"] = _error(estimates)
+    if not all(estimate.exact for estimate in parts):
+        compressed_bars["error_y"] = _error(parts)
     y = {"title": "share classified correctly", **SHARE}
     layout = live_layout("Accuracy per class", {"tickangle": -45}, y, below=70, ink=ink)
     return Drawing(layout, float_bars, compressed_bars)

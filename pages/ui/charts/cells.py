@@ -60,6 +60,7 @@ def overlap(view: Overlap, layers: Sequence[str], ink: str) -> Drawing:
     ]
     layout = _tiles("Overlap of pruned weights", view.tall, view.wide, len(pixels), len(pixels[0]), layers, HEIGHT, ink)
     layout["yaxis"]["scaleanchor"] = False
+    layout["margin"] |= {"t": 62}  # room for two rows of the legend below the title
     swatches = (
         ("both", REMOVED),
         ("this only", COMPRESSED),

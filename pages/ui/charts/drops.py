@@ -81,14 +81,14 @@ def _drop(before: Evaluation | None, after: Evaluation | None) -> float | None:
     return None if before is None or after is None else before.accuracy - after.accuracy
 
 
-def bits_by_sparsity(found: BitsBySparsity, before: float, at: tuple[float, float] | None, ink: str) -> Drawing:
+def bits_by_sparsity(table: BitsBySparsity, before: float, at: tuple[float, float] | None, ink: str) -> Drawing:
     """Returns accuracies as a heat map, coloured by the drop from `before`, an accuracy.
 
     `at`: column and row of the reader's settings, which get a frame.
     """
-    rows = [[found.cells.get((bits, sparsity)) for sparsity in found.sparsities] for bits in found.bits]
-    columns = [wording.short_percent(sparsity) for sparsity in found.sparsities]
-    names = ["float" if bits == FLOAT_BITS else str(bits) for bits in found.bits]
+    rows = [[table.cells.get((bits, sparsity)) for sparsity in table.sparsities] for bits in table.bits]
+    columns = [wording.short_percent(sparsity) for sparsity in table.sparsities]
+    names = ["float" if bits == FLOAT_BITS else str(bits) for bits in table.bits]
     layout = live_layout(
         "",
         {"title": "sparsity", **_steps(columns)},

@@ -28,7 +28,7 @@ def store() -> Store:
 
 @st.cache_resource(show_spinner=False)
 def evaluator() -> Evaluator:
-    """Returns the evaluator, which all sessions share: what one of them asks for is counted once."""
+    """Returns the evaluator, which all sessions share, so that no spec is counted twice."""
     return Evaluator(engine(), store(), images.load_once(), beforehand=True)
 
 
@@ -62,7 +62,7 @@ def is_measured(name: str) -> bool:
 
 
 def float_accuracy(name: str) -> tuple[float | None, str]:
-    """Returns the accuracy (0..1) of the float network, and in words what it stands on.
+    """Returns the accuracy (0..1) of the float network, and a phrase on its origin.
 
     It is the accuracy that its origin states, or else the one that was counted here, or else None.
     """

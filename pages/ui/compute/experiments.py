@@ -36,7 +36,7 @@ def known_results(name: str) -> known.KnownResults:
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _measured(name: str, rows: int, counts: bool) -> known.KnownResults:
-    """`rows` of the store are part of the key, so that a new one is read."""
+    """The number of `rows` in the store is part of the key, so that a new row is read."""
     test_images = images.load_once() if counts else None
     return known.known_results(networks.float_model(name), accuracy.store(), test_images)
 

@@ -12,9 +12,9 @@ from pages.ui.compute import compressed, networks
 
 @st.cache_resource(max_entries=8, show_spinner=False)
 def criterion_scores(spec: CompressionSpec) -> scores.Scores:
-    """Returns the scores that pruning goes by, by layer.
+    """Returns the scores of the criterion, by layer.
 
-    `spec` is that of `scores.scoring`, which leaves out what the sliders say: moving one computes nothing again.
+    `spec` is that of `scores.scoring`, which has no value of a slider, so that moving one computes nothing again.
     """
     evidence = evidence_for(networks.float_model(spec.model), spec)
     return scores.scores(networks.model(spec.model, spec.fold_bn).module, spec, evidence)

@@ -35,7 +35,7 @@ def weights(model: str) -> None:
     """Shows the histogram of the weights before and after compression."""
     _, view = _results(model)
     alt = "Histogram of the weights before and after compression"
-    show.chart(explore.weights(view, selection.layer() or selection.WHOLE, show.ink()), "weights", alt)
+    show.chart(explore.weights(view, selection.layer() or f"the {selection.WHOLE}", show.ink()), "weights", alt)
 
 
 @st.fragment(key=frame.LAYERS)

@@ -16,14 +16,14 @@ def draw(model: str) -> None:
     """Draws the buttons below the table."""
     with st.container(horizontal=True, gap="small"):
         st.download_button(
-            "Download recipe",
+            "Save recipe",
             state.spec(model).to_json(),
             f"{model}.json",
             "application/json",
             icon=":material/download:",
             help="All settings of this page as JSON. The link of this page holds the same settings.",
         )
-        with st.popover("Open recipe", icon=":material/upload:"):
+        with st.popover("Open", icon=":material/upload:", help="Opens a recipe file"):
             _open()
         if state.layer_specs():
             icon, reset = ":material/restart_alt:", partial(state.reset, model, ())

@@ -22,7 +22,8 @@ largest weight, with an integer zero point. Min-max: the same range, but zero is
 step that you choose."""
 MOST_SPARSE = 0.99
 FOLDED = (
-    "The weights of each channel are multiplied by its scale, so that one scale for the whole tensor fits only a few."
+    "The weights of each channel are then multiplied by the factor of its batch norm, so that one scale per tensor "
+    "fits only a few channels."
 )
 
 
