@@ -41,14 +41,14 @@ def _measured(name: str, rows: int, counts: bool) -> known.KnownResults:
     return known.known_results(networks.float_model(name), accuracy.store(), test_images)
 
 
-def results_file(networks: Mapping[str, known.KnownResults], suffix: str) -> bytes:
+def results_file(results_by_network: Mapping[str, known.KnownResults], suffix: str) -> bytes:
     """Returns the table of all results, by name of the network, as the content of a file with this suffix.
 
     It reads no session, because Streamlit calls it outside of one, when the file is downloaded.
     """
     rows = results_table(
-        [result for each in networks.values() for result in each.results.values()],
-        {name: each.before for name, each in networks.items() if each.before},
+        [result for each in results_by_network.values() for result in each.results.values()],
+        {name: each.before for name, each in results_by_network.items() if each.before},
     )
     return table_bytes(rows, suffix)
 
