@@ -1,1 +1,1 @@
-"""The commands of `python -m compression`: each file has HELP, `add_arguments(parser)` and `run(options)`."""
+"""The commands of `python -m compression`. `arguments` has all options; each other file has a `run(options)`."""

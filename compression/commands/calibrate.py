@@ -1,4 +1,4 @@
-"""`calibrate`: what the layers of the bundled networks see of training images, written beside their weights."""
+"""`calibrate`: measures the input ranges of the bundled networks' layers on training images, and stores them."""
 
 import argparse
 import json
@@ -7,21 +7,16 @@ from compression.core import bundled_calibrations
 from compression.core.training_evidence import SAMPLE_IMAGES, observe_training_sample
 from compression.networks.bundled import bundled_names, load_bundled
 
-HELP = "look again at what the bundled networks' layers see of training images, for quantized activations"
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", nargs="?", help="one of the bundled networks (default: all)")
-
 
 def run(options: argparse.Namespace) -> None:
+    """Writes one file per network, beside its weights. Raises DataError where there are no training images."""
     rows = []
     for name in [options.name] if options.name else bundled_names():
         model = load_bundled(name)
-        path, seen = bundled_calibrations.calibration_path(name), observe_training_sample(model)
-        bundled_calibrations.save_calibration(path, model, seen)
-        rows.append({"model": name, "file": str(path), "layers": len(seen), "images": SAMPLE_IMAGES})
+        path, ranges = bundled_calibrations.calibration_path(name), observe_training_sample(model)
+        bundled_calibrations.save_calibration(path, model, ranges)
+        rows.append({"model": name, "file": str(path), "layers": len(ranges), "images": SAMPLE_IMAGES})
         if not options.json:
-            print(f"{path}: {len(seen)} layers, {SAMPLE_IMAGES:,} training images")
+            print(f"{path}: {len(ranges)} layers, {SAMPLE_IMAGES:,} training images")
     if options.json:
         print(json.dumps({"calibrations": rows}))

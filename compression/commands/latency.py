@@ -1,4 +1,4 @@
-"""`latency`: a compressed network as ONNX, in float and in int8, checked and timed on this machine."""
+"""`latency`: exports a network to ONNX in float and int8, verifies the files, and times them on this machine."""
 
 import argparse
 import json
@@ -8,9 +8,8 @@ from dataclasses import asdict
 import numpy as np
 from tqdm import tqdm
 
-from compression.commands import evaluate
-from compression.commands.shared.options import wanted
-from compression.commands.shared.progress import follow_with_bar
+from compression.commands.shared.inputs import image_count, network_and_spec
+from compression.commands.shared.progress import follow_images
 from compression.data.images import ImageSet, load
 from compression.deploy.deployer import CHUNK, Check, answers, check
 from compression.deploy.explanation import verdict
@@ -24,22 +23,15 @@ from compression.errors import DataError, DataMissing
 from compression.networks.model import FloatModel
 from compression.results.store import Store
 
-HELP = "export to ONNX in float and int8, check the files on test images, and time them on this machine"
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    evaluate.add_arguments(parser)
-    parser.add_argument("--threads", metavar="N", type=int, default=1, help="threads of the runtime (default 1)")
-
 
 def run(options: argparse.Namespace) -> None:
-    """Prints the report. Without test images files are timed, and not checked."""
-    threads = checked(options.threads)
-    model, spec = wanted(options)
+    """Prints the report. Where there are no test images, the files are timed and not verified."""
+    threads, count = checked(options.threads), image_count(options.images)
+    model, spec = network_and_spec(options)
     kinds = {each.kind: each for each in variants(spec)}
-    built, missing = _built(model, kinds)
+    built, missing = _build_all(model, kinds)
     try:
-        images = load()[: options.images]
+        images = load()[:count]
     except DataMissing as error:
         images = None
         missing["check"] = str(error)
@@ -52,11 +44,11 @@ def run(options: argparse.Namespace) -> None:
     print(as_json(*report) if options.json else as_words(*report))
 
 
-def _built(model: FloatModel, wanted: Mapping[Kind, Variant]) -> tuple[dict[Kind, Built], dict[str, str]]:
-    """The files, and why there is none of a kind."""
+def _build_all(model: FloatModel, kinds: Mapping[Kind, Variant]) -> tuple[dict[Kind, Built], dict[str, str]]:
+    """Returns the files by kind, and the reason for each kind that cannot be built."""
     built: dict[Kind, Built] = {}
     missing: dict[str, str] = {}
-    for kind, variant in tqdm(wanted.items(), desc="exporting", leave=False):
+    for kind, variant in tqdm(kinds.items(), desc="exporting", leave=False):
         try:
             built[kind] = build(model, variant)
         except (DataError, ValueError) as error:
@@ -65,20 +57,20 @@ def _built(model: FloatModel, wanted: Mapping[Kind, Variant]) -> tuple[dict[Kind
 
 
 def _checks(
-    model: FloatModel, wanted: Mapping[Kind, Variant], built: Mapping[Kind, Built], images: ImageSet
+    model: FloatModel, kinds: Mapping[Kind, Variant], built: Mapping[Kind, Built], images: ImageSet
 ) -> dict[Kind, Check]:
-    """Each file on all of `images`, beside what PyTorch says there."""
+    """Returns how each file classifies `images`, compared with PyTorch."""
     evaluator = Evaluator(engine(), Store(), images)
-    found = {}
+    checks = {}
     for kind, each in built.items():
-        reading = follow_with_bar(evaluator.follow(model, wanted[kind].spec), len(images), kind)
+        reading = follow_images(evaluator.follow(model, kinds[kind].spec), len(images), kind)
         if reading.whole is None:
             raise KeyboardInterrupt
         chunks = range(0, len(images), CHUNK)
         pixels = (images[start : start + CHUNK].pixels.numpy() for start in chunks)
-        said = [answers(each.graph, part) for part in tqdm(pixels, f"{kind}, ONNX", len(chunks), leave=False)]
-        found[kind] = check(np.concatenate(said), reading.whole)
-    return found
+        parts = [answers(each.graph, part) for part in tqdm(pixels, f"{kind}, ONNX", len(chunks), leave=False)]
+        checks[kind] = check(np.concatenate(parts), reading.whole)
+    return checks
 
 
 def as_words(
@@ -89,22 +81,23 @@ def as_words(
     missing: Mapping[str, str],
     processor: Cpu,
 ) -> str:
-    """A row a kind, and what it comes to."""
+    """Returns a table with one row per file, and sentences that explain the times."""
     batches = sorted({each.batch for each in latencies})
     columns = "".join(f"{f'ms for {batch}':>11}{'p90':>9}" for batch in batches)
     lines = [f"{'':10} {'bytes':>10} {'MACs':>12} {'moved':>11} {'int8':>7}{columns} {'correct':>9} {'agree':>9}"]
     for kind, each in built.items():
         times = {one.batch: one for one in latencies if one.name == kind}
         cells = "".join(f"{times[batch].median_ms:11.3f}{times[batch].p90_ms:9.3f}" for batch in batches)
-        found = checks.get(kind)
-        right = f"{found.correct:9,} {found.agree:9,}" if found else f"{'.':>9} {'.':>9}"
+        each_check = checks.get(kind)
+        right = f"{each_check.correct:9,} {each_check.agree:9,}" if each_check else f"{'.':>9} {'.':>9}"
         share = f"{used[kind].int8}/{used[kind].all}"
         lines.append(
             f"{kind:10} {len(each.graph):10,} {each.macs:12,} {used[kind].moved_bytes:11,} {share:>7}{cells} {right}"
         )
     images = next((f", on {each.images:,} images" for each in checks.values()), "")
     lines.append(
-        f"agree: with the simulation in PyTorch{images}; int8: convolutions in integers; moved: bytes an image"
+        f"agree: images classified as the simulation in PyTorch does{images}; int8: convolutions computed in integers; "
+        "moved: bytes moved per image"
     )
     lines += verdict(built, used, latencies, processor)
     return "\n".join([*lines, *(f"no {what}: {why}" for what, why in missing.items())])
@@ -118,7 +111,7 @@ def as_json(
     missing: Mapping[str, str],
     processor: Cpu,
 ) -> str:
-    """The same as one object."""
+    """Returns the same as one JSON object."""
     kinds = {
         kind: {
             "bytes": len(each.graph),

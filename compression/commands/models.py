@@ -1,4 +1,4 @@
-"""`models`: the networks there are, and fetching public ones."""
+"""`models`: lists the networks, and downloads public ones."""
 
 import argparse
 import json
@@ -9,14 +9,9 @@ from compression.data.cifar10 import TEST
 from compression.networks import library, public
 from compression.networks.macs import layer_macs
 
-HELP = "the networks there are: bundled, and public ones that can be fetched"
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--fetch", metavar="NAME", help="fetch a public network, once, into data/models")
-
 
 def run(options: argparse.Namespace) -> None:
+    """Prints a row per network: the bundled and fetched ones first, then the public ones to fetch."""
     if options.fetch:
         with byte_bar(options.fetch) as progress:
             public.fetch_public(options.fetch, progress)
@@ -33,7 +28,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def row_of_loaded(name: str) -> dict[str, Any]:
-    """What `models --json` says of a network that can be used; accuracy in 0..1, MACs an image."""
+    """Returns the row of a network that is here, as `--json` prints it: accuracy in 0..1, MACs per image."""
     model = library.load_network(name)
     return {
         "model": name,
@@ -47,7 +42,7 @@ def row_of_loaded(name: str) -> dict[str, Any]:
 
 
 def row_of_missing(name: str) -> dict[str, Any]:
-    """As `row_of_loaded`, of a public network that is to be fetched first."""
+    """Returns the row of a public network that has not been fetched yet."""
     model = public.PUBLIC[name]
     return {
         "model": name,
@@ -61,6 +56,7 @@ def row_of_missing(name: str) -> dict[str, Any]:
 
 
 def line(row: dict[str, Any]) -> str:
+    """Returns a row as `models` prints it without `--json`."""
     counted = "not fetched"
     if row["here"]:
         counted = f"{row['parameters']:>10,} parameters {row['macs'] / 1e6:7.2f} M MACs"

@@ -1,14 +1,13 @@
-"""`train`: a bundled network trained again."""
+"""`train`: trains a bundled network again."""
 
 import argparse
 import dataclasses
 import json
-from pathlib import Path
 
 import torch
 from tqdm import tqdm
 
-from compression.commands.shared.progress import follow_with_bar
+from compression.commands.shared.progress import follow_images
 from compression.data.cifar10 import TEST, TRAIN
 from compression.data.images import load
 from compression.engine.cluster import engine
@@ -23,20 +22,12 @@ from compression.spec import CompressionSpec
 from compression.training import train
 from compression.training.recipe import RECIPES, TrainingProgress
 
-HELP = "train a bundled network again; killed, it resumes"
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help=f"one of {', '.join(RECIPES)}")
-    parser.add_argument("--epochs", metavar="N", type=int, help="instead of the recipe's")
-    parser.add_argument("--seed", metavar="N", type=int, help="instead of the recipe's")
-    parser.add_argument("--out", metavar="FILE", type=Path, help="default: data/training/NAME.safetensors")
-
 
 def run(options: argparse.Namespace) -> None:
+    """Trains, evaluates on all test images and writes the file. Killed, it resumes at its last epoch."""
     if options.name not in RECIPES:
         raise ValueError(f"there is no recipe {options.name!r}; there are {', '.join(RECIPES)}")
-    changes = {k: v for k in ("epochs", "seed") if (v := getattr(options, k)) is not None}
+    changes = {name: value for name in ("epochs", "seed") if (value := getattr(options, name)) is not None}
     recipe = dataclasses.replace(RECIPES[options.name], **changes)
     out = options.out or DATA / "training" / f"{options.name}.safetensors"
     images, test = load(TRAIN), load(TEST)
@@ -49,7 +40,7 @@ def run(options: argparse.Namespace) -> None:
     module = bundled.copy_as_stored(module.cpu())
     model = FloatModel(options.name, module, NORMALIZATIONS[recipe.normalization])
     evaluator = Evaluator(engine(), Store(), test)
-    result = follow_with_bar(evaluator.follow(model, CompressionSpec(model.name)), len(test), "test").whole
+    result = follow_images(evaluator.follow(model, CompressionSpec(model.name)), len(test), "test").whole
     if result is None:
         raise KeyboardInterrupt
     about = {
@@ -67,7 +58,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _show_epoch(bar: tqdm, progress: TrainingProgress) -> None:
-    if bar.n == 0:  # steps that were done before a kill do not count for the time left
+    if bar.n == 0:  # steps of an earlier run must not count in the estimate of the remaining time
         bar.initial = bar.n = progress.steps_done - 1
     bar.update(progress.steps_done - bar.n)
     bar.set_postfix_str(

@@ -1,6 +1,7 @@
 """The command line: the numbers of the package, one JSON object, and one sentence where something is wrong."""
 
 import argparse
+import contextlib
 import hashlib
 import io
 import json
@@ -18,18 +19,21 @@ import safetensors.torch
 import torch
 
 from compression.__main__ import main
+from compression.commands.arguments import COMMANDS
 from compression.commands.shared import file_formats
-from compression.commands.shared.options import add_spec_arguments, spec_from
+from compression.commands.shared.spec_options import add_spec_arguments, spec_from
 from compression.core import bundled_calibrations
 from compression.core.compress import compress
 from compression.core.training_evidence import evidence_for, observe_training_sample, training_sample
 from compression.data import images as data
-from compression.data.cifar10 import TEST
+from compression.data.cifar10 import SPLITS, TEST
 from compression.data.images import ImageSet
 from compression.deploy.runtime import kernels, logits, session
 from compression.engine.cluster import Engine
 from compression.errors import DataMissing
 from compression.evaluation.evaluation import evaluate
+from compression.experiments.scan import IMAGES as SCAN_IMAGES
+from compression.experiments.search.searcher import TRIALS
 from compression.files.ledger import encode_file
 from compression.files.packed_file import fingerprint, load_compressed
 from compression.files.size import count_bytes
@@ -42,8 +46,10 @@ from compression.networks.normalization import NORMALIZATIONS
 from compression.networks.public import PUBLIC, RELEASES
 from compression.paths import PROJECT
 from compression.results.landscape import read_landscape
+from compression.results.table import SUFFIXES
 from compression.spec import ActivationSpec, CompressionSpec, LayerSpec, PruneSpec, QuantSpec
 from compression.spec.recipe import from_json
+from compression.training.recipe import RECIPES
 from tests.support.hub import Hub, files
 
 Captured = pytest.CaptureFixture[str]
@@ -117,7 +123,7 @@ def test_a_public_model_is_fetched_and_then_a_model_like_the_others(hub: Hub, co
     torch.save(ARCHITECTURES["resnet20"].make().state_dict(), file)
     hub.content = file.getvalue()
     digits = hashlib.sha256(hub.content).hexdigest()[:8]
-    table = copied_project / "compression" / "models" / "public.py"
+    table = copied_project / "compression" / "networks" / "public.py"
     table.write_text(
         table.read_text(encoding="utf-8").replace(RELEASES, hub.url).replace("4118986f", digits), encoding="utf-8"
     )
@@ -249,7 +255,7 @@ def test_a_layer_alone_touches_that_layer_only(capsys: Captured, test_images: Im
 def test_evaluate_reads_well_too(capsys: Captured, test_images: ImageSet) -> None:
     assert main(["evaluate", "--model", "simple_cnn", "--bits", "8", "--images", "125"]) == 0
     out = capsys.readouterr().out
-    assert "of 125 test images (95 % interval" in out
+    assert "on 125 test images (95 % confidence interval" in out
     assert "times smaller" in out
 
 
@@ -281,7 +287,7 @@ def test_what_was_recognised_and_tried_reads_well_too(
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].startswith("network   ResNet-20 with shortcuts without parameters (option A), 269,722 parameters")
     assert lines[2].startswith("tried     imagenet 9")
-    assert lines[2].endswith(" on 500 test images; the lowest loss counts")
+    assert lines[2].endswith(" on 500 test images; the one with the lowest loss is used")
 
 
 def test_a_bundled_model_needs_no_recognising(capsys: Captured, test_images: ImageSet) -> None:
@@ -302,9 +308,9 @@ def test_filters_that_became_zero_are_removed_and_the_proof_is_told(capsys: Capt
     ]
     assert main(options.split()) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[-3].startswith("merged    88 of 186 filters: MACs 1,885,440 -> 582,272, proved equal to ")
-    assert lines[-2].startswith("removable 0 of 98 filters: MACs 582,272 -> 582,272, proved equal to 0 on ")
-    assert lines[-1] == "stay      8 of conv1: its bias makes them constants that are not zero"
+    assert lines[-3].startswith("merged    88 of 186 filters: MACs 1,885,440 -> 582,272, outputs differ by at most ")
+    assert lines[-2].startswith("removable 0 of 98 filters: MACs 582,272 -> 582,272, outputs differ by at most 0 on ")
+    assert lines[-1] == "remain    8 channels of conv1: its bias makes them constants that are not zero"
 
 
 def test_without_zero_filters_nothing_is_said_of_removing(capsys: Captured, test_images: ImageSet) -> None:
@@ -386,7 +392,7 @@ def test_export_reads_well_too(capsys: Captured, tmp_path: Path) -> None:
     assert lines[-2].startswith("why       The file is 8.6")
     assert " times smaller than the float32 network. 90 % sparsity would make it 10 times smaller. " in lines[-2]
     assert "larger than that because 12 % of the file holds the positions of nonzero weights" in lines[-2]
-    assert lines[-1] == "proof     read again from the disk: decoded equals evaluated, number by number"
+    assert lines[-1] == "verified  read again from the disk: the decoded weights are identical"
 
 
 def test_an_onnx_file_is_answered_beside_pytorch_on_noise_where_there_are_no_images(
@@ -403,7 +409,7 @@ def test_an_onnx_file_is_answered_beside_pytorch_on_noise_where_there_are_no_ima
     expected = module(simple_cnn.normalization(pixels)).argmax(1).numpy()
     assert found["agree"] == int((said == expected).sum()) >= 0.99 * len(pixels)
     assert (found["images"], found["bytes"]) == (len(pixels), path.stat().st_size)
-    assert found["checked_on"] == "images of noise, for there are no test images"
+    assert found["checked_on"] == "images of noise, because there are no test images"
     assert "correct" not in found
 
 
@@ -414,12 +420,12 @@ def test_int8_is_an_ending_of_its_own_and_is_checked_on_all_test_images(
     assert main(["export", "--model", "simple_cnn", "--bits", "4", "--out", str(path)]) == 0
     words = capsys.readouterr().out
     assert kernels(path.read_bytes()).float == 0
-    assert "int8      batch norm folded, inputs of 8 bits" in words
+    assert "int8      batch norm folded, 8-bit layer inputs" in words
     right = (
         logits(session(path.read_bytes()), test_images.pixels.numpy()).argmax(1) == test_images.labels.numpy()
     ).sum()
-    assert words.endswith(f" of 10,000 test images, and has {right:,} right\n")
-    agree = int(re.search(r"agrees with PyTorch on ([\d,]+)", words)[1].replace(",", ""))
+    assert words.endswith(f" of 10,000 test images as PyTorch does, and {right:,} correctly\n")
+    agree = int(re.search(r"ONNX Runtime classifies ([\d,]+)", words)[1].replace(",", ""))
     assert 9_900 < agree <= 10_000
 
 
@@ -481,16 +487,16 @@ def test_calibrate_writes_what_the_layers_see(
         ("evaluate --model simple_cnn --bits 4 --scheme cubic", "scheme must be one of symmetric, affine, min-max"),
         ("evaluate --model simple_cnn --bits 4 --granularity row", "granularity must be one of tensor, channel"),
         ("evaluate --model simple_cnn --bits 4 --step 0.1", "bits of step weights must be 16, the upper limit for its"),
-        ("evaluate --model simple_cnn --step 0.1 --granularity channel", "with a step there is one for the network"),
+        ("evaluate --model simple_cnn --step 0.1 --granularity channel", "--granularity does not apply to the scheme"),
         ("evaluate --model simple_cnn --step 0.1 --clip kl", "the scheme step takes its step from you"),
         ("evaluate --model simple_cnn --step 1e-9", "need more than 16 bits per weight; give a step of about"),
         ("evaluate --model simple_cnn --steps-per-unit 0", "--steps-per-unit must be a number above 0, got 0.0"),
         ("evaluate --model simple_cnn --scheme step", "the scheme step needs a step"),
         ("evaluate --model simple_cnn --bits 4 --clip-at 3", "the clipping range full takes no number"),
         ("evaluate --model simple_cnn --bits 4 --group-size 32", "a group size needs the granularity group"),
-        ("evaluate --model simple_cnn --skip-ends", "--skip-ends says how to quantize; give --bits too"),
+        ("evaluate --model simple_cnn --skip-ends", "--skip-ends applies to quantized weights: add --bits"),
         ("evaluate --model simple_cnn --bits 4 --only norm", "only must be one of conv, linear, got 'norm'"),
-        ("evaluate --model simple_cnn --scheme affine", "--scheme says how to quantize; give --bits too"),
+        ("evaluate --model simple_cnn --scheme affine", "--scheme applies to quantized weights: add --bits"),
         ("evaluate --model simple_cnn --threshold 0.1 --sparsity 0.5", "a threshold or a sparsity target, not both"),
         ("evaluate --model simple_cnn --threshold -1", "threshold must be a number of at least 0"),
         ("evaluate --model simple_cnn --threshold 0.1 --scope layer", "the same in every layer"),
@@ -511,19 +517,19 @@ def test_calibrate_writes_what_the_layers_see(
             "bn-scale needs a batch norm after a convolution, and simple_cnn has none",
         ),
         ("evaluate --model simple_cnn --layer fc3=bits:4", "no convolution or linear layer 'fc3'; the nearest is 'fc"),
-        ("evaluate --model simple_cnn --layer fc1", "--layer takes NAME=bits:4,sparsity:0.5, got 'fc1'"),
-        ("evaluate --model simple_cnn --layer fc1=bits:x", "--layer takes NAME=bits:4,sparsity:0.5"),
-        ("evaluate --model simple_cnn --layer fc1=colour:4", "--layer takes NAME=bits:4,sparsity:0.5"),
+        ("evaluate --model simple_cnn --layer fc1", "--layer must be of the form NAME=bits:4,sparsity:0.5, got 'fc1'"),
+        ("evaluate --model simple_cnn --layer fc1=bits:x", "--layer must be of the form NAME=bits:4,sparsity:0.5"),
+        ("evaluate --model simple_cnn --layer fc1=colour:4", "--layer must be of the form NAME=bits:4,sparsity:0.5"),
         ("evaluate --model simple_cnn --layer fc1=bits:1", "bits must be a whole number in 2..16, got 1"),
         ("evaluate --model simple_cnn --layer fc1=bits:4 --layer fc1=bits:8", "layer fc1 is given twice"),
         (
             "evaluate --model simple_cnn --activation-bits 1",
             "activation bits must be a whole number in 2..16, got 1",
         ),
-        ("evaluate --model simple_cnn --calibration kl", "--calibration says how to quantize activations; give --act"),
+        ("evaluate --model simple_cnn --calibration kl", "--calibration applies to quantized activations: add --act"),
         ("evaluate --model simple_cnn --activation-bits 8 --calibration max", "calibration must be one of min-max, mo"),
-        ("evaluate --model resnet20 --bits 8 --order quantize-first", "give --fold-bn and --bits too"),
-        ("evaluate --model resnet20 --fold-bn --order quantize-first", "give --fold-bn and --bits too"),
+        ("evaluate --model resnet20 --bits 8 --order quantize-first", "add --fold-bn and --bits"),
+        ("evaluate --model resnet20 --fold-bn --order quantize-first", "add --fold-bn and --bits"),
         ("evaluate --model resnet20 --fold-bn --bits 8 --order any", "order must be one of fold-first, quantize-first"),
         ("export --model simple_cnn --out small.pt", "or .json, got 'small.pt'"),
         ("export --model simple_cnn --out no/where.safetensors", "where.safetensors cannot be written: No such file"),
@@ -534,7 +540,7 @@ def test_calibrate_writes_what_the_layers_see(
         ("evaluate --model mobilenetv2 --merge 0.5 --fold-bn", "nothing can be merged"),
         ("evaluate --model simple_cnn --images 0", "--images must be in 1..10,000, got 0"),
         ("evaluate --model simple_cnn --images 10001", "--images must be in 1..10,000, got 10001"),
-        ("evaluate --model simple_cnn --arch resnet20", "--arch and --normalization belong to --checkpoint"),
+        ("evaluate --model simple_cnn --arch resnet20", "--arch and --normalization apply to --checkpoint"),
         ("evaluate --checkpoint nowhere.th --arch resnet20 --normalization mnist", "--normalization must be one of"),
         ("evaluate --checkpoint nowhere.th --arch resnet20 --normalization none", "there is no file nowhere.th"),
         ("models --fetch resnet20", "there is no public network 'resnet20'; there are cifar10_resnet20, "),
@@ -569,6 +575,77 @@ def test_what_is_no_command_ends_with_status_2(arguments: str, capsys: Captured)
         main(arguments.split())
     assert ended.value.code == 2
     assert "error: " in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "search --model simple_cnn --drop 1 --trials 0",
+        "landscape --model resnet21",
+        "latency --model simple_cnn --images 0",
+    ],
+)
+def test_numbers_and_names_out_of_range_are_refused_before_anything_runs(arguments: str, capsys: Captured) -> None:
+    assert main(arguments.split()) == 2
+    assert re.match("error: --(trials|model|images) must be ", capsys.readouterr().err)
+
+
+# ---- help
+
+
+def help_of(*command: str) -> str:
+    """What `--help` prints, on one line."""
+    with pytest.raises(SystemExit) as ended, contextlib.redirect_stdout(io.StringIO()) as out:
+        main([*command, "--help"])
+    assert ended.value.code == 0
+    return " ".join(out.getvalue().split())
+
+
+def test_help_imports_nothing_but_the_standard_library() -> None:
+    code = """
+import contextlib, io, sys
+from compression.__main__ import main
+from compression.commands.arguments import COMMANDS
+for command in [[], *([name] for name in COMMANDS)]:
+    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
+        main([*command, "--help"])
+roots = {name.partition(".")[0] for name in sys.modules}
+print(sorted(roots - set(sys.stdlib_module_names) - {"__main__", "compression"}))
+"""
+    done = subprocess.run([sys.executable, "-S", "-c", code], cwd=PROJECT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[]\n", "")
+
+
+def test_help_lists_every_command_with_what_it_does() -> None:
+    text = help_of()
+    files = {path.stem for path in (PROJECT / "compression" / "commands").glob("*.py")}
+    assert set(COMMANDS) == files - {"__init__", "arguments"}
+    for name, command in COMMANDS.items():
+        assert f"{name} {command.help}" in text
+        assert command.help in help_of(name)
+
+
+def test_help_quotes_the_values_of_the_code_that_it_does_not_import() -> None:
+    *names, last = NORMALIZATIONS
+    assert f"of the checkpoint: {', '.join(names)} or {last} (" in help_of("evaluate")
+    assert all(ending in help_of("export") for ending in file_formats.FORMATS)
+    assert f"one of {', '.join(RECIPES)} " in help_of("train")
+    assert f"settings to try (default: {TRIALS})" in help_of("search")
+    assert f"test images (default: {SCAN_IMAGES:,})" in help_of("sensitivity")
+    assert all(suffix in help_of("sweep") for suffix in SUFFIXES)
+    assert f"--download [{{{','.join(SPLITS)}}}]" in help_of("data")
+
+
+def test_a_command_imports_no_other_command() -> None:
+    code = """
+import sys
+from compression.__main__ import main
+main(["models", "--fetch", "nothing"])
+print(sorted(name for name in sys.modules if name.startswith("compression.commands.")), "optuna" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True)
+    names = ("arguments", "models", "shared", "shared.progress", "shared.spec_options")
+    assert done.stdout == f"{[f'compression.commands.{name}' for name in names]} False\n"
 
 
 # ---- in a process of its own, far from any data

@@ -317,17 +317,17 @@ def test_the_command_prints_the_cells_and_a_recipe(
     )
     assert found["layers"].startswith("conv1:")
     assert main(arguments) == 0
-    assert "change in points, each layer alone" in capsys.readouterr().out
+    assert "change in percentage points, each layer compressed alone" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--bits", "four"], "--bits takes numbers with commas between them, got 'four'"),
-        (["--bits", "4.5"], "--bits takes whole numbers"),
-        (["--bits", "4,4"], "--bits has a number twice"),
+        (["--bits", "four"], "--bits must be numbers separated by commas, got 'four'"),
+        (["--bits", "4.5"], "--bits must be whole numbers"),
+        (["--bits", "4,4"], "--bits repeats a number"),
         (["--bits", "40"], "bits must be a whole number in 2..16, got 40"),
-        (["--sparsity", "0.5", "--scheme", "affine"], "--scheme says how to quantize, and --sparsity prunes"),
+        (["--sparsity", "0.5", "--scheme", "affine"], "--scheme applies to --bits, not to --sparsity"),
         (["--sparsity", "2"], "sparsity must be in 0..1, got 2"),
         (["--images", "0"], "--images must be in 1..10,000, got 0"),
     ],

@@ -13,7 +13,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from compression.commands.shared.options import add_spec_arguments, wanted
+from compression.commands.shared.inputs import network_and_spec
+from compression.commands.shared.spec_options import add_spec_arguments
 from compression.data.cifar10 import TEST
 from compression.data.images import ImageSet
 from compression.engine.evaluator import Evaluator
@@ -402,7 +403,7 @@ def test_a_recipe_says_which_network_and_all_that_is_done_to_it(tmp_path, simple
     (tmp_path / "recipe.json").write_text(spec.to_json())
     parser = argparse.ArgumentParser()
     add_spec_arguments(parser)
-    model, found = wanted(parser.parse_args(["--recipe", str(tmp_path / "recipe.json")]))
+    model, found = network_and_spec(parser.parse_args(["--recipe", str(tmp_path / "recipe.json")]))
     assert found == spec
     assert model.digest == simple_cnn.digest
 
@@ -412,5 +413,5 @@ def test_beside_a_recipe_no_other_setting_is_taken(tmp_path, option):
     (tmp_path / "recipe.json").write_text(CompressionSpec("simple_cnn").to_json())
     parser = argparse.ArgumentParser()
     add_spec_arguments(parser)
-    with pytest.raises(ValueError, match=f"{option.partition('=')[0]} is beside it"):
-        wanted(parser.parse_args(["--recipe", str(tmp_path / "recipe.json"), option]))
+    with pytest.raises(ValueError, match=f"remove {option.partition('=')[0]}, or change the recipe"):
+        network_and_spec(parser.parse_args(["--recipe", str(tmp_path / "recipe.json"), option]))

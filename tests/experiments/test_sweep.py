@@ -233,8 +233,8 @@ def test_killed_three_times_a_sweep_goes_on_and_measures_nothing_twice(tmp_path,
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--bits", "four"), "--bits takes numbers with commas between them, got 'four'"),
-        (("--scheme", "best"), "--scheme takes some of symmetric"),
+        (("--bits", "four"), "--bits must be numbers separated by commas, got 'four'"),
+        (("--scheme", "best"), "--scheme must be one of symmetric"),
         (("--images", "0"), "--images must be in 1..10,000"),
         (("--specs", "nowhere.jsonl"), "nowhere.jsonl"),
     ],

@@ -1,4 +1,4 @@
-"""The files that `export` writes. Each is read again from the disk and proved, in words and as values for JSON."""
+"""The files that `export` writes. Each is read again from the disk and verified."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -31,20 +31,20 @@ from compression.spec.recipe import from_json
 
 NOISE, NOISE_IMAGES = "noise", 500
 
-INT8 = "batch norm folded, inputs of 8 bits, symmetric weights of at most 8: what int8 kernels compute"
+INT8 = "batch norm folded, 8-bit layer inputs, symmetric weights of at most 8 bits, as int8 kernels need"
 
 
 class Exported(NamedTuple):
-    """What is said of a file once it is written and proved: in words, and as values for JSON."""
+    """The report on a verified file: as text, and as values for JSON."""
 
     words: str
     values: dict[str, Any]
 
 
 def packed(compressed: CompressedModel, model: FloatModel, path: Path) -> Exported:
-    """The packed safetensors file of `codec`.
+    """Writes the packed safetensors file.
 
-    Raises ValueError where it cannot be written, CodecError where what is on the disk does not decode to `compressed`.
+    Raises ValueError if it cannot be written, CodecError if the file on the disk does not decode to `compressed`.
     """
     content, ledger = encode_file(compressed, model)
     write(path, content)
@@ -69,34 +69,35 @@ def _packed_words(path: Path, ledger: FileLedger) -> str:
         f"{path}\n"
         f"bytes     {ledger.total:,}, float32 {ledger.float32:,}: {ledger.float32 / ledger.total:.2f} times smaller\n"
         f"{steps}"
-        f"bound     {ledger.bound:,.0f} bytes of codes and places, order-0 entropy\n"
+        f"bound     {ledger.bound:,.0f} bytes for codes and positions: their order-0 entropy\n"
         f"why       {explain_size(ledger)}\n"
-        f"proof     read again from the disk: decoded equals evaluated, number by number"
+        f"verified  read again from the disk: the decoded weights are identical"
     )
 
 
 def onnx(kind: Kind, compressed: CompressedModel, model: FloatModel, path: Path) -> Exported:
-    """An ONNX file, answered by ONNX Runtime beside PyTorch: on all test images or, where there are none, on noise.
+    """Writes an ONNX file and compares ONNX Runtime with PyTorch on all test images or, without these, on noise.
 
-    Raises ValueError where there is no such file, DataError where it takes images that are missing.
+    Raises ValueError if the network has no such form, DataError if it needs training images that are missing.
     """
     spec = int8_spec(compressed.spec) if kind.integers else compressed.spec
     try:
-        images, of = load(), "test images"
+        images, kind_of_images = load(), "test images"
     except DataMissing:
-        images, of = noise(model), "images of noise, for there are no test images"
+        images, kind_of_images = noise(model), "images of noise, because there are no test images"
     write(path, build(model, Variant(kind, spec)).graph)
-    found = _beside_pytorch(path.read_bytes(), compress(model.module, spec, evidence_for(model, spec)), model, images)
-    proof = f"ONNX Runtime agrees with PyTorch on {found.agree:,} of {found.images:,} {of}"
-    checked: dict[str, Any] = {"checked_on": of, "images": found.images, "agree": found.agree}
+    simulated = compress(model.module, spec, evidence_for(model, spec))
+    result = _compare_with_pytorch(path.read_bytes(), simulated, model, images)
+    proof = f"ONNX Runtime classifies {result.agree:,} of {result.images:,} {kind_of_images} as PyTorch does"
+    checked: dict[str, Any] = {"checked_on": kind_of_images, "images": result.images, "agree": result.agree}
     if images.source != NOISE:
-        proof += f", and has {found.correct:,} right"
-        checked["correct"] = found.correct
+        proof += f", and {result.correct:,} correctly"
+        checked["correct"] = result.correct
     return _exported(path, compressed, spec, proof, checked, f"int8      {INT8}\n" if kind.integers else "")
 
 
 def noise(model: FloatModel) -> ImageSet:
-    """Images of random pixels, the same ones each time, of the shape that `model` takes."""
+    """Returns images of random pixels, the same ones each time, in the shape of the inputs of `model`."""
     pixels = torch.randint(
         0, 256, (NOISE_IMAGES, *model.input_shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
     )
@@ -104,32 +105,32 @@ def noise(model: FloatModel) -> ImageSet:
     return ImageSet(pixels, torch.zeros(NOISE_IMAGES, dtype=torch.int64), NOISE, split)
 
 
-def _beside_pytorch(graph: bytes, simulated: CompressedModel, model: FloatModel, images: ImageSet) -> Check:
+def _compare_with_pytorch(graph: bytes, simulated: CompressedModel, model: FloatModel, images: ImageSet) -> Check:
     chunks = range(0, len(images), CHUNK)
-    said, expected = [], []
+    parts, expected = [], []
     for start in tqdm(chunks, "checking", unit_scale=CHUNK, unit="image", leave=False):
         part = images[start : start + CHUNK]
-        said.append(answers(graph, part.pixels.numpy()))
+        parts.append(answers(graph, part.pixels.numpy()))
         expected.append(evaluate(simulated.module, part, model.normalization))
-    return check(np.concatenate(said), join(expected))
+    return check(np.concatenate(parts), join(expected))
 
 
 def state_dict(compressed: CompressedModel, model: FloatModel, path: Path) -> Exported:
-    """The masked weights as a state dict, for the same architecture in PyTorch."""
+    """Writes the compressed weights as a state dict, for the same architecture in PyTorch."""
     write(path, state_file(compressed.module))
     if not holds(path.read_bytes(), compressed.module):
         raise ValueError(f"{path} does not hold the weights that were written")
-    weights = "; what quantizes activations is no part of it" if compressed.spec.activations else ""
-    proof = f"the same bits, tensor by tensor{weights}"
+    omission = "; activation quantization is not part of a state dict" if compressed.spec.activations else ""
+    proof = f"all tensors are identical{omission}"
     return _exported(path, compressed, compressed.spec, proof, {"same_bits": True})
 
 
 def recipe(compressed: CompressedModel, model: FloatModel, path: Path) -> Exported:
-    """The spec alone, as JSON."""
+    """Writes the spec alone, as JSON."""
     write(path, compressed.spec.to_json().encode())
     if from_json(path.read_text()) != compressed.spec:
         raise ValueError(f"{path} does not hold the recipe that was written")
-    return _exported(path, compressed, compressed.spec, "the same recipe", {"same_recipe": True})
+    return _exported(path, compressed, compressed.spec, "the recipe is identical", {"same_recipe": True})
 
 
 def _exported(
@@ -137,24 +138,24 @@ def _exported(
     compressed: CompressedModel,
     spec: CompressionSpec,
     proof: str,
-    proved: Mapping[str, Any],
+    verified: Mapping[str, Any],
     note: str = "",
 ) -> Exported:
-    """`spec`: what the file computes; `proved`: the same as `proof`, as values."""
+    """Returns the report on a file that computes `spec`; `verified` says the same as `proof`."""
     nbytes, float32 = path.stat().st_size, float_bytes(compressed.original)
     values = {
         "file": str(path),
         "spec": json.loads(spec.to_json()),
         "bytes": nbytes,
         "float32_bytes": float32,
-        **proved,
+        **verified,
     }
-    words = f"{path}\nbytes     {nbytes:,}, float32 {float32:,}\n{note}proof     read again from the disk: {proof}"
+    words = f"{path}\nbytes     {nbytes:,}, float32 {float32:,}\n{note}verified  read again from the disk: {proof}"
     return Exported(words, values)
 
 
 def write(path: Path, content: bytes) -> None:
-    """Raises ValueError where there is no room, or no such folder."""
+    """Writes the file. Raises ValueError if the disk is full or the folder does not exist."""
     try:
         write_whole(path, content)
     except OSError as error:

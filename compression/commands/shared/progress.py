@@ -1,7 +1,9 @@
-"""Progress in the terminal."""
+"""Progress bars in the terminal, and how a command ends that Ctrl-C has stopped."""
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Protocol, TypeVar
 
 from tqdm import tqdm
 
@@ -10,9 +12,19 @@ from compression.evaluation.reading import Reading
 from compression.evaluation.sampling import Estimate
 
 
+class Shared(Protocol):
+    """A reading of long work: `share` (0..1) is done."""
+
+    @property
+    def share(self) -> float: ...
+
+
+R = TypeVar("R", bound=Shared)
+
+
 @contextmanager
 def byte_bar(name: str) -> Iterator[Progress]:
-    """A bar for a file that is fetched; it appears with the first bytes."""
+    """A bar for a download; it appears with the first bytes."""
     with tqdm(unit="B", unit_scale=True, desc=name, delay=0.1) as bar:
 
         def show(done: int, total: int) -> None:
@@ -22,8 +34,8 @@ def byte_bar(name: str) -> Iterator[Progress]:
         yield show
 
 
-def follow_with_bar(readings: Iterator[Reading], images: int, name: str) -> Reading:
-    """The last reading: the whole, or, after Ctrl-C, what was known by then."""
+def follow_images(readings: Iterator[Reading], images: int, name: str) -> Reading:
+    """Shows a bar that counts images. Returns the last reading; after Ctrl-C, the one that was last by then."""
     reading = next(readings)
     with tqdm(total=images, desc=name, unit="image", leave=False) as bar, suppress(KeyboardInterrupt):
         for reading in readings:
@@ -33,6 +45,35 @@ def follow_with_bar(readings: Iterator[Reading], images: int, name: str) -> Read
     return reading
 
 
+def follow_share(
+    readings: Iterator[R],
+    name: str,
+    words: Callable[[R], str] = lambda reading: "",
+    tell: Callable[[R], object] = lambda reading: None,
+) -> R:
+    """Shows a bar of the share that is done, with `words` beside it. Returns what `follow_images` returns.
+
+    `tell` is called with every reading but the first.
+    """
+    reading = next(readings)
+    form = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
+    bar = tqdm(total=1.0, initial=reading.share, bar_format=form, desc=name, leave=False)
+    with bar, suppress(KeyboardInterrupt):
+        for reading in readings:
+            bar.set_postfix_str(words(reading), refresh=False)
+            bar.update(reading.share - bar.n)
+            tell(reading)
+    return reading
+
+
+def end(notice: str | None, complete: bool) -> None:
+    """Prints the notice about the workers, if there is one. Raises KeyboardInterrupt where the work is not complete."""
+    if notice:
+        print(notice, file=sys.stderr)
+    if not complete:
+        raise KeyboardInterrupt
+
+
 def plus_minus(estimate: Estimate) -> str:
-    """ "91.70 % ± 0.62" """
+    """ "91.70% ± 0.62" """
     return f"{estimate.accuracy:.2%} ± {100 * estimate.half_width:.2f}"

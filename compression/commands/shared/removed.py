@@ -1,4 +1,4 @@
-"""What `evaluate` says of the network that is physically left: filters merged and removed, and the proof."""
+"""The smaller networks that `evaluate` reports: filters merged or removed, and the verification."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -18,11 +18,11 @@ EXAMPLES = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Forms:
-    """Of a compressed network, without equal filters, where the spec merges, and then without zeros, where there are.
+class SmallerForms:
+    """A compressed network with equal filters merged into one, if its spec merges, and then with zero filters removed.
 
-    `errors`: of the weights, by layer that was merged, and `answer_error` that of the float network's outputs: squared
-    errors over the sum of squares, by merging alone.
+    `errors` (of weights, by merged layer) and `answer_error` (of the float network's outputs) are what merging alone
+    changes: the sum of squared errors over the sum of squares.
     """
 
     merged: SmallerNetwork | None = None
@@ -31,8 +31,11 @@ class Forms:
     answer_error: float | None = None
 
 
-def forms(compressed: CompressedModel, model: FloatModel, images: ImageSet) -> Forms:
-    """`model`: the float network that `compressed` was; the proofs are run on the first of `images`."""
+def smaller_forms(compressed: CompressedModel, model: FloatModel, images: ImageSet) -> SmallerForms:
+    """Returns the smaller forms of `compressed`, each verified on the first of `images`.
+
+    `model` is the float network that `compressed` comes from.
+    """
     example = model.normalization(images[:EXAMPLES].pixels)
     module, merged, errors, answer_error = compressed.module, None, None, None
     if compressed.spec.merge:
@@ -43,35 +46,36 @@ def forms(compressed: CompressedModel, model: FloatModel, images: ImageSet) -> F
         with torch.inference_mode():
             answer_error = relative_error(model.module(example), tied.module(example))
     removed = remove_zeroed(module, example) if any(empty_filters(module).values()) else None
-    return Forms(merged, removed, errors, answer_error)
+    return SmallerForms(merged, removed, errors, answer_error)
 
 
-def as_lines(found: Forms) -> str:
-    """A line for each form there is, each with its end."""
+def as_lines(forms: SmallerForms) -> str:
+    """Returns one line per form that exists, and one per layer whose zero channels remain; each ends with a newline."""
     lines = ""
-    if found.merged:
-        lines += f"merged    {_words(found.merged)}; squared error of the logits before: {found.answer_error:.2%}\n"
-    if found.removed:
-        lines += f"removable {_words(found.removed)}\n"
-    for left in (one for form in (found.merged, found.removed) if form for one in form.remaining):
-        lines += f"stay      {left.channels:,} of {left.layer}: {left.why}\n"
+    if forms.merged:
+        error = f"merging alone has a squared error of {forms.answer_error:.2%} on the logits"
+        lines += f"merged    {_words(forms.merged)}; {error}\n"
+    if forms.removed:
+        lines += f"removable {_words(forms.removed)}\n"
+    for rest in (each for form in (forms.merged, forms.removed) if form for each in form.remaining):
+        lines += f"remain    {rest.channels:,} channels of {rest.layer}: {rest.why}\n"
     return lines
 
 
-def as_values(found: Forms) -> dict[str, Any]:
-    """For JSON: `merged` and `removed`, where there are."""
+def as_values(forms: SmallerForms) -> dict[str, Any]:
+    """Returns `merged` and `removed`, as far as they exist, for JSON."""
     values = {}
-    if found.merged:
-        values["merged"] = _values(found.merged) | {"errors": found.errors, "answer_error": found.answer_error}
-    if found.removed:
-        values["removed"] = _values(found.removed)
+    if forms.merged:
+        values["merged"] = _values(forms.merged) | {"errors": forms.errors, "answer_error": forms.answer_error}
+    if forms.removed:
+        values["removed"] = _values(forms.removed)
     return values
 
 
 def _words(form: SmallerNetwork) -> str:
     return (
         f"{form.channels_removed:,} of {form.channels:,} filters: MACs {form.before.macs:,} -> {form.after.macs:,}, "
-        f"proved equal to {form.largest_difference:.1g} on {form.inputs} inputs"
+        f"outputs differ by at most {form.largest_difference:.1g} on {form.inputs} images"
     )
 
 
@@ -82,7 +86,7 @@ def _values(form: SmallerNetwork) -> dict[str, Any]:
         "before": _cost(form.before),
         "after": _cost(form.after),
         "layers": {layer.layer: (layer.before, layer.after) for layer in form.layers},
-        "left": [asdict(left) for left in form.remaining],
+        "left": [asdict(rest) for rest in form.remaining],
         "largest_difference": form.largest_difference,
         "inputs": form.inputs,
     }
