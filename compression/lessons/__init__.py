@@ -1,1 +1,1 @@
-"""lessons."""
+"""What students read about each method."""

@@ -1,7 +1,7 @@
-"""What each method is, in the words of the function that does it: its docstring is the one place for them.
+"""The explanation of each method, read from the docstring of the function that implements it.
 
-Such a docstring begins with a paragraph in plain words. After a blank line come `Formula:` (LaTeX), `Source:` and
-`Fails:`, each of which may go on over the next lines. What follows after another blank line is for programmers.
+Such a docstring begins with a paragraph in plain words. After a blank line it has `Formula:` (LaTeX), `Source:` and
+`Fails:`, each of which may continue on the next lines. The text after another blank line is for programmers.
 """
 
 import inspect
@@ -31,7 +31,7 @@ METHODS: dict[type[StrEnum], Mapping[Any, Callable[..., Any]]] = {
 
 @dataclass(frozen=True)
 class Explanation:
-    """What a method does and why one would want it, its formula in LaTeX, whose it is, and when it fails."""
+    """What a method does and what it is good for, its formula in LaTeX, its source, and when it fails."""
 
     text: str
     formula: str
@@ -40,7 +40,7 @@ class Explanation:
 
 
 def explanation(member: StrEnum) -> Explanation:
-    """The words for a member of one of the enums of METHODS. Raises ValueError where its function lacks some."""
+    """Returns the explanation of a member of an enum in METHODS. Raises ValueError if its docstring is incomplete."""
     function = METHODS[type(member)][member]
     try:
         return parse_docstring(inspect.getdoc(function) or "")
@@ -49,12 +49,12 @@ def explanation(member: StrEnum) -> Explanation:
 
 
 def parse_docstring(docstring: str) -> Explanation:
-    """Raises ValueError where a part is missing, empty, or not among those that are known."""
+    """Returns the parts of `docstring`. Raises ValueError if a part is missing, empty or unknown."""
     text, labelled, *_ = [*docstring.split("\n\n"), ""]
     pieces = re.split(r"^(\w+): ", labelled, flags=re.MULTILINE)
     parts = {"text": text} | {label.lower(): part for label, part in zip(pieces[1::2], pieces[2::2], strict=True)}
     parts = {label: " ".join(part.split()) for label, part in parts.items()}
     wanted = list(Explanation.__dataclass_fields__)
     if list(parts) != wanted or not all(parts.values()):
-        raise ValueError(f"words for {', '.join(wanted)} are wanted, in this order, got {', '.join(parts)}")
+        raise ValueError(f"the parts must be {', '.join(wanted)}, in this order, got {', '.join(parts)}")
     return Explanation(**parts)

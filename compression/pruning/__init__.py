@@ -1,1 +1,1 @@
-"""pruning."""
+"""Pruning: which weights become zero, merging of filters, removal of zero filters, and its proof."""

@@ -1,8 +1,8 @@
-"""Which output channels hang together, and which of them are zero whatever the input.
+"""Which output channels of different layers are coupled, and which of them are zero for any input.
 
-torch-pruning (Fang et al. 2023, arXiv:2301.12900) finds by autograd which layers hang together: those that become
-narrower when one filter goes. While it traces it hooks the network that it is given and no other; but its pruners
-are objects that the whole process shares, so that one thread at a time may use them: LOCK.
+torch-pruning (Fang et al. 2023, arXiv:2301.12900) uses autograd to find coupled layers: those that become narrower
+together when one filter is removed. While it traces, it adds hooks to the given network only. Its pruners, however, are
+shared by the whole process, so only one thread at a time may use them: the one that holds LOCK.
 """
 
 from dataclasses import dataclass
@@ -27,11 +27,12 @@ MIXERS = (OPTYPE.LN, OPTYPE.GN, OPTYPE.IN, OPTYPE.MHA, OPTYPE.LSTM, OPTYPE.EMBED
 
 @dataclass(frozen=True, eq=False)
 class ChannelGroup:
-    """Layers whose output channels come and go together, counted as the layer `first` counts its own n of them.
+    """Layers whose output channels can only be removed together.
 
-    `zero` (n,) bool: all who read the channel see nothing but zeros. By layer, (n,) bool: `empty`, where a filter has
-    no weights but zeros, and `alive`, where the layer by itself makes zeros into something else or need not get zeros.
-    `answers`: the channels are outputs of the network.
+    Channels are numbered as the n output channels of the layer `first`. `zero` (n,) bool: whether all layers that read
+    the channel get only zeros. `empty`, per layer, (n,) bool: whether all weights of the filter are zero. `alive`, per
+    layer, (n,) bool: whether the output can be nonzero even if the coupled inputs are zero, for example because of a
+    bias. `is_output`: whether the channels are outputs of the network.
     """
 
     first: str
@@ -42,7 +43,7 @@ class ChannelGroup:
 
     @property
     def removable(self) -> list[int]:
-        """The channels that nobody would miss. One stays in any case: no layer of torch is without channels."""
+        """The channels that can be removed. At least one channel remains: a layer of torch cannot have none."""
         if self.is_output:
             return []
         found = self.zero.nonzero().flatten().tolist()
@@ -50,13 +51,13 @@ class ChannelGroup:
 
 
 def trace(module: nn.Module, example: Tensor) -> DependencyGraph:
-    """What hangs together in `module`, whose parameters want gradients from now on. LOCK is held meanwhile."""
+    """Returns the dependency graph of `module`, and makes its parameters require gradients. The caller holds LOCK."""
     with torch.enable_grad():
         return DependencyGraph().build_dependency(module.requires_grad_(True), example, verbose=False)
 
 
 def first_layers(graph: DependencyGraph) -> list[str]:
-    """The first convolution or linear layer of each group, in the order of the network's modules."""
+    """Returns the first convolution or linear layer of each group, in the order of the network's modules."""
     order = list(graph._module2name)
     groups = (
         [dep.target.module for dep, _ in group if graph.is_out_channel_pruning_fn(dep.handler)]
@@ -67,13 +68,13 @@ def first_layers(graph: DependencyGraph) -> list[str]:
 
 
 def pruning_group(graph: DependencyGraph, first: str, channels: list[int]) -> Any:
-    """torch-pruning's own group: what has to go from which layers with `channels` of layer `first`."""
+    """Returns torch-pruning's group: what must be removed from which layers with `channels` of the layer `first`."""
     layer = graph.model.get_submodule(first)
     return graph.get_pruning_group(layer, graph.get_pruner_of_module(layer).prune_out_channels, channels)
 
 
 def group_of(graph: DependencyGraph, first: str) -> ChannelGroup:
-    """All channels of layer `first`, and what hangs together with them."""
+    """Returns the group of the layer `first`, with all of its channels."""
     n = len(_filters(graph.model.get_submodule(first)))
     items = pruning_group(graph, first, list(range(n))).items
     makes = graph.is_out_channel_pruning_fn
@@ -83,7 +84,7 @@ def group_of(graph: DependencyGraph, first: str) -> ChannelGroup:
     zero: dict[Any, Tensor] = {}
 
     def everywhere(node: Any, holds: Tensor) -> Tensor:
-        """(channels of `node`,) bool -> (n,) bool, where it holds for all that are channel i of `first`."""
+        """(channels of `node`,) bool -> (n,) bool: whether it holds for all that correspond to channel i of `first`."""
         found = ~nowhere
         item = made[node]
         found[torch.tensor(item.root_idxs)[~holds[torch.tensor(item.idxs)]]] = False
@@ -95,7 +96,7 @@ def group_of(graph: DependencyGraph, first: str) -> ChannelGroup:
 
     def output_zero(node: Any) -> Tensor:
         if node not in zero:
-            zero[node] = nowhere  # while it is looked at: a module that reads its own output
+            zero[node] = nowhere  # ends the recursion for a module that reads its own output
             if node.type in MIXERS:
                 pass
             elif isinstance(node.module, (*FILTER_LAYERS, *NORMS)):
@@ -122,19 +123,19 @@ def group_of(graph: DependencyGraph, first: str) -> ChannelGroup:
 
 
 def _of_weights(node: Any) -> bool:
-    """Whether it is an operation on a layer's own weights, such as the transposition in a linear layer."""
+    """Whether `node` is an operation on a layer's own weights, such as the transposition in a linear layer."""
     return not node.inputs and node.type not in MIXERS and not isinstance(node.module, (*FILTER_LAYERS, *NORMS))
 
 
 def _filters(layer: Any) -> Tensor:
-    """(C_out, weights of each)"""
+    """Returns the weights of each filter of `layer`: (C_out, k)."""
     return swap_channels(layer.weight.detach(), layer.groups if isinstance(layer, TRANSPOSED) else 0).flatten(1)
 
 
 def _silent(layer: Any) -> tuple[Tensor, Tensor]:
-    """(channels,) bool each: where zeros come out of `layer` whatever goes in, and where they do if zeros go in.
+    """Returns two masks (channels,) bool: outputs that are always zero, and outputs that are zero for zero inputs.
 
-    A filter that reads several channels is no channel's own: for it the second is where the first is.
+    If the filters of `layer` read several channels, the second mask equals the first.
     """
     if isinstance(layer, NORMS):
         if layer.weight is None or layer.running_mean is None or layer.running_var is None:

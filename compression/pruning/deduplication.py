@@ -1,7 +1,7 @@
-"""Filters that are equal, physically made one: the other form of what `merging` leaves.
+"""Removal of duplicate filters, which `merging` creates: the network becomes physically smaller.
 
-The layer that reads them adds up what it had for each, so a sum is rounded once where several products were. That is
-the only difference, and it is measured: the smaller network answers beside the other one, each time.
+The layer that reads equal filters gets the sum of its weights for them. Only rounding changes, since one product
+replaces a sum of several. The outputs of both networks are compared each time.
 """
 
 import copy
@@ -14,18 +14,20 @@ from compression.networks.model import freeze_
 from compression.pruning.merging import FilterLayer, chains, filter_rows
 from compression.pruning.proof import Proof, RemainingChannels, SmallerNetwork, compare
 
-ROUNDED_SUMS = 1e-5  # of the largest output: float32 weights that are sums, one layer after the other
+ROUNDED_SUMS = 1e-5  # relative to the largest output: summed weights are rounded to float32 in each layer
 
 
 def merge_duplicates(module: nn.Module, example: Tensor) -> SmallerNetwork:
-    r"""Equal filters become one, where one other layer alone reads them: the network that merging filters is for.
+    r"""Equal filters of a layer are replaced by one filter if only one other layer reads them. The network becomes
+    smaller and computes the same outputs, except for rounding.
 
     Formula: \sum_{i \in C} v_i * a_i = \Bigl(\sum_{i \in C} v_i\Bigr) * a_C, \quad a_i = a_C
     Source: Srinivas and Babu 2015 (arXiv:1507.06149), section 2.
-    Fails: filters that differ in one bit stay apart, so pruning single weights undoes a part of the merging.
+    Fails: if filters differ in a single bit: they are not replaced. Pruning single weights therefore undoes
+        part of the merging.
 
-    `module` is in eval mode, without batch norm between a layer and its reader, and stays as it is; `example` (N, ...)
-    are inputs of it.
+    `module` must be in eval mode, without batch norm between a layer and its reader, and is not changed. `example`
+    (N, ...) are inputs of it.
     """
     proof = Proof(module, example, ROUNDED_SUMS)
     small = copy.deepcopy(module)
@@ -39,7 +41,7 @@ def merge_duplicates(module: nn.Module, example: Tensor) -> SmallerNetwork:
 
 
 def _merge_(layer: FilterLayer, reader: FilterLayer) -> None:
-    """Of each cluster of equal filters the first stays in `layer`, and `reader` has the sum of what it had for all."""
+    """Keeps the first of each cluster of equal filters of `layer`, and sums the weights of `reader` for the cluster."""
     first, clusters = _equal(layer)
     weight = reader.weight.detach()
     parts = weight.double().reshape(len(weight), len(clusters), -1)
@@ -53,7 +55,10 @@ def _merge_(layer: FilterLayer, reader: FilterLayer) -> None:
 
 
 def _equal(layer: FilterLayer) -> tuple[Tensor, Tensor]:
-    """(k,) int64, the first of each cluster of equal filters, in their order, and (n,) int64, the cluster of each."""
+    """Returns the index of the first filter of each cluster of equal filters, (k,) int64, and each filter's cluster.
+
+    The clusters (n,) int64 are numbered in the order of their first filters.
+    """
     names = filter_rows(layer).unique(dim=0, return_inverse=True)[1].tolist()
     first = [place for place, name in enumerate(names) if names.index(name) == place]
     clusters = {names[place]: number for number, place in enumerate(first)}

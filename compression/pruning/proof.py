@@ -1,4 +1,4 @@
-"""A network that became physically smaller and still computes the same: what went, and how that was proved."""
+"""A physically smaller network with the same outputs: what was removed, and the proof that the outputs are the same."""
 
 import copy
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from compression.networks.weights import compressible_weights, float_bytes
 
 RANDOM_INPUTS = 4
 
-ROUNDING = 1e-9  # of the largest output; in double precision sums in another order differ by some 1e-15
+ROUNDING = 1e-9  # relative to the largest output; in double precision the order of a sum changes it by about 1e-15
 
 
 @dataclass(frozen=True)
 class LayerWidth:
-    """The output channels of one layer before and after."""
+    """The number of output channels of one layer before and after."""
 
     layer: str
     before: int
@@ -25,7 +25,7 @@ class LayerWidth:
 
 @dataclass(frozen=True)
 class RemainingChannels:
-    """Channels that could have gone for their own part, and in one sentence why they stayed."""
+    """Zero filters of one layer that could not be removed, with the reason as part of a sentence."""
 
     layer: str
     channels: int
@@ -34,7 +34,7 @@ class RemainingChannels:
 
 @dataclass(frozen=True)
 class NetworkCost:
-    """What a network takes: multiply-accumulates for one input, numbers that are learned, bytes of all its floats."""
+    """The cost of a network: multiply-accumulates per input, learned parameters, and bytes of its float32 tensors."""
 
     macs: int
     parameters: int
@@ -43,10 +43,11 @@ class NetworkCost:
 
 @dataclass(frozen=True, eq=False)
 class SmallerNetwork:
-    """`module`, in eval mode, computes what the network before did.
+    """A smaller network `module`, in eval mode, that computes the same outputs as the network before.
 
-    `layers`: all of its convolutions and linear layers. `largest_difference`: between the outputs of both, worked out
-    in double precision, on `inputs` inputs.
+    `layers`: all of its convolutions and linear layers. `remaining`: zero filters that could not be removed.
+    `largest_difference`: the largest difference between outputs of both networks, computed in double precision for
+    `inputs` inputs.
     """
 
     module: nn.Module
@@ -59,25 +60,27 @@ class SmallerNetwork:
 
     @property
     def channels(self) -> int:
-        """Output channels of all layers before."""
+        """The number of output channels of all layers before."""
         return sum(layer.before for layer in self.layers)
 
     @property
     def channels_removed(self) -> int:
-        """Output channels of all layers that went."""
+        """The number of output channels that were removed, over all layers."""
         return self.channels - sum(layer.after for layer in self.layers)
 
 
 class Proof:
-    """What a network answers, and whether another one answers the same.
+    """The outputs of a network, to check whether another network has the same ones.
 
-    It is asked about the examples (N, ...) and, where these are floats, about RANDOM_INPUTS inputs of normal noise. In
-    double precision, so that nothing but rounding can be taken for rounding.
+    The inputs are the examples (N, ...) and, if these are floats, RANDOM_INPUTS inputs of normal noise. Outputs are
+    computed in double precision, so that only rounding can be as small as the tolerance.
     """
 
     def __init__(self, module: nn.Module, example: Tensor, rounding: float = ROUNDING) -> None:
-        """`rounding`: by how much, of the largest output, answers may differ. Raises ValueError where `module` does
-        not run on the example in double precision."""
+        """Computes the outputs of `module`, which may differ by `rounding` relative to the largest one.
+
+        Raises ValueError if `module` does not run on the example in double precision.
+        """
         noise = torch.Generator().manual_seed(0)
         more = RANDOM_INPUTS * example.is_floating_point()
         self.example = example[:1]
@@ -89,10 +92,11 @@ class Proof:
         self._most = rounding * float(self._expected.abs().max())
 
     def difference(self, other: nn.Module) -> float:
-        """The largest difference between an output of `other` and what it should be."""
+        """Returns the largest difference between an output of `other` and the expected output."""
         return float((self._answers(other) - self._expected).abs().max())
 
     def holds(self, difference: float) -> bool:
+        """Whether a difference between outputs is within the tolerance for rounding."""
         return difference <= self._most
 
     def _answers(self, module: nn.Module) -> Tensor:
@@ -104,7 +108,7 @@ class Proof:
 def compare(
     before: nn.Module, after: nn.Module, proof: Proof, remaining: tuple[RemainingChannels, ...] = ()
 ) -> SmallerNetwork:
-    """`after`, with what it takes beside `before`; `proof` is that of `before`."""
+    """Returns `after` as a SmallerNetwork, with the costs of both networks. `proof` is the proof of `before`."""
     widths = {name: len(weight.channels_first) for name, weight in compressible_weights(after).items()}
     return SmallerNetwork(
         module=after,

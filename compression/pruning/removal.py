@@ -1,9 +1,9 @@
-"""Filters that are zero, physically removed: fewer channels, fewer multiplications, the same answers.
+"""Removal of zero filters: fewer channels and multiplications, the same outputs.
 
-A zero is multiplied like any other number. To gain anything a filter has to go: out of its layer, out of the batch
-norm after it, out of all layers that read it and of all that is added to it. Nothing about that is believed: each time
-the smaller network answers beside the one with the zeros, and where it answers otherwise, by more than rounding, what
-was taken comes back and the result says so.
+Multiplying by zero takes as long as by any other number. To save time a zero filter must be removed from its layer,
+from the batch norm after it, from all layers that read it, and from all layers whose output is added to it. The outputs
+of the smaller network are compared with those of the network with zeros each time. If they differ by more than
+rounding, the removal is undone and the result says why.
 """
 
 import copy
@@ -24,14 +24,15 @@ MOST_NAMES = 3
 
 
 def remove_zeroed(module: nn.Module, example: Tensor) -> SmallerNetwork:
-    r"""Filters that are zero are taken out of the network: it becomes smaller and faster on any hardware, and answers
-    as before.
+    r"""Filters whose weights are all zero are removed from the network. It becomes smaller and faster on any hardware
+    and computes the same outputs.
 
     Formula: y = \sum_{c:\, w_c \neq 0} w_c * x_c
     Source: Li et al. 2017 (arXiv:1608.08710), section 3; Fang et al. 2023 (arXiv:2301.12900), section 3.
-    Fails: a channel has to stay where a shortcut adds one to it that is not zero, or where a bias makes it a constant.
+    Fails: if a shortcut adds a nonzero channel to the zero channel, or if a bias makes it a nonzero constant. Such
+        channels must remain.
 
-    `module` is in eval mode and stays as it is; `example` (N, ...) are inputs of it. Raises ValueError where it does
+    `module` must be in eval mode and is not changed. `example` (N, ...) are inputs of it. Raises ValueError if it does
     not run on them in double precision.
     """
     proof = Proof(module, example)
@@ -51,7 +52,7 @@ def remove_zeroed(module: nn.Module, example: Tensor) -> SmallerNetwork:
 
 
 def empty_filters(module: nn.Module) -> dict[str, int]:
-    """Layer name -> how many of its filters have no weights but zeros."""
+    """Returns, by layer name, the number of filters whose weights are all zero."""
     return {
         name: int(weight.channels_first.flatten(1).eq(0).all(1).sum())
         for name, weight in compressible_weights(module).items()
@@ -59,9 +60,9 @@ def empty_filters(module: nn.Module) -> dict[str, int]:
 
 
 def _shrunk(module: nn.Module, firsts: list[str], proof: Proof) -> tuple[nn.Module, dict[str, str]]:
-    """What is left of `module` when the groups of `firsts` lose their zeros, and by group why it could not.
+    """Returns `module` without the zero channels of the groups of `firsts`, and the reason for each group that failed.
 
-    All at once; where that changes the answers, each half by itself, until those are found that are to blame.
+    All groups are tried at once. If that changes the outputs, each half is tried separately, down to single groups.
     """
     try:
         small = _without_zeros(module, firsts, proof.example)
@@ -80,7 +81,7 @@ def _shrunk(module: nn.Module, firsts: list[str], proof: Proof) -> tuple[nn.Modu
 
 
 def _without_zeros(module: nn.Module, firsts: list[str], example: Tensor) -> nn.Module:
-    """A copy without the zero channels of the groups of `firsts`, in that order: what one loses, others may notice."""
+    """Returns a copy without the zero channels of the groups of `firsts`; one removal may create zeros for the next."""
     small = copy.deepcopy(module)
     graph = trace(small, example)
     for first in firsts:
@@ -90,7 +91,7 @@ def _without_zeros(module: nn.Module, firsts: list[str], example: Tensor) -> nn.
 
 
 def _left(graph: DependencyGraph, first: str, refused: str | None) -> list[RemainingChannels]:
-    """The zero filters that are still there in the group of `first`; `refused`: why the whole group was left alone."""
+    """Returns the zero filters that remain in the group of `first`; `refused`: the reason if the whole group failed."""
     try:
         group = group_of(graph, first)
     except LOST as error:
@@ -117,6 +118,6 @@ def _left(graph: DependencyGraph, first: str, refused: str | None) -> list[Remai
 
 
 def _zeros(module: nn.Module, layers: Iterable[str], why: str) -> list[RemainingChannels]:
-    """The zero filters of `layers`, all left for one reason."""
+    """Returns the zero filters of `layers`, all with the same reason why they remain."""
     empty = empty_filters(module)
     return [RemainingChannels(name, empty[name], why) for name in layers if empty.get(name)]

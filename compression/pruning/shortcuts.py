@@ -1,7 +1,8 @@
-"""Shortcuts that pad with zeros (ResNet's option A), as something that a channel can be taken out of.
+"""Shortcuts that pad with zeros (option A of ResNet), in a form from which channels can be removed.
 
-Which channel of the output is which of the input is fixed by a padding, and torch-pruning takes it for none at all:
-it would take channels away that belong to others. As a convolution of one weight a channel it is what it says.
+The padding determines which input channel becomes which output channel. torch-pruning does not take that into account
+and would remove the wrong channels. While channels are removed, the shortcut is therefore a convolution with one weight
+per channel, which torch-pruning handles correctly.
 """
 
 import torch
@@ -12,7 +13,7 @@ from compression.networks.architectures.resnet import BasicBlock, PadShortcut
 
 
 class PickShortcut(nn.Module):
-    """(N, C, H, W) -> (N, C', ceil(H/2), ceil(W/2)): channel i is channel `source[i]`, or zero where that is -1."""
+    """(N, C, H, W) -> (N, C', ceil(H/2), ceil(W/2)): channel i is channel `source[i]`, or zeros if that is -1."""
 
     source: Tensor
 
@@ -25,11 +26,11 @@ class PickShortcut(nn.Module):
 
 
 class _OneWeight(nn.Conv2d):
-    """A shortcut for as long as channels are taken out: a weight of 1 where a channel comes from, 0 elsewhere."""
+    """A shortcut while channels are removed: weight 1 from the source of each channel, 0 from the others."""
 
 
 def as_convolutions_(module: nn.Module) -> nn.Module:
-    """`module`, its padding shortcuts replaced."""
+    """Replaces the padding shortcuts of `module` by convolutions, and returns it."""
     for block in module.modules():
         if isinstance(block, BasicBlock) and isinstance(block.downsample, PadShortcut):
             pad, channels_in = block.downsample, block.conv1.in_channels
@@ -41,7 +42,7 @@ def as_convolutions_(module: nn.Module) -> nn.Module:
 
 
 def as_shortcuts_(module: nn.Module) -> nn.Module:
-    """`module`, what `as_convolutions_` made of its shortcuts made shortcuts again."""
+    """Replaces the convolutions of `as_convolutions_` by shortcuts, and returns `module`."""
     for block in module.modules():
         if isinstance(block, BasicBlock) and isinstance(block.downsample, _OneWeight):
             value, source = block.downsample.weight.flatten(1).max(1)

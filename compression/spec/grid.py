@@ -1,4 +1,4 @@
-"""Which specs a sweep goes through."""
+"""Sets of specs that a sweep evaluates."""
 
 from collections.abc import Iterable, Sequence
 from itertools import product
@@ -22,9 +22,9 @@ def grid(
     granularities: Iterable[Granularity] = (Granularity.CHANNEL,),
     fold_bn: bool = False,
 ) -> tuple[CompressionSpec, ...]:
-    """Each with each, once, and the float network before all; bits None: float weights.
+    """Returns all combinations of the arguments, each once, after the float network. In `bits`, None is float weights.
 
-    A scheme that has its own number of bits comes once. Raises ValueError on what cannot be.
+    A scheme with a fixed number of bits occurs once. Raises ValueError for combinations that are not supported.
     """
     quants = [
         None if width is None else QuantSpec(scheme.bits[0] if len(scheme.bits) == 1 else width, scheme, granularity)
@@ -37,7 +37,7 @@ def grid(
 def prune_specs(
     sparsities: Iterable[float], structures: Iterable[str] = (Structure.WEIGHT,), scope: Scope = Scope.GLOBAL
 ) -> tuple[PruneSpec | None, ...]:
-    """Each of `structures` at each sparsity, and once what has one of its own, as "2:4"."""
+    """Returns each of `structures` at each sparsity. A structure that sets its own sparsity, as "2:4", occurs once."""
     found: list[PruneSpec] = []
     for structure, pattern in map(structure_from, structures):
         if structure is Structure.N_M:
@@ -48,7 +48,10 @@ def prune_specs(
 
 
 def landscape_specs(model: str) -> tuple[CompressionSpec, ...]:
-    """Bits by sparsities for the default scheme, all other schemes without pruning, and 2:4."""
+    """Returns the specs of the committed landscape.
+
+    All bit widths by all sparsities for the default scheme, the other schemes without pruning, and 2:4.
+    """
     specs = grid(model, GRID_BITS, prune_specs(GRID_SPARSITIES))
     specs += grid(model, GRID_BITS, schemes=AUTOMATIC_SCHEMES, granularities=(Granularity.CHANNEL, Granularity.TENSOR))
     specs += grid(model, (None, 8, 4), prune_specs((), (TWO_OF_FOUR,)))

@@ -1,6 +1,8 @@
-"""A CompressionSpec as a file, and its layers as a few words in a link: written, and read back with care.
+"""A CompressionSpec as JSON (a recipe), and its layer settings as text in a link.
 
-A recipe comes from anywhere. What is wrong with it is said in a ValueError, with the place in it, as `weights.bits`.
+Recipes and links can come from anywhere. If one is wrong, a ValueError says what is wrong, with the path of the field,
+as `weights.bits`. The JSON is checked here because msgspec would ignore unknown and repeated fields of a dataclass,
+and would name the types of wrong values instead of the values.
 """
 
 import difflib
@@ -21,25 +23,28 @@ WORDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or
 
 
 def from_json(text: str) -> CompressionSpec:
-    """What `CompressionSpec.to_json` wrote, or somebody by hand; fields that are left out have their defaults.
+    """Returns the spec of a recipe. Fields other than `model` may be missing and then have their defaults.
 
-    Raises ValueError, in the reader's words, for all that is not the JSON of a spec.
+    Raises ValueError with a sentence for the reader if `text` is not the JSON of a spec.
     """
     if len(text) > MOST_CHARACTERS:
         raise ValueError(f"a recipe has at most {MOST_CHARACTERS:,} characters, and this has {len(text):,}")
     try:
         value = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
-        raise ValueError(f"this is no JSON: {error.msg} in line {error.lineno}, column {error.colno}") from None
+        raise ValueError(f"this is not JSON: {error.msg} in line {error.lineno}, column {error.colno}") from None
     except RecursionError:
-        raise ValueError("this is no recipe: it is nested too deeply") from None
+        raise ValueError("this is not a recipe: it is nested too deeply") from None
     if isinstance(value, dict) and "model" not in value:
         raise ValueError("model is missing: a recipe in a file names its network")
     return _read(CompressionSpec, value, "")
 
 
 def to_link(layers: Iterable[LayerSpec]) -> str:
-    """ "conv1:8/0,fc:4": name, bits, sparsity; what a layer has in common with the network is left out."""
+    """Returns the settings of layers as text: name, bits and sparsity, as in "conv1:8/0,fc:4".
+
+    Settings that a layer shares with the network are left out.
+    """
     return ",".join(
         f"{quote(layer.name, safe='')}:{'' if layer.bits is None else layer.bits}"
         + (
@@ -54,7 +59,7 @@ def to_link(layers: Iterable[LayerSpec]) -> str:
 
 
 def from_link(text: str) -> tuple[LayerSpec, ...]:
-    """What `to_link` wrote. Raises ValueError, with the part that is damaged, for anything else."""
+    """Returns the settings in `text`, as `to_link` writes it. Raises ValueError with the damaged part otherwise."""
     layers = tuple(_layer(part) for part in text.split(",")) if text else ()
     return CompressionSpec("", layers=layers).layers
 
@@ -69,7 +74,7 @@ def _layer(part: str) -> LayerSpec:
     try:
         numbers = int(bits) if bits else None, float(sparsity) if sparsity else None
     except ValueError:
-        raise ValueError(f"the layers of a link are written as conv1:8/0.5, and this has {part!r}") from None
+        raise ValueError(f"layers in a link are written as conv1:8/0.5, got {part!r}") from None
     return LayerSpec(unquote(name), *numbers)
 
 
@@ -77,7 +82,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name in found:
-            raise ValueError(f"{name!r} is said twice")
+            raise ValueError(f"the field {name!r} occurs twice")
         found[name] = value
     return found
 
@@ -87,7 +92,7 @@ def _no_constant(name: str) -> None:
 
 
 def _read(kind: Any, value: Any, place: str) -> Any:
-    """`value`, as JSON has it, as a `kind`: a dataclass, an enum, a tuple, a union or a plain type."""
+    """Returns the JSON `value` at the path `place` as a `kind`: a dataclass, enum, tuple, union or plain type."""
     if get_origin(kind) in (Union, types.UnionType):
         others = [each for each in get_args(kind) if each is not type(None)]
         if value is None and len(others) < len(get_args(kind)):
@@ -113,7 +118,7 @@ def _read_fields(kind: Any, value: Any, place: str) -> Any:
     for name in value:
         if name not in known:
             near = difflib.get_close_matches(name, known, 1, 0)[0]
-            raise ValueError(f"{within}{name[:40]} is not known; the nearest is {near!r}")
+            raise ValueError(f"{within}{name[:40]} is not a known field; the nearest is {near!r}")
     for name, each in known.items():
         if name not in value and each.default is MISSING and each.default_factory is MISSING:
             raise ValueError(f"{within}{name} is missing")
@@ -126,7 +131,7 @@ def _read_fields(kind: Any, value: Any, place: str) -> Any:
 
 @cache
 def _hints(kind: Any) -> dict[str, Any]:
-    """What its fields are; looked up once, for that takes a millisecond a spec."""
+    """Returns the types of the fields of `kind`. Cached: the look-up takes a millisecond per spec."""
     return get_type_hints(kind)
 
 
@@ -137,7 +142,7 @@ def _member(kind: type[StrEnum], name: str, place: str) -> StrEnum:
 
 
 def _plain(kinds: tuple[Any, ...], value: Any, place: str) -> Any:
-    """A whole number is a number too, and true is neither."""
+    """Returns `value` if it has one of `kinds`. A whole number counts as a number, true and false do not."""
     for kind in kinds:
         if type(value) is kind or (kind is float and type(value) is int):
             return value

@@ -1,4 +1,4 @@
-"""A spec in a few words, for a legend, a row or a sentence. What is as ever is not said."""
+"""A short title for a spec, for a legend, a row or a sentence. Default settings are left out."""
 
 from compression.spec.compression import CompressionSpec, Order
 from compression.spec.prune import Criterion, PruneSpec, Scope, Structure, Unit
@@ -8,7 +8,7 @@ FLOAT = "float"
 
 
 def title(spec: CompressionSpec) -> str:
-    """ "4 bits, 50 % sparse", "k-means 3 bits by tensor", "float": without the network's name."""
+    """Returns a title without the network's name: "4 bits, 50 % sparse", "k-means 3 bits by tensor", "float"."""
     said = []
     if spec.weights:
         said.append(_weights(spec.weights))
@@ -65,5 +65,5 @@ def _percent(share: float | None) -> str:
 
 
 def full_title(spec: CompressionSpec) -> str:
-    """With the network's name: "resnet20, 4 bits"."""
+    """Returns a title with the network's name: "resnet20, 4 bits"."""
     return f"{spec.model}, {title(spec)}"

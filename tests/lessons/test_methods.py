@@ -1,4 +1,4 @@
-"""The words for every method: each has all of its parts, and what is written otherwise is refused."""
+"""Every method has a complete explanation, and docstrings with missing or misspelt parts are refused."""
 
 from enum import StrEnum
 
@@ -11,7 +11,7 @@ MEMBERS = [member for enum in METHODS for member in enum]
 name = lambda member: f"{type(member).__name__}-{member}"
 
 
-def test_the_words_of_a_docstring_on_paper() -> None:
+def test_the_parts_of_a_docstring_on_paper() -> None:
     docstring = (
         "What it does,\nand why.\n\nFormula: a \\cdot\n    b\nSource: Somebody.\nFails: never: almost.\n\nShapes: one."
     )
@@ -21,14 +21,14 @@ def test_the_words_of_a_docstring_on_paper() -> None:
 
 
 @pytest.mark.parametrize("member", MEMBERS, ids=name)
-def test_every_method_has_its_words(member: StrEnum) -> None:
-    found = explanation(member)
-    assert found.text[0].isupper()
-    assert found.text.endswith(".")
-    assert found.source.endswith(".")
-    assert found.fails.endswith(".")
-    assert "\t" not in found.formula + found.text  # as "\text" leaves where a docstring is not raw
-    assert found.formula.count("{") == found.formula.count("}")
+def test_every_method_has_a_complete_explanation(member: StrEnum) -> None:
+    parts = explanation(member)
+    assert parts.text[0].isupper()
+    assert parts.text.endswith(".")
+    assert parts.source.endswith(".")
+    assert parts.fails.endswith(".")
+    assert "\t" not in parts.formula + parts.text  # "\text" becomes a tab in a docstring that is not raw
+    assert parts.formula.count("{") == parts.formula.count("}")
 
 
 def test_every_scheme_and_every_range_has_a_function() -> None:
@@ -36,7 +36,7 @@ def test_every_scheme_and_every_range_has_a_function() -> None:
     assert [set(METHODS[enum]) for enum in (Scheme, Clip)] == [set(Scheme), set(Clip)]
 
 
-def test_no_two_methods_say_the_same() -> None:
+def test_no_two_methods_have_the_same_text() -> None:
     assert len({explanation(member).text for member in MEMBERS}) == len(MEMBERS)
 
 
@@ -51,6 +51,6 @@ def test_no_two_methods_say_the_same() -> None:
         "Text.\n\nFormula: a\nSauce: b\nFails: c",
     ],
 )
-def test_words_that_are_missing_or_misspelt_are_refused(docstring: str) -> None:
-    with pytest.raises(ValueError, match="words for text, formula, source, fails are wanted"):
+def test_parts_that_are_missing_or_misspelt_are_refused(docstring: str) -> None:
+    with pytest.raises(ValueError, match="the parts must be text, formula, source, fails, in this order"):
         parse_docstring(docstring)

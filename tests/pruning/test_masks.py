@@ -1,4 +1,4 @@
-"""Pruners: which weights go, on paper, beside torch.nn.utils.prune, and exactly how many."""
+"""Pruning masks: examples on paper, comparisons with torch.nn.utils.prune, and exact numbers of pruned weights."""
 
 import dataclasses
 import math

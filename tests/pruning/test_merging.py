@@ -1,4 +1,4 @@
-"""Filters made one: equal ones for nothing, near ones for what it costs, and never the wrong ones."""
+"""Merged filters: equal ones merge without error, similar ones with an error that is reported, others never."""
 
 import copy
 from itertools import combinations, pairwise

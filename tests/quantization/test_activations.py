@@ -1,4 +1,4 @@
-"""Quantized activations: beside torch's fake quantization, in networks, from files, and without what they need."""
+"""Quantized activations: compared with torch's fake quantization, in networks, from files, and without calibration."""
 
 import copy
 import json

@@ -1,4 +1,4 @@
-"""What layers see, and the ranges chosen from it, beside torch's observers, exhaustive search, and small examples."""
+"""Statistics of layer inputs and the ranges chosen from them, compared with torch's observers and exhaustive search."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Laws that every quantizer that finds its steps or values obeys on any weights at all, looked for by hypothesis."""
+"""Laws that every quantizer obeys whose steps or values follow from the weights; hypothesis searches for violations."""
 
 from dataclasses import replace
 

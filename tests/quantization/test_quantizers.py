@@ -1,4 +1,4 @@
-"""Quantizers: on paper, beside torch's own, and the laws that hold for all of them."""
+"""Quantizers: examples on paper, comparisons with torch, and laws that hold for all of them."""
 
 import itertools
 import math
@@ -38,7 +38,7 @@ every_granularity = pytest.mark.parametrize("granularity", Granularity)
 
 
 def weights(kind: str = "conv") -> Tensor:
-    """Weights like those of a layer, but skewed, with channels of very different size and one of zeros."""
+    """Returns weights like those of a layer, but skewed, with channels of very different size and one of zeros."""
     shape = {"conv": (8, 4, 3, 3), "linear": (10, 64), "kernel last": (8, 4, 3, 3)}[kind]
     generator = torch.Generator().manual_seed(3)
     weight = torch.randn(shape, generator=generator) * 0.1 + 0.02
@@ -52,7 +52,7 @@ def some_bits(scheme: Scheme) -> int:
 
 
 def way(bits: int, scheme: Scheme, granularity: Granularity, clip: Clip = Clip.FULL) -> QuantSpec:
-    """With groups of 16, or as many weights as a codebook has values: a channel has two of 16 and one of 4."""
+    """Returns a spec with groups of 16, or of the number of codebook values: a channel has two of 16 and one of 4."""
     size = max(16, 2**bits * (scheme is Scheme.K_MEANS)) if granularity is Granularity.GROUP else None
     return QuantSpec(bits, scheme, granularity, clip, group_size=size)
 
@@ -222,7 +222,7 @@ def test_with_a_value_for_each_weight_k_means_loses_nothing(count: int) -> None:
 
 @pytest.mark.parametrize("bits", [2, 4])
 def test_the_k_means_of_many_long_rows_are_hardly_worse_than_scikit_learns(bits: int) -> None:
-    """Together they are too many weights for more than a few moves."""
+    """The rows have so many weights together that only a few moves are allowed."""
     weight = torch.randn(20, 1500, generator=torch.Generator().manual_seed(0))
     for row, values in zip(weight, rounded(weight, QuantSpec(bits, Scheme.K_MEANS)), strict=True):
         theirs = KMeans(2**bits, n_init=1, random_state=0).fit(row.double().numpy().reshape(-1, 1)).inertia_
@@ -263,7 +263,7 @@ def test_quantizing_twice_changes_nothing(scheme: Scheme, granularity: Granulari
 @pytest.mark.parametrize(("scheme", "bits"), [able for able in ABLE if able[0] is not Scheme.K_MEANS])
 @every_granularity
 def test_choosing_the_range_again_gives_the_same_codes(scheme: Scheme, granularity: Granularity, bits: int) -> None:
-    """But for k-means, whose start is then another one."""
+    """Except for k-means, whose search then starts from other values."""
     spec = way(bits, scheme, granularity)
     qparams = choose_qparams(weights(), spec)
     codes = quantize(weights(), qparams)
@@ -352,7 +352,7 @@ def covered(weight: Tensor, spec: QuantSpec) -> tuple[float, float]:
     ],
 )
 def test_a_range_on_paper(clip: Clip, reach: float) -> None:
-    """A thousand weights of -1 and 1 in turn, and an outlier of 16; zeros have no say."""
+    """A thousand weights, alternately -1 and 1, and an outlier of 16; zeros are ignored."""
     weight = torch.cat([torch.tensor([-1.0, 1.0]).repeat(500), torch.tensor([16.0]), torch.zeros(500)])
     found = covered(weight, QuantSpec(8, granularity=Granularity.TENSOR, clip=clip))
     assert found == pytest.approx((-reach, reach), rel=1e-5)

@@ -1,4 +1,4 @@
-"""Recipes and links: what is written is read back as it was, and what is damaged is told in words."""
+"""Recipes and links are read back as they were written, and damaged ones are refused with a sentence."""
 
 import json
 from contextlib import suppress
@@ -28,7 +28,7 @@ fractions = st.floats(0, 1)
 
 
 def made(kind, **fields):
-    """Values of `kind`, but for those that it refuses."""
+    """Builds values of `kind`, without the combinations that it refuses."""
 
     def build(values):
         try:
@@ -97,15 +97,15 @@ def test_what_a_recipe_leaves_out_has_its_default():
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "no JSON: Expecting value in line 1, column 1"),
-        ('{"model": "vgg"', "no JSON"),
+        ("", "not JSON: Expecting value in line 1, column 1"),
+        ('{"model": "vgg"', "not JSON"),
         ("[" * 100_000, "nested too deeply"),
         (" " * (MOST_CHARACTERS + 1), "at most 1,000,000 characters"),
         ("[]", "a recipe must be an object"),
         ("{}", "model is missing"),
         ('{"model": 3}', "model must be a text, got 3"),
-        ('{"model": "vgg", "model": "cnn3"}', "'model' is said twice"),
-        ('{"model": "vgg", "weigths": null}', "weigths is not known; the nearest is 'weights'"),
+        ('{"model": "vgg", "model": "cnn3"}', "the field 'model' occurs twice"),
+        ('{"model": "vgg", "weigths": null}', "weigths is not a known field; the nearest is 'weights'"),
         ('{"model": "vgg", "weights": {"bits": "four"}}', 'weights.bits must be a whole number, got "four"'),
         ('{"model": "vgg", "weights": {"bits": true}}', "weights.bits must be a whole number, got true"),
         ('{"model": "vgg", "weights": {"bits": 40}}', "weights: bits must be a whole number in 2..16, got 40"),
@@ -138,7 +138,7 @@ def test_any_text_is_a_recipe_or_a_sentence(text):
     ("text", "words"),
     [
         ("fc", "layer fc: give bits, sparsity, or both"),
-        ("fc:four", "written as conv1:8/0.5, and this has 'fc:four'"),
+        ("fc:four", "written as conv1:8/0.5, got 'fc:four'"),
         ("fc:4,,conv1:8", "layer : give bits"),
         ("fc:40", "bits must be a whole number in 2..16, got 40"),
         ("fc:4/1.5", "sparsity must be in 0..1, got 1.5"),

@@ -1,4 +1,4 @@
-"""Specs: values that compare, hash, print and refuse nonsense in words."""
+"""Specs are values that compare, hash, print and refuse impossible settings with a sentence."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""A spec in a few words."""
+"""Titles of specs."""
 
 import pytest
 
