@@ -61,8 +61,7 @@ def uniform_random(rows: Rows) -> Tensor:
 
     Formula: s \sim U(0, 1)
     Source: Blalock et al. 2020 (arXiv:2003.03033), who recommend it as a baseline.
-    Fails: always, because it ignores the weights. If another criterion is hardly more accurate than this one, that
-        criterion contributes little.
+    Fails: always, since it ignores the weights. A criterion that is hardly more accurate than this contributes little.
 
     weights (rows, k) -> scores (rows,).
     """
@@ -76,8 +75,7 @@ def taylor(rows: Rows) -> Tensor:
 
     Formula: s = \Big| \sum_{i=1}^{k} \frac{\partial L}{\partial w_i} w_i \Big|
     Source: Molchanov et al. 2019 (arXiv:1906.10771), section 3, who use its square.
-    Fails: at high sparsity: the expansion holds for small changes only, and pruning 90 % of the weights is a large
-        change.
+    Fails: at high sparsity: the expansion holds for small changes, and pruning 90 % of the weights is a large one.
 
     weights and gradients (rows, k) -> scores (rows,).
     """
@@ -91,8 +89,7 @@ def bn_scale(rows: Rows) -> Tensor:
 
     Formula: s = |\gamma|
     Source: Liu et al. 2017, network slimming (arXiv:1708.06519), section 3.
-    Fails: if the network was trained without an L1 penalty on these scales, which the authors use to push the scales of
-        unimportant filters towards zero.
+    Fails: without an L1 penalty in training, which pushes the scales of unimportant filters towards zero.
 
     gammas (rows,) -> scores (rows,).
     """

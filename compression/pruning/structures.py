@@ -26,8 +26,7 @@ def keep_n_of_m(scores: Tensor, n: int, m: int) -> Tensor:
 
     Formula: \textstyle\sum_{i=1}^{m} m_{o,\,mg+i} = n \text{ in each group } g
     Source: Mishra et al. 2021 (arXiv:2104.08378), section 3.
-    Fails: if the important weights are next to each other. Input channels that do not fill a group of m, as in a first
-        layer, are not pruned.
+    Fails: if important weights are next to each other. Input channels that do not fill a group of m are not pruned.
 
     scores (C_out, C_in, ...) -> bool of the same shape. Each position of a kernel has groups of its own. Of equal
     scores the first are pruned.

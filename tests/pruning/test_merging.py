@@ -219,6 +219,6 @@ def test_a_share_that_leaves_no_filter_is_refused(share: float) -> None:
 def test_merging_needs_folded_batch_norm_and_merging_nothing_is_nothing() -> None:
     with pytest.raises(ValueError, match="merge needs batch norm folded into the filters first"):
         CompressionSpec("m", merge=0.5)
-    with pytest.raises(ValueError, match="and that first"):
+    with pytest.raises(ValueError, match="and the order fold-first"):
         CompressionSpec("m", None, QuantSpec(4), fold_bn=True, order="quantize-first", merge=0.5)
     assert CompressionSpec("m", merge=0) == CompressionSpec("m")

@@ -112,7 +112,7 @@ def test_inputs_that_are_no_numbers_are_refused_by_the_name_of_the_layer(bad: fl
     module = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
     with torch.no_grad():
         module[0].bias.fill_(bad)
-    with pytest.raises(ValueError, match="layer 1 sees inputs that are NaN, infinite or nearly so"):
+    with pytest.raises(ValueError, match="the inputs of layer 1 include NaN, infinity or values too large"):
         observe(module, torch.ones(1, 2))
 
 

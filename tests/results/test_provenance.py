@@ -59,7 +59,7 @@ def test_the_digests_have_16_digits_and_are_those_of_the_files() -> None:
         ("quantization/quantizers.py", "top = 2 ** (bits - 1) - 1", "top = 2 ** (bits - 1)"),
         ("pruning/masks.py", "scores >= threshold", "scores > threshold"),
         ("pruning/criteria.py", "rows.weights.abs()", "rows.weights"),
-        ("pruning/structures.py", "one <= groups", "one < groups"),
+        ("pruning/structures.py", "score <= groups", "score < groups"),
         ("core/compress.py", "changed = changed * kept.mask", "changed = changed * ~kept.mask"),
         ("evaluation/evaluation.py", "logits.argmax(1)", "logits.argmin(1)"),
         ("evaluation/evaluation.py", "BATCH = 125", "BATCH = 250"),
