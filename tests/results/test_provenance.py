@@ -60,7 +60,7 @@ def test_the_digests_have_16_digits_and_are_those_of_the_files() -> None:
         ("pruning/masks.py", "scores >= threshold", "scores > threshold"),
         ("pruning/criteria.py", "rows.weights.abs()", "rows.weights"),
         ("pruning/structures.py", "score <= groups", "score < groups"),
-        ("core/compress.py", "changed = changed * kept.mask", "changed = changed * ~kept.mask"),
+        ("core/compress.py", "values = values * pruning.mask", "values = values * ~pruning.mask"),
         ("evaluation/evaluation.py", "logits.argmax(1)", "logits.argmin(1)"),
         ("evaluation/evaluation.py", "BATCH = 125", "BATCH = 250"),
         ("networks/folding.py", "running_mean is None", "running_mean is not None"),
