@@ -46,10 +46,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _group(item: pytest.Item) -> str:
-    folder = item.path.parent.name
-    if folder == "browser":
+    if item.path.parent.name == "browser":
         return "browser"
-    if folder == "pages" or "here" in getattr(item, "fixturenames", ()):
+    if item.path.parent.name == "commands" or "here" in getattr(item, "fixturenames", ()):
         return "engine"
     return item.path.stem
 

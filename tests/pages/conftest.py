@@ -4,6 +4,8 @@ import pytest
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import app_test
 
+from compression.engine.cluster import Engine
+
 
 @pytest.fixture(autouse=True)
 def known_pages(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -11,3 +13,15 @@ def known_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     managers: dict[str, PagesManager] = {}
     remember = lambda path, cache, **_: managers.setdefault(path, PagesManager(path, cache))
     monkeypatch.setattr(app_test, "PagesManager", remember)
+
+
+@pytest.fixture(autouse=True)
+def workers_on_request(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keeps pages from using the engine's workers, unless the test asks for them with the fixture `here`.
+
+    Every page that is opened begins to count images. A test that does not wait for the count needs none of it, and the
+    workers would go on counting beside the tests that follow.
+    """
+    if "here" not in request.fixturenames:
+        monkeypatch.setattr(Engine, "ask", lambda *_, **__: None)
+        monkeypatch.setattr(Engine, "take", lambda *_: {})

@@ -152,7 +152,7 @@ def test_it_can_be_forgotten(page):
     assert "Nothing is uploaded yet" in told(page)
 
 
-def test_the_shelf_of_a_session_is_bounded(page):
+def test_the_shelf_of_a_session_is_bounded(page, no_images):
     for seed in range(upload.MOST_OF_ONE_SESSION + 1):
         state = small().state_dict()
         state["fc.bias"] = torch.full((10,), float(seed))
