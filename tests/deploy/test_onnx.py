@@ -48,6 +48,16 @@ def simple_int8(simple_cnn):
 
 
 @pytest.fixture(scope="module")
+def simple_graph(simple_cnn) -> bytes:
+    return to_onnx(simple_cnn.module, simple_cnn.normalization)
+
+
+@pytest.fixture(scope="module")
+def simple_int8_graph(simple_int8, simple_cnn) -> bytes:
+    return to_int8(simple_int8, simple_cnn.normalization)
+
+
+@pytest.fixture(scope="module")
 def small_resnet() -> FloatModel:
     """Untrained, with sums, of eight layers."""
     with torch.random.fork_rng():
@@ -66,11 +76,10 @@ def chain(small_int8) -> bytes:
     return to_int8(small_int8, CIFAR10, pixels(100))
 
 
-def test_a_graph_answers_as_pytorch_does_for_any_number_of_images(simple_cnn):
-    graph = to_onnx(simple_cnn.module, simple_cnn.normalization)
+def test_a_graph_answers_as_pytorch_does_for_any_number_of_images(simple_cnn, simple_graph):
     for count in (1, 3):
         expected = simple_cnn.module(simple_cnn.normalization(pixels(count)))
-        assert torch.allclose(said(graph, pixels(count)), expected, atol=1e-4)
+        assert torch.allclose(said(simple_graph, pixels(count)), expected, atol=1e-4)
 
 
 def test_a_graph_tells_nothing_of_the_machine_that_made_it(chain):
@@ -85,8 +94,8 @@ def test_inputs_that_are_quantized_stay_so_in_a_float_graph(simple_int8, simple_
     assert {"Round", "Clip"} <= {node.op_type for node in onnx.load_from_string(graph).graph.node}
 
 
-def test_int8_has_the_codes_and_scales_of_the_quantizer(simple_int8, simple_cnn):
-    found = constants(to_int8(simple_int8, simple_cnn.normalization))
+def test_int8_has_the_codes_and_scales_of_the_quantizer(simple_int8, simple_int8_graph):
+    found = constants(simple_int8_graph)
     for layer in simple_int8.layers:
         name = weight_name(layer.name)
         assert found[f"{name}.codes"].dtype == np.int8
@@ -99,12 +108,11 @@ def test_int8_has_the_codes_and_scales_of_the_quantizer(simple_int8, simple_cnn)
     assert steps == {(layer.inputs.scale, layer.inputs.zero_point) for layer in simple_int8.layers}
 
 
-def test_int8_agrees_with_the_simulation(simple_int8, simple_cnn, test_images):
+def test_int8_agrees_with_the_simulation(simple_int8, simple_int8_graph, simple_cnn, test_images):
     images = test_images[:500]
-    graph = to_int8(simple_int8, simple_cnn.normalization)
     expected = simple_int8.module(simple_cnn.normalization(images.pixels)).argmax(1)
-    assert int((said(graph, images.pixels).argmax(1) == expected).sum()) >= 497
-    assert kernels(graph).float == 0
+    assert int((said(simple_int8_graph, images.pixels).argmax(1) == expected).sum()) >= 497
+    assert kernels(simple_int8_graph).float == 0
 
 
 def test_with_integers_between_layers_every_convolution_runs_in_int8(small_int8, chain):
@@ -179,8 +187,8 @@ def test_batch_norm_that_is_not_folded_is_refused(small_resnet):
         to_int8(made, CIFAR10)
 
 
-def test_subnormal_numbers_are_counted(simple_cnn):
-    graph = onnx.load_from_string(to_onnx(simple_cnn.module, simple_cnn.normalization))
+def test_subnormal_numbers_are_counted(simple_graph):
+    graph = onnx.load_from_string(simple_graph)
     assert subnormals(graph.SerializeToString()) == 0
     odd = np.array([1e-40, -1e-39, 0.0, 1.0], np.float32)
     graph.graph.initializer.append(numpy_helper.from_array(odd, "odd"))

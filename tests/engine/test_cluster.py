@@ -15,32 +15,9 @@ from compression.engine.cluster import Engine, Key, Shared
 from compression.engine.workers import Workers
 from compression.errors import EngineError
 from compression.paths import PROJECT
+from tests.support.work import need, shared_length, square, write_down
 
 SECONDS = 60
-
-
-def write_down(path: str, word: str, pause: float = 0.0) -> str:
-    """Runs on a worker: leaves a trace, takes its time, and gives back what it was given."""
-    with open(path, "a") as file:
-        file.write(f"{word}\n")
-    time.sleep(pause)
-    return word
-
-
-def square(number: int, pause: float = 0.0) -> int:
-    time.sleep(pause)
-    return number**2
-
-
-def need(path: str) -> str:
-    """Runs on a worker: what the file says; fails as long as there is none."""
-    if not os.path.exists(path):
-        raise ValueError("there are no images here")
-    return Path(path).read_text()
-
-
-def shared_length(value: bytes) -> int:
-    return len(value)
 
 
 def collect(engine: Engine, keys: list[Key], each: Callable[[int], None] = lambda done: None) -> dict[Key, object]:
@@ -58,14 +35,14 @@ def collect(engine: Engine, keys: list[Key], each: Callable[[int], None] = lambd
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
     """Two workers of this machine, for the tests that leave them alive."""
-    engine = Engine(address="", workers=2, preload=["tests.engine.test_cluster"])
+    engine = Engine(address="", workers=2, preload=["compression.engine.cluster", "tests.support.work"])
     yield engine
     engine.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def one_worker() -> Iterator[Engine]:
-    engine = Engine(address="", workers=1, preload=["tests.engine.test_cluster"])
+    engine = Engine(address="", workers=1, preload=["tests.support.work"])
     engine.ask(("warm", 0), square, 1)
     collect(engine, [("warm", 0)])
     yield engine
@@ -136,7 +113,7 @@ def test_a_failure_is_told_in_its_own_words_and_can_be_asked_again(engine: Engin
 
 @pytest.mark.parametrize("victim", ["worker", "scheduler"])
 def test_whoever_dies_the_work_comes_back(victim: str) -> None:
-    engine = Engine(address="", workers=2, preload=["tests.engine.test_cluster"])
+    engine = Engine(address="", workers=2, preload=["tests.support.work"])
     keys = [("survives", number) for number in range(40)]
     for key in keys:
         engine.ask(key, square, key[1], 0.02)
@@ -205,7 +182,7 @@ def test_they_end_with_the_process_that_started_them_even_when_it_is_killed() ->
 
 
 def test_a_cluster_that_cannot_be_reached_is_told_and_this_machine_works_in_its_place() -> None:
-    engine = Engine(address="tcp://127.0.0.1:9", workers=1, preload=["tests.engine.test_cluster"])
+    engine = Engine(address="tcp://127.0.0.1:9", workers=1, preload=["tests.support.work"])
     engine.ask(("instead", 0), square, 5)
     assert collect(engine, [("instead", 0)]) == {("instead", 0): 25}
     assert engine.local
@@ -215,10 +192,10 @@ def test_a_cluster_that_cannot_be_reached_is_told_and_this_machine_works_in_its_
 
 
 def test_a_cluster_that_goes_away_is_told_and_this_machine_takes_over() -> None:
-    cluster = Workers(1, ["tests.engine.test_cluster"])
+    cluster = Workers(1, ["tests.support.work"])
     while not cluster.address:
         time.sleep(0.02)
-    engine = Engine(address=cluster.address, workers=1, preload=["tests.engine.test_cluster"])
+    engine = Engine(address=cluster.address, workers=1, preload=["tests.support.work"])
     keys = [("moves", number) for number in range(20)]
     for key in keys:
         engine.ask(key, square, key[1], 0.05)

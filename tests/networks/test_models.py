@@ -21,6 +21,8 @@ from compression.networks.bundled import bundled_names, load_bundled, load_netwo
 from compression.networks.model import FloatModel
 from compression.networks.normalization import NORMALIZATIONS, Normalization
 from compression.paths import ASSETS
+from compression.results.landscape import read_landscape
+from compression.spec import CompressionSpec
 from tests.support.networks import images, network, settled
 from tests.support.vision import torchvision
 
@@ -306,11 +308,16 @@ def test_a_bundled_network_is_frozen(name: str) -> None:
 
 @each_bundled
 def test_a_bundled_network_is_as_good_as_its_header_says(name: str, test_images: ImageSet) -> None:
-    """On all 10,000 images; another CPU may sum in another order and decide three of them differently."""
+    """The committed predictions of all 10,000 images have that accuracy, and the first 1,000 are made again here.
+
+    Another CPU may sum in another order and decide one of them differently.
+    """
     model = load_bundled(name)
-    found = evaluate(model.module, test_images, model.normalization)
-    assert found.total == 10_000
-    assert found.accuracy == pytest.approx(model.accuracy, abs=3.5e-4)
+    committed = read_landscape(model).get(CompressionSpec(name)).evaluation
+    assert committed.total == 10_000
+    assert committed.accuracy == model.accuracy
+    found = evaluate(model.module, test_images[:1000], model.normalization)
+    assert int((found.predictions != committed.predictions[:1000]).sum()) <= 1
 
 
 def test_an_unknown_network_is_refused_and_the_others_named() -> None:

@@ -7,6 +7,7 @@ from hypothesis import strategies as any_of
 from hypothesis.extra import numpy
 from torch import Tensor, from_numpy, isin
 
+from compression.quantization.codebooks import Codebook
 from compression.quantization.quantizers import choose_qparams, dequantize, levels, quantize
 from compression.spec import AUTOMATIC_SCHEMES, Clip, Granularity, QuantSpec, Scheme
 
@@ -42,6 +43,11 @@ def test_values_are_finite_levels_no_larger_than_twice_the_weights(weight: Tenso
     assert values.isfinite().all()
     assert values.abs().max() <= 2 * weight.abs().max()
     assert isin(values, levels(qparams)).all()
+    assert len(values.unique()) <= len(levels(qparams))
+    lowest = 0 if isinstance(qparams, Codebook) else qparams.low
+    assert lowest <= codes.min()
+    assert codes.max() < lowest + qparams.codes
+    assert qparams.codes <= 2**spec.bits
     assert weight.equal(before)
 
 

@@ -282,19 +282,6 @@ def test_zero_stays_exactly_zero_if_a_code_stands_for_it(scheme: Scheme, granula
     assert zeros.all() != (scheme in INEXACT)
 
 
-@every_width
-@every_granularity
-def test_codes_stay_within_their_bits(scheme: Scheme, granularity: Granularity, bits: int) -> None:
-    qparams = choose_qparams(weights(), way(bits, scheme, granularity))
-    codes = quantize(weights(), qparams)
-    low = 0 if isinstance(qparams, Codebook) else qparams.low
-    assert low <= codes.min()
-    assert codes.max() < low + qparams.codes
-    assert qparams.codes <= 2**bits
-    assert len(dequantize(codes, qparams).unique()) <= len(levels(qparams))
-    assert torch.isin(dequantize(codes, qparams), levels(qparams)).all()
-
-
 @pytest.mark.parametrize(("scheme", "bits"), [able for able in ABLE if able[0] in QPARAMS])
 @every_granularity
 def test_no_weight_is_further_off_than_one_step(scheme: Scheme, granularity: Granularity, bits: int) -> None:
@@ -325,13 +312,6 @@ def test_per_channel_never_has_more_error_than_per_tensor(scheme: Scheme, bits: 
 def test_the_scale_of_the_weights_does_not_matter(scheme: Scheme, granularity: Granularity) -> None:
     spec = way(some_bits(scheme), scheme, granularity)
     assert torch.equal(rounded(weights() * 1024, spec), rounded(weights(), spec) * 1024)
-
-
-@every_way
-def test_the_weights_themselves_are_left_alone(scheme: Scheme, granularity: Granularity) -> None:
-    weight = weights()
-    rounded(weight, way(some_bits(scheme), scheme, granularity))
-    assert torch.equal(weight, weights())
 
 
 # ---- clipped ranges
@@ -484,7 +464,7 @@ def test_with_as_many_codes_as_bins_the_least_divergence_clips_nothing(bits: int
 @pytest.mark.parametrize("kind", ["conv", "linear", "kernel last"])
 def test_a_group_is_quantized_as_a_tensor_of_its_own(kind: str, size: int, scheme: Scheme, bits: int) -> None:
     for clip in Clip if scheme.clippable else [Clip.FULL]:
-        weight = weights(kind)
+        weight = weights(kind)[-3:]  # with the channel of zeros
         spec = QuantSpec(bits, scheme, Granularity.GROUP, clip, group_size=size)
         alone = QuantSpec(bits, scheme, Granularity.TENSOR, clip)
         expected = [rounded(part, alone) for row in weight.flatten(1) for part in row.split(size)]
