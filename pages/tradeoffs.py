@@ -1,4 +1,4 @@
-"""Trade-offs: which compressed network is the best for a budget, on one picture."""
+"""The page Trade-offs: which compressed network is the best within a budget of accuracy or bytes."""
 
 import streamlit as st
 
@@ -18,7 +18,7 @@ with st.sidebar:
     with st.expander("Your settings", icon=":material/tune:"):
         controls.settings(model)
 names = list(dict.fromkeys([model, *also]))
-st.subheader("Which one is the best for your budget?", anchor=False)
+st.subheader("Which compressed network is the best within your budget?", anchor=False)
 front.show_notices(names)
 sweep.progress()
 views = {

@@ -16,11 +16,11 @@ def tab(page: Page, name: str) -> None:
 def test_a_sweep_a_click_a_pin_and_explore(page, page_of, server, test_images):
     page.goto(f"{server}/tradeoffs?model={MODEL}&view=Sweep")
     main = page.get_by_test_id("stMainBlockContainer")
-    for label in ("Bits a weight", "Sparsities, pruned globally"):
+    for label in ("Bits per weight", "Sparsities"):
         box = main.get_by_role("combobox", name=re.compile(label))
         expect(box).to_be_enabled(timeout=SECONDS_90)
         box.locator("xpath=ancestor::*[@data-testid='stMultiSelect']").get_by_role("button", name="Clear all").click()
-    bits = main.get_by_role("combobox", name=re.compile("Bits a weight"))
+    bits = main.get_by_role("combobox", name=re.compile("Bits per weight"))
     bits.fill("7")
     bits.press("Enter")
     bits.press("Escape")

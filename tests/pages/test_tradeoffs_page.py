@@ -93,7 +93,7 @@ def test_the_best_within_the_budgets_are_named(swept):
     for drop in (1.0, 3.5):
         page.slider(key="drop").set_value(drop).run()
         found = smallest(points(), before.accuracy - drop / 100 - 1e-9)
-        assert f"The smallest within {drop:g} point" in said(page)
+        assert f"The smallest file within {drop:g} point" in said(page)
         assert f"**{title(found.spec)}**, {wording.size(found.file_bytes)}" in said(page)
     found = most_accurate(points(), 270_000)
     assert f"**{title(found.spec)}**, {wording.size(found.file_bytes)}" in said(page)
@@ -102,9 +102,7 @@ def test_the_best_within_the_budgets_are_named(swept):
 def test_where_nothing_is_within_the_budgets_that_is_said(swept):
     limits = Limits(1.0, 10)
     least = min(points(), key=lambda point: point.file_bytes)
-    assert front.smallest_in_words(None, 0.0, limits, MODEL, False) == (
-        "Nothing that was measured is within 0 points of float."
-    )
+    assert front.smallest_in_words(None, 0.0, limits, MODEL, False) == ("No measured spec is within 0 points of float.")
     assert wording.size(least.file_bytes) in front.best_in_words(None, points(), limits, False)
 
 
@@ -121,7 +119,7 @@ def test_every_spec_is_a_point_and_the_front_is_drawn(swept):
 
 def test_several_networks_are_told_apart(swept):
     page = opened(also="cnn3")
-    assert "of simple_cnn as float" in said(page)
+    assert "of simple_cnn in float" in said(page)
     assert page.multiselect(key="also").value == ["cnn3"]
 
 
@@ -149,9 +147,9 @@ def test_pins_of_a_link_are_compared_and_unknown_ones_told(swept):
     shown = page.dataframe[0].value
     results = [experiments.known_results(MODEL).results[point.spec] for point in chosen]
     assert shown.equals(comparison_tables.numbers(results, {MODEL: experiments.known_results(MODEL).before}))
-    assert "1 were not measured here" in said(page)
+    assert "1 of the pinned specs in the link were not measured here" in said(page)
     page.button(key="unpin all").click().run()
-    assert "Nothing is pinned yet" in said(page)
+    assert "No spec is pinned yet" in said(page)
 
 
 def test_at_most_eight_are_pinned(swept):

@@ -1,4 +1,4 @@
-"""Accuracy against bytes of the file: one mark for each spec, the Pareto front, budgets. Imports no streamlit."""
+"""Accuracy against file size: one mark per spec, the Pareto front, budgets. Imports no streamlit."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -44,7 +44,7 @@ MOST_AS_SVG = 3_000  # beyond, WebGL paints faster; up to there it is slower, an
 
 @dataclass(frozen=True)
 class Limits:
-    """What the reader allows: so accurate at least (0..1), so many bytes at most."""
+    """The reader's budgets: the least accuracy (0..1) and the most bytes."""
 
     least_accuracy: float
     most_bytes: int
@@ -58,8 +58,9 @@ def scatter(
     floor: float,
     ink: str,
 ) -> Drawing:
-    """Every point a spec; `landmarks` are labelled, `rings`, by RINGS, drawn around. `floor` (0..1): the
-    lowest accuracy that is shown.
+    """Returns the chart of all points. `landmarks` get a label, and `rings` (by the names in RINGS) a ring.
+
+    `floor` (0..1) is the lowest accuracy on the axis.
     """
     layout = size_layout(points, floor, ink, HEIGHT)
     layout["shapes"] = _limits(limits, layout) if limits else []
@@ -75,7 +76,7 @@ def scatter(
 
 
 def size_layout(points: Sequence[Point], floor: float, ink: str, height: int) -> dict[str, Any]:
-    """Axes that hold all points above `floor`: bytes in powers of ten."""
+    """Returns a layout whose axes hold all points above `floor`, with bytes on a log axis."""
     shown = [point for point in points if point.accuracy >= floor]
     top = max(point.accuracy for point in points)
     first, last = min(point.file_bytes for point in shown), max(point.file_bytes for point in shown)
@@ -83,7 +84,7 @@ def size_layout(points: Sequence[Point], floor: float, ink: str, height: int) ->
     layout = live_layout(
         "",
         {
-            "title": "bytes of the file (log)",
+            "title": "file size in bytes (log)",
             "type": "log",
             "range": [math.log10(first) - 0.08, math.log10(last) + 0.12],
             "tickvals": ticks,
@@ -111,7 +112,7 @@ def size_layout(points: Sequence[Point], floor: float, ink: str, height: int) ->
 
 
 def _limits(limits: Limits, layout: dict[str, Any]) -> list[dict[str, Any]]:
-    """Two lines, and the corner that they leave."""
+    """Returns a line for each budget, and the area within both."""
     line = {"color": GAIN, "width": 2, "dash": "dash"}
     low, high = layout["xaxis"]["range"][0] - 3, layout["xaxis"]["range"][1]
     across = {"x0": 0, "x1": 1, "xref": "paper", "y0": limits.least_accuracy, "y1": limits.least_accuracy}
@@ -131,21 +132,21 @@ def _label(text: str, point: Point, ink: str) -> dict[str, Any]:
 
 
 def _front(points: Sequence[Point], ink: str) -> dict[str, Any]:
-    """Stairs: up to the bytes of the next one, nothing is better."""
-    found = pareto_front(points)
+    """Returns the Pareto front as steps: no measured spec lies above them."""
+    front = pareto_front(points)
     return {
         "type": "scatter",
         "mode": "lines",
         "name": "Pareto front",
-        "x": [point.file_bytes for point in found],
-        "y": [point.accuracy for point in found],
+        "x": [point.file_bytes for point in front],
+        "y": [point.accuracy for point in front],
         "line": {"shape": "hv", "color": ink, "width": 1.5},
         "hoverinfo": "skip",
     }
 
 
 def _clouds(points: Sequence[Point], symbols: Mapping[str, str], kind: str) -> list[dict[str, Any]]:
-    """A trace a scheme. Each point carries what it is called in a link."""
+    """Returns one trace per scheme. Each point carries the name that it has in a link."""
     clouds: dict[str, list[Point]] = {name: [] for name in COLOURS}
     for point in points:
         clouds[point.spec.weights.scheme if point.spec.weights else FLOAT_WEIGHTS].append(point)
@@ -176,9 +177,9 @@ def _clouds(points: Sequence[Point], symbols: Mapping[str, str], kind: str) -> l
 
 
 def words(point: Point) -> str:
-    """What is said of a point where the pointer rests."""
-    counted = f"{wording.percent(point.accuracy, 2)} ({wording.interval(*point.interval)})"
-    return f"<b>{full_title(point.spec)}</b><br>{counted}<br>{point.file_bytes:,} bytes"
+    """Returns the text of a point under the pointer."""
+    accuracy = f"{wording.percent(point.accuracy, 2)} ({wording.interval(*point.interval)})"
+    return f"<b>{full_title(point.spec)}</b><br>{accuracy}<br>{point.file_bytes:,} bytes"
 
 
 def _key(name: str, symbol: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How much accuracy may go, and how many bytes there are."""
+"""The two budgets: the largest accuracy drop and the largest file size."""
 
 import streamlit as st
 
@@ -15,13 +15,13 @@ SERIES = (10, 12, 15, 18, 22, 27, 33, 39, 47, 56, 68, 82)
 SIZES = {
     wording.round_size(each * 10**k).replace(wording.NARROW, " "): each * 10**k for k in range(3, 7) for each in SERIES
 }
-SHARE = 8  # the float file is so many times the budget that the page opens with
+START_DIVISOR = 8  # the page opens with a budget of the float network's bytes divided by this
 
 
 def drop() -> float:
-    """The slider of points; what it says, 0..1."""
+    """Shows the slider of the accuracy drop; returns its value as a fraction (0..1)."""
     points = st.slider(
-        "Points of accuracy that may go",
+        "Largest accuracy drop (percentage points)",
         0.0,
         MOST_POINTS,
         START_POINTS,
@@ -31,29 +31,29 @@ def drop() -> float:
         bind="query-params",
         persist_state="session",
         on_change=frame.rerun_answer,
-        help="Against the float network. An image is 0.01 points.",
+        help="Compared with the float network. One image of 10,000 is 0.01 percentage points.",
     )
     return points / 100
 
 
 def most_bytes(model: str) -> int:
-    """The slider of bytes; it opens at an eighth of what `model` takes as float32."""
-    start = 4 * networks.float_model(model).parameters / SHARE
+    """Shows the slider of the file size; returns bytes. It starts at an eighth of the float32 weights of `model`."""
+    start = 4 * networks.float_model(model).parameters / START_DIVISOR
     text = st.select_slider(
-        "Bytes that the file may have",
+        "Largest file size",
         list(SIZES),
         min(SIZES, key=lambda size: abs(SIZES[size] - start)),
         key=BYTES,
         bind="query-params",
         persist_state="session",
         on_change=frame.rerun_answer,
-        help="Of the packed file that the laboratory writes and reads again, header and all. 1 kB is 1,000 bytes.",
+        help="The size of the packed file on disk, header included. 1 kB is 1,000 bytes.",
     )
     return SIZES[text]
 
 
 def limits(model: str, points: list[Point], drop: float, most_bytes: int) -> Limits:
-    """`points` have the float network of `model`, or else its accuracy is the one that it came with."""
+    """Returns the budgets as limits. The float accuracy of `model` is that of its point, or else the published one."""
     as_float = CompressionSpec(model)
     if before := next((point for point in points if point.spec == as_float), None):
         return Limits(least_correct(before, drop) / before.total, most_bytes)

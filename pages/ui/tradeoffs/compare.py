@@ -12,27 +12,29 @@ from compression.spec.title import full_title
 from pages.ui.tradeoffs import pins, report
 from pages.ui.tradeoffs.comparison_tables import classes, matrix, numbers
 
-REAL = 0.05
+REAL = 0.05  # McNemar's p below which a difference is called real
 
 
 def draw() -> None:
-    """All of it, or how to pin."""
+    """Shows the tables and the downloads, or how to pin a spec."""
     results, before = pins.results(), pins.before()
     missing = [name for name, point in pins.points().items() if point is None]
     if missing:
-        st.caption(f":material/info: Of the pinned specs in the link {len(missing)} were not measured here.")
+        st.caption(f":material/info: {len(missing)} of the pinned specs in the link were not measured here.")
     if not results:
-        st.info(f"Nothing is pinned yet. Click a point on the tab Front, and pin it: up to {pins.MOST}.")
+        st.info(f"No spec is pinned yet. Click a point in the tab Front and pin it. You can pin up to {pins.MOST}.")
         return
     st.dataframe(numbers(results, before), hide_index=True, alt="The pinned specs")
     _buttons(results, before)
-    st.markdown("**May the difference be chance?** McNemar's p between any two; below 0.05, in bold, it is more.")
-    st.dataframe(matrix(results).style.map(_real), alt="McNemar's p between any two")
-    st.markdown("**Which classes pay?** Points of accuracy against float. A class has 1,000 images.")
-    st.dataframe(classes(results, before), alt="Changes of each class")
+    st.markdown(
+        "**Could the difference be chance?** McNemar's p for every pair. Below 0.05, in bold, chance is unlikely."
+    )
+    st.dataframe(matrix(results).style.map(_bold_if_real), alt="McNemar's p for every pair")
+    st.markdown("**Accuracy change per class**, in percentage points against float. Each class has 1,000 images.")
+    st.dataframe(classes(results, before), alt="Accuracy change per class")
 
 
-def _real(text: str) -> str:
+def _bold_if_real(text: str) -> str:
     return "font-weight: bold" if text.startswith("<") or (text and float(text) < REAL) else ""
 
 
@@ -52,7 +54,7 @@ def _buttons(results: Sequence[Result], before: Mapping[str, Evaluation]) -> Non
             "comparison.html",
             "text/html",
             icon=":material/download:",
-            help="One file with all of this, which needs no network.",
+            help="One file with all of these tables, readable offline.",
             on_click="ignore",
         )
         for number, (name, point) in enumerate(pins.points().items(), 1):

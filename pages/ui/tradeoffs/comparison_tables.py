@@ -1,4 +1,4 @@
-"""Tables that compare specs: numbers, McNemar's p between any two, accuracy by class."""
+"""Tables that compare specs: their numbers, McNemar's p for every pair, accuracy change per class."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,7 +12,7 @@ from pages.ui import wording
 
 
 def numbers(results: Sequence[Result], before: Mapping[str, Evaluation]) -> pd.DataFrame:
-    """In words, a row a spec."""
+    """Returns the numbers as text, one row per spec."""
     return pd.DataFrame(
         {
             "": [str(number) for number in range(1, len(results) + 1)],
@@ -30,13 +30,13 @@ def numbers(results: Sequence[Result], before: Mapping[str, Evaluation]) -> pd.D
 
 
 def change(result: Result, before: Mapping[str, Evaluation]) -> str:
-    """ "-1.2 points", or nothing where the float network is not known."""
-    found = before.get(result.spec.model)
-    return wording.points(result.evaluation.accuracy - found.accuracy) if found else ""
+    """Returns the change against float, such as "-1.2 points", or "" if the float network is not known."""
+    float_network = before.get(result.spec.model)
+    return wording.points(result.evaluation.accuracy - float_network.accuracy) if float_network else ""
 
 
 def matrix(results: Sequence[Result]) -> pd.DataFrame:
-    """p by the numbers of the rows."""
+    """Returns McNemar's p for every pair, by the numbers of the rows."""
     names = [str(number) for number in range(1, len(results) + 1)]
     values = p_values(results)
     cells = [
@@ -47,9 +47,9 @@ def matrix(results: Sequence[Result]) -> pd.DataFrame:
 
 
 def classes(results: Sequence[Result], before: Mapping[str, Evaluation]) -> pd.DataFrame:
-    """Points by class, a row a spec."""
+    """Returns the accuracy change per class in percentage points, one row per spec."""
     rows = [
         class_changes(before[each.spec.model], each.evaluation) if each.spec.model in before else {} for each in results
     ]
-    found = pd.DataFrame(rows, index=[str(number) for number in range(1, len(results) + 1)])
-    return found.map(lambda value: f"{100 * value:+.1f}")
+    changes = pd.DataFrame(rows, index=[str(number) for number in range(1, len(results) + 1)])
+    return changes.map(lambda value: f"{100 * value:+.1f}")

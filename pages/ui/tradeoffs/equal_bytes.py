@@ -1,4 +1,4 @@
-"""For the same bytes: prune or quantize?"""
+"""The tab Equal bytes: for the same file size, is pruning or quantization more accurate?"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,16 +15,16 @@ from pages.ui.charts import equal_bytes, show
 from pages.ui.compute import experiments
 from pages.ui.tradeoffs import budgets, front
 
-LABELS = {Way.PRUNED: "Pruned, float weights", Way.QUANTIZED: "Quantized, not pruned", Way.BOTH: "Both together"}
-REAL = 0.05
+LABELS = {Way.PRUNED: "Pruned, float weights", Way.QUANTIZED: "Quantized, not pruned", Way.BOTH: "Pruned and quantized"}
+REAL = 0.05  # McNemar's p below which a difference is called real
 
 
 def draw(model: str) -> None:
-    """A slider, three winners, the answer, and all fronts."""
+    """Shows the file size, the most accurate spec of each way, the verdict, and the front of each way."""
     known = experiments.known_results(model)
     ways = group_by_way(known.points)
     if not any(ways.values()):
-        front.nothing(model)
+        front.explain_no_points(model)
         return
     most_bytes = budgets.most_bytes(model)
     winners = best_of_each_way(known.points, most_bytes)
@@ -33,10 +33,10 @@ def draw(model: str) -> None:
             _winner(way, winners[way])
     st.markdown(verdict(winners, most_bytes, _p(known, winners)))
     figure = equal_bytes.ways(ways, winners, most_bytes, show.ink())
-    show.chart(figure, "ways", "The most accurate of each way for any number of bytes")
+    show.chart(figure, "ways", "The most accurate spec of each way at every file size")
     st.caption(
-        f"The most accurate of all that was measured of {model}, for any number of bytes, on the same "
-        f"{known.points[0].total:,} test images that choose it: each is flattered a little by chance."
+        f"The most accurate measured specs of {model} at every file size. The same {known.points[0].total:,} test "
+        "images choose them and measure them, so each looks slightly better than it is, by chance."
     )
 
 
@@ -44,20 +44,20 @@ def _winner(way: Way, point: Point | None) -> None:
     label = LABELS[way]
     plain: dict[str, Any] = {"delta_color": "off", "delta_arrow": "off", "border": True}
     if point is None:
-        st.metric(label, "none", "nothing of this kind is as small", **plain)
+        st.metric(label, "none", "no such file is this small", **plain)
         return
-    spread = wording.interval(*point.interval)
+    interval = wording.interval(*point.interval)
     st.metric(
         label,
         wording.percent(point.accuracy, 2),
         f"{title(point.spec)}, {wording.size(point.file_bytes)}",
         **plain,
     )
-    st.caption(f"95 % interval: {spread}")
+    st.caption(f"95 % confidence interval: {interval}")
 
 
 def _p(known: KnownResults, winners: Mapping[Way, Point | None]) -> dict[frozenset[Way], float]:
-    """McNemar's p between any two winners."""
+    """Returns McNemar's p for every pair of winners."""
     evaluations = {way: known.results[point.spec].evaluation for way, point in winners.items() if point}
     return {
         frozenset((one, other)): flips(evaluations[one], evaluations[other]).p
@@ -68,35 +68,36 @@ def _p(known: KnownResults, winners: Mapping[Way, Point | None]) -> dict[frozens
 
 
 def verdict(winners: Mapping[Way, Point | None], most_bytes: int, p: Mapping[frozenset[Way], float]) -> str:
-    """The answer in words."""
+    """Returns the answer in sentences."""
     pruned, quantized, both = (winners[way] for way in Way)
     size = wording.size(most_bytes)
     if pruned is None and quantized is None:
         if both is None:
-            return f"Nothing that was measured fits into {size}."
-        return f"Neither alone fits into {size}; both together do."
+            return f"No measured spec fits into {size}."
+        return f"Neither pruning alone nor quantizing alone fits into {size}; both together do."
     if pruned is None or quantized is None:
         alone = f"only {'quantizing' if pruned is None else 'pruning'} fits into {size}"
         return f"**{wording.capital(alone)}.** {_both(winners, p)}"
     between = p[frozenset((Way.PRUNED, Way.QUANTIZED))]
     gap = abs(quantized.accuracy - pruned.accuracy)
     if between >= REAL:
-        said = f"**Within {size} it hardly matters**: {100 * gap:.1f} points may be chance"
+        answer = f"**Within {size} it hardly matters**: a difference of {100 * gap:.1f} points may be chance"
     else:
         what = "quantize" if quantized.accuracy > pruned.accuracy else "prune"
-        said = f"**Within {size}, {what}**: it is {100 * gap:.1f} points better, and that is real"
-    return f"{said} (McNemar, {wording.p_value(between)}). {_both(winners, p)}"
+        answer = f"**Within {size}, {what}**: it is {100 * gap:.1f} points more accurate, and that is real"
+    return f"{answer} (McNemar, {wording.p_value(between)}). {_both(winners, p)}"
 
 
 def _both(winners: Mapping[Way, Point | None], p: Mapping[frozenset[Way], float]) -> str:
-    """What doing both adds to the better one alone."""
+    """Returns what pruning and quantizing together adds to the better of the two, in a sentence."""
     both = winners[Way.BOTH]
     single = {way: point for way in (Way.PRUNED, Way.QUANTIZED) if (point := winners[way])}
     alone = max(single, key=lambda way: single[way].accuracy)
     if both is None:
-        return "Nothing that does both is as small."
+        return "No spec that does both fits."
     gap, chance = both.accuracy - single[alone].accuracy, p[frozenset((alone, Way.BOTH))]
     if chance >= REAL:
-        return f"Doing both changes {wording.points(gap)}, which may be chance ({wording.p_value(chance)})."
-    worse = "better still" if gap > 0 else "worse"
-    return f"Doing both is {100 * abs(gap):.1f} points {worse} ({wording.p_value(chance)})."
+        change = wording.points(gap)
+        return f"Doing both changes the accuracy by {change}, which may be chance ({wording.p_value(chance)})."
+    comparison = "more" if gap > 0 else "less"
+    return f"Doing both is {100 * abs(gap):.1f} points {comparison} accurate ({wording.p_value(chance)})."

@@ -1,6 +1,7 @@
-"""Accuracy against bytes: every spec a point, what is best within the budgets, and the one that was clicked."""
+"""The tab Front: every measured spec as a point, the best within the budgets, and details of a clicked point."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 from urllib.parse import urlencode
 
 import streamlit as st
@@ -17,15 +18,22 @@ from pages.ui.tradeoffs import budgets, pins
 
 POINTS = "points"  # the key of the chart
 CLICKED = "clicked"
-SHOWN = 0.2  # of accuracy, below the most accurate
+SHOWN_RANGE = 0.2  # of accuracy (0..1): how far below the most accurate point the axis begins
 INT8 = QuantSpec(8)
 
 
+class Best(NamedTuple):
+    """The best points within the two budgets, or None where no point is within a budget."""
+
+    smallest: Point | None
+    most_accurate: Point | None
+
+
 def draw(model: str, names: Sequence[str]) -> None:
-    """Budgets, answers, chart, and a row on the point that was clicked. `names`: all networks that are shown."""
+    """Shows two budgets with their answers, the chart, and details of one point. `names`: the networks to show."""
     points = [point for name in names for point in experiments.known_results(name).points]
     if not points:
-        nothing(model)
+        explain_no_points(model)
         return
     left, right = st.columns(2, gap="medium")
     with left:
@@ -35,41 +43,39 @@ def draw(model: str, names: Sequence[str]) -> None:
         most_bytes = budgets.most_bytes(model)
         best_here = st.empty()
     limits = budgets.limits(model, points, drop, most_bytes)
-    found = smallest(points, limits.least_accuracy), most_accurate(points, limits.most_bytes)
+    best = Best(smallest(points, limits.least_accuracy), most_accurate(points, limits.most_bytes))
     several = len(names) > 1
-    smallest_here.markdown(smallest_in_words(found[0], drop, limits, model, several))
-    best_here.markdown(best_in_words(found[1], points, limits, several))
-    chart(model, points, limits, found)
+    smallest_here.markdown(smallest_in_words(best.smallest, drop, limits, model, several))
+    best_here.markdown(best_in_words(best.most_accurate, points, limits, several))
+    chart(model, points, limits, best)
 
 
 def show_notices(names: Sequence[str]) -> None:
-    """Says of which networks the committed results are not used, and why."""
+    """Shows for which networks the committed results are not used, and why."""
     for name in names:
         if notice := experiments.known_results(name).notice:
             st.caption(f":material/info: {notice}")
 
 
-def nothing(model: str) -> None:
-    """Says that nothing was measured yet."""
-    st.info(
-        f"Nothing of {model} has been measured yet. A sweep measures it: see the tab Sweep.", icon=":material/grain:"
-    )
+def explain_no_points(model: str) -> None:
+    """Shows that nothing has been measured yet, and what to do."""
+    st.info(f"Nothing has been measured for {model} yet. Measure some specs in the tab Sweep.", icon=":material/grain:")
 
 
-def chart(model: str, points: Sequence[Point], limits: Limits, found: tuple[Point | None, Point | None]) -> None:
-    """The chart, and below it the row."""
+def chart(model: str, points: Sequence[Point], limits: Limits, best: Best) -> None:
+    """Shows the chart, and below it the details of the clicked point or of an answer."""
     clicked = _clicked(points)
     here = CompressionSpec(model) if _impossible(model) else selection.spec(model)
     rings = {
-        SMALLEST: found[0],
-        BEST: found[1],
+        SMALLEST: best.smallest,
+        BEST: best.most_accurate,
         SETTINGS: next((point for point in points if point.spec == here), None),
         CHOSEN: clicked,
     }
     place = st.container()
     with st.container(horizontal=True, vertical_alignment="center"):
-        whole = st.toggle("Down to 0 %", key="whole range", persist_state="session")
-        st.caption(f"The larger a mark, the sparser. {stands_on(points)}")
+        whole = st.toggle("Start the axis at 0 %", key="whole range", persist_state="session")
+        st.caption(f"Larger marks have a higher sparsity. {stands_on(points)}")
     floor = 0.0 if whole else _floor(points, limits)
     with place:
         show.chart(
@@ -82,20 +88,20 @@ def chart(model: str, points: Sequence[Point], limits: Limits, found: tuple[Poin
                 show.ink(),
             ),
             POINTS,
-            "Accuracy against bytes of the file, a point a spec",
+            "Accuracy against file size, one point per spec",
             on_select=_click,
             selection_mode="points",
         )
-        if chosen := clicked or found[0] or found[1]:
-            row(chosen, "Clicked" if clicked else "The answer; click a point to look at another")
+        if chosen := clicked or best.smallest or best.most_accurate:
+            details(chosen, "The point that you clicked" if clicked else "The answer; click a point for its details")
 
 
 def picture(names: Sequence[str]) -> None:
-    """All points and nothing else; nothing where there are none."""
+    """Shows all points of the networks; shows nothing if there are none."""
     points = [point for name in names for point in experiments.known_results(name).points]
     if points:
         figure = tradeoffs.scatter(points, landmarks(points), {}, None, 0.0, show.ink())
-        show.chart(figure, "all points", "Accuracy against bytes of the file, a point a spec")
+        show.chart(figure, "all points", "Accuracy against file size, one point per spec")
 
 
 def _impossible(model: str) -> bool:
@@ -103,84 +109,85 @@ def _impossible(model: str) -> bool:
 
 
 def _floor(points: Sequence[Point], limits: Limits) -> float:
-    """The lowest accuracy that is shown."""
-    return max(0.0, min(max(point.accuracy for point in points) - SHOWN, limits.least_accuracy - 0.02))
+    """Returns the lowest accuracy on the axis."""
+    return max(0.0, min(max(point.accuracy for point in points) - SHOWN_RANGE, limits.least_accuracy - 0.02))
 
 
 def _clicked(points: Sequence[Point]) -> Point | None:
-    """What the reader has clicked on."""
-    named = st.session_state.get(CLICKED)
-    return next((point for point in points if point.name == named), None)
+    """Returns the point that the reader has clicked."""
+    name = st.session_state.get(CLICKED)
+    return next((point for point in points if point.name == name), None)
 
 
 def _click() -> None:
-    """Keeps what is selected: a chart that is drawn anew forgets it."""
+    """Stores the selection in the session, because a redrawn chart forgets it."""
     for each in st.session_state[POINTS].selection.points:
         st.session_state[CLICKED] = each["customdata"][0]
 
 
 def landmarks(points: Sequence[Point]) -> dict[str, Point]:
-    """The float network and the uniform 8 bits of each network, where they are measured."""
+    """Returns the float network and the uniform 8-bit network of each network, if they are measured, by label."""
     networks = list(dict.fromkeys(point.spec.model for point in points))
-    found: dict[str, Point] = {}
+    landmarks: dict[str, Point] = {}
     for name in networks:
         own = [point for point in points if point.spec.model == name]
-        whose = f"{name} " if len(networks) > 1 else ""
+        prefix = f"{name} " if len(networks) > 1 else ""
         for label, spec in (("float", CompressionSpec(name)), ("int8", CompressionSpec(name, weights=INT8))):
-            found |= {f"{whose}{label}": point for point in own if point.spec == spec}
-    return found
+            landmarks |= {f"{prefix}{label}": point for point in own if point.spec == spec}
+    return landmarks
 
 
 def stands_on(points: Sequence[Point]) -> str:
-    """ "110 specs, each measured on all 10,000 test images: 98 beforehand, 12 on this machine."."""
+    """Returns what the points stand on: "110 specs, each measured on all 10,000 test images: 98 beforehand, …"."""
     beforehand = sum(point.precomputed for point in points)
     parts = [f"{beforehand:,} beforehand"] if beforehand else []
     parts += [f"{len(points) - beforehand:,} on this machine"] if beforehand < len(points) else []
     return (
         f"{len(points):,} specs, each measured on all {points[0].total:,} test images: {', '.join(parts)}. "
-        "The best of many on the same images is flattered a little by chance."
+        "The best of many on the same images looks slightly better than it is, by chance."
     )
 
 
 def smallest_in_words(point: Point | None, drop: float, limits: Limits, model: str, several: bool) -> str:
-    """The answer to the first budget."""
-    whose = f"{model} as float" if several else "float"
-    within = f"within {100 * drop:g} point{'s' * (drop != 0.01)} of {whose}"
+    """Returns the answer to the first budget: the smallest file within an accuracy drop."""
+    float_network = f"{model} in float" if several else "float"
+    within = f"within {100 * drop:g} point{'s' * (drop != 0.01)} of {float_network}"
     if point is None:
-        return f"Nothing that was measured is {within}."
-    beyond = "" if point.file_bytes <= limits.most_bytes else ", more than the bytes on the right"
-    return f"The smallest {within}: {_in_words(point, several)}{beyond}."
+        return f"No measured spec is {within}."
+    note = "" if point.file_bytes <= limits.most_bytes else ", larger than the file size on the right"
+    return f"The smallest file {within}: {_in_words(point, several)}{note}."
 
 
 def best_in_words(point: Point | None, points: Sequence[Point], limits: Limits, several: bool) -> str:
-    """The answer to the second budget."""
+    """Returns the answer to the second budget: the most accurate spec within a file size."""
     size = wording.size(limits.most_bytes)
     if point is None:
         least = min(points, key=lambda point: point.file_bytes)
-        return f"Nothing that was measured fits into {size}; the smallest takes {wording.size(least.file_bytes)}."
-    below = "" if point.accuracy >= limits.least_accuracy else ", less than the accuracy on the left"
-    return f"The most accurate within {size}: {_in_words(point, several)}{below}."
+        return f"No measured spec fits into {size}; the smallest has {wording.size(least.file_bytes)}."
+    note = "" if point.accuracy >= limits.least_accuracy else ", less accurate than the budget on the left"
+    return f"The most accurate within {size}: {_in_words(point, several)}{note}."
 
 
 def _in_words(point: Point, several: bool) -> str:
-    said = full_title(point.spec) if several else title(point.spec)
-    return f"**{said}**, {wording.size(point.file_bytes)}, {wording.percent(point.accuracy, 2)}"
+    name = full_title(point.spec) if several else title(point.spec)
+    return f"**{name}**, {wording.size(point.file_bytes)}, {wording.percent(point.accuracy, 2)}"
 
 
-def row(point: Point, why: str) -> None:
-    """A spec, and what one can do with it."""
+def details(point: Point, why: str) -> None:
+    """Shows the numbers of a point, and buttons to open and to pin it."""
     pinned = pins.names()
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(
             f"**{full_title(point.spec)}**: {wording.percent(point.accuracy, 2)} "
             f"({wording.interval(*point.interval)}), {point.file_bytes:,} bytes",
-            help=f"{why}. KnownResults on all {point.total:,} test images, "
-            f"{'beforehand' if point.precomputed else 'on this machine'}; the interval is that of 95 %.",
+            help=f"{why}. Measured on all {point.total:,} test images, "
+            f"{'beforehand' if point.precomputed else 'on this machine'}, with the 95 % confidence interval.",
             width="content",
         )
         page, label = ("layers", "Layers") if point.spec.layers else ("", "Explore")
-        link = f"./{page}?{urlencode(selection.as_link(point.spec))}"  # here the same widgets say something else
-        st.link_button(f"Open in {label}", link, icon=":material/open_in_new:", help="In a new tab")
+        # opens a new tab, because this page has the same widgets with other values
+        link = f"./{page}?{urlencode(selection.as_link(point.spec))}"
+        st.link_button(f"Open in {label}", link, icon=":material/open_in_new:", help="Opens a new browser tab.")
         if point.name in pinned:
             st.button("Unpin", key="unpin", icon=":material/keep_off:", on_click=pins.unpin, args=(point.name,))
         else:
@@ -191,5 +198,5 @@ def row(point: Point, why: str) -> None:
                 on_click=pins.pin,
                 args=(point.name,),
                 disabled=len(pinned) >= pins.MOST,
-                help=f"For the tab Compare: {len(pinned)} of {pins.MOST} are pinned",
+                help=f"Pinned specs appear in the tab Compare. {len(pinned)} of {pins.MOST} are pinned.",
             )

@@ -1,4 +1,4 @@
-"""Bits by sparsity of the default scheme, with the reader's settings on it."""
+"""The tab Bits by sparsity: accuracy of the default scheme as a heat map, with the reader's settings marked."""
 
 import streamlit as st
 
@@ -12,25 +12,25 @@ from pages.ui.tradeoffs import front
 
 
 def draw(model: str) -> None:
-    """The heat map of one network."""
+    """Shows the heat map of one network."""
     known = experiments.known_results(model)
-    found = arrange(known.points)
-    if not found.cells or known.before is None:
-        front.nothing(model)
+    cells = arrange(known.points)
+    if not cells.cells or known.before is None:
+        front.explain_no_points(model)
         return
     spec = selection.spec(model)
-    figure = drops.bits_by_sparsity(found, known.before.accuracy, position_in(found, spec), show.ink())
-    show.chart(figure, "lattice", "Accuracy by bits and sparsity")
+    figure = drops.bits_by_sparsity(cells, known.before.accuracy, position_in(cells, spec), show.ink())
+    show.chart(figure, "lattice", "Accuracy by bits per weight and sparsity")
     st.caption(
-        f"Accuracy of {model} in percent: symmetric, a scale for each channel, pruned globally. {_here(found, spec)}"
+        f"Accuracy of {model} in percent: symmetric, one scale per channel, pruning scope global. {_here(cells, spec)}"
     )
-    st.caption(front.stands_on(list(found.cells.values())))
+    st.caption(front.stands_on(list(cells.cells.values())))
 
 
-def _here(found: BitsBySparsity, spec: CompressionSpec) -> str:
-    said = title(spec)
-    if position_in(found, spec) is None:
-        return f"Your settings ({said}) are not on this map: they are of another kind, or beyond its ends."
-    if cell_of(spec) in found.cells:
-        return f"The frame marks your settings: {said}."
-    return f"The frame marks your settings, between what was measured: {said}."
+def _here(cells: BitsBySparsity, spec: CompressionSpec) -> str:
+    settings = title(spec)
+    if position_in(cells, spec) is None:
+        return f"Your settings ({settings}) are not on this map: they use another scheme or lie outside its range."
+    if cell_of(spec) in cells.cells:
+        return f"The frame marks your settings: {settings}."
+    return f"The frame marks your settings, between measured cells: {settings}."

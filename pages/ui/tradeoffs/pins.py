@@ -1,4 +1,4 @@
-"""Pinned specs: kept in the session and in the link as a few words, `resnet20:3fa9c1d2`."""
+"""Pinned specs: stored in the session and in the link by short names, such as `resnet20:3fa9c1d2`."""
 
 import streamlit as st
 
@@ -12,9 +12,9 @@ MOST = 8
 
 
 def settle(arriving: bool) -> None:
-    """Makes sure that the session and the link say the same; on arrival the link has the word."""
+    """Makes the session and the link agree. On arrival at the page the link decides."""
     text = st.session_state.get(PINS, "")
-    _keep((st.query_params.get(PINS, text) if arriving else text).split(","))
+    _store((st.query_params.get(PINS, text) if arriving else text).split(","))
 
 
 def names() -> list[str]:
@@ -22,43 +22,43 @@ def names() -> list[str]:
 
 
 def pin(name: str) -> None:
-    _keep([*names(), name])
+    _store([*names(), name])
 
 
 def unpin(name: str | None = None) -> None:
-    """That one, or all."""
-    _keep([each for each in names() if name not in (each, None)])
+    """Unpins the spec `name`, or all of them."""
+    _store([each for each in names() if name not in (each, None)])
 
 
-def _keep(pinned: list[str]) -> None:
+def _store(pinned: list[str]) -> None:
     text = ",".join(list(dict.fromkeys(each for each in pinned if each))[:MOST])
     if text:
         st.session_state[PINS] = text
         if st.query_params.get(PINS) != text:
             st.query_params[PINS] = text
     else:
-        st.session_state.pop(PINS, None)  # or links to other pages would speak of it
+        st.session_state.pop(PINS, None)  # otherwise links to other pages would carry it
         st.query_params.pop(PINS, None)
 
 
 def points() -> dict[str, Point | None]:
-    """By name; None for what is not measured here."""
+    """Returns the pinned points by name; None for a spec that is not measured here."""
     here = set(networks.names())
-    found: dict[str, Point | None] = {}
+    pinned: dict[str, Point | None] = {}
     for each in names():
         model = each.rpartition(":")[0]
         known = experiments.known_results(model).points if model in here else ()
-        found[each] = next((point for point in known if point.name == each), None)
-    return found
+        pinned[each] = next((point for point in known if point.name == each), None)
+    return pinned
 
 
 def results() -> list[Result]:
-    """Of those that are measured here."""
+    """Returns the results of the pinned specs that are measured here."""
     return [experiments.known_results(point.spec.model).results[point.spec] for point in points().values() if point]
 
 
 def before() -> dict[str, Evaluation]:
-    """The float networks of the pinned ones, by name."""
+    """Returns the evaluations of the float networks of the pinned specs, by name."""
     known = {
         point.spec.model: experiments.known_results(point.spec.model).before for point in points().values() if point
     }

@@ -1,4 +1,4 @@
-"""The comparison as one HTML file that needs nothing else: tables, and a drawing as inline SVG."""
+"""The comparison as one HTML file that needs no other file: tables, and a chart as inline SVG."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -22,22 +22,22 @@ th { border-bottom: 1px solid #999 } td:nth-child(-n+3) { text-align: left } svg
 
 
 def html(results: Sequence[Result], before: Mapping[str, Evaluation]) -> str:
-    """The page. Names of networks are somebody else's text, and shown as text."""
+    """Returns the file. Names of networks come from strangers, so they are escaped."""
     total = results[0].evaluation.total
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Compressed networks compared</title><style>{STYLE}</style></head>
 <body>
 <h1>Compressed networks compared</h1>
-<p>Each network was measured on all {total:,} test images of CIFAR-10, and its bytes are those of a file that was
-packed for it. Made with Squeezelab on {date.today():%d %B %Y}.</p>
+<p>Each network was measured on all {total:,} test images of CIFAR-10, and its file size is that of
+its packed file. Made with Squeezelab on {date.today():%d %B %Y}.</p>
 {_table(comparison_tables.numbers(results, before))}
-<h2>Accuracy against bytes</h2>
+<h2>Accuracy against file size</h2>
 {drawing(results)}
-<h2>May the difference be chance?</h2>
-<p>McNemar's p between any two, by their numbers. Below 0.05 a difference is more than chance.</p>
+<h2>Could the difference be chance?</h2>
+<p>McNemar's p for every pair, by their numbers. Below 0.05, chance is unlikely.</p>
 {_table(comparison_tables.matrix(results), index=True)}
-<h2>Which classes pay?</h2>
-<p>Points of accuracy against the float network of the same kind.</p>
+<h2>Accuracy change per class</h2>
+<p>In percentage points against the float network.</p>
 {_table(comparison_tables.classes(results, before), index=True)}
 </body></html>
 """
@@ -53,7 +53,7 @@ def _table(rows: pd.DataFrame, index: bool = False) -> str:
 
 
 def drawing(results: Sequence[Result]) -> str:
-    """A circle a result with its number, its 95 % interval as a line; bytes on a log axis."""
+    """Returns an SVG: one numbered circle per result, with its 95 % interval as a line; bytes on a log axis."""
     sizes = [each.costs.file for each in results]
     ends = [end for each in results for end in each.evaluation.interval]
     low, high = min(ends) - 0.01, max(ends) + 0.01
@@ -71,7 +71,7 @@ def drawing(results: Sequence[Result]) -> str:
         for tick in _ticks(low, high)
     ]
     parts += [_text(x(size), HEIGHT - BELOW + 18, wording.size(round(size))) for size in _sizes(first, last)]
-    parts.append(_text((LEFT + WIDTH) / 2, HEIGHT - 4, "bytes of the file (log)"))
+    parts.append(_text((LEFT + WIDTH) / 2, HEIGHT - 4, "file size in bytes (log)"))
     for number, each in enumerate(results, 1):
         at, size = each.evaluation, each.costs.file
         parts.append(_line(x(size), y(at.interval[0]), x(size), y(at.interval[1]), "#555"))
@@ -82,14 +82,14 @@ def drawing(results: Sequence[Result]) -> str:
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Four or five heights from `low` to `high`."""
+    """Returns five values from `low` to `high`, evenly spaced."""
     return [low + (high - low) * step / 4 for step in range(5)]
 
 
 def _sizes(first: float, last: float) -> list[float]:
-    """1, 2 and 5 times powers of ten, within two exponents."""
-    found = [each * 10.0**k for k in range(math.floor(first), math.ceil(last) + 1) for each in (1, 2, 5)]
-    return [size for size in found if first <= math.log10(size) <= last]
+    """Returns 1, 2 and 5 times powers of ten between 10^first and 10^last."""
+    sizes = [each * 10.0**k for k in range(math.floor(first), math.ceil(last) + 1) for each in (1, 2, 5)]
+    return [size for size in sizes if first <= math.log10(size) <= last]
 
 
 def _text(x: float, y: float, text: str, anchor: str = "middle") -> str:

@@ -1,4 +1,4 @@
-"""A sweep from the page: which specs, how long they take, go and stop, and the table as a file."""
+"""The tab Sweep: which specs to measure, how long that takes, start and stop, and the results as a file."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -15,21 +15,21 @@ from pages.ui.compute import experiments, images, networks
 from pages.ui.settings.selection import FLOAT
 from pages.ui.tradeoffs import front
 
-SWEEPING = "sweeping"  # the specs that are being measured
+SWEEPING = "sweeping"  # in the session: the specs that are being measured
 POLL_SECONDS = 1.0
 MOST = 1_000
 WIDTHS = [FLOAT, *map(str, range(MAX_BITS, 0, -1))]
 SHARES = tuple(each / 20 for each in range(20))
 
 
-def going() -> tuple[CompressionSpec, ...]:
-    """What is being measured now."""
+def running() -> tuple[CompressionSpec, ...]:
+    """Returns the specs that are being measured."""
     return st.session_state.get(SWEEPING) or ()
 
 
 def live(draw: Callable[[], None], key: str) -> None:
-    """Draws, and again while a sweep goes on: what it finds appears. In the fragment `key`."""
-    busy = bool(going())
+    """Calls `draw` in the fragment `key`, and again and again while a sweep runs, so that its results appear."""
+    busy = bool(running())
 
     @st.fragment(key=key, run_every=2 * POLL_SECONDS if busy else None)
     def again() -> None:
@@ -39,19 +39,20 @@ def live(draw: Callable[[], None], key: str) -> None:
 
 
 def progress() -> None:
-    """How far the sweep is, on whichever tab; nothing where there is none."""
-    specs = going()
+    """Shows the progress of the sweep above all tabs; shows nothing if none is running."""
+    specs = running()
     if not specs:
         return
 
     @st.fragment(run_every=POLL_SECONDS)
     def watch() -> None:
-        if going() != specs:
+        if running() != specs:
             st.rerun()
         reading = experiments.sweep(specs, go=True)
         with st.container(horizontal=True, vertical_alignment="center"):
-            left = "" if reading.seconds_left is None else f", {wording.seconds_left(reading.seconds_left)}"
-            st.progress(min(reading.share, 1.0), f"{len(reading.results):,} of {len(specs):,} specs measured{left}")
+            time_left = "" if reading.seconds_left is None else f", {wording.seconds_left(reading.seconds_left)}"
+            progress = f"{len(reading.results):,} of {len(specs):,} specs measured{time_left}"
+            st.progress(min(reading.share, 1.0), progress)
             st.button("Stop", key="sweep stop", icon=":material/stop:", on_click=_stop, args=(specs,))
         if reading.notice:
             st.caption(f":material/info: {reading.notice}")
@@ -68,40 +69,44 @@ def _stop(specs: tuple[CompressionSpec, ...]) -> None:
 
 
 def draw(model: str, names: Sequence[str]) -> None:
-    """What to measure, and the table of all that is shown."""
+    """Shows what to measure, and the downloads of all results of the networks `names`."""
     dataset = images.test_images()
     if isinstance(dataset, DataError):
         missing_images.explain(dataset)
     else:
-        _ask(model)
+        _choose(model)
     _downloads(names)
     front.picture(names)
 
 
-def _ask(model: str) -> None:
-    """Widgets, and the button."""
+def _choose(model: str) -> None:
+    """Shows the widgets that choose specs, and the button that measures them."""
     first, second, third = st.columns(3)
-    kept: dict[str, Any] = {"persist_state": "session"}
+    persistent: dict[str, Any] = {"persist_state": "session"}
     with first:
-        models = st.multiselect("Networks", networks.names(), [model], key="sweep networks", **kept)
+        models = st.multiselect("Networks", networks.names(), [model], key="sweep networks", **persistent)
         widths = st.multiselect(
-            "Bits a weight", WIDTHS, [str(bits or FLOAT) for bits in GRID_BITS], key="sweep bits", **kept
+            "Bits per weight", WIDTHS, [str(bits or FLOAT) for bits in GRID_BITS], key="sweep bits", **persistent
         )
     with second:
         schemes = st.multiselect(
-            "Schemes", list[Scheme](AUTOMATIC_SCHEMES), [Scheme.SYMMETRIC], key="sweep schemes", **kept
+            "Schemes", list[Scheme](AUTOMATIC_SCHEMES), [Scheme.SYMMETRIC], key="sweep schemes", **persistent
         )
         granularities = st.multiselect(
-            "A scale for each", list(Granularity), [Granularity.CHANNEL], key="sweep granularities", **kept
+            "Quantization granularity",
+            list(Granularity),
+            [Granularity.CHANNEL],
+            key="sweep granularities",
+            **persistent,
         )
     with third:
         sparsities = st.multiselect(
-            "Sparsities, pruned globally",
+            "Sparsities (pruning scope global)",
             SHARES,
             list(GRID_SPARSITIES),
             wording.short_percent,
             key="sweep sparsities",
-            **kept,
+            **persistent,
         )
     specs = _specs(models, widths, schemes, granularities, sparsities)
     missing = _missing(specs)
@@ -111,7 +116,7 @@ def _ask(model: str) -> None:
             key="sweep",
             type="primary",
             icon=":material/play_arrow:",
-            disabled=not missing or len(missing) > MOST or bool(going()),
+            disabled=not missing or len(missing) > MOST or bool(running()),
         )
         st.markdown(_words(specs, missing))
     if go:
@@ -128,10 +133,10 @@ def _specs(
     granularities: Sequence[Granularity],
     sparsities: Sequence[float],
 ) -> tuple[CompressionSpec, ...]:
-    """Each with each."""
+    """Returns every combination of the choices."""
     bits = [None if width == FLOAT else int(width) for width in widths]
-    found = (grid(name, bits, prune_specs(sparsities), schemes, granularities) for name in models)
-    return tuple(spec for specs in found for spec in specs)
+    grids = (grid(name, bits, prune_specs(sparsities), schemes, granularities) for name in models)
+    return tuple(spec for specs in grids for spec in specs)
 
 
 def _missing(specs: Sequence[CompressionSpec]) -> list[CompressionSpec]:
@@ -140,22 +145,22 @@ def _missing(specs: Sequence[CompressionSpec]) -> list[CompressionSpec]:
 
 
 def _words(specs: Sequence[CompressionSpec], missing: Sequence[CompressionSpec]) -> str:
-    """How many, and how long."""
+    """Returns how many specs there are, how many are new, and how long they take, in a sentence."""
     if len(missing) > MOST:
-        return f"{len(missing):,} specs not measured yet; at most {MOST:,} go at once."
-    many = f"{len(specs):,} spec{'s' * (len(specs) != 1)}"
+        return f"{len(missing):,} specs are not measured yet. A sweep measures at most {MOST:,}."
+    count = f"{len(specs):,} spec{'s' * (len(specs) != 1)}"
     if not missing:
-        return f"{many}, all measured."
+        return f"{count}, all measured."
     seconds = sum(experiments.seconds_per_spec(spec.model) for spec in missing)
     new = f"{len(missing):,} of them not measured yet" if len(missing) < len(specs) else "none measured yet"
-    return f"{many}, {new}: about {wording.duration(seconds)} on this machine. What is measured is kept."
+    return f"{count}, {new}: about {wording.duration(seconds)} on this machine. Results are stored."
 
 
 def _downloads(names: Sequence[str]) -> None:
     known = {name: experiments.known_results(name) for name in names}
     count = sum(len(each.points) for each in known.values())
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.caption(f"All {count:,} specs shown, as a table:", width="content")
+        st.caption(f"All {count:,} results as a table:", width="content")
         for suffix, label, kind in ((".parquet", "Parquet", "application/octet-stream"), (".csv", "CSV", "text/csv")):
             st.download_button(
                 label,
