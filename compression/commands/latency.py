@@ -11,12 +11,12 @@ from tqdm import tqdm
 from compression.commands.shared.inputs import image_count, network_and_spec
 from compression.commands.shared.progress import follow_images
 from compression.data.images import ImageSet, load
-from compression.deploy.deployer import CHUNK, Check, answers, check
-from compression.deploy.explanation import verdict
-from compression.deploy.latency import Latency, checked, measure
-from compression.deploy.processor import Cpu, cpu
-from compression.deploy.runtime import Kernels, kernels
-from compression.deploy.variants import Built, Kind, Variant, build, variants
+from compression.deploy.deployer import CHUNK, Check, compare_answers, predict_classes
+from compression.deploy.explanation import reasons
+from compression.deploy.latency import Latency, check_threads, measure_latencies
+from compression.deploy.processor import Cpu, this_cpu
+from compression.deploy.runtime import Kernels, count_kernels
+from compression.deploy.variants import OnnxFile, Variant, VariantKind, build, variants
 from compression.engine.cluster import engine
 from compression.engine.evaluator import Evaluator
 from compression.errors import DataError, DataMissing
@@ -26,7 +26,7 @@ from compression.results.store import Store
 
 def run(options: argparse.Namespace) -> None:
     """Prints the report. Where there are no test images, the files are timed and not verified."""
-    threads, count = checked(options.threads), image_count(options.images)
+    threads, count = check_threads(options.threads), image_count(options.images)
     model, spec = network_and_spec(options)
     kinds = {each.kind: each for each in variants(spec)}
     built, missing = _build_all(model, kinds)
@@ -38,15 +38,17 @@ def run(options: argparse.Namespace) -> None:
     checks = _checks(model, kinds, built, images) if images else {}
     with tqdm(total=1.0, desc="timing", bar_format="{desc}: {percentage:3.0f}%|{bar}|", leave=False) as bar:
         graphs = {str(kind): each.graph for kind, each in built.items()}
-        latencies = measure(graphs, threads, tell=lambda share: bar.update(share - bar.n))
-    used = {kind: kernels(each.graph) for kind, each in built.items()}
-    report = (built, used, latencies, checks, missing, cpu())
+        latencies = measure_latencies(graphs, threads, tell=lambda share: bar.update(share - bar.n))
+    used = {kind: count_kernels(each.graph) for kind, each in built.items()}
+    report = (built, used, latencies, checks, missing, this_cpu())
     print(as_json(*report) if options.json else as_words(*report))
 
 
-def _build_all(model: FloatModel, kinds: Mapping[Kind, Variant]) -> tuple[dict[Kind, Built], dict[str, str]]:
+def _build_all(
+    model: FloatModel, kinds: Mapping[VariantKind, Variant]
+) -> tuple[dict[VariantKind, OnnxFile], dict[str, str]]:
     """Returns the files by kind, and the reason for each kind that cannot be built."""
-    built: dict[Kind, Built] = {}
+    built: dict[VariantKind, OnnxFile] = {}
     missing: dict[str, str] = {}
     for kind, variant in tqdm(kinds.items(), desc="exporting", leave=False):
         try:
@@ -57,8 +59,8 @@ def _build_all(model: FloatModel, kinds: Mapping[Kind, Variant]) -> tuple[dict[K
 
 
 def _checks(
-    model: FloatModel, kinds: Mapping[Kind, Variant], built: Mapping[Kind, Built], images: ImageSet
-) -> dict[Kind, Check]:
+    model: FloatModel, kinds: Mapping[VariantKind, Variant], built: Mapping[VariantKind, OnnxFile], images: ImageSet
+) -> dict[VariantKind, Check]:
     """Returns how each file classifies `images`, compared with PyTorch."""
     evaluator = Evaluator(engine(), Store(), images)
     checks = {}
@@ -68,16 +70,16 @@ def _checks(
             raise KeyboardInterrupt
         chunks = range(0, len(images), CHUNK)
         pixels = (images[start : start + CHUNK].pixels.numpy() for start in chunks)
-        parts = [answers(each.graph, part) for part in tqdm(pixels, f"{kind}, ONNX", len(chunks), leave=False)]
-        checks[kind] = check(np.concatenate(parts), reading.whole)
+        parts = [predict_classes(each.graph, part) for part in tqdm(pixels, f"{kind}, ONNX", len(chunks), leave=False)]
+        checks[kind] = compare_answers(np.concatenate(parts), reading.whole)
     return checks
 
 
 def as_words(
-    built: Mapping[Kind, Built],
-    used: Mapping[Kind, Kernels],
+    built: Mapping[VariantKind, OnnxFile],
+    used: Mapping[VariantKind, Kernels],
     latencies: tuple[Latency, ...],
-    checks: Mapping[Kind, Check],
+    checks: Mapping[VariantKind, Check],
     missing: Mapping[str, str],
     processor: Cpu,
 ) -> str:
@@ -90,7 +92,7 @@ def as_words(
         cells = "".join(f"{times[batch].median_ms:11.3f}{times[batch].p90_ms:9.3f}" for batch in batches)
         each_check = checks.get(kind)
         right = f"{each_check.correct:9,} {each_check.agree:9,}" if each_check else f"{'.':>9} {'.':>9}"
-        share = f"{used[kind].int8}/{used[kind].all}"
+        share = f"{used[kind].int8}/{used[kind].total}"
         lines.append(
             f"{kind:10} {len(each.graph):10,} {each.macs:12,} {used[kind].moved_bytes:11,} {share:>7}{cells} {right}"
         )
@@ -99,15 +101,15 @@ def as_words(
         f"agree: images classified as the simulation in PyTorch does{images}; int8: convolutions computed in integers; "
         "moved: bytes moved per image"
     )
-    lines += verdict(built, used, latencies, processor)
+    lines += reasons(built, used, latencies, processor)
     return "\n".join([*lines, *(f"no {what}: {why}" for what, why in missing.items())])
 
 
 def as_json(
-    built: Mapping[Kind, Built],
-    used: Mapping[Kind, Kernels],
+    built: Mapping[VariantKind, OnnxFile],
+    used: Mapping[VariantKind, Kernels],
     latencies: tuple[Latency, ...],
-    checks: Mapping[Kind, Check],
+    checks: Mapping[VariantKind, Check],
     missing: Mapping[str, str],
     processor: Cpu,
 ) -> str:
@@ -117,12 +119,12 @@ def as_json(
             "bytes": len(each.graph),
             "macs": each.macs,
             "bit_operations": each.bit_operations,
-            "convolutions": {"int8": used[kind].int8, "float": used[kind].float},
+            "convolutions": {"int8": used[kind].int8, "float": used[kind].float32},
             "bytes_moved": used[kind].moved_bytes,
             "check": asdict(checks[kind]) if kind in checks else None,
             "latencies": [asdict(one) for one in latencies if one.name == kind],
         }
         for kind, each in built.items()
     }
-    words = verdict(built, used, latencies, processor)
+    words = reasons(built, used, latencies, processor)
     return json.dumps({"kinds": kinds, "missing": dict(missing), "cpu": asdict(processor), "verdict": words})

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from compression.data.images import ImageSet
-from compression.deploy.runtime import Pixels, logits, session
-from compression.deploy.variants import Built, Variant, build, variants
+from compression.deploy.runtime import Pixels, logits, open_session
+from compression.deploy.variants import OnnxFile, Variant, build, variants
 from compression.engine.cluster import Engine, Shared, tasks_at_once
 from compression.engine.priorities import LAST
 from compression.errors import EngineError
@@ -38,13 +38,13 @@ Answers = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
-class Deployed:
+class Deployment:
     """What is known of a variant: its file, or why there is none, and the classes (N,) that the file answers for all
     test images, None where there are no images. `share` (0..1) of the work is done.
     """
 
     variant: Variant
-    built: Built | None
+    file: OnnxFile | None
     answers: Answers | None
     share: float
     error: str | None
@@ -70,7 +70,7 @@ class _Making:
 
     name: str
     variant: Variant
-    built: Built | None = None
+    built: OnnxFile | None = None
     parts: dict[int, Answers] = field(default_factory=dict)
     asked: set[int] = field(default_factory=set)
     error: str | None = None
@@ -98,7 +98,7 @@ class Deployer:
         self._lock = threading.RLock()
         self._makings: OrderedDict[tuple[str, Variant], _Making] = OrderedDict()
 
-    def look(self, model: FloatModel, spec: CompressionSpec, go: bool = True) -> tuple[Deployed, ...]:
+    def look(self, model: FloatModel, spec: CompressionSpec, go: bool = True) -> tuple[Deployment, ...]:
         """What is known by now of each variant of `spec`; with `go`, asks for what is missing."""
         with self._lock:
             makings = [self._making(model, variant) for variant in variants(spec)]
@@ -154,26 +154,26 @@ class Deployer:
         if making.built is None:
             shared = Shared(f"network-{model.digest}", model)
             key = making.name, BUILDING
-            self._engine.ask(key, build_here, shared, making.variant, arithmetic(), priority=-LAST)
+            self._engine.ask(key, build_on_worker, shared, making.variant, arithmetic(), priority=-LAST)
             making.asked.add(BUILDING)
         elif self._images:
             self._ask_answers(making, making.built, self._images)
 
-    def _ask_answers(self, making: _Making, built: Built, images: ImageSet) -> None:
+    def _ask_answers(self, making: _Making, built: OnnxFile, images: ImageSet) -> None:
         graph = Shared(f"graph-{making.name}", built.graph)
         missing = [n for n in range(self._chunks) if n not in making.parts and n not in making.asked]
         for number in missing[: AHEAD - len(making.asked)]:
             pixels = images[number * CHUNK : (number + 1) * CHUNK].pixels.numpy()
-            self._engine.ask((making.name, number), answers, graph, pixels, priority=-LAST)
+            self._engine.ask((making.name, number), predict_classes, graph, pixels, priority=-LAST)
             making.asked.add(number)
 
     def _rest(self, making: _Making) -> None:
         self._engine.drop((making.name, number) for number in making.asked)
         making.asked.clear()
 
-    def _deployed(self, making: _Making) -> Deployed:
+    def _deployed(self, making: _Making) -> Deployment:
         whole = 0 < len(making.parts) == self._chunks
-        return Deployed(
+        return Deployment(
             making.variant,
             making.built,
             np.concatenate([making.parts[number] for number in range(self._chunks)]) if whole else None,
@@ -182,7 +182,7 @@ class Deployer:
         )
 
 
-def check(answers: Answers, simulated: Evaluation) -> Check:
+def compare_answers(answers: Answers, simulated: Evaluation) -> Check:
     """What a file answers, beside what PyTorch says of the same images."""
     return Check(
         images=len(answers),
@@ -191,7 +191,7 @@ def check(answers: Answers, simulated: Evaluation) -> Check:
     )
 
 
-def build_here(model: FloatModel, variant: Variant, version: str) -> Built:
+def build_on_worker(model: FloatModel, variant: Variant, version: str) -> OnnxFile:
     """What a worker does first. Raises RuntimeError where the code here computes otherwise than that of who asks, or
     where others compute in this process: while torch exports they fail, and two exports at once fail for good.
     """
@@ -201,6 +201,6 @@ def build_here(model: FloatModel, variant: Variant, version: str) -> Built:
     return build(model, variant)
 
 
-def answers(graph: bytes, pixels: Pixels) -> Answers:
+def predict_classes(graph: bytes, pixels: Pixels) -> Answers:
     """pixels (N, channels, height, width) -> the class (N,) that has the largest logit."""
-    return logits(session(graph), pixels).argmax(1).astype(np.uint8)
+    return logits(open_session(graph), pixels).argmax(1).astype(np.uint8)

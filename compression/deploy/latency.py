@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compression.deploy.runtime import PIXELS, image_shape, options, session
+from compression.deploy.runtime import PIXELS, image_shape, open_session, session_options
 
 ROUNDS = {1: 200, 64: 20}  # batch -> timed runs of each graph
 
@@ -32,7 +32,7 @@ class Latency:
     runs: int
 
 
-def measure(
+def measure_latencies(
     graphs: Mapping[str, bytes],
     threads: int = 1,
     rounds: Mapping[int, int] = ROUNDS,
@@ -40,8 +40,8 @@ def measure(
     seed: int = 0,
 ) -> tuple[Latency, ...]:
     """Each of `graphs` at each batch of `rounds`. `tell` hears the share (0..1) that is done."""
-    chosen = options(checked(threads))
-    sessions = {name: session(graph, chosen) for name, graph in graphs.items()}
+    chosen = session_options(check_threads(threads))
+    sessions = {name: open_session(graph, chosen) for name, graph in graphs.items()}
     shape = next((image_shape(each) for each in sessions.values()), ())
     chance = random.Random(seed)
     found = []
@@ -60,17 +60,17 @@ def measure(
                 times[name].append(1000 * (time.perf_counter() - begun))
             done += batch
             tell(done / images)
-        found += [summary(name, batch, threads, each) for name, each in times.items()]
+        found += [summarize(name, batch, threads, each) for name, each in times.items()]
     return tuple(found)
 
 
-def checked(threads: int) -> int:
+def check_threads(threads: int) -> int:
     """`threads`, where a runtime can have so many. Raises ValueError."""
     if threads < 1:
         raise ValueError(f"threads must be at least 1, got {threads}")
     return threads
 
 
-def summary(name: str, batch: int, threads: int, times_ms: Sequence[float]) -> Latency:
+def summarize(name: str, batch: int, threads: int, times_ms: Sequence[float]) -> Latency:
     median, p90 = np.percentile(times_ms, [50, 90])
     return Latency(name, batch, threads, float(median), float(p90), len(times_ms))

@@ -10,15 +10,15 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from compression.deploy.latency import measure
-from compression.deploy.runtime import kernels
+from compression.deploy.latency import measure_latencies
+from compression.deploy.runtime import count_kernels
 
 SUFFIX = ".onnx"
 
 ASKED, SHARE, RESULT = "asked.json", "share", "result.json"
 
 
-def main(folder: Path) -> None:
+def measure_folder(folder: Path) -> None:
     """Measures the graphs that lie in `folder`."""
     asked = json.loads((folder / ASKED).read_text())
     graphs = {name: (folder / f"{name}{SUFFIX}").read_bytes() for name in asked["names"]}
@@ -26,10 +26,10 @@ def main(folder: Path) -> None:
     def tell(share: float) -> None:
         (folder / SHARE).write_text(str(share))
 
-    used = {name: asdict(kernels(graph)) for name, graph in graphs.items()}
-    latencies = measure(graphs, asked["threads"], dict(asked["rounds"]), tell)
+    used = {name: asdict(count_kernels(graph)) for name, graph in graphs.items()}
+    latencies = measure_latencies(graphs, asked["threads"], dict(asked["rounds"]), tell)
     (folder / RESULT).write_text(json.dumps({"latencies": [asdict(each) for each in latencies], "kernels": used}))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    measure_folder(Path(sys.argv[1]))

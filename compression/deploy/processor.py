@@ -43,15 +43,15 @@ class Cpu:
         return not self.multiplies_int8 and bool(set(self.instructions or ()) & set(SATURATING))
 
 
-def cpu() -> Cpu:
+def this_cpu() -> Cpu:
     """The one of this machine."""
     try:
-        return parsed(CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines())
+        return parse_cpuinfo(CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines())
     except OSError:
         return Cpu(platform.processor() or platform.machine(), None)
 
 
-def parsed(lines: Iterable[str]) -> Cpu:
+def parse_cpuinfo(lines: Iterable[str]) -> Cpu:
     """The first core of Linux's /proc/cpuinfo."""
     said: dict[str, str] = {}
     for line in lines:

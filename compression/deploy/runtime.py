@@ -34,12 +34,12 @@ class Kernels:
     """How many convolutions a runtime does in integers, and in float; and the bytes that it moves for one image."""
 
     int8: int
-    float: int
+    float32: int
     moved_bytes: int
 
     @property
-    def all(self) -> int:
-        return self.int8 + self.float
+    def total(self) -> int:
+        return self.int8 + self.float32
 
 
 @cache
@@ -53,7 +53,7 @@ def overflows() -> bool:
     return bool((running.run(None, codes)[0] != 8 * 255 * 127).any())
 
 
-def options(threads: int = 1) -> onnxruntime.SessionOptions:
+def session_options(threads: int = 1) -> onnxruntime.SessionOptions:
     """Threads go to sleep as soon as they are done: spinning, those of one session would slow down the next one. Where
     the kernels for int8 overflow, slower ones that do not take their place.
     """
@@ -66,8 +66,8 @@ def options(threads: int = 1) -> onnxruntime.SessionOptions:
     return found
 
 
-def session(graph: bytes, chosen: onnxruntime.SessionOptions | None = None) -> onnxruntime.InferenceSession:
-    return onnxruntime.InferenceSession(graph, chosen or options(), providers=["CPUExecutionProvider"])
+def open_session(graph: bytes, chosen: onnxruntime.SessionOptions | None = None) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(graph, chosen or session_options(), providers=["CPUExecutionProvider"])
 
 
 def image_shape(running: onnxruntime.InferenceSession) -> tuple[int, ...]:
@@ -85,7 +85,7 @@ def extremes(graph: bytes, names: Sequence[str], pixels: Pixels) -> Mapping[str,
     """The least and the greatest value that each of the tensors `names` has for any of `pixels`."""
     model = onnx.load_from_string(graph)
     model.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in names)
-    running = session(model.SerializeToString())
+    running = open_session(model.SerializeToString())
     wanted = [LOGITS, *names]  # asked for nothing, a runtime gives everything
     found: dict[str, tuple[float, float]] = {}
     for start in range(0, len(pixels), BATCH):
@@ -96,26 +96,26 @@ def extremes(graph: bytes, names: Sequence[str], pixels: Pixels) -> Mapping[str,
     return found
 
 
-def kernels(graph: bytes) -> Kernels:
+def count_kernels(graph: bytes) -> Kernels:
     """What the runtime's own profile of one image says of `graph`.
 
     A convolution that is not seen in integers is float. The runtime makes convolutions of other operations too: they do
     not count.
     """
     with tempfile.TemporaryDirectory() as folder:
-        chosen = options()
+        chosen = session_options()
         chosen.enable_profiling = True
         chosen.profile_file_prefix = f"{folder}/profile"
-        running = session(graph, chosen)
+        running = open_session(graph, chosen)
         running.run(None, {PIXELS: np.zeros((1, *image_shape(running)), np.uint8)})
         events = json.loads(Path(running.end_profiling()).read_text())
     used = {event["name"]: event["args"] for event in events if "op_name" in event.get("args", ())}
     integers = sum(each["op_name"] == "QLinearConv" for each in used.values())
     convolutions = sum(node.op_type == "Conv" for node in onnx.load_from_string(graph).graph.node)
-    return Kernels(integers, convolutions - integers, moved(graph, used.values()))
+    return Kernels(integers, convolutions - integers, moved_bytes(graph, used.values()))
 
 
-def moved(graph: bytes, operations: Iterable[Mapping[str, str]]) -> int:
+def moved_bytes(graph: bytes, operations: Iterable[Mapping[str, str]]) -> int:
     """Bytes that are read and written: each number of `graph` once, and all that goes into and comes out of each of the
     `operations` of a profile, in the width and with the padding that the runtime gives it. A view moves nothing.
     """
@@ -124,7 +124,7 @@ def moved(graph: bytes, operations: Iterable[Mapping[str, str]]) -> int:
     return constants + sum(int(each["activation_size"]) + int(each["output_size"]) for each in working)
 
 
-def subnormals(graph: bytes) -> int:
+def count_subnormals(graph: bytes) -> int:
     """How many numbers of `graph` are subnormal in float32: many processors take a hundred cycles for each."""
     tensors = (numpy_helper.to_array(each) for each in onnx.load_from_string(graph).graph.initializer)
     floats = (np.abs(each) for each in tensors if each.dtype == np.float32)

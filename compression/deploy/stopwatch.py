@@ -26,11 +26,11 @@ MOST_KEPT = 64
 
 ERRORS = "errors"
 
-Key = tuple[object, int]
+MeasurementKey = tuple[object, int]
 
 
 @dataclass(frozen=True)
-class Times:
+class Measurements:
     """What was measured, of graphs by name."""
 
     latencies: tuple[Latency, ...]
@@ -41,7 +41,7 @@ class Times:
 class Timing:
     """What is known of a measurement: all of it, or which share (0..1) is done, or why there is none."""
 
-    times: Times | None = None
+    times: Measurements | None = None
     share: float = 0.0
     error: str | None = None
 
@@ -56,8 +56,8 @@ class Stopwatch:
     def __init__(self, rounds: Mapping[int, int] = ROUNDS) -> None:
         self._rounds = rounds
         self._lock = threading.RLock()
-        self._known: OrderedDict[Key, Timing] = OrderedDict()
-        self._running: tuple[Key, Path, subprocess.Popen[bytes]] | None = None
+        self._known: OrderedDict[MeasurementKey, Timing] = OrderedDict()
+        self._running: tuple[MeasurementKey, Path, subprocess.Popen[bytes]] | None = None
         atexit.register(self.close)
 
     def look(self, what: object, graphs: Mapping[str, bytes], threads: int, go: bool = True) -> Timing:
@@ -91,7 +91,7 @@ class Stopwatch:
                 shutil.rmtree(folder, ignore_errors=True)
                 self._running = None
 
-    def _start(self, key: Key, graphs: Mapping[str, bytes], threads: int) -> None:
+    def _start(self, key: MeasurementKey, graphs: Mapping[str, bytes], threads: int) -> None:
         folder = Path(tempfile.mkdtemp(prefix="squeezelab-"))
         try:
             self._running = key, folder, _started(folder, graphs, threads, self._rounds)
@@ -107,7 +107,7 @@ class Stopwatch:
         self._keep(key, _ended(folder))
         self.close()
 
-    def _keep(self, key: Key, timing: Timing) -> None:
+    def _keep(self, key: MeasurementKey, timing: Timing) -> None:
         self._known[key] = timing
         while len(self._known) > MOST_KEPT:
             self._known.popitem(last=False)
@@ -148,7 +148,7 @@ def _ended(folder: Path) -> Timing:
         lines = (folder / ERRORS).read_text(errors="replace").strip().splitlines()
         return Timing(error=lines[-1] if lines else "the process that measures was ended")
     return Timing(
-        Times(
+        Measurements(
             tuple(Latency(**each) for each in found["latencies"]),
             {name: Kernels(**each) for name, each in found["kernels"].items()},
         ),

@@ -12,7 +12,7 @@ from compression.data.cifar10 import TRAIN
 from compression.data.images import load
 from compression.deploy.float_onnx import to_onnx
 from compression.deploy.int8_onnx import BITS, to_int8
-from compression.deploy.runtime import subnormals
+from compression.deploy.runtime import count_subnormals
 from compression.errors import DataMissing
 from compression.networks.macs import layer_macs
 from compression.networks.model import FloatModel
@@ -34,7 +34,7 @@ from compression.spec import (
 HALF = PruneSpec(sparsity=0.5, structure=Structure.FILTER, scope=Scope.LAYER)
 
 
-class Kind(StrEnum):
+class VariantKind(StrEnum):
     """FLOAT: uncompressed. AS_SET: compressed, in float. INT8: with integers as simulated. INT8_CHAIN: with integers
     between layers too. SMALLER: float, its zero filters taken out, equal ones made one.
     """
@@ -47,19 +47,19 @@ class Kind(StrEnum):
 
     @property
     def integers(self) -> bool:
-        return self in (Kind.INT8, Kind.INT8_CHAIN)
+        return self in (VariantKind.INT8, VariantKind.INT8_CHAIN)
 
 
 @dataclass(frozen=True)
 class Variant:
     """`spec` is what it computes, as the laboratory simulates it; batch norm is folded in the file in any case."""
 
-    kind: Kind
+    kind: VariantKind
     spec: CompressionSpec
 
 
 @dataclass(frozen=True, eq=False)
-class Built:
+class OnnxFile:
     """An ONNX file, and what it takes for an image: multiply-accumulates, and these weighed with their bits.
 
     `sparsity` (0..1): of the weights that it multiplies with. `subnormals`: how many of its numbers are such.
@@ -76,13 +76,13 @@ def variants(spec: CompressionSpec) -> tuple[Variant, ...]:
     """What `spec` comes to: beside the float network, itself, in int8, and with filters taken out."""
     as_float = CompressionSpec(spec.model)
     found = [
-        Variant(Kind.FLOAT, as_float),
-        Variant(Kind.AS_SET, spec),
-        Variant(Kind.INT8, int8_spec(spec)),
-        Variant(Kind.INT8_CHAIN, int8_spec(spec)),
-        Variant(Kind.SMALLER, smaller_spec(spec)),
+        Variant(VariantKind.FLOAT, as_float),
+        Variant(VariantKind.AS_SET, spec),
+        Variant(VariantKind.INT8, int8_spec(spec)),
+        Variant(VariantKind.INT8_CHAIN, int8_spec(spec)),
+        Variant(VariantKind.SMALLER, smaller_spec(spec)),
     ]
-    return tuple(each for each in found if each.kind is not Kind.AS_SET or spec != as_float)
+    return tuple(each for each in found if each.kind is not VariantKind.AS_SET or spec != as_float)
 
 
 def smaller_spec(spec: CompressionSpec) -> CompressionSpec:
@@ -134,27 +134,27 @@ def int8_spec(spec: CompressionSpec) -> CompressionSpec:
     )
 
 
-def build(model: FloatModel, variant: Variant) -> Built:
+def build(model: FloatModel, variant: Variant) -> OnnxFile:
     """The file of `variant`, in seconds, in a process where nobody else computes; see `export`.
 
     Raises ValueError where there is no such file, DataError where images for it are missing.
     """
     compressed = compress(model.module, variant.spec, evidence_for(model, variant.spec))
-    if variant.kind is Kind.SMALLER:
+    if variant.kind is VariantKind.SMALLER:
         module = compressed.module
         if variant.spec.merge:
             module = merge_duplicates(module, model.example).module
         smaller = remove_zeroed(module, model.example)
         graph = to_onnx(smaller.module, model.normalization, model.input_shape)
-        return Built(graph, smaller.after.macs, smaller.after.macs * FLOAT_BITS**2, 0.0, subnormals(graph))
+        return OnnxFile(graph, smaller.after.macs, smaller.after.macs * FLOAT_BITS**2, 0.0, count_subnormals(graph))
     if variant.kind.integers:
-        sample = _sample() if variant.kind is Kind.INT8_CHAIN else None
+        sample = _sample() if variant.kind is VariantKind.INT8_CHAIN else None
         graph = to_int8(compressed, model.normalization, sample, model.input_shape)
     else:
         graph = to_onnx(compressed.module, model.normalization, model.input_shape)
     macs = layer_macs(model.module, model.example)
     operations = bit_operations(compressed, macs)
-    return Built(graph, sum(macs.values()), operations, compressed.sparsity, subnormals(graph))
+    return OnnxFile(graph, sum(macs.values()), operations, compressed.sparsity, count_subnormals(graph))
 
 
 def _sample() -> Tensor:

@@ -39,7 +39,7 @@ class ChannelRanges:
     upper_quartile: tuple[float, ...]
     high: tuple[float, ...]
     half_step: float
-    lost: tuple[bool, ...]
+    all_zero: tuple[bool, ...]
 
 
 def layer_cards(module: nn.Module, macs: dict[str, int]) -> tuple[LayerCard, ...]:
@@ -48,11 +48,11 @@ def layer_cards(module: nn.Module, macs: dict[str, int]) -> tuple[LayerCard, ...
     cards = []
     for name, weight in compressible_weights(module).items():
         shape, wide = tuple(weight.tensor.shape), spread(weight.channels_first)
-        cards.append(LayerCard(name, kind(modules[name]), shape, weight.tensor.numel(), macs[name], wide))
+        cards.append(LayerCard(name, layer_kind(modules[name]), shape, weight.tensor.numel(), macs[name], wide))
     return tuple(cards)
 
 
-def kind(layer: nn.Module) -> str:
+def layer_kind(layer: nn.Module) -> str:
     """A convolution or a linear layer in short: "depthwise 3x3 /2" has stride 2."""
     if not isinstance(layer, (*CONVOLUTIONS, *TRANSPOSED)):
         return "linear"

@@ -149,7 +149,7 @@ def filter_codes(record: LayerRecord, channel: int) -> Integers:
     return Integers(quantize(weight, qparams)[channel], float(scale), int(zero_point))
 
 
-def pixel(
+def compute_pixel(
     compressed: CompressedModel,
     layer: str,
     inputs: Tensor,

@@ -25,28 +25,28 @@ class Mosaic:
     A cell stands for `tall` rows and `wide` columns, fewer at the far edges.
     """
 
-    left: Cells
+    nonzero: Cells
     weights: Cells
-    tall: int
-    wide: int
+    rows_per_cell: int
+    columns_per_cell: int
 
 
 @dataclass(frozen=True)
 class Overlap:
     """Two ways to prune one network: in each cell the weights that both keep, that one alone takes, that both take."""
 
-    kept: Cells
+    neither: Cells
     only_first: Cells
     only_second: Cells
-    taken: Cells
-    tall: int
-    wide: int
+    both: Cells
+    rows_per_cell: int
+    columns_per_cell: int
 
     @property
     def counts(self) -> tuple[int, int, int, int]:
         """Kept by both, taken by the first alone, by the second alone, by both: all weights once."""
         kept, first, second, taken = (
-            sum(map(sum, cells)) for cells in (self.kept, self.only_first, self.only_second, self.taken)
+            sum(map(sum, cells)) for cells in (self.neither, self.only_first, self.only_second, self.both)
         )
         return kept, first, second, taken
 

@@ -18,13 +18,13 @@ class Ranking:
     """
 
     scores: tuple[float, ...]
-    left: tuple[float, ...]
-    each: int
+    densities: tuple[float, ...]
+    filters_per_bar: int
     filters: int
     empty: int
 
 
-def ranking(scores: Sequence[Tensor], weights: Sequence[Tensor]) -> Ranking:
+def rank_filters(scores: Sequence[Tensor], weights: Sequence[Tensor]) -> Ranking:
     """Of one layer or of several: the scores (C_out,) of its filters, and the weights (C_out, ...) after pruning."""
     score, best_first = torch.cat(list(scores)).sort(descending=True, stable=True)
     left = torch.cat([(weight != 0).flatten(1).sum(1) for weight in weights])[best_first]

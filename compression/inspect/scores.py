@@ -25,7 +25,7 @@ class Cut:
     share: float
 
 
-def scoring(prune: PruneSpec) -> PruneSpec:
+def scoring_spec(prune: PruneSpec) -> PruneSpec:
     """The one spec among all with the same scores as `prune`, whatever its target."""
     if prune.structure is Structure.N_M:
         return PruneSpec(sparsity=0.5, criterion=prune.criterion, seed=prune.seed)
@@ -34,13 +34,13 @@ def scoring(prune: PruneSpec) -> PruneSpec:
     return replace(prune, sparsity=0.5, scope=Scope.GLOBAL)
 
 
-def scoring_filters(prune: PruneSpec) -> PruneSpec:
+def filter_scoring_spec(prune: PruneSpec) -> PruneSpec:
     """The spec that scores whole filters by the criterion of `prune`; by their mean magnitude, where that has none."""
     criterion = Criterion.L1 if prune.criterion is Criterion.SIGNED else prune.criterion
     return PruneSpec(sparsity=0.5, criterion=criterion, structure=Structure.FILTER, seed=prune.seed)
 
 
-def scores(module: nn.Module, spec: CompressionSpec, evidence: Evidence) -> dict[str, Tensor]:
+def scores_in_units(module: nn.Module, spec: CompressionSpec, evidence: Evidence) -> dict[str, Tensor]:
     """The scores (rows,) of each layer that the pruning of `spec` touches, in the unit of its threshold."""
     assert spec.prune is not None
     weights = weighted_layers(module)
@@ -49,7 +49,7 @@ def scores(module: nn.Module, spec: CompressionSpec, evidence: Evidence) -> dict
     return {name: of_rows / unit(weights[name].detach()) for name, of_rows in found.items()}
 
 
-def cut(prune: PruneSpec, scores: Scores, layer: str | None) -> Cut | None:
+def find_cut(prune: PruneSpec, scores: Scores, layer: str | None) -> Cut | None:
     """What `prune` takes by `scores`, all or those of `layer`; None where nothing goes or no score rules."""
     if prune.structure is Structure.N_M or prune.takes_nothing:
         return None
@@ -65,11 +65,11 @@ def cut(prune: PruneSpec, scores: Scores, layer: str | None) -> Cut | None:
     return Cut(min(bounds), max(bounds), below / sum(map(len, of_each)))
 
 
-def same_share(prune: PruneSpec, scores: Scores) -> float:
+def equivalent_sparsity(prune: PruneSpec, scores: Scores) -> float:
     """The sparsity target by which others take as many as `prune` does by `scores`."""
     if prune.sparsity is not None:
         return prune.sparsity
-    found = cut(prune, scores, None)
+    found = find_cut(prune, scores, None)
     rows = sum(map(len, scores.values()))
     return min(1.0, found.share + 0.5 / rows) if found else 0.0  # the half, for targets are rounded down
 

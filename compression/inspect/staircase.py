@@ -33,10 +33,10 @@ class Staircase:
     bounds: tuple[float, ...]
     bits: int
     sqnr_db: float
-    clipped: float | None
+    clipped_share: float | None
 
     @property
-    def used(self) -> int:
+    def used_levels(self) -> int:
         """How many levels any weight gets."""
         return sum(count > 0 for count in self.counts)
 

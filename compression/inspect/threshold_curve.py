@@ -23,7 +23,7 @@ class Curve:
     logarithmic: bool
 
 
-def cumulative(scores: Sequence[Tensor], points: int = POINTS) -> Curve:
+def cumulative_curve(scores: Sequence[Tensor], points: int = POINTS) -> Curve:
     """All `scores`, of any shapes, in `points` thresholds of which the last is above them all."""
     flat = torch.cat([part.detach().flatten() for part in scores])
     lowest, highest = (float(end) for end in flat.aminmax())

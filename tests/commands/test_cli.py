@@ -28,7 +28,7 @@ from compression.core.training_evidence import evidence_for, observe_training_sa
 from compression.data import images as data
 from compression.data.cifar10 import SPLITS, TEST
 from compression.data.images import ImageSet
-from compression.deploy.runtime import kernels, logits, session
+from compression.deploy.runtime import count_kernels, logits, open_session
 from compression.engine.cluster import Engine
 from compression.errors import DataMissing
 from compression.evaluation.evaluation import evaluate
@@ -405,7 +405,7 @@ def test_an_onnx_file_is_answered_beside_pytorch_on_noise_where_there_are_no_ima
     found = json_of(capsys, "export", "--model", "simple_cnn", "--bits", "4", "--out", str(path))
     module = compress(simple_cnn.module, CompressionSpec("simple_cnn", weights=QuantSpec(4))).module
     pixels = file_formats.noise(simple_cnn).pixels
-    said = logits(session(path.read_bytes()), pixels.numpy()).argmax(1)
+    said = logits(open_session(path.read_bytes()), pixels.numpy()).argmax(1)
     expected = module(simple_cnn.normalization(pixels)).argmax(1).numpy()
     assert found["agree"] == int((said == expected).sum()) >= 0.99 * len(pixels)
     assert (found["images"], found["bytes"]) == (len(pixels), path.stat().st_size)
@@ -419,10 +419,10 @@ def test_int8_is_an_ending_of_its_own_and_is_checked_on_all_test_images(
     path = tmp_path / "small.int8.onnx"
     assert main(["export", "--model", "simple_cnn", "--bits", "4", "--out", str(path)]) == 0
     words = capsys.readouterr().out
-    assert kernels(path.read_bytes()).float == 0
+    assert count_kernels(path.read_bytes()).float32 == 0
     assert "int8      batch norm folded, 8-bit layer inputs" in words
     right = (
-        logits(session(path.read_bytes()), test_images.pixels.numpy()).argmax(1) == test_images.labels.numpy()
+        logits(open_session(path.read_bytes()), test_images.pixels.numpy()).argmax(1) == test_images.labels.numpy()
     ).sum()
     assert words.endswith(f" of 10,000 test images as PyTorch does, and {right:,} correctly\n")
     agree = int(re.search(r"ONNX Runtime classifies ([\d,]+)", words)[1].replace(",", ""))

@@ -10,10 +10,10 @@ from distributed import Client
 
 from compression.__main__ import main
 from compression.core.compress import compress
-from compression.deploy.deployer import Deployer, check
-from compression.deploy.runtime import logits, session
+from compression.deploy.deployer import Deployer, compare_answers
+from compression.deploy.runtime import logits, open_session
 from compression.deploy.script import script
-from compression.deploy.variants import Kind
+from compression.deploy.variants import VariantKind
 from compression.engine.cluster import Engine
 from compression.evaluation.evaluation import evaluate
 from compression.paths import PROJECT
@@ -41,10 +41,10 @@ def without_images(here, simple_cnn):
 
 
 def test_every_variant_becomes_a_file_and_answers_all_images(deployed):
-    assert list(deployed) == list(Kind)
+    assert list(deployed) == list(VariantKind)
     for kind, each in deployed.items():
         if each.error:  # a machine may have no training images
-            assert kind is Kind.INT8_CHAIN
+            assert kind is VariantKind.INT8_CHAIN
             assert "training images" in each.error
         else:
             assert len(each.answers) == 200
@@ -53,19 +53,19 @@ def test_every_variant_becomes_a_file_and_answers_all_images(deployed):
 def test_a_float_file_answers_as_the_simulation_does(deployed, simple_cnn, test_images):
     compressed = compress(simple_cnn.module, SPEC)
     expected = evaluate(compressed.module, test_images[:200], simple_cnn.normalization)
-    found = check(deployed[Kind.AS_SET].answers, expected)
+    found = compare_answers(deployed[VariantKind.AS_SET].answers, expected)
     assert (found.images, found.correct, found.agree) == (200, expected.correct, 200)
 
 
 def test_answers_are_those_of_the_file(deployed, test_images):
-    each = deployed[Kind.INT8]
-    expected = logits(session(each.built.graph), test_images[:200].pixels.numpy()).argmax(1)
+    each = deployed[VariantKind.INT8]
+    expected = logits(open_session(each.file.graph), test_images[:200].pixels.numpy()).argmax(1)
     assert (each.answers == expected).all()
 
 
 def test_without_images_files_are_made_and_not_checked(without_images, simple_cnn, deployed):
     found = without_images.look(simple_cnn, FLOAT)[0]
-    assert found.built.graph == deployed[Kind.FLOAT].built.graph
+    assert found.file.graph == deployed[VariantKind.FLOAT].file.graph
     assert found.answers is None
 
 

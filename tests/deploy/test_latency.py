@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from compression.deploy.explanation import faster, verdict
-from compression.deploy.latency import Latency, measure, summary
-from compression.deploy.processor import Cpu, cpu, parsed
-from compression.deploy.runtime import LOGITS, PIXELS, Kernels, moved, options, overflows
+from compression.deploy.explanation import compare_speed, reasons
+from compression.deploy.latency import Latency, measure_latencies, summarize
+from compression.deploy.processor import Cpu, parse_cpuinfo, this_cpu
+from compression.deploy.runtime import LOGITS, PIXELS, Kernels, moved_bytes, overflows, session_options
 from compression.deploy.stopwatch import Stopwatch, Timing
-from compression.deploy.variants import Built, Kind
+from compression.deploy.variants import OnnxFile, VariantKind
 
 XEON = Cpu("Xeon", ("VNNI", "AVX-512", "AVX2"))
 OLD = Cpu("Old", ("AVX2",))
@@ -35,12 +35,12 @@ def graph() -> bytes:
     ).SerializeToString()
 
 
-def latency(kind: Kind, batch: int, median_ms: float) -> Latency:
+def latency(kind: VariantKind, batch: int, median_ms: float) -> Latency:
     return Latency(kind, batch, 1, median_ms, median_ms, 10)
 
 
-def built(macs: int = 100, sparsity: float = 0.0, few: int = 0) -> Built:
-    return Built(b"", macs, macs, sparsity, few)
+def built(macs: int = 100, sparsity: float = 0.0, few: int = 0) -> OnnxFile:
+    return OnnxFile(b"", macs, macs, sparsity, few)
 
 
 def waited(stopwatch: Stopwatch, what: str, graphs: dict[str, bytes]) -> Timing:
@@ -50,13 +50,13 @@ def waited(stopwatch: Stopwatch, what: str, graphs: dict[str, bytes]) -> Timing:
 
 
 def test_the_median_and_the_90th_percentile_on_paper():
-    found = summary("a", 1, 2, [*range(1, 11), 100.0])
+    found = summarize("a", 1, 2, [*range(1, 11), 100.0])
     assert found == Latency("a", 1, 2, median_ms=6.0, p90_ms=10.0, runs=11)
 
 
 def test_every_graph_is_run_at_every_batch(graph):
     heard: list[float] = []
-    found = measure({"a": graph, "b": graph}, 1, {1: 3, 4: 2}, heard.append)
+    found = measure_latencies({"a": graph, "b": graph}, 1, {1: 3, 4: 2}, heard.append)
     assert [(each.name, each.batch, each.runs) for each in found] == [
         ("a", 1, 3),
         ("b", 1, 3),
@@ -66,7 +66,7 @@ def test_every_graph_is_run_at_every_batch(graph):
     assert heard == sorted(heard)
     assert heard[-1] == 1
     with pytest.raises(ValueError, match="at least 1"):
-        measure({"a": graph}, 0)
+        measure_latencies({"a": graph}, 0)
 
 
 def test_bytes_moved_are_those_of_constants_once_and_of_what_each_operation_takes_and_gives():
@@ -78,7 +78,7 @@ def test_bytes_moved_are_those_of_constants_once_and_of_what_each_operation_take
         {"op_name": "Reshape", "activation_size": "40", "parameter_size": "16", "output_size": "40"},
         {"op_name": "Gemm", "activation_size": "40", "parameter_size": "0", "output_size": "4"},
     ]
-    assert moved(graph, operations) == 3 * 4 + 6 + 100 + 40 + 40 + 4
+    assert moved_bytes(graph, operations) == 3 * 4 + 6 + 100 + 40 + 40 + 4
 
 
 def test_a_stopwatch_measures_in_another_process_and_keeps_what_it_found(graph):
@@ -133,26 +133,26 @@ def test_what_is_being_measured_keeps_others_waiting(graph):
     ],
 )
 def test_a_processor_is_read_off_what_linux_says(lines, expected):
-    assert parsed(lines) == expected
+    assert parse_cpuinfo(lines) == expected
 
 
 def test_this_machine_has_a_processor():
-    assert isinstance(cpu(), Cpu)
-    assert parsed(["nothing : known"]).instructions is None
+    assert isinstance(this_cpu(), Cpu)
+    assert parse_cpuinfo(["nothing : known"]).instructions is None
 
 
 @pytest.mark.parametrize(
     ("median_ms", "words"), [(5.0, "2.0 times faster"), (20.0, "2.0 times slower"), (10.3, "as fast"), (9.7, "as fast")]
 )
 def test_a_ratio_in_words(median_ms, words):
-    assert faster(latency(Kind.INT8, 1, median_ms), latency(Kind.FLOAT, 1, 10.0)) == words
+    assert compare_speed(latency(VariantKind.INT8, 1, median_ms), latency(VariantKind.FLOAT, 1, 10.0)) == words
 
 
 def test_the_verdict_gives_the_reasons_that_apply_and_no_others():
-    times = [latency(Kind.FLOAT, 1, 10.0), latency(Kind.INT8, 1, 20.0)]
-    times += [latency(Kind.FLOAT, 64, 10.0), latency(Kind.INT8, 64, 10.0)]
-    used = {Kind.FLOAT: Kernels(0, 21, 1000), Kind.INT8: Kernels(9, 12, 1500)}
-    said = verdict({kind: built() for kind in used}, used, times, XEON)
+    times = [latency(VariantKind.FLOAT, 1, 10.0), latency(VariantKind.INT8, 1, 20.0)]
+    times += [latency(VariantKind.FLOAT, 64, 10.0), latency(VariantKind.INT8, 64, 10.0)]
+    used = {VariantKind.FLOAT: Kernels(0, 21, 1000), VariantKind.INT8: Kernels(9, 12, 1500)}
+    said = reasons({kind: built() for kind in used}, used, times, XEON)
     assert said[0] == "Int8 is 2.0 times slower than float for one image, and as fast as float for 64 at once."
     assert "9 of its 21 convolutions in integers and moves 1.5 times more bytes than float." in said[1]
     assert "added up" in said[1]
@@ -161,11 +161,14 @@ def test_the_verdict_gives_the_reasons_that_apply_and_no_others():
 
 
 def test_the_verdict_names_zeros_filters_subnormals_and_an_old_processor():
-    kinds = (Kind.FLOAT, Kind.AS_SET, Kind.INT8_CHAIN, Kind.SMALLER)
-    used = {kind: Kernels(*((3, 0, 500) if kind is Kind.INT8_CHAIN else (0, 3, 1000))) for kind in kinds}
+    kinds = (VariantKind.FLOAT, VariantKind.AS_SET, VariantKind.INT8_CHAIN, VariantKind.SMALLER)
+    used = {kind: Kernels(*((3, 0, 500) if kind is VariantKind.INT8_CHAIN else (0, 3, 1000))) for kind in kinds}
     times = [latency(kind, batch, 10.0) for kind in kinds for batch in (1, 64)]
-    found = {kind: built() for kind in kinds} | {Kind.AS_SET: built(sparsity=0.9, few=7), Kind.SMALLER: built(macs=50)}
-    said = " ".join(verdict(found, used, times, OLD))
+    files = {kind: built() for kind in kinds} | {
+        VariantKind.AS_SET: built(sparsity=0.9, few=7),
+        VariantKind.SMALLER: built(macs=50),
+    }
+    said = " ".join(reasons(files, used, times, OLD))
     assert "The network as set is as fast as float for one image and for 64 at once." in said
     assert "3 of its 3 convolutions in integers and moves 2.0 times fewer bytes than float." in said
     assert "no instructions for sums of 8-bit products" in said
@@ -178,8 +181,10 @@ def test_the_verdict_names_zeros_filters_subnormals_and_an_old_processor():
 
 def test_the_verdict_says_nothing_of_what_there_is_not():
     """No float file to compare with, no convolution to count, no filter taken out, one number and not some."""
-    as_set = {Kind.AS_SET: built(sparsity=0.999, few=1), Kind.INT8: built(), Kind.SMALLER: built()}
-    said = verdict(as_set, {kind: Kernels(0, 0, 0) for kind in as_set}, [latency(Kind.INT8, 1, 10.0)], Cpu("Pi", ()))
+    as_set = {VariantKind.AS_SET: built(sparsity=0.999, few=1), VariantKind.INT8: built(), VariantKind.SMALLER: built()}
+    said = reasons(
+        as_set, {kind: Kernels(0, 0, 0) for kind in as_set}, [latency(VariantKind.INT8, 1, 10.0)], Cpu("Pi", ())
+    )
     assert said == [
         "This processor (Pi) has no instructions for sums of 8-bit products: they are widened first, which takes most "
         "of the gain.",
@@ -190,6 +195,6 @@ def test_the_verdict_says_nothing_of_what_there_is_not():
 
 
 def test_the_runtime_is_told_to_be_exact_where_its_kernels_for_int8_overflow():
-    if platform.machine() in ("x86_64", "AMD64") and (here := cpu()).instructions is not None:
+    if platform.machine() in ("x86_64", "AMD64") and (here := this_cpu()).instructions is not None:
         assert overflows() == here.saturates
-    assert options().get_session_config_entry("session.x64quantprecision") == str(int(overflows()))
+    assert session_options().get_session_config_entry("session.x64quantprecision") == str(int(overflows()))

@@ -15,9 +15,9 @@ from compression.core.observe import observe
 from compression.core.training_evidence import evidence_for
 from compression.deploy.float_onnx import to_onnx, weight_name
 from compression.deploy.int8_onnx import to_int8
-from compression.deploy.runtime import kernels, logits, session, subnormals
+from compression.deploy.runtime import count_kernels, count_subnormals, logits, open_session
 from compression.deploy.state_dict import holds, state_file
-from compression.deploy.variants import Kind, build, variants
+from compression.deploy.variants import VariantKind, build, variants
 from compression.networks.architectures.resnet import ResNet
 from compression.networks.macs import layer_macs
 from compression.networks.model import FloatModel, freeze_
@@ -35,7 +35,7 @@ def pixels(n: int) -> torch.Tensor:
 
 
 def said(graph: bytes, images: torch.Tensor) -> torch.Tensor:
-    return torch.from_numpy(logits(session(graph), images.numpy()))
+    return torch.from_numpy(logits(open_session(graph), images.numpy()))
 
 
 def constants(graph: bytes) -> dict[str, np.ndarray]:
@@ -112,15 +112,15 @@ def test_int8_agrees_with_the_simulation(simple_int8, simple_int8_graph, simple_
     images = test_images[:500]
     expected = simple_int8.module(simple_cnn.normalization(images.pixels)).argmax(1)
     assert int((said(simple_int8_graph, images.pixels).argmax(1) == expected).sum()) >= 497
-    assert kernels(simple_int8_graph).float == 0
+    assert count_kernels(simple_int8_graph).float32 == 0
 
 
 def test_with_integers_between_layers_every_convolution_runs_in_int8(small_int8, chain):
-    alone = kernels(to_int8(small_int8, CIFAR10))
-    assert 0 < alone.int8 < alone.all
-    assert kernels(chain).int8 == alone.all
-    as_float = kernels(to_onnx(small_int8.original, CIFAR10))
-    assert kernels(chain).moved_bytes < min(as_float.moved_bytes, alone.moved_bytes)
+    alone = count_kernels(to_int8(small_int8, CIFAR10))
+    assert 0 < alone.int8 < alone.total
+    assert count_kernels(chain).int8 == alone.total
+    as_float = count_kernels(to_onnx(small_int8.original, CIFAR10))
+    assert count_kernels(chain).moved_bytes < min(as_float.moved_bytes, alone.moved_bytes)
     expected = small_int8.module(CIFAR10(pixels(100)))
     error = (said(chain, pixels(100)) - expected).square().mean() / expected.square().mean()
     assert error < 0.01
@@ -129,8 +129,8 @@ def test_with_integers_between_layers_every_convolution_runs_in_int8(small_int8,
 def test_convolutions_are_those_of_the_network_and_not_what_the_runtime_makes_of_others():
     """It has a batch norm that stands alone become one of its own."""
     module = nn.Sequential(nn.Conv2d(3, 32, 3, padding=1), nn.ReLU(), nn.BatchNorm2d(32), nn.Flatten()).eval()
-    found = kernels(to_onnx(module, CIFAR10))
-    assert (found.int8, found.float) == (0, 1)
+    found = count_kernels(to_onnx(module, CIFAR10))
+    assert (found.int8, found.float32) == (0, 1)
 
 
 def test_a_channel_of_hardly_any_weights_keeps_its_bias():
@@ -154,14 +154,14 @@ def test_a_channel_without_weights_answers_with_its_bias():
     made = compress(module, INT8, Evidence(calibration=observe(module, CIFAR10(pixels(20)))))
     graph = to_int8(made, CIFAR10)
     assert torch.allclose(said(graph, pixels(20)), made.module(CIFAR10(pixels(20))), atol=1e-4)
-    assert subnormals(graph) == 0
+    assert count_subnormals(graph) == 0
 
 
 def test_layers_left_float_stay_float(simple_cnn):
     spec = replace(INT8, layers=(LayerSpec("conv1", 32),))
     graph = to_int8(compress(simple_cnn.module, spec, evidence_for(simple_cnn, spec)), simple_cnn.normalization)
     assert weight_name("conv1") in constants(graph)
-    assert kernels(graph).float == 1
+    assert count_kernels(graph).float32 == 1
 
 
 @pytest.mark.parametrize(
@@ -189,10 +189,10 @@ def test_batch_norm_that_is_not_folded_is_refused(small_resnet):
 
 def test_subnormal_numbers_are_counted(simple_graph):
     graph = onnx.load_from_string(simple_graph)
-    assert subnormals(graph.SerializeToString()) == 0
+    assert count_subnormals(graph.SerializeToString()) == 0
     odd = np.array([1e-40, -1e-39, 0.0, 1.0], np.float32)
     graph.graph.initializer.append(numpy_helper.from_array(odd, "odd"))
-    assert subnormals(graph.SerializeToString()) == 2
+    assert count_subnormals(graph.SerializeToString()) == 2
 
 
 def test_a_state_dict_is_read_back_bit_for_bit(simple_int8, simple_cnn):
@@ -205,7 +205,9 @@ def test_int8_keeps_the_integers_and_the_zeros_of_a_network_that_does_not_fold(s
     spec = CompressionSpec("small", PruneSpec(sparsity=0.5), QuantSpec(4))
     found = {each.kind: each.spec for each in variants(spec)}
     seen = Evidence(calibration=observe(small_resnet.module, CIFAR10(pixels(20))))
-    as_set, int8 = (compress(small_resnet.module, found[kind], seen).layers for kind in (Kind.AS_SET, Kind.INT8))
+    as_set, int8 = (
+        compress(small_resnet.module, found[kind], seen).layers for kind in (VariantKind.AS_SET, VariantKind.INT8)
+    )
     for one, other in zip(as_set, int8, strict=True):
         same = quantize(one.weight, one.qparams) == quantize(other.weight, other.qparams)
         assert other.bits == 4
@@ -214,10 +216,10 @@ def test_int8_keeps_the_integers_and_the_zeros_of_a_network_that_does_not_fold(s
 
 def test_the_float_network_has_no_variant_of_its_own():
     assert [each.kind for each in variants(CompressionSpec("small"))] == [
-        Kind.FLOAT,
-        Kind.INT8,
-        Kind.INT8_CHAIN,
-        Kind.SMALLER,
+        VariantKind.FLOAT,
+        VariantKind.INT8,
+        VariantKind.INT8_CHAIN,
+        VariantKind.SMALLER,
     ]
 
 
@@ -225,13 +227,13 @@ def test_the_smaller_network_loses_the_filters_that_were_chosen_and_no_others():
     filters = PruneSpec(sparsity=0.5, structure=Structure.FILTER, scope=Scope.LAYER)
     layers = (LayerSpec("conv1", 4, sparsity=0.0), LayerSpec("fc", 8))
     spec = CompressionSpec("small", filters, QuantSpec(4), layers, reestimate_bn=True)
-    smaller = {each.kind: each.spec for each in variants(spec)}[Kind.SMALLER]
+    smaller = {each.kind: each.spec for each in variants(spec)}[VariantKind.SMALLER]
     assert smaller == CompressionSpec("small", filters, layers=(LayerSpec("conv1", sparsity=0.0),), reestimate_bn=True)
 
 
 def test_merged_filters_are_taken_out(simple_cnn):
     merged = CompressionSpec("simple_cnn", fold_bn=True, merge=0.25)
-    built = build(simple_cnn, {each.kind: each for each in variants(merged)}[Kind.SMALLER])
+    built = build(simple_cnn, {each.kind: each for each in variants(merged)}[VariantKind.SMALLER])
     expected = compress(simple_cnn.module, merged).module(simple_cnn.normalization(pixels(8)))
     assert torch.allclose(said(built.graph, pixels(8)), expected, atol=1e-3)
     assert built.macs < sum(layer_macs(simple_cnn.module, simple_cnn.example).values())
@@ -239,13 +241,13 @@ def test_merged_filters_are_taken_out(simple_cnn):
 
 def test_int8_is_refused_where_batch_norm_is_taken_anew_for_it_is_folded_then(small_resnet):
     spec = CompressionSpec("small", PruneSpec(sparsity=0.5), reestimate_bn=True)
-    int8 = {each.kind: each.spec for each in variants(spec)}[Kind.INT8]
+    int8 = {each.kind: each.spec for each in variants(spec)}[VariantKind.INT8]
     with pytest.raises(ValueError, match="no batch norm after folding"):
         compress(small_resnet.module, int8, Evidence(calibration=observe(small_resnet.module, CIFAR10(pixels(20)))))
 
 
 def test_filters_taken_out_leave_a_smaller_graph_that_answers_as_the_one_with_zeros(small_resnet):
-    smaller = next(each for each in variants(CompressionSpec("small")) if each.kind is Kind.SMALLER)
+    smaller = next(each for each in variants(CompressionSpec("small")) if each.kind is VariantKind.SMALLER)
     built = build(small_resnet, smaller)
     zeroed = compress(small_resnet.module, smaller.spec).module
     assert len(built.graph) < 0.8 * len(to_onnx(small_resnet.module, CIFAR10))

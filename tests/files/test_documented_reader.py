@@ -27,13 +27,13 @@ TINY = np.finfo(np.float32).tiny
 
 
 def bits(data: bytes, width: int, count: int) -> Array:
-    """The first `count` numbers of `width` bits each."""
+    """Returns the first `count` numbers of `width` bits each."""
     flat = np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little")[: count * width].reshape(count, width)
     return flat.astype(np.int64) @ (1 << np.arange(width, dtype=np.int64))
 
 
 def leb128(data: bytes) -> list[int]:
-    """Whole numbers; a 0 is followed by how many more zeros come after it."""
+    """Returns whole numbers; in `data`, a 0 is followed by how many more zeros come after it."""
     numbers, number, shift = [], 0, 0
     for byte in data:
         number, shift = number | (byte & 127) << shift, shift + 7
@@ -56,7 +56,7 @@ def symbols(model: bytes, codes: bytes, count: int, alphabet: int) -> Array:
         starts.append(int(total * scale) + place)
         total += share
     starts.append(2**24)
-    words, state, found = list(struct.unpack(f"<{len(codes) // 4}I", codes)), 0, []
+    words, state, decoded_symbols = list(struct.unpack(f"<{len(codes) // 4}I", codes)), 0, []
     for place in range(count + 1):
         while state < 2**32 and words:
             state = state << 32 | words.pop()
@@ -64,26 +64,26 @@ def symbols(model: bytes, codes: bytes, count: int, alphabet: int) -> Array:
             rest = state % 2**24
             symbol = bisect_right(starts, rest) - 1
             state = (state >> 24) * (starts[symbol + 1] - starts[symbol]) + rest - starts[symbol]
-            found.append(symbol)
+            decoded_symbols.append(symbol)
     assert state == 0
     assert not words
-    return np.array(found)
+    return np.array(decoded_symbols)
 
 
-def decoded(entry: dict[str, Any], parts: list[bytes], count: int) -> tuple[Array, Array]:
-    """The codes of `count` weights, and which of these are nonzero."""
-    _, _, model, places, codes = parts
+def decode(entry: dict[str, Any], parts: list[bytes], count: int) -> tuple[Array, Array]:
+    """Returns the codes of `count` weights, and which of these weights are nonzero."""
+    _, _, model, positions, codes = parts
     width = (entry["alphabet"] - 1).bit_length()
     nonzero = np.ones(count, bool)
     if entry["coding"] == "entropy":
-        found = symbols(model, codes, count, entry["alphabet"])
-        return found, found < entry["alphabet"]
+        numbers = symbols(model, codes, count, entry["alphabet"])
+        return numbers, numbers < entry["alphabet"]
     if entry["coding"] == "bitmap":
-        nonzero = bits(places, 1, count) == 1
+        nonzero = bits(positions, 1, count) == 1
     if entry["coding"] == "gaps":
         size, numbers = struct.unpack("<BI", model)
         nonzero, place = np.zeros(count, bool), -1
-        for gap in bits(places, size, numbers):
+        for gap in bits(positions, size, numbers):
             place += gap + (gap < 2**size - 1)
             nonzero[place] |= gap < 2**size - 1
     values = np.zeros(count, np.int64)
@@ -91,23 +91,23 @@ def decoded(entry: dict[str, Any], parts: list[bytes], count: int) -> tuple[Arra
     return values, nonzero
 
 
-def coded(entry: dict[str, Any], structure: bytes) -> Array:
-    """Which weights have a code."""
+def have_codes(entry: dict[str, Any], places: bytes) -> Array:
+    """Returns which weights have a code, as booleans of the shape of the weight."""
     shape = entry["shape"]
     have = np.ones(shape, bool)
     if entry.get("structure") == "filter":
-        have[bits(structure, 1, shape[0]) == 0] = False
+        have[bits(places, 1, shape[0]) == 0] = False
     if entry.get("structure") == "n:m":
         n, m = entry["pattern"]
         whole = shape[1] // m * m
         groups = have[:, :whole].reshape(shape[0], whole // m, m, *shape[2:])
         order = np.moveaxis(groups, 2, -1).reshape(-1, m).copy()
         choices = {
-            sum(math.comb(place, i + 1) for i, place in enumerate(places)): places
-            for places in product(range(m), repeat=n)
-            if all(one < other for one, other in pairwise(places))
+            sum(math.comb(place, i + 1) for i, place in enumerate(choice)): choice
+            for choice in product(range(m), repeat=n)
+            if all(one < other for one, other in pairwise(choice))
         }
-        for row, number in zip(order, bits(structure, (math.comb(m, n) - 1).bit_length(), len(order)), strict=True):
+        for row, number in zip(order, bits(places, (math.comb(m, n) - 1).bit_length(), len(order)), strict=True):
             row[:] = [place in choices[int(number)] for place in range(m)]
         moved = np.moveaxis(order.reshape(shape[0], whole // m, *shape[2:], m), -1, 2)
         have[:, :whole] = moved.reshape(shape[0], whole, *shape[2:])
@@ -115,7 +115,7 @@ def coded(entry: dict[str, Any], structure: bytes) -> Array:
 
 
 def values(entry: dict[str, Any], numbers: bytes, codes: Array) -> Array:
-    """codes (C_out, ...) -> weights in float32, whether or not they are zero."""
+    """Returns the float32 weights that `codes` (C_out, ...) stand for, also where a weight is zero in fact."""
     shape, alphabet = codes.shape, entry["alphabet"]
     rows = codes.reshape(shape[0] if len(shape) > 1 else 1, -1)
     length = rows.shape[1]
@@ -141,9 +141,9 @@ def values(entry: dict[str, Any], numbers: bytes, codes: Array) -> Array:
 def weight(entry: dict[str, Any], content: bytes) -> Array:
     ends = [0, *accumulate(entry["lengths"]), len(content)]
     parts = [content[start:end] for start, end in pairwise(ends)]
-    have = coded(entry, parts[1])
+    have = have_codes(entry, parts[1])
     codes, nonzero = np.zeros(entry["shape"], np.int64), np.zeros(entry["shape"], bool)
-    codes[have], nonzero[have] = decoded(entry, parts, int(have.sum()))
+    codes[have], nonzero[have] = decode(entry, parts, int(have.sum()))
     if entry["kind"] == "float":
         weights = np.zeros(entry["shape"], np.float32)
         weights[nonzero] = np.frombuffer(parts[0], "<f4")
@@ -152,14 +152,14 @@ def weight(entry: dict[str, Any], content: bytes) -> Array:
 
 
 def header(file: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The container's header with its length, and the JSON that says how to decode."""
+    """Returns the container's header with its length, and the JSON that says how to decode."""
     [length] = struct.unpack("<Q", file[:8])
     container = json.loads(file[8 : 8 + length])
     return {**container, "length": length}, json.loads(container["__metadata__"]["squeezelab"])
 
 
 def read(file: bytes) -> dict[str, Array]:
-    """The tensors of a packed file."""
+    """Returns the tensors of a packed file by name."""
     container, about = header(file)
     content, metadata = file[8 + container.pop("length") :], container.pop("__metadata__")
     stored = {name: content[slice(*each["data_offsets"])] for name, each in container.items()}
@@ -192,7 +192,7 @@ def net() -> FloatModel:
     return FloatModel("resnet8", module, NORMALIZATIONS["cifar10"], about={"arch": "resnet8"})
 
 
-def compressed_and_read(net: FloatModel, prune: PruneSpec | None, quant: QuantSpec | None) -> list[dict[str, Any]]:
+def compress_and_read(net: FloatModel, prune: PruneSpec | None, quant: QuantSpec | None) -> list[dict[str, Any]]:
     """Compresses, writes and reads `net`; returns the header's entries of its weights."""
     compressed = compress(net.module, CompressionSpec(net.name, prune, quant))
     file = to_bytes(compressed, net)
@@ -218,14 +218,14 @@ PRUNED = [
 
 
 def test_a_reader_written_from_the_document_reads_every_scheme(net: FloatModel) -> None:
-    entries = [entry for quant in (*QUANTIZED, COARSE) for entry in compressed_and_read(net, None, quant)]
+    entries = [entry for quant in (*QUANTIZED, COARSE) for entry in compress_and_read(net, None, quant)]
     assert {entry["kind"] for entry in entries} == {"even", "codebook", "powers"}
 
 
 @pytest.mark.parametrize(("prune", "scheme"), PRUNED, ids=["weights", "filters", "2:4", "3:8"])
 def test_it_reads_every_structure(net: FloatModel, prune: PruneSpec, scheme: Scheme) -> None:
     quant = QuantSpec(scheme.nearest_bits(4), scheme)
-    entries = compressed_and_read(net, prune, quant) + compressed_and_read(net, prune, None)
+    entries = compress_and_read(net, prune, quant) + compress_and_read(net, prune, None)
     assert "float" in {entry["kind"] for entry in entries}
     structures = {entry.get("structure", Structure.WEIGHT) for entry in entries}
     assert prune.structure in structures
@@ -235,10 +235,8 @@ def test_every_coding_occurs_and_is_read(net: FloatModel) -> None:
     """Few nonzero weights bring gaps; of many possible codes, the frequencies take more than they save."""
     codings = set()
     for sparsity, width in ((0.5, 4), (0.5, 16), (0.9, 12), (0.98, 16)):
-        codings |= {
-            entry["coding"] for entry in compressed_and_read(net, PruneSpec(sparsity=sparsity), QuantSpec(width))
-        }
-    codings |= {entry["coding"] for entry in compressed_and_read(net, None, QuantSpec(16))}
+        codings |= {entry["coding"] for entry in compress_and_read(net, PruneSpec(sparsity=sparsity), QuantSpec(width))}
+    codings |= {entry["coding"] for entry in compress_and_read(net, None, QuantSpec(16))}
     assert codings == {"dense", "bitmap", "gaps", "entropy"}
 
 

@@ -19,8 +19,8 @@ from compression.spec import CompressionSpec, PruneSpec, QuantSpec
 @lru_cache
 def ledger(spec: CompressionSpec) -> tuple[FileLedger, int]:
     model = load_bundled("simple_cnn")
-    content, found = encode_file(compress(model.module, spec), model)
-    return found, len(content)
+    content, file = encode_file(compress(model.module, spec), model)
+    return file, len(content)
 
 
 SPECS = [
@@ -36,38 +36,38 @@ each_spec = pytest.mark.parametrize("spec", SPECS, ids=lambda spec: f"{spec.prun
 
 
 @each_spec
-def test_the_steps_go_from_32_bits_a_weight_to_the_bytes_on_the_disk(spec: CompressionSpec) -> None:
-    found, nbytes = ledger(spec)
-    assert sum(found.steps.values()) == found.total == nbytes
-    assert found.steps["float32"] + found.rest == found.float32
-    assert found.steps["fewer bits"] <= 0
-    assert found.steps["pruned"] <= 0
-    assert min(found.steps[name] for name in ("scales", "places", "rest", "container")) >= 0
+def test_the_steps_go_from_32_bits_per_weight_to_the_bytes_on_the_disk(spec: CompressionSpec) -> None:
+    file, nbytes = ledger(spec)
+    assert sum(file.steps.values()) == file.total == nbytes
+    assert file.steps["float32"] + file.rest == file.float32
+    assert file.steps["fewer bits"] <= 0
+    assert file.steps["pruned"] <= 0
+    assert min(file.steps[name] for name in ("scales", "places", "rest", "container")) >= 0
 
 
 @each_spec
-def test_the_file_takes_no_more_than_the_ways_that_are_counted(spec: CompressionSpec) -> None:
-    """Nor does any of its weights, whichever way is shortest for it."""
-    found, _ = ledger(spec)
+def test_the_file_takes_no_more_than_the_in_memory_size(spec: CompressionSpec) -> None:
+    """This holds for each layer too: its bytes are at most those of the smaller of dense and sparse."""
+    file, _ = ledger(spec)
     size = count_bytes(compress(load_bundled("simple_cnn").module, spec))
-    assert found.coded <= size.best.total
-    assert found.rest == size.best.rest
-    assert found.float32 == size.float32
-    for layer, counted in zip(found.layers, size.layers, strict=True):
+    assert file.coded <= size.best.total
+    assert file.rest == size.best.rest
+    assert file.float32 == size.float32
+    for layer, counted in zip(file.layers, size.layers, strict=True):
         assert layer.total <= min(counted.dense.total, counted.sparse.total)
 
 
 @each_spec
-def test_codes_and_places_keep_to_the_order_0_bound(spec: CompressionSpec) -> None:
+def test_codes_and_places_stay_within_2_percent_of_the_order_0_bound(spec: CompressionSpec) -> None:
     for layer in ledger(spec)[0].layers:
         assert layer.total - layer.scales <= 1.02 * layer.bound + 64
 
 
-def test_the_file_of_another_network_proves_nothing(tmp_path: Path) -> None:
+def test_a_file_is_refused_as_the_file_of_another_network(tmp_path: Path) -> None:
     model = load_bundled("simple_cnn")
     four, five = (compress(model.module, CompressionSpec("simple_cnn", None, QuantSpec(bits))) for bits in (4, 5))
-    content, found = encode_and_verify(four, model)
-    assert (len(content), found) == (found.total, encode_file(four, model)[1])
+    content, file = encode_and_verify(four, model)
+    assert (len(content), file) == (file.total, encode_file(four, model)[1])
     path = tmp_path / "four.safetensors"
     path.write_bytes(content)
     verify_file(path, four)
@@ -75,13 +75,13 @@ def test_the_file_of_another_network_proves_nothing(tmp_path: Path) -> None:
         verify_file(path, five)
 
 
-def test_what_was_not_pruned_has_no_places() -> None:
+def test_a_network_without_pruning_stores_no_places() -> None:
     assert ledger(CompressionSpec("simple_cnn", None, QuantSpec(4)))[0].steps["places"] == 0
 
 
 @pytest.mark.parametrize("bits", [None, 4])
-def test_a_quarter_of_the_weights_takes_its_entropy_to_find(bits: int | None) -> None:
-    """h(1/4) = 0.8113 bits a weight, whether they are codes or float32."""
+def test_the_places_of_a_quarter_of_the_weights_take_their_entropy(bits: int | None) -> None:
+    """h(1/4) = 0.8113 bits per weight, for quantized and for float weights."""
     layer = nn.Linear(400, 100).eval()
     with torch.no_grad():
         layer.weight.copy_(torch.rand(100, 400, generator=torch.Generator().manual_seed(0)) + 1)
@@ -92,43 +92,45 @@ def test_a_quarter_of_the_weights_takes_its_entropy_to_find(bits: int | None) ->
     assert fc.codes == pytest.approx(10_000 * 4, rel=0.001) if bits is None else 10_000 * bits / 8 > fc.codes
 
 
-def made_up(bits: int, left: int, codes: int, places: int) -> FileLedger:
-    """1000 weights, of which so many are left, with 100 bytes of scales, 200 of rest and 100 of container."""
-    return FileLedger(4200, (LayerBytes("fc", 1000, left, bits, "dense", codes, places, 0, 100, 0.0),), 0, 200, 100)
+def example(bits: int, survivors: int, codes: int, places: int) -> FileLedger:
+    """Returns the ledger of 1000 weights with 100 bytes of scales, 200 of rest and 100 of container."""
+    return FileLedger(
+        4200, (LayerBytes("fc", 1000, survivors, bits, "dense", codes, places, 0, 100, 0.0),), 0, 200, 100
+    )
 
 
 @pytest.mark.parametrize(
-    ("found", "words"),
+    ("file", "words"),
     [
         (
-            made_up(32, 100, 400, 600),
+            example(32, 100, 400, 600),
             "The file is 3 times smaller than the float32 network. 90 % sparsity would make it 10 times smaller. It is "
             "larger than that because 43 % of the file holds the positions of nonzero weights, 14 % holds float32 "
             "biases and batch norm, 7 % holds scales, zero points and codebooks, 7 % holds the header.",
         ),
         (
-            made_up(8, 1000, 500, 0),
+            example(8, 1000, 500, 0),
             "The file is 4.67 times smaller than the float32 network. 8 bits per weight would make it 4 times smaller. "
             "It is smaller than that because entropy coding shortens the codes by 50 %, although 22 % of the file "
             "holds float32 biases and batch norm, 11 % holds scales, zero points and codebooks, 11 % holds the header.",
         ),
         (
-            made_up(8, 1000, 650, 0),
+            example(8, 1000, 650, 0),
             "The file is 4 times smaller than the float32 network, as 8 bits per weight would make it. Entropy coding "
             "shortens the codes by 35 % and 19 % of the file holds float32 biases and batch norm, 10 % holds scales, "
             "zero points and codebooks, 10 % holds the header.",
         ),
         (
-            made_up(32, 1000, 4000, 0),
+            example(32, 1000, 4000, 0),
             "All weights are stored as float32. 5 % of the file holds float32 biases and batch norm, 2 % holds scales, "
             "zero points and codebooks, 2 % holds the header.",
         ),
         (
-            made_up(8, 0, 0, 0),
+            example(8, 0, 0, 0),
             "All weights are zero. 50 % of the file holds float32 biases and batch norm, 25 % holds scales, zero "
             "points and codebooks, 25 % holds the header.",
         ),
     ],
 )
-def test_the_sentence_says_what_one_would_expect_and_why_it_is_not_so(found: FileLedger, words: str) -> None:
-    assert explain_size(found) == words
+def test_the_sentence_gives_the_expected_size_and_why_the_file_differs(file: FileLedger, words: str) -> None:
+    assert explain_size(file) == words

@@ -1,4 +1,4 @@
-"""The file: what comes out is what was evaluated, whatever was done to it, and a damaged file is refused."""
+"""The packed file: it decodes to the network that was evaluated, for every method, and damaged files are refused."""
 
 import itertools
 import json
@@ -53,7 +53,7 @@ def evidence() -> Evidence:
     return Evidence(Sample(inputs, torch.arange(4)), observe(network(ARCH), inputs))
 
 
-def made(spec: CompressionSpec) -> CompressedModel:
+def compress_model(spec: CompressionSpec) -> CompressedModel:
     return compress(model().module, spec, evidence())
 
 
@@ -67,7 +67,7 @@ def read(folder: Path, content: bytes) -> FloatModel:
     return load_compressed(path)
 
 
-def answers(module: nn.Module) -> torch.Tensor:
+def logits(module: nn.Module) -> torch.Tensor:
     with torch.inference_mode():
         return freeze_(module)(images(2))
 
@@ -104,20 +104,20 @@ SPECS = [
 ]
 
 
-def test_whatever_was_compressed_comes_back_as_it_was_evaluated(tmp_path: Path) -> None:
-    """All schemes with all granularities and all structures, and what else a spec can say. No quantizer is given up."""
+def test_every_file_decodes_to_the_network_that_was_evaluated(tmp_path: Path) -> None:
+    """All schemes with all granularities and structures, and other settings. No quantized layer is stored as float."""
     for spec in SPECS:
-        compressed = made(spec)
-        found = read(tmp_path, file_of(compressed))
-        state = found.module.state_dict()
+        compressed = compress_model(spec)
+        loaded = read(tmp_path, file_of(compressed))
+        state = loaded.module.state_dict()
         for key, value in compressed.module.state_dict().items():
             assert key.endswith("num_batches_tracked") or torch.equal(state[key], value), (spec, key)
-        assert torch.equal(answers(found.module), answers(compressed.module)), spec
-        assert json.loads(spec.to_json()) == found.about["spec"]
+        assert torch.equal(logits(loaded.module), logits(compressed.module)), spec
+        assert json.loads(spec.to_json()) == loaded.about["spec"]
         quantized = {f"{record.name}.weight" for record in compressed.layers if record.qparams}
-        written = {key for key, each in found.about["layers"].items() if each["kind"] == QuantizerKind.FLOAT}
-        assert quantized.isdisjoint(written), spec
-        assert found.normalization == NORMALIZATIONS["half"]
+        as_float = {key for key, each in loaded.about["layers"].items() if each["kind"] == QuantizerKind.FLOAT}
+        assert quantized.isdisjoint(as_float), spec
+        assert loaded.normalization == NORMALIZATIONS["half"]
 
 
 @pytest.mark.parametrize(
@@ -132,18 +132,18 @@ def test_whatever_was_compressed_comes_back_as_it_was_evaluated(tmp_path: Path) 
         (Scheme.BINARY, 4),
     ],
 )
-def test_a_channel_has_no_more_numbers_than_its_quantizer_needs(scheme: Scheme, numbers: int) -> None:
-    for record in made(CompressionSpec("small", None, quant(scheme))).layers:
+def test_a_channel_stores_only_the_numbers_that_its_quantizer_needs(scheme: Scheme, numbers: int) -> None:
+    for record in compress_model(CompressionSpec("small", None, quant(scheme))).layers:
         assert len(pack_weight(record).numbers) == numbers * len(record.weight)
 
 
-def test_activations_are_quantized_as_they_were(tmp_path: Path) -> None:
-    compressed = made(CompressionSpec("small", activations=ActivationSpec(3)))
-    found = read(tmp_path, file_of(compressed)).module
-    assert [list(part._forward_pre_hooks.values()) for part in found.modules()] == [
+def test_the_quantizers_of_activations_are_restored(tmp_path: Path) -> None:
+    compressed = compress_model(CompressionSpec("small", activations=ActivationSpec(3)))
+    loaded = read(tmp_path, file_of(compressed)).module
+    assert [list(part._forward_pre_hooks.values()) for part in loaded.modules()] == [
         list(part._forward_pre_hooks.values()) for part in compressed.module.modules()
     ]
-    assert not torch.equal(answers(found), answers(network(ARCH)))
+    assert not torch.equal(logits(loaded), logits(network(ARCH)))
 
 
 @pytest.mark.parametrize("groups", [1, 2])
@@ -153,25 +153,25 @@ def test_transposed_convolutions_are_packed_with_their_output_channels_first(
 ) -> None:
     layer = nn.Sequential(nn.ConvTranspose2d(8, 12, 3, groups=groups)).eval()
     [record] = compress(layer, CompressionSpec("net", SPARSE, quantizer)).layers
-    found = pack_weight(record)
-    assert torch.equal(unpack_weight(found.content, json.loads(json.dumps(found.header))), record.weight)
+    packed = pack_weight(record)
+    assert torch.equal(unpack_weight(packed.content, json.loads(json.dumps(packed.header))), record.weight)
 
 
-def test_weights_whose_codes_cannot_be_found_again_are_written_as_they_are() -> None:
-    """Far from zero and close together: float32 does not tell the values of neighbouring codes apart."""
+def test_weights_that_do_not_determine_their_codes_are_stored_as_float() -> None:
+    """These are far from zero and close together, so that neighbouring codes have the same float32 value."""
     layer = nn.Linear(64, 1, bias=False).eval()
     with torch.no_grad():
         layer.weight.copy_(500 + 0.01 * torch.randn(1, 64, generator=torch.Generator().manual_seed(1)))
     [record] = compress(layer, CompressionSpec("net", SPARSE, QuantSpec(16, "min-max"))).layers
-    [all_there] = compress(layer, CompressionSpec("net", None, QuantSpec(16, "min-max"))).layers
-    assert pack_weight(all_there).kind is QuantizerKind.FLOAT
-    for each in (record, all_there):
-        found = pack_weight(each)
-        assert torch.equal(unpack_weight(found.content, json.loads(json.dumps(found.header))), each.weight)
+    [unpruned] = compress(layer, CompressionSpec("net", None, QuantSpec(16, "min-max"))).layers
+    assert pack_weight(unpruned).kind is QuantizerKind.FLOAT
+    for each in (record, unpruned):
+        packed = pack_weight(each)
+        assert torch.equal(unpack_weight(packed.content, json.loads(json.dumps(packed.header))), each.weight)
 
 
-def test_the_file_is_plain_safetensors_with_bytes_and_float32(tmp_path: Path) -> None:
-    tensors = safetensors.torch.load(file_of(made(CompressionSpec("small", SPARSE, QuantSpec(4)))))
+def test_the_file_is_safetensors_with_bytes_and_float32(tmp_path: Path) -> None:
+    tensors = safetensors.torch.load(file_of(compress_model(CompressionSpec("small", SPARSE, QuantSpec(4)))))
     assert {key: value.dtype for key, value in tensors.items() if key.endswith(("conv1.weight", "bn1.bias"))} == {
         key: torch.uint8 if "conv" in key else torch.float32
         for key in network(ARCH).state_dict()
@@ -179,73 +179,71 @@ def test_the_file_is_plain_safetensors_with_bytes_and_float32(tmp_path: Path) ->
     }
 
 
-def test_a_network_of_no_known_architecture_has_no_file() -> None:
+def test_a_network_of_an_unknown_architecture_is_refused() -> None:
     with pytest.raises(ValueError, match="small has no known architecture, so a packed file cannot name it; known"):
-        to_bytes(made(CompressionSpec("small")), replace(model(), about={}))
+        to_bytes(compress_model(CompressionSpec("small")), replace(model(), about={}))
 
 
-# ---- what is damaged is refused
+# ---- damaged files
 
 
 @pytest.fixture(scope="module")
 def whole() -> bytes:
     spec = CompressionSpec("small", SPARSE, QuantSpec(4), (LayerSpec("fc", bits=32),), activations=ActivationSpec(4))
-    return file_of(made(spec))
+    return file_of(compress_model(spec))
 
 
-def flipped(content: bytes, chance: random.Random, upto: int | None = None) -> bytes:
+def flip_bit(content: bytes, chance: random.Random, upto: int | None = None) -> bytes:
     damaged = bytearray(content)
     damaged[chance.randrange(upto or len(damaged))] ^= 1 << chance.randrange(8)
     return bytes(damaged)
 
 
-def cut(content: bytes, chance: random.Random) -> bytes:
+def truncate(content: bytes, chance: random.Random) -> bytes:
     return content[: chance.randrange(len(content))]
 
 
-def lengthened(content: bytes, chance: random.Random) -> bytes:
+def lengthen(content: bytes, chance: random.Random) -> bytes:
     return content + chance.randbytes(chance.randint(1, 9))
 
 
-def header_flipped(content: bytes, chance: random.Random) -> bytes:
-    return flipped(content, chance, 8 + int.from_bytes(content[:8], "little"))
+def flip_header_bit(content: bytes, chance: random.Random) -> bytes:
+    return flip_bit(content, chance, 8 + int.from_bytes(content[:8], "little"))
 
 
-def header_edited(content: bytes, chance: random.Random) -> bytes:
-    """A number, or whatever else, in the JSON is another one; the file is well-formed."""
-    return edited(content, lambda about: spoil(about, chance))
+def edit_header(content: bytes, chance: random.Random) -> bytes:
+    """Returns a well-formed file with another value somewhere in its JSON."""
+    return edit(content, lambda about: spoil(about, chance))
 
 
-@pytest.mark.parametrize("damage", [flipped, header_flipped, header_edited, cut, lengthened])
-def test_of_500_damaged_files_every_one_is_refused_in_words(
+@pytest.mark.parametrize("damage", [flip_bit, flip_header_bit, edit_header, truncate, lengthen])
+def test_each_of_500_damaged_files_is_refused_with_a_sentence(
     damage: Callable[[bytes, random.Random], bytes], whole: bytes, tmp_path: Path
 ) -> None:
     chance = random.Random(0)
     for _ in range(100):
-        with pytest.raises(CodecError) as refused:
+        with pytest.raises(CodecError) as error:
             read(tmp_path, damage(whole, chance))
-        assert "small.safetensors" in str(refused.value)
-        assert "\n" not in str(refused.value)
+        assert "small.safetensors" in str(error.value)
+        assert "\n" not in str(error.value)
 
 
-def test_a_header_that_was_changed_with_its_checksum_never_decodes_to_other_weights(
-    whole: bytes, tmp_path: Path
-) -> None:
+def test_a_changed_header_with_a_valid_checksum_never_decodes_to_other_weights(whole: bytes, tmp_path: Path) -> None:
     chance = random.Random(1)
-    network_of = read(tmp_path, whole).module
+    network_of_file = read(tmp_path, whole).module
     refused = 0
     for _ in range(150):
         try:
-            found = read(tmp_path, edited(whole, lambda about: spoil(about, chance, ("layers", "inputs")), sign=True))
+            loaded = read(tmp_path, edit(whole, lambda about: spoil(about, chance, ("layers", "inputs")), sign=True))
         except CodecError:
             refused += 1
         else:
-            assert fingerprint(found.module) == fingerprint(network_of)
+            assert fingerprint(loaded.module) == fingerprint(network_of_file)
     assert refused > 100
 
 
-def edited(content: bytes, change: Callable[[Any], None], sign: bool = False) -> bytes:
-    """The file with another header; with `sign`, its checksum is that of the new header."""
+def edit(content: bytes, change: Callable[[Any], None], sign: bool = False) -> bytes:
+    """Returns the file after `change` of its JSON; with `sign`, the checksum is the right one for the new JSON."""
     size = int.from_bytes(content[:8], "little")
     metadata = json.loads(content[8 : 8 + size])["__metadata__"]
     about = json.loads(metadata[ABOUT])
@@ -257,7 +255,7 @@ def edited(content: bytes, change: Callable[[Any], None], sign: bool = False) ->
 
 
 def spoil(about: Any, chance: random.Random, within: tuple[str, ...] = ()) -> None:
-    """Another value somewhere in `about`."""
+    """Changes one value somewhere in `about`, in place."""
     node = about
     key: Any = chance.choice(within or list(node))
     while isinstance(node[key], dict | list) and node[key]:
@@ -268,12 +266,12 @@ def spoil(about: Any, chance: random.Random, within: tuple[str, ...] = ()) -> No
 
 
 @pytest.mark.parametrize("content", [b"", b"not a network", safetensors.torch.save({"a": torch.zeros(3)})])
-def test_other_files_are_refused(content: bytes, tmp_path: Path) -> None:
+def test_a_file_that_is_no_packed_file_is_refused(content: bytes, tmp_path: Path) -> None:
     with pytest.raises(CodecError, match=r"small.safetensors is .*not a packed file"):
         read(tmp_path, content)
 
 
-def test_a_missing_file_and_a_folder_are_told_in_words(tmp_path: Path) -> None:
+def test_a_missing_file_and_a_folder_have_their_own_errors(tmp_path: Path) -> None:
     with pytest.raises(CodecError, match=r"there is no file .*nowhere"):
         load_compressed(tmp_path / "nowhere")
     with pytest.raises(CodecError, match=r"cannot be read: Is a directory"):
@@ -282,10 +280,10 @@ def test_a_missing_file_and_a_folder_are_told_in_words(tmp_path: Path) -> None:
 
 def test_another_format_is_refused(whole: bytes, tmp_path: Path) -> None:
     with pytest.raises(CodecError, match="has format 2; this version reads format 1 only"):
-        read(tmp_path, edited(whole, lambda about: about.update(format=2), sign=True))
+        read(tmp_path, edit(whole, lambda about: about.update(format=2), sign=True))
 
 
-def test_a_fingerprint_changes_with_what_quantizes_inputs_and_not_with_the_sign_of_zero() -> None:
+def test_a_fingerprint_depends_on_input_quantizers_and_not_on_the_sign_of_zero() -> None:
     one, other, quantized = (nn.Sequential(nn.Linear(2, 1, bias=False)) for _ in range(3))
     for each, zero in ((one, 0.0), (other, -0.0), (quantized, 0.0)):
         each.requires_grad_(False)[0].weight.copy_(torch.tensor([[zero, 1.0]]))

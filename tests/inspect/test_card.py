@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from compression.core.compress import compress
-from compression.inspect.card import channel_ranges, kind, layer_cards, spread
+from compression.inspect.card import channel_ranges, layer_cards, layer_kind, spread
 from compression.networks.architectures.resnet import ResNet
 from compression.networks.macs import layer_macs
 from compression.spec import CompressionSpec, Granularity, QuantSpec
@@ -28,7 +28,7 @@ def test_the_box_of_a_channel_is_its_range_and_quartiles() -> None:
 def test_a_channel_is_lost_where_half_a_step_of_the_widest_one_covers_it() -> None:
     ranges = channel_ranges(WEIGHT, bits=4)
     assert ranges.half_step == pytest.approx(0.7 / 7 / 2)
-    assert ranges.lost == (False, True, False)
+    assert ranges.all_zero == (False, True, False)
 
 
 @pytest.mark.parametrize("bits", [2, 4, 8])
@@ -43,7 +43,7 @@ def test_lost_channels_are_those_that_compress_leaves_all_zero(bits: int) -> Non
     lost = 0
     for record in compress(module, spec).layers:
         empty = (record.weight.flatten(1) == 0).all(1)
-        assert channel_ranges(record.original, bits).lost == tuple(empty.tolist())
+        assert channel_ranges(record.original, bits).all_zero == tuple(empty.tolist())
         lost += int(empty.sum())
     assert lost > 0 or bits == 8
 
@@ -69,7 +69,7 @@ def test_the_spread_is_the_widest_channel_over_the_median_one() -> None:
     ],
 )
 def test_a_layer_is_told_in_short(layer: nn.Module, words: str) -> None:
-    assert kind(layer) == words
+    assert layer_kind(layer) == words
 
 
 def test_the_cards_add_up_to_the_network(random_resnet: nn.Module) -> None:

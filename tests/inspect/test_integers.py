@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from compression.core.compress import compress
 from compression.core.record import CompressedModel
-from compression.inspect.integers import Integers, Multiplier, Pixel, filter_codes, layer_input, pixel
+from compression.inspect.integers import Integers, Multiplier, Pixel, compute_pixel, filter_codes, layer_input
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec, Scheme
 from tests.support.networks import images, network
 
@@ -51,7 +51,7 @@ def pixels(
     """Corners, where padding is, and the middle, in the first and the last channel."""
     height, width = compressed.module(inputs).shape[2:]
     places = [(c, y, x) for c in (0, 7) for y in (0, height // 2, height - 1) for x in (0, width - 1)]
-    return {place: pixel(compressed, "0", inputs, input_range, place) for place in places}
+    return {place: compute_pixel(compressed, "0", inputs, input_range, place) for place in places}
 
 
 def fake_quantized(inputs: Tensor) -> Tensor:
@@ -125,7 +125,7 @@ def on_paper(bias: float = 0.5) -> CompressedModel:
 
 def test_a_corner_on_paper() -> None:
     """One input of 3 in 0..255 below and right of the padding, so times the last weight; the output in 0..51."""
-    found = pixel(on_paper(), "0", torch.full((1, 1, 1, 1), 3.0), (0, 255), (0, 0, 0), (0, 51))
+    found = compute_pixel(on_paper(), "0", torch.full((1, 1, 1, 1), 3.0), (0, 255), (0, 0, 0), (0, 51))
     assert found.inputs.codes.tolist() == [[[0, 0], [0, 3]]]
     assert found.weights.codes.tolist() == [[[2, -2], [3, 1]]]
     assert (found.product_sum, found.accumulator, found.bias) == (3, 3, 1)  # 0.5 is 0.75 of 2/3
@@ -135,13 +135,13 @@ def test_a_corner_on_paper() -> None:
 
 
 def test_padding_is_the_zero_point() -> None:
-    found = pixel(on_paper(), "0", torch.full((1, 1, 1, 1), 1.0), (-100, 155), (0, 0, 0))
+    found = compute_pixel(on_paper(), "0", torch.full((1, 1, 1, 1), 1.0), (-100, 155), (0, 0, 0))
     assert found.inputs.codes.tolist() == [[[100, 100], [100, 101]]]
     assert found.accumulator == 1
 
 
 def test_an_output_range_from_zero_is_a_relu() -> None:
-    found = pixel(on_paper(bias=-9.0), "0", torch.full((1, 1, 1, 1), 3.0), (0, 255), (0, 0, 0), (0, 51))
+    found = compute_pixel(on_paper(bias=-9.0), "0", torch.full((1, 1, 1, 1), 3.0), (0, 255), (0, 0, 0), (0, 51))
     assert found.expected < 0
     assert (found.code, found.value) == (0, 0.0)
 
@@ -188,7 +188,7 @@ def test_every_convolution_of_a_network_stays_within_int32_and_an_output_step(mo
     convolutions = {n: m for n, m in mobilenet.original.named_modules() if isinstance(m, nn.Conv2d)}
     for name in list(convolutions)[::4]:
         inputs = layer_input(mobilenet.module, name, images(1))
-        found = pixel(mobilenet, name, inputs, (float(inputs.min()), float(inputs.max())), (0, 1, 1))
+        found = compute_pixel(mobilenet, name, inputs, (float(inputs.min()), float(inputs.max())), (0, 1, 1))
         worst = 255 * 255 * found.products.numel()
         assert worst < 2**31
         assert abs(found.accumulator) <= worst
@@ -246,7 +246,7 @@ def test_a_filter_is_its_codes_and_pruned_weights_are_at_the_zero_point() -> Non
 def test_what_cannot_be_worked_out_is_refused_in_words(weights: QuantSpec | None, change: dict, words: str) -> None:
     asked = {"layer": "0", "inputs": torch.zeros(1, 4, 9, 9), "input_range": RANGE, "place": (0, 0, 0)}
     with pytest.raises(ValueError, match=words):
-        pixel(compressed_conv(weights), **(asked | change))
+        compute_pixel(compressed_conv(weights), **(asked | change))
 
 
 def test_no_input_comes_into_a_layer_that_is_not_there() -> None:

@@ -5,7 +5,14 @@ import torch
 
 from compression.core.compress import compress
 from compression.core.evidence import NO_EVIDENCE, Evidence
-from compression.inspect.scores import Cut, cut, same_share, scores, scoring, scoring_filters
+from compression.inspect.scores import (
+    Cut,
+    equivalent_sparsity,
+    filter_scoring_spec,
+    find_cut,
+    scores_in_units,
+    scoring_spec,
+)
 from compression.networks.bundled import load_bundled
 from compression.networks.weights import weighted_layers
 from compression.spec import CompressionSpec, Criterion, PruneSpec, Scope, Structure, Unit
@@ -40,30 +47,32 @@ def evidence(module):
 
 
 def test_one_threshold_rules_all_layers():
-    assert cut(PruneSpec(0.35), SCORES, None) == Cut(0.35, 0.35, 0.5)
-    assert cut(PruneSpec(0.35), SCORES, "a") == Cut(0.35, 0.35, 0.5)
+    assert find_cut(PruneSpec(0.35), SCORES, None) == Cut(0.35, 0.35, 0.5)
+    assert find_cut(PruneSpec(0.35), SCORES, "a") == Cut(0.35, 0.35, 0.5)
 
 
 def test_a_sparsity_target_rules_by_the_smallest_score_that_stays():
-    assert cut(PruneSpec(sparsity=0.5), SCORES, None) == Cut(pytest.approx(0.4), pytest.approx(0.4), pytest.approx(0.5))
+    assert find_cut(PruneSpec(sparsity=0.5), SCORES, None) == Cut(
+        pytest.approx(0.4), pytest.approx(0.4), pytest.approx(0.5)
+    )
 
 
 def test_layer_by_layer_each_has_a_cut_of_its_own():
     target = PruneSpec(sparsity=0.5, scope=Scope.LAYER)
-    assert cut(target, SCORES, "a") == Cut(pytest.approx(0.4), pytest.approx(0.4), 0.5)
-    found = cut(target, SCORES, None)
+    assert find_cut(target, SCORES, "a") == Cut(pytest.approx(0.4), pytest.approx(0.4), 0.5)
+    found = find_cut(target, SCORES, None)
     assert (found.low, found.high) == pytest.approx((0.4, 0.9))
 
 
 def test_where_no_score_rules_there_is_no_cut():
-    assert cut(PruneSpec(structure=Structure.N_M), SCORES, None) is None
-    assert cut(PruneSpec(sparsity=0), SCORES, None) is None
+    assert find_cut(PruneSpec(structure=Structure.N_M), SCORES, None) is None
+    assert find_cut(PruneSpec(sparsity=0), SCORES, None) is None
 
 
 @pytest.mark.parametrize("prune", SPECS, ids=str)
 def test_what_scores_below_the_cut_is_what_compress_takes(module, evidence, prune):
-    found = scores(module, CompressionSpec("resnet20", scoring(prune)), evidence)
-    low = cut(prune, found, None).low
+    found = scores_in_units(module, CompressionSpec("resnet20", scoring_spec(prune)), evidence)
+    low = find_cut(prune, found, None).low
     for layer in compress(module, CompressionSpec("resnet20", prune), evidence).layers:
         if layer.name not in found:
             assert not layer.pruned
@@ -84,23 +93,25 @@ def test_moving_the_slider_changes_no_score(prune):
         other = PruneSpec(None, 0.1, Scope.LAYER, criterion=prune.criterion, structure=prune.structure)
     else:
         other = PruneSpec(0.7, unit=prune.unit, criterion=prune.criterion, structure=prune.structure)
-    assert scoring(prune) == scoring(other) == scoring(scoring(prune))
-    assert scoring_filters(prune) == scoring_filters(other)
+    assert scoring_spec(prune) == scoring_spec(other) == scoring_spec(scoring_spec(prune))
+    assert filter_scoring_spec(prune) == filter_scoring_spec(other)
 
 
 @pytest.mark.parametrize("prune", [spec for spec in SPECS if spec.threshold is not None], ids=str)
 def test_a_target_at_the_same_share_takes_as_many_as_the_threshold(module, prune):
-    found = scores(module, CompressionSpec("resnet20", scoring(prune)), NO_EVIDENCE)
+    found = scores_in_units(module, CompressionSpec("resnet20", scoring_spec(prune)), NO_EVIDENCE)
     below = sum(int((of_rows < prune.threshold).count_nonzero()) for of_rows in found.values())
-    assert int(same_share(prune, found) * sum(map(len, found.values()))) == below
+    assert int(equivalent_sparsity(prune, found) * sum(map(len, found.values()))) == below
 
 
 def test_a_threshold_in_stds_is_one_in_the_layers_own_stds(module):
-    found = scores(module, CompressionSpec("resnet20", PruneSpec(1.0, unit=Unit.STDS)), NO_EVIDENCE)
+    found = scores_in_units(module, CompressionSpec("resnet20", PruneSpec(1.0, unit=Unit.STDS)), NO_EVIDENCE)
     weight = module.conv1.weight.detach()
     assert torch.allclose(found["conv1"], weight.flatten().abs() / weight.numpy().std())
 
 
 def test_without_what_a_criterion_looks_at_it_says_so(module):
     with pytest.raises(ValueError, match="gradients"):
-        scores(module, CompressionSpec("resnet20", PruneSpec(sparsity=0.5, criterion=Criterion.TAYLOR)), NO_EVIDENCE)
+        scores_in_units(
+            module, CompressionSpec("resnet20", PruneSpec(sparsity=0.5, criterion=Criterion.TAYLOR)), NO_EVIDENCE
+        )

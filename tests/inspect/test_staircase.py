@@ -30,8 +30,8 @@ def test_on_paper(net: nn.Module) -> None:
     found = stairs(net, 1, 3, "symmetric", "tensor")
     assert found.levels == (-6, -4, -2, 0, 2, 4, 6)
     assert found.counts == (1, 0, 0, 2, 1, 2, 0)
-    assert found.used == 4
-    assert found.clipped == 0
+    assert found.used_levels == 4
+    assert found.clipped_share == 0
     assert found.entropy_bits == pytest.approx(2 * (1 / 6) * math.log2(6) + 2 * (1 / 3) * math.log2(3))
     under = lambda tie: float(torch.nextafter(torch.tensor(tie), torch.tensor(-torch.inf)))
     assert found.bounds == (under(-5.0), -3, under(-1.0), 1, under(3.0), 5)  # ties go to the even code
@@ -80,7 +80,7 @@ def test_every_weight_stands_on_a_level_and_codes_take_no_more_than_their_bits(
         assert int((rounded == level).sum()) == count or found.levels.count(level) > 1
     assert found.entropy_bits == pytest.approx(float(entropy(found.counts, base=2)))
     assert found.entropy_bits <= math.log2(len(found.levels)) + 1e-9 <= bits + 1e-9
-    assert found.used <= min(len(found.levels), rounded.numel())
+    assert found.used_levels <= min(len(found.levels), rounded.numel())
     assert sum(found.noise) == pytest.approx(float(not torch.equal(rounded, record.original[3])))
 
 
@@ -98,9 +98,9 @@ def test_clipped_is_what_lies_beyond_the_range_by_more_than_rounding(random_resn
     full, cut = (stairs(random_resnet, 1, 4, "symmetric", "tensor", clip) for clip in (Clip.FULL, Clip.PERCENTILE))
     weights = next(iter(quantized(random_resnet, 4).layers[1:2])).original.detach()
     step = cut.levels[1] - cut.levels[0]
-    assert full.clipped == 0
-    assert cut.clipped == pytest.approx(float((weights.abs() > cut.levels[-1] + step / 2).float().mean()))
-    assert stairs(random_resnet, 1, 4, "k-means", "tensor").clipped is None
+    assert full.clipped_share == 0
+    assert cut.clipped_share == pytest.approx(float((weights.abs() > cut.levels[-1] + step / 2).float().mean()))
+    assert stairs(random_resnet, 1, 4, "k-means", "tensor").clipped_share is None
 
 
 def test_there_is_none_for_float_pruned_or_unnamed(net: nn.Module) -> None:

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from compression.core.compress import compress
-from compression.inspect.ranking import MOST_BARS, ranking
-from compression.inspect.threshold_curve import cumulative
+from compression.inspect.ranking import MOST_BARS, rank_filters
+from compression.inspect.threshold_curve import cumulative_curve
 from compression.networks.bundled import load_bundled
 from compression.networks.weights import weighted_layers
 from compression.spec import CompressionSpec, PruneSpec
@@ -25,7 +25,7 @@ from compression.spec import CompressionSpec, PruneSpec
     ],
 )
 def test_it_says_what_a_search_in_the_sorted_scores_says(scores):
-    found = cumulative([scores[:1], scores[1:]])
+    found = cumulative_curve([scores[:1], scores[1:]])
     below = np.searchsorted(np.sort(scores.numpy()), np.array(found.thresholds, np.float32), side="left")
     assert found.shares == pytest.approx(below / len(scores))
     assert found.shares[-1] == 1
@@ -34,7 +34,7 @@ def test_it_says_what_a_search_in_the_sorted_scores_says(scores):
 
 
 def test_equal_factors_lie_between_thresholds_and_next_to_nothing_below_the_first():
-    found = cumulative([torch.rand(10_000)])
+    found = cumulative_curve([torch.rand(10_000)])
     factors = np.divide(found.thresholds[1:], found.thresholds[:-1])
     assert factors == pytest.approx(factors[0], rel=1e-3)
     assert found.shares[0] == pytest.approx(0.002, abs=1e-4)
@@ -42,7 +42,7 @@ def test_equal_factors_lie_between_thresholds_and_next_to_nothing_below_the_firs
 
 def test_threshold_and_sparsity_meet_on_it():
     model = load_bundled("simple_cnn").module
-    found = cumulative([weight.abs() for weight in weighted_layers(model).values()])
+    found = cumulative_curve([weight.abs() for weight in weighted_layers(model).values()])
     for threshold, share in list(zip(found.thresholds, found.shares, strict=True))[20::40]:
         compressed = compress(model, CompressionSpec("simple_cnn", PruneSpec(threshold)))
         assert sum(layer.pruned for layer in compressed.layers) / compressed.weights == pytest.approx(share, abs=1e-9)
@@ -50,23 +50,23 @@ def test_threshold_and_sparsity_meet_on_it():
 
 def test_filters_are_ranked_the_best_first_with_what_is_left_of_them():
     weight = torch.tensor([[0.0, 1.0], [0.0, 0.0], [5.0, 5.0]])
-    found = ranking([torch.tensor([2.0, 1.0, 5.0])], [weight])
+    found = rank_filters([torch.tensor([2.0, 1.0, 5.0])], [weight])
     assert found.scores == (5.0, 2.0, 1.0)
-    assert found.left == (1.0, 0.5, 0.0)
-    assert (found.each, found.filters, found.empty) == (1, 3, 1)
+    assert found.densities == (1.0, 0.5, 0.0)
+    assert (found.filters_per_bar, found.filters, found.empty) == (1, 3, 1)
 
 
 def test_filters_of_several_layers_share_one_order():
-    found = ranking([torch.tensor([1.0, 3.0]), torch.tensor([2.0])], [torch.ones(2, 4), torch.zeros(1, 2)])
+    found = rank_filters([torch.tensor([1.0, 3.0]), torch.tensor([2.0])], [torch.ones(2, 4), torch.zeros(1, 2)])
     assert found.scores == (3.0, 2.0, 1.0)
-    assert found.left == (1.0, 0.0, 1.0)
+    assert found.densities == (1.0, 0.0, 1.0)
 
 
 def test_where_there_are_many_filters_several_share_a_bar_and_none_is_forgotten():
     scores = torch.arange(300.0)
-    found = ranking([scores], [(scores >= 150).float()[:, None].expand(-1, 4)])
-    assert found.each == 3
+    found = rank_filters([scores], [(scores >= 150).float()[:, None].expand(-1, 4)])
+    assert found.filters_per_bar == 3
     assert len(found.scores) == 100 <= MOST_BARS
     assert found.scores[0] == pytest.approx(298)
-    assert sum(found.left) * found.each == pytest.approx(150)
+    assert sum(found.densities) * found.filters_per_bar == pytest.approx(150)
     assert found.empty == 150

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from compression.core.compress import compress
 from compression.deploy.latency import Latency
 from compression.deploy.stopwatch import Stopwatch
-from compression.deploy.variants import Kind
+from compression.deploy.variants import VariantKind
 from compression.errors import DataMissing
 from compression.files.ledger import FileLedger, LayerBytes, encode_file, explain_size
 from compression.files.size import count_bytes
@@ -116,9 +116,9 @@ def test_a_click_has_files_made_and_timed(here, monkeypatch):
 
 
 def test_plotly_finds_nothing_wrong_with_latencies():
-    found = [Latency(kind, 64, 2, 1.5, 2.0, 20) for kind in Kind]
-    drawing = deploy_charts.latencies(found, {kind.value: kind.value for kind in Kind}, style.ink("dark"))
-    assert list(go.Figure(drawing.to_dict()).data[0].x) == [1.5] * len(Kind)
+    found = [Latency(kind, 64, 2, 1.5, 2.0, 20) for kind in VariantKind]
+    drawing = deploy_charts.latencies(found, {kind.value: kind.value for kind in VariantKind}, style.ink("dark"))
+    assert list(go.Figure(drawing.to_dict()).data[0].x) == [1.5] * len(VariantKind)
 
 
 @pytest.mark.parametrize("left", [0, 1000])

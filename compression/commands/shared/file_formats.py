@@ -16,9 +16,9 @@ from compression.core.record import CompressedModel
 from compression.core.training_evidence import evidence_for
 from compression.data.cifar10 import TEST
 from compression.data.images import ImageSet, load
-from compression.deploy.deployer import CHUNK, Check, answers, check
+from compression.deploy.deployer import CHUNK, Check, compare_answers, predict_classes
 from compression.deploy.state_dict import holds, state_file
-from compression.deploy.variants import Kind, Variant, build, int8_spec
+from compression.deploy.variants import Variant, VariantKind, build, int8_spec
 from compression.errors import DataMissing
 from compression.evaluation.evaluation import evaluate, join
 from compression.files.ledger import FileLedger, encode_file, explain_size
@@ -75,7 +75,7 @@ def _packed_words(path: Path, ledger: FileLedger) -> str:
     )
 
 
-def onnx(kind: Kind, compressed: CompressedModel, model: FloatModel, path: Path) -> Exported:
+def onnx(kind: VariantKind, compressed: CompressedModel, model: FloatModel, path: Path) -> Exported:
     """Writes an ONNX file and compares ONNX Runtime with PyTorch on all test images or, without these, on noise.
 
     Raises ValueError if the network has no such form, DataError if it needs training images that are missing.
@@ -110,9 +110,9 @@ def _compare_with_pytorch(graph: bytes, simulated: CompressedModel, model: Float
     parts, expected = [], []
     for start in tqdm(chunks, "checking", unit_scale=CHUNK, unit="image", leave=False):
         part = images[start : start + CHUNK]
-        parts.append(answers(graph, part.pixels.numpy()))
+        parts.append(predict_classes(graph, part.pixels.numpy()))
         expected.append(evaluate(simulated.module, part, model.normalization))
-    return check(np.concatenate(parts), join(expected))
+    return compare_answers(np.concatenate(parts), join(expected))
 
 
 def state_dict(compressed: CompressedModel, model: FloatModel, path: Path) -> Exported:
@@ -165,8 +165,8 @@ def write(path: Path, content: bytes) -> None:
 FORMATS: dict[str, Callable[[CompressedModel, FloatModel, Path], Exported]] = {
     ".state.safetensors": state_dict,
     ".safetensors": packed,
-    ".int8-chain.onnx": partial(onnx, Kind.INT8_CHAIN),
-    ".int8.onnx": partial(onnx, Kind.INT8),
-    ".onnx": partial(onnx, Kind.AS_SET),
+    ".int8-chain.onnx": partial(onnx, VariantKind.INT8_CHAIN),
+    ".int8.onnx": partial(onnx, VariantKind.INT8),
+    ".onnx": partial(onnx, VariantKind.AS_SET),
     ".json": recipe,
 }

@@ -31,11 +31,11 @@ def mosaic(view: Mosaic, of: str, layers: Sequence[str], ink: str) -> Drawing:
     """
     shares = [
         [round(left / weights, 3) if weights else None for left, weights in zip(*row, strict=True)]
-        for row in zip(view.left, view.weights, strict=True)
+        for row in zip(view.nonzero, view.weights, strict=True)
     ]
     cells = {
         "type": "heatmap",
-        **_places(view.tall, view.wide),
+        **_places(view.rows_per_cell, view.columns_per_cell),
         "z": shares,
         "zmin": 0,
         "zmax": 1,
@@ -45,7 +45,17 @@ def mosaic(view: Mosaic, of: str, layers: Sequence[str], ink: str) -> Drawing:
         "hovertemplate": "%{z:.0%} of the weights kept<extra></extra>",
     }
     return Drawing(
-        _tiles(f"Weights kept in {of}", view.tall, view.wide, len(shares), len(shares[0]), layers, TALL, ink), cells
+        _tiles(
+            f"Weights kept in {of}",
+            view.rows_per_cell,
+            view.columns_per_cell,
+            len(shares),
+            len(shares[0]),
+            layers,
+            TALL,
+            ink,
+        ),
+        cells,
     )
 
 
@@ -56,9 +66,18 @@ def overlap(view: Overlap, layers: Sequence[str], ink: str) -> Drawing:
     """
     pixels = [
         [_mixed(*cell) for cell in zip(*row, strict=True)]
-        for row in zip(view.kept, view.only_first, view.only_second, view.taken, strict=True)
+        for row in zip(view.neither, view.only_first, view.only_second, view.both, strict=True)
     ]
-    layout = _tiles("Overlap of pruned weights", view.tall, view.wide, len(pixels), len(pixels[0]), layers, HEIGHT, ink)
+    layout = _tiles(
+        "Overlap of pruned weights",
+        view.rows_per_cell,
+        view.columns_per_cell,
+        len(pixels),
+        len(pixels[0]),
+        layers,
+        HEIGHT,
+        ink,
+    )
     layout["yaxis"]["scaleanchor"] = False
     layout["margin"] |= {"t": 62}  # room for two rows of the legend below the title
     swatches = (
@@ -67,7 +86,13 @@ def overlap(view: Overlap, layers: Sequence[str], ink: str) -> Drawing:
         ("other only", PRUNED_BY_OTHER),
         ("neither", "rgba(128, 128, 128, 0.2)"),
     )
-    image = {"type": "image", **_places(view.tall, view.wide), "colormodel": "rgba", "z": pixels, "hoverinfo": "skip"}
+    image = {
+        "type": "image",
+        **_places(view.rows_per_cell, view.columns_per_cell),
+        "colormodel": "rgba",
+        "z": pixels,
+        "hoverinfo": "skip",
+    }
     return Drawing(layout, image, *(_swatch(name, colour) for name, colour in swatches))
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from compression.deploy.latency import Latency
-from compression.deploy.variants import Kind
+from compression.deploy.variants import VariantKind
 from compression.files.ledger import FileLedger
 from pages.ui import wording
 from pages.ui.charts.style import COMPRESSED, FLOAT, REMOVED, Drawing, live_layout, lower_title
@@ -125,7 +125,7 @@ def latencies(found: Sequence[Latency], names: Mapping[str, str], ink: str) -> D
         "orientation": "h",
         "x": [each.median_ms for each in found],
         "y": list(range(len(found))),
-        "marker": {"color": [FLOAT if each.name == Kind.FLOAT else COMPRESSED for each in found]},
+        "marker": {"color": [FLOAT if each.name == VariantKind.FLOAT else COMPRESSED for each in found]},
         "error_x": {
             "type": "data",
             "symmetric": False,

@@ -28,7 +28,7 @@ def channel_ranges(ranges: ChannelRanges, layer: str, bits: int) -> go.Figure:
     widest_first = sorted(range(len(ranges.low)), key=lambda i: min(ranges.low[i], -ranges.high[i]))
     rank = {channel: position for position, channel in enumerate(widest_first)}
     for name, colour, lost in (("keeps weights", FLOAT, False), ("all zero", LOSS, True)):
-        own = [i for i in widest_first if ranges.lost[i] is lost]
+        own = [i for i in widest_first if ranges.all_zero[i] is lost]
         if own:
             figure.add_box(
                 x=[rank[i] for i in own],

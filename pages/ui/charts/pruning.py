@@ -74,7 +74,7 @@ def ranking(view: Ranking, axis: str, ink: str) -> Drawing:
     """Returns the filters by score, highest first: nonzero weights in orange, zeros in grey."""
     layout = live_layout(
         "Filters by score",
-        {"title": "rank" if view.each == 1 else f"rank, {view.each} filters per bar"},
+        {"title": "rank" if view.filters_per_bar == 1 else f"rank, {view.filters_per_bar} filters per bar"},
         {"title": axis, "nticks": 5},
         below=40,
         ink=ink,
@@ -82,8 +82,8 @@ def ranking(view: Ranking, axis: str, ink: str) -> Drawing:
         barmode="stack",
     )
     layout["bargap"] = 0
-    ranks = [1 + view.each * bar for bar in range(len(view.scores))]
-    shares = (("nonzero", COMPRESSED, view.left), ("zero", REMOVED, [1 - left for left in view.left]))
+    ranks = [1 + view.filters_per_bar * bar for bar in range(len(view.scores))]
+    shares = (("nonzero", COMPRESSED, view.densities), ("zero", REMOVED, [1 - density for density in view.densities]))
     return Drawing(
         layout,
         *(

@@ -100,4 +100,4 @@ def pixel(spec: CompressionSpec, layer: str, channel: int) -> integers.Pixel:
     inputs = _layer_input(spec.model, spec.fold_bn, layer)
     middle = (size // 2 for size in model(spec).original.get_submodule(layer)(inputs).shape[2:])
     ends = float(inputs.min()), float(inputs.max())
-    return integers.pixel(model(spec), layer, inputs, ends, (channel, *middle))
+    return integers.compute_pixel(model(spec), layer, inputs, ends, (channel, *middle))

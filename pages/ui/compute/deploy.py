@@ -3,7 +3,7 @@
 import streamlit as st
 
 from compression.deploy import state_dict
-from compression.deploy.deployer import Deployed, Deployer
+from compression.deploy.deployer import Deployer, Deployment
 from compression.deploy.stopwatch import Stopwatch, Timing
 from compression.engine.cluster import engine
 from compression.errors import CodecError, DataError
@@ -23,7 +23,7 @@ def _stopwatch() -> Stopwatch:
     return Stopwatch()
 
 
-def exports(spec: CompressionSpec, go: bool) -> tuple[Deployed, ...]:
+def exports(spec: CompressionSpec, go: bool) -> tuple[Deployment, ...]:
     """Returns what is known about the ONNX files of `spec`; with `go`, workers go on exporting and checking."""
     counts = not isinstance(images.test_images(), DataError)
     return _deployer(counts).look(networks.float_model(spec.model), spec, go)
@@ -31,7 +31,7 @@ def exports(spec: CompressionSpec, go: bool) -> tuple[Deployed, ...]:
 
 def timing(spec: CompressionSpec, threads: int, go: bool) -> Timing:
     """Returns how long the files of `spec` take here, as far as it is known; with `go`, they are measured."""
-    graphs: dict[str, bytes] = {each.variant.kind: each.built.graph for each in exports(spec, False) if each.built}
+    graphs: dict[str, bytes] = {each.variant.kind: each.file.graph for each in exports(spec, False) if each.file}
     return _stopwatch().look((networks.float_model(spec.model).digest, spec), graphs, threads, go)
 
 

@@ -17,19 +17,21 @@ def criterion_scores(spec: CompressionSpec) -> scores.Scores:
     `spec` is that of `scores.scoring`, which has no value of a slider, so that moving one computes nothing again.
     """
     evidence = evidence_for(networks.float_model(spec.model), spec)
-    return scores.scores(networks.model(spec.model, spec.fold_bn).module, spec, evidence)
+    return scores.scores_in_units(networks.model(spec.model, spec.fold_bn).module, spec, evidence)
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)
 def curve(spec: CompressionSpec, layer: str | None) -> threshold_curve.Curve:
     """Returns the share of scores below each threshold, of one layer or of the whole network."""
-    return threshold_curve.cumulative([part for name, part in criterion_scores(spec).items() if layer in (None, name)])
+    return threshold_curve.cumulative_curve(
+        [part for name, part in criterion_scores(spec).items() if layer in (None, name)]
+    )
 
 
 @st.cache_resource(max_entries=1024, show_spinner=False)
 def cut(spec: CompressionSpec, by: CompressionSpec, layer: str | None) -> scores.Cut | None:
     """Returns where `spec` cuts the scores of `by`; None if it does not prune."""
-    return scores.cut(spec.prune, criterion_scores(by), layer) if spec.prune else None
+    return scores.find_cut(spec.prune, criterion_scores(by), layer) if spec.prune else None
 
 
 def _weights(spec: CompressionSpec, layer: str | None) -> scores.Scores:
@@ -53,7 +55,7 @@ def filter_ranking(spec: CompressionSpec, by: CompressionSpec, layer: str | None
     """Returns the filters of `spec` in the order of the scores of `by`."""
     weights = _weights(spec, layer)
     filter_scores = {name: part for name, part in criterion_scores(by).items() if name in weights}
-    return ranking.ranking(list(filter_scores.values()), [weights[name] for name in filter_scores])
+    return ranking.rank_filters(list(filter_scores.values()), [weights[name] for name in filter_scores])
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)

@@ -3,9 +3,9 @@
 import pandas as pd
 import streamlit as st
 
-from compression.deploy.explanation import verdict
-from compression.deploy.processor import cpu
-from compression.deploy.variants import Kind
+from compression.deploy.explanation import reasons
+from compression.deploy.processor import this_cpu
+from compression.deploy.variants import VariantKind
 from compression.spec import CompressionSpec
 from pages.ui import wording
 from pages.ui.charts import deploy as deploy_charts
@@ -17,11 +17,11 @@ from pages.ui.settings import selection
 
 UNKNOWN = ""
 FILES = {
-    Kind.FLOAT: "Float",
-    Kind.AS_SET: "As set, in float",
-    Kind.INT8: "Int8",
-    Kind.INT8_CHAIN: "Int8 chain",
-    Kind.SMALLER: "Fewer filters",
+    VariantKind.FLOAT: "Float",
+    VariantKind.AS_SET: "As set, in float",
+    VariantKind.INT8: "Int8",
+    VariantKind.INT8_CHAIN: "Int8 chain",
+    VariantKind.SMALLER: "Fewer filters",
 }
 WORDS = """\
 Agrees: of all test images, on how many a file answers as the simulation in PyTorch does. Int8: the inputs of layers are
@@ -44,7 +44,7 @@ def metrics(model: str) -> None:
 def draw(model: str) -> None:
     """All that is known by now; before that, what will be."""
     found = run.known(selection.spec(model))
-    if not any(each.built for each in found.files):
+    if not any(each.file for each in found.files):
         st.caption(WORDS)
         return
     st.dataframe(
@@ -60,12 +60,12 @@ def draw(model: str) -> None:
     for place, batch in zip(st.columns(len(batches)), batches, strict=True):
         of_batch = [each for each in times.latencies if each.batch == batch]
         with place:
-            figure = deploy_charts.latencies(of_batch, {kind.value: FILES[kind] for kind in Kind}, show.ink())
+            figure = deploy_charts.latencies(of_batch, {kind.value: FILES[kind] for kind in VariantKind}, show.ink())
             show.chart(figure, f"latency {batch}", f"Latency of each file at batch {batch}")
-    built = {each.variant.kind: each.built for each in found.files if each.built}
-    used = {Kind(name): each for name, each in times.kernels.items()}
-    reasons = verdict(built, {kind: used[kind] for kind in Kind if kind in used}, times.latencies, cpu())
-    st.markdown("\n".join(f"- {reason}" for reason in reasons))
+    built = {each.variant.kind: each.file for each in found.files if each.file}
+    used = {VariantKind(name): each for name, each in times.kernels.items()}
+    sentences = reasons(built, {kind: used[kind] for kind in VariantKind if kind in used}, times.latencies, this_cpu())
+    st.markdown("\n".join(f"- {reason}" for reason in sentences))
     st.caption(WORDS)
 
 
@@ -74,7 +74,7 @@ def _rows(found: run.Known) -> pd.DataFrame:
     times = found.timing.times
     rows = []
     for each in found.files:
-        kind, built = each.variant.kind, each.built
+        kind, built = each.variant.kind, each.file
         checked = found.checks.get(kind)
         used = times.kernels.get(kind) if times else None
         latencies = {one.batch: one for one in times.latencies if one.name == kind} if times else {}
@@ -85,7 +85,7 @@ def _rows(found: run.Known) -> pd.DataFrame:
                 "MACs": wording.quantity(built.macs) if built else UNKNOWN,
                 "Bit ops": wording.quantity(built.bit_operations) if built else UNKNOWN,
                 "Moved": wording.size(used.moved_bytes) if used else UNKNOWN,
-                "In int8": f"{used.int8} of {used.all}" if used else UNKNOWN,
+                "In int8": f"{used.int8} of {used.total}" if used else UNKNOWN,
                 "Accuracy": wording.percent(checked.correct / checked.images, 2) if checked else UNKNOWN,
                 "Agrees": f"{checked.agree:,}" if checked else UNKNOWN,
                 "1 image": f"{latencies[1].median_ms:.2f} ms" if 1 in latencies else UNKNOWN,

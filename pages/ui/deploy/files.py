@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from compression.deploy.deployer import Check, Deployed
+from compression.deploy.deployer import Check, Deployment
 from compression.deploy.script import script
-from compression.deploy.variants import Kind
+from compression.deploy.variants import VariantKind
 from compression.networks import library
 from pages.ui import wording
 from pages.ui.compute import deploy
@@ -14,11 +14,11 @@ from pages.ui.settings import selection
 BYTES = "application/octet-stream"
 COLUMNS = 3
 NAMES = {
-    Kind.AS_SET: "as-set",
-    Kind.FLOAT: "float",
-    Kind.INT8: "int8",
-    Kind.INT8_CHAIN: "int8-chain",
-    Kind.SMALLER: "smaller",
+    VariantKind.AS_SET: "as-set",
+    VariantKind.FLOAT: "float",
+    VariantKind.INT8: "int8",
+    VariantKind.INT8_CHAIN: "int8-chain",
+    VariantKind.SMALLER: "smaller",
 }
 
 
@@ -54,9 +54,9 @@ def _packed(model: str) -> None:
         st.badge("Decoded equals evaluated", icon=":material/verified:", color="green")
 
 
-def _onnx(model: str, each: Deployed, checked: Check | None) -> None:
+def _onnx(model: str, each: Deployment, checked: Check | None) -> None:
     name = NAMES[each.variant.kind]
-    graph = each.built.graph if each.built else b""
+    graph = each.file.graph if each.file else b""
     _button(f"ONNX {name}", graph, f"{model}-{name}.onnx", BYTES, disabled=not graph)
     if checked:
         same = checked.agree == checked.images

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from compression.deploy.deployer import Check, Deployed, check
+from compression.deploy.deployer import Check, Deployment, compare_answers
 from compression.deploy.stopwatch import Timing
-from compression.deploy.variants import Kind
+from compression.deploy.variants import VariantKind
 from compression.engine.workers import cores
 from compression.errors import DataError
 from compression.spec import CompressionSpec
@@ -27,8 +27,8 @@ all 10,000 test images, as does the simulation; then all take turns in ONNX Runt
 class Known:
     """All that is known of the files of one spec: each one, its check, how long they take."""
 
-    files: tuple[Deployed, ...]
-    checks: Mapping[Kind, Check]
+    files: tuple[Deployment, ...]
+    checks: Mapping[VariantKind, Check]
     timing: Timing
     share: float
 
@@ -89,7 +89,7 @@ def known(spec: CompressionSpec) -> Known:
     """What is known of `spec` now; more will be, if that is going on."""
     go = _going(spec)
     files = deploy.exports(spec, go)
-    checks: dict[Kind, Check] = {}
+    checks: dict[VariantKind, Check] = {}
     shares = []
     counts = not isinstance(images.test_images(), DataError)
     for each in files:
@@ -98,9 +98,9 @@ def known(spec: CompressionSpec) -> Known:
         if simulated:
             shares.append(1.0 if simulated.error else simulated.images / simulated.total)
             if simulated.whole and each.answers is not None:
-                checks[each.variant.kind] = check(each.answers, simulated.whole)
+                checks[each.variant.kind] = compare_answers(each.answers, simulated.whole)
     share = sum(shares) / len(shares)
-    timing = deploy.timing(spec, threads(), go and share == 1 and any(each.built for each in files))
+    timing = deploy.timing(spec, threads(), go and share == 1 and any(each.file for each in files))
     return Known(files, checks, timing, FILES * share + TIMES * timing.share)
 
 
@@ -121,7 +121,7 @@ def _go(state: Mapping[str, object], spec: CompressionSpec) -> None:
 
 
 def _progress(found: Known) -> str:
-    built = sum(each.built is not None or each.error is not None for each in found.files)
+    built = sum(each.file is not None or each.error is not None for each in found.files)
     if built < len(found.files):
         return f"Exporting: {built} of {len(found.files)} files"
     if found.share < FILES:

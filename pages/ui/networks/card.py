@@ -106,7 +106,7 @@ def channels(name: str, fold: bool) -> None:
     ranges = networks.channel_ranges(name, layer, bits, fold)
     alt = f"The range of the weights of each channel of {layer}"
     st.plotly_chart(networks_charts.channel_ranges(ranges, layer, bits), config=style.CONFIG, key="channels", alt=alt)
-    lost, all_of_them = sum(ranges.lost), len(ranges.lost)
+    lost, all_of_them = sum(ranges.all_zero), len(ranges.all_zero)
     st.caption(
         f"With one {bits}-bit scale for the whole tensor, **{lost} of {all_of_them} channels** would be zero "
         "altogether. A scale for each channel fits each box."

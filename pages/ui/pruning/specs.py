@@ -43,13 +43,13 @@ def spec(model: str, target: float | None = None) -> CompressionSpec:
 
 def scoring(model: str) -> CompressionSpec:
     """Returns the spec under which the scores of the selected criterion are cached."""
-    return CompressionSpec(model, pruning_view.scoring(prune_spec(ANY_SPARSITY)), fold_bn=st.session_state["fold"])
+    return CompressionSpec(model, pruning_view.scoring_spec(prune_spec(ANY_SPARSITY)), fold_bn=st.session_state["fold"])
 
 
 def scoring_filters(model: str) -> CompressionSpec:
     """Returns the spec under which the scores of whole filters are cached."""
     return CompressionSpec(
-        model, pruning_view.scoring_filters(prune_spec(ANY_SPARSITY)), fold_bn=st.session_state["fold"]
+        model, pruning_view.filter_scoring_spec(prune_spec(ANY_SPARSITY)), fold_bn=st.session_state["fold"]
     )
 
 
@@ -60,7 +60,7 @@ def alternative(model: str) -> CompressionSpec:
     rule: dict[str, Any] = {"criterion": criterion, "structure": own.structure, "pattern": own.pattern}
     if own.structure is Structure.N_M:
         return CompressionSpec(model, PruneSpec(**rule), fold_bn=fold)
-    share = pruning_view.same_share(own, pruning.criterion_scores(scoring(model)))
+    share = pruning_view.equivalent_sparsity(own, pruning.criterion_scores(scoring(model)))
     return CompressionSpec(model, PruneSpec(None, share, Scope.LAYER if scope else Scope.GLOBAL, **rule), fold_bn=fold)
 
 
@@ -72,7 +72,7 @@ def axis() -> str:
 
 def filter_axis() -> str:
     """Returns what the scores of whole filters are, as the title of an axis."""
-    return FILTER_AXES[pruning_view.scoring_filters(prune_spec(ANY_SPARSITY)).criterion]
+    return FILTER_AXES[pruning_view.filter_scoring_spec(prune_spec(ANY_SPARSITY)).criterion]
 
 
 def alternatives() -> list[str]:

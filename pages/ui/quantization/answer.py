@@ -102,11 +102,11 @@ def _staircase(model: str, side: Side) -> tuple[CompressionSpec, Staircase]:
 def _usage_in_words(stairs: Staircase, slider_bits: int) -> str:
     """Returns how well the codes are used, and the bits if they differ from those of the slider."""
     parts = [
-        f"{stairs.used:,} of {len(stairs.levels):,} levels used",
+        f"{stairs.used_levels:,} of {len(stairs.levels):,} levels used",
         f"entropy of the codes {stairs.entropy_bits:.2f} of {stairs.bits} bit{'s' * (stairs.bits > 1)}",
     ]
-    if stairs.clipped is not None:
-        parts.append(f"{wording.percent(stairs.clipped, 2)} of the weights clipped")
+    if stairs.clipped_share is not None:
+        parts.append(f"{wording.percent(stairs.clipped_share, 2)} of the weights clipped")
     if stairs.bits != slider_bits:
         parts.append(f"this scheme takes {stairs.bits} bit{'s' * (stairs.bits > 1)}, not {slider_bits}")
     return "; ".join(parts) + "."
