@@ -33,8 +33,8 @@ def rank_filters(scores: Sequence[Tensor], weights: Sequence[Tensor]) -> Ranking
     bars = list(zip(score.split(each), left.split(each), size.split(each), strict=True))
     return Ranking(
         scores=tuple(float(some.mean()) for some, _, _ in bars),
-        left=tuple(float(some.sum() / all_.sum()) for _, some, all_ in bars),
-        each=each,
+        densities=tuple(float(some.sum() / all_.sum()) for _, some, all_ in bars),
+        filters_per_bar=each,
         filters=len(score),
         empty=int((left == 0).sum()),
     )

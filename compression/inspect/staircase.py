@@ -78,7 +78,7 @@ def staircase(record: LayerRecord, channel: int | None = None, bins: int = 121) 
         bounds=tuple(_bounds(own, all_codes[:-1]).tolist()),
         bits=record.bits,
         sqnr_db=sqnr_db(weights, rounded),
-        clipped=None if isinstance(own, Codebook) else _clipped(weights, levels, float(own.scale)),
+        clipped_share=None if isinstance(own, Codebook) else _clipped(weights, levels, float(own.scale)),
     )
 
 
