@@ -28,7 +28,7 @@ from compression.data.images import ImageSet, load
 from compression.engine.cluster import Engine
 from compression.engine.evaluator import Evaluator
 from compression.engine.workers import cores
-from compression.experiments.sweep import Sweeper
+from compression.experiments.sweeper import Sweeper
 from compression.networks.model import FloatModel
 from compression.networks.weights import weighted_layers
 from compression.results.store import Store

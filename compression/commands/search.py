@@ -27,7 +27,7 @@ def run(options: argparse.Namespace) -> None:
         raise ValueError(f"--trials must be at least 1, got {trials}")
     goal = Goal(None if options.drop is None else options.drop / 100, options.bytes)
     model, images, store = library.load_network(options.model), load(), Store()
-    searcher = Searcher(engine(), store, images, Evaluator(engine(), store, images, beforehand=True))
+    searcher = Searcher(engine(), store, images, Evaluator(engine(), store, images, use_landscape=True))
     reading = follow_share(searcher.follow(model, goal, trials, options.seed), "search", _progress)
     if options.out and (spec := _recipe(reading)):
         write_whole(options.out, f"{spec.to_json()}\n".encode())

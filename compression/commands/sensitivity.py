@@ -10,7 +10,8 @@ from compression.commands.shared.progress import end, follow_share
 from compression.data.images import load
 from compression.engine.cluster import engine
 from compression.experiments.assignment import assigned
-from compression.experiments.scan import IMAGES, Scanner, ScanReading
+from compression.experiments.scan import IMAGES, ScanReading
+from compression.experiments.scanner import Scanner
 from compression.networks import library
 from compression.networks.weights import weighted_layers
 from compression.results.store import Store
@@ -27,10 +28,10 @@ def run(options: argparse.Namespace) -> None:
     reading = follow_share(scanner.follow(model, specs, images), "scan")
     weights = {name: weight.numel() for name, weight in weighted_layers(model.module).items()}
     recipe = None
-    if options.budget is not None and reading.exact:
+    if options.budget is not None and reading.done:
         recipe = to_link(assigned(reading, weights, options.budget))
     print((as_json if options.json else as_words)(reading, weights, recipe))
-    end(reading.notice, reading.exact)
+    end(reading.notice, reading.done)
 
 
 def specs_from(options: argparse.Namespace) -> tuple[CompressionSpec, ...]:
@@ -88,7 +89,7 @@ def as_json(reading: ScanReading, weights: Mapping[str, int], recipe: str | None
     return json.dumps(
         {
             "model": reading.scan.specs[0].model,
-            "exact": reading.exact,
+            "exact": reading.done,
             "images": reading.scan.images,
             "float_accuracy": before and before.accuracy,
             "float_loss": before and before.loss,

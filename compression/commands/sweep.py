@@ -14,7 +14,8 @@ from compression.data.images import load
 from compression.engine.cluster import engine
 from compression.engine.evaluator import Evaluator
 from compression.errors import EngineError
-from compression.experiments.sweep import Sweeper, SweepReading
+from compression.experiments.sweep import SweepReading
+from compression.experiments.sweeper import Sweeper
 from compression.networks import library
 from compression.results.store import Store
 from compression.results.table import check_file_name, results_table, write_table

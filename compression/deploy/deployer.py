@@ -17,7 +17,7 @@ from compression.data.images import ImageSet
 from compression.deploy.runtime import Pixels, logits, open_session
 from compression.deploy.variants import OnnxFile, Variant, build, variants
 from compression.engine.cluster import Engine, Shared, tasks_at_once
-from compression.engine.priorities import LAST
+from compression.engine.priorities import LATER
 from compression.errors import EngineError
 from compression.evaluation.evaluation import Evaluation
 from compression.networks.model import FloatModel
@@ -154,7 +154,7 @@ class Deployer:
         if making.built is None:
             shared = Shared(f"network-{model.digest}", model)
             key = making.name, BUILDING
-            self._engine.ask(key, build_on_worker, shared, making.variant, arithmetic(), priority=-LAST)
+            self._engine.ask(key, build_on_worker, shared, making.variant, arithmetic(), priority=LATER)
             making.asked.add(BUILDING)
         elif self._images:
             self._ask_answers(making, making.built, self._images)
@@ -164,7 +164,7 @@ class Deployer:
         missing = [n for n in range(self._chunks) if n not in making.parts and n not in making.asked]
         for number in missing[: AHEAD - len(making.asked)]:
             pixels = images[number * CHUNK : (number + 1) * CHUNK].pixels.numpy()
-            self._engine.ask((making.name, number), predict_classes, graph, pixels, priority=-LAST)
+            self._engine.ask((making.name, number), predict_classes, graph, pixels, priority=LATER)
             making.asked.add(number)
 
     def _rest(self, making: _Making) -> None:

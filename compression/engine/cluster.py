@@ -1,8 +1,8 @@
-"""Where work runs: Dask, on this machine or on a cluster. The only file that imports `distributed`.
+"""The engine: runs tasks with Dask, on this machine or on a cluster. The only file that imports `distributed`.
 
-DASK_SCHEDULER_ADDRESS names a cluster; without one, workers of this machine are started. Work is a task with a key:
-equal keys are one task, for all who use the same scheduler. What was asked for is kept here until it is taken or
-dropped, so that it survives the death of a worker, of the scheduler, and of the whole cluster.
+The environment variable DASK_SCHEDULER_ADDRESS names a cluster; without it, workers of this machine are started. A
+task has a key, and equal keys are one task for all who use the same scheduler. The engine keeps each task until its
+result is taken or the task is dropped, so that it survives the death of a worker, a scheduler or a whole cluster.
 """
 
 import atexit
@@ -18,6 +18,8 @@ import dask
 import torch
 from distributed import Client, Future, KilledWorker, get_worker
 
+from compression.engine.lru_cache import LruCache
+from compression.engine.priorities import SHARED_VALUE
 from compression.engine.workers import Workers, cores
 from compression.errors import EngineError
 
@@ -25,27 +27,27 @@ ADDRESS = "DASK_SCHEDULER_ADDRESS"
 
 CONNECT_SECONDS = 3
 
-MOST_SHARED = 8
+MOST_SHARED_VALUES = 8
 
-FIRST = 1 << 60  # before any other priority
+TaskKey = tuple[str, int]
 
-Key = tuple[str, int]
+dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 GB"})  # CIFAR-10 has 30 MB and travels once
 
-dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 GB"})  # CIFAR-10 has 30 MB, and goes once
-
-logging.getLogger("distributed").handlers = [logging.NullHandler()]  # a connection that breaks is mended and told here
+logging.getLogger("distributed").handlers = [logging.NullHandler()]  # `notice` tells of broken connections
 
 
 @dataclass(frozen=True)
 class Shared:
-    """An argument of many tasks that travels to a worker once. Equal names mean equal values."""
+    """An argument of many tasks, which travels to each worker once. Equal names mean equal values."""
 
     name: str
     value: Any = field(compare=False, repr=False)
 
 
 @dataclass
-class _Asked:
+class _Task:
+    """What was asked for; `future` is None as long as there is no scheduler that knows it."""
+
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
     priority: int
@@ -53,22 +55,23 @@ class _Asked:
 
 
 class Engine:
-    """Workers, and what was asked of them. No call waits for work, and all may come from any thread."""
+    """Workers, and the tasks that were asked of them. No method waits for a task; all may be called from any thread."""
 
     def __init__(self, address: str | None = None, workers: int = 1, preload: Sequence[str] = ()) -> None:
-        """Uses the cluster at `address` (default: DASK_SCHEDULER_ADDRESS), or this machine where there is none.
+        """Uses the cluster at `address` (default: DASK_SCHEDULER_ADDRESS), or this machine if the address is empty.
 
-        Here it starts `workers` processes, which import `preload` first; not before there is work, or `tend`. A
-        cluster that cannot be reached leaves a sentence in `notice`, and this machine works in its place.
+        On this machine it starts `workers` processes that import the modules `preload` first, as soon as there is a
+        task. If the cluster cannot be reached, `notice` says so, and this machine works in its place.
         """
         self.address = os.environ.get(ADDRESS, "") if address is None else address
-        self.notice: str | None = None
         self._count, self._preload = workers, preload
         self._lock = threading.RLock()
-        self._asked: dict[Key, _Asked] = {}
-        self._shared: dict[str, Future] = {}
+        self._tasks: dict[TaskKey, _Task] = {}
+        self._shared: LruCache[str, Future] = LruCache(MOST_SHARED_VALUES)
         self._client: Client | None = None
         self._workers: Workers | None = None
+        self._cluster_notice = ""
+        self._start_error = ""
         atexit.register(self.close)
 
     @property
@@ -77,69 +80,90 @@ class Engine:
         return not self.address
 
     @property
+    def pending(self) -> list[TaskKey]:
+        """The tasks that were asked for and neither taken nor dropped."""
+        return list(self._tasks)
+
+    @property
     def worker_pids(self) -> list[int]:
-        """The processes of this engine's own workers."""
+        """The processes of the workers that this engine started."""
         return self._workers.pids if self._workers else []
 
-    def ask(self, key: Key, function: Callable[..., Any], *arguments: Any, priority: int = 0) -> None:
-        """Wants `function(*arguments)`, the highest priority first. What is asked for already is not asked again."""
+    @property
+    def notice(self) -> str | None:
+        """Sentences for the reader: on a cluster that cannot be used, on workers that cannot start; or None."""
+        problem = self._start_error or (self._workers.problem if self._workers else None)
+        trouble = f"The processes that compute cannot start on this machine: {problem}" if problem else ""
+        return " ".join(filter(None, (self._cluster_notice, trouble))) or None
+
+    def ask(self, key: TaskKey, function: Callable[..., Any], *arguments: Any, priority: int = 0) -> None:
+        """Asks for `function(*arguments)`; the highest priority runs first. A key that is pending is ignored."""
         with self._lock:
-            if key not in self._asked:
-                self._asked[key] = _Asked(function, arguments, priority)
+            if key not in self._tasks:
+                self._tasks[key] = _Task(function, arguments, priority)
                 self._submit(key)
 
-    def take(self, keys: Iterable[Key]) -> dict[Key, Any]:
-        """Those results among `keys` that are there, each given once. Raises EngineError for a task that failed."""
+    def take(self, keys: Iterable[TaskKey]) -> dict[TaskKey, Any]:
+        """Returns the results among `keys` that are there, each once. Raises EngineError for a task that failed."""
         with self._lock:
             self.tend()
-            ready = []
-            for key in [key for key in keys if key in self._asked]:
-                future = self._asked[key].future
-                if future is None or future.status in ("cancelled", "lost"):
-                    self._submit(key)
-                elif future.status == "error":
-                    reason = future.exception()
-                    self.drop([key])
-                    if isinstance(reason, KilledWorker):
-                        raise EngineError("workers died again and again over it; is there too little memory?")
-                    raise EngineError(str(reason) or type(reason).__name__)
-                elif future.status == "finished":
-                    ready.append(key)
-            found = self._gather(ready)
-            self.drop(found)
-            return found
+            ready = [key for key in list(keys) if key in self._tasks and self._is_ready(key)]
+            results = self._gather(ready)
+            self.drop(results)
+            return results
 
-    def drop(self, keys: Iterable[Key]) -> None:
-        """Does not want these any more: a task that nobody wants is not begun."""
+    def drop(self, keys: Iterable[TaskKey]) -> None:
+        """Gives up these tasks; those that no other process asks for are not begun."""
         with self._lock:
             for key in list(keys):
-                asked = self._asked.pop(key, None)
-                if asked and asked.future is not None:
-                    asked.future.release()
+                task = self._tasks.pop(key, None)
+                if task and task.future is not None:
+                    task.future.release()
 
     def tend(self) -> None:
-        """Connects as soon as there is somebody to connect to, and starts again what has died. Called by `take`."""
+        """Connects as soon as there is a scheduler, and starts again what has died. `take` calls this."""
         with self._lock:
             if self._client is not None and self._client.status != "running":
                 self._disconnect()
                 if not self.local:
                     self._stand_in("does not answer any more")
             if self.local:
-                self._workers = self._workers or Workers(self._count, self._preload)
-                self._workers.tend()
+                self._tend_workers()
             if self._client is None:
                 self._connect()
 
     def close(self) -> None:
-        """Ends the workers that this engine started. What comes after starts new ones."""
+        """Ends the workers that this engine started; the next task starts new ones."""
         with self._lock:
             self._disconnect()
             if self._workers:
                 self._workers.close()
                 self._workers = None
 
+    def _is_ready(self, key: TaskKey) -> bool:
+        """Whether the task is finished. A lost one is submitted again. Raises EngineError if it failed."""
+        future = self._tasks[key].future
+        if future is None or future.status in ("cancelled", "lost"):
+            self._submit(key)
+            return False
+        if future.status == "error":
+            reason = future.exception()
+            self.drop([key])
+            if isinstance(reason, KilledWorker):
+                raise EngineError("workers died repeatedly while they computed this; is there enough memory?")
+            raise EngineError(str(reason) or type(reason).__name__)
+        return future.status == "finished"
+
+    def _tend_workers(self) -> None:
+        try:
+            self._workers = self._workers or Workers(self._count, self._preload)
+            self._workers.tend()
+            self._start_error = ""
+        except OSError as error:
+            self._start_error = str(error)
+
     def _connect(self) -> None:
-        address = self._workers.address if self._workers else self.address
+        address = (self._workers.address if self._workers else None) if self.local else self.address
         if not address:
             return
         try:
@@ -150,57 +174,57 @@ class Engine:
                 self.tend()
 
     def _stand_in(self, why: str) -> None:
-        self.notice = f"The cluster at {self.address} {why}; this machine works in its place."
+        self._cluster_notice = f"The cluster at {self.address} {why}; this machine works in its place."
         self.address = ""
 
     def _disconnect(self) -> None:
-        """Forgets the futures of this client; what was asked for stays asked."""
-        for asked in self._asked.values():
-            asked.future = None
+        """Forgets the futures of this client; their tasks stay and are submitted to the next one."""
+        for task in self._tasks.values():
+            task.future = None
         self._shared.clear()
         if self._client is not None:
             self._client.close(timeout=1)
             self._client = None
 
-    def _submit(self, key: Key) -> None:
+    def _submit(self, key: TaskKey) -> None:
         if self._client is None:
             return
-        asked = self._asked[key]
-        arguments = [self._share(item) if isinstance(item, Shared) else item for item in asked.arguments]
-        asked.future = self._client.submit(asked.function, *arguments, key=key, priority=asked.priority)
-        if asked.future.status == "error":  # the failure of before, which Dask has not let go of yet
-            asked.future.retry()
+        task = self._tasks[key]
+        arguments = [self._share(item) if isinstance(item, Shared) else item for item in task.arguments]
+        task.future = self._client.submit(task.function, *arguments, key=key, priority=task.priority)
+        if task.future.status == "error":  # Dask still remembers that an earlier task of this key failed
+            task.future.retry()
 
     def _share(self, shared: Shared) -> Future:
-        """The value as a task's result: a worker that dies with it is no loss."""
-        assert self._client is not None
-        future = self._shared.pop(shared.name, None)
-        if future is None or future.status in ("cancelled", "lost", "error"):
-            future = self._client.submit(_itself, shared.value, key=shared.name, priority=FIRST)
-        self._shared[shared.name] = future
-        while len(self._shared) > MOST_SHARED:
-            del self._shared[next(iter(self._shared))]
-        return future
+        """Returns the value as the result of a task, so that it can be made again if a worker dies with it."""
+        future = self._shared.get(shared.name)
+        if future is not None and future.status in ("cancelled", "lost", "error"):
+            self._shared.discard(shared.name)
+        return self._shared.use(shared.name, lambda: self._submit_value(shared))
 
-    def _gather(self, keys: list[Key]) -> dict[Key, Any]:
+    def _submit_value(self, shared: Shared) -> Future:
+        assert self._client is not None
+        return self._client.submit(_identity, shared.value, key=shared.name, priority=SHARED_VALUE)
+
+    def _gather(self, keys: list[TaskKey]) -> dict[TaskKey, Any]:
         if not keys or self._client is None:
             return {}
         try:
-            return self._client.gather({key: self._asked[key].future for key in keys}, errors="skip", direct=False)
+            return self._client.gather({key: self._tasks[key].future for key in keys}, errors="skip", direct=False)
         except OSError:
-            return {}  # the scheduler has just died; what was asked for is asked again
+            return {}  # the scheduler has just died; the tasks are submitted to the next one
 
 
 @cache
 def engine() -> Engine:
-    """The engine of this process: a worker a core, or two for a GPU: one prepares while the other computes."""
+    """Returns the engine of this process: one worker per core; with a GPU two, so that one prepares what comes next."""
     return Engine(workers=2 if torch.cuda.is_available() else cores(), preload=("compression.engine.tasks",))
 
 
 def tasks_at_once() -> int:
-    """How many tasks the worker that calls this computes at once, each in a thread of its process."""
+    """Returns how many tasks the worker that calls this runs at once, each in a thread of its process."""
     return get_worker().state.nthreads
 
 
-def _itself(value: Any) -> Any:
+def _identity(value: Any) -> Any:
     return value

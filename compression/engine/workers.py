@@ -6,6 +6,7 @@ loopback interface alone, because whoever reaches a Dask port can run any code.
 """
 
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -27,29 +28,33 @@ NICE = "SQUEEZELAB_NICE"
 LOOPBACK = ("--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0")  # the dashboard's default is every interface
 
 SETTINGS = {
-    "DASK_DISTRIBUTED__SCHEDULER__WORKER_SATURATION": "1.0",  # what waits, waits at the scheduler, in order of priority
-    "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "20",  # deaths of workers until the task is taken for the cause
-    "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",  # rest would cost 5 % of a core, and costs 1 %
+    "DASK_DISTRIBUTED__SCHEDULER__WORKER_SATURATION": "1.0",  # tasks wait at the scheduler, in order of priority
+    "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "20",  # deaths of workers until a task is held to be the cause
+    "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",  # an idle worker costs 1 % of a core instead of 5 %
     "DASK_DISTRIBUTED__ADMIN__TICK__INTERVAL": "1s",
     "DASK_DISTRIBUTED__ADMIN__TICK__CYCLE": "5s",
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
-    "MALLOC_ARENA_MAX": "1",  # this and what follows: glibc keeps freed memory for the next layer's output. Given back
-    "MALLOC_MMAP_MAX_": "0",  # and fetched again page by page, it would cost a quarter of all time
+    "MALLOC_ARENA_MAX": "1",  # with the next two settings glibc keeps freed memory for the output of the next layer;
+    "MALLOC_MMAP_MAX_": "0",  # giving it back and fetching it page by page would take a quarter of all time
     "MALLOC_TRIM_THRESHOLD_": "268435456",
 }
 
 NICENESS = 19 if os.name == "posix" else getattr(psutil, "BELOW_NORMAL_PRIORITY_CLASS", 0)
 
-OWN_GROUP: dict[str, Any] = {"process_group": 0} if os.name == "posix" else {}  # Ctrl-C is for who started them
+OWN_GROUP: dict[str, Any] = {"process_group": 0} if os.name == "posix" else {}  # Ctrl-C goes to its parent
 
 WATCH_MS = 500
 
-LEAST_SECONDS = 1.0  # between two starts of one process, so that one that cannot live costs little
+LEAST_SECONDS = 1.0  # between two starts of one process, so that one that ends at once costs little
+
+FAILED_STARTS = 3  # in a row, until they are reported: fewer may be a process that somebody ended
+
+READY = "SQUEEZELAB_READY"  # names the file that a process makes when it has started
 
 
 def cores() -> int:
-    """How many processes can compute at once: the cores that this process may use."""
+    """Returns how many processes can compute at once: the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -59,7 +64,7 @@ def dask_setup(server: Any) -> None:
     parent = me.parent()
     if hasattr(server, "nanny") and os.environ.get(NICE) != "0":
         me.nice(NICENESS)
-        if hasattr(os, "SCHED_IDLE"):  # Linux: whoever wakes up goes first at once, and not some milliseconds later
+        if hasattr(os, "SCHED_IDLE"):  # Linux: any other process that wakes up runs at once, not milliseconds later
             os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
     def watch() -> None:
@@ -67,55 +72,56 @@ def dask_setup(server: Any) -> None:
             os._exit(1)
 
     server.periodic_callbacks["parent"] = PeriodicCallback(watch, WATCH_MS)
+    if READY in os.environ:
+        Path(os.environ[READY]).touch()
 
 
 class Workers:
-    """The processes. `tend` starts those that do not run, and returns at once; they come up within seconds."""
+    """A scheduler and its workers. `tend` starts those that do not run and returns at once; starting takes seconds."""
 
     def __init__(self, count: int, preload: Sequence[str]) -> None:
-        """`count` workers that import the modules `preload` before they begin. Raises OSError."""
+        """Starts `count` workers that import the modules `preload` first. Raises OSError if that is not possible."""
         self._folder = Path(tempfile.mkdtemp(prefix="squeezelab-"))
-        self._note = self._folder / "scheduler.json"
+        self._contact = self._folder / "scheduler.json"
         modules = [word for module in (__name__, *preload) for word in ("--preload", module)]
         dask = [sys.executable, "-m"]
-        common = [*LOOPBACK, "--scheduler-file", str(self._note)]
+        common = [*LOOPBACK, "--scheduler-file", str(self._contact)]
         alone = ["--nthreads", "1", "--no-nanny", "--memory-limit", "0", "--local-directory", str(self._folder)]
-        self._scheduler = _Process(
-            [*dask, "distributed.cli.dask_scheduler", *common, "--port", "0", *modules[:2]], self._folder / "scheduler"
-        )
-        self._workers = [
-            _Process([*dask, "distributed.cli.dask_worker", *common, *alone, *modules], self._folder / f"worker{place}")
-            for place in range(count)
-        ]
+        scheduler = [*dask, "distributed.cli.dask_scheduler", *common, "--port", "0", *modules[:2]]
+        worker = [*dask, "distributed.cli.dask_worker", *common, *alone, *modules]
+        self._scheduler = _Process(scheduler, self._folder / "scheduler")
+        self._workers = [_Process(worker, self._folder / f"worker{number}") for number in range(count)]
         self.tend()
 
     @property
     def pids(self) -> list[int]:
         """The processes of the workers that are alive."""
-        return [worker.running.pid for worker in self._workers if worker.running and not worker.dead]
+        return [worker.running.pid for worker in self._workers if worker.running and worker.is_alive]
 
     @property
     def problem(self) -> str | None:
-        """The last words of a process that came to its end while it was starting."""
-        return next((p.last_words for p in (self._scheduler, *self._workers) if p.last_words), None)
+        """The last words of a process that cannot start, or None."""
+        return next((each.problem for each in (self._scheduler, *self._workers) if each.problem), None)
+
+    @property
+    def address(self) -> str | None:
+        """The address of the scheduler, or None until it listens."""
+        try:
+            return json.loads(self._contact.read_text())["address"]
+        except (OSError, ValueError):
+            return None
 
     def tend(self) -> None:
-        if self._scheduler.dead:
-            self._note.unlink(missing_ok=True)
+        """Starts what does not run. Workers of a scheduler that has died are started anew. Raises OSError."""
+        if not self._scheduler.is_alive:
+            self._contact.unlink(missing_ok=True)
             for worker in self._workers:
                 worker.kill()
         for process in (self._scheduler, *self._workers):
             process.tend()
 
-    @property
-    def address(self) -> str | None:
-        """The scheduler's address, once it listens."""
-        try:
-            return json.loads(self._note.read_text())["address"]
-        except (OSError, ValueError):
-            return None
-
     def close(self) -> None:
+        """Ends all processes and removes their folder."""
         for process in (*self._workers, self._scheduler):
             process.kill()
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -123,42 +129,71 @@ class Workers:
 
 @dataclass
 class _Process:
-    """A process that is started again when it has died."""
+    """A process that is started again when it has ended.
+
+        absent   -- tend, LEAST_SECONDS after the last start -->  starting
+        starting -- it makes the file `_ready` -->                ready
+        starting -- it ends, which counts as a failed start -->   absent
+        ready    -- it ends -->                                   absent
+
+    `log` is the file that its errors go to.
+    """
 
     command: list[str]
     log: Path
-    started: float = 0.0
     running: subprocess.Popen[bytes] | None = None
+    started_at: float = -math.inf
+    failed_starts: int = 0
     last_words: str = ""
 
     @property
-    def dead(self) -> bool:
-        return self.running is None or self.running.poll() is not None
+    def is_alive(self) -> bool:
+        return self.running is not None and self.running.poll() is None
+
+    @property
+    def problem(self) -> str | None:
+        """Why it does not start, or None: what it said last, if it ended FAILED_STARTS times before it was ready."""
+        return self.last_words if self.failed_starts >= FAILED_STARTS and not self._ready.exists() else None
 
     def tend(self) -> None:
-        """Starts it if it does not run, though not twice within `LEAST_SECONDS`."""
-        age = time.monotonic() - self.started
-        if not self.dead:
-            self.last_words = self.last_words if age < 10 * LEAST_SECONDS else ""
+        """Starts it if it does not run, but not twice within LEAST_SECONDS. Raises OSError."""
+        if self.is_alive:
             return
         if self.running is not None:
-            lines = self.log.read_text(errors="replace").strip().splitlines()
-            self.last_words = lines[-1] if lines else f"exit status {self.running.returncode}"
-            if age < LEAST_SECONDS:
-                return
+            self._note_end(self.running.returncode)
+            self.running = None
+        if time.monotonic() - self.started_at >= LEAST_SECONDS:
+            self._start()
+
+    def kill(self) -> None:
+        """Ends it, which counts as no failure."""
+        if self.running is not None:
+            self.running.kill()
+            self.running.wait()
+            self.running = None
+
+    @property
+    def _ready(self) -> Path:
+        return self.log.with_suffix(".ready")
+
+    def _note_end(self, status: int) -> None:
+        if self._ready.exists():
+            self.failed_starts = 0
+            return
+        lines = self.log.read_text(errors="replace").strip().splitlines()
+        self.failed_starts += 1
+        self.last_words = lines[-1] if lines else f"the process ended with status {status}"
+
+    def _start(self) -> None:
         paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
-        self.started = time.monotonic()
+        self.started_at = time.monotonic()
+        self._ready.unlink(missing_ok=True)
         with self.log.open("wb") as log:
             self.running = subprocess.Popen(
                 self.command,
-                env=os.environ | SETTINGS | {"PYTHONPATH": os.pathsep.join(paths)},
+                env=os.environ | SETTINGS | {"PYTHONPATH": os.pathsep.join(paths), READY: str(self._ready)},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=log,
                 **OWN_GROUP,
             )
-
-    def kill(self) -> None:
-        if self.running is not None:
-            self.running.kill()
-            self.running.wait()

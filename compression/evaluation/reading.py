@@ -43,6 +43,11 @@ class Reading:
         return self.images == self.total
 
     @property
+    def done(self) -> bool:
+        """Whether there is nothing to wait for: the same as `exact`, by the name that all readings of progress have."""
+        return self.exact
+
+    @property
     def whole(self) -> Evaluation | None:
         """The evaluation of all images, or None if some are missing."""
         return self.seen if self.exact else None

@@ -22,7 +22,7 @@ def assigned(reading: ScanReading, weights: Mapping[str, int], budget: float) ->
     the share of weights that may stay (0..1). Raises ValueError where the scan lacks cells or no choice keeps within.
     """
     scan = reading.scan
-    if not reading.exact:
+    if not reading.done:
         raise ValueError("the scan is not whole yet: each layer needs to be measured at each setting")
     costs = [[weights[layer] * cost(spec) for spec in scan.specs] for layer in scan.layers]
     harms = [[reading.cells[layer, spec].loss for spec in scan.specs] for layer in scan.layers]

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from compression.engine.cluster import Engine, Key, Shared
+from compression.engine.cluster import Engine, Shared, TaskKey
 from compression.engine.workers import Workers
 from compression.errors import EngineError
 from compression.paths import PROJECT
@@ -20,9 +20,9 @@ from tests.support.work import need, shared_length, square, write_down
 SECONDS = 60
 
 
-def collect(engine: Engine, keys: list[Key], each: Callable[[int], None] = lambda done: None) -> dict[Key, object]:
+def collect(engine: Engine, keys: list[TaskKey], each: Callable[[int], None] = lambda done: None) -> dict[TaskKey, object]:
     """All results of `keys`; `each` is called after every look with the number that is there."""
-    found: dict[Key, object] = {}
+    found: dict[TaskKey, object] = {}
     deadline = time.monotonic() + SECONDS
     while len(found) < len(keys):
         assert time.monotonic() < deadline, f"{len(found)} of {len(keys)} in {SECONDS} s"

@@ -13,7 +13,8 @@ import torch
 from compression.core.compress import compress
 from compression.data.images import ImageSet
 from compression.engine.cluster import Engine
-from compression.engine.evaluator import LATER_CHUNKS, PLAIN_CHUNKS, Evaluator
+from compression.engine.evaluation_state import LATER_TASK_CHUNKS
+from compression.engine.evaluator import FIRST_CHUNKS, Evaluator
 from compression.engine.tasks import evaluate_rows
 from compression.engine.workers import Workers
 from compression.errors import EngineError
@@ -33,7 +34,7 @@ Factory = Callable[..., Evaluator]
 @pytest.fixture
 def evaluator(here: Engine, test_images: ImageSet, tmp_path: Path) -> Factory:
     """Makes evaluators: of the engine that all tests share, of the first 2,000 images, with an empty store."""
-    here.drop(list(here._asked))
+    here.drop(here.pending)
     return lambda engine=here, images=2_000, store=tmp_path / "results.sqlite": Evaluator(
         engine, Store(store), test_images[:images]
     )
@@ -94,7 +95,7 @@ def test_without_a_float_evaluation_there_is_a_number_at_once_and_the_float_netw
     here = evaluator(images=10_000)
     first = until(lambda: here.look("me", simple_cnn, FOUR_BITS), lambda reading: reading.images > 0)
     assert first.before is None
-    assert first.images <= PLAIN_CHUNKS * BATCH
+    assert first.images <= FIRST_CHUNKS * BATCH
     assert torch.equal(first.seen.labels, test_images.labels[: first.images])
     last = until(lambda: here.look("me", simple_cnn, FOUR_BITS), lambda reading: reading.exact)
     assert last.before.total == 10_000
@@ -127,9 +128,9 @@ def test_two_people_who_look_at_the_same_spec_share_its_images(evaluator, simple
     both = evaluator()
     both.evaluate(simple_cnn, FLOAT)
     until(lambda: both.look("one", simple_cnn, FOUR_BITS), lambda reading: reading.images > 0)
-    asked = len(here._asked)
+    asked = len(here.pending)
     assert both.look("two", simple_cnn, FOUR_BITS).images > 0
-    assert len(here._asked) <= asked
+    assert len(here.pending) <= asked
 
 
 def test_a_position_that_was_left_is_not_counted_on_unless_somebody_else_looks(evaluator, simple_cnn, here):
@@ -138,22 +139,22 @@ def test_a_position_that_was_left_is_not_counted_on_unless_somebody_else_looks(e
     other = CompressionSpec("simple_cnn", weights=QuantSpec(3))
     both.look("one", simple_cnn, FOUR_BITS)
     both.look("two", simple_cnn, FOUR_BITS)
-    left = set(here._asked)
+    left = set(here.pending)
     assert left
     both.look("one", simple_cnn, other)
-    assert left <= set(here._asked)
+    assert left <= set(here.pending)
     both.look("two", simple_cnn, other)
-    assert not left & set(here._asked)
-    assert here._asked
+    assert not left & set(here.pending)
+    assert here.pending
 
 
 def test_what_waits_comes_in_larger_tasks_and_is_not_lost_when_somebody_looks(evaluator, simple_cnn, here, test_images):
     mine = evaluator()
     mine.evaluate(simple_cnn, FLOAT)
     mine.look("a sweep", simple_cnn, FOUR_BITS, urgent=False)
-    assert len(here._asked) == 2_000 // BATCH // LATER_CHUNKS
+    assert len(here.pending) == 2_000 // BATCH // LATER_TASK_CHUNKS
     last = until(lambda: mine.look("me", simple_cnn, FOUR_BITS), lambda reading: reading.exact)
-    assert not here._asked
+    assert not here.pending
     expected = in_this_process(simple_cnn, FOUR_BITS, test_images[:2_000])
     assert torch.equal(last.seen.predictions, expected.predictions)
 
@@ -163,7 +164,7 @@ def test_stop_and_go_on_keeps_what_was_counted(evaluator, simple_cnn, here):
     mine.evaluate(simple_cnn, FLOAT)
     until(lambda: mine.look("me", simple_cnn, FOUR_BITS), lambda reading: reading.images >= 500)
     stopped = mine.look("me", simple_cnn, FOUR_BITS, go=False)
-    assert not here._asked
+    assert not here.pending
     time.sleep(0.5)
     assert mine.look("me", simple_cnn, FOUR_BITS, go=False).images == stopped.images
     assert mine.look("me", simple_cnn, FOUR_BITS).images >= stopped.images
@@ -177,6 +178,37 @@ def test_results_are_there_even_where_they_cannot_be_kept(evaluator, simple_cnn,
     assert last.exact
     assert "cannot be kept" in last.notice
     assert mine.look("me", simple_cnn, FOUR_BITS).exact
+
+
+def test_an_outdated_landscape_is_told_by_the_reading(evaluator, simple_cnn, test_images, tmp_path, monkeypatch):
+    monkeypatch.setattr("compression.results.landscape.arithmetic", lambda *_, **__: "other code")
+    store = Store(tmp_path / "empty.sqlite")
+    nobody = Engine(address="")
+    reading = Evaluator(nobody, store, test_images, use_landscape=True).look("me", simple_cnn, FOUR_BITS, go=False)
+    assert reading.notice.startswith("The committed landscape of simple_cnn")
+    assert Evaluator(nobody, store, test_images).look("me", simple_cnn, FOUR_BITS, go=False).notice is None
+    nobody.close()
+
+
+def test_workers_that_cannot_start_are_told_by_the_reading(evaluator, simple_cnn):
+    engine = Engine(address="", workers=1, preload=["no_module_of_this_name"])
+    mine = evaluator(engine=engine, images=500)
+    reading = until(lambda: mine.look("me", simple_cnn, FOUR_BITS), lambda reading: bool(reading.notice))
+    assert reading.notice == (
+        "The processes that compute cannot start on this machine: "
+        "ModuleNotFoundError: No module named 'no_module_of_this_name'"
+    )
+    engine.close()
+
+
+def test_workers_for_which_there_is_no_folder_are_told_by_the_reading(evaluator, simple_cnn, monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+    engine = Engine(address="", workers=1)
+    mine = evaluator(engine=engine, images=500)
+    assert "cannot start on this machine: [Errno 2]" in mine.look("me", simple_cnn, FOUR_BITS).notice
+    monkeypatch.undo()
+    until(lambda: mine.look("me", simple_cnn, FOUR_BITS), lambda reading: reading.notice is None and reading.exact)
+    engine.close()
 
 
 # ---- whoever dies, wherever it runs

@@ -23,7 +23,8 @@ from compression.evaluation.evaluation import BATCH, Evaluation, evaluate, join
 from compression.evaluation.subsets import first
 from compression.experiments.assignment import assigned, least_harm
 from compression.experiments.layerwise import StagedNetwork, Walk, single_layer_spec
-from compression.experiments.scan import Scan, Scanner, ScanReading
+from compression.experiments.scan import Scan, ScanReading
+from compression.experiments.scanner import Scanner
 from compression.networks.architectures.stages import run_stages, stages_of
 from compression.networks.model import FloatModel, freeze_
 from compression.networks.normalization import NORMALIZATIONS
@@ -215,7 +216,7 @@ def test_what_was_measured_is_not_measured_again_after_a_restart(
     for _ in Scanner(here, store, test_images).follow(simple_cnn, [THREE_BITS], 125):
         pass
     anew = Scanner(Forbidden(address=""), Store(store.path), test_images)
-    assert anew.look(simple_cnn, [THREE_BITS], 125).exact
+    assert anew.look(simple_cnn, [THREE_BITS], 125).done
     key = Key.of(simple_cnn, single_layer_spec(THREE_BITS, "fc1", ["conv1", "conv2", "fc1", "fc2"]), first(125))
     assert store.get(key, test_images[:125])
 
@@ -239,7 +240,7 @@ def test_two_scans_of_one_network_at_once_both_come_to_their_end(
     exact = False
     while not exact:
         readings = [scanner.look(simple_cnn, [spec], 250) for spec in (THREE_BITS, HALF)]
-        exact = all(reading.exact for reading in readings)
+        exact = all(reading.done for reading in readings)
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
@@ -256,13 +257,13 @@ def test_a_scan_that_nobody_wants_on_rests_and_goes_on(
             break
     stopped = scanner.look(simple_cnn, specs, 3000, go=False)
     deadline = time.monotonic() + 60
-    while any(row.asked for each in scanner._scannings.values() for row in each.rows):
+    while any(layer.asked for state in scanner._states.values() for layer in state.layers):
         stopped = scanner.look(simple_cnn, specs, 3000, go=False)
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    assert not stopped.exact
+    assert not stopped.done
     *_, last = readings
-    assert last.exact
+    assert last.done
 
 
 # ---- assigned from it

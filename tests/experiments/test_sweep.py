@@ -19,7 +19,7 @@ from compression.data.images import ImageSet
 from compression.engine.cluster import Engine
 from compression.engine.evaluator import Evaluator
 from compression.evaluation.evaluation import evaluate, flips
-from compression.experiments.sweep import Sweeper
+from compression.experiments.sweeper import Sweeper
 from compression.files.packed_file import to_bytes
 from compression.results.costs import costs
 from compression.results.store import Key, Store

@@ -161,7 +161,7 @@ def test_a_scan_fills_the_heat_map_and_bits_are_assigned_within_the_budget(test_
         time.sleep(0.5)
         page.run()
     reading = experiments.scan(specs, go=False)
-    assert reading.exact
+    assert reading.done
     figure = json.loads(page.get("plotly_chart")[0].proto.spec)
     shown = figure["data"][0]["text"]
     for layer, row in zip(reading.scan.layers, shown, strict=True):

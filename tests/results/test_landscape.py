@@ -187,13 +187,13 @@ def test_with_images_a_committed_result_is_not_evaluated_again(here, tmp_path, t
     if read_landscape(simple_cnn).stale:
         pytest.skip("the committed landscape is stale")
     spec = CompressionSpec(NAME, PruneSpec(sparsity=0.5), QuantSpec(4))
-    evaluator = Evaluator(here, Store(tmp_path / "results.sqlite"), test_images, beforehand=True)
+    evaluator = Evaluator(here, Store(tmp_path / "results.sqlite"), test_images, use_landscape=True)
     reading = evaluator.look("me", simple_cnn, spec)
     assert reading.exact
     assert reading.measured_with
     evaluated = Evaluator(here, Store(tmp_path / "results.sqlite"), test_images).evaluate(simple_cnn, spec)
     assert torch.equal(reading.whole.predictions, evaluated.predictions)
-    again = Evaluator(here, Store(tmp_path / "results.sqlite"), test_images, beforehand=True)
+    again = Evaluator(here, Store(tmp_path / "results.sqlite"), test_images, use_landscape=True)
     assert again.look("me", simple_cnn, spec).measured_with is None  # a result of this machine replaces a committed one
 
 

@@ -19,12 +19,13 @@ from compression.data.cifar10 import TEST
 from compression.data.images import ImageSet
 from compression.engine.cluster import Engine, Shared
 from compression.engine.evaluator import Evaluator
-from compression.engine.priorities import LAST, POLL_SECONDS
+from compression.engine.priorities import LATER
+from compression.engine.progress import POLL_SECONDS
 from compression.engine.tasks import evaluate_rows
 from compression.errors import EngineError
 from compression.evaluation.evaluation import BATCH, Evaluation, join
 from compression.evaluation.subsets import HALF, SEARCH, Score, first_of, rows, score
-from compression.experiments.scan import Scanner
+from compression.experiments.scanner import Scanner
 from compression.experiments.search.goal import Goal, Tried, best, may_win
 from compression.experiments.search.history import Studies, Study
 from compression.experiments.search.outcome import Outcome, outcome
@@ -200,7 +201,7 @@ class Searcher:
             raise EngineError(error)
         done = sum(each.share for each in readings) / len(readings)
         searching.share = SHARES["float"] + SHARES["rivals"] + SHARES["scan"] * done
-        whole = all(each.exact for each in readings)
+        whole = all(each.done for each in readings)
         if whole:
             rival = best(searching.goal, searching.uniform, HALF)
             searching.study.seed(searching.space.seeds(readings, rival.spec if rival else None))
@@ -319,7 +320,7 @@ class Searcher:
             rows(SEARCH)[number * BATCH : (number + 1) * BATCH],
             arithmetic(),
             None if self._engine.local else Shared(f"images-{TEST.fingerprint}", self._images),
-            priority=-LAST,
+            priority=LATER,
         )
         candidate.asked.add(number)
 
@@ -331,7 +332,7 @@ class Searcher:
                 self._store.put_costs(Key.of(model, candidate.spec), candidate.costs)
             elif go:
                 shared = Shared(f"network-{model.digest}", model)
-                self._engine.ask(task, count_costs, shared, candidate.spec, arithmetic(), priority=-LAST)
+                self._engine.ask(task, count_costs, shared, candidate.spec, arithmetic(), priority=LATER)
         return candidate.costs
 
     def _confirm(self, searching: _Searching, go: bool) -> None:

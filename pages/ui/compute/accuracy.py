@@ -29,7 +29,7 @@ def store() -> Store:
 @st.cache_resource(show_spinner=False)
 def evaluator() -> Evaluator:
     """Returns the evaluator, which all sessions share, so that no spec is counted twice."""
-    return Evaluator(engine(), store(), images.load_once(), beforehand=True)
+    return Evaluator(engine(), store(), images.load_once(), use_landscape=True)
 
 
 def look(spec: CompressionSpec, go: bool = True, side: str = "") -> Reading:
@@ -77,4 +77,4 @@ def float_accuracy(name: str) -> tuple[float | None, str]:
 
 def poll_seconds() -> float:
     """Returns how long to wait between two looks: the more sessions look, the longer."""
-    return max(LEAST_POLL_SECONDS, SECONDS_PER_LOOKER * evaluator().lookers)
+    return max(LEAST_POLL_SECONDS, SECONDS_PER_LOOKER * evaluator().active_watchers)

@@ -7,11 +7,14 @@ import streamlit as st
 from compression.data.cifar10 import TEST
 from compression.engine.cluster import engine
 from compression.errors import DataError
-from compression.experiments.scan import Scanner, ScanReading
+from compression.experiments.duration import seconds_per_image
+from compression.experiments.scan import ScanReading
+from compression.experiments.scanner import Scanner
 from compression.experiments.search.goal import Goal
 from compression.experiments.search.reading import SearchReading
 from compression.experiments.search.searcher import Searcher
-from compression.experiments.sweep import Sweeper, SweepReading, seconds_an_image
+from compression.experiments.sweep import SweepReading
+from compression.experiments.sweeper import Sweeper
 from compression.results import known
 from compression.results.table import results_table, table_bytes
 from compression.spec import CompressionSpec
@@ -67,7 +70,7 @@ def sweep(specs: tuple[CompressionSpec, ...], go: bool) -> SweepReading:
 @st.cache_resource(max_entries=16, show_spinner=False)
 def seconds_per_spec(name: str) -> float:
     """Returns about how long one evaluation on all test images takes here. Takes a moment."""
-    return seconds_an_image(networks.float_model(name)) * TEST.images
+    return seconds_per_image(networks.float_model(name)) * TEST.images
 
 
 @st.cache_resource(show_spinner=False)

@@ -76,7 +76,7 @@ def _watch(specs: tuple[CompressionSpec, ...]) -> None:
         _progress(reading, running)
         with st.container(height=HEIGHT if len(reading.scan.layers) > MOST_ROWS else "content", border=False):
             show.chart(drops.sensitivity(reading, show.ink()), "sensitivity", "Accuracy drop by layer")
-        if running and (reading.exact or reading.error):
+        if running and (reading.done or reading.error):
             st.session_state[SCANNING] = None
             st.rerun()
 
@@ -89,7 +89,7 @@ def _progress(reading: ScanReading, running: bool) -> None:
     with st.container(horizontal=True, vertical_alignment="center", height=44, border=False):
         if reading.error:
             st.warning(f"The scan stopped: {reading.error}.", icon=":material/error:")
-        elif reading.exact:
+        elif reading.done:
             st.caption(
                 f"Accuracy drop in percentage points against the float network, on the first {reading.scan.images:,} "
                 "test images. Small drops may be chance: one image is 0.1 percentage points."
@@ -102,10 +102,10 @@ def _progress(reading: ScanReading, running: bool) -> None:
                 else f"{wording.percent(reading.share, 0)} scanned{left}"
             )
             st.progress(min(reading.share, 1.0), done)
-        if running and not reading.exact:
+        if running and not reading.done:
             stop = {SCANNING: None}
             st.button("Stop", key="scan stop", icon=":material/stop:", on_click=lambda: st.session_state.update(stop))
-        elif not reading.exact:
+        elif not reading.done:
             start = {SCANNING: specs}
             label = "Scan" if not reading.share else "Resume"
             icon = ":material/play_arrow:"
@@ -119,7 +119,7 @@ def _assign(model: str, specs: tuple[CompressionSpec, ...]) -> None:
         st.caption("This scheme has only one setting, so that there is nothing to assign.")
         return
     reading = experiments.scan(specs, go=False) if not _is_scanning(specs) else None
-    ready = reading is not None and reading.exact
+    ready = reading is not None and reading.done
     by_bits = specs[0].weights is not None
     with st.container(horizontal=True, vertical_alignment="bottom"):
         budget = st.slider(
