@@ -9,8 +9,8 @@ from compression.data.images import load
 from compression.engine.cluster import engine
 from compression.engine.evaluator import Evaluator
 from compression.evaluation.subsets import Score
-from compression.experiments.search.goal import Goal, Tried
-from compression.experiments.search.outcome import Judged, verdict
+from compression.experiments.search.goal import Goal, Trial
+from compression.experiments.search.outcome import Finalist, outcome_in_words
 from compression.experiments.search.reading import SearchReading
 from compression.experiments.search.searcher import TRIALS, Searcher
 from compression.networks import library
@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _progress(reading: SearchReading) -> str:
-    best = f", best {reading.best.bytes:,} bytes at {reading.best.accuracy:.2%}" if reading.best else ""
+    best = f", best {reading.best.file_bytes:,} bytes at {reading.best.accuracy:.2%}" if reading.best else ""
     return f"{reading.words}{best}"
 
 
@@ -50,20 +50,20 @@ def as_words(reading: SearchReading) -> str:
     outcome = reading.outcome
     if outcome is None:
         best = f"; the best so far has {_trial(reading.best)}" if reading.best else ""
-        return f"{reading.goal.words}: {len(reading.tried)} of {reading.wanted} settings tried{best}"
+        return f"{reading.goal.words}: {len(reading.trials)} of {reading.trial_count} settings tried{best}"
     rows = {"winner": outcome.winner, "uniform": outcome.uniform}
     return "\n".join(
         [
             f"{'':8} {'bytes':>10} {'search half':>24} {'held-out half':>24}  spec",
             f"{'float':8} {'':10} {_score(outcome.before_search)} {_score(outcome.before_held_back)}",
-            *(f"{name:8} {_judged(each)}" for name, each in rows.items() if each),
-            verdict(outcome),
+            *(f"{name:8} {_finalist(each)}" for name, each in rows.items() if each),
+            outcome_in_words(outcome),
         ]
     )
 
 
-def _judged(judged: Judged) -> str:
-    return f"{judged.bytes:10,} {_score(judged.search)} {_score(judged.held_back)}  {title(judged.spec)}"
+def _finalist(finalist: Finalist) -> str:
+    return f"{finalist.file_bytes:10,} {_score(finalist.search)} {_score(finalist.held_back)}  {title(finalist.spec)}"
 
 
 def _score(score: Score) -> str:
@@ -71,8 +71,8 @@ def _score(score: Score) -> str:
     return f"{f'{score.accuracy:.2%} ({low:.2%} to {high:.2%})':>26}"
 
 
-def _trial(trial: Tried) -> str:
-    return f"{trial.bytes:,} bytes and {trial.accuracy:.2%} accuracy on {trial.images:,} images"
+def _trial(trial: Trial) -> str:
+    return f"{trial.file_bytes:,} bytes and {trial.accuracy:.2%} accuracy on {trial.images:,} images"
 
 
 def as_values(reading: SearchReading) -> dict[str, Any]:
@@ -81,24 +81,26 @@ def as_values(reading: SearchReading) -> dict[str, Any]:
     values: dict[str, Any] = {
         "goal": reading.goal.words,
         "done": reading.done,
-        "tried": len(reading.tried),
-        "wanted": reading.wanted,
-        "best": reading.best and {"bytes": reading.best.bytes, "spec": json.loads(reading.best.spec.to_json())},
-        "front": [{"bytes": each.bytes, "accuracy": each.accuracy, "images": each.images} for each in reading.front],
+        "tried": len(reading.trials),
+        "wanted": reading.trial_count,
+        "best": reading.best and {"bytes": reading.best.file_bytes, "spec": json.loads(reading.best.spec.to_json())},
+        "front": [
+            {"bytes": each.file_bytes, "accuracy": each.accuracy, "images": each.images} for each in reading.front
+        ],
     }
     if outcome:
         values["float"] = {"search": _values(outcome.before_search), "held_back": _values(outcome.before_held_back)}
         for name, each in (("winner", outcome.winner), ("uniform", outcome.uniform)):
             values[name] = each and {
-                "bytes": each.bytes,
+                "bytes": each.file_bytes,
                 "search": _values(each.search),
                 "held_back": _values(each.held_back),
                 "spec": json.loads(each.spec.to_json()),
             }
         change = outcome.change
         values["mcnemar"] = change and {"lost": change.lost, "won": change.won, "p": change.p}
-        values["beats_uniform"] = outcome.beats
-        values["verdict"] = verdict(outcome)
+        values["beats_uniform"] = outcome.beats_uniform
+        values["verdict"] = outcome_in_words(outcome)
     return values
 
 

@@ -9,7 +9,7 @@ from compression.commands.shared.inputs import image_count
 from compression.commands.shared.progress import end, follow_share
 from compression.data.images import load
 from compression.engine.cluster import engine
-from compression.experiments.assignment import assigned
+from compression.experiments.assignment import assign
 from compression.experiments.scan import IMAGES, ScanReading
 from compression.experiments.scanner import Scanner
 from compression.networks import library
@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> None:
     weights = {name: weight.numel() for name, weight in weighted_layers(model.module).items()}
     recipe = None
     if options.budget is not None and reading.done:
-        recipe = to_link(assigned(reading, weights, options.budget))
+        recipe = to_link(assign(reading, weights, options.budget))
     print((as_json if options.json else as_words)(reading, weights, recipe))
     end(reading.notice, reading.done)
 

@@ -1,7 +1,8 @@
-"""Which layer gets which setting, when all together have a budget: the multiple-choice knapsack.
+"""Assigns a setting to each layer, so that all together keep a budget: the multiple-choice knapsack problem.
 
-Each layer's harm is taken from a scan of sensitivity, where it was compressed alone; that harms add up is an
-assumption (Dong et al. 2020, HAWQ-V2, arXiv:1911.03852, choose bits in the same way, with a Hessian's trace for harm).
+The loss that a setting causes in a layer comes from a scan, where that layer alone was compressed. That these losses
+add up is an assumption (Dong et al. 2020, HAWQ-V2, arXiv:1911.03852, choose bits in the same way, with the trace of a
+Hessian in place of the loss).
 """
 
 import math
@@ -15,73 +16,73 @@ from compression.spec import FLOAT_BITS, CompressionSpec, LayerSpec
 MOST_LEVELS = 100_000
 
 
-def assigned(reading: ScanReading, weights: Mapping[str, int], budget: float) -> tuple[LayerSpec, ...]:
-    """For each layer one of the settings of a whole scan, with the least sum of losses that keeps within `budget`.
+def assign(reading: ScanReading, weights: Mapping[str, int], budget: float) -> tuple[LayerSpec, ...]:
+    """Returns for each layer one of the settings of a scan that is done, with the least sum of losses in the budget.
 
-    `weights`: how many each layer has. `budget`: bits a weight on average, or, where the scan is one of sparsities,
-    the share of weights that may stay (0..1). Raises ValueError where the scan lacks cells or no choice keeps within.
+    `weights` has the number of weights of each layer. `budget` is the average of bits per weight, or, in a scan of
+    sparsities, the share (0..1) of weights that stay. Raises ValueError if the scan is not done or the budget is too
+    small.
     """
     scan = reading.scan
     if not reading.done:
         raise ValueError("the scan is not whole yet: each layer needs to be measured at each setting")
-    costs = [[weights[layer] * cost(spec) for spec in scan.specs] for layer in scan.layers]
-    harms = [[reading.cells[layer, spec].loss for spec in scan.specs] for layer in scan.layers]
+    costs = [[weights[layer] * cost_per_weight(spec) for spec in scan.specs] for layer in scan.layers]
+    losses = [[reading.cells[layer, spec].loss for spec in scan.specs] for layer in scan.layers]
     total = sum(weights[layer] for layer in scan.layers)
     try:
-        chosen = least_harm(costs, harms, budget * total)
+        indices = least_loss(costs, losses, budget * total)
     except ValueError:
         least = sum(min(row) for row in costs) / total
         raise ValueError(
             f"the smallest settings of the scan come to {least:.3g}, above the budget {budget:.3g}"
         ) from None
-    return tuple(setting(scan.specs[place], layer) for place, layer in zip(chosen, scan.layers, strict=True))
+    return tuple(_layer_spec(scan.specs[index], layer) for index, layer in zip(indices, scan.layers, strict=True))
 
 
-def cost(spec: CompressionSpec) -> float:
-    """What a weight costs: the bits of its code, or, where nothing is quantized, the share that is not pruned."""
+def cost_per_weight(spec: CompressionSpec) -> float:
+    """Returns the bits of a code, or, if nothing is quantized, the share (0..1) of weights that are not pruned."""
     if spec.weights:
         return spec.weights.bits
     return 1 - (spec.prune.sparsity or 0.0) if spec.prune else FLOAT_BITS
 
 
-def setting(spec: CompressionSpec, layer: str) -> LayerSpec:
-    """`spec`, said of one layer of a network."""
-    if spec.weights:
-        return LayerSpec(layer, bits=spec.weights.bits)
-    return LayerSpec(layer, sparsity=spec.prune.sparsity if spec.prune else 0.0)
+def least_loss(costs: Sequence[Sequence[float]], losses: Sequence[Sequence[float]], budget: float) -> tuple[int, ...]:
+    """Returns one index into each row, with the least sum of losses whose costs sum to at most `budget`.
 
-
-def least_harm(costs: Sequence[Sequence[float]], harms: Sequence[Sequence[float]], budget: float) -> tuple[int, ...]:
-    """One place in each row, so that the harms there sum to the least that costs of at most `budget` allow.
-
-    By dynamic programming over the budget (Kellerer, Pferschy and Pisinger 2004, Knapsack Problems, section 11.5):
-    exact for whole costs whose greatest common divisor goes into the budget at most MOST_LEVELS times. Otherwise
-    costs are rounded up to a level, so that the budget is kept, and a last level or two for each row may stay unused.
-    Raises ValueError where every choice costs more.
+    It is solved by dynamic programming over the budget (Kellerer, Pferschy and Pisinger 2004, Knapsack Problems,
+    section 11.5). That is exact for whole costs whose greatest common divisor goes into the budget at most MOST_LEVELS
+    times. Other costs are rounded up to a level, so that the budget is kept, and a level or two per row may stay
+    unused. Raises ValueError if every choice costs more than the budget.
     """
     level = _level(costs, budget)
     top = math.floor(budget / level + 1e-9)
     steps = [[math.ceil(cost / level - 1e-9) for cost in row] for row in costs]
     if sum(min(row) for row in steps) > top:
         raise ValueError("every choice costs more than the budget")
-    best = np.zeros(top + 1)  # of the rows so far, by what they may cost
+    best = np.zeros(top + 1)  # the least loss of the rows so far, by the budget in levels
     choices = []
-    for row, harm in zip(steps, harms, strict=True):
+    for row, row_losses in zip(steps, losses, strict=True):
         options = np.full((len(row), top + 1), np.inf)
-        for place, (step, each) in enumerate(zip(row, harm, strict=True)):
+        for index, (step, loss) in enumerate(zip(row, row_losses, strict=True)):
             if step <= top:
-                options[place, step:] = best[: top + 1 - step] + each
+                options[index, step:] = best[: top + 1 - step] + loss
         choices.append(options.argmin(0))
         best = options.min(0)
-    found, left = [], top
+    indices, rest = [], top
     for row, choice in zip(reversed(steps), reversed(choices), strict=True):
-        found.append(int(choice[left]))
-        left -= row[found[-1]]
-    return tuple(reversed(found))
+        indices.append(int(choice[rest]))
+        rest -= row[indices[-1]]
+    return tuple(reversed(indices))
+
+
+def _layer_spec(spec: CompressionSpec, layer: str) -> LayerSpec:
+    if spec.weights:
+        return LayerSpec(layer, bits=spec.weights.bits)
+    return LayerSpec(layer, sparsity=spec.prune.sparsity if spec.prune else 0.0)
 
 
 def _level(costs: Sequence[Sequence[float]], budget: float) -> float:
-    """The unit in which costs are counted."""
-    flat = [each for row in costs for each in row]
-    whole = math.gcd(*(int(each) for each in flat)) if all(float(each).is_integer() for each in flat) else 0
+    """Returns the unit in which costs are counted."""
+    flat = [cost for row in costs for cost in row]
+    whole = math.gcd(*(int(cost) for cost in flat)) if all(float(cost).is_integer() for cost in flat) else 0
     return max(whole, budget / MOST_LEVELS) or 1

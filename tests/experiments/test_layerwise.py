@@ -21,7 +21,7 @@ from compression.data.images import ImageSet
 from compression.engine.cluster import Engine
 from compression.evaluation.evaluation import BATCH, Evaluation, evaluate, join
 from compression.evaluation.subsets import first
-from compression.experiments.assignment import assigned, least_harm
+from compression.experiments.assignment import assign, least_loss
 from compression.experiments.layerwise import StagedNetwork, Walk, single_layer_spec
 from compression.experiments.scan import Scan, ScanReading
 from compression.experiments.scanner import Scanner
@@ -279,14 +279,14 @@ def test_the_choice_is_that_of_an_exhaustive_search(seed: int) -> None:
     harm = lambda way: sum(row[place] for row, place in zip(harms, way, strict=True))
     for budget in (min(map(spent, ways)), 40, 60, 200):
         if budget >= min(map(spent, ways)):
-            found = least_harm(costs, harms, budget)
+            found = least_loss(costs, harms, budget)
             assert spent(found) <= budget
             assert harm(found) == pytest.approx(min(harm(way) for way in ways if spent(way) <= budget))
 
 
 def test_a_budget_below_the_smallest_choice_is_refused() -> None:
     with pytest.raises(ValueError, match="every choice costs more"):
-        least_harm([[2, 3], [4, 5]], [[0, 0], [0, 0]], 5)
+        least_loss([[2, 3], [4, 5]], [[0, 0], [0, 0]], 5)
 
 
 def judged_as(loss: float) -> Evaluation:
@@ -298,9 +298,9 @@ def test_the_layer_that_suffers_keeps_its_bits() -> None:
     losses = {("a", four): 0.0, ("a", two): 1.0, ("b", four): 0.0, ("b", two): 0.1}
     cells = {cell: judged_as(loss) for cell, loss in losses.items()}
     reading = ScanReading(Scan((four, two), ("a", "b"), 1), judged_as(0.0), cells, 1.0)
-    assert assigned(reading, {"a": 10, "b": 10}, 3) == (LayerSpec("a", 4), LayerSpec("b", 2))
+    assert assign(reading, {"a": 10, "b": 10}, 3) == (LayerSpec("a", 4), LayerSpec("b", 2))
     with pytest.raises(ValueError, match="come to 2, above the budget 1"):
-        assigned(reading, {"a": 10, "b": 10}, 1)
+        assign(reading, {"a": 10, "b": 10}, 1)
 
 
 # ---- the command line

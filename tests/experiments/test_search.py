@@ -21,9 +21,9 @@ from compression.engine.evaluator import Evaluator
 from compression.engine.tasks import evaluate_rows
 from compression.evaluation.evaluation import BATCH, Evaluation
 from compression.evaluation.subsets import HALF, HELD_BACK, SEARCH, Score, first_of, rows, score
-from compression.experiments.search import history as studies
-from compression.experiments.search.goal import Goal, Tried, best, front, may_win, to_spare, within
-from compression.experiments.search.outcome import verdict
+from compression.experiments.search import history
+from compression.experiments.search.goal import Goal, Trial, front_of_trials, may_win, meets, pick, surely_meets
+from compression.experiments.search.outcome import outcome_in_words
 from compression.experiments.search.reading import Phase, SearchReading
 from compression.experiments.search.searcher import Searcher
 from compression.experiments.search.space import BITS, HUNDREDTHS, SCHEME, SPARSITY, space_of
@@ -147,12 +147,12 @@ def found(searcher: Searcher, model: FloatModel, goal: Goal, trials: int = 24) -
         reading = searcher.look(model, goal, trials)
         if reading.done or reading.error:
             return reading
-    raise AssertionError(f"not done: {reading.phase}, {len(reading.tried)}")
+    raise AssertionError(f"not done: {reading.phase}, {len(reading.trials)}")
 
 
-def tried(nbytes: int, drop: float, images: int = HALF, spec: CompressionSpec | None = None) -> Tried:
+def tried(nbytes: int, drop: float, images: int = HALF, spec: CompressionSpec | None = None) -> Trial:
     lost = round(drop * images)
-    return Tried(spec or CompressionSpec("net", weights=QuantSpec(4)), nbytes, images, images - lost, lost, 0)
+    return Trial(spec or CompressionSpec("net", weights=QuantSpec(4)), nbytes, images, images - lost, lost, 0)
 
 
 # ---- halves
@@ -195,39 +195,39 @@ def test_a_goal_is_one_thing():
     with pytest.raises(ValueError, match="one goal"):
         Goal(0.01, 100)
     with pytest.raises(ValueError, match="at least 1, got 0"):
-        Goal(bytes=0)
+        Goal(file_bytes=0)
 
 
 def test_within_a_drop_the_smallest_is_best_and_within_bytes_the_most_accurate():
     some = [tried(100, 0.02), tried(200, 0.009), tried(300, 0.001)]
-    assert best(Goal(0.01), some, HALF) is some[1]
-    assert best(Goal(bytes=250), some, HALF) is some[1]
-    assert best(Goal(bytes=150), some, HALF) is some[0]
-    assert best(Goal(bytes=50), some, HALF) is None
+    assert pick(Goal(0.01), some, HALF) is some[1]
+    assert pick(Goal(file_bytes=250), some, HALF) is some[1]
+    assert pick(Goal(file_bytes=150), some, HALF) is some[0]
+    assert pick(Goal(file_bytes=50), some, HALF) is None
 
 
 def test_one_that_is_within_with_confidence_comes_first_where_there_is_one():
     close, clear = tried(100, 0.0099), tried(120, 0.005)
-    assert within(Goal(0.01), close)
-    assert not to_spare(Goal(0.01), close)
-    assert best(Goal(0.01), [close, clear], HALF, spare=True) is clear
-    assert best(Goal(0.01), [close], HALF, spare=True) is close
+    assert meets(Goal(0.01), close)
+    assert not surely_meets(Goal(0.01), close)
+    assert pick(Goal(0.01), [close, clear], HALF, surely=True) is clear
+    assert pick(Goal(0.01), [close], HALF, surely=True) is close
 
 
 def test_what_was_not_tried_on_the_whole_half_is_never_picked():
-    assert best(Goal(0.01), [tried(100, 0.0, images=500)], HALF) is None
+    assert pick(Goal(0.01), [tried(100, 0.0, images=500)], HALF) is None
 
 
 def test_only_what_may_still_win_gets_more_images():
     assert may_win(Goal(0.01), tried(100, 0.012, images=500), [])  # 6 of 500 lost: chance
     assert not may_win(Goal(0.01), tried(100, 0.1, images=500), [])
     assert not may_win(Goal(0.01), tried(100, 0.012, images=500), [tried(90, 0.0)])
-    assert not may_win(Goal(bytes=99), tried(100, 0.0, images=500), [])
+    assert not may_win(Goal(file_bytes=99), tried(100, 0.0, images=500), [])
 
 
 def test_the_front_has_those_that_none_beats():
     some = [tried(300, 0.0), tried(100, 0.5), tried(200, 0.1), tried(250, 0.2)]
-    assert [each.bytes for each in front(some)] == [100, 200, 300]
+    assert [each.file_bytes for each in front_of_trials(some)] == [100, 200, 300]
 
 
 # ---- the space
@@ -235,11 +235,11 @@ def test_the_front_has_those_that_none_beats():
 
 def test_the_same_bits_everywhere_are_the_uniform_spec(made):
     space = space_of(made)
-    assert space.spec(space.uniform(4, 30)) == CompressionSpec("made", PruneSpec(sparsity=0.3), QuantSpec(4))
-    assert space.spec(space.uniform(4, 0)) == CompressionSpec("made", weights=QuantSpec(4))
+    assert space.spec(space.uniform_choice(4, 30)) == CompressionSpec("made", PruneSpec(sparsity=0.3), QuantSpec(4))
+    assert space.spec(space.uniform_choice(4, 0)) == CompressionSpec("made", weights=QuantSpec(4))
     mixed = space.spec({"bits first": 8, "bits second": 2, SPARSITY: 0, SCHEME: 0})
     assert (bits_of(mixed, "first"), bits_of(mixed, "second")) == (8, 2)
-    assert space.spec(space.uniform(4, 0, 1)).weights == QuantSpec(4, Scheme.AFFINE, Granularity.TENSOR)
+    assert space.spec(space.uniform_choice(4, 0, 1)).weights == QuantSpec(4, Scheme.AFFINE, Granularity.TENSOR)
 
 
 # ---- searches
@@ -251,16 +251,16 @@ def test_a_search_finds_what_exhaustive_search_finds(made, searcher):
     points = product(BITS, BITS, HUNDREDTHS)
     every = [space.spec({"bits first": a, "bits second": b, SPARSITY: share, SCHEME: 0}) for a, b, share in points]
     lost = [int(((images < before) & (images >= accuracy(spec))).sum()) for spec in every]
-    each = [Tried(spec, nbytes(spec), HALF, HALF - count, count, 0) for spec, count in zip(every, lost, strict=True)]
-    optimum = best(Goal(0.01), each, HALF, spare=True)
+    each = [Trial(spec, nbytes(spec), HALF, HALF - count, count, 0) for spec, count in zip(every, lost, strict=True)]
+    optimum = pick(Goal(0.01), each, HALF, surely=True)
     reading = found(searcher(), made, Goal(0.01), 150)
     assert optimum
     assert reading.outcome
     assert reading.outcome.winner
-    assert optimum.bytes <= reading.outcome.winner.bytes <= 1.06 * optimum.bytes
+    assert optimum.file_bytes <= reading.outcome.winner.file_bytes <= 1.06 * optimum.file_bytes
     assert reading.outcome.uniform
-    assert reading.outcome.beats
-    assert reading.outcome.winner.bytes < reading.outcome.uniform.bytes
+    assert reading.outcome.beats_uniform
+    assert reading.outcome.winner.file_bytes < reading.outcome.uniform.file_bytes
 
 
 def test_what_is_held_back_has_no_say(made, searcher):
@@ -274,7 +274,7 @@ def test_what_is_held_back_has_no_say(made, searcher):
     assert one.uniform
     assert other.winner
     assert other.uniform
-    assert [each.spec for each in readings[0].tried] == [each.spec for each in readings[1].tried]
+    assert [each.spec for each in readings[0].trials] == [each.spec for each in readings[1].trials]
     assert (one.winner.spec, one.uniform.spec) == (other.winner.spec, other.uniform.spec)
     assert (one.winner.held_back.correct, other.winner.held_back.correct) == (HALF, 0)
 
@@ -290,7 +290,7 @@ def test_until_the_winner_is_picked_no_image_of_the_other_half_is_asked_for(made
 
 
 def test_killed_again_and_again_a_search_goes_on_and_tries_nothing_twice(made, searcher):
-    history: list[Tried] = []
+    history: list[Trial] = []
     for _ in range(200):
         engine = Formula()
         here = searcher(engine)
@@ -298,8 +298,8 @@ def test_killed_again_and_again_a_search_goes_on_and_tries_nothing_twice(made, s
             reading = here.look(made, Goal(0.01), 20)
         on_half = {spec for spec, images in engine.asked if all(row % 2 == 0 for row in images)}
         assert not on_half & {each.spec for each in history}
-        assert set(history) <= set(reading.tried)
-        history = list(reading.tried)
+        assert set(history) <= set(reading.trials)
+        history = list(reading.trials)
         if reading.done:
             break
     assert reading.done
@@ -313,13 +313,13 @@ def test_a_search_that_is_done_asks_for_nothing_and_says_the_same(made, searcher
     assert engine.asked == []
     assert first.outcome
     assert again.outcome
-    assert verdict(again.outcome) == verdict(first.outcome)
+    assert outcome_in_words(again.outcome) == outcome_in_words(first.outcome)
 
 
 def test_a_look_without_going_on_asks_for_nothing(made, searcher):
     engine = Formula()
     reading = searcher(engine).look(made, Goal(0.01), go=False)
-    assert (engine.asked, reading.tried, reading.share, reading.seconds_left) == ([], (), 0, None)
+    assert (engine.asked, reading.trials, reading.share, reading.seconds_left) == ([], (), 0, None)
 
 
 def test_it_says_when_it_does_not_beat_the_best_uniform_spec(made, searcher):
@@ -327,8 +327,8 @@ def test_it_says_when_it_does_not_beat_the_best_uniform_spec(made, searcher):
     engine = Formula(nbytes=lambda spec: nbytes(spec) + 10_000 * bool(spec.layers))
     reading = found(searcher(engine), made, Goal(0.01))
     assert reading.outcome
-    assert not reading.outcome.beats
-    assert "did not beat the best uniform spec" in verdict(reading.outcome)
+    assert not reading.outcome.beats_uniform
+    assert "did not beat the best uniform spec" in outcome_in_words(reading.outcome)
 
 
 def test_every_uniform_spec_that_could_beat_the_winner_is_tried(made, searcher):
@@ -338,7 +338,7 @@ def test_every_uniform_spec_that_could_beat_the_winner_is_tried(made, searcher):
     assert reading.outcome
     assert reading.outcome.winner
     judged = {each.spec for each in reading.uniform}
-    smaller = {spec for spec in space_of(made).rivals if nbytes(spec) < reading.outcome.winner.bytes}
+    smaller = {spec for spec in space_of(made).rivals if nbytes(spec) < reading.outcome.winner.file_bytes}
     assert smaller
     assert smaller <= judged
     cheap = next(spec for spec in space_of(made).rivals if spec.weights.scheme == "affine" and spec.weights.bits == 6)
@@ -347,37 +347,37 @@ def test_every_uniform_spec_that_could_beat_the_winner_is_tried(made, searcher):
     assert other.outcome
     assert other.outcome.uniform
     assert other.outcome.uniform.spec == cheap
-    assert "did not beat" in verdict(other.outcome)
+    assert "did not beat" in outcome_in_words(other.outcome)
 
 
 def test_another_seed_is_another_search(made, searcher):
     here = searcher()
     first = found(here, made, Goal(0.01))
-    assert here.look(made, Goal(0.01), 24, seed=1, go=False).tried == ()
-    assert here.look(made, Goal(0.01), 24, go=False).tried == first.tried
+    assert here.look(made, Goal(0.01), 24, seed=1, go=False).trials == ()
+    assert here.look(made, Goal(0.01), 24, go=False).trials == first.trials
 
 
 def test_a_search_of_another_space_begins_anew_and_leaves_the_file_as_it_is(made, searcher, monkeypatch):
     first = found(searcher(), made, Goal(0.01), 13)
-    monkeypatch.setattr(studies, "BITS", BITS[1:])
+    monkeypatch.setattr(history, "BITS", BITS[1:])
     other = found(searcher(), made, Goal(0.01), 13)
     monkeypatch.undo()
     assert first.notice is other.notice is None
-    assert searcher().look(made, Goal(0.01), 13, go=False).tried == first.tried
+    assert searcher().look(made, Goal(0.01), 13, go=False).trials == first.trials
 
 
 def test_bytes_below_anything_possible_are_refused_in_words(made, searcher):
-    reading = found(searcher(), made, Goal(bytes=10))
+    reading = found(searcher(), made, Goal(file_bytes=10))
     assert reading.error
     assert "nothing fits within 10 bytes" in reading.error
-    assert not reading.tried
+    assert not reading.trials
 
 
 def test_a_number_of_bytes_is_kept(made, searcher):
-    reading = found(searcher(), made, Goal(bytes=3000))
+    reading = found(searcher(), made, Goal(file_bytes=3000))
     assert reading.outcome
     assert reading.outcome.winner
-    assert reading.outcome.winner.bytes <= 3000
+    assert reading.outcome.winner.file_bytes <= 3000
 
 
 def test_a_file_that_is_damaged_is_moved_aside_and_said(made, searcher, tmp_path):

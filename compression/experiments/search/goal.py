@@ -1,4 +1,4 @@
-"""What a search is for, and what it picks: by the half of the images that it may see, and by nothing else."""
+"""The goal of a search, and the trial that it picks: by the search half of the images, and by nothing else."""
 
 import math
 from collections.abc import Iterable
@@ -8,46 +8,51 @@ from statistics import NormalDist
 from compression.evaluation.statistics import Z_95
 from compression.spec import CompressionSpec
 
-CHANCES = 10  # networks of a search, about, that would be picked if they were lucky
+LUCKY_TRIALS = 10  # Bonferroni factor: about how many trials of a search are close enough to the goal to win by luck
 
-Z_TO_SPARE = NormalDist().inv_cdf(1 - 0.05 / CHANCES)
+Z_CONFIDENT = NormalDist().inv_cdf(1 - 0.05 / LUCKY_TRIALS)
 
 
 @dataclass(frozen=True)
 class Goal:
-    """The smallest file that loses at most `drop` (0..1) of accuracy, or the best network within so many bytes."""
+    """The smallest file that loses at most `drop` (0..1) of accuracy, or the best network within `file_bytes`.
+
+    Exactly one of the two is given. Raises ValueError.
+    """
 
     drop: float | None = None
-    bytes: int | None = None
+    file_bytes: int | None = None
 
     def __post_init__(self) -> None:
-        if (self.drop is None) == (self.bytes is None):
+        if (self.drop is None) == (self.file_bytes is None):
             raise ValueError("a search takes one goal: a drop of accuracy or a number of bytes")
         if self.drop is not None and not 0 <= self.drop < 1:
             raise ValueError(f"the drop must be at least 0 and below 100 points, got {100 * self.drop:g}")
-        if self.bytes is not None and self.bytes < 1:
-            raise ValueError(f"the bytes must be at least 1, got {self.bytes}")
+        if self.file_bytes is not None and self.file_bytes < 1:
+            raise ValueError(f"the bytes must be at least 1, got {self.file_bytes}")
 
     @property
     def most_bytes(self) -> float:
-        return math.inf if self.bytes is None else self.bytes
+        """The largest file that is allowed, in bytes; infinity if the goal limits the drop."""
+        return math.inf if self.file_bytes is None else self.file_bytes
 
     @property
     def words(self) -> str:
+        """The goal as part of a sentence."""
         if self.drop is not None:
             return f"the smallest file that loses at most {100 * self.drop:g} points"
-        return f"the best network within {self.bytes:,} bytes"
+        return f"the best network within {self.file_bytes:,} bytes"
 
 
 @dataclass(frozen=True)
-class Tried:
-    """A spec, the bytes of its file, and how it did on the first `images` of the search half.
+class Trial:
+    """A spec, the size of its file, and its result on the first `images` of the search half.
 
-    `lost` of them are wrong now and were right in float, `won` the other way round.
+    `lost` images are classified correctly by the float network only, `won` by the compressed network only.
     """
 
     spec: CompressionSpec
-    bytes: int
+    file_bytes: int
     images: int
     correct: int
     lost: int
@@ -55,71 +60,77 @@ class Tried:
 
     @property
     def accuracy(self) -> float:
+        """The share (0..1) of images that are classified correctly."""
         return self.correct / self.images
 
     @property
     def drop(self) -> float:
-        """Of accuracy (0..1), against float on the same images."""
+        """The drop of accuracy (0..1) from the float network on the same images."""
         return (self.lost - self.won) / self.images
 
     @property
-    def spread(self) -> float:
-        """The standard error of `drop`, with half an image more in each of the four cells of the paired table (Agresti
-        and Min 2005, Statistics in Medicine 24:729-740).
+    def standard_error(self) -> float:
+        """The standard error of `drop`.
+
+        Half an image is added to each of the four cells of the paired table (Agresti and Min 2005, Statistics in
+        Medicine 24:729-740).
         """
         changed, images = self.lost + self.won + 1, self.images + 2
         return math.sqrt(changed - (self.lost - self.won) ** 2 / images) / images
 
     @property
     def least_drop(self) -> float:
-        """The lower end of its 95 % interval."""
-        return self.drop - Z_95 * self.spread
+        """The lower end of the 95 % interval of `drop`."""
+        return self.drop - Z_95 * self.standard_error
 
 
-def within(goal: Goal, tried: Tried) -> bool:
-    """Whether it keeps to the goal on the images that it was tried on."""
-    return tried.bytes <= goal.most_bytes if goal.drop is None else tried.drop <= goal.drop
+def meets(goal: Goal, trial: Trial) -> bool:
+    """Returns whether `trial` meets the goal on the images that it was tried on."""
+    return trial.file_bytes <= goal.most_bytes if goal.drop is None else trial.drop <= goal.drop
 
 
-def to_spare(goal: Goal, tried: Tried) -> bool:
-    """The same with a confidence of 95 % for all of CHANCES together (one-sided, Bonferroni): of many that are just
-    within, the smallest is partly lucky.
+def surely_meets(goal: Goal, trial: Trial) -> bool:
+    """Returns whether `trial` meets the goal with 95 % confidence for LUCKY_TRIALS together (one-sided, Bonferroni).
+
+    Of many trials that barely meet it, the one with the smallest file does so partly by luck.
     """
     if goal.drop is not None:
-        return tried.drop + Z_TO_SPARE * tried.spread <= goal.drop
-    return within(goal, tried)
+        return trial.drop + Z_CONFIDENT * trial.standard_error <= goal.drop
+    return meets(goal, trial)
 
 
-def beyond(goal: Goal, tried: Tried) -> float:
-    """How far it is beyond the goal, at the least that chance allows: in bytes or in accuracy (0..1), above 0 if so."""
-    return tried.bytes - goal.most_bytes if goal.drop is None else tried.least_drop - goal.drop
+def excess(goal: Goal, trial: Trial) -> float:
+    """Returns by how much `trial` misses the goal, in bytes or as the least drop (0..1); up to 0, it may meet it."""
+    return trial.file_bytes - goal.most_bytes if goal.drop is None else trial.least_drop - goal.drop
 
 
-def may_win(goal: Goal, tried: Tried, whole: Iterable[Tried]) -> bool:
-    """Whether more images could still make it the winner, beside those that are tried on the `whole` half."""
-    return beyond(goal, tried) <= 0 and not any(
-        other.bytes <= tried.bytes and other.drop <= tried.least_drop for other in whole
+def may_win(goal: Goal, trial: Trial, rivals: Iterable[Trial]) -> bool:
+    """Returns whether more images could still make `trial` the winner; `rivals` are tried on the whole search half."""
+    return excess(goal, trial) <= 0 and not any(
+        rival.file_bytes <= trial.file_bytes and rival.drop <= trial.least_drop for rival in rivals
     )
 
 
-def best(goal: Goal, tried: Iterable[Tried], images: int, spare: bool = False) -> Tried | None:
-    """Of those tried on `images` and within the goal the smallest, or the most accurate; None where there is none.
+def pick(goal: Goal, trials: Iterable[Trial], images: int, surely: bool = False) -> Trial | None:
+    """Returns the smallest, or the most accurate, of the trials on `images` that meet the goal; None if none does.
 
-    With `spare`, one that is so with confidence comes first.
+    With `surely`, trials that meet the goal with confidence are preferred.
     """
-    found = [each for each in tried if each.images == images and within(goal, each)]
-    if spare:
-        found = [each for each in found if to_spare(goal, each)] or found
+    candidates = [each for each in trials if each.images == images and meets(goal, each)]
+    if surely:
+        candidates = [each for each in candidates if surely_meets(goal, each)] or candidates
     by_bytes = goal.drop is not None
     return min(
-        found, key=lambda each: (each.bytes, -each.correct) if by_bytes else (-each.correct, each.bytes), default=None
+        candidates,
+        key=lambda each: (each.file_bytes, -each.correct) if by_bytes else (-each.correct, each.file_bytes),
+        default=None,
     )
 
 
-def front(tried: Iterable[Tried]) -> tuple[Tried, ...]:
-    """Those that no other one beats, smallest first: none has fewer bytes and loses no more."""
-    found: list[Tried] = []
-    for each in sorted(tried, key=lambda each: (each.bytes, each.drop)):
-        if not found or each.drop < found[-1].drop:
-            found.append(each)
-    return tuple(found)
+def front_of_trials(trials: Iterable[Trial]) -> tuple[Trial, ...]:
+    """Returns the Pareto front, smallest file first: no other trial has fewer bytes and loses no more accuracy."""
+    front: list[Trial] = []
+    for each in sorted(trials, key=lambda each: (each.file_bytes, each.drop)):
+        if not front or each.drop < front[-1].drop:
+            front.append(each)
+    return tuple(front)

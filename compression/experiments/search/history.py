@@ -1,6 +1,6 @@
-"""The history of a search, in an SQLite file: Optuna asks and is told. The only file that imports it.
+"""The studies of all searches, in an SQLite file that Optuna keeps. The only file that imports Optuna.
 
-What was asked and not yet told is asked again after a kill, and what was told is never asked again.
+A trial that was proposed and has no result is proposed again after a kill; one that has a result never is.
 """
 
 import hashlib
@@ -18,31 +18,36 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
-from compression.experiments.search.goal import Goal, Tried, beyond
-from compression.experiments.search.space import BITS, HUNDREDTHS, SCHEME, SCHEMES, SPARSITY, Point, Space, key
+from compression.experiments.search.goal import Goal, Trial, excess
+from compression.experiments.search.space import BITS, HUNDREDTHS, SCHEME, SCHEMES, SPARSITY, Choice, Space, bits_key
 
 POPULATION = 24
 
-SEEDED, GOAL = "seeded", "goal"
+SEEDED, GOAL = "seeded", "goal"  # names of attributes in the file
 
 LOCK_SECONDS = 5
 
-FACTS = ("bytes", "images", "correct", "lost", "won")
+RESULTS = {  # the name of each result in the file, and in `Trial`
+    "bytes": "file_bytes",
+    "images": "images",
+    "correct": "correct",
+    "lost": "lost",
+    "won": "won",
+}
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 class Study:
-    """One search. `tried`: number -> what was told; `running`: what was asked and is not told yet."""
+    """The study of one search.
+
+    `trials` maps the number of each complete trial to it, `running` the number of each proposed one to its choice.
+    """
 
     def __init__(self, storage: RDBStorage, name: str, space: Space, goal: Goal, seed: int) -> None:
         self._goal = goal
-        self._trials: dict[int, optuna.Trial] = {}
-        self._distributions: dict[str, BaseDistribution] = {
-            key(layer): CategoricalDistribution(BITS) for layer in space.weights
-        }
-        self._distributions[SCHEME] = CategoricalDistribution(range(len(SCHEMES)))
-        self._distributions[SPARSITY] = IntDistribution(HUNDREDTHS[0], HUNDREDTHS[-1], step=HUNDREDTHS.step)
+        self._proposals: dict[int, optuna.Trial] = {}
+        self._distributions = _distributions(space)
         self._study = optuna.create_study(
             storage=storage,
             study_name=f"{name} {_digest(self._distributions)}",
@@ -51,45 +56,49 @@ class Study:
         )
         trials = self._study.get_trials(deepcopy=False)
         self._study.sampler = NSGAIISampler(seed=seed + len(trials), population_size=POPULATION)
-        self.tried = {trial.number: _tried(space, trial) for trial in trials if trial.state is TrialState.COMPLETE}
-        self.running: dict[int, Point] = {}
-        for trial in trials:
-            if trial.state is TrialState.RUNNING and trial.params.keys() == self._distributions.keys():
-                self.running[trial.number] = trial.params
-                self._trials[trial.number] = optuna.Trial(self._study, trial._trial_id)
-            elif trial.state is TrialState.RUNNING:  # killed while it was asked
-                self._study.tell(trial.number, state=TrialState.FAIL)
+        self.trials = {each.number: _trial(space, each) for each in trials if each.state is TrialState.COMPLETE}
+        self.running: dict[int, Choice] = {}
+        for each in trials:
+            if each.state is TrialState.RUNNING and each.params.keys() == self._distributions.keys():
+                self.running[each.number] = each.params
+                self._proposals[each.number] = optuna.Trial(self._study, each._trial_id)
+            elif each.state is TrialState.RUNNING:  # the process was killed while Optuna proposed it
+                self._study.tell(each.number, state=TrialState.FAIL)
 
     @property
-    def seeded(self) -> bool:
+    def is_seeded(self) -> bool:
+        """Whether the first choices are set."""
         return bool(self._study.user_attrs.get(SEEDED))
 
-    def seed(self, points: Sequence[Point]) -> None:
-        """What is asked first, in this order."""
-        for point in points:
-            self._study.enqueue_trial(dict(point), skip_if_exists=True)
+    def seed(self, choices: Sequence[Choice]) -> None:
+        """Sets the choices that are proposed first, in this order."""
+        for choice in choices:
+            self._study.enqueue_trial(dict(choice), skip_if_exists=True)
         self._study.set_user_attr(SEEDED, True)
 
     def ask(self) -> int:
-        """The number of the next one, which is now `running`."""
-        trial = self._study.ask(self._distributions)
-        self._trials[trial.number] = trial
-        self.running[trial.number] = trial.params
-        return trial.number
+        """Proposes a trial, which is now `running`; returns its number."""
+        proposal = self._study.ask(self._distributions)
+        self._proposals[proposal.number] = proposal
+        self.running[proposal.number] = proposal.params
+        return proposal.number
 
-    def tell(self, number: int, tried: Tried) -> None:
-        """How it went: accuracy that is lost, and bytes, are both to be few. Parents are rather those near the goal."""
-        trial = self._trials.pop(number)
-        for fact in FACTS:
-            trial.set_user_attr(fact, getattr(tried, fact))
-        trial.set_constraint(GOAL, beyond(self._goal, tried))
-        self._study.tell(number, (tried.drop, float(tried.bytes)), skip_if_finished=True)
+    def tell(self, number: int, trial: Trial) -> None:
+        """Sets the result of a proposed trial.
+
+        Drop and bytes are both minimized; new trials descend rather from those near the goal.
+        """
+        proposal = self._proposals.pop(number)
+        for name, field in RESULTS.items():
+            proposal.set_user_attr(name, getattr(trial, field))
+        proposal.set_constraint(GOAL, excess(self._goal, trial))
+        self._study.tell(number, (trial.drop, float(trial.file_bytes)), skip_if_finished=True)
         del self.running[number]
-        self.tried[number] = tried
+        self.trials[number] = trial
 
 
-class Studies:
-    """All searches in the file at `path`. `problem`: what was wrong with it, in a sentence, or None."""
+class StudyFile:
+    """The studies in the file at `path`. `problem` is a sentence on what was wrong with the file, or None."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -97,21 +106,21 @@ class Studies:
         self._storage: RDBStorage | None = None
 
     def open(self, name: str, space: Space, goal: Goal, seed: int) -> Study:
-        """The search of that name, begun or gone on with. A file that is damaged is moved aside, and a new one begun.
+        """Returns the study of that name, a new one if there is none. A damaged file is moved aside first.
 
-        Raises OSError where there is no place for a file.
+        Raises OSError if no file can be made.
         """
         try:
-            return Study(self._opened(), name, space, goal, seed)
+            return Study(self._connect(), name, space, goal, seed)
         except (SQLAlchemyError, sqlite3.DatabaseError, RuntimeError, KeyError, ValueError):
             self._move_aside()
-            return Study(self._opened(), name, space, goal, seed)
+            return Study(self._connect(), name, space, goal, seed)
 
-    def _opened(self) -> RDBStorage:
+    def _connect(self) -> RDBStorage:
         if self._storage is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            connect = {"creator": partial(_connection, self.path)}
-            self._storage = RDBStorage(f"sqlite:///{self.path}", engine_kwargs=connect)
+            creator = {"creator": partial(_connection, self.path)}
+            self._storage = RDBStorage(f"sqlite:///{self.path}", engine_kwargs=creator)
         return self._storage
 
     def _move_aside(self) -> None:
@@ -120,21 +129,31 @@ class Studies:
         for suffix in ("-wal", "-shm"):
             self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
         os.replace(self.path, aside)
-        self.problem = f"{self.path} was damaged. It is now {aside.name}, and a new one was begun"
+        self.problem = f"{self.path} was damaged. It is now {aside.name}, and a new file was started."
+
+
+def _distributions(space: Space) -> dict[str, BaseDistribution]:
+    """Returns what Optuna chooses from, by the names of a choice."""
+    return {
+        **{bits_key(layer): CategoricalDistribution(BITS) for layer in space.weights},
+        SCHEME: CategoricalDistribution(range(len(SCHEMES))),
+        SPARSITY: IntDistribution(HUNDREDTHS[0], HUNDREDTHS[-1], step=HUNDREDTHS.step),
+    }
 
 
 def _digest(distributions: Mapping[str, BaseDistribution]) -> str:
-    """A search of another space is another one, and no damage."""
-    said = [(name, distribution_to_json(each)) for name, each in sorted(distributions.items())]
-    return hashlib.sha256(repr(said).encode()).hexdigest()[:16]
+    """Returns a digest that tells searches of different spaces apart, which otherwise look like damage."""
+    values = [(name, distribution_to_json(each)) for name, each in sorted(distributions.items())]
+    return hashlib.sha256(repr(values).encode()).hexdigest()[:16]
 
 
-def _tried(space: Space, trial: FrozenTrial) -> Tried:
-    return Tried(space.spec(trial.params), *(trial.user_attrs[fact] for fact in FACTS))
+def _trial(space: Space, trial: FrozenTrial) -> Trial:
+    results = {field: trial.user_attrs[name] for name, field in RESULTS.items()}
+    return Trial(space.spec(trial.params), **results)
 
 
 def _connection(path: Path) -> sqlite3.Connection:
-    """With a write-ahead log: Optuna writes each parameter by itself, and would wait for the disk each time."""
+    """Connects with a write-ahead log: Optuna writes each parameter by itself and would wait for the disk each time."""
     connection = sqlite3.connect(path, timeout=LOCK_SECONDS, check_same_thread=False)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")

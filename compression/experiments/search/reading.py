@@ -1,19 +1,19 @@
-"""experiments/search/reading.py"""
+"""What is known of a search at one moment."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 from compression.evaluation.subsets import Score
-from compression.experiments.search.goal import Goal, Tried, front
+from compression.experiments.search.goal import Goal, Trial, front_of_trials
 from compression.experiments.search.outcome import Outcome
 
 
 class Phase(StrEnum):
-    """What a search is at."""
+    """The steps of a search in their order, in words for the reader."""
 
     FLOAT = "the float network on the search half"
     RIVALS = "uniform specs, the rivals"
-    SCAN = "each layer alone, to begin where it matters"
+    SCAN = "each layer alone, to start with the bits that it needs"
     TRIALS = "trying"
     CONFIRM = "the winner on all images"
     DONE = "done"
@@ -21,20 +21,20 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class SearchReading:
-    """What is known of a search now.
+    """What is known of a search at one moment.
 
-    `tried`: in the order in which they were proposed, of `wanted` that there will be. `uniform`: what was measured
-    beforehand, and what was tried with the same bits everywhere. `best` is within the goal on the whole search half.
-    `share` (0..1) of the work is done. `before`: the float network on the search half. `notice` and `error` are
-    sentences.
+    `trials` are complete, in the order in which they were proposed; there will be `trial_count`. `uniform` has the
+    trials with the same setting in all layers, also those of the committed landscape. `best` meets the goal on the
+    whole search half. `before` is the float network on the search half. `share` (0..1) of the work is done. `notice`
+    and `error` are sentences for the reader.
     """
 
     goal: Goal
     phase: Phase
-    tried: tuple[Tried, ...]
-    uniform: tuple[Tried, ...]
-    wanted: int
-    best: Tried | None
+    trials: tuple[Trial, ...]
+    uniform: tuple[Trial, ...]
+    trial_count: int
+    best: Trial | None
     share: float
     before: Score | None = None
     outcome: Outcome | None = None
@@ -44,13 +44,17 @@ class SearchReading:
 
     @property
     def words(self) -> str:
-        """What it is at."""
-        return f"{self.phase}: {len(self.tried)} of {self.wanted}" if self.phase is Phase.TRIALS else self.phase
+        """The current step in words."""
+        if self.phase is Phase.TRIALS:
+            return f"{self.phase}: {len(self.trials)} of {self.trial_count}"
+        return self.phase
 
     @property
-    def front(self) -> tuple[Tried, ...]:
-        return front(self.tried)
+    def front(self) -> tuple[Trial, ...]:
+        """The Pareto front of the trials, smallest file first."""
+        return front_of_trials(self.trials)
 
     @property
     def done(self) -> bool:
+        """Whether the outcome is there."""
         return self.phase is Phase.DONE

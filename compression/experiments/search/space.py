@@ -1,9 +1,12 @@
-"""Where a search looks: bits for each layer; one sparsity and one scheme for the network. And where it begins."""
+"""The space of a search: bits for each layer, and one sparsity and one scheme for the network; and where it starts.
+
+A choice is a point of that space in the form in which Optuna keeps it: whole numbers by name.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from compression.experiments.assignment import assigned
+from compression.experiments.assignment import assign
 from compression.experiments.scan import ScanReading
 from compression.networks.folding import fold_batch_norm
 from compression.networks.model import FloatModel
@@ -17,12 +20,14 @@ HUNDREDTHS = range(0, 92, 2)
 
 SPARSITY, SCHEME = "sparsity", "scheme"
 
-SCHEMES = (  # and bits a weight, on average, to begin with: codes with one scale for a tensor have less entropy
+SCHEMES = (  # with the average bits per weight to start with: codes have less entropy if there is one scale per tensor
     (Scheme.SYMMETRIC, Granularity.CHANNEL, (3.0, 3.25, 3.5, 3.75, 4.0, 4.25, 4.5, 5.0)),
     (Scheme.AFFINE, Granularity.TENSOR, (4.0, 4.25, 4.5, 4.75, 5.0, 5.25, 5.5, 6.0)),
 )
 
-USUAL, AROUND = 20, (0, -10, 10, -20)  # hundredths: where nothing says more, and steps from where something does
+START_HUNDREDTHS = 20  # of sparsity, if no uniform spec meets the goal
+
+STEPS_IN_HUNDREDTHS = (0, -10, 10, -20)  # from the sparsity to start with
 
 RIVAL_GRANULARITIES = (Granularity.CHANNEL, Granularity.TENSOR)
 
@@ -31,79 +36,92 @@ RIVALS = (
     ((Scheme.K_MEANS,), (4, 3), (0.0, 0.3, 0.5)),
 )
 
-Point = Mapping[str, int]
+Choice = Mapping[str, int]
 
 
 @dataclass(frozen=True)
 class Space:
-    """Of a network with so many `weights` by layer. Batch norm is folded where there is any (`fold_bn`).
+    """The space of the network called `model`. `weights` has the number of weights of each layer.
 
-    A point has the bits of each layer, under "bits " and its name, hundredths of sparsity, and a number in SCHEMES.
+    `fold_bn` says whether the network has batch norm to fold. A choice has the bits of each layer under `bits_key`, the
+    sparsity in hundredths under SPARSITY, and an index of SCHEMES under SCHEME.
     """
 
     model: str
     weights: Mapping[str, int]
     fold_bn: bool
 
-    def spec(self, point: Point) -> CompressionSpec:
-        """What the point stands for. The most frequent bits are said of the network, and others of their layers."""
-        bits = {layer: point[key(layer)] for layer in self.weights}
+    def spec(self, choice: Choice) -> CompressionSpec:
+        """Returns the spec of a choice: the most frequent bits for the network, other bits for their layers."""
+        bits = {layer: choice[bits_key(layer)] for layer in self.weights}
         usual = max(sorted(set(bits.values())), key=list(bits.values()).count)
-        own = tuple(LayerSpec(layer, each) for layer, each in bits.items() if each != usual)
-        prune = PruneSpec(sparsity=point[SPARSITY] / 100)
-        return CompressionSpec(self.model, prune, _weights(usual, point[SCHEME]), layers=own, fold_bn=self.fold_bn)
+        exceptions = tuple(LayerSpec(layer, each) for layer, each in bits.items() if each != usual)
+        prune = PruneSpec(sparsity=choice[SPARSITY] / 100)
+        weights = _quant_spec(usual, choice[SCHEME])
+        return CompressionSpec(self.model, prune, weights, layers=exceptions, fold_bn=self.fold_bn)
 
-    def uniform(self, bits: int, hundredths: int, scheme: int = 0) -> Point:
-        """The same bits in all layers."""
-        return {**{key(layer): bits for layer in self.weights}, SPARSITY: hundredths, SCHEME: scheme}
+    def uniform_choice(self, bits: int, hundredths: int, scheme: int = 0) -> Choice:
+        """Returns the choice of the same bits in all layers."""
+        return {**{bits_key(layer): bits for layer in self.weights}, SPARSITY: hundredths, SCHEME: scheme}
 
     @property
-    def smallest(self) -> tuple[CompressionSpec, ...]:
-        """Among these is that of the smallest file; as good as nothing is left."""
-        return tuple(self.spec(self.uniform(BITS[0], HUNDREDTHS[-1], scheme)) for scheme in range(len(SCHEMES)))
+    def smallest_specs(self) -> tuple[CompressionSpec, ...]:
+        """The specs with the fewest bits and weights, one per scheme; one of them has the smallest file."""
+        choices = (self.uniform_choice(BITS[0], HUNDREDTHS[-1], scheme) for scheme in range(len(SCHEMES)))
+        return tuple(self.spec(choice) for choice in choices)
 
     @property
     def rivals(self) -> tuple[CompressionSpec, ...]:
-        """Specs with one setting for all layers, of the bits and sparsities at which files are small and networks not
-        yet ruined; the winner has to be better than all of them.
+        """The uniform specs that the winner has to beat.
+
+        They have the bits and sparsities at which files are small and networks still work.
         """
-        found: list[CompressionSpec] = []
+        rivals: list[CompressionSpec] = []
         for fold_bn in {False, self.fold_bn}:
-            for schemes, bits, shares in RIVALS:
-                found += grid(self.model, bits, prune_specs(shares), schemes, RIVAL_GRANULARITIES, fold_bn)[1:]
-        return tuple(dict.fromkeys(found))
+            for schemes, bits, sparsities in RIVALS:
+                rivals += grid(self.model, bits, prune_specs(sparsities), schemes, RIVAL_GRANULARITIES, fold_bn)[1:]
+        return tuple(dict.fromkeys(rivals))
 
     @property
-    def alone(self) -> tuple[tuple[CompressionSpec, ...], ...]:
-        """For each of SCHEMES, what a scan does to each layer alone."""
+    def layer_specs(self) -> tuple[tuple[CompressionSpec, ...], ...]:
+        """For each of SCHEMES, the specs with which a scan compresses each layer alone."""
         return tuple(
-            tuple(CompressionSpec(self.model, weights=_weights(bits, scheme), fold_bn=self.fold_bn) for bits in BITS)
+            tuple(CompressionSpec(self.model, weights=_quant_spec(bits, scheme), fold_bn=self.fold_bn) for bits in BITS)
             for scheme in range(len(SCHEMES))
         )
 
-    def seeds(self, scans: Sequence[ScanReading], rival: CompressionSpec | None) -> tuple[Point, ...]:
-        """Where to begin: where `scans`, one for each of SCHEMES and all whole, say that bits matter, about as sparse
-        as the best `rival` is.
+    def seeds(self, scans: Sequence[ScanReading], rival: CompressionSpec | None) -> tuple[Choice, ...]:
+        """Returns the choices to try first: bits where `scans` say that they matter, about as sparse as `rival`.
+
+        There is one scan for each of SCHEMES, and all are done. `rival` is the best uniform spec, or None.
         """
-        shared = [
-            {**{key(each.name): each.bits or 0 for each in assigned(scan, self.weights, budget)}, SCHEME: scheme}
+        assignments = [
+            {**{bits_key(each.name): each.bits or 0 for each in assign(scan, self.weights, budget)}, SCHEME: scheme}
             for scheme, (scan, (_, _, budgets)) in enumerate(zip(scans, SCHEMES, strict=True))
             for budget in budgets
         ]
-        best = 2 * round(50 * (rival.prune.sparsity or 0.0 if rival.prune else 0.0)) if rival else USUAL
-        shares = dict.fromkeys(min(max(best + step, HUNDREDTHS[0]), HUNDREDTHS[-1]) for step in AROUND)
-        found = [{**point, SPARSITY: share} for share in shares for point in shared]
-        return tuple(dict(point) for point in dict.fromkeys(tuple(sorted(point.items())) for point in found))
+        start = 2 * round(50 * _sparsity(rival)) if rival else START_HUNDREDTHS
+        sparsities = dict.fromkeys(
+            min(max(start + step, HUNDREDTHS[0]), HUNDREDTHS[-1]) for step in STEPS_IN_HUNDREDTHS
+        )
+        choices = [{**bits, SPARSITY: sparsity} for sparsity in sparsities for bits in assignments]
+        return tuple(dict(choice) for choice in dict.fromkeys(tuple(sorted(choice.items())) for choice in choices))
 
 
-def _weights(bits: int, scheme: int) -> QuantSpec:
-    return QuantSpec(bits, *SCHEMES[scheme][:2])
-
-
-def key(layer: str) -> str:
+def bits_key(layer: str) -> str:
+    """Returns the name under which a choice has the bits of `layer`."""
     return f"bits {layer}"
 
 
 def space_of(model: FloatModel) -> Space:
+    """Returns the space of the choices for `model`."""
     weights = {name: weight.numel() for name, weight in weighted_layers(model.module).items()}
     return Space(model.name, weights, fold_batch_norm(model.module) is not model.module)
+
+
+def _quant_spec(bits: int, scheme: int) -> QuantSpec:
+    return QuantSpec(bits, *SCHEMES[scheme][:2])
+
+
+def _sparsity(spec: CompressionSpec) -> float:
+    return (spec.prune.sparsity or 0.0) if spec.prune else 0.0

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from compression.experiments.search.goal import Goal, Tried
+from compression.experiments.search.goal import Goal, Trial
 from compression.experiments.search.reading import SearchReading
 from compression.spec.title import title
 from pages.ui.charts.style import COMPRESSED, FLOAT, REMOVED, Drawing, live_layout
@@ -31,7 +31,7 @@ def tried(reading: SearchReading, ink: str) -> Drawing:
             showlegend=True,
         ),
         _points("Uniform", reading.uniform, REMOVED, 6),
-        _points("Tried", reading.tried, COMPRESSED, 6, opacity=0.6),
+        _points("Tried", reading.trials, COMPRESSED, 6, opacity=0.6),
         _points(
             "Front", reading.front, COMPRESSED, 7, mode="lines", line={"color": COMPRESSED, "width": 1, "shape": "hv"}
         ),
@@ -40,14 +40,14 @@ def tried(reading: SearchReading, ink: str) -> Drawing:
 
 
 def _points(
-    name: str, some: Sequence[Tried], colour: str, size: int, mode: str = "markers", **more: Any
+    name: str, some: Sequence[Trial], colour: str, size: int, mode: str = "markers", **more: Any
 ) -> dict[str, Any]:
     style = more if mode == "lines" else {"marker": {"color": colour, "size": size, **more}}
     return {
         "type": "scatter",
         "mode": mode,
         "name": name,
-        "x": [each.bytes for each in some],
+        "x": [each.file_bytes for each in some],
         "y": [each.accuracy for each in some],
         "customdata": [[title(each.spec), f"{each.images:,}"] for each in some],
         "hovertemplate": "%{customdata[0]}<br>%{x:,} bytes, %{y:.2%} of %{customdata[1]} images<extra></extra>",
@@ -65,15 +65,15 @@ def _range(reading: SearchReading) -> dict[str, Any]:
 def _bytes(reading: SearchReading) -> dict[str, Any]:
     """From the smallest file that is drawn to the largest, as powers of ten."""
     lowest = reading.before.accuracy - NEAR if reading.before else 0.0
-    sizes = [each.bytes for each in (*reading.uniform, *reading.tried) if each.accuracy >= lowest]
+    sizes = [each.file_bytes for each in (*reading.uniform, *reading.trials) if each.accuracy >= lowest]
     return {"range": [math.log10(0.8 * min(sizes)), math.log10(1.25 * max(sizes))]} if sizes else {}
 
 
 def _budget(goal: Goal, before: float | None) -> list[dict[str, Any]]:
     """Float's accuracy, and what the goal allows."""
     line = {"type": "line", "line": {"dash": "dot", "width": 1.5, "color": FLOAT}}
-    if goal.bytes is not None:
-        return [{**line, "x0": goal.bytes, "x1": goal.bytes, "yref": "paper", "y0": 0, "y1": 1}]
+    if goal.file_bytes is not None:
+        return [{**line, "x0": goal.file_bytes, "x1": goal.file_bytes, "yref": "paper", "y0": 0, "y1": 1}]
     if before is None or goal.drop is None:
         return []
     at = before - goal.drop

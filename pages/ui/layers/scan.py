@@ -5,7 +5,7 @@ from dataclasses import replace
 import streamlit as st
 
 from compression.errors import DataError
-from compression.experiments.assignment import assigned, cost
+from compression.experiments.assignment import assign, cost_per_weight
 from compression.experiments.scan import ScanReading
 from compression.spec import CompressionSpec, LayerSpec, PruneSpec, QuantSpec, Scope
 from pages.ui import wording
@@ -114,7 +114,7 @@ def _progress(reading: ScanReading, running: bool) -> None:
 
 def _assign(model: str, specs: tuple[CompressionSpec, ...]) -> None:
     """Draws the budget, and the button that assigns a setting to each layer within it."""
-    costs = sorted(float(cost(spec)) for spec in specs)
+    costs = sorted(float(cost_per_weight(spec)) for spec in specs)
     if len(costs) < 2:
         st.caption("This scheme has only one setting, so that there is nothing to assign.")
         return
@@ -136,7 +136,7 @@ def _assign(model: str, specs: tuple[CompressionSpec, ...]) -> None:
             st.button("Assign", key="assign", icon=":material/auto_awesome:", disabled=not ready, help=ASSIGN)
             and reading
         ):
-            layers = assigned(reading, _weights(model), budget)
+            layers = assign(reading, _weights(model), budget)
             state.reset(model, merged(state.layer_specs(), layers))
             st.rerun()
     st.caption(

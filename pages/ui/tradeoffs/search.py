@@ -7,7 +7,7 @@ import streamlit as st
 from compression.errors import DataError
 from compression.evaluation.subsets import Score
 from compression.experiments.search.goal import Goal
-from compression.experiments.search.outcome import Judged, Outcome, verdict
+from compression.experiments.search.outcome import Finalist, Outcome, outcome_in_words
 from compression.experiments.search.reading import SearchReading
 from compression.spec.title import title
 from pages.ui import wording
@@ -44,7 +44,7 @@ def _goal() -> Goal:
             )
             return Goal(drop=points / 100)
         return Goal(
-            bytes=1000 * int(st.number_input("kB at most", 1, 100_000, 100, 5, key="search bytes", width=WIDTH))
+            file_bytes=1000 * int(st.number_input("kB at most", 1, 100_000, 100, 5, key="search bytes", width=WIDTH))
         )
 
 
@@ -79,7 +79,7 @@ def _progress(model: str, reading: SearchReading, going: bool) -> None:
         if reading.error:
             st.warning(f"The search stopped: {reading.error}.", icon=":material/error:")
         elif reading.done:
-            st.caption(f"{len(reading.tried):,} specs tried, on up to 5,000 images.", help=HALVES)
+            st.caption(f"{len(reading.trials):,} specs tried, on up to 5,000 images.", help=HALVES)
         else:
             st.progress(min(reading.share, 1.0), _words(reading), width="stretch")
         if going and not reading.done:
@@ -115,7 +115,7 @@ def _outcome(model: str, found: Outcome) -> None:
         },
         border="horizontal",
     )
-    st.markdown(verdict(found))
+    st.markdown(outcome_in_words(found))
     if found.winner:
         spec = found.winner.spec
         with st.container(horizontal=True, gap="small"):
@@ -125,8 +125,8 @@ def _outcome(model: str, found: Outcome) -> None:
             st.page_link("pages/layers.py", label="Open in Layers", icon=":material/layers:", query_params=link)
 
 
-def _row(name: str, found: Judged) -> tuple[str, str, str, Score, Score]:
-    return name, title(found.spec), f"{found.bytes:,} bytes", found.search, found.held_back
+def _row(name: str, found: Finalist) -> tuple[str, str, str, Score, Score]:
+    return name, title(found.spec), f"{found.file_bytes:,} bytes", found.search, found.held_back
 
 
 def _score(found: Score) -> str:
