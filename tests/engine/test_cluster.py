@@ -1,4 +1,4 @@
-"""The engine: work comes back whatever dies, once for all who ask, the urgent first; and nobody else reaches it."""
+"""The engine: results come back whatever dies, each task runs once, urgent ones first; only this machine connects."""
 
 import os
 import signal
@@ -20,22 +20,26 @@ from tests.support.work import need, shared_length, square, write_down
 SECONDS = 60
 
 
-def collect(engine: Engine, keys: list[TaskKey], each: Callable[[int], None] = lambda done: None) -> dict[TaskKey, object]:
-    """All results of `keys`; `each` is called after every look with the number that is there."""
-    found: dict[TaskKey, object] = {}
+def collect(
+    engine: Engine, keys: list[TaskKey], each: Callable[[int], None] = lambda done: None
+) -> dict[TaskKey, object]:
+    """Waits for all results of `keys`; `each` is called after every look with the number of results so far."""
+    results: dict[TaskKey, object] = {}
     deadline = time.monotonic() + SECONDS
-    while len(found) < len(keys):
-        assert time.monotonic() < deadline, f"{len(found)} of {len(keys)} in {SECONDS} s"
-        found |= engine.take(keys)
-        each(len(found))
+    while len(results) < len(keys):
+        assert time.monotonic() < deadline, f"{len(results)} of {len(keys)} in {SECONDS} s"
+        results |= engine.take(keys)
+        each(len(results))
         time.sleep(0.02)
-    return found
+    return results
 
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
     """Two workers of this machine, for the tests that leave them alive."""
     engine = Engine(address="", workers=2, preload=["compression.engine.cluster", "tests.support.work"])
+    engine.ask(("warm", 0), square, 1)
+    collect(engine, [("warm", 0)])
     yield engine
     engine.close()
 
@@ -49,7 +53,7 @@ def one_worker() -> Iterator[Engine]:
     engine.close()
 
 
-def test_what_is_asked_comes_back_once(engine: Engine) -> None:
+def test_each_result_comes_back_once(engine: Engine) -> None:
     keys = [("squares", number) for number in range(20)]
     for name, number in keys:
         engine.ask((name, number), square, number)
@@ -69,7 +73,7 @@ def test_equal_keys_are_one_task_for_all_who_use_the_scheduler(engine: Engine, t
     other.close()
 
 
-def test_what_is_dropped_is_not_begun(one_worker: Engine, tmp_path: Path) -> None:
+def test_a_dropped_task_is_not_started(one_worker: Engine, tmp_path: Path) -> None:
     keys = [("dropped", number) for number in range(12)]
     for key in keys:
         one_worker.ask(key, write_down, str(tmp_path / "trace"), str(key[1]), 0.1)
@@ -94,14 +98,14 @@ def test_the_most_urgent_comes_first(one_worker: Engine, tmp_path: Path) -> None
     assert order[-6:] == 6 * ["sweep"]
 
 
-def test_a_value_that_many_tasks_share_arrives(engine: Engine) -> None:
+def test_a_value_that_tasks_share_arrives_in_each(engine: Engine) -> None:
     value = Shared("half a megabyte", bytes(500_000))
     for number in range(4):
         engine.ask(("shared", number), shared_length, value)
     assert set(collect(engine, [("shared", number) for number in range(4)]).values()) == {500_000}
 
 
-def test_a_failure_is_told_in_its_own_words_and_can_be_asked_again(engine: Engine, tmp_path: Path) -> None:
+def test_a_failure_is_reported_in_its_own_words_and_can_be_asked_again(engine: Engine, tmp_path: Path) -> None:
     for _ in range(3):
         engine.ask(("fails", 0), need, str(tmp_path / "images"))
         with pytest.raises(EngineError, match=r"^there are no images here$"):
@@ -210,7 +214,7 @@ def test_a_cluster_that_goes_away_is_told_and_this_machine_takes_over() -> None:
     engine.close()
 
 
-def test_an_address_that_is_none_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_address_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", "no address at all")
     engine = Engine(workers=1)
     engine.take([])

@@ -1,4 +1,4 @@
-"""Live accuracy: the same predictions as a plain loop's, whoever dies and whoever asks, and never evaluated twice."""
+"""The evaluator: predictions of a plain loop, whichever process dies and whoever asks, and no image evaluated twice."""
 
 import os
 import random
@@ -33,14 +33,14 @@ Factory = Callable[..., Evaluator]
 
 @pytest.fixture
 def evaluator(here: Engine, test_images: ImageSet, tmp_path: Path) -> Factory:
-    """Makes evaluators: of the engine that all tests share, of the first 2,000 images, with an empty store."""
+    """Makes evaluators, by default of the engine that tests share, of the first 2,000 images, with an empty store."""
     here.drop(here.pending)
     return lambda engine=here, images=2_000, store=tmp_path / "results.sqlite": Evaluator(
         engine, Store(store), test_images[:images]
     )
 
 
-def in_this_process(model: FloatModel, spec: CompressionSpec, images: ImageSet) -> Evaluation:
+def evaluate_here(model: FloatModel, spec: CompressionSpec, images: ImageSet) -> Evaluation:
     return evaluate(compress(model.module, spec).module, images, model.normalization)
 
 
@@ -58,23 +58,23 @@ def until(look: Callable[[], Reading], enough: Callable[[Reading], bool]) -> Rea
 
 @pytest.mark.parametrize("spec", [FLOAT, FOUR_BITS, CompressionSpec("simple_cnn", fold_bn=True)], ids=str)
 def test_all_images_get_the_predictions_of_a_plain_loop(evaluator, simple_cnn, test_images, spec):
-    found, expected = evaluator().evaluate(simple_cnn, spec), in_this_process(simple_cnn, spec, test_images[:2_000])
-    assert torch.equal(found.predictions, expected.predictions)
-    assert torch.equal(found.labels, expected.labels)
-    assert (found.correct, found.in_top5) == (expected.correct, expected.in_top5)
-    assert found.loss == pytest.approx(expected.loss)
+    evaluation, expected = evaluator().evaluate(simple_cnn, spec), evaluate_here(simple_cnn, spec, test_images[:2_000])
+    assert torch.equal(evaluation.predictions, expected.predictions)
+    assert torch.equal(evaluation.labels, expected.labels)
+    assert (evaluation.correct, evaluation.in_top5) == (expected.correct, expected.in_top5)
+    assert evaluation.loss == pytest.approx(expected.loss)
 
 
-def test_images_that_fill_no_whole_chunk_are_counted_too(evaluator, simple_cnn, test_images):
-    found = evaluator(images=2 * BATCH + 1).evaluate(simple_cnn, FOUR_BITS)
-    expected = in_this_process(simple_cnn, FOUR_BITS, test_images[: 2 * BATCH + 1])
-    assert torch.equal(found.predictions, expected.predictions)
+def test_images_of_an_incomplete_chunk_are_evaluated_too(evaluator, simple_cnn, test_images):
+    evaluation = evaluator(images=2 * BATCH + 1).evaluate(simple_cnn, FOUR_BITS)
+    expected = evaluate_here(simple_cnn, FOUR_BITS, test_images[: 2 * BATCH + 1])
+    assert torch.equal(evaluation.predictions, expected.predictions)
 
 
 def test_readings_are_estimates_from_the_first_images_of_the_float_networks_order(evaluator, simple_cnn, test_images):
     here = evaluator()
     before = here.evaluate(simple_cnn, FLOAT)
-    everything = in_this_process(simple_cnn, FOUR_BITS, test_images[:2_000])
+    everything = evaluate_here(simple_cnn, FOUR_BITS, test_images[:2_000])
     order = visiting_order(before)
     readings = [reading for reading in here.follow(simple_cnn, FOUR_BITS) if reading.images]
     for reading in readings[:-1]:
@@ -99,7 +99,7 @@ def test_without_a_float_evaluation_there_is_a_number_at_once_and_the_float_netw
     assert torch.equal(first.seen.labels, test_images.labels[: first.images])
     last = until(lambda: here.look("me", simple_cnn, FOUR_BITS), lambda reading: reading.exact)
     assert last.before.total == 10_000
-    assert torch.equal(last.seen.predictions, in_this_process(simple_cnn, FOUR_BITS, test_images).predictions)
+    assert torch.equal(last.seen.predictions, evaluate_here(simple_cnn, FOUR_BITS, test_images).predictions)
 
 
 def test_the_same_name_on_other_weights_is_another_network(evaluator, simple_cnn, test_images):
@@ -111,15 +111,15 @@ def test_the_same_name_on_other_weights_is_another_network(evaluator, simple_cnn
     assert not torch.equal(here.evaluate(other, FLOAT).predictions, first.predictions)
 
 
-# ---- nobody pays twice
+# ---- nothing is evaluated twice
 
 
-def test_what_was_evaluated_once_is_there_at_once_in_another_process_life(evaluator, simple_cnn):
-    before, found = (evaluator(images=500).evaluate(simple_cnn, spec) for spec in (FLOAT, FOUR_BITS))
+def test_a_stored_evaluation_is_there_at_once_in_the_next_process(evaluator, simple_cnn):
+    before, evaluation = (evaluator(images=500).evaluate(simple_cnn, spec) for spec in (FLOAT, FOUR_BITS))
     nobody = Engine(address="", workers=1)
     reading = evaluator(engine=nobody, images=500).look("me", simple_cnn, FOUR_BITS)
     assert reading.exact
-    assert torch.equal(reading.seen.predictions, found.predictions)
+    assert torch.equal(reading.seen.predictions, evaluation.predictions)
     assert torch.equal(reading.before.predictions, before.predictions)
     assert nobody.worker_pids == []
 
@@ -128,38 +128,38 @@ def test_two_people_who_look_at_the_same_spec_share_its_images(evaluator, simple
     both = evaluator()
     both.evaluate(simple_cnn, FLOAT)
     until(lambda: both.look("one", simple_cnn, FOUR_BITS), lambda reading: reading.images > 0)
-    asked = len(here.pending)
+    tasks = len(here.pending)
     assert both.look("two", simple_cnn, FOUR_BITS).images > 0
-    assert len(here.pending) <= asked
+    assert len(here.pending) <= tasks
 
 
-def test_a_position_that_was_left_is_not_counted_on_unless_somebody_else_looks(evaluator, simple_cnn, here):
+def test_an_evaluation_that_nobody_watches_rests(evaluator, simple_cnn, here):
     both = evaluator(images=10_000)
     both.evaluate(simple_cnn, FLOAT)
     other = CompressionSpec("simple_cnn", weights=QuantSpec(3))
     both.look("one", simple_cnn, FOUR_BITS)
     both.look("two", simple_cnn, FOUR_BITS)
-    left = set(here.pending)
-    assert left
+    tasks = set(here.pending)
+    assert tasks
     both.look("one", simple_cnn, other)
-    assert left <= set(here.pending)
+    assert tasks <= set(here.pending)
     both.look("two", simple_cnn, other)
-    assert not left & set(here.pending)
+    assert not tasks & set(here.pending)
     assert here.pending
 
 
-def test_what_waits_comes_in_larger_tasks_and_is_not_lost_when_somebody_looks(evaluator, simple_cnn, here, test_images):
+def test_what_is_not_urgent_has_larger_tasks_and_can_become_urgent(evaluator, simple_cnn, here, test_images):
     mine = evaluator()
     mine.evaluate(simple_cnn, FLOAT)
     mine.look("a sweep", simple_cnn, FOUR_BITS, urgent=False)
     assert len(here.pending) == 2_000 // BATCH // LATER_TASK_CHUNKS
     last = until(lambda: mine.look("me", simple_cnn, FOUR_BITS), lambda reading: reading.exact)
     assert not here.pending
-    expected = in_this_process(simple_cnn, FOUR_BITS, test_images[:2_000])
+    expected = evaluate_here(simple_cnn, FOUR_BITS, test_images[:2_000])
     assert torch.equal(last.seen.predictions, expected.predictions)
 
 
-def test_stop_and_go_on_keeps_what_was_counted(evaluator, simple_cnn, here):
+def test_a_stopped_evaluation_keeps_its_images_and_continues(evaluator, simple_cnn, here):
     mine = evaluator(images=10_000)
     mine.evaluate(simple_cnn, FLOAT)
     until(lambda: mine.look("me", simple_cnn, FOUR_BITS), lambda reading: reading.images >= 500)
@@ -171,7 +171,7 @@ def test_stop_and_go_on_keeps_what_was_counted(evaluator, simple_cnn, here):
     assert mine.look("me", simple_cnn, FOUR_BITS).seconds_left is not None
 
 
-def test_results_are_there_even_where_they_cannot_be_kept(evaluator, simple_cnn, tmp_path):
+def test_results_are_there_even_if_they_cannot_be_stored(evaluator, simple_cnn, tmp_path):
     (tmp_path / "file").write_text("no folder")
     mine = evaluator(images=500, store=tmp_path / "file" / "results.sqlite")
     *_, last = mine.follow(simple_cnn, FOUR_BITS)
@@ -211,7 +211,7 @@ def test_workers_for_which_there_is_no_folder_are_told_by_the_reading(evaluator,
     engine.close()
 
 
-# ---- whoever dies, wherever it runs
+# ---- processes that die, and clusters
 
 
 def test_ten_kills_of_a_worker_change_no_prediction(evaluator, simple_cnn, test_images):
@@ -225,7 +225,7 @@ def test_ten_kills_of_a_worker_change_no_prediction(evaluator, simple_cnn, test_
             if kills < 10 and alive and reading.images and not reading.exact and time.monotonic() > next_kill:
                 os.kill(chance.choice(alive), signal.SIGKILL)
                 kills, next_kill = kills + 1, time.monotonic() + chance.uniform(0.2, 0.8)
-        expected = in_this_process(simple_cnn, spec, test_images[:4_000])
+        expected = evaluate_here(simple_cnn, spec, test_images[:4_000])
         assert torch.equal(reading.seen.predictions, expected.predictions)
         if kills == 10:
             break
@@ -234,25 +234,26 @@ def test_ten_kills_of_a_worker_change_no_prediction(evaluator, simple_cnn, test_
 
 
 def test_two_workers_on_ports_of_their_own_predict_what_one_predicts(evaluator, simple_cnn, tmp_path):
-    found = []
+    predictions = []
     for count in (1, 2):
         cluster = Workers(count, ["compression.engine.tasks"])
         while not cluster.address:
             time.sleep(0.02)
         engine = Engine(address=cluster.address)
-        found.append(evaluator(engine=engine, store=tmp_path / str(count)).evaluate(simple_cnn, FOUR_BITS).predictions)
+        mine = evaluator(engine=engine, store=tmp_path / str(count))
+        predictions.append(mine.evaluate(simple_cnn, FOUR_BITS).predictions)
         assert not engine.local
         engine.close()
         cluster.close()
-    assert torch.equal(found[0], found[1])
+    assert torch.equal(predictions[0], predictions[1])
 
 
-def test_a_worker_of_another_version_is_refused_in_words(simple_cnn, test_images):
+def test_a_worker_of_another_version_refuses(simple_cnn, test_images):
     with pytest.raises(RuntimeError, match="runs another version of this laboratory"):
         evaluate_rows(simple_cnn, FLOAT, test_images.labels[:2].numpy().astype("uint16"), "another", test_images)
 
 
-def test_what_goes_wrong_on_a_worker_is_told_and_can_be_tried_again(evaluator, simple_cnn):
+def test_a_failure_on_a_worker_is_reported_and_other_specs_go_on(evaluator, simple_cnn):
     mine = evaluator()
     mine.evaluate(simple_cnn, FLOAT)
     broken = CompressionSpec("simple_cnn", layers=())

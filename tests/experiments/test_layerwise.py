@@ -1,4 +1,4 @@
-"""Sensitivity: the same predictions as of whole networks, measured once, and the best choice that a budget allows."""
+"""Scans of layers: the predictions of whole networks, each measured once, and the best assignment within a budget."""
 
 import copy
 import itertools
@@ -52,7 +52,7 @@ def noise(count: int) -> ImageSet:
     return ImageSet(pixels, torch.arange(count) % 10, "noise", TEST)
 
 
-def naively(model: FloatModel, spec: CompressionSpec, layer: str, of: ImageSet) -> Evaluation:
+def whole_network(model: FloatModel, spec: CompressionSpec, layer: str, of: ImageSet) -> Evaluation:
     """The whole network, compressed as `spec` says in that layer alone."""
     whole = single_layer_spec(spec, layer, list(weighted_layers(model.module)))
     return evaluate(compress(model.module, whole, evidence_for(model, whole)).module, of, model.normalization)
@@ -90,10 +90,10 @@ def test_each_layer_alone_has_the_margins_of_the_whole_network(arch: str) -> Non
     staged = StagedNetwork(model)
     walk = Walk(staged, some)
     for layer in (staged.names[0], staged.names[len(staged.names) // 2], staged.names[-1]):
-        (found,) = walk.evaluate(layer, [staged.change(layer, THREE_BITS)])
-        expected = naively(model, THREE_BITS, layer, some)
-        assert torch.equal(found.margins, expected.margins)
-        assert found.loss_sum == expected.loss_sum
+        (evaluation,) = walk.evaluate(layer, [staged.change(layer, THREE_BITS)])
+        expected = whole_network(model, THREE_BITS, layer, some)
+        assert torch.equal(evaluation.margins, expected.margins)
+        assert evaluation.loss_sum == expected.loss_sum
 
 
 @pytest.mark.parametrize("order", [{}, {"fold_bn": True}], ids=["", "folded"])
@@ -104,8 +104,8 @@ def test_filters_that_one_layer_loses_are_silent_as_in_the_whole_network(arch: s
     staged = StagedNetwork(model)
     walk = Walk(staged, some)
     for layer in staged.names:
-        (found,) = walk.evaluate(layer, [staged.change(layer, spec)])
-        assert torch.equal(found.margins, naively(model, spec, layer, some).margins)
+        (evaluation,) = walk.evaluate(layer, [staged.change(layer, spec)])
+        assert torch.equal(evaluation.margins, whole_network(model, spec, layer, some).margins)
 
 
 def test_in_a_scan_batch_norm_keeps_its_statistics() -> None:
@@ -118,10 +118,10 @@ def test_a_scan_is_the_same_as_whole_networks_one_after_another(
     simple_cnn: FloatModel, test_images: ImageSet, spec: CompressionSpec
 ) -> None:
     some = test_images[:200]
-    for (layer, of), found in scan_in_this_process(simple_cnn, [spec], some).items():
-        expected = naively(simple_cnn, of, layer, some)
-        assert torch.equal(found.predictions, expected.predictions)
-        assert found.loss_sum == expected.loss_sum
+    for (layer, of), evaluation in scan_in_this_process(simple_cnn, [spec], some).items():
+        expected = whole_network(simple_cnn, of, layer, some)
+        assert torch.equal(evaluation.predictions, expected.predictions)
+        assert evaluation.loss_sum == expected.loss_sum
 
 
 @pytest.mark.parametrize("spec", [FOLDED, FOLDED_LAST], ids=["first", "last"])
@@ -130,16 +130,16 @@ def test_batch_norm_may_be_folded_first_or_last(random_resnet: nn.Module, spec: 
     staged = StagedNetwork(model)
     walk = Walk(staged, some)
     for layer in ("conv1", "layer2.0.conv2", "fc"):
-        (found,) = walk.evaluate(layer, [staged.change(layer, spec)])
-        assert torch.equal(found.margins, naively(model, spec, layer, some).margins)
+        (evaluation,) = walk.evaluate(layer, [staged.change(layer, spec)])
+        assert torch.equal(evaluation.margins, whole_network(model, spec, layer, some).margins)
 
 
 def test_layers_may_come_in_any_order(simple_cnn: FloatModel, test_images: ImageSet) -> None:
     staged = StagedNetwork(simple_cnn)
     walk = Walk(staged, test_images[:50])
     for layer in ("fc1", "conv1", "fc2", "conv2"):
-        (found,) = walk.evaluate(layer, [staged.change(layer, THREE_BITS)])
-        assert torch.equal(found.margins, naively(simple_cnn, THREE_BITS, layer, test_images[:50]).margins)
+        (evaluation,) = walk.evaluate(layer, [staged.change(layer, THREE_BITS)])
+        assert torch.equal(evaluation.margins, whole_network(simple_cnn, THREE_BITS, layer, test_images[:50]).margins)
 
 
 def test_a_scan_leaves_the_float_network_as_it_is(simple_cnn: FloatModel) -> None:
@@ -162,8 +162,8 @@ class Plain(nn.Module):
 def test_a_network_without_stages_is_run_as_a_whole() -> None:
     model, some = model_of(Plain()), noise(3)
     assert len(stages_of(model.module)) == 1
-    for (layer, of), found in scan_in_this_process(model, [THREE_BITS], some).items():
-        assert torch.equal(found.margins, naively(model, of, layer, some).margins)
+    for (layer, of), evaluation in scan_in_this_process(model, [THREE_BITS], some).items():
+        assert torch.equal(evaluation.margins, whole_network(model, of, layer, some).margins)
 
 
 def test_what_comes_before_a_layer_is_not_run_again(random_resnet: nn.Module) -> None:
@@ -196,21 +196,21 @@ def test_workers_find_what_this_process_finds(
     *_, last = Scanner(here, store, test_images).follow(simple_cnn, [THREE_BITS, HALF], 250)
     expected = scan_in_this_process(simple_cnn, [THREE_BITS, HALF], test_images[:250])
     assert last.cells.keys() == expected.keys()
-    for cell, found in last.cells.items():
-        assert torch.equal(found.predictions, expected[cell].predictions)
+    for cell, evaluation in last.cells.items():
+        assert torch.equal(evaluation.predictions, expected[cell].predictions)
     assert last.share == 1
     assert last.before
     assert last.before.correct == evaluate(simple_cnn.module, test_images[:250], simple_cnn.normalization).correct
 
 
 class Forbidden(Engine):
-    """No work may be asked of it."""
+    """An engine that may not be asked for anything."""
 
     def ask(self, *_: object, **__: object) -> None:
         raise AssertionError("this has been measured before")
 
 
-def test_what_was_measured_is_not_measured_again_after_a_restart(
+def test_a_complete_scan_measures_nothing_again_after_a_restart(
     here: Engine, store: Store, simple_cnn: FloatModel, test_images: ImageSet
 ) -> None:
     for _ in Scanner(here, store, test_images).follow(simple_cnn, [THREE_BITS], 125):
@@ -221,7 +221,7 @@ def test_what_was_measured_is_not_measured_again_after_a_restart(
     assert store.get(key, test_images[:125])
 
 
-def test_another_setting_is_measured_alone(
+def test_only_a_new_setting_is_measured(
     here: Engine, store: Store, simple_cnn: FloatModel, test_images: ImageSet
 ) -> None:
     scanner = Scanner(here, store, test_images)
@@ -231,10 +231,10 @@ def test_another_setting_is_measured_alone(
     assert both.before
 
 
-def test_two_scans_of_one_network_at_once_both_come_to_their_end(
+def test_two_scans_of_one_network_at_once_are_both_completed(
     here: Engine, store: Store, simple_cnn: FloatModel, test_images: ImageSet
 ) -> None:
-    """Both begin with the float network, and what an engine gives is given once."""
+    """Both start with the float network, and an engine gives each result once."""
     scanner = Scanner(here, store, test_images)
     deadline = time.monotonic() + 60
     exact = False
@@ -245,7 +245,7 @@ def test_two_scans_of_one_network_at_once_both_come_to_their_end(
         time.sleep(0.02)
 
 
-def test_a_scan_that_nobody_wants_on_rests_and_goes_on(
+def test_a_stopped_scan_rests_and_continues(
     here: Engine, store: Store, simple_cnn: FloatModel, test_images: ImageSet
 ) -> None:
     scanner = Scanner(here, store, test_images)
@@ -266,7 +266,7 @@ def test_a_scan_that_nobody_wants_on_rests_and_goes_on(
     assert last.done
 
 
-# ---- assigned from it
+# ---- assignment
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -279,9 +279,9 @@ def test_the_choice_is_that_of_an_exhaustive_search(seed: int) -> None:
     harm = lambda way: sum(row[place] for row, place in zip(harms, way, strict=True))
     for budget in (min(map(spent, ways)), 40, 60, 200):
         if budget >= min(map(spent, ways)):
-            found = least_loss(costs, harms, budget)
-            assert spent(found) <= budget
-            assert harm(found) == pytest.approx(min(harm(way) for way in ways if spent(way) <= budget))
+            choice = least_loss(costs, harms, budget)
+            assert spent(choice) <= budget
+            assert harm(choice) == pytest.approx(min(harm(way) for way in ways if spent(way) <= budget))
 
 
 def test_a_budget_below_the_smallest_choice_is_refused() -> None:
@@ -293,7 +293,7 @@ def judged_as(loss: float) -> Evaluation:
     return Evaluation(torch.zeros(1, dtype=torch.uint8), torch.zeros(1, dtype=torch.int64), TEST.classes, 1, loss)
 
 
-def test_the_layer_that_suffers_keeps_its_bits() -> None:
+def test_the_most_sensitive_layer_keeps_its_bits() -> None:
     four, two = (CompressionSpec("net", weights=QuantSpec(bits)) for bits in (4, 2))
     losses = {("a", four): 0.0, ("a", two): 1.0, ("b", four): 0.0, ("b", two): 0.1}
     cells = {cell: judged_as(loss) for cell, loss in losses.items()}
@@ -311,12 +311,12 @@ def test_the_command_prints_the_cells_and_a_recipe(
 ) -> None:
     arguments = ["sensitivity", "--model", "simple_cnn", "--bits", "4,2", "--images", "125", "--budget", "3"]
     assert main([*arguments, "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["exact"]
-    assert {(cell["layer"], cell["bits"]) for cell in found["cells"]} == set(
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["exact"]
+    assert {(cell["layer"], cell["bits"]) for cell in answer["cells"]} == set(
         itertools.product(("conv1", "conv2", "fc1", "fc2"), (4, 2))
     )
-    assert found["layers"].startswith("conv1:")
+    assert answer["layers"].startswith("conv1:")
     assert main(arguments) == 0
     assert "change in percentage points, each layer compressed alone" in capsys.readouterr().out
 
@@ -333,8 +333,6 @@ def test_the_command_prints_the_cells_and_a_recipe(
         (["--images", "0"], "--images must be in 1..10,000, got 0"),
     ],
 )
-def test_what_cannot_be_scanned_is_refused(
-    capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
-) -> None:
+def test_wrong_options_are_refused(capsys: pytest.CaptureFixture[str], arguments: list[str], words: str) -> None:
     assert main(["sensitivity", "--model", "simple_cnn", *arguments]) == 2
     assert words in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Searches: what exhaustive search finds, by one half of the images alone, whatever is killed on the way."""
+"""A search finds what an exhaustive one finds, uses one half of the images alone, and survives kills."""
 
 import argparse
 import sqlite3
@@ -47,7 +47,7 @@ def bits_of(spec: CompressionSpec, layer: str) -> int:
 
 
 def accuracy(spec: CompressionSpec) -> float:
-    """Of a network that is made up: each layer loses the less the more bits it has, and pruning hurts ever more."""
+    """The accuracy of a made-up network: each layer loses less with more bits, and more pruning costs ever more."""
     pruned = (spec.prune.sparsity or 0.0) if spec.prune else 0.0
     return 0.9 - sum(harm * 4.0 ** (4 - bits_of(spec, name)) / 1e4 for name, harm in HARM.items()) - pruned**4 / 4
 
@@ -58,8 +58,10 @@ def nbytes(spec: CompressionSpec) -> int:
 
 
 class Formula:
-    """Where work runs, at once, on networks that are as accurate as a formula says. `held_back` of the images that no
-    search may see are right, whatever the formula says; `asked` is all that was.
+    """An engine that computes at once, on networks whose accuracy follows a formula.
+
+    With `held_back`, all images of the held-out half are classified correctly, or none, whatever the formula says.
+    `asked` has all that was asked for.
     """
 
     local, notice = True, None
@@ -81,8 +83,8 @@ class Formula:
             self._done[key] = [self.answer(each, images) for each in own or specs]
         else:
             self.asked.append((arguments[1], tuple(arguments[2])))
-            found = self.answer(*arguments[1:3])
-            self._done[key] = found if function is evaluate_rows else in_chunks(found)
+            evaluation = self.answer(*arguments[1:3])
+            self._done[key] = evaluation if function is evaluate_rows else in_chunks(evaluation)
 
     def take(self, keys: Iterable[tuple[str, int]]) -> dict[tuple[str, int], Any]:
         return {key: self._done.pop(key) for key in keys if key in self._done}
@@ -102,16 +104,16 @@ class Formula:
 
 
 def in_chunks(evaluation: Evaluation) -> list[Evaluation]:
-    """As `evaluate_chunks` gives it back."""
+    """Returns the evaluation in chunks, as `evaluate_chunks` does."""
     parts = zip(evaluation.predictions.split(BATCH), evaluation.labels.split(BATCH), strict=True)
     return [
-        Evaluation(said, right, TEST.classes, len(said), float(len(said)), torch.ones(len(said)))
-        for said, right in parts
+        Evaluation(part, labels, TEST.classes, len(part), float(len(part)), torch.ones(len(part)))
+        for part, labels in parts
     ]
 
 
 class TwoLayers(nn.Module):
-    """The formula computes in its place."""
+    """A network of two layers, whose answers the formula computes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -142,7 +144,7 @@ def searcher(tmp_path) -> Callable[..., Searcher]:
     return make
 
 
-def found(searcher: Searcher, model: FloatModel, goal: Goal, trials: int = 24) -> SearchReading:
+def run_to_end(searcher: Searcher, model: FloatModel, goal: Goal, trials: int = 24) -> SearchReading:
     for _ in range(20 * trials):
         reading = searcher.look(model, goal, trials)
         if reading.done or reading.error:
@@ -150,7 +152,7 @@ def found(searcher: Searcher, model: FloatModel, goal: Goal, trials: int = 24) -
     raise AssertionError(f"not done: {reading.phase}, {len(reading.trials)}")
 
 
-def tried(nbytes: int, drop: float, images: int = HALF, spec: CompressionSpec | None = None) -> Trial:
+def trial(nbytes: int, drop: float, images: int = HALF, spec: CompressionSpec | None = None) -> Trial:
     lost = round(drop * images)
     return Trial(spec or CompressionSpec("net", weights=QuantSpec(4)), nbytes, images, images - lost, lost, 0)
 
@@ -198,42 +200,42 @@ def test_a_goal_is_one_thing():
         Goal(file_bytes=0)
 
 
-def test_within_a_drop_the_smallest_is_best_and_within_bytes_the_most_accurate():
-    some = [tried(100, 0.02), tried(200, 0.009), tried(300, 0.001)]
+def test_a_limited_drop_picks_the_smallest_file_and_limited_bytes_the_highest_accuracy():
+    some = [trial(100, 0.02), trial(200, 0.009), trial(300, 0.001)]
     assert pick(Goal(0.01), some, HALF) is some[1]
     assert pick(Goal(file_bytes=250), some, HALF) is some[1]
     assert pick(Goal(file_bytes=150), some, HALF) is some[0]
     assert pick(Goal(file_bytes=50), some, HALF) is None
 
 
-def test_one_that_is_within_with_confidence_comes_first_where_there_is_one():
-    close, clear = tried(100, 0.0099), tried(120, 0.005)
+def test_a_trial_that_surely_meets_the_goal_is_preferred():
+    close, clear = trial(100, 0.0099), trial(120, 0.005)
     assert meets(Goal(0.01), close)
     assert not surely_meets(Goal(0.01), close)
     assert pick(Goal(0.01), [close, clear], HALF, surely=True) is clear
     assert pick(Goal(0.01), [close], HALF, surely=True) is close
 
 
-def test_what_was_not_tried_on_the_whole_half_is_never_picked():
-    assert pick(Goal(0.01), [tried(100, 0.0, images=500)], HALF) is None
+def test_a_trial_on_part_of_the_half_is_never_picked():
+    assert pick(Goal(0.01), [trial(100, 0.0, images=500)], HALF) is None
 
 
-def test_only_what_may_still_win_gets_more_images():
-    assert may_win(Goal(0.01), tried(100, 0.012, images=500), [])  # 6 of 500 lost: chance
-    assert not may_win(Goal(0.01), tried(100, 0.1, images=500), [])
-    assert not may_win(Goal(0.01), tried(100, 0.012, images=500), [tried(90, 0.0)])
-    assert not may_win(Goal(file_bytes=99), tried(100, 0.0, images=500), [])
+def test_only_a_trial_that_may_still_win_gets_more_images():
+    assert may_win(Goal(0.01), trial(100, 0.012, images=500), [])  # 6 of 500 lost: chance
+    assert not may_win(Goal(0.01), trial(100, 0.1, images=500), [])
+    assert not may_win(Goal(0.01), trial(100, 0.012, images=500), [trial(90, 0.0)])
+    assert not may_win(Goal(file_bytes=99), trial(100, 0.0, images=500), [])
 
 
-def test_the_front_has_those_that_none_beats():
-    some = [tried(300, 0.0), tried(100, 0.5), tried(200, 0.1), tried(250, 0.2)]
+def test_the_front_has_the_trials_that_no_other_beats():
+    some = [trial(300, 0.0), trial(100, 0.5), trial(200, 0.1), trial(250, 0.2)]
     assert [each.file_bytes for each in front_of_trials(some)] == [100, 200, 300]
 
 
 # ---- the space
 
 
-def test_the_same_bits_everywhere_are_the_uniform_spec(made):
+def test_the_same_bits_in_all_layers_are_the_uniform_spec(made):
     space = space_of(made)
     assert space.spec(space.uniform_choice(4, 30)) == CompressionSpec("made", PruneSpec(sparsity=0.3), QuantSpec(4))
     assert space.spec(space.uniform_choice(4, 0)) == CompressionSpec("made", weights=QuantSpec(4))
@@ -253,7 +255,7 @@ def test_a_search_finds_what_exhaustive_search_finds(made, searcher):
     lost = [int(((images < before) & (images >= accuracy(spec))).sum()) for spec in every]
     each = [Trial(spec, nbytes(spec), HALF, HALF - count, count, 0) for spec, count in zip(every, lost, strict=True)]
     optimum = pick(Goal(0.01), each, HALF, surely=True)
-    reading = found(searcher(), made, Goal(0.01), 150)
+    reading = run_to_end(searcher(), made, Goal(0.01), 150)
     assert optimum
     assert reading.outcome
     assert reading.outcome.winner
@@ -263,9 +265,9 @@ def test_a_search_finds_what_exhaustive_search_finds(made, searcher):
     assert reading.outcome.winner.file_bytes < reading.outcome.uniform.file_bytes
 
 
-def test_what_is_held_back_has_no_say(made, searcher):
-    """Where all held-back images are right, and where none is, the same is tried and the same is picked."""
-    readings = [found(searcher(Formula(held), str(held)), made, Goal(0.01)) for held in (True, False)]
+def test_the_held_out_half_has_no_influence(made, searcher):
+    """If all images of that half are classified correctly, or none, the same specs are tried and the same is picked."""
+    readings = [run_to_end(searcher(Formula(held), str(held)), made, Goal(0.01)) for held in (True, False)]
     outcomes = [reading.outcome for reading in readings]
     one, other = outcomes
     assert one
@@ -279,7 +281,7 @@ def test_what_is_held_back_has_no_say(made, searcher):
     assert (one.winner.held_back.correct, other.winner.held_back.correct) == (HALF, 0)
 
 
-def test_until_the_winner_is_picked_no_image_of_the_other_half_is_asked_for(made, searcher):
+def test_no_image_of_the_held_out_half_is_evaluated_before_the_winner_is_picked(made, searcher):
     engine = Formula()
     here = searcher(engine)
     while here.look(made, Goal(0.01), 30).phase not in (Phase.CONFIRM, Phase.DONE):
@@ -289,7 +291,7 @@ def test_until_the_winner_is_picked_no_image_of_the_other_half_is_asked_for(made
     assert any(row % 2 for _, images in engine.asked for row in images)
 
 
-def test_killed_again_and_again_a_search_goes_on_and_tries_nothing_twice(made, searcher):
+def test_a_search_that_is_killed_repeatedly_continues_and_tries_nothing_twice(made, searcher):
     history: list[Trial] = []
     for _ in range(200):
         engine = Formula()
@@ -306,35 +308,35 @@ def test_killed_again_and_again_a_search_goes_on_and_tries_nothing_twice(made, s
     assert len(history) == 20
 
 
-def test_a_search_that_is_done_asks_for_nothing_and_says_the_same(made, searcher):
-    first = found(searcher(), made, Goal(0.01))
+def test_a_search_that_is_done_evaluates_nothing_and_reports_the_same(made, searcher):
+    first = run_to_end(searcher(), made, Goal(0.01))
     engine = Formula()
-    again = found(searcher(engine), made, Goal(0.01))
+    again = run_to_end(searcher(engine), made, Goal(0.01))
     assert engine.asked == []
     assert first.outcome
     assert again.outcome
     assert outcome_in_words(again.outcome) == outcome_in_words(first.outcome)
 
 
-def test_a_look_without_going_on_asks_for_nothing(made, searcher):
+def test_a_look_without_go_asks_for_nothing(made, searcher):
     engine = Formula()
     reading = searcher(engine).look(made, Goal(0.01), go=False)
     assert (engine.asked, reading.trials, reading.share, reading.seconds_left) == ([], (), 0, None)
 
 
-def test_it_says_when_it_does_not_beat_the_best_uniform_spec(made, searcher):
-    """Where bits of their own cost bytes of their own, nothing beats the same bits everywhere."""
+def test_a_search_reports_that_it_does_not_beat_the_best_uniform_spec(made, searcher):
+    """If bits of a single layer cost extra bytes, nothing beats the same bits in all layers."""
     engine = Formula(nbytes=lambda spec: nbytes(spec) + 10_000 * bool(spec.layers))
-    reading = found(searcher(engine), made, Goal(0.01))
+    reading = run_to_end(searcher(engine), made, Goal(0.01))
     assert reading.outcome
     assert not reading.outcome.beats_uniform
     assert "did not beat the best uniform spec" in outcome_in_words(reading.outcome)
 
 
 def test_every_uniform_spec_that_could_beat_the_winner_is_tried(made, searcher):
-    """Also those that the search does not begin with: by tensor, affine, k-means."""
+    """Also those that the space of the search does not contain: per tensor, affine, k-means."""
     engine = Formula()
-    reading = found(searcher(engine), made, Goal(0.01))
+    reading = run_to_end(searcher(engine), made, Goal(0.01))
     assert reading.outcome
     assert reading.outcome.winner
     judged = {each.spec for each in reading.uniform}
@@ -343,7 +345,7 @@ def test_every_uniform_spec_that_could_beat_the_winner_is_tried(made, searcher):
     assert smaller <= judged
     cheap = next(spec for spec in space_of(made).rivals if spec.weights.scheme == "affine" and spec.weights.bits == 6)
     bargain = Formula(nbytes=lambda spec: 1 if spec == cheap else nbytes(spec))
-    other = found(searcher(bargain, "two"), made, Goal(0.01))
+    other = run_to_end(searcher(bargain, "two"), made, Goal(0.01))
     assert other.outcome
     assert other.outcome.uniform
     assert other.outcome.uniform.spec == cheap
@@ -352,41 +354,41 @@ def test_every_uniform_spec_that_could_beat_the_winner_is_tried(made, searcher):
 
 def test_another_seed_is_another_search(made, searcher):
     here = searcher()
-    first = found(here, made, Goal(0.01))
+    first = run_to_end(here, made, Goal(0.01))
     assert here.look(made, Goal(0.01), 24, seed=1, go=False).trials == ()
     assert here.look(made, Goal(0.01), 24, go=False).trials == first.trials
 
 
 def test_a_search_of_another_space_begins_anew_and_leaves_the_file_as_it_is(made, searcher, monkeypatch):
-    first = found(searcher(), made, Goal(0.01), 13)
+    first = run_to_end(searcher(), made, Goal(0.01), 13)
     monkeypatch.setattr(history, "BITS", BITS[1:])
-    other = found(searcher(), made, Goal(0.01), 13)
+    other = run_to_end(searcher(), made, Goal(0.01), 13)
     monkeypatch.undo()
     assert first.notice is other.notice is None
     assert searcher().look(made, Goal(0.01), 13, go=False).trials == first.trials
 
 
-def test_bytes_below_anything_possible_are_refused_in_words(made, searcher):
-    reading = found(searcher(), made, Goal(file_bytes=10))
+def test_a_goal_below_the_smallest_possible_file_is_refused(made, searcher):
+    reading = run_to_end(searcher(), made, Goal(file_bytes=10))
     assert reading.error
     assert "nothing fits within 10 bytes" in reading.error
     assert not reading.trials
 
 
-def test_a_number_of_bytes_is_kept(made, searcher):
-    reading = found(searcher(), made, Goal(file_bytes=3000))
+def test_a_goal_of_bytes_is_met(made, searcher):
+    reading = run_to_end(searcher(), made, Goal(file_bytes=3000))
     assert reading.outcome
     assert reading.outcome.winner
     assert reading.outcome.winner.file_bytes <= 3000
 
 
-def test_a_file_that_is_damaged_is_moved_aside_and_said(made, searcher, tmp_path):
-    found(searcher(), made, Goal(0.01), 13)
+def test_a_damaged_file_is_moved_aside_and_reported(made, searcher, tmp_path):
+    run_to_end(searcher(), made, Goal(0.01), 13)
     path = tmp_path / "one" / "searches.sqlite"
     for suffix in ("-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
     path.write_bytes(b"no database" * 1000)
-    reading = found(searcher(), made, Goal(0.01), 13)
+    reading = run_to_end(searcher(), made, Goal(0.01), 13)
     assert reading.notice
     assert "was damaged" in reading.notice
     assert reading.outcome
@@ -403,8 +405,8 @@ def test_a_recipe_says_which_network_and_all_that_is_done_to_it(tmp_path, simple
     (tmp_path / "recipe.json").write_text(spec.to_json())
     parser = argparse.ArgumentParser()
     add_spec_arguments(parser)
-    model, found = network_and_spec(parser.parse_args(["--recipe", str(tmp_path / "recipe.json")]))
-    assert found == spec
+    model, parsed = network_and_spec(parser.parse_args(["--recipe", str(tmp_path / "recipe.json")]))
+    assert parsed == spec
     assert model.digest == simple_cnn.digest
 
 

@@ -1,4 +1,4 @@
-"""Sweeps: the results of evaluating one by one, each measured once, whatever is killed on the way."""
+"""A sweep has the results of evaluating one spec after the other, measures each once, and survives kills."""
 
 import os
 import signal
@@ -49,9 +49,9 @@ def sweeper(here: Engine, test_images: ImageSet, tmp_path: Path) -> Make:
 # ---- grids
 
 
-def test_a_grid_has_each_with_each_once_and_begins_with_the_float_network() -> None:
-    found = grid("net", (None, 4), prune_specs((0.0, 0.5)), (Scheme.SYMMETRIC, Scheme.TERNARY))
-    assert found == (
+def test_a_grid_has_each_combination_once_and_starts_with_the_float_network() -> None:
+    specs = grid("net", (None, 4), prune_specs((0.0, 0.5)), (Scheme.SYMMETRIC, Scheme.TERNARY))
+    assert specs == (
         CompressionSpec("net"),
         CompressionSpec("net", PruneSpec(sparsity=0.5)),
         CompressionSpec("net", weights=QuantSpec(4)),
@@ -73,7 +73,7 @@ def test_structures_with_a_sparsity_of_their_own_come_once() -> None:
     )
 
 
-def test_a_grid_of_what_cannot_be_is_refused_in_words() -> None:
+def test_a_grid_of_invalid_specs_is_refused() -> None:
     with pytest.raises(ValueError, match="bits must be"):
         grid("net", (99,))
 
@@ -95,14 +95,14 @@ def test_a_sweep_finds_what_evaluating_one_by_one_finds(sweeper, simple_cnn, tes
 
 def test_costs_are_those_of_the_file_that_is_written(simple_cnn, tmp_path):
     spec = CompressionSpec("simple_cnn", PruneSpec(sparsity=0.5), QuantSpec(4))
-    found = costs(simple_cnn, spec)
-    assert found.file == len(to_bytes(compress(simple_cnn.module, spec), simple_cnn))
-    assert found.coded < found.file < found.sparse + 2_000
-    assert found.float32 == 4 * simple_cnn.parameters
-    assert found.bit_operations == 4 * 32 * found.macs
+    counted = costs(simple_cnn, spec)
+    assert counted.file == len(to_bytes(compress(simple_cnn.module, spec), simple_cnn))
+    assert counted.coded < counted.file < counted.sparse + 2_000
+    assert counted.float32 == 4 * simple_cnn.parameters
+    assert counted.bit_operations == 4 * 32 * counted.macs
 
 
-def test_what_was_swept_is_not_measured_again(sweeper, simple_cnn, monkeypatch):
+def test_a_complete_sweep_measures_nothing_again(sweeper, simple_cnn, monkeypatch):
     first = list(sweeper().follow({"simple_cnn": simple_cnn}, SPECS))[-1]
     monkeypatch.setattr(Engine, "ask", lambda *_, **__: pytest.fail("asked for work"))
     again = sweeper().look({"simple_cnn": simple_cnn}, SPECS)
@@ -114,14 +114,14 @@ def test_what_was_swept_is_not_measured_again(sweeper, simple_cnn, monkeypatch):
     )
 
 
-def test_a_look_without_going_on_asks_for_nothing(sweeper, simple_cnn, here):
+def test_a_look_without_go_asks_for_nothing(sweeper, simple_cnn, here):
     reading = sweeper().look({"simple_cnn": simple_cnn}, SPECS, go=False)
     assert (reading.results, reading.share, reading.seconds_left, reading.done) == ((), 0, None, False)
     time.sleep(0.2)
     assert sweeper().look({"simple_cnn": simple_cnn}, SPECS, go=False).results == ()
 
 
-def test_a_spec_that_cannot_be_evaluated_is_said_and_the_others_are(sweeper, simple_cnn):
+def test_a_spec_that_fails_is_reported_and_the_others_go_on(sweeper, simple_cnn):
     wrong = CompressionSpec("simple_cnn", layers=(LayerSpec("no such layer", 4),))
     *_, last = sweeper().follow({"simple_cnn": simple_cnn}, [FLOAT, wrong, SPECS[-1]])
     assert [each.spec for each in last.results] == [FLOAT, SPECS[-1]]
@@ -129,7 +129,7 @@ def test_a_spec_that_cannot_be_evaluated_is_said_and_the_others_are(sweeper, sim
     assert last.done
 
 
-def test_a_spec_that_is_given_twice_is_measured_once(sweeper, simple_cnn):
+def test_a_spec_that_occurs_twice_is_measured_once(sweeper, simple_cnn):
     *_, last = sweeper().follow({"simple_cnn": simple_cnn}, [FLOAT, FLOAT])
     assert last.specs == (FLOAT,)
 
@@ -140,9 +140,9 @@ def test_a_spec_that_is_given_twice_is_measured_once(sweeper, simple_cnn):
 def test_costs_that_were_kept_come_back_and_those_of_other_code_do_not(tmp_path, simple_cnn, monkeypatch):
     store, key = Store(tmp_path / "results.sqlite"), Key.of(simple_cnn, FLOAT)
     assert store.get_costs(key) is None
-    found = costs(simple_cnn, FLOAT)
-    store.put_costs(key, found)
-    assert store.get_costs(key) == Store(tmp_path / "results.sqlite").get_costs(key) == found
+    counted = costs(simple_cnn, FLOAT)
+    store.put_costs(key, counted)
+    assert store.get_costs(key) == Store(tmp_path / "results.sqlite").get_costs(key) == counted
     assert store.get_costs(Key.of(simple_cnn, SPECS[-1])) is None
     monkeypatch.setattr("compression.results.store.counting", lambda: "other code")
     assert store.get_costs(key) is None
@@ -174,7 +174,7 @@ def test_a_table_says_what_its_results_say(sweeper, simple_cnn, tmp_path):
         assert list(rows["bits"]) == [32, 32, 4, 4, 3, 3]
 
 
-def test_a_table_of_another_kind_is_refused_in_words(tmp_path):
+def test_a_table_with_another_suffix_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"must end in \.parquet or \.csv, got 'table\.xls'"):
         write_table(tmp_path / "table.xls", pd.DataFrame())
 
@@ -194,8 +194,8 @@ def sweep(out: Path, *options: str) -> subprocess.Popen[str]:
     )
 
 
-def kept(path: Path) -> list[tuple[str, str]]:
-    """Spec and time of all evaluations that are kept."""
+def stored(path: Path) -> list[tuple[str, str]]:
+    """Returns the spec and the row number of all stored evaluations."""
     try:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
             return database.execute("SELECT spec, rowid FROM results ORDER BY rowid").fetchall()
@@ -203,7 +203,7 @@ def kept(path: Path) -> list[tuple[str, str]]:
         return []
 
 
-def test_killed_three_times_a_sweep_goes_on_and_measures_nothing_twice(tmp_path, monkeypatch, sweeper, simple_cnn):
+def test_a_sweep_killed_three_times_continues_and_measures_nothing_twice(tmp_path, monkeypatch, sweeper, simple_cnn):
     results = tmp_path / "kept" / "results.sqlite"
     monkeypatch.setenv("SQUEEZELAB_RESULTS", str(results))
     options = ("--sparsity", "0,0.5", "--images", "1000")
@@ -211,19 +211,19 @@ def test_killed_three_times_a_sweep_goes_on_and_measures_nothing_twice(tmp_path,
     for _ in range(3):
         process = sweep(tmp_path / "table.csv", *options)
         deadline = time.monotonic() + 100
-        while len(kept(results)) < len(rows) + 2:
+        while len(stored(results)) < len(rows) + 2:
             assert time.monotonic() < deadline
             assert process.poll() is None
             time.sleep(0.02)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        found = kept(results)
-        assert found[: len(rows)] == rows  # what was kept before is as it was: nothing replaced it
-        rows = found
-    said, errors = sweep(tmp_path / "table.csv", *options).communicate(timeout=200)
-    assert "14 of 14" in said, errors
-    assert kept(results)[: len(rows)] == rows
-    specs = [spec for spec, _ in kept(results)]
+        now = stored(results)
+        assert now[: len(rows)] == rows  # nothing replaced what was stored before
+        rows = now
+    output, errors = sweep(tmp_path / "table.csv", *options).communicate(timeout=200)
+    assert "14 of 14" in output, errors
+    assert stored(results)[: len(rows)] == rows
+    specs = [spec for spec, _ in stored(results)]
     assert len(specs) == len(set(specs)) == 14
     at_once = list(sweeper(1000).follow({"simple_cnn": simple_cnn}, ALL_BITS))[-1]
     write_table(tmp_path / "at once.csv", results_table(at_once.results, at_once.before))
@@ -240,7 +240,7 @@ def test_killed_three_times_a_sweep_goes_on_and_measures_nothing_twice(tmp_path,
     ],
     ids=str,
 )
-def test_wrong_options_are_refused_in_words(tmp_path, options, words):
+def test_wrong_options_are_refused(tmp_path, options, words):
     process = sweep(tmp_path / "table.csv", *options)
     _, errors = process.communicate(timeout=100)
     assert process.returncode == 2
