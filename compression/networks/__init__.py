@@ -1,1 +1,1 @@
-"""Networks: architectures, the bundled weights, and public checkpoints."""
+"""What a network is and where networks come from: architectures, bundled weights, public checkpoints."""

@@ -1,4 +1,4 @@
-"""The networks one can pick: weights trained by `compression.train`."""
+"""The bundled networks: weights in the package's assets, trained by `compression.training`."""
 
 import copy
 import json
@@ -16,19 +16,19 @@ from compression.paths import ASSETS, write_whole
 
 
 def bundled_names() -> list[str]:
-    """The names of the networks that come with the project."""
+    """Returns the names of the networks that come with the project, sorted."""
     return sorted(path.stem for path in ASSETS.glob("*.safetensors"))
 
 
 def load_bundled(name: str) -> FloatModel:
-    """A bundled network. Raises ValueError, with the names there are, for any other name."""
+    """Returns a bundled network. Raises ValueError with the list of names if there is no network `name`."""
     if name not in bundled_names():
         raise ValueError(f"there is no network {name!r}; there are {', '.join(bundled_names())}")
     return load_network_file(ASSETS / f"{name}.safetensors")
 
 
 def load_network_file(path: Path) -> FloatModel:
-    """A network that `save` wrote. The file's header says what it is."""
+    """Returns the network in a file that `save_network` wrote; the header names its architecture."""
     with safetensors.safe_open(path, "pt") as file:
         about = json.loads(file.metadata()["squeezelab"])
     module = ARCHITECTURES[about["arch"]].make()
@@ -37,14 +37,14 @@ def load_network_file(path: Path) -> FloatModel:
 
 
 def save_network(path: Path, module: nn.Module, about: dict[str, Any]) -> None:
-    """Writes the weights of `module`, matrices and kernels as float16, the rest as float32, `about` in the header."""
+    """Writes `module` to `path`: matrices and kernels as float16, the rest as float32, and `about` in the header."""
     stored = {key: _stored(value) for key, value in module.state_dict().items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, safetensors.torch.save(stored, {"squeezelab": json.dumps(about, sort_keys=True)}))
 
 
 def copy_as_stored(module: nn.Module) -> nn.Module:
-    """A copy with the weights that the file of `save` would give back, frozen."""
+    """Returns a frozen copy of `module` with its weights rounded as `save_network` stores them."""
     module = copy.deepcopy(module)
     module.load_state_dict({key: _stored(value).float() for key, value in module.state_dict().items()})
     return freeze_(module)

@@ -1,11 +1,11 @@
-"""Batch norm folded into the layer before it: the same function in less time.
+"""Folds batch norm into the layer before it: the network computes the same function in less time.
 
-In eval mode a batch norm is a scale and a shift of each channel, and the convolution before it can do both:
+In eval mode, batch norm scales and shifts each channel, and the convolution or linear layer before it can do both:
 w' = w * gamma / sqrt(var + eps), b' = beta + (b - mean) * gamma / sqrt(var + eps)
-(Jacob et al. 2018, arXiv:1712.05877, section 3.2). So can a linear layer.
+(Jacob et al. 2018, arXiv:1712.05877, section 3.2).
 
-Which batch norm follows which layer is said by the classes themselves, in FOLDS, and by the order of an
-nn.Sequential. (torch.fx would find out by tracing; but while it traces it patches nn.Module for all threads.)
+The pairs of layer and batch norm are listed by each class in FOLDS, or follow from the order of an nn.Sequential.
+(torch.fx would find them by tracing, but while it traces it patches nn.Module for all threads.)
 """
 
 import copy
@@ -26,10 +26,10 @@ FOLDABLE: dict[type[nn.Module], tuple[type[nn.Module], ...]] = {
 
 
 def fold_batch_norm(module: nn.Module) -> nn.Module:
-    """A copy in which batch norms that follow a convolution or a linear layer are gone, or `module` itself where there
-    are none. The copy is in eval mode; `module` stays as it is. Outputs are those of eval mode but for rounding.
+    """Returns a copy with each batch norm folded into the layer before it, or `module` itself if there are none.
 
-    A batch norm after a linear layer is taken to see (N, C), not sequences that happen to be C long.
+    The copy is in eval mode, and its outputs are those of `module` in eval mode up to rounding; `module` stays
+    unchanged. A batch norm after a linear layer is assumed to receive (N, C), not sequences of length C.
     """
     if not any(_pairs(module)):
         return module
@@ -42,7 +42,7 @@ def fold_batch_norm(module: nn.Module) -> nn.Module:
 
 
 def fold_layer(module: nn.Module, name: str, weight: Tensor) -> nn.Module:
-    """The layer `name` as it would be in `folded(module)`, had it `weight`, in a copy of its own."""
+    """Returns a copy of the layer `name` with `weight` in place of its own, and with its batch norm folded into it."""
     place, _, own = name.rpartition(".")
     parent = module.get_submodule(place)
     before = getattr(parent, own)
@@ -54,13 +54,13 @@ def fold_layer(module: nn.Module, name: str, weight: Tensor) -> nn.Module:
 
 
 def norms_after(module: nn.Module) -> dict[str, _BatchNorm]:
-    """The name of a layer -> the batch norm that alone reads it, for all of `module` that have one."""
+    """Layer name -> the batch norm that follows it, for the layers of `module` whose output only a batch norm reads."""
     norms = {getattr(parent, name): getattr(parent, norm) for parent, name, norm in _pairs(module)}
     return {name: norms[part] for name, part in module.named_modules() if part in norms}
 
 
 def _pairs(module: nn.Module) -> Iterator[tuple[nn.Module, str, str]]:
-    """(parent, name of a layer, name of the batch norm that alone reads it), all over `module`."""
+    """Yields (parent, name of a layer in it, name of the batch norm that follows it) for all pairs in `module`."""
     for parent in module.modules():
         names = list(parent._modules)
         beside = pairwise(names) if isinstance(parent, nn.Sequential) else ()
@@ -72,8 +72,8 @@ def _pairs(module: nn.Module) -> Iterator[tuple[nn.Module, str, str]]:
 def _foldable(layer: nn.Module, norm: nn.Module) -> bool:
     """Whether `norm` scales the output channels of `layer`, each by a constant.
 
-    It does not where it keeps no statistics. In a transposed convolution with groups the output channels are no
-    dimension of the weight, and it stays.
+    It does not if it keeps no running statistics. It is not folded into a transposed convolution with groups, because
+    no dimension of that weight holds the output channels.
     """
     kinds = next((kinds for kind, kinds in FOLDABLE.items() if isinstance(norm, kind)), ())
     weight = layer._parameters.get("weight")

@@ -1,4 +1,4 @@
-"""Every network that can be used here by name: those that come along, and public ones that were fetched."""
+"""All networks that can be used by name: the bundled ones, and public ones that were fetched."""
 
 from pathlib import Path
 
@@ -9,15 +9,15 @@ from compression.paths import DATA
 
 
 def network_names(data: Path = DATA) -> list[str]:
-    """The networks that `load` takes: bundled, then fetched."""
+    """Returns the names that `load_network` accepts: bundled networks, then fetched ones."""
     return [*bundled_names(), *fetched_names(data)]
 
 
 def load_network(name: str, data: Path = DATA) -> FloatModel:
-    """A network by name.
+    """Returns the network `name`.
 
-    Raises ValueError, with the names there are or the command that fetches this one, for a name that is not here,
-    and what `load_public` raises for a file that is damaged.
+    Raises ValueError if it is unknown or not fetched; the message lists the names or gives the command that fetches it.
+    Raises what `load_public` raises if its file is damaged.
     """
     if name in PUBLIC:
         return load_public(name, data)
@@ -25,5 +25,5 @@ def load_network(name: str, data: Path = DATA) -> FloatModel:
         return load_bundled(name)
     raise ValueError(
         f"there is no network {name!r}; there are {', '.join(network_names(data))}, "
-        "and `python -m compression models` lists public ones to fetch"
+        "and `python -m compression models` lists public networks to fetch"
     )

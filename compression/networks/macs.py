@@ -1,4 +1,4 @@
-"""What one image, or whatever else a network takes, costs in arithmetic."""
+"""Counts the multiply-accumulates (MACs) of each layer."""
 
 import copy
 from collections.abc import Collection
@@ -15,9 +15,9 @@ from compression.spec import Also
 def layer_macs(module: nn.Module, inputs: Tensor, also: Collection[Also] = ()) -> dict[str, int]:
     """Layer name -> multiply-accumulates for `inputs`; for one image, give a batch of one.
 
-    A recurrent weight multiplies every step of the sequences once. Embeddings multiply nothing; and 0 stands for a
-    layer, too, that no input goes through, or that another module multiplies with (nn.MultiheadAttention).
-    (torch.utils.flop_counter counts the same; but while it counts, modules of other threads are counted too.)
+    A recurrent weight is used once per step of each sequence. The count is 0 for embeddings, which multiply nothing,
+    for layers that no input reaches, and for layers whose weight another module uses (nn.MultiheadAttention).
+    (torch.utils.flop_counter counts the same, but it also counts modules that run in other threads meanwhile.)
     """
     network = copy.deepcopy(module)
     modules = dict(network.named_modules())
@@ -36,8 +36,9 @@ def layer_macs(module: nn.Module, inputs: Tensor, also: Collection[Also] = ()) -
 
 
 def _uses_per_weight(layer: Any, inputs: Tensor, output: Any) -> int:
-    """How often `layer` multiplies with each of its weights: at each position of its output or, where that is what
-    slides over the other one, of its input.
+    """How often `layer` multiplies by each of its weights: once per position of its output.
+
+    A transposed convolution multiplies once per position of its input, a recurrent layer once per step.
     """
     if isinstance(layer, nn.Linear):
         return output.numel() // layer.out_features

@@ -16,7 +16,7 @@ from compression.networks.normalization import Normalization
 
 @dataclass(frozen=True, eq=False)
 class FloatModel:
-    """An uncompressed network in eval mode, with what must be known to use it. Shared: never mutate `module`.
+    """An uncompressed network in eval mode and what is needed to use it. It is shared, so `module` must not be mutated.
 
     `accuracy` (0..1) is the one stated by its origin, on all test images, or None. `input_shape` is (channels, height,
     width) of an image.
@@ -40,11 +40,10 @@ class FloatModel:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256, in hex, of what its predictions come from: the weights, the layers, what quantizes their inputs, the
-        normalisation.
+        """SHA-256 (hex) of all that decides its predictions: weights, layers, input quantizers and normalisation.
 
-        Not of its name nor of the layout of its weights in memory. Counters of training steps compute nothing and are
-        left out: a checkpoint may have lost them. Layers count as they print.
+        Layers are hashed as they print. Its name and the memory layout of its weights do not count, nor do counters of
+        training steps, which a checkpoint may lack and which no computation uses.
         """
         digest = hashlib.sha256(repr((self.module, self.normalization.mean, self.normalization.std)).encode())
         for name, value in self.module.state_dict().items():
@@ -58,5 +57,5 @@ class FloatModel:
 
 
 def freeze_(module: nn.Module) -> nn.Module:
-    """The same module, in eval mode, without gradients, its kernels in channels-last layout."""
+    """Returns `module` itself, now in eval mode, without gradients, and with its kernels in channels-last layout."""
     return module.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -1,9 +1,9 @@
-"""The CIFAR-10 networks of https://github.com/chenyaofo/pytorch-cifar-models: fetched on request, verified, kept.
+"""The CIFAR-10 networks of https://github.com/chenyaofo/pytorch-cifar-models: fetched on request, verified and stored.
 
-Weights alone are fetched, for architectures of our own; no code of theirs runs. After torch.hub's convention the eight
-hex digits in a file's name are the beginning of its SHA-256: enough to notice any damage, if no proof against a forger.
-Architectures, accuracies and files are those of their README. Their training logs say which normalisation they had, and
-that a network is the best of 200 epochs as judged by the test images themselves.
+Only weights are fetched, for architectures of this package; no code of that project runs. By torch.hub's convention,
+the eight hex digits in a file's name are the beginning of its SHA-256: enough to detect damage, but no protection
+against forgery. Architectures, accuracies and files are those of its README. Its training logs state the normalisation,
+and that each network is the best of 200 epochs as judged by the test images themselves.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ MAX_PUBLIC_BYTES = 120_000_000
 
 @dataclass(frozen=True)
 class PublicModel:
-    """A published network: `name` as torch.hub has it, `arch` as in ARCHITECTURES, `file` in the release `family`.
+    """A published network: its `name` in torch.hub, its `arch` in ARCHITECTURES, its `file` in the release `family`.
 
     `accuracy` (0..1) is the published one, on all 10,000 test images.
     """
@@ -42,7 +42,7 @@ class PublicModel:
 
     @property
     def digits(self) -> str:
-        """The beginning of the file's SHA-256, in hex."""
+        """The first eight hex digits of the file's SHA-256."""
         return self.file.rpartition("-")[2].partition(".")[0]
 
     def url(self, releases: str = RELEASES) -> str:
@@ -89,22 +89,22 @@ PUBLIC = {
 
 
 def path_of(name: str, data: Path = DATA) -> Path:
-    """Where the file of a public network lies once it is fetched. Raises ValueError for any other name."""
+    """Returns the path of a public network's file, fetched or not. Raises ValueError if there is no such network."""
     if name not in PUBLIC:
         raise ValueError(f"there is no public network {name!r}; there are {', '.join(PUBLIC)}")
     return data / "models" / PUBLIC[name].file
 
 
 def fetched_names(data: Path = DATA) -> list[str]:
-    """The names of the public networks whose files are here, and whole."""
+    """Returns the names of the public networks whose files are fetched and undamaged."""
     return [name for name in PUBLIC if _is_whole(name, data)]
 
 
 def fetch_public(name: str, progress: Progress | None = None, data: Path = DATA, releases: str = RELEASES) -> Path:
-    """Fetches a public network, unless it is here already and whole; returns its file.
+    """Fetches a public network unless it is fetched and undamaged; returns the path of its file.
 
-    `progress(bytes so far, bytes in all)` is called as it grows; see `fetching.fetch` for what is kept and resumed.
-    Raises ValueError for a name that is not public, DataError, in words, for whatever goes wrong.
+    Calls `progress(bytes so far, bytes in total)` as the file grows; `fetching.fetch` describes how transfers resume.
+    Raises ValueError if `name` is not a public network, DataError if fetching fails.
     """
     path = path_of(name, data)
     if _is_whole(name, data):
@@ -115,18 +115,18 @@ def fetch_public(name: str, progress: Progress | None = None, data: Path = DATA,
     def check(file: Path) -> None:
         if (actual := _digits(file)) != model.digits:
             raise DataError(
-                f"what {url} sent is not the published file, whose SHA-256 begins with {model.digits}: "
-                f"this one's begins with {actual}. It is deleted"
+                f"{url} did not send the published file: its SHA-256 should begin with {model.digits} "
+                f"and begins with {actual}. The file was deleted; try again"
             )
 
     return fetching.fetch(url, path, check, progress)
 
 
 def load_public(name: str, data: Path = DATA) -> FloatModel:
-    """A public network that was fetched; its file is verified again.
+    """Returns a fetched public network; its file is verified again.
 
-    Raises ValueError where it was not fetched or is not public, DataError where the file is damaged, CheckpointError
-    where it holds another network than the one stated.
+    Raises ValueError if it is not fetched or not public, DataError if the file is damaged, CheckpointError if the file
+    holds another architecture than stated.
     """
     path, model = path_of(name, data), PUBLIC[name]
     if not path.is_file():
@@ -137,7 +137,9 @@ def load_public(name: str, data: Path = DATA) -> FloatModel:
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
     if not hashlib.sha256(content).hexdigest().startswith(model.digits):
-        raise DataError(f"{path} is damaged: it is not the published file; fetch it again with `{fetch_command(name)}`")
+        raise DataError(
+            f"{path} is damaged: it differs from the published file; fetch it again with `{fetch_command(name)}`"
+        )
     recognised = recognise(read_tensors(content, model.file, MAX_PUBLIC_BYTES), model.arch)
     if recognised.architecture.name != model.arch:
         raise CheckpointError(f"{model.file} should be a {model.arch} and is a {recognised.architecture.name}")
@@ -151,12 +153,12 @@ def load_public(name: str, data: Path = DATA) -> FloatModel:
 
 
 def fetch_command(name: str) -> str:
-    """What one types to fetch a public network."""
+    """Returns the command that fetches a public network."""
     return f"python -m compression models --fetch {name}"
 
 
 def why_unreachable(timeout_seconds: float, releases: str = RELEASES) -> str | None:
-    """Why public networks cannot be fetched now, in a few words, or None. Never takes longer than the timeout."""
+    """Returns why public networks cannot be fetched now, or None if they can. Takes at most `timeout_seconds`."""
     return fetching.unreachable(releases, timeout_seconds)
 
 
@@ -171,11 +173,11 @@ def _is_whole(name: str, data: Path) -> bool:
 
 @lru_cache(maxsize=256)
 def _remembered_digits(path: Path, stamp: tuple[int, int, int]) -> str:
-    """As `_digits`; a file is read again when its stamp has changed."""
+    """Returns `_digits(path)`, cached until the file's `stamp` changes."""
     return _digits(path)
 
 
 def _digits(path: Path) -> str:
-    """The first eight hex digits of a file's SHA-256."""
+    """Returns the first eight hex digits of a file's SHA-256."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:8]

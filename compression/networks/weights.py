@@ -1,4 +1,4 @@
-"""Which weights of a network are compressed, and where their output channels are.
+"""Finds the weights of a network that can be compressed, and the dimension of their output channels.
 
     Linear                           (C_out, C_in)
     Conv1d, Conv2d, Conv3d           (C_out, C_in / groups, kernel ...)
@@ -6,7 +6,7 @@
     RNN, LSTM, GRU and their cells   (gates * hidden, ...)          on request; a channel is a row of a gate
     Embedding, EmbeddingBag          (entries, dimension)           on request; a channel is an entry
 
-A layer has the name of its module; of the several weights of a recurrent one each is a layer, lstm.weight_ih_l0.
+A layer is named after its module. Each weight of a recurrent module is a layer of its own, such as lstm.weight_ih_l0.
 """
 
 from collections.abc import Collection, Iterator
@@ -21,7 +21,7 @@ from compression.spec import Also
 
 
 def weighted_layers(module: nn.Module, also: Collection[Also] = ()) -> dict[str, Tensor]:
-    """The weights that quantizers and pruners touch, by layer name, each of the shape that its module has it in."""
+    """Layer name -> the weight that is compressed, in the layout of its module."""
     return {name: weight.tensor for name, weight in compressible_weights(module, also).items()}
 
 
@@ -29,7 +29,7 @@ FLOAT_BYTES = 4
 
 
 def float_bytes(module: nn.Module) -> int:
-    """All floats of `module`, buffers too, as float32. A tensor that has several names counts once."""
+    """The bytes of all floats of `module`, buffers included, as float32. A tensor with several names counts once."""
     state = module.state_dict(keep_vars=True).values()
     tensors = {id(value): value for value in state if isinstance(value, Tensor)}
     return sum(tensor.numel() * FLOAT_BYTES for tensor in tensors.values() if tensor.is_floating_point())
@@ -53,7 +53,7 @@ class Weight:
 
     @property
     def channels_first(self) -> Tensor:
-        """(C_out, ...), as quantizers and pruners have it."""
+        """The weight as (C_out, ...), the layout that quantizers and pruners use."""
         return swap_channels(self.tensor.detach(), self.transposed_groups)
 
 
@@ -65,10 +65,10 @@ def swap_channels(weight: Tensor, groups: int) -> Tensor:
 
 
 def compressible_weights(module: nn.Module, also: Collection[Also] = ()) -> dict[str, Weight]:
-    """Layer name -> weight, in the order of the modules. One that layers share is there once, under its first name.
+    """Layer name -> weight, in the order of the modules. A weight that layers share is listed once, by its first name.
 
-    Raises ValueError on weights that are made anew from other parameters, have no shape yet, or are no float32 numbers
-    of this machine's main memory.
+    `also` adds the weights of other kinds of layers. Raises ValueError if a weight is recomputed from other parameters
+    (a parametrization), is not initialised yet, or is not float32 on the CPU.
     """
     weights: dict[str, Weight] = {}
     visited = set()
@@ -83,7 +83,7 @@ def compressible_weights(module: nn.Module, also: Collection[Also] = ()) -> dict
 
 
 def _weight_names(layer: nn.Module, also: Collection[Also]) -> Iterator[str]:
-    """The names that `layer` has for its weights."""
+    """Yields the names of the parameters of `layer` that are compressed."""
     if isinstance(layer, (nn.Linear, *CONVOLUTIONS, *TRANSPOSED)) or (
         isinstance(layer, EMBEDDINGS) and Also.EMBEDDING in also
     ):
@@ -97,12 +97,14 @@ def _usable_weight(name: str, layer: nn.Module, parameter: str) -> Tensor:
     weight = layer._parameters.get(parameter)
     if weight is None:
         raise ValueError(
-            f"the weight of layer {name} is made from other parameters each time: make it permanent first "
+            f"the weight of layer {name} is recomputed from other parameters: make it permanent first "
             "(torch.nn.utils.prune.remove, parametrize.remove_parametrizations, remove_weight_norm)"
         )
     if isinstance(weight, nn.parameter.UninitializedParameter):
-        raise ValueError(f"layer {name} has no shape yet: let the network see an input first")
+        raise ValueError(f"layer {name} is not initialised yet: run the network on an input first")
     if weight.dtype != torch.float32 or weight.device.type != "cpu":
         kind = f"{weight.dtype} on {weight.device}".removeprefix("torch.")
-        raise ValueError(f"layer {name} is {kind}, and only float32 on the cpu is compressed: network.float().cpu()")
+        raise ValueError(
+            f"layer {name} is {kind}, and only float32 on the CPU can be compressed: call network.float().cpu() first"
+        )
     return weight

@@ -151,12 +151,14 @@ def _resume_(run: _Run, recipe: TrainingRecipe, path: Path) -> int:
         state = torch.load(path, map_location="cpu", weights_only=True)
         saved_recipe, epochs_done = state["recipe"], state["epochs_done"]
     except DAMAGE_ERRORS as error:
-        raise ValueError(f"{path} is damaged; move it away to start afresh") from error
+        raise ValueError(f"{path} is damaged; move it away to start a new run") from error
     if saved_recipe != dataclasses.asdict(recipe):
-        raise ValueError(f"{path} belongs to another recipe: {saved_recipe}; move it away to start afresh")
+        raise ValueError(
+            f"{path} belongs to a run with another recipe: {saved_recipe}; move it away to start a new run"
+        )
     try:
         for name, part in vars(run).items():
             part.load_state_dict(state[name])
     except RuntimeError as error:
-        raise ValueError(f"{path} belongs to another network; move it away to start afresh") from error
+        raise ValueError(f"{path} belongs to a run of another network; move it away to start a new run") from error
     return epochs_done

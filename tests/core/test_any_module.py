@@ -370,9 +370,12 @@ def computed_weight(how: Callable[[nn.Module], object]) -> nn.Module:
 REFUSED = {
     "nothing": (nn.ReLU, "mine has no convolution or linear layer to compress$"),
     "recurrent": (lambda: nn.LSTM(2, 3), "to compress; to compress its recurrent weights, list them in `also`"),
-    "parametrized": (lambda: computed_weight(parametrizations.weight_norm), "layer 0 is made from other parameters"),
+    "parametrized": (
+        lambda: computed_weight(parametrizations.weight_norm),
+        "layer 0 is recomputed from other parameters",
+    ),
     "masked": (lambda: computed_weight(lambda layer: prune.l1_unstructured(layer, "weight", 0.5)), "prune.remove"),
-    "lazy": (lambda: nn.Sequential(nn.LazyLinear(2)), "layer 0 has no shape yet"),
+    "lazy": (lambda: nn.Sequential(nn.LazyLinear(2)), "layer 0 is not initialised yet"),
     "half": (lambda: nn.Sequential(nn.Linear(3, 2)).half(), r"layer 0 is float16 on cpu, .*network.float\(\).cpu\(\)"),
     "elsewhere": (lambda: nn.Sequential(nn.Linear(3, 2, device="meta")), "layer 0 is float32 on meta"),
 }

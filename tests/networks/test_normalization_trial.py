@@ -55,7 +55,7 @@ def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:
     torch.save(tensors("resnet8"), tmp_path / "net.th")
     with pytest.raises(CheckpointError, match=r"is not a simple_cnn: it lacks .*; it has unknown "):
         load_checkpoint(tmp_path / "net.th", NONE, "simple_cnn")
-    with pytest.raises(CheckpointError, match=r"there is no architecture 'alexnet'; there are .*resnet20"):
+    with pytest.raises(CheckpointError, match=r"no architecture 'alexnet'\. Supported architectures: .*resnet20"):
         load_checkpoint(tmp_path / "net.th", NONE, "alexnet")
 
 

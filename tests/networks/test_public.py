@@ -228,7 +228,7 @@ def test_a_slow_file_does_not_keep_others_waiting(
 def test_wrong_content_is_told_and_deleted(hub: Hub, made_up: PublicModel, tmp_path: Path) -> None:
     hub.content = CONTENT[:-1] + b"x"
     found = hashlib.sha256(hub.content).hexdigest()[:8]
-    words = rf"not the published file, whose SHA-256 begins with {made_up.digits}: this one's begins with {found}"
+    words = rf"did not send the published file: its SHA-256 should begin with {made_up.digits} and begins with {found}"
     with pytest.raises(DataError, match=words):
         public.fetch_public(NAME, data=tmp_path, releases=hub.url)
     assert files(tmp_path) == []
@@ -322,7 +322,7 @@ def test_a_file_larger_than_it_may_be_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "net.pt").write_bytes(CONTENT)
     assert read_tensors(tmp_path / "net.pt", max_bytes=len(CONTENT))
     for source in (tmp_path / "net.pt", CONTENT):
-        with pytest.raises(CheckpointError, match=f"{len(CONTENT) - 1:,} are the most that is read"):
+        with pytest.raises(CheckpointError, match=f"the limit is {len(CONTENT) - 1:,}$"):
             read_tensors(source, max_bytes=len(CONTENT) - 1)
 
 

@@ -187,13 +187,13 @@ REFUSED: dict[str, tuple[bytes, str]] = {
         "should have shape (16,) and has (3,)",
     ),
     "CIFAR-100": (saved(with_head(100)), "for 100 classes, and CIFAR-10 has 10"),
-    "NaN": (saved(NAN), "NaN or infinite values in bn1.bias"),
+    "NaN": (saved(NAN), "the tensor bn1.bias of my net.pth has NaN or infinite values"),
     "unknown": (
         safetensors.torch.save({"a.b": torch.zeros(2)}),
-        "no architecture that is known here has tensors like these (a.b, …)",
+        "no supported architecture has tensors with these names: a.b, …. Supported architectures: ",
     ),
-    "a zip that grows": (stored_compressed(saved({"w": torch.zeros(10**6)})), "would grow when unpacked"),
-    "absurd": (saved({"conv1.weight": torch.zeros(1).expand(10**9)}), "are the most that is read"),
+    "a zip that grows": (stored_compressed(saved({"w": torch.zeros(10**6)})), "is a compressed zip archive"),
+    "absurd": (saved({"conv1.weight": torch.zeros(1).expand(10**9)}), "bytes; the limit is "),
 }
 
 

@@ -164,7 +164,7 @@ STACKED = text("os") + text("system") + b"\x93" + tuple_of(text(f"echo > '{TRACE
 INSTANCE = b"(" + text(f"echo > '{TRACE}'") + b"ios\nsystem\n"
 NESTED = b")" + b"\x85" * 1_000_000
 DOUBLED = b")" + b"q\x00h\x00\x86" * 60
-CODE, DAMAGED, INTRICATE = "reading it would run code", "is damaged", "is more intricate than any weights"
+CODE, DAMAGED, INTRICATE = "reading it would run code", "is damaged", "holds more structures than any weights need"
 
 HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     # code
@@ -212,16 +212,19 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: zipped(call(named("collections", "OrderedDict")) + dictionary(items=b"K\x01", get=b"K\x01") + b"b"),
         "holds no weights",
     ),
-    "65 dimensions": (lambda: zipped(weight(4, [1] * 65, [1] * 65), FOUR), "65 dimensions in w"),
-    "65 dimensions, safe": (lambda: safe(b'{"w":' + entry([1] * 65, 0, 4) + b"}", FOUR[:4]), "65 dimensions in w"),
+    "65 dimensions": (lambda: zipped(weight(4, [1] * 65, [1] * 65), FOUR), "tensor w of file has 65 dimensions"),
+    "65 dimensions, safe": (
+        lambda: safe(b'{"w":' + entry([1] * 65, 0, 4) + b"}", FOUR[:4]),
+        "tensor w of file has 65 dimensions",
+    ),
     "a hundred thousand dimensions": (lambda: zipped(weight(4, [0] * 100_000, [0] * 100_000), FOUR), INTRICATE),
     "a hundred thousand dimensions, safe": (
         lambda: safe(b'{"w":' + entry([0] * 100_000, 0, 0) + b"}"),
-        "100000 dimensions in w",
+        "tensor w of file has 100000 dimensions",
     ),
     # sizes
-    "a zip archive that grows": (lambda: bomb(lies=False), "would grow when unpacked"),
-    "a zip archive that grows and lies": (lambda: bomb(lies=True), "would grow when unpacked"),
+    "a zip archive that grows": (lambda: bomb(lies=False), "is a compressed zip archive"),
+    "a zip archive that grows and lies": (lambda: bomb(lies=True), "is a compressed zip archive"),
     "a storage that is not all there": (lambda: zipped(weight(TERA, [4], [1]), FOUR), DAMAGED),
     "a storage that is not there": (lambda: zipped(weight(4, [4], [1])), DAMAGED),
     "a storage that is not all there, old": (
@@ -243,13 +246,13 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "a number repeated to terabytes": (
         lambda: zipped(weight(4, [10**6, 10**6], [0, 0]), FOUR),
-        "says that its tensors have 4,000,000,000,000 bytes",
+        "the tensors of file have 4,000,000,000,000 bytes",
     ),
     "more elements than can be counted": (lambda: zipped(weight(4, [2**62, 4], [0, 0]), FOUR), DAMAGED),
     "a negative stride": (lambda: zipped(weight(4, [4], [-1]), FOUR), DAMAGED),
     "a negative shape": (lambda: zipped(weight(4, [-4], [1]), FOUR), DAMAGED),
-    "a thousand tensors over one storage": (views, "says that its tensors have 1,000,000,000 bytes"),
-    "a header of exabytes": (lambda: safe(b"{}", length=2**63), "header has 9,223,372,036,854,775,808 bytes"),
+    "a thousand tensors over one storage": (views, "the tensors of file have 1,000,000,000 bytes"),
+    "a header of exabytes": (lambda: safe(b"{}", length=2**63), "header of file has 9,223,372,036,854,775,808 bytes"),
     "a header longer than the file": (lambda: safe(b"{}", length=1000), DAMAGED),
     "a deep header": (lambda: safe(b'{"a":' * 100_000 + b"1" + b"}" * 100_000), DAMAGED),
     "a header of numbers": (lambda: safe(b'{"w": 4}'), DAMAGED),
@@ -263,7 +266,7 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "bytes after the tensors, safe": (lambda: safe(b'{"w":' + entry([1], 0, 4) + b"}", FOUR), DAMAGED),
     "bytes after the tensors, old": (
         lambda: old(weight(4, [4], [1], True), ["0"], struct.pack("<q", 4) + FOUR + b"\0"),
-        r"bytes are left over",
+        "there are bytes after its end",
     ),
     # other things than networks
     "nothing": (lambda: b"", DAMAGED),

@@ -91,9 +91,9 @@ def test_the_seed_decides_the_run() -> None:
 @pytest.mark.parametrize(
     ("module", "recipe", "words"),
     [
-        (fresh(), replace(RECIPE, seed=6), "belongs to another recipe: .*'seed': 5.*; move it away"),
-        (fresh(), replace(RECIPE, epochs=4), "belongs to another recipe: .*'epochs': 3"),
-        (ResNet(1), RECIPE, "belongs to another network; move it away"),
+        (fresh(), replace(RECIPE, seed=6), "belongs to a run with another recipe: .*'seed': 5.*; move it away"),
+        (fresh(), replace(RECIPE, epochs=4), "belongs to a run with another recipe: .*'epochs': 3"),
+        (ResNet(1), RECIPE, "belongs to a run of another network; move it away"),
     ],
     ids=["seed", "epochs", "network"],
 )
@@ -109,7 +109,7 @@ def test_the_checkpoint_of_something_else_is_refused_and_kept(
 
 def test_a_damaged_checkpoint_is_refused_and_kept(tmp_path: Path) -> None:
     (tmp_path / "run.pt").write_bytes(b"half of what was wri")
-    with pytest.raises(ValueError, match=r"run\.pt is damaged; move it away to start afresh"):
+    with pytest.raises(ValueError, match=r"run\.pt is damaged; move it away to start a new run"):
         train(fresh(), images(), RECIPE, tmp_path / "run.pt")
     assert (tmp_path / "run.pt").read_bytes() == b"half of what was wri"
 

@@ -1,7 +1,8 @@
 """MobileNetV2 for 32x32 images: inverted residuals, depthwise convolutions, Sandler et al. 2018 (arXiv:1801.04381).
 
-Layer names follow torchvision (`features`, `classifier`). Its depthwise convolutions have nine weights a channel,
-and each channel its own range: one scale for all of them fits few (Nagel et al. 2019, arXiv:1906.04721, figure 2).
+Layer names follow torchvision (`features`, `classifier`). Its depthwise convolutions have nine weights per channel, and
+their ranges differ widely between channels, so one scale per tensor fits few of them (Nagel et al. 2019,
+arXiv:1906.04721, figure 2).
 """
 
 from typing import NamedTuple
@@ -13,7 +14,7 @@ from compression.networks.architectures.stages import Stage, image_mean, run_sta
 
 
 class Row(NamedTuple):
-    """Like a row of the paper's table 2: `repeats` blocks, the first one with `stride`."""
+    """A row of the paper's table 2: `repeats` blocks, of which the first has `stride`."""
 
     expansion: int
     channels: int
@@ -21,7 +22,7 @@ class Row(NamedTuple):
     stride: int
 
 
-ROWS = (  # the paper's, but for the second stride, which is 1 for small images
+ROWS = (  # the paper's, except that the second stride is 1, for small images
     Row(1, 16, 1, 1),
     Row(6, 24, 2, 1),
     Row(6, 32, 3, 2),
@@ -35,7 +36,7 @@ SMALL = (Row(1, 16, 1, 1), Row(4, 24, 3, 2), Row(5, 48, 4, 2), Row(6, 96, 3, 2))
 
 
 def conv_norm(channels_in: int, channels: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> list[nn.Module]:
-    """A convolution that keeps the image's size at stride 1, and its batch norm."""
+    """Returns a convolution that keeps the image size at stride 1, and its batch norm."""
     conv = nn.Conv2d(channels_in, channels, kernel, stride, kernel // 2, groups=groups, bias=False)
     return [conv, nn.BatchNorm2d(channels)]
 
@@ -45,7 +46,7 @@ def conv_norm_relu6(*args: int, **kwargs: int) -> nn.Sequential:
 
 
 class InvertedResidual(nn.Module):
-    """1x1 up to `expansion` times the channels, 3x3 depthwise, 1x1 down; a shortcut where the shapes allow it."""
+    """1x1 convolution to `expansion` times the channels, 3x3 depthwise, 1x1 back; a shortcut if shapes are equal."""
 
     def __init__(self, channels_in: int, channels: int, stride: int, expansion: int) -> None:
         super().__init__()
@@ -62,7 +63,7 @@ class InvertedResidual(nn.Module):
 
 
 class MobileNetV2(nn.Module):
-    """(N, 3, 32, 32) images -> (N, classes) logits. `stem` and `last`: channels before and after the blocks."""
+    """(N, 3, 32, 32) images -> (N, classes) logits. `stem` and `last` are the channels before and after the blocks."""
 
     def __init__(self, rows: tuple[Row, ...], stem: int, last: int, classes: int = len(CLASSES)) -> None:
         super().__init__()
@@ -86,7 +87,7 @@ class MobileNetV2(nn.Module):
 
 
 def with_width(width: float, classes: int = len(CLASSES)) -> MobileNetV2:
-    """The paper's network with every number of channels multiplied by `width` and rounded to a multiple of eight."""
+    """Returns the paper's network with each number of channels times `width`, rounded to a multiple of eight."""
     rows = tuple(row._replace(channels=_multiple_of_eight(width * row.channels)) for row in ROWS)
     return MobileNetV2(
         rows, stem=_multiple_of_eight(width * 32), last=_multiple_of_eight(max(1.0, width) * 1280), classes=classes
@@ -94,6 +95,6 @@ def with_width(width: float, classes: int = len(CLASSES)) -> MobileNetV2:
 
 
 def _multiple_of_eight(channels: float) -> int:
-    """The nearest multiple of eight, or the next one where that takes more than a tenth away, as the authors round."""
+    """The nearest multiple of eight, or the next one if rounding down loses over a tenth, as in the authors' code."""
     nearest = max(8, int(channels + 4) // 8 * 8)
     return nearest if nearest >= 0.9 * channels else nearest + 8

@@ -1,4 +1,4 @@
-"""The small plain networks of many tutorials: convolutions, max-pools, two linear layers."""
+"""Small plain networks as in many tutorials: convolutions, max-pools, two linear layers."""
 
 from torch import Tensor, nn
 

@@ -1,7 +1,7 @@
 """RepVGG, Ding et al. 2021 (arXiv:2101.03697), for 32x32 images: strides of 1 in the first two stages.
 
-The network as it is trained: a 3x3 and a 1x1 convolution and, where the shapes allow it, a batch norm alone, side
-by side and added up. Layer names follow the authors.
+The network as it is trained: each block adds the outputs of a 3x3 convolution, a 1x1 convolution and, if the shapes are
+equal, a batch norm alone. Layer names follow the authors.
 """
 
 import torch.nn.functional as F
@@ -30,7 +30,7 @@ class ConvNorm(nn.Module):
 
 
 class Block(nn.Module):
-    """(N, C, H, W) -> (N, channels, H / stride, W / stride): the sum of the branches, rectified."""
+    """(N, C, H, W) -> (N, channels, H / stride, W / stride): ReLU of the sum of the branches."""
 
     def __init__(self, channels_in: int, channels: int, stride: int) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class Block(nn.Module):
 
 
 class RepVGG(nn.Module):
-    """(N, 3, 32, 32) images -> (N, classes) logits. `widths`: channels of the four stages."""
+    """(N, 3, 32, 32) images -> (N, classes) logits. `widths` are the channels of the four stages."""
 
     def __init__(self, widths: tuple[int, ...], classes: int = len(CLASSES)) -> None:
         super().__init__()

@@ -1,8 +1,8 @@
 """Residual networks for 32x32 images, He et al. 2016 (arXiv:1512.03385), section 4.2.
 
-Layer names follow torchvision (`downsample`, `fc`). Where a stage halves the image, the shortcut is either
-a strided 1x1 convolution with batch norm (option B) or, without parameters, every second pixel with the
-new channels filled by zeros on both sides (option A).
+Layer names follow torchvision (`downsample`, `fc`). If a stage halves the image, the shortcut is either a strided 1x1
+convolution with batch norm (option B), or it takes every second pixel and pads the channels with zeros on both sides,
+without parameters (option A).
 """
 
 import torch.nn.functional as F
@@ -15,7 +15,7 @@ STAGES = (16, 32, 64)
 
 
 class PadShortcut(nn.Module):
-    """Option A: (N, C, H, W) -> (N, C', ceil(H/2), ceil(W/2)), the new channels zero. No parameters."""
+    """Option A: (N, C, H, W) -> (N, C + new_channels, ceil(H/2), ceil(W/2)); new channels are zero. No parameters."""
 
     def __init__(self, new_channels: int) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class PadShortcut(nn.Module):
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions beside a shortcut."""
+    """Two 3x3 convolutions, whose output is added to that of a shortcut."""
 
     FOLDS = (("conv1", "bn1"), ("conv2", "bn2"))
     CHAINS = (("conv1", "conv2"),)

@@ -30,9 +30,9 @@ def _depthwise(channels: int, stride: int) -> list[nn.Module]:
 
 
 class Unit(nn.Module):
-    """Half of the channels pass by, the other half is convolved; then both are shuffled. (N, C, H, W) -> the same.
+    """Convolves half of the channels, passes the other half on, and shuffles both. (N, C, H, W) -> the same shape.
 
-    With stride 2 both branches see all channels: (N, C, H, W) -> (N, channels, H / 2, W / 2).
+    With stride 2, both branches convolve all channels: (N, C, H, W) -> (N, channels, H / 2, W / 2).
     """
 
     def __init__(self, channels_in: int, channels: int, stride: int) -> None:
@@ -51,7 +51,7 @@ class Unit(nn.Module):
 
 
 class ShuffleNetV2(nn.Module):
-    """(N, 3, 32, 32) images -> (N, classes) logits. `widths`: channels as in WIDTHS."""
+    """(N, 3, 32, 32) images -> (N, classes) logits. `widths` are channels as in WIDTHS."""
 
     def __init__(self, widths: tuple[int, ...], classes: int = len(CLASSES)) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
-"""A network as a row of stages, each of which takes what the one before it gives: the way to run it from the middle.
+"""A network as a sequence of stages, each of which takes the output of the one before: so it can start in the middle.
 
-An architecture says its stages in a method `stages`, and its `forward` is nothing but these in turn.
+An architecture returns its stages from a method `stages`, and its `forward` runs them one after another.
 """
 
 from collections.abc import Callable, Iterable
@@ -11,19 +11,19 @@ Stage = Callable[[Tensor], Tensor]
 
 
 def run_stages(stages: Iterable[Stage], x: Tensor) -> Tensor:
-    """What the last of `stages` gives, when the first one takes `x`."""
+    """Returns the output of the last of `stages` if `x` is the input of the first."""
     for stage in stages:
         x = stage(x)
     return x
 
 
 def image_mean(x: Tensor) -> Tensor:
-    """(N, C, H, W) -> (N, C)."""
+    """Averages over the image: (N, C, H, W) -> (N, C)."""
     return x.mean((2, 3))
 
 
 def stages_of(module: nn.Module) -> list[Stage]:
-    """The stages of `module`, those that are an nn.Sequential taken apart. A network that does not say has one."""
+    """Returns the stages of `module`, each nn.Sequential split into its parts. A network without stages is one."""
     stages = getattr(module, "stages", None)
     return [piece for stage in (stages() if stages else [module]) for piece in _pieces(stage)]
 

@@ -1,4 +1,4 @@
-"""Every architecture that weights can be loaded into, by name."""
+"""The table of all architectures that weights can be loaded into, by name."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from compression.networks.architectures.resnet import ResNet
 
 @dataclass(frozen=True)
 class Architecture:
-    """`name` as headers and the command line have it, `description` for people, `make` for a network untrained.
+    """An architecture: its `name` in file headers and commands, a `description`, and `make`, which builds it untrained.
 
-    `landmarks` are names of tensors: weights that lack one of them are of another architecture.
+    `landmarks` are names of tensors. Weights that lack one of them belong to another architecture.
     """
 
     name: str

@@ -1,7 +1,7 @@
 """Plain networks of 3x3 convolutions and max-pools, Simonyan and Zisserman 2015 (arXiv:1409.1556).
 
-With batch norm or without, as public networks for CIFAR-10 have it.
-Layer names follow torchvision (`features`, `classifier`).
+With or without batch norm, like public networks for CIFAR-10. Layer names follow torchvision (`features`,
+`classifier`).
 """
 
 from itertools import pairwise
@@ -26,10 +26,10 @@ SMALL: Plan = (32, 48, POOL, 48, 96, POOL, 96, 192, POOL, 192, 384, POOL, 512)
 
 
 class VGG(nn.Module):
-    """(N, 3, 32, 32) images -> (N, classes) logits: convolutions as in `plan`, the mean over what is left of the
-    image, linear layers of the widths `hidden`, and one more to the classes.
+    """(N, 3, 32, 32) images -> (N, classes) logits.
 
-    `bias` gives the convolutions a bias, as public checkpoints have it; batch norm makes it superfluous.
+    Convolutions as in `plan`, the mean over the image, linear layers of the widths `hidden`, and one to the classes.
+    `bias` gives the convolutions a bias, as in public checkpoints, although batch norm makes it superfluous.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The names of tensors in public checkpoints, mended until they are as in our own modules."""
+"""Translates the names of tensors in public checkpoints to those of the architectures of this package."""
 
 from collections.abc import Mapping
 
@@ -16,7 +16,7 @@ COUNTERS = ("num_batches_tracked", "n_averaged")
 
 
 def translate_names(tensors: Tensors) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """The same tensors named as in our own modules, and in words what that took."""
+    """Returns the tensors under the names of this package's modules, and a description of each change of names."""
     current = {key: value for key, value in tensors.items() if key.rsplit(".", 1)[-1] not in COUNTERS}
     changes = []
     for step in (_without_prefixes, _without_wrappers_inside, _with_masks_applied, _with_our_names, _with_our_head):
@@ -27,7 +27,7 @@ def translate_names(tensors: Tensors) -> tuple[dict[str, Tensor], tuple[str, ...
 
 
 def _without_prefixes(tensors: Tensors) -> tuple[dict[str, Tensor], str]:
-    """What is in front of every name comes from wrappers: DataParallel, torch.compile, somebody's own class."""
+    """Removes prefixes that all names share: they come from DataParallel, torch.compile or a trainer's own class."""
     removed = ""
     while prefix := next((p for p in PREFIXES if tensors and all(key.startswith(p) for key in tensors)), None):
         tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
@@ -36,7 +36,7 @@ def _without_prefixes(tensors: Tensors) -> tuple[dict[str, Tensor], str]:
 
 
 def _without_wrappers_inside(tensors: Tensors) -> tuple[dict[str, Tensor], str]:
-    """DataParallel or torch.compile around a part of the network: `features.module.0.weight`."""
+    """Removes the names of DataParallel and torch.compile around a part of the network: `features.module.0.weight`."""
     renamed = {".".join(part for part in key.split(".") if part not in INSIDE): tensors[key] for key in tensors}
     if len(renamed) < len(tensors):
         return dict(tensors), ""
@@ -45,7 +45,7 @@ def _without_wrappers_inside(tensors: Tensors) -> tuple[dict[str, Tensor], str]:
 
 
 def _with_masks_applied(tensors: Tensors) -> tuple[dict[str, Tensor], str]:
-    """torch.nn.utils.prune keeps `weight_orig` and a `weight_mask` of zeros and ones; the weight is their product."""
+    """Multiplies `weight_orig` by its `weight_mask` of zeros and ones, as torch.nn.utils.prune stores a weight."""
     masks = {key.removesuffix("_mask"): tensors[key].float() for key in tensors if key.endswith("_mask")}
     pruned = [
         key
@@ -62,7 +62,7 @@ def _with_masks_applied(tensors: Tensors) -> tuple[dict[str, Tensor], str]:
 
 
 def _with_our_names(tensors: Tensors) -> tuple[dict[str, Tensor], str]:
-    """`fc` for `linear` and `downsample` for `shortcut`, unless the network has both."""
+    """Renames `linear` to `fc` and `shortcut` to `downsample`, unless the network has both names."""
     if any("rbr_" in key for key in tensors):
         return dict(tensors), ""
     renamed = {".".join(RENAMES.get(part, part) for part in key.split(".")): value for key, value in tensors.items()}
@@ -73,7 +73,7 @@ def _with_our_names(tensors: Tensors) -> tuple[dict[str, Tensor], str]:
 
 
 def _with_our_head(tensors: Tensors) -> tuple[dict[str, Tensor], str]:
-    """The linear layers of a VGG's head at 0, 3, 6, whether it was one layer or a dropout came first."""
+    """Numbers the linear layers of a VGG's head 0, 3, 6, whether it is a single layer or begins with a dropout."""
     moves = {}
     if "classifier.weight" in tensors:
         moves = {"classifier": "classifier.0"}

@@ -1,13 +1,13 @@
-"""What a pickle would do when it is loaded, seen without loading it."""
+"""Inspects what a pickle would do when loaded, without loading it."""
 
 import io
 import pickletools
 from collections.abc import Iterator
 from typing import Any
 
-MAX_STEPS = 1_000_000  # of the pickles in a file, each of which may fill 200 bytes; a ResNet-110 takes 23,000
+MAX_STEPS = 1_000_000  # opcodes per file, each of which may take 200 bytes of memory; a ResNet-110 has 23,000
 
-MAX_TUPLE_SIZE = 1000  # with what is in the tuples inside it; a shape has four. Python hashes all of it, recursively
+MAX_TUPLE_SIZE = 1000  # nested items included, since Python hashes all of them; the tuple of a shape has four
 
 # What torch.save writes for tensors in dictionaries. torch.load allows more, for example bytearray(10**12).
 PLAIN_NAMES = {
@@ -24,17 +24,18 @@ PLAIN_NAMES = {
 
 
 class TooIntricate(Exception):
-    """A pickle builds more than weights need."""
+    """A pickle builds larger or more structures than weights need."""
 
 
 class ForeignName(Exception):
-    """A pickle names a function or a class that weights do not need; the message is its name."""
+    """A pickle names a function or class that weights do not need; the message is that name."""
 
 
 def check_pickles(pickled: bytes, number: int = 1) -> None:
-    """Looks at the first `number` of the pickles that follow each other in `pickled`; nothing is executed.
+    """Checks the first `number` of the consecutive pickles in `pickled`, without executing anything.
 
-    Raises Foreign or Intricate where one does more than weights need. Errors of damaged pickles pass through.
+    Raises ForeignName or TooIntricate if one of them does more than weights need. Errors of pickletools on damaged
+    pickles pass through.
     """
     stream = io.BytesIO(pickled)
     steps = 0
@@ -48,9 +49,9 @@ def check_pickles(pickled: bytes, number: int = 1) -> None:
 
 
 def _steps(stream: io.BytesIO) -> Iterator[tuple[str, Any, int]]:
-    """Code and argument of each step of the pickle at which `stream` stands, and the size of the tuple that it makes.
+    """Yields opcode name, argument and result size for each step of the pickle at the position of `stream`.
 
-    A tuple counts for what is in it, and anything else for one.
+    The size of a tuple is 1 plus the sizes of its items; the size of anything else is 1.
     """
     stack: list[int] = []
     below_marks: list[list[int]] = []

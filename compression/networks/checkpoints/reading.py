@@ -1,4 +1,4 @@
-"""Reading somebody else's checkpoint: plain weights or nothing. No code of the file runs; no small file grows large."""
+"""Reads the tensors of a checkpoint without running code from it, and without letting a small file fill the memory."""
 
 import io
 import json
@@ -20,13 +20,13 @@ from compression.networks.checkpoints import pickles
 
 MAX_BYTES = 64_000_000
 
-MAX_HEADER_BYTES = 4_000_000  # of safetensors; a tensor takes about a hundred, and several times that in memory
+MAX_HEADER_BYTES = 4_000_000  # of safetensors; a tensor takes about 100 bytes, and several times that in memory
 
 MAX_DIMENSIONS = 8
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "params")
 
-DAMAGE_ERRORS = (  # what torch and safetensors raise on files that are cut or have other bytes in them
+DAMAGE_ERRORS = (  # what torch and safetensors raise on truncated or altered files
     OSError,
     EOFError,
     AssertionError,
@@ -54,16 +54,16 @@ _RECORD = re.compile(  # what torch.load looks for in a zip archive
 
 
 def read_tensors(source: Path | bytes, name: str | None = None, max_bytes: int = MAX_BYTES) -> dict[str, Tensor]:
-    """The tensors of a checkpoint by name, as the file has them. Never runs code from the file.
+    """Returns the tensors of a checkpoint by name, as stored in the file. Never runs code from the file.
 
-    `source` is a path, or the content of a file called `name`; what it is is seen from the content.
-    Neither the file nor its tensors may have more than `most_bytes`.
-    Raises CheckpointError where it is missing, damaged, too large, needs a pickle that runs code, or holds no weights.
+    `source` is a path, or the content of a file called `name`. The format is detected from the content.
+    Raises CheckpointError if the file is missing, damaged, holds no weights, contains code, or if the file or its
+    tensors have more than `max_bytes`.
     """
     name = name or ("the file" if isinstance(source, bytes) else str(source))
     content = source if isinstance(source, bytes) else _content(source, max_bytes)
     if len(content) > max_bytes:
-        raise CheckpointError(f"{name} has {len(content):,} bytes; {max_bytes:,} are the most that is read")
+        raise CheckpointError(f"{name} has {len(content):,} bytes; the limit is {max_bytes:,}")
     try:
         loaded = _loaded(content, name)
     except DAMAGE_ERRORS as error:
@@ -72,27 +72,27 @@ def read_tensors(source: Path | bytes, name: str | None = None, max_bytes: int =
     for _ in WRAPPERS:
         loaded = _unwrapped(loaded)
     if not isinstance(loaded, dict):
-        raise CheckpointError(f"{name} holds a {type(loaded).__name__}, not weights by name")
-    # dict.items, because a file can give an OrderedDict an attribute `items`
+        raise CheckpointError(f"{name} holds a {type(loaded).__name__}, not a dictionary of weights by name")
+    # dict.items, because a file can set an attribute `items` of an OrderedDict
     everything = dict.items(loaded)
     tensors = {key: value.detach() for key, value in everything if isinstance(key, str) and isinstance(value, Tensor)}
     if not tensors:
         raise CheckpointError(f"{name} holds no weights")
     size = sum(value.numel() * value.element_size() for value in tensors.values())
     if size > max_bytes:
-        raise CheckpointError(
-            f"{name} says that its tensors have {size:,} bytes; {max_bytes:,} are the most that is read"
-        )
+        raise CheckpointError(f"the tensors of {name} have {size:,} bytes; the limit is {max_bytes:,}")
     storages = {value.untyped_storage().data_ptr(): value.untyped_storage().nbytes() for value in tensors.values()}
     if sum(storages.values()) > len(content):
-        raise CheckpointError(f"{name} is damaged: there is less in it than its tensors need")
+        raise CheckpointError(f"{name} is damaged: it holds fewer bytes than its tensors need")
     for key, value in tensors.items():
         if value.dim() > MAX_DIMENSIONS:
-            raise CheckpointError(f"{name} has {value.dim()} dimensions in {key}; {MAX_DIMENSIONS} are the most")
+            raise CheckpointError(
+                f"the tensor {key} of {name} has {value.dim()} dimensions; the limit is {MAX_DIMENSIONS}"
+            )
         if value.is_complex():
-            raise CheckpointError(f"{name} has complex numbers in {key}")
+            raise CheckpointError(f"the tensor {key} of {name} has complex numbers; only real numbers can be used")
         if not value.float().isfinite().all():
-            raise CheckpointError(f"{name} has NaN or infinite values in {key} (as float32)")
+            raise CheckpointError(f"the tensor {key} of {name} has NaN or infinite values (as float32)")
     return tensors
 
 
@@ -101,7 +101,7 @@ def _content(path: Path, most_bytes: int) -> bytes:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             if size > most_bytes:
-                raise CheckpointError(f"{path} has {size:,} bytes; {most_bytes:,} are the most that is read")
+                raise CheckpointError(f"{path} has {size:,} bytes; the limit is {most_bytes:,}")
             return file.read(most_bytes + 1)
     except FileNotFoundError:
         raise CheckpointError(f"there is no file {path}") from None
@@ -110,8 +110,8 @@ def _content(path: Path, most_bytes: int) -> bytes:
 
 
 def _loaded(content: bytes, name: str) -> Any:
-    """What the file holds; the errors of torch and safetensors pass through."""
-    if content[8:9] == b"{":  # eight bytes of length, then JSON
+    """Returns what the file holds; errors of torch and safetensors pass through."""
+    if content[8:9] == b"{":  # safetensors: eight bytes of length, then JSON
         _refuse_large_header(content, name)
         return safetensors.torch.load(content)
     zipped = content.startswith(b"PK\x03\x04")
@@ -119,39 +119,41 @@ def _loaded(content: bytes, name: str) -> Any:
         stream = _repacked(content, name)
     else:
         stream = io.BytesIO(content)
-        _refuse_code(content, name, number=5)  # four of one value or one list, around the one with the tensors
+        _refuse_code(content, name, number=5)  # one pickle holds the tensors, four others a value or a list
     try:
         loaded = torch.load(stream, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(f"{name} {_CODE.format('or it is damaged')}") from error
     if not zipped and stream.tell() < len(content):
-        raise ValueError("bytes are left over")
+        raise ValueError("there are bytes after its end")
     return loaded
 
 
 def _refuse_large_header(content: bytes, name: str) -> None:
-    """Raises CheckpointError where a safetensors file names more than weights need."""
+    """Raises CheckpointError if the header of a safetensors file is larger than weights need."""
     size = int.from_bytes(content[:8], "little")
     if size > MAX_HEADER_BYTES:
-        raise CheckpointError(f"{name} says that its header has {size:,} bytes; {MAX_HEADER_BYTES:,} are the most")
+        raise CheckpointError(f"the header of {name} has {size:,} bytes; the limit is {MAX_HEADER_BYTES:,}")
     for key, entry in json.loads(content[8 : 8 + size]).items():
         dimensions = 0 if key == "__metadata__" else len(entry["shape"])
         if dimensions > MAX_DIMENSIONS:
-            raise CheckpointError(f"{name} has {dimensions} dimensions in {key}; {MAX_DIMENSIONS} are the most")
+            raise CheckpointError(
+                f"the tensor {key} of {name} has {dimensions} dimensions; the limit is {MAX_DIMENSIONS}"
+            )
 
 
 def _repacked(content: bytes, name: str) -> io.BytesIO:
-    """A new zip archive of the records that torch looks for, checked against their checksums.
+    """Returns a new zip archive of the records that torch reads, checked against their checksums.
 
-    torch takes the first of two records with one name and Python the last, and to torch `DATA.PKL` is `data.pkl`:
-    what torch reads has to be what is looked at here.
+    torch takes the first of two records with the same name and Python the last, and torch ignores the case of names.
+    The new archive ensures that torch reads exactly what was checked here.
     """
     repacked = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(content)) as archive, zipfile.ZipFile(repacked, "w") as copy:
         records = [record for record in archive.infolist() if _RECORD.fullmatch(record.filename)]
         compressed = any(record.compress_type != zipfile.ZIP_STORED for record in records)
         if compressed or sum(record.file_size for record in records) > len(content):
-            raise CheckpointError(f"{name} would grow when unpacked, as no checkpoint that torch saves does")
+            raise CheckpointError(f"{name} is a compressed zip archive; torch saves checkpoints uncompressed")
         if not any(record.filename.endswith("/data.pkl") for record in records):
             raise ValueError("a zip archive without data.pkl")
         if len({record.filename for record in records}) < len(records):
@@ -168,17 +170,17 @@ def _repacked(content: bytes, name: str) -> io.BytesIO:
 
 
 def _refuse_code(pickled: bytes, name: str, number: int = 1) -> None:
-    """Raises CheckpointError if one of the pickles would do more than weights need; errors of damaged ones pass."""
+    """Raises CheckpointError if one of the pickles does more than weights need; errors of damaged pickles pass."""
     try:
         pickles.check_pickles(pickled, number)
     except pickles.ForeignName as code:
         raise CheckpointError(f"{name} {_CODE.format(code)}") from None
     except pickles.TooIntricate:
-        raise CheckpointError(f"{name} is more intricate than any weights") from None
+        raise CheckpointError(f"{name} holds more structures than any weights need") from None
 
 
 def _unwrapped(content: Any) -> Any:
-    """What lies under one of the names that trainers wrap weights in, or `content` itself."""
+    """Returns the dictionary under one of the names that trainers store weights in, or `content` itself."""
     if not isinstance(content, dict):
         return content
     inside = (dict.get(content, name) for name in WRAPPERS)

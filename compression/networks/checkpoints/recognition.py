@@ -13,12 +13,10 @@ from compression.networks.architectures.table import ARCHITECTURES, Architecture
 from compression.networks.checkpoints.names import COUNTERS, Tensors, translate_names
 from compression.networks.model import freeze_
 
-# ---- which network
-
 
 @dataclass(frozen=True)
 class Recognition:
-    """A checkpoint as a network of ours; `remapped` says in words what its names took."""
+    """A checkpoint as a network of this package; `name_changes` describes how names of tensors were changed."""
 
     architecture: Architecture
     module: nn.Module
@@ -32,15 +30,15 @@ class Recognition:
 
 @cache
 def _shapes(arch: str) -> dict[str, torch.Size]:
-    """Name -> shape of each tensor of an architecture, but for its counters."""
+    """Tensor name -> shape for an architecture, without its counters."""
     state = ARCHITECTURES[arch].make().state_dict()
     return {key: value.shape for key, value in state.items() if key.rsplit(".", 1)[-1] not in COUNTERS}
 
 
 def recognise(tensors: Tensors, arch: str | None = None) -> Recognition:
-    """The network of ours that these tensors belong to; with `arch`, that one or its variants and no other.
+    """Returns the network whose tensors these are. If `arch` is given, only it and its variants are considered.
 
-    Raises CheckpointError, naming the tensors, where they fit none.
+    Raises CheckpointError, naming the tensors, if no architecture fits.
     """
     translated, name_changes = translate_names(tensors)
     shapes = {key: value.shape for key, value in translated.items()}
@@ -55,15 +53,15 @@ def recognise(tensors: Tensors, arch: str | None = None) -> Recognition:
     if nearest is None:
         few = ", ".join(list(shapes)[:3])
         raise CheckpointError(
-            f"no architecture that is known here has tensors like these ({few}, …). Known are ResNet-8 to -110 for "
-            "CIFAR, VGG-11 to -19, MobileNetV2, ShuffleNetV2, RepVGG, and the networks that come along"
+            f"no supported architecture has tensors with these names: {few}, …. Supported architectures: "
+            "ResNet-8 to -110 for CIFAR, VGG-11 to -19, MobileNetV2, ShuffleNetV2, RepVGG, and the bundled networks"
         )
     raise CheckpointError(_difference(nearest.name, _shapes(nearest.name), shapes))
 
 
 def _candidates(shapes: Mapping[str, torch.Size], arch: str | None) -> Iterator[Architecture]:
     if arch is not None and arch not in ARCHITECTURES:
-        raise CheckpointError(f"there is no architecture {arch!r}; there are {', '.join(ARCHITECTURES)}")
+        raise CheckpointError(f"there is no architecture {arch!r}. Supported architectures: {', '.join(ARCHITECTURES)}")
     for candidate in ARCHITECTURES.values():
         eligible = arch is None or arch in (candidate.name, candidate.name.partition("-")[0])
         if eligible and (arch is not None or all(name in shapes for name in candidate.landmarks)):
