@@ -1,4 +1,4 @@
-"""compress() on any nn.Module: networks trained here on small tasks, and every kind of layer beside torch's own."""
+"""compress() on any nn.Module: networks trained here on small tasks, and each kind of layer compared with torch."""
 
 from collections.abc import Callable
 from itertools import pairwise

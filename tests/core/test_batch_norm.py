@@ -1,4 +1,4 @@
-"""Statistics of batch norm, taken anew: beside torch's own recipe, and when there is nothing to take."""
+"""Re-estimated batch norm: equal to torch's update_bn, and refused without batch norm or images."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""compress(): what it does to a network on paper, that it never touches the original, and what it refuses."""
+"""compress(): results computed by hand, the original stays unchanged, and invalid specs are refused."""
 
 import math
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Pruning in a network: which layers it touches, what a filter takes along, gradients, and what goes with what."""
+"""Pruning of networks: which layers are pruned, what belongs to a filter, gradients, and valid combinations."""
 
 import inspect
 import math

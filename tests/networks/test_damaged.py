@@ -1,4 +1,4 @@
-"""Damaged checkpoints: refused in words, whatever is wrong with them and wherever, as far as it can be seen at all."""
+"""Damaged checkpoints are refused with an error, wherever the damage is, if it can be detected at all."""
 
 import io
 import random
@@ -36,7 +36,7 @@ def test_a_file_cut_anywhere_is_refused(kind: str) -> None:
 
 
 def test_every_flipped_bit_in_the_weights_of_a_zip_archive_is_seen() -> None:
-    """Its checksums tell; torch itself does not look at them."""
+    """The checksums of the archive reveal it; torch itself does not check them."""
     content = saved({"w": torch.full((8,), 1.5)})
     start = content.index(struct.pack("<8f", *[1.5] * 8))
     for bit in range(8 * 32):

@@ -1,4 +1,4 @@
-"""Files made to harm are refused in words: no code of theirs runs, no small file grows large, and nothing dies."""
+"""Hostile files are refused with an error: none of their code runs, none fills the memory, and no process crashes."""
 
 import json
 import os
@@ -22,7 +22,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def printed(folder: Path) -> list:
-    """What came of each hostile file, read in a process of its own, which may die of them; and the memory at last."""
+    """The outcome for each hostile file, read in a separate process that may crash, and its memory at the end."""
     environment = os.environ | {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "tests.support.hostile"]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)

@@ -1,4 +1,4 @@
-"""Networks: their shapes on paper, and the bundled weights, which are as good as their headers say."""
+"""Networks: shapes and parameters as in the papers, and bundled weights as accurate as their headers say."""
 
 import copy
 from collections.abc import Callable
@@ -257,7 +257,7 @@ def test_what_computes_differently_has_another_digest(change: Callable[[nn.Modul
 
 
 def test_weights_that_only_have_another_shape_have_another_digest() -> None:
-    """The same bytes of the same name in layers that print alike."""
+    """Equal bytes and equal names, in layers that print alike."""
 
     class Weights(nn.Module):
         def __init__(self, shape: tuple[int, ...]) -> None:
@@ -275,7 +275,7 @@ def test_the_normalisation_counts_by_its_numbers_and_not_by_its_name(net: nn.Mod
 
 
 def test_a_bundled_network_brought_along_as_a_checkpoint_has_the_same_digest() -> None:
-    """Recognising it loses the number of its training steps, which computes nothing."""
+    """Recognition drops the counters of training steps, which no computation uses."""
     bundled = load_bundled("resnet20")
     brought = load_checkpoint(ASSETS / "resnet20.safetensors", bundled.normalization)
     assert brought.module.bn1.num_batches_tracked != bundled.module.bn1.num_batches_tracked

@@ -1,4 +1,4 @@
-"""Public networks, from a server of our own: what was published is what our modules are, fetched once and whole."""
+"""Public networks: our modules match the published ones; files are fetched once, verified and resumed."""
 
 import hashlib
 import socket
@@ -222,7 +222,7 @@ def test_a_slow_file_does_not_keep_others_waiting(
     assert public.fetched_names(tmp_path) == [NAME, other.name]
 
 
-# ---- what goes wrong is told, and leaves nothing wrong behind
+# ---- failures are reported and leave no damaged files
 
 
 def test_wrong_content_is_told_and_deleted(hub: Hub, made_up: PublicModel, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Reading checkpoints: the tensors of every kind of file as they were saved, and words where they cannot be had."""
+"""Reading checkpoints: tensors of every file format as they were saved, and an error if they cannot be read."""
 
 import os
 import pickle
@@ -149,7 +149,7 @@ def test_no_file_and_no_folder_is_a_checkpoint(suffix: str, tmp_path: Path) -> N
 
 
 def test_a_large_file_is_refused_unread(tmp_path: Path) -> None:
-    """The message has its whole size: one that is read as far as is allowed would seem to end there."""
+    """The message states the size of the whole file, not of the part that would be read."""
     (tmp_path / "large.th").touch()
     os.truncate(tmp_path / "large.th", MAX_BYTES + 1_000_000)
     with pytest.raises(

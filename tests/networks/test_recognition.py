@@ -1,4 +1,4 @@
-"""Whose network a checkpoint is: seen from its tensors, whatever dialect they are named in, or said why not."""
+"""Recognition of checkpoints by their tensors, whichever convention names them, and the errors if it fails."""
 
 from collections.abc import Callable, Mapping
 
@@ -17,14 +17,14 @@ from tests.support.networks import Tensors, images, network, tensors
 
 
 def fresh(arch: str) -> nn.Module:
-    """A network of one's own to change."""
+    """Returns a new network that a test may change."""
     module = ARCHITECTURES[arch].make()
     module.load_state_dict(tensors(arch))
     return module.eval()
 
 
 def assert_same(found: nn.Module, expected: nn.Module) -> None:
-    """Outputs may differ by rounding alone: what is recognised has another order of its weights in memory."""
+    """Outputs may differ by rounding, because a recognised network has another memory layout of its weights."""
     with torch.inference_mode():
         torch.testing.assert_close(found(images(1)), expected(images(1)))
 
@@ -38,7 +38,7 @@ def without_counters(found: Mapping[str, Tensor]) -> Tensors:
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_every_architecture_is_recognised_from_its_tensors(arch: str) -> None:
-    """So they have its landmarks, and no other architecture has the same ones."""
+    """Its tensors include its landmarks, and no other architecture has the same tensors."""
     found = recognise(tensors(arch))
     assert found.architecture.name == arch
     assert found.name_changes == ()

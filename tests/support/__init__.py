@@ -1,1 +1,1 @@
-"""What tests share: networks, hostile files, a server of files, the laboratory served."""
+"""Shared by tests: networks, hostile files, a file server, and the served app."""

@@ -1,7 +1,7 @@
-"""Files made to harm, byte by byte: `python -m tests.support.hostile` reads them all.
+"""Hostile files, built byte by byte; `python -m tests.support.hostile` tries to read them all.
 
-It prints for each, as a line of JSON, its name, how it was refused ("" where it was read) and the words;
-and last, how many megabytes the memory of the process had grown at most.
+For each file it prints a line of JSON: its name, its size, the exception that refused it ("" if it was read) and the
+message. The last line is the peak growth of the memory of the process in megabytes.
 """
 
 import gzip
@@ -74,7 +74,7 @@ def tensor(of: bytes, shape: Iterable[int], strides: Iterable[int]) -> bytes:
 
 
 def zipped(value: bytes, data: bytes | None = None, pickle_name: str = "data.pkl", key: str = "0") -> bytes:
-    """What torch.save writes: `value` pickled, and the storage `data` under `key`."""
+    """The zip archive that torch.save writes: `value` pickled, and the storage `data` under `key`."""
     records = {pickle_name: pickled(value), "byteorder": b"little", "version": b"3\n"}
     return archive([*records.items(), *([(f"data/{key}", data)] if data is not None else [])])
 
@@ -88,7 +88,7 @@ def archive(records: Iterable[tuple[str, bytes]], method: int = zipfile.ZIP_STOR
 
 
 def old(value: bytes, keys: list[str], data: bytes) -> bytes:
-    """What torch.save wrote before it wrote zip archives: five pickles, then the storages, each after its length."""
+    """The format of torch.save before zip archives: five pickles, then the storages, each after its length."""
     about = {"protocol_version": 1001, "little_endian": True, "type_sizes": {"short": 2, "int": 4, "long": 4}}
     start = b"".join(pickle.dumps(part, 2) for part in (0x1950A86A20F9469CFC6C, 1001, about))
     return start + pickled(value) + pickle.dumps(keys, 2) + data
@@ -110,7 +110,7 @@ def weight(elements: int, shape: Iterable[int], strides: Iterable[int], is_old: 
 
 
 def bomb(lies: bool) -> bytes:
-    """A zip archive of 400 MB of zeros; if it lies, its table says that they are four bytes."""
+    """A zip archive of 400 MB of zeros; if it lies, its table says that it holds four bytes."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as out:
         out.writestr(zipfile.ZipInfo("archive/version"), b"3\n")
@@ -123,14 +123,14 @@ def bomb(lies: bool) -> bytes:
 
 
 def letter_cases() -> bytes:
-    """To torch, names of records that differ by the case of letters are one: a megabyte, loaded 1,024 times."""
+    """torch ignores the case of the names of records, so this loads one megabyte 1,024 times."""
     names = ["".join(c.upper() if turn >> at & 1 else c for at, c in enumerate("abcdefghij")) for turn in range(1024)]
     tensors = {name: tensor(storage(text(name), 250_000), (250_000,), (1,)) for name in names}
     return zipped(dictionary(**tensors), bytes(1_000_000), key="abcdefghij")
 
 
 def two_pickles() -> bytes:
-    """Python takes the last record of a name, and torch the first."""
+    """Two records with the same name: Python takes the last one and torch the first."""
     with warnings.catch_warnings(action="ignore"):
         return archive([("data.pkl", pickled(BYTES)), ("version", b"3\n"), ("data.pkl", pickled(b"}"))])
 
@@ -148,7 +148,7 @@ def picture(kind: str) -> bytes:
 
 
 def tar() -> bytes:
-    """What torch.save wrote at first."""
+    """The first format of torch.save."""
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w") as out:
         for name in ("storages", "tensors", "pickle"):
@@ -284,7 +284,7 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
 
 
 def most_memory_mb() -> float:
-    """The most that this process had so far. (resource.getrusage would begin with that of its parent.)"""
+    """The peak memory of this process in MB. (resource.getrusage would include that of its parent.)"""
     status = Path("/proc/self/status").read_text() if sys.platform == "linux" else "VmHWM: 0 kB"
     return int(status.partition("VmHWM:")[2].split()[0]) / 1000
 

@@ -1,4 +1,4 @@
-"""A server of our own on this machine, from which the tests fetch."""
+"""A file server on this machine from which the tests fetch."""
 
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
@@ -7,9 +7,9 @@ from pathlib import Path
 
 @dataclass
 class Hub:
-    """A server of one file. `cut_after`: it hangs up after so many bytes; `status`: it answers that instead.
+    """A server of one file. It closes the connection after `cut_after` bytes, or answers `status` instead of the file.
 
-    `requests` are the ranges that were asked for, `paths` what they were asked of.
+    `requests` are the ranges of all requests so far, `paths` their paths.
     """
 
     url: str = ""
@@ -21,10 +21,10 @@ class Hub:
     paths: list[str] = field(default_factory=list)
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
-        wanted = handler.headers.get("Range")
-        self.requests.append(wanted)
+        requested = handler.headers.get("Range")
+        self.requests.append(requested)
         self.paths.append(handler.path)
-        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and self.knows_ranges else 0
+        start = int(requested.removeprefix("bytes=").rstrip("-")) if requested and self.knows_ranges else 0
         if self.status or start >= len(self.content):
             handler.send_error(self.status or 416)
             return
@@ -37,5 +37,5 @@ class Hub:
 
 
 def files(folder: Path) -> list[str]:
-    """The names of all files in a folder and those inside it."""
+    """The names of all files in a folder and its subfolders, sorted."""
     return sorted(path.name for path in folder.rglob("*") if path.is_file())

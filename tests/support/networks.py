@@ -1,4 +1,4 @@
-"""Networks for tests, untrained and the same ones every time, and the kinds of files that they are saved in."""
+"""Untrained networks for tests, with the same weights in each run, and the file formats that they are saved in."""
 
 import copy
 import io
@@ -15,7 +15,7 @@ Tensors = dict[str, Tensor]
 
 
 def settled(module: nn.Module) -> nn.Module:
-    """`module` in eval mode, with batch norms that do something."""
+    """Returns `module` in eval mode, with batch norms that are not the identity."""
     generator = torch.Generator().manual_seed(0)
     for part in module.modules():
         if isinstance(part, nn.BatchNorm2d):
@@ -33,7 +33,7 @@ def made(arch: str) -> nn.Module:
 
 
 def network(arch: str) -> nn.Module:
-    """An untrained network, a copy of one's own: to move or to freeze it does not reach another test."""
+    """Returns a new copy of an untrained network, so that changes to it do not affect other tests."""
     return copy.deepcopy(made(arch))
 
 

@@ -1,4 +1,4 @@
-"""A real server and a real browser, for the journeys and for the benchmarks that take their time."""
+"""A real server and a real browser, for browser journeys and for benchmarks of pages."""
 
 import os
 import shutil
@@ -68,7 +68,7 @@ def _wait(url: str) -> None:
 
 
 def chromium() -> str | None:
-    """Debian's chromium, if there is one; Playwright's own is not fetched."""
+    """The path of an installed chromium, or None; the browser of Playwright is not downloaded."""
     return shutil.which("chromium")
 
 

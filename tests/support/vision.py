@@ -1,8 +1,8 @@
-"""torchvision, also beside a CPU-only torch: `from tests.support.vision import torchvision`.
+"""Imports torchvision even beside a CPU-only torch: `from tests.support.vision import torchvision`.
 
-PyPI's torchvision wheel is built for CUDA. Beside a CPU-only torch its operators do not load, and its import
-ends where it describes two of them, `nms` and `qnms`. Nothing here calls them, so declaring that they exist
-is enough; calling one still says that the operators could not be loaded.
+PyPI's torchvision wheel is built for CUDA. Beside a CPU-only torch its operators do not load, and its import fails
+where it describes two of them, `nms` and `qnms`. Nothing here calls them, so declaring them is enough; calling one
+still raises an error.
 """
 
 import torch

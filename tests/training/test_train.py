@@ -1,4 +1,4 @@
-"""Training: the same bits whether or not it was killed, and crops that are crops."""
+"""Training: an interrupted and resumed run has the same bits as an uninterrupted one, and crops are correct."""
 
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -56,7 +56,7 @@ class Killed:
 
 @pytest.mark.parametrize("kills", [[5], [1], [3], [4, 8], [9]], ids=str)
 def test_a_run_that_was_killed_ends_with_the_bits_of_one_that_was_not(kills: list[int], tmp_path: Path) -> None:
-    """Three steps an epoch: 5 is in the middle of the second, 3 the last step of the first, 9 the very last."""
+    """With three steps per epoch, 5 is in the middle of the second epoch, 3 ends the first and 9 ends the run."""
     uninterrupted = train(fresh(), images(), RECIPE)
     for number, steps in enumerate(kills):
         with pytest.raises(KeyboardInterrupt):
@@ -69,16 +69,16 @@ def test_a_run_that_was_killed_ends_with_the_bits_of_one_that_was_not(kills: lis
 def test_a_resumed_run_repeats_only_the_epoch_it_was_killed_in(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         train(fresh(), images(), RECIPE, tmp_path / "run.pt", Killed(5))
-    told: list[TrainingProgress] = []
-    train(fresh(), images(), RECIPE, tmp_path / "run.pt", told.append)
-    assert [progress.steps_done for progress in told] == [4, 5, 6, 7, 8, 9]
+    reports: list[TrainingProgress] = []
+    train(fresh(), images(), RECIPE, tmp_path / "run.pt", reports.append)
+    assert [progress.steps_done for progress in reports] == [4, 5, 6, 7, 8, 9]
 
 
 def test_a_finished_run_is_not_run_again(tmp_path: Path) -> None:
     first = train(fresh(), images(), RECIPE, tmp_path / "run.pt")
-    told: list[TrainingProgress] = []
-    again = train(fresh(99), images(), RECIPE, tmp_path / "run.pt", told.append)
-    assert told == []
+    reports: list[TrainingProgress] = []
+    again = train(fresh(99), images(), RECIPE, tmp_path / "run.pt", reports.append)
+    assert reports == []
     assert same_weights(first, again)
     assert [path.name for path in tmp_path.iterdir()] == ["run.pt"]
 
@@ -118,18 +118,18 @@ def test_a_damaged_checkpoint_is_refused_and_kept(tmp_path: Path) -> None:
 
 
 def test_training_learns_what_there_is_to_learn() -> None:
-    told: list[TrainingProgress] = []
-    train(fresh(), images(), replace(RECIPE, epochs=12), report=told.append)
-    assert told[0].train_accuracy < 0.7
-    assert told[-1].train_accuracy > 0.95
-    assert told[-1].loss < told[0].loss / 2
+    reports: list[TrainingProgress] = []
+    train(fresh(), images(), replace(RECIPE, epochs=12), report=reports.append)
+    assert reports[0].train_accuracy < 0.7
+    assert reports[-1].train_accuracy > 0.95
+    assert reports[-1].loss < reports[0].loss / 2
 
 
-def test_progress_is_told_after_each_step() -> None:
-    told: list[TrainingProgress] = []
-    train(fresh(), images(), RECIPE, report=told.append)
-    assert [progress.steps_done for progress in told] == list(range(1, 3 * RECIPE.steps(256) + 1))
-    assert [progress.epoch for progress in told] == [1] * 3 + [2] * 3 + [3] * 3
+def test_progress_is_reported_after_each_step() -> None:
+    reports: list[TrainingProgress] = []
+    train(fresh(), images(), RECIPE, report=reports.append)
+    assert [progress.steps_done for progress in reports] == list(range(1, 3 * RECIPE.steps(256) + 1))
+    assert [progress.epoch for progress in reports] == [1] * 3 + [2] * 3 + [3] * 3
 
 
 def test_an_average_without_memory_is_the_network_itself() -> None:
@@ -138,9 +138,9 @@ def test_an_average_without_memory_is_the_network_itself() -> None:
 
 
 def test_the_average_is_ready_to_use_and_the_images_are_as_they_were() -> None:
-    given = images()
-    assert not any(part.training for part in train(fresh(), given, RECIPE).modules())
-    assert torch.equal(given.pixels, images().pixels)
+    dataset = images()
+    assert not any(part.training for part in train(fresh(), dataset, RECIPE).modules())
+    assert torch.equal(dataset.pixels, images().pixels)
 
 
 # ---- recipes
@@ -175,7 +175,7 @@ def test_nonsense_in_a_recipe_is_refused(change: dict, words: str) -> None:
 
 
 def crops(image: Tensor, pad: int) -> list[Tensor]:
-    """All images (C, H, W) that shifting by up to `pad` pixels and mirroring can give, one by one."""
+    """All images (C, H, W) that shifting by up to `pad` pixels and mirroring can produce."""
     _, height, width = image.shape
     padded = F.pad(image, (pad,) * 4)
     windows = [padded[:, y : y + height, x : x + width] for y in range(2 * pad + 1) for x in range(2 * pad + 1)]
@@ -183,7 +183,7 @@ def crops(image: Tensor, pad: int) -> list[Tensor]:
 
 
 def numbered(count: int, side: int) -> Tensor:
-    """Images without two equal pixels."""
+    """Images in which all pixels differ."""
     return torch.arange(1, 3 * side * side + 1).view(1, 3, side, side).expand(count, -1, -1, -1)
 
 
