@@ -1,4 +1,4 @@
-"""Bring your own: a checkpoint from somebody's disk, recognised, tried, counted, and then a network like the others."""
+"""The page Bring your own: a checkpoint is uploaded, recognised and evaluated, and then a network like the others."""
 
 import streamlit as st
 
@@ -7,7 +7,7 @@ from pages.ui.checkpoint import upload
 from pages.ui.frame import frame
 
 frame.open_page("Bring your own")
-st.subheader("What does your own network lose?", anchor=False)
+st.subheader("How much accuracy does your own network lose?", anchor=False)
 side, main = st.columns([1, 1.6], gap="large")
 with side:
     file, stated = upload.ask()

@@ -1,4 +1,4 @@
-"""Networks: which ones there are, what they are made of, and why one scale does not fit all their channels."""
+"""The page Networks: every network, its layers, and why one scale does not fit all of its channels."""
 
 import streamlit as st
 

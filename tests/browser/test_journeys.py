@@ -243,7 +243,7 @@ def test_a_damaged_upload_is_told_and_the_next_one_is_taken(page, server, public
     cut = tmp_path / "cut.th"
     cut.write_bytes(public_checkpoint.read_bytes()[:300_000])
     page.locator("input[type=file]").set_input_files(cut)
-    expect(page.get_by_text("Not taken: cut.th is damaged")).to_be_visible()
+    expect(page.get_by_text("This file cannot be used: cut.th is damaged")).to_be_visible()
     page.locator("input[type=file]").set_input_files(public_checkpoint)
     expect(page.get_by_text("ResNet-20 with shortcuts without parameters (option A)")).to_be_visible(timeout=SECONDS_90)
 

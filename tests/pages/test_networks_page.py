@@ -27,7 +27,7 @@ def metrics(page: AppTest) -> dict[str, str]:
 def test_the_card_tells_what_the_bundled_file_and_the_modules_say(page):
     model = load_bundled("simple_cnn")
     shown = metrics(page)
-    assert shown["Accuracy as float"] == wording.percent(model.accuracy, 2)
+    assert shown["Accuracy in float"] == wording.percent(model.accuracy, 2)
     assert shown["Parameters"] == wording.quantity(model.parameters)
     assert shown["Multiply-accumulates"] == wording.quantity(sum(networks.layer_macs("simple_cnn").values()))
     assert list(page.dataframe[0].value["Layer"]) == list(networks.layer_macs("simple_cnn"))

@@ -104,12 +104,12 @@ def test_all_images_are_counted_and_set_beside_what_the_reader_says(page, public
     send(page, public_checkpoint.read_bytes(), public_checkpoint.name)
     page.number_input(key="stated").set_value(91.73)
     said, until = "", time.monotonic() + 120
-    while "test images are right" not in said and time.monotonic() < until:
+    while "test images are classified correctly" not in said and time.monotonic() < until:
         said = " ".join(block.value for block in page.run().markdown)
         assert not page.exception
         time.sleep(1)
-    assert "9,173 of 10,000 test images are right" in said
-    assert "That is what you said." in said
+    assert "9,173 of 10,000 test images are classified correctly" in said
+    assert "This is the accuracy that you expected." in said
 
 
 def evaluation(correct: int, total: int) -> Evaluation:
@@ -122,9 +122,9 @@ def evaluation(correct: int, total: int) -> Evaluation:
 @pytest.mark.parametrize(
     ("stated", "words"),
     [
-        (0.91, "That is what you said."),
-        (0.92, "-1.0 points, within the interval, not the same count."),
-        (0.95, "**-4.0 points**, more than chance."),
+        (0.91, "This is the accuracy that you expected."),
+        (0.92, "the difference of -1.0 points lies within the interval."),
+        (0.95, "the difference of **-4.0 points** is more than chance."),
         (None, "(95 % interval"),
     ],
 )
@@ -149,7 +149,7 @@ def test_it_can_be_forgotten(page):
     (name,) = page.session_state["mine"]
     page.button(key=f"forget {name}").click().run()
     assert not page.session_state["mine"]
-    assert "Nothing is uploaded yet" in told(page)
+    assert "Upload a checkpoint." in told(page)
 
 
 def test_the_shelf_of_a_session_is_bounded(page, no_images):

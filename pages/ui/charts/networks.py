@@ -9,25 +9,25 @@ from pages.ui.charts.style import FLOAT, LOSS, REMOVED, base_layout
 
 
 def _figure(title: str, x: dict[str, Any], y: dict[str, Any], **more: Any) -> go.Figure:
-    """An empty figure. One call, for Plotly's updates take 15 ms."""
+    """Returns an empty figure with a layout. It is made in one call, because each update in Plotly takes 15 ms."""
     return go.Figure(layout=base_layout(title, x, y, **more))
 
 
 def channel_ranges(ranges: ChannelRanges, layer: str, bits: int) -> go.Figure:
-    """A box for each output channel, the widest first: from its smallest to its largest weight, with quartiles.
+    """Returns a box for each output channel, widest first: smallest weight, quartiles, largest weight.
 
-    The band holds the weights that one scale for the whole tensor rounds to zero.
+    The band shows the weights that one scale per tensor rounds to zero.
     """
     figure = _figure(
-        f"{layer}, channel by channel",
-        {"title": "output channels, the widest first", "showticklabels": False},
+        f"Weights of {layer} per channel",
+        {"title": "output channel, widest first", "showticklabels": False},
         {"title": "weight", "zeroline": False},
         height=315,
         shapes=[_band(ranges.half_step)],
     )
     widest_first = sorted(range(len(ranges.low)), key=lambda i: min(ranges.low[i], -ranges.high[i]))
     rank = {channel: position for position, channel in enumerate(widest_first)}
-    for name, colour, lost in (("keeps weights", FLOAT, False), ("all zero", LOSS, True)):
+    for name, colour, lost in (("some weights nonzero", FLOAT, False), ("all weights zero", LOSS, True)):
         own = [i for i in widest_first if ranges.all_zero[i] is lost]
         if own:
             figure.add_box(
@@ -43,7 +43,9 @@ def channel_ranges(ranges: ChannelRanges, layer: str, bits: int) -> go.Figure:
                 whiskerwidth=0,
             )
     band = {"color": REMOVED, "size": 11, "symbol": "square", "opacity": 0.4}
-    figure.add_scatter(x=[None], y=[None], mode="markers", marker=band, name=f"zero with one {bits}-bit scale")
+    figure.add_scatter(
+        x=[None], y=[None], mode="markers", marker=band, name=f"rounded to zero with {bits} bits, one scale"
+    )
     return figure
 
 

@@ -1,4 +1,4 @@
-"""A checkpoint from the reader's disk: what it is, how it must be normalised, and how good it is."""
+"""An uploaded checkpoint: its architecture, its normalisation, and its accuracy."""
 
 import hashlib
 import re
@@ -22,41 +22,41 @@ from pages.ui.compute import accuracy, images, networks
 KINDS = ("pth", "pt", "th", "tar", "bin", "safetensors")
 MOST_OF_ONE_SESSION = 4
 NAME_LENGTH = 40
-FORGOTTEN = "forgotten"
+FORGOTTEN = "forgotten"  # in the session: how many uploads were forgotten
 
 
 def ask() -> tuple[Any, float | None]:
-    """The file, and the accuracy (0..1) that it should have, as far as they are given."""
+    """Shows the inputs; returns the file and the expected accuracy (0..1), each None if it is not given."""
     file = st.file_uploader(
         "A checkpoint for CIFAR-10",
         type=list(KINDS),
         max_upload_size=MAX_BYTES // 1_000_000,
         key=f"checkpoint {st.session_state.get(FORGOTTEN, 0)}",
-        help="A state_dict saved by torch.save, in a wrapper or not, or safetensors. It is read here and nowhere "
-        "else, no code in it runs, and it is forgotten when this browser session ends.",
+        help="A state dict saved by torch.save, alone or inside a training checkpoint, or safetensors. It stays on "
+        "this server, no code in it runs, and it is deleted when this browser session ends.",
     )
     stated = st.number_input(
-        "Accuracy it should have, in per cent",
+        "Expected accuracy (percent)",
         0.0,
         100.0,
         None,
         step=0.01,
         key="stated",
         placeholder="if you know it",
-        help="To see whether it was understood: the wrong normalisation silently costs up to a point.",
+        help="For comparison with the measured accuracy. A wrong normalisation costs up to a point without warning.",
     )
     st.caption(
-        "Understood are ResNet-8 to -110 for CIFAR with both kinds of shortcuts, VGG-11 to -19, MobileNetV2, "
-        "ShuffleNetV2, RepVGG, and the networks that come along; from a training script's checkpoint, from "
-        "DataParallel or torch.compile, or pruned by torch.nn.utils.prune."
+        "Supported architectures: ResNet-8 to -110 for CIFAR with both kinds of shortcuts, VGG-11 to -19, MobileNetV2, "
+        "ShuffleNetV2, RepVGG, and the bundled networks. The state dict may be inside a training script's checkpoint, "
+        "come from DataParallel or torch.compile, or be pruned by torch.nn.utils.prune."
     )
     return file, None if stated is None else stated / 100
 
 
 def answer(file: Any, stated: float | None) -> None:
-    """What the file is, or why it cannot be used."""
+    """Shows what the file is, or why it cannot be used."""
     if file is None:
-        st.info("Nothing is uploaded yet. Your network will be in the picker of every page.", icon=":material/upload:")
+        st.info("Upload a checkpoint. Your network then appears in the picker of every page.", icon=":material/upload:")
         return
     content = file.getvalue()
     name = _name(file.name, content)
@@ -64,9 +64,9 @@ def answer(file: Any, stated: float | None) -> None:
         try:
             recognised = recognise(read_tensors(content, _plain(file.name)))
         except CheckpointError as error:
-            st.error(f"Not taken: {error}.", icon=":material/broken_image:")
+            st.error(f"This file cannot be used: {error}.", icon=":material/broken_image:")
             return
-        _keep(name, file.name, recognised)
+        _store(name, file.name, recognised)
     model = networks.own()[name]
     st.success(f"{wording.capital(model.about['recognised'])}.", icon=":material/verified:")
     _normalization(model)
@@ -75,26 +75,26 @@ def answer(file: Any, stated: float | None) -> None:
 
 
 def _plain(file_name: str) -> str:
-    """Somebody else's file name, so that it is shown and not rendered, nor longer than a line."""
+    """Returns a file name without characters that Markdown would render, at most NAME_LENGTH long."""
     return re.sub(r"[^A-Za-z0-9._-]+", "_", file_name)[-NAME_LENGTH:]
 
 
 def _name(file_name: str, content: bytes) -> str:
-    """A name that no other content has, and that cannot be guessed without it."""
+    """Returns a name that no other content has, and that cannot be guessed without the content."""
     return f"{_plain(file_name).rpartition('.')[0]}-{hashlib.sha256(content).hexdigest()[:12]}"
 
 
-def _keep(name: str, file_name: str, recognised: Recognition) -> None:
-    """Finds the normalisation and puts the network on this session's shelf; the oldest goes where it is full."""
+def _store(name: str, file_name: str, recognised: Recognition) -> None:
+    """Finds the normalisation and stores the network in this session; if the session is full, the oldest goes."""
     dataset = images.test_images()
-    known = NORMALIZATIONS["cifar10"] if isinstance(dataset, DataError) else dataset
+    basis = NORMALIZATIONS["cifar10"] if isinstance(dataset, DataError) else dataset
     bar = st.empty()
 
     def show(share: float) -> None:
         bar.progress(share, "Trying normalisations")
 
     show(0.0)
-    model = float_model(name, recognised, known, f"your file {_plain(file_name)}", show)
+    model = float_model(name, recognised, basis, f"your file {_plain(file_name)}", show)
     bar.empty()
     shelf = networks.own()
     while len(shelf) >= MOST_OF_ONE_SESSION:
@@ -103,26 +103,26 @@ def _keep(name: str, file_name: str, recognised: Recognition) -> None:
 
 
 def _normalization(model: FloatModel) -> None:
-    """The normalisations that were tried, best first."""
+    """Shows the normalisations that were tried, best first."""
     trials = model.about.get("tried")
     if not trials:
         st.warning(
-            f"Its normalisation is not known, and without CIFAR-10 it cannot be found by trying: “"
-            f"{model.normalization.name}” is assumed.",
+            "The normalisation of this checkpoint is unknown, and without CIFAR-10 it cannot be found by trying. "
+            f"“{model.normalization.name}” is assumed.",
             icon=":material/help:",
         )
         return
     st.caption(
-        f"Normalisation: **{model.normalization.name}**, because with it the loss is lowest on the first "
-        f"{TRIAL_IMAGES} test images. Accuracy moves by whole images, the loss moves with every one."
+        f"Normalisation: **{model.normalization.name}**, because it gives the lowest loss on the first {TRIAL_IMAGES} "
+        "test images. The loss decides, because it changes with every image, while accuracy only counts whole images."
     )
-    known = [NORMALIZATIONS[trial["normalization"]] for trial in trials]
+    tried = [NORMALIZATIONS[trial["normalization"]] for trial in trials]
     st.dataframe(
         pd.DataFrame(
             {
-                "Normalisation": [n.name for n in known],
-                "Mean": [" ".join(f"{value:g}" for value in n.mean) for n in known],
-                "Std": [" ".join(f"{value:g}" for value in n.std) for n in known],
+                "Normalisation": [n.name for n in tried],
+                "Mean": [" ".join(f"{value:g}" for value in n.mean) for n in tried],
+                "Std": [" ".join(f"{value:g}" for value in n.std) for n in tried],
                 "Accuracy": [wording.percent(trial["accuracy"]) for trial in trials],
                 "Loss": [f"{trial['loss']:.3f}" for trial in trials],
             }
@@ -133,7 +133,7 @@ def _normalization(model: FloatModel) -> None:
 
 
 def _accuracy(model: FloatModel, stated: float | None) -> None:
-    """Accuracy on all test images, counted while the reader looks on, beside what the reader says."""
+    """Shows the accuracy on all test images while it is measured, beside the expected accuracy."""
     if isinstance(images.test_images(), DataError):
         return
     spec = CompressionSpec(model.name)
@@ -155,37 +155,36 @@ def _accuracy(model: FloatModel, stated: float | None) -> None:
 
 
 def verdict(counted: Evaluation, stated: float | None) -> str:
-    """What was counted, and whether it is what was stated."""
+    """Returns the measured accuracy, and whether it agrees with the stated one, in sentences."""
     low, high = counted.interval
-    found = (
-        f"**{wording.percent(counted.accuracy, 2)}**: {counted.correct:,} of {counted.total:,} test images are right "
-        f"(95 % interval {wording.interval(low, high)})."
+    measured = (
+        f"**{wording.percent(counted.accuracy, 2)}**: {counted.correct:,} of {counted.total:,} test images are "
+        f"classified correctly (95 % interval {wording.interval(low, high)})."
     )
     if stated is None:
-        return found
-    difference = wording.points(counted.accuracy - stated)
+        return measured
+    expected, difference = wording.percent(stated, 2), wording.points(counted.accuracy - stated)
     if abs(counted.accuracy - stated) < 0.00055:
-        return f"{found} That is what you said."
+        return f"{measured} This is the accuracy that you expected."
     if low <= stated <= high:
-        return f"{found} You said {wording.percent(stated, 2)}: {difference}, within the interval, not the same count."
+        return f"{measured} You expected {expected}: the difference of {difference} lies within the interval."
     return (
-        f"{found} You said {wording.percent(stated, 2)}: **{difference}**, more than chance. Was it measured on these "
-        "images, with another normalisation, or with test-time augmentation?"
+        f"{measured} You expected {expected}: the difference of **{difference}** is more than chance. Was the expected "
+        "accuracy measured on these images, with this normalisation, without test-time augmentation?"
     )
 
 
 def shelf() -> None:
-    """The networks of this session, each with a button that forgets it."""
-    mine = networks.own()
-    if not mine:
+    """Shows the uploaded networks of this session, each with a button that deletes it."""
+    own = networks.own()
+    if not own:
         return
-    st.caption(f"Yours, in this browser session alone ({len(mine)} of at most {MOST_OF_ONE_SESSION})")
-    for name in list(mine):
+    st.caption(f"Your networks, visible in this browser session only ({len(own)} of at most {MOST_OF_ONE_SESSION})")
+    for name in list(own):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"`{name}`", width=420)
-            if st.button("Forget", key=f"forget {name}", icon=":material/delete:"):
-                del mine[name]
-                st.session_state[FORGOTTEN] = (
-                    st.session_state.get(FORGOTTEN, 0) + 1
-                )  # an uploader of another key is empty
+            if st.button("Delete", key=f"forget {name}", icon=":material/delete:"):
+                del own[name]
+                # an uploader with another key is empty
+                st.session_state[FORGOTTEN] = st.session_state.get(FORGOTTEN, 0) + 1
                 st.rerun()

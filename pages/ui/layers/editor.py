@@ -15,6 +15,25 @@ DIGITS = 4  # of a sparsity in percent
 DEFAULT = "default"
 BITS = [DEFAULT, selection.FLOAT, *(str(bits) for bits in range(MAX_BITS, MIN_BITS - 1, -1))]
 BITS_COLUMN, SPARSITY_COLUMN = "Bits", "Sparsity"
+COLUMNS = {
+    "Layer": st.column_config.TextColumn(width=100),
+    "Kind": st.column_config.TextColumn(width=64),
+    "Weights": st.column_config.NumberColumn(format="localized", width=58),
+    BITS_COLUMN: st.column_config.SelectboxColumn(
+        options=BITS,
+        required=True,
+        width=66,
+        help="Default: the bits that are set on the left for the whole network",
+    ),
+    SPARSITY_COLUMN: st.column_config.NumberColumn(
+        min_value=0.0,
+        max_value=100.0,
+        format="%g%%",
+        width=80,
+        help="The percentage of this layer's weights that is pruned, lowest scores first. Default: what is set on the "
+        "left for the whole network",
+    ),
+}
 
 
 def draw(model: str) -> None:
@@ -40,25 +59,7 @@ def draw(model: str) -> None:
         alt="Layers with kind, number of weights, bits and sparsity",
         num_rows="fixed",
         disabled=["Layer", "Kind", "Weights"],
-        column_config={
-            "Layer": st.column_config.TextColumn(width=100),
-            "Kind": st.column_config.TextColumn(width=64),
-            "Weights": st.column_config.NumberColumn(format="localized", width=58),
-            BITS_COLUMN: st.column_config.SelectboxColumn(
-                options=BITS,
-                required=True,
-                width=66,
-                help="Default: the bits that are set on the left for the whole network",
-            ),
-            SPARSITY_COLUMN: st.column_config.NumberColumn(
-                min_value=0.0,
-                max_value=100.0,
-                format="%g%%",
-                width=80,
-                help="The percentage of this layer's weights that is pruned, lowest scores first. Default: what is set "
-                "on the left for the whole network",
-            ),
-        },
+        column_config=COLUMNS,
         on_change=_edited,
         args=([card.name for card in cards], state.table_key()),
     )

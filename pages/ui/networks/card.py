@@ -14,7 +14,7 @@ BITS = ["2", "3", "4", "5", "6", "8"]
 
 
 def facts(name: str, fold: bool) -> None:
-    """Four metrics, and a line on where the network comes from."""
+    """Shows four metrics, and a sentence on where the network comes from."""
     model = networks.float_model(name)
     cards = networks.layer_cards(name, fold)
     worst = max(cards, key=lambda layer: layer.spread)
@@ -22,11 +22,11 @@ def facts(name: str, fold: bool) -> None:
     macs = sum(layer.macs for layer in cards)
     shown = (
         (
-            "Accuracy as float",
+            "Accuracy in float",
             wording.percent(float_accuracy, 2) if float_accuracy else "not known",
             basis,
         ),
-        ("Parameters", wording.quantity(model.parameters), f"{wording.size(4 * model.parameters)} as float32"),
+        ("Parameters", wording.quantity(model.parameters), f"{wording.size(4 * model.parameters)} in float32"),
         ("Multiply-accumulates", wording.quantity(macs), f"one image, {len(cards)} layers"),
         ("Widest spread", wording.times(worst.spread), f"in {worst.name}"),
     )
@@ -36,7 +36,7 @@ def facts(name: str, fold: bool) -> None:
 
 
 def origin(model: FloatModel) -> str:
-    """Where the weights come from, under which licence, and how they were trained, as far as it is known."""
+    """Returns where the weights come from, their licence, and how they were trained, as far as that is known."""
     about = model.about
     here = f"trained here on {about.get('trained_on', '').partition(', fingerprint')[0]}"
     words = [about.get("origin", here)]
@@ -54,7 +54,7 @@ def origin(model: FloatModel) -> str:
 
 
 def layers(name: str, fold: bool) -> None:
-    """One row a layer."""
+    """Shows a table with one row per layer."""
     cards = networks.layer_cards(name, fold)
     rows = pd.DataFrame(
         {
@@ -75,8 +75,8 @@ def layers(name: str, fold: bool) -> None:
             "MACs": st.column_config.NumberColumn(format="compact", help="Multiply-accumulates for one image"),
             "Spread": st.column_config.NumberColumn(
                 format=f"%.1f{wording.TIMES}",
-                help="The largest |w| of the widest channel over that of the median channel. Where it is large, one "
-                "scale for the whole tensor is too coarse for most channels.",
+                help="The largest |w| of the widest channel, divided by that of the median channel. If it is large, "
+                "one scale per tensor is too coarse for most channels.",
             ),
         },
         alt="Layers with kind, shape, weights, multiply-accumulates and spread",
@@ -84,32 +84,33 @@ def layers(name: str, fold: bool) -> None:
 
 
 def folding(name: str) -> bool:
-    """Whether spread and ranges are those with batch norm folded in, as where networks are deployed."""
+    """Shows a switch; returns whether spread and ranges are those of the network with batch norm folded."""
     return st.toggle(
-        "Batch norm folded in",
+        "Fold batch norm",
         value=True,
         key="card_fold",
         disabled=not networks.has_batch_norm(name),
-        help="Where networks are deployed, batch norm goes into the convolution before it. Then each channel's weights "
-        "carry its scale. In training, weight decay keeps the channels alike and batch norm holds their scales.",
+        help="When a network is deployed, batch norm is folded into the convolution before it. Then the weights of "
+        "each channel carry its scale. During training, weight decay keeps the channels alike, and batch norm holds "
+        "their scales.",
     )
 
 
 def channels(name: str, fold: bool) -> None:
-    """A box for each channel of one layer, the widest spread one at first."""
+    """Shows a box for each channel of one layer; starts with the layer that has the widest spread."""
     cards = networks.layer_cards(name, fold)
     names = [layer.name for layer in cards]
     worst = max(range(len(cards)), key=lambda i: cards[i].spread)
     where, how = st.columns([1.4, 1], vertical_alignment="bottom")
     layer = where.selectbox("Layer", names, index=worst, key=f"channels of {name}")
-    bits = int(how.select_slider("Bits of one shared scale", BITS, value="4", key="card_bits"))
+    bits = int(how.select_slider("Bits, with one scale per tensor", BITS, value="4", key="card_bits"))
     ranges = networks.channel_ranges(name, layer, bits, fold)
     alt = f"The range of the weights of each channel of {layer}"
     st.plotly_chart(networks_charts.channel_ranges(ranges, layer, bits), config=style.CONFIG, key="channels", alt=alt)
-    lost, all_of_them = sum(ranges.all_zero), len(ranges.all_zero)
+    lost, count = sum(ranges.all_zero), len(ranges.all_zero)
     st.caption(
-        f"With one {bits}-bit scale for the whole tensor, **{lost} of {all_of_them} channels** would be zero "
-        "altogether. A scale for each channel fits each box."
+        f"With {bits} bits and one scale per tensor, all weights of **{lost} of {count} channels** become zero. One "
+        "scale per channel fits each box."
         if lost
-        else f"With one {bits}-bit scale for the whole tensor, every channel keeps some weights that are not zero."
+        else f"With {bits} bits and one scale per tensor, every channel keeps some nonzero weights."
     )

@@ -1,4 +1,4 @@
-"""The picker of all networks, and the public ones that can be fetched."""
+"""The picker of all networks, and the public networks that can be downloaded."""
 
 import pandas as pd
 import streamlit as st
@@ -12,7 +12,7 @@ GREY = "color: #999999"
 
 
 def pick() -> str:
-    """All networks that this session can use, side by side."""
+    """Shows all networks that this session can use; returns the picked one."""
     names = networks.names()
     return frame.pick_from(
         names,
@@ -29,30 +29,34 @@ def pick() -> str:
 
 
 def public_networks() -> None:
-    """The public networks, those greyed out that cannot be reached, and a button that fetches one."""
+    """Shows the public networks (grey if they cannot be reached) and a button that downloads one."""
     fetched = public.fetched_names()
     missing = [name for name in public.PUBLIC if name not in fetched]
-    with st.expander(f"Public networks: {len(fetched)} fetched, {len(missing)} not", icon=":material/cloud_download:"):
+    with st.expander(
+        f"Public networks: {len(fetched)} downloaded, {len(missing)} not yet", icon=":material/cloud_download:"
+    ):
         problem = networks.why_public_unreachable() if missing else None
         st.caption(
-            "Trained by chenyaofo (pytorch-cifar-models, BSD 3-Clause). Only weights are fetched, once, into data/, "
-            "for architectures of our own, and each file is checked against the beginning of its SHA-256 in its name. "
-            "The published accuracy is that of the best of 200 epochs as judged by the test images themselves."
+            "Trained by chenyaofo (pytorch-cifar-models, BSD 3-Clause). Only the weights are downloaded, once, into "
+            "data/. Each file is checked against the beginning of its SHA-256, which is part of its name. The "
+            "published accuracy is that of the best of 200 epochs, chosen by the test images themselves."
         )
-        state = {name: "ready" if name in fetched else problem or "can be fetched" for name in public.PUBLIC}
+        state = {name: "ready" if name in fetched else problem or "not downloaded" for name in public.PUBLIC}
         rows = pd.DataFrame(
             {
                 "Network": list(state),
-                "Accuracy as published": [wording.percent(public.PUBLIC[name].accuracy, 2) for name in state],
+                "Published accuracy": [wording.percent(public.PUBLIC[name].accuracy, 2) for name in state],
                 "State": list(state.values()),
             }
         )
         greyed = rows.style.apply(lambda row: [GREY if row["State"] == problem else ""] * len(row), axis=1)
         st.dataframe(greyed, hide_index=True, height=300, alt="Public networks with accuracy and state")
         if missing:
-            off = problem is not None
+            unreachable = problem is not None
             with st.container(horizontal=True, vertical_alignment="bottom"):
-                name = st.selectbox("Fetch", missing, key="wanted", disabled=off, width=320)
-                wants = st.button("Fetch", icon=":material/download:", key="fetch", disabled=off, help=problem)
-            if wants and fetch_bar.run_with_bar(lambda progress: public.fetch_public(name, progress)):
+                name = st.selectbox("Public network", missing, key="wanted", disabled=unreachable, width=320)
+                clicked = st.button(
+                    "Download", icon=":material/download:", key="fetch", disabled=unreachable, help=problem
+                )
+            if clicked and fetch_bar.run_with_bar(lambda progress: public.fetch_public(name, progress)):
                 st.rerun()
