@@ -27,7 +27,7 @@ from pages.ui import wording
 from pages.ui.charts.tradeoffs import Limits
 from pages.ui.compute import accuracy, experiments
 from pages.ui.settings import selection
-from pages.ui.tradeoffs import comparison_tables, front, pins
+from pages.ui.tradeoffs import answers, comparison_tables, front, pins
 from tests.pages.test_app import damaged_data
 
 MODEL = "simple_cnn"
@@ -102,8 +102,10 @@ def test_the_best_within_the_budgets_are_named(swept):
 def test_where_nothing_is_within_the_budgets_that_is_said(swept):
     limits = Limits(1.0, 10)
     least = min(points(), key=lambda point: point.file_bytes)
-    assert front.smallest_in_words(None, 0.0, limits, MODEL, False) == ("No measured spec is within 0 points of float.")
-    assert wording.size(least.file_bytes) in front.best_in_words(None, points(), limits, False)
+    assert answers.smallest_in_words(None, 0.0, limits, MODEL, False) == (
+        "No measured spec is within 0 points of float."
+    )
+    assert wording.size(least.file_bytes) in answers.best_in_words(None, points(), limits, False)
 
 
 def test_every_spec_is_a_point_and_the_front_is_drawn(swept):

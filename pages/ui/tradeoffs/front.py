@@ -8,13 +8,13 @@ import streamlit as st
 
 from compression.results.pareto import Point, most_accurate, smallest
 from compression.spec import CompressionSpec, QuantSpec
-from compression.spec.title import full_title, title
+from compression.spec.title import full_title
 from pages.ui import wording
 from pages.ui.charts import show, tradeoffs
 from pages.ui.charts.tradeoffs import BEST, CHOSEN, SETTINGS, SMALLEST, Limits
 from pages.ui.compute import compressed, experiments
 from pages.ui.settings import selection
-from pages.ui.tradeoffs import budgets, pins
+from pages.ui.tradeoffs import answers, budgets, pins
 
 POINTS = "points"  # the key of the chart
 CLICKED = "clicked"
@@ -45,8 +45,8 @@ def draw(model: str, names: Sequence[str]) -> None:
     limits = budgets.limits(model, points, drop, most_bytes)
     best = Best(smallest(points, limits.least_accuracy), most_accurate(points, limits.most_bytes))
     several = len(names) > 1
-    smallest_here.markdown(smallest_in_words(best.smallest, drop, limits, model, several))
-    best_here.markdown(best_in_words(best.most_accurate, points, limits, several))
+    smallest_here.markdown(answers.smallest_in_words(best.smallest, drop, limits, model, several))
+    best_here.markdown(answers.best_in_words(best.most_accurate, points, limits, several))
     chart(model, points, limits, best)
 
 
@@ -75,7 +75,7 @@ def chart(model: str, points: Sequence[Point], limits: Limits, best: Best) -> No
     place = st.container()
     with st.container(horizontal=True, vertical_alignment="center"):
         whole = st.toggle("Start the axis at 0 %", key="whole range", persist_state="session")
-        st.caption(f"Larger marks have a higher sparsity. {stands_on(points)}")
+        st.caption(f"Larger marks have a higher sparsity. {answers.stands_on(points)}")
     floor = 0.0 if whole else _floor(points, limits)
     with place:
         show.chart(
@@ -135,42 +135,6 @@ def landmarks(points: Sequence[Point]) -> dict[str, Point]:
         for label, spec in (("float", CompressionSpec(name)), ("int8", CompressionSpec(name, weights=INT8))):
             landmarks |= {f"{prefix}{label}": point for point in own if point.spec == spec}
     return landmarks
-
-
-def stands_on(points: Sequence[Point]) -> str:
-    """Returns what the points stand on: "110 specs, each measured on all 10,000 test images: 98 beforehand, …"."""
-    beforehand = sum(point.precomputed for point in points)
-    parts = [f"{beforehand:,} beforehand"] if beforehand else []
-    parts += [f"{len(points) - beforehand:,} on this machine"] if beforehand < len(points) else []
-    return (
-        f"{len(points):,} specs, each measured on all {points[0].total:,} test images: {', '.join(parts)}. "
-        "The best of many on the same images looks slightly better than it is, by chance."
-    )
-
-
-def smallest_in_words(point: Point | None, drop: float, limits: Limits, model: str, several: bool) -> str:
-    """Returns the answer to the first budget: the smallest file within an accuracy drop."""
-    float_network = f"{model} in float" if several else "float"
-    within = f"within {100 * drop:g} point{'s' * (drop != 0.01)} of {float_network}"
-    if point is None:
-        return f"No measured spec is {within}."
-    note = "" if point.file_bytes <= limits.most_bytes else ", larger than the file size on the right"
-    return f"The smallest file {within}: {_in_words(point, several)}{note}."
-
-
-def best_in_words(point: Point | None, points: Sequence[Point], limits: Limits, several: bool) -> str:
-    """Returns the answer to the second budget: the most accurate spec within a file size."""
-    size = wording.size(limits.most_bytes)
-    if point is None:
-        least = min(points, key=lambda point: point.file_bytes)
-        return f"No measured spec fits into {size}; the smallest has {wording.size(least.file_bytes)}."
-    note = "" if point.accuracy >= limits.least_accuracy else ", less accurate than the budget on the left"
-    return f"The most accurate within {size}: {_in_words(point, several)}{note}."
-
-
-def _in_words(point: Point, several: bool) -> str:
-    name = full_title(point.spec) if several else title(point.spec)
-    return f"**{name}**, {wording.size(point.file_bytes)}, {wording.percent(point.accuracy, 2)}"
 
 
 def details(point: Point, why: str) -> None:

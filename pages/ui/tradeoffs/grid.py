@@ -8,7 +8,7 @@ from compression.spec.title import title
 from pages.ui.charts import drops, show
 from pages.ui.compute import experiments
 from pages.ui.settings import selection
-from pages.ui.tradeoffs import front
+from pages.ui.tradeoffs import answers, front
 
 
 def draw(model: str) -> None:
@@ -24,7 +24,7 @@ def draw(model: str) -> None:
     st.caption(
         f"Accuracy of {model} in percent: symmetric, one scale per channel, pruning scope global. {_here(cells, spec)}"
     )
-    st.caption(front.stands_on(list(cells.cells.values())))
+    st.caption(answers.stands_on(list(cells.cells.values())))
 
 
 def _here(cells: BitsBySparsity, spec: CompressionSpec) -> str:
