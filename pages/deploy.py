@@ -1,4 +1,4 @@
-"""Deploy: the network as files that others run, each checked, and how fast they are on this machine."""
+"""The page Deploy: the network as files for other runtimes, each verified, and timed on this machine."""
 
 import streamlit as st
 
@@ -11,7 +11,7 @@ from pages.ui.settings import controls
 frame.open_page("Deploy")
 link = frame.opening_link()
 model = frame.pick_network()
-st.subheader("Is it faster where it runs, and does it still say the same?", anchor=False)
+st.subheader("Is it faster where it runs, and are its predictions the same?", anchor=False)
 side, main = st.columns([1, 3], gap="medium")
 
 with side:

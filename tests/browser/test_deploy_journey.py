@@ -22,7 +22,7 @@ def test_the_file_is_explained_and_what_is_downloaded_is_the_network(page, serve
     compressed = compress(model.module, CompressionSpec(MODEL, PruneSpec(sparsity=0.9), QuantSpec(4)))
     content, ledger = encode_file(compressed, model)
     expect(page.get_by_text(explain_size(ledger))).to_be_visible()
-    expect(page.get_by_text("Decoded equals evaluated")).to_be_visible()
+    expect(page.get_by_text("Verified: decoded weights are identical")).to_be_visible()
     with page.expect_download() as taken:
         page.get_by_role("button", name=f"Packed, {wording.size(len(content))}").click()
     path = tmp_path / taken.value.suggested_filename
@@ -35,7 +35,7 @@ def test_the_file_is_explained_and_what_is_downloaded_is_the_network(page, serve
 
 def test_files_are_exported_checked_on_all_test_images_and_timed(page, server, test_images):
     page.goto(f"{server}/deploy?model={MODEL}&bits=8")
-    page.get_by_role("button", name="Export, check and time").click()
+    page.get_by_role("button", name="Export and time").click()
     expect(page.get_by_role("button", name="Time again")).to_be_visible(timeout=3 * SECONDS_90)
     expect(page.get_by_text("Agrees on 10,000 of 10,000").first).to_be_visible()
     expect(page.get_by_text("Int8 runs 2 of its 2 convolutions in integers")).to_be_visible()

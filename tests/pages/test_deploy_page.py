@@ -68,7 +68,7 @@ def test_the_waterfall_ends_at_the_bytes_of_the_file(simple_cnn):
     spec = CompressionSpec(MODEL, PruneSpec(sparsity=0.5), QuantSpec(4))
     content, ledger = encode_file(compress(simple_cnn.module, spec), simple_cnn)
     page = opened(bits="4", by="sparsity", sparsity="0.5")
-    off, _, into, numbers = charts_of(page)["Off the weights"]
+    off, _, into, numbers = charts_of(page)["Savings on the weights"]
     assert off["base"][-1] + off["y"][-1] == into["y"][0]
     assert off["y"][0] == sum(layer.weights for layer in ledger.layers) * 4
     assert sum(into["y"][:5]) == into["y"][5] == len(content)
@@ -86,7 +86,7 @@ def test_a_network_that_no_file_can_name_has_none_and_the_page_says_why(simple_c
     page = opened(bits="4")
     assert any("no packed file: simple_cnn has no known architecture" in each.value for each in page.caption)
     assert page.get("download_button")[0].disabled
-    assert not any("Decoded equals evaluated" in each.value for each in page.markdown)
+    assert not any("Verified: decoded weights are identical" in each.value for each in page.markdown)
     deploy.packed_file.clear()
 
 
@@ -95,7 +95,7 @@ def test_the_packed_file_comes_first_with_its_size_and_its_proof(simple_cnn):
     content, _ = encode_file(compress(simple_cnn.module, spec), simple_cnn)
     page = opened(bits="4")
     assert page.get("download_button")[0].label == f"Packed, {wording.size(len(content))}"
-    assert any("Decoded equals evaluated" in each.value for each in page.markdown)
+    assert any("Verified: decoded weights are identical" in each.value for each in page.markdown)
 
 
 def test_a_click_has_files_made_and_timed(here, monkeypatch):

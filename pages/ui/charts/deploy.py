@@ -1,4 +1,4 @@
-"""The bytes of a file as a waterfall, latencies as bars; imports no streamlit."""
+"""The bytes of a file as a waterfall chart, and latencies as bars. Imports no streamlit."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ OFF = {
     "pruned": "pruned",
     "entropy coding": "entropy<br>coding",
 }
-INTO = {"places": "which<br>are left", "scales": "scales", "rest": "biases,<br>batch norm", "container": "header"}
+INTO = {"places": "positions of<br>nonzero", "scales": "scales", "rest": "biases,<br>batch norm", "container": "header"}
 
 
 @dataclass(frozen=True)
 class Column:
-    """One of a waterfall: `nbytes` come on top of `base` or, below 0, off it."""
+    """A column of a waterfall chart. `nbytes` are added to `base`; if they are negative, subtracted."""
 
     name: str
     nbytes: int
@@ -40,8 +40,9 @@ class Column:
 
 
 def waterfall(ledger: FileLedger, ink: str) -> Drawing:
-    """From float32 down to the codes of the weights; and, on a scale of its own, from these up to the whole file, with
-    the order-0 bound of codes and places beside it.
+    """Returns two charts side by side: from float32 down to the codes, and from the codes up to the whole file.
+
+    The second has a scale of its own, and the order-0 bound of codes and positions as its last column.
     """
     steps = ledger.steps
     off, into = [], []
@@ -53,13 +54,13 @@ def waterfall(ledger: FileLedger, ink: str) -> Drawing:
     for name, label in INTO.items():
         into.append(Column(label, steps[name], ADDED, level))
         level += steps[name]
-    into += [Column("on the<br>disk", level, COMPRESSED), Column("order-0<br>bound", round(ledger.bound), HOLLOW)]
+    into += [Column("on<br>disk", level, COMPRESSED), Column("order-0<br>bound", round(ledger.bound), HOLLOW)]
     layout = live_layout("", _names(off, HALVES[0]), _scale(off), below=44, ink=ink, showlegend=False)
     layout["xaxis2"] = layout["xaxis"] | _names(into, HALVES[1]) | {"anchor": "y2"}
     layout["yaxis2"] = layout["yaxis"] | _scale(into) | {"anchor": "x2"}
     layout["annotations"] = [
         lower_title(title, 1, ink) | {"x": begin, "yshift": 14}
-        for title, (begin, _) in zip(("Off the weights", "Into the file"), HALVES, strict=True)
+        for title, (begin, _) in zip(("Savings on the weights", "Contents of the file"), HALVES, strict=True)
     ]
     axes = {"xaxis": "x2", "yaxis": "y2"}
     return Drawing(layout, _bars(off, ink), _numbers(off), _bars(into, ink) | axes, _numbers(into) | axes)
@@ -91,7 +92,7 @@ def _bars(columns: Sequence[Column], ink: str) -> dict[str, Any]:
 
 
 def _numbers(columns: Sequence[Column]) -> dict[str, Any]:
-    """Above each column how much it is."""
+    """Returns the numbers above the columns."""
     return {
         "type": "scatter",
         "mode": "text",
@@ -105,7 +106,7 @@ def _numbers(columns: Sequence[Column]) -> dict[str, Any]:
 
 
 def latencies(found: Sequence[Latency], names: Mapping[str, str], ink: str) -> Drawing:
-    """A bar a file, the median, with a whisker to the 90th percentile."""
+    """Returns one bar per file: the median, with a whisker to the 90th percentile."""
     batch, threads = found[0].batch, found[0].threads
     images = "One image" if batch == 1 else f"{batch} images at once"
     layout = live_layout(

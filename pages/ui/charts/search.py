@@ -1,4 +1,4 @@
-"""The front of a search while it goes on; imports no streamlit."""
+"""The chart of a search while it is running. Imports no streamlit."""
 
 import math
 from collections.abc import Sequence
@@ -21,9 +21,9 @@ def tried(reading: SearchReading, ink: str) -> Drawing:
     lines = _budget(reading.goal, reading.before.accuracy if reading.before else None)
     return Drawing(
         live_layout(
-            "Tried so far",
-            {"title": "bytes of the file", "type": "log", "dtick": "D2", "tickformat": "~s", **_bytes(reading)},
-            {"title": "accuracy, search half", "tickformat": ".0%", **_range(reading)},
+            "Specs tried so far",
+            {"title": "file size in bytes (log)", "type": "log", "dtick": "D2", "tickformat": "~s", **_bytes(reading)},
+            {"title": "accuracy on the search half", "tickformat": ".0%", **_range(reading)},
             44,
             ink,
             height=HEIGHT,

@@ -1,4 +1,4 @@
-"""What deploying comes to: a table of the files, their latencies, and the reasons."""
+"""The results of deploying: a table of the files, their latencies, and the reasons."""
 
 import pandas as pd
 import streamlit as st
@@ -18,22 +18,22 @@ from pages.ui.settings import selection
 UNKNOWN = ""
 FILES = {
     VariantKind.FLOAT: "Float",
-    VariantKind.AS_SET: "As set, in float",
+    VariantKind.AS_SET: "Compressed, in float",
     VariantKind.INT8: "Int8",
     VariantKind.INT8_CHAIN: "Int8 chain",
     VariantKind.SMALLER: "Fewer filters",
 }
 WORDS = """\
-Agrees: of all test images, on how many a file answers as the simulation in PyTorch does. Int8: the inputs of layers are
-8-bit integers, and weights symmetric ones of at most 8 bits. Int8 chain: what is added up between layers becomes
-integers too, and the runtime need not go back to float. Moved: bytes for one image, each weight once, and all that goes
-into and comes out of each operation of the runtime. Weights of fewer bits travel as int8, since ONNX Runtime has no
-convolutions of 4-bit integers. Fewer filters: where the sliders take no whole filters, half of those of each layer are
-taken out without retraining, for the speed of that, not its accuracy."""
+Agrees: for how many of all test images the file predicts the same class as the simulation in PyTorch. Int8: inputs of
+layers are 8-bit integers, and weights are symmetric integers of at most 8 bits. Int8 chain: sums between layers are
+integers too, so the runtime does not go back to float. Moved: bytes for one image, counting each weight once and all
+inputs and outputs of every operation. Weights of fewer bits are stored as int8, because ONNX Runtime has no
+convolutions of 4-bit integers. Fewer filters: if your settings prune no whole filters, half of the filters of each
+layer are removed without retraining, to show the speed, not the accuracy."""
 
 
 def metrics(model: str) -> None:
-    """Size, sparsity and bit operations, as counted."""
+    """Shows size, sparsity and bit operations."""
     found, as_float = compressed.answer(selection.spec(model)), compressed.answer(CompressionSpec(model))
     size, sparsity, operations = st.columns(3)
     size_metric(size, found.size)
@@ -42,7 +42,7 @@ def metrics(model: str) -> None:
 
 
 def draw(model: str) -> None:
-    """All that is known by now; before that, what will be."""
+    """Shows the results so far; without any, explains what will be shown."""
     found = run.known(selection.spec(model))
     if not any(each.file for each in found.files):
         st.caption(WORDS)
@@ -50,7 +50,7 @@ def draw(model: str) -> None:
     st.dataframe(
         _rows(found),
         hide_index=True,
-        alt="The files: bytes, multiplications, bytes moved, kernels, accuracy, agreement, latency",
+        alt="The files: size, multiply-accumulates, bytes moved, int8 kernels, accuracy, agreement, latency",
     )
     if not found.timing.times:
         st.caption(WORDS)
@@ -70,7 +70,7 @@ def draw(model: str) -> None:
 
 
 def _rows(found: run.Known) -> pd.DataFrame:
-    """A row a file."""
+    """Returns one row per file."""
     times = found.timing.times
     rows = []
     for each in found.files:

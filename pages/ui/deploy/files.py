@@ -1,4 +1,4 @@
-"""Files to take along, each with its size, and with what was checked just now."""
+"""Files to download, each with its size and with what was verified."""
 
 import streamlit as st
 
@@ -23,10 +23,10 @@ NAMES = {
 
 
 def draw(model: str) -> None:
-    """A button a file."""
+    """Shows one download button per file."""
     spec = selection.spec(model)
     found = run.known(spec)
-    st.subheader("Files to take along", anchor=False)
+    st.subheader("Files to download", anchor=False)
     first, *places = (column for _ in range(3) for column in st.columns(COLUMNS))
     with first:
         _packed(model)
@@ -39,11 +39,11 @@ def draw(model: str) -> None:
     with next(rest):
         recipe = spec.to_json()
         _button("Recipe", recipe.encode(), f"{model}.json", "application/json")
-        st.caption("All settings, as JSON. The page Layers opens it.")
+        st.caption("All settings as JSON. The page Layers opens this file.")
     with next(rest):
         if model in library.network_names():
             _button("Script", script(spec).encode(), f"{model}.py", "text/x-python")
-            st.caption("Makes the same network again with `compression` and prints the same accuracy.")
+            st.caption("Makes the same network again with the package `compression`, and prints its accuracy.")
 
 
 def _packed(model: str) -> None:
@@ -51,7 +51,7 @@ def _packed(model: str) -> None:
     content = b"" if isinstance(found, Exception) else found[0]
     _button("Packed", content, f"{model}-packed.safetensors", BYTES, disabled=not content)
     if content:
-        st.badge("Decoded equals evaluated", icon=":material/verified:", color="green")
+        st.badge("Verified: decoded weights are identical", icon=":material/verified:", color="green")
 
 
 def _onnx(model: str, each: Deployment, checked: Check | None) -> None:
@@ -71,9 +71,9 @@ def _state(model: str) -> None:
     file, same = deploy.state_file(selection.spec(model))
     _button("PyTorch state dict", file, f"{model}.safetensors", BYTES)
     if same:
-        st.badge("Read again: the same bits", icon=":material/verified:", color="green")
+        st.badge("Verified: re-read bit for bit", icon=":material/verified:", color="green")
     if selection.spec(model).activations:
-        st.caption("Weights alone: what quantizes activations is no part of a state dict.")
+        st.caption("Weights only: a state dict does not hold the quantizers of activations.")
 
 
 def _button(label: str, content: bytes, name: str, kind: str, disabled: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""The packed file: where each of its bytes goes, and why it is no smaller."""
+"""The packed file: where each of its bytes goes, and why it is not smaller."""
 
 import pandas as pd
 import streamlit as st
@@ -10,14 +10,14 @@ from pages.ui.compute import deploy
 from pages.ui.settings import selection
 
 WORDS = """\
-Order-0 bound: the entropy of the codes and of which weights are left. No coding of one weight after another takes less
-for these; scales, biases, batch norm and the header come on top."""
+Order-0 bound: the entropy of the codes and of the positions of nonzero weights. No coding that stores one weight after
+another needs less for these. Scales, biases, batch norm and the header are added to it."""
 
-NUMBERS = ("Weights", "Left", "Bytes", "Bound")
+NUMBERS = ("Weights", "Nonzero", "Bytes", "Bound")
 
 
 def draw(model: str) -> None:
-    """From float32 down to what is on the disk."""
+    """Shows the steps from float32 weights to the file on disk."""
     with st.spinner("Packing the weights"):
         found = deploy.packed_file(selection.spec(model))
     if isinstance(found, Exception):
@@ -25,13 +25,13 @@ def draw(model: str) -> None:
         return
     _, ledger = found
     st.markdown(explain_size(ledger))
-    alt = "From the bytes of the weights as float32 down to those of the file on the disk"
+    alt = "Steps from the bytes of the weights in float32 to those of the file on disk"
     show.chart(deploy_charts.waterfall(ledger, show.ink()), "waterfall", alt)
     st.caption(WORDS)
-    with st.expander("The file, layer by layer"):
+    with st.expander("Bytes per layer"):
         table = _rows(ledger)
         numbers = st.column_config.NumberColumn(format="localized")
-        alt = "The layers: weights, bits, coding, bytes in the file"
+        alt = "Weights, bits, coding and bytes of each layer"
         st.dataframe(table, column_config=dict.fromkeys(NUMBERS, numbers), hide_index=True, alt=alt)
 
 
@@ -40,7 +40,7 @@ def _rows(ledger: FileLedger) -> pd.DataFrame:
         {
             "Layer": layer.name,
             "Weights": layer.weights,
-            "Left": layer.survivors,
+            "Nonzero": layer.survivors,
             "Bits": layer.bits,
             "Coding": layer.coding,
             "Bytes": layer.total,

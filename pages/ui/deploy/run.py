@@ -1,4 +1,4 @@
-"""The button that has a network exported, checked and timed, and how far that is."""
+"""The button that exports, verifies and times a network, and the progress of that."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,13 +19,14 @@ GOING, THREADS = "deploying", "threads"
 POLL_SECONDS = 1.0
 FILES, TIMES = 0.8, 0.2  # shares of the bar
 WORDS = """\
-The network is exported to ONNX: as float, as set here, in int8, and with its zero filters taken out. Each file answers
-all 10,000 test images, as does the simulation; then all take turns in ONNX Runtime, on this machine."""
+The network is exported to ONNX: in float, compressed as set here, in int8, and with zero filters removed. Each file is
+compared with the simulation on all 10,000 test images. Then the files are timed in turns in ONNX Runtime, on this
+machine."""
 
 
 @dataclass(frozen=True, eq=False)
 class Known:
-    """All that is known of the files of one spec: each one, its check, how long they take."""
+    """The files of one spec, their comparison with the simulation, and the timing, as far as they are known."""
 
     files: tuple[Deployment, ...]
     checks: Mapping[VariantKind, Check]
@@ -34,27 +35,27 @@ class Known:
 
     @property
     def done(self) -> bool:
-        """Whether there will be no more: all is timed, or there is nothing to time."""
+        """Whether the work is complete: all files are timed, or there is none to time."""
         return self.timing.done or all(each.error for each in self.files)
 
     @property
     def error(self) -> str | None:
-        """Why a part of it is missing, in a sentence."""
+        """Why a part is missing, in sentences, or None."""
         lost = [f"No {each.variant.kind} file: {each.error}." for each in self.files if each.error]
         if self.timing.error:
-            lost.append(f"Nothing was timed: {self.timing.error}.")
+            lost.append(f"The files were not timed: {self.timing.error}.")
         return " ".join(lost) or None
 
 
 def pick_threads() -> None:
-    """One, or one for each core, where there are several."""
+    """Shows the choice of one thread or one per core, if there are several cores."""
     if cores() > 1:
-        words = "Of ONNX Runtime. A server that answers many at once gives each of them one."
+        words = "Threads of ONNX Runtime. A server that answers many requests at once gives each of them one thread."
         widgets.choose("Threads", ["1", str(cores())], THREADS, words)
 
 
 def draw(model: str) -> None:
-    """The button, and the bar while it works; what is known is drawn below once more when that is done."""
+    """Shows the button and the progress; the whole page is drawn again when the work is complete."""
     spec = selection.spec(model)
     going = _going(spec)
 
@@ -81,12 +82,12 @@ def _going(spec: CompressionSpec) -> bool:
 
 
 def threads() -> int:
-    """How many threads the runtime has."""
+    """Returns how many threads ONNX Runtime uses."""
     return int(st.session_state.get(THREADS) or 1)
 
 
 def known(spec: CompressionSpec) -> Known:
-    """What is known of `spec` now; more will be, if that is going on."""
+    """Returns what is known of `spec` now; asks for more if its deployment is running."""
     go = _going(spec)
     files = deploy.exports(spec, go)
     checks: dict[VariantKind, Check] = {}
@@ -110,12 +111,12 @@ def _button(spec: CompressionSpec, found: Known, going: bool) -> None:
         st.button("Stop", key="deploy stop", icon=":material/stop:", on_click=lambda: _go(stop, spec))
         return
     start = {GOING: (spec, threads())}
-    words = "Time again" if found.done else "Export, check and time"
+    words = "Time again" if found.done else "Export and time"
     st.button(words, key="deploy", icon=":material/timer:", help=WORDS, on_click=lambda: _go(start, spec))
 
 
 def _go(state: Mapping[str, object], spec: CompressionSpec) -> None:
-    """Sets what is going on. What was timed before, or went wrong, is tried anew."""
+    """Starts or stops the deployment. Earlier timings and errors are forgotten, so they are tried again."""
     deploy.forget(spec, threads())
     st.session_state.update(state)
 
@@ -125,5 +126,5 @@ def _progress(found: Known) -> str:
     if built < len(found.files):
         return f"Exporting: {built} of {len(found.files)} files"
     if found.share < FILES:
-        return "Checking each file on all test images"
-    return f"Timing, {wording.percent(found.timing.share, 0)}" if found.timing.share else "Waiting to be timed"
+        return "Comparing each file on all test images"
+    return f"Timing, {wording.percent(found.timing.share, 0)}" if found.timing.share else "Waiting for other timings"
