@@ -11,11 +11,13 @@ from tqdm import tqdm
 from compression.commands.shared.inputs import image_count, network_and_spec
 from compression.commands.shared.progress import follow_images
 from compression.data.images import ImageSet, load
-from compression.deploy.deployer import CHUNK, Check, compare_answers, predict_classes
+from compression.deploy.deployer import CHUNK
+from compression.deploy.deployment import Check, compare_answers
 from compression.deploy.explanation import reasons
 from compression.deploy.latency import Latency, check_threads, measure_latencies
 from compression.deploy.processor import Cpu, this_cpu
 from compression.deploy.runtime import Kernels, count_kernels
+from compression.deploy.tasks import predict_classes
 from compression.deploy.variants import OnnxFile, Variant, VariantKind, build, variants
 from compression.engine.cluster import engine
 from compression.engine.evaluator import Evaluator
@@ -38,7 +40,7 @@ def run(options: argparse.Namespace) -> None:
     checks = _checks(model, kinds, built, images) if images else {}
     with tqdm(total=1.0, desc="timing", bar_format="{desc}: {percentage:3.0f}%|{bar}|", leave=False) as bar:
         graphs = {str(kind): each.graph for kind, each in built.items()}
-        latencies = measure_latencies(graphs, threads, tell=lambda share: bar.update(share - bar.n))
+        latencies = measure_latencies(graphs, threads, report=lambda share: bar.update(share - bar.n))
     used = {kind: count_kernels(each.graph) for kind, each in built.items()}
     report = (built, used, latencies, checks, missing, this_cpu())
     print(as_json(*report) if options.json else as_words(*report))

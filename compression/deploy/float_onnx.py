@@ -1,9 +1,9 @@
-"""A network as ONNX: pixels in, logits out. And as a state dict.
+"""Exports a network as ONNX: pixels in, logits out.
 
     pixels (N, channels, height, width) uint8, N free -> logits (N, classes) float32
 
-The normalisation is part of the graph. To export takes seconds and patches torch while it lasts: it is for processes in
-which nobody else computes, as workers are, and not for a server of pages.
+The normalisation is part of the graph. An export takes seconds and patches torch in the meantime, so it must run in a
+process that computes nothing else, such as a worker, and not in the server of the pages.
 """
 
 import warnings
@@ -20,6 +20,8 @@ from compression.networks.normalization import Normalization
 
 
 class _OfPixels(nn.Module):
+    """A network after its normalisation: pixels (N, channels, height, width) uint8 -> logits."""
+
     def __init__(self, module: nn.Module, normalization: Normalization) -> None:
         super().__init__()
         self.module, self.normalization = module, normalization
@@ -29,16 +31,16 @@ class _OfPixels(nn.Module):
 
 
 def weight_name(layer: str) -> str:
-    """What the weight of `layer` is called in a graph of `to_onnx`."""
+    """Returns the name of the weight of `layer` in a graph of `to_onnx`."""
     return f"module.{layer}.weight"
 
 
 def to_onnx(module: nn.Module, normalization: Normalization, shape: Shape = SHAPE) -> bytes:
-    """`module` as it computes, batch norm folded and with its forward pre-hooks: inputs that are quantized stay so."""
+    """Returns the ONNX file of `module`, with batch norm folded. Forward pre-hooks, which quantize inputs, are kept."""
     whole = _OfPixels(fold_batch_norm(module), normalization).eval()
     example = torch.zeros(2, *shape, dtype=torch.uint8)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch warns of its own parts
+        warnings.simplefilter("ignore")  # torch warns about its own internals
         program = torch.onnx.export(
             whole,
             (example,),
@@ -55,7 +57,7 @@ def to_onnx(module: nn.Module, normalization: Normalization, shape: Shape = SHAP
 
 
 def _forget_sources_(model: onnx.ModelProto) -> None:
-    """Takes out where in which file of this machine each operation was called."""
+    """Removes, in place, the source files and lines of this machine from which each operation was called."""
     graph = model.graph
     for part in (model, graph, *graph.node, *graph.initializer, *graph.value_info, *graph.input, *graph.output):
         del part.metadata_props[:]

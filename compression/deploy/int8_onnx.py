@@ -1,8 +1,9 @@
-"""True int8: a compressed network whose integers stay integers in ONNX.
+"""Exports a compressed network as ONNX with int8 weights and uint8 inputs, for integer kernels.
 
-Around each layer the graph says QuantizeLinear and DequantizeLinear: weights int8 and inputs uint8 with the codes and
-scales of the simulation, biases int32 of scale s_w s_x. A runtime finds integer kernels for those layers alone whose
-outputs become integers at once. Where a sum comes in between, as in a shortcut, they do not, unless it does so too.
+QuantizeLinear and DequantizeLinear operations stand around each layer: weights are int8, inputs are uint8, with the
+codes and scales of the simulation, and biases are int32 of scale s_w s_x. A runtime can use integer kernels only for a
+layer whose output is quantized immediately. A sum after the layer, as in a shortcut, prevents that, unless it is
+quantized too.
 """
 
 from collections.abc import Mapping
@@ -31,16 +32,16 @@ MULTIPLY = ("Conv", "Gemm")
 
 BETWEEN = ("Add", "Concat", "ReduceMean", "GlobalAveragePool")
 
-MOST_BIAS = 2**30  # of an int32, with room for the sum that it is added to
+MOST_BIAS = 2**30  # leaves room in int32 for the sum that the bias is added to
 
-FINEST = 1e-30  # step of a bias: with the scale of any output it is a normal float32 still
+FINEST = 1e-30  # smallest step of a bias: divided by the scale of any output, it is still a normal float32
 
 Constants = dict[str, npt.NDArray[np.generic]]
 
 
 @dataclass(frozen=True, eq=False)
 class _Integers:
-    """A layer whose weights and inputs are integers."""
+    """A layer whose weights and inputs are quantized to integers."""
 
     record: LayerRecord
     weights: QParams
@@ -50,18 +51,18 @@ class _Integers:
 def to_int8(
     compressed: CompressedModel, normalization: Normalization, sample: Tensor | None = None, shape: Shape = SHAPE
 ) -> bytes:
-    """The graph of `compressed`, in integers of 8 bits where it simulates them; what is float in it stays float.
+    """Returns the ONNX file of `compressed`: layers that simulate 8-bit integers use them, and float layers stay float.
 
-    `sample` (N, channels, height, width) uint8, training images: what is added up, concatenated or averaged between
-    layers becomes integers too, of the range that is seen on them. The network is one chain of integers then, and
-    computes more coarsely than `compressed` simulates.
+    With `sample`, training images (N, channels, height, width) uint8, tensors that are added, concatenated or averaged
+    between layers are quantized too, with the range that they have on these images. The network is then one chain of
+    integers, and less precise than the simulation of `compressed`.
 
-    Raises ValueError where batch norm is not folded, or layers have no integers that int8 kernels take.
+    Raises ValueError if batch norm is not folded, or if a layer has codes that int8 kernels do not support.
     """
     layers = {weight_name(layer.name): _integers(layer) for layer in compressed.layers if layer.qparams or layer.inputs}
     plain = replace(compressed, layers=tuple(replace(layer, inputs=None) for layer in compressed.layers)).module
     if fold_batch_norm(plain) is not plain:
-        raise ValueError("int8 needs batch norm folded first: folded later, weights are off their integers")
+        raise ValueError("int8 needs batch norm folded first: later folding moves weights off their codes")
     graph = to_onnx(plain, normalization, shape)
     model = onnx.load_from_string(graph)
     between = None if sample is None else _ranges(extremes(graph, _between(model.graph), sample.numpy()))
@@ -88,24 +89,26 @@ def _integers(record: LayerRecord) -> _Integers:
 
 
 def _between(graph: onnx.GraphProto) -> list[str]:
-    """The names of what is added up, concatenated or averaged."""
+    """Returns the names of the tensors that are added, concatenated or averaged."""
     constants = {each.name for each in graph.initializer}
     names = dict.fromkeys(name for node in graph.node if node.op_type in BETWEEN for name in node.input)
     return [name for name in names if name not in constants]
 
 
 def _ranges(ends: Mapping[str, tuple[float, float]]) -> dict[str, InputQuantizer]:
-    found = {name: affine_qparams(torch.tensor(low), torch.tensor(high), BITS) for name, (low, high) in ends.items()}
-    return {name: InputQuantizer(BITS, float(each.scale), int(each.zero_point)) for name, each in found.items()}
+    qparams = {name: affine_qparams(torch.tensor(low), torch.tensor(high), BITS) for name, (low, high) in ends.items()}
+    return {name: InputQuantizer(BITS, float(each.scale), int(each.zero_point)) for name, each in qparams.items()}
 
 
 def _with_integers_(
     graph: onnx.GraphProto, layers: Mapping[str, _Integers], between: Mapping[str, InputQuantizer] | None
 ) -> None:
-    """`layers` by the name of their weight. With `between`, whatever reads a quantized tensor reads its integers."""
+    """Quantizes `layers`, by the name of their weight, in place. With `between`, all readers of a quantized tensor read
+    its codes.
+    """
     readers = {node.input[1]: node for node in graph.node if node.op_type in MULTIPLY and node.input[1] in layers}
     if missing := [each.record.name for weight, each in layers.items() if weight not in readers]:
-        raise ValueError(f"what layer {missing[0]} does is no one operation in ONNX: leave it float, with 32 bits")
+        raise ValueError(f"layer {missing[0]} is not a single operation in ONNX: keep it in float, with 32 bits")
     quantizers = {**(between or {}), **{node.input[0]: layers[name].inputs for name, node in readers.items()}}
     floats = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
     constants: Constants = {}
@@ -129,17 +132,18 @@ def _with_integers_(
                 nodes.append(helper.make_node("QuantizeLinear", [name, *steps], [f"{name}.codes"]))
                 nodes.append(_dequantize(name))
     read = {name for node in nodes for name in node.input}
-    kept = [each for each in graph.initializer if each.name in read]
+    initializers = [each for each in graph.initializer if each.name in read]
     del graph.node[:], graph.initializer[:], graph.value_info[:]
     graph.node.extend(nodes)
-    graph.initializer.extend([*kept, *(numpy_helper.from_array(value, name) for name, value in constants.items())])
+    graph.initializer.extend(initializers)
+    graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
 
 
 def _constants(layer: _Integers, weight_and_bias: list[str], floats: Constants) -> Constants:
-    """Codes, scales and zero points of a weight and, if there is one, a bias.
+    """Returns the codes, scales and zero points of a weight and, if there is one, a bias.
 
-    A channel of weights so small that its bias in steps of s_w s_x would outgrow int32 gets larger steps: what that
-    takes from the weights is less than 2^-30 of the bias. A channel of zeros gets the steps that suit its bias.
+    If the weights of a channel are so small that its bias, in steps of s_w s_x, would not fit int32, the channel gets
+    larger steps; the error of its weights is then below 2^-30 of the bias. A channel of zeros gets steps for its bias.
     """
     weight, *bias = weight_and_bias
     steps = layer.inputs.scale
@@ -151,11 +155,11 @@ def _constants(layer: _Integers, weight_and_bias: list[str], floats: Constants) 
     shape = (-1, *[1] * (layer.record.weight.dim() - 1))
     qparams = replace(layer.weights, scale=torch.from_numpy(scale).view(shape), zero_point=torch.tensor(0))
     codes = quantize(layer.record.weight, qparams).numpy()
-    found = _affine(weight, codes.astype(np.int8), scale)
+    constants = _affine(weight, codes.astype(np.int8), scale)
     if bias:
         scale = scale * np.float32(steps)
-        found |= _affine(bias[0], np.round(values / scale).astype(np.int32), scale)
-    return found
+        constants |= _affine(bias[0], np.round(values / scale).astype(np.int32), scale)
+    return constants
 
 
 def _affine(name: str, codes: npt.NDArray[np.generic], scale: npt.NDArray[np.float32]) -> Constants:
@@ -170,9 +174,9 @@ def _steps(name: str, quantizer: InputQuantizer) -> Constants:
 
 
 def _dequantize(name: str, axis: int | None = None) -> onnx.NodeProto:
-    """The codes of the tensor `name` to what they stand for; with `axis`, each channel along it with its own scale."""
-    given = [f"{name}.{part}" for part in ("codes", "scale", "zero")]
-    return helper.make_node("DequantizeLinear", given, [_dequantized(name)], axis=axis)
+    """Returns the operation that dequantizes the tensor `name`; with `axis`, each channel along it has a scale."""
+    inputs = [f"{name}.{part}" for part in ("codes", "scale", "zero")]
+    return helper.make_node("DequantizeLinear", inputs, [_dequantized(name)], axis=axis)
 
 
 def _dequantized(name: str) -> str:

@@ -1,34 +1,61 @@
-"""The process that takes latencies; it imports no torch and starts quickly.
+"""The process that measures latencies, and the files through which it talks to the process that starts it.
 
     python -m compression.deploy.latency_process FOLDER
 
-In the folder lie graphs, NAME.onnx, and what is asked for. It writes the share that is done, and then the result.
+FOLDER holds the graphs as NAME.onnx, and the request. The process writes the share (0..1) that is done, and at the end
+the result. It imports no torch, so that it starts quickly.
 """
 
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from compression.deploy.latency import measure_latencies
-from compression.deploy.runtime import count_kernels
+from compression.deploy.latency import Latency, Measurements, measure_latencies
+from compression.deploy.runtime import Kernels, count_kernels
 
 SUFFIX = ".onnx"
 
-ASKED, SHARE, RESULT = "asked.json", "share", "result.json"
+REQUEST, SHARE, RESULT = "request.json", "share", "result.json"
+
+
+def write_request(folder: Path, graphs: Mapping[str, bytes], threads: int, rounds: Mapping[int, int]) -> None:
+    """Writes the graphs and what to measure into `folder`. Raises OSError."""
+    for name, graph in graphs.items():
+        (folder / f"{name}{SUFFIX}").write_bytes(graph)
+    request = {"names": list(graphs), "threads": threads, "rounds": list(rounds.items())}
+    (folder / REQUEST).write_text(json.dumps(request))
+
+
+def read_share(folder: Path) -> float:
+    """Returns the share (0..1) of the measurements that is done; 0 if none is known."""
+    try:
+        return float((folder / SHARE).read_text())
+    except (OSError, ValueError):
+        return 0.0
+
+
+def read_result(folder: Path) -> Measurements:
+    """Returns what the process measured. Raises OSError or ValueError if it ended without a result."""
+    result = json.loads((folder / RESULT).read_text())
+    return Measurements(
+        tuple(Latency(**each) for each in result["latencies"]),
+        {name: Kernels(**each) for name, each in result["kernels"].items()},
+    )
 
 
 def measure_folder(folder: Path) -> None:
-    """Measures the graphs that lie in `folder`."""
-    asked = json.loads((folder / ASKED).read_text())
-    graphs = {name: (folder / f"{name}{SUFFIX}").read_bytes() for name in asked["names"]}
+    """Measures the graphs in `folder` as the request says, and writes the result."""
+    request = json.loads((folder / REQUEST).read_text())
+    graphs = {name: (folder / f"{name}{SUFFIX}").read_bytes() for name in request["names"]}
 
-    def tell(share: float) -> None:
+    def report(share: float) -> None:
         (folder / SHARE).write_text(str(share))
 
-    used = {name: asdict(count_kernels(graph)) for name, graph in graphs.items()}
-    latencies = measure_latencies(graphs, asked["threads"], dict(asked["rounds"]), tell)
-    (folder / RESULT).write_text(json.dumps({"latencies": [asdict(each) for each in latencies], "kernels": used}))
+    kernels = {name: asdict(count_kernels(graph)) for name, graph in graphs.items()}
+    latencies = measure_latencies(graphs, request["threads"], dict(request["rounds"]), report)
+    (folder / RESULT).write_text(json.dumps({"latencies": [asdict(each) for each in latencies], "kernels": kernels}))
 
 
 if __name__ == "__main__":

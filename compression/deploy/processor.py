@@ -1,4 +1,4 @@
-"""What the processor of this machine is and which instructions for integers it has, as far as the system tells."""
+"""The processor of this machine: its name and its instructions for integers, as far as the system reports them."""
 
 import platform
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ CPUINFO = Path("/proc/cpuinfo")
 
 NAMES = ("model name", "Model", "Hardware")
 
-FLAGS = ("flags", "Features")  # on x86, on ARM
+FLAGS = ("flags", "Features")  # on x86 and on ARM
 
 INTEGERS = {
     "AMX": {"amx_int8"},
@@ -20,31 +20,31 @@ INTEGERS = {
     "matrix multiply": {"i8mm"},
 }
 
-FAST = ("AMX", "VNNI", "dot product", "matrix multiply")  # four products of 8 bits and their sum at once, or more
+FAST = ("AMX", "VNNI", "dot product", "matrix multiply")  # each sums at least four 8-bit products at once
 
-SATURATING = ("AVX2", "AVX-512")  # two products and their sum at once, of 16 bits
+SATURATING = ("AVX2", "AVX-512")  # each sums two 8-bit products at once, in 16 bits
 
 
 @dataclass(frozen=True)
 class Cpu:
-    """`instructions`: those of INTEGERS that it has; None where the system does not tell."""
+    """A processor. `instructions` are its entries of INTEGERS; None if the system does not report them."""
 
     name: str
     instructions: tuple[str, ...] | None
 
     @property
     def multiplies_int8(self) -> bool:
-        """Whether it has instructions for sums of products of 8-bit integers."""
+        """Whether it has instructions for sums of 8-bit products."""
         return bool(set(self.instructions or ()) & set(FAST))
 
     @property
     def saturates(self) -> bool:
-        """Whether the fastest that it has instead cuts such sums off at 16 bits."""
+        """Whether its fastest other instructions saturate such sums at 16 bits."""
         return not self.multiplies_int8 and bool(set(self.instructions or ()) & set(SATURATING))
 
 
 def this_cpu() -> Cpu:
-    """The one of this machine."""
+    """Returns the processor of this machine."""
     try:
         return parse_cpuinfo(CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines())
     except OSError:
@@ -52,11 +52,11 @@ def this_cpu() -> Cpu:
 
 
 def parse_cpuinfo(lines: Iterable[str]) -> Cpu:
-    """The first core of Linux's /proc/cpuinfo."""
-    said: dict[str, str] = {}
+    """Returns the processor that the lines of Linux's /proc/cpuinfo describe, from its first core."""
+    fields: dict[str, str] = {}
     for line in lines:
         name, _, value = line.partition(":")
-        said.setdefault(name.strip(), value.strip())
-    name = next((said[key] for key in NAMES if key in said), platform.machine())
-    flags = next((set(said[key].split()) for key in FLAGS if key in said), None)
+        fields.setdefault(name.strip(), value.strip())
+    name = next((fields[key] for key in NAMES if key in fields), platform.machine())
+    flags = next((set(fields[key].split()) for key in FLAGS if key in fields), None)
     return Cpu(name, None if flags is None else tuple(key for key, any_of in INTEGERS.items() if any_of & flags))

@@ -1,4 +1,4 @@
-"""ONNX Runtime on this machine's processor: sessions, what they answer, and which kernels they really use."""
+"""ONNX Runtime on the processor of this machine: sessions, their logits, and the kernels that they use."""
 
 import json
 import tempfile
@@ -31,7 +31,7 @@ Pixels = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Kernels:
-    """How many convolutions a runtime does in integers, and in float; and the bytes that it moves for one image."""
+    """How many convolutions the runtime computes in integers and in float, and the bytes that it moves per image."""
 
     int8: int
     float32: int
@@ -39,13 +39,15 @@ class Kernels:
 
     @property
     def total(self) -> int:
+        """All convolutions."""
         return self.int8 + self.float32
 
 
 @cache
 def overflows() -> bool:
-    """Whether the runtime's usual kernels for int8 are wrong here: on x86 without VNNI they add two products in 16
-    bits, and cut off what is beyond. Found out by multiplying the largest codes.
+    """Returns whether the default int8 kernels give wrong results here, from a product of the largest codes.
+
+    On x86 without VNNI, they add two products in 16 bits, and the sum saturates.
     """
     product = onnx.parser.parse_model(PRODUCT).SerializeToString()
     running = onnxruntime.InferenceSession(product, providers=["CPUExecutionProvider"])
@@ -54,20 +56,23 @@ def overflows() -> bool:
 
 
 def session_options(threads: int = 1) -> onnxruntime.SessionOptions:
-    """Threads go to sleep as soon as they are done: spinning, those of one session would slow down the next one. Where
-    the kernels for int8 overflow, slower ones that do not take their place.
+    """Returns the settings of a session on `threads` threads.
+
+    Idle threads sleep, because spinning threads of one session would slow down the next one. If the default int8
+    kernels overflow, slower exact ones are used.
     """
-    found = onnxruntime.SessionOptions()
-    found.add_session_config_entry("session.x64quantprecision", str(int(overflows())))
-    found.intra_op_num_threads = threads
-    found.inter_op_num_threads = 1
-    found.log_severity_level = ERRORS_ONLY
-    found.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return found
+    settings = onnxruntime.SessionOptions()
+    settings.add_session_config_entry("session.x64quantprecision", str(int(overflows())))
+    settings.intra_op_num_threads = threads
+    settings.inter_op_num_threads = 1
+    settings.log_severity_level = ERRORS_ONLY
+    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return settings
 
 
-def open_session(graph: bytes, chosen: onnxruntime.SessionOptions | None = None) -> onnxruntime.InferenceSession:
-    return onnxruntime.InferenceSession(graph, chosen or session_options(), providers=["CPUExecutionProvider"])
+def open_session(graph: bytes, settings: onnxruntime.SessionOptions | None = None) -> onnxruntime.InferenceSession:
+    """Returns a session of an ONNX file; by default with `session_options` for one thread."""
+    return onnxruntime.InferenceSession(graph, settings or session_options(), providers=["CPUExecutionProvider"])
 
 
 def image_shape(running: onnxruntime.InferenceSession) -> tuple[int, ...]:
@@ -76,37 +81,37 @@ def image_shape(running: onnxruntime.InferenceSession) -> tuple[int, ...]:
 
 
 def logits(running: onnxruntime.InferenceSession, pixels: Pixels) -> npt.NDArray[np.float32]:
-    """pixels (N, channels, height, width) -> (N, classes)."""
+    """Returns the logits (N, classes) of pixels (N, channels, height, width)."""
     parts = (pixels[start : start + BATCH] for start in range(0, len(pixels), BATCH))
     return np.concatenate([running.run([LOGITS], {PIXELS: part})[0] for part in parts])
 
 
 def extremes(graph: bytes, names: Sequence[str], pixels: Pixels) -> Mapping[str, tuple[float, float]]:
-    """The least and the greatest value that each of the tensors `names` has for any of `pixels`."""
+    """Returns the smallest and the largest value of each tensor in `names`, over all `pixels`."""
     model = onnx.load_from_string(graph)
     model.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in names)
     running = open_session(model.SerializeToString())
-    wanted = [LOGITS, *names]  # asked for nothing, a runtime gives everything
-    found: dict[str, tuple[float, float]] = {}
+    outputs = [LOGITS, *names]  # an empty list would mean all outputs
+    ranges: dict[str, tuple[float, float]] = {}
     for start in range(0, len(pixels), BATCH):
-        _, *values = running.run(wanted, {PIXELS: pixels[start : start + BATCH]})
+        _, *values = running.run(outputs, {PIXELS: pixels[start : start + BATCH]})
         for name, value in zip(names, values, strict=True):
-            low, high = found.get(name, (np.inf, -np.inf))
-            found[name] = min(low, float(value.min())), max(high, float(value.max()))
-    return found
+            low, high = ranges.get(name, (np.inf, -np.inf))
+            ranges[name] = min(low, float(value.min())), max(high, float(value.max()))
+    return ranges
 
 
 def count_kernels(graph: bytes) -> Kernels:
-    """What the runtime's own profile of one image says of `graph`.
+    """Returns the kernels of `graph`, from the profile that the runtime writes for one image.
 
-    A convolution that is not seen in integers is float. The runtime makes convolutions of other operations too: they do
-    not count.
+    A convolution of the graph that does not run in integers counts as float. The runtime also turns some other
+    operations into convolutions; these do not count.
     """
     with tempfile.TemporaryDirectory() as folder:
-        chosen = session_options()
-        chosen.enable_profiling = True
-        chosen.profile_file_prefix = f"{folder}/profile"
-        running = open_session(graph, chosen)
+        settings = session_options()
+        settings.enable_profiling = True
+        settings.profile_file_prefix = f"{folder}/profile"
+        running = open_session(graph, settings)
         running.run(None, {PIXELS: np.zeros((1, *image_shape(running)), np.uint8)})
         events = json.loads(Path(running.end_profiling()).read_text())
     used = {event["name"]: event["args"] for event in events if "op_name" in event.get("args", ())}
@@ -116,8 +121,8 @@ def count_kernels(graph: bytes) -> Kernels:
 
 
 def moved_bytes(graph: bytes, operations: Iterable[Mapping[str, str]]) -> int:
-    """Bytes that are read and written: each number of `graph` once, and all that goes into and comes out of each of the
-    `operations` of a profile, in the width and with the padding that the runtime gives it. A view moves nothing.
+    """Returns the bytes that are read and written: each constant of `graph` once, and the inputs and outputs of each of
+    the `operations` of a profile, with the types and the padding that the runtime gives them. Views move nothing.
     """
     constants = sum(numpy_helper.to_array(each).nbytes for each in onnx.load_from_string(graph).graph.initializer)
     working = (each for each in operations if each["op_name"] not in VIEWS)
@@ -125,7 +130,7 @@ def moved_bytes(graph: bytes, operations: Iterable[Mapping[str, str]]) -> int:
 
 
 def count_subnormals(graph: bytes) -> int:
-    """How many numbers of `graph` are subnormal in float32: many processors take a hundred cycles for each."""
+    """Returns how many float32 constants of `graph` are subnormal. Many processors take a hundred cycles for each."""
     tensors = (numpy_helper.to_array(each) for each in onnx.load_from_string(graph).graph.initializer)
     floats = (np.abs(each) for each in tensors if each.dtype == np.float32)
     return sum(int(np.count_nonzero((each > 0) & (each < SMALLEST_NORMAL))) for each in floats)

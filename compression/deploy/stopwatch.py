@@ -1,45 +1,37 @@
-"""Latencies taken in a process of their own, one measurement at a time, while pages are served.
+"""Measures latencies in the background, in a process of its own, one measurement at a time.
 
-That process is `timed`. It has the usual priority, before which the workers of the engine stand back.
+A measurement is unknown, then running, then known: it has times or an error. Only `look` with `go` starts one, and only
+if no other is running, because two measurements at once would disturb each other. The process (`latency_process`) has
+normal priority, so that it goes before the workers of the engine.
 """
 
 import atexit
-import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import threading
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from compression.deploy.latency import ROUNDS, Latency
-from compression.deploy.latency_process import ASKED, RESULT, SHARE, SUFFIX
-from compression.deploy.runtime import Kernels
+from compression.deploy.latency import ROUNDS, Measurements
+from compression.deploy.latency_process import read_result, read_share, write_request
+from compression.engine.lru_cache import LruCache
 from compression.engine.workers import OWN_GROUP
 from compression.paths import PROJECT
 
-MOST_KEPT = 64
+MOST_TIMINGS = 64
 
 ERRORS = "errors"
 
-MeasurementKey = tuple[object, int]
-
-
-@dataclass(frozen=True)
-class Measurements:
-    """What was measured, of graphs by name."""
-
-    latencies: tuple[Latency, ...]
-    kernels: Mapping[str, Kernels]
+MeasurementKey = tuple[object, int]  # what is measured, and the number of threads
 
 
 @dataclass(frozen=True)
 class Timing:
-    """What is known of a measurement: all of it, or which share (0..1) is done, or why there is none."""
+    """A reading of a measurement: its times, or the share (0..1) that is done, or a sentence on why it failed."""
 
     times: Measurements | None = None
     share: float = 0.0
@@ -47,42 +39,43 @@ class Timing:
 
     @property
     def done(self) -> bool:
+        """Whether the measurement is finished or has failed."""
         return self.times is not None or self.error is not None
 
 
 class Stopwatch:
-    """Measurements of all sessions of this process. All may be called from any thread, and none waits."""
+    """Measurements of all sessions of this process. Any thread may call its methods; none of them waits."""
 
     def __init__(self, rounds: Mapping[int, int] = ROUNDS) -> None:
         self._rounds = rounds
         self._lock = threading.RLock()
-        self._known: OrderedDict[MeasurementKey, Timing] = OrderedDict()
+        self._timings: LruCache[MeasurementKey, Timing] = LruCache(MOST_TIMINGS)
         self._running: tuple[MeasurementKey, Path, subprocess.Popen[bytes]] | None = None
         atexit.register(self.close)
 
     def look(self, what: object, graphs: Mapping[str, bytes], threads: int, go: bool = True) -> Timing:
-        """What is known by now of `graphs`; with `go`, they are measured as soon as nothing else is.
+        """Returns what is known of the times of `graphs`; with `go`, starts to measure them if nothing is measured now.
 
-        `what` is equal for equal graphs.
+        `what` identifies the graphs: it is equal for equal graphs.
         """
         key = what, threads
         with self._lock:
-            self._advance()
-            if key not in self._known and go and self._running is None:
+            self._collect()
+            if self._timings.get(key) is None and go and self._running is None:
                 self._start(key, graphs, threads)
             if self._running and self._running[0] == key:
-                return Timing(share=_share(self._running[1]))
-            return self._known.get(key, Timing())
+                return Timing(share=read_share(self._running[1]))
+            return self._timings.get(key) or Timing()
 
     def forget(self, what: object, threads: int) -> None:
-        """So that it is measured again, or not to its end."""
+        """Discards the times of `what`, and ends its measurement if it is running."""
         with self._lock:
-            self._known.pop((what, threads), None)
+            self._timings.discard((what, threads))
             if self._running and self._running[0] == (what, threads):
                 self.close()
 
     def close(self) -> None:
-        """Ends what is being measured."""
+        """Ends the running measurement, if there is one."""
         with self._lock:
             if self._running:
                 _, folder, process = self._running
@@ -94,38 +87,28 @@ class Stopwatch:
     def _start(self, key: MeasurementKey, graphs: Mapping[str, bytes], threads: int) -> None:
         folder = Path(tempfile.mkdtemp(prefix="squeezelab-"))
         try:
-            self._running = key, folder, _started(folder, graphs, threads, self._rounds)
+            write_request(folder, graphs, threads, self._rounds)
+            self._running = key, folder, _start_process(folder)
         except OSError as error:
             shutil.rmtree(folder, ignore_errors=True)
-            self._keep(key, Timing(error=str(error)))
+            self._timings.put(key, Timing(error=str(error)))
 
-    def _advance(self) -> None:
-        """Takes in what has come to its end."""
+    def _collect(self) -> None:
+        """Keeps the result of a process that has ended."""
         if self._running is None or self._running[2].poll() is None:
             return
         key, folder, _ = self._running
-        self._keep(key, _ended(folder))
+        self._timings.put(key, _timing(folder))
         self.close()
 
-    def _keep(self, key: MeasurementKey, timing: Timing) -> None:
-        self._known[key] = timing
-        while len(self._known) > MOST_KEPT:
-            self._known.popitem(last=False)
 
-
-def _started(
-    folder: Path, graphs: Mapping[str, bytes], threads: int, rounds: Mapping[int, int]
-) -> subprocess.Popen[bytes]:
-    """Raises OSError where there is no room in `folder`."""
-    for name, graph in graphs.items():
-        (folder / f"{name}{SUFFIX}").write_bytes(graph)
-    asked = {"names": list(graphs), "threads": threads, "rounds": list(rounds.items())}
-    (folder / ASKED).write_text(json.dumps(asked))
+def _start_process(folder: Path) -> subprocess.Popen[bytes]:
+    """Starts to measure what is in `folder`. Raises OSError."""
     paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
     with (folder / ERRORS).open("wb") as errors:
         return subprocess.Popen(
             [sys.executable, "-m", "compression.deploy.latency_process", str(folder)],
-            cwd=PROJECT,  # from which `-m` imports first
+            cwd=PROJECT,  # `-m` imports from the working directory first
             env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -134,23 +117,10 @@ def _started(
         )
 
 
-def _share(folder: Path) -> float:
+def _timing(folder: Path) -> Timing:
+    """Returns the result of a process that has ended, or the last line of what it wrote as errors."""
     try:
-        return float((folder / SHARE).read_text())
-    except (OSError, ValueError):
-        return 0.0
-
-
-def _ended(folder: Path) -> Timing:
-    try:
-        found = json.loads((folder / RESULT).read_text())
+        return Timing(read_result(folder), 1.0)
     except (OSError, ValueError):
         lines = (folder / ERRORS).read_text(errors="replace").strip().splitlines()
-        return Timing(error=lines[-1] if lines else "the process that measures was ended")
-    return Timing(
-        Measurements(
-            tuple(Latency(**each) for each in found["latencies"]),
-            {name: Kernels(**each) for name, each in found["kernels"].items()},
-        ),
-        1.0,
-    )
+        return Timing(error=lines[-1] if lines else "the process that measures ended without a result")

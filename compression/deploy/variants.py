@@ -1,4 +1,4 @@
-"""The forms in which one compressed network can be deployed, each as an ONNX file."""
+"""The variants in which one compressed network can be deployed, each as an ONNX file."""
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -35,8 +35,10 @@ HALF = PruneSpec(sparsity=0.5, structure=Structure.FILTER, scope=Scope.LAYER)
 
 
 class VariantKind(StrEnum):
-    """FLOAT: uncompressed. AS_SET: compressed, in float. INT8: with integers as simulated. INT8_CHAIN: with integers
-    between layers too. SMALLER: float, its zero filters taken out, equal ones made one.
+    """The kinds of variants: how the network computes.
+
+    FLOAT: not compressed. AS_SET: compressed, computed in float. INT8: with the integers of the simulation. INT8_CHAIN:
+    with integers between layers too. SMALLER: in float, with zero filters removed and equal filters merged.
     """
 
     FLOAT = "float"
@@ -47,12 +49,13 @@ class VariantKind(StrEnum):
 
     @property
     def integers(self) -> bool:
+        """Whether layers compute in 8-bit integers."""
         return self in (VariantKind.INT8, VariantKind.INT8_CHAIN)
 
 
 @dataclass(frozen=True)
 class Variant:
-    """`spec` is what it computes, as the laboratory simulates it; batch norm is folded in the file in any case."""
+    """A kind of file, and the spec that simulates it. In the file, batch norm is always folded."""
 
     kind: VariantKind
     spec: CompressionSpec
@@ -60,9 +63,9 @@ class Variant:
 
 @dataclass(frozen=True, eq=False)
 class OnnxFile:
-    """An ONNX file, and what it takes for an image: multiply-accumulates, and these weighed with their bits.
+    """An ONNX file, and what it costs for one image: multiply-accumulates and bit operations.
 
-    `sparsity` (0..1): of the weights that it multiplies with. `subnormals`: how many of its numbers are such.
+    `sparsity` (0..1) is the share of its weights that are zero; `subnormals` is the number of subnormal constants.
     """
 
     graph: bytes
@@ -73,21 +76,22 @@ class OnnxFile:
 
 
 def variants(spec: CompressionSpec) -> tuple[Variant, ...]:
-    """What `spec` comes to: beside the float network, itself, in int8, and with filters taken out."""
+    """Returns the variants of `spec`: the float network, `spec` in float and in int8, and without pruned filters."""
     as_float = CompressionSpec(spec.model)
-    found = [
+    candidates = [
         Variant(VariantKind.FLOAT, as_float),
         Variant(VariantKind.AS_SET, spec),
         Variant(VariantKind.INT8, int8_spec(spec)),
         Variant(VariantKind.INT8_CHAIN, int8_spec(spec)),
         Variant(VariantKind.SMALLER, smaller_spec(spec)),
     ]
-    return tuple(each for each in found if each.kind is not VariantKind.AS_SET or spec != as_float)
+    return tuple(each for each in candidates if each.kind is not VariantKind.AS_SET or spec != as_float)
 
 
 def smaller_spec(spec: CompressionSpec) -> CompressionSpec:
-    """The filters that `spec` prunes or merges, and nothing else of it; half of those of each layer where it has none
-    to take.
+    """Returns a spec that only prunes or merges the filters that `spec` does.
+
+    If `spec` prunes and merges no filters, the result prunes half of the filters of each layer.
     """
     prunes = spec.prune is not None and spec.prune.structure is Structure.FILTER
     if not (prunes or spec.merge):
@@ -104,19 +108,21 @@ def smaller_spec(spec: CompressionSpec) -> CompressionSpec:
 
 
 def int8_spec(spec: CompressionSpec) -> CompressionSpec:
-    """The nearest to `spec` that int8 kernels compute: batch norm folded, inputs of 8 bits, and symmetric weights of at
-    most 8 bits. Layers that it names as float stay so; those that it skips without their names do not.
+    """Returns the spec closest to `spec` that int8 kernels can compute.
 
-    Where `spec` does not fold, folding comes last, so that the same weights go, and symmetric ones of a channel keep
-    their integers, unless their range was clipped. Batch norms to be taken anew are refused by `compress`: there are
-    none then.
+    It folds batch norm, and has inputs of 8 bits and symmetric weights of at most 8 bits. Layers that `spec` names as
+    float stay float; layers that it skips without naming them do not.
+
+    If `spec` does not fold batch norm, it is folded last. Then the same weights are pruned, and symmetric weights with
+    a scale per channel keep their codes, unless their range was clipped. If `spec` re-estimates batch norm, `compress`
+    refuses the result, because no batch norm is left to re-estimate.
     """
-    given, activations = spec.weights, spec.activations
+    own, activations = spec.weights, spec.activations
     weights = QuantSpec(BITS)
-    if given and given.scheme is Scheme.SYMMETRIC:
-        coarse = Granularity.CHANNEL if given.granularity is Granularity.GROUP else given.granularity
-        bits = min(given.bits, BITS)
-        weights = replace(given, bits=bits, granularity=coarse, group_size=None, only=None, skip_ends=False)
+    if own and own.scheme is Scheme.SYMMETRIC:
+        coarse = Granularity.CHANNEL if own.granularity is Granularity.GROUP else own.granularity
+        bits = min(own.bits, BITS)
+        weights = replace(own, bits=bits, granularity=coarse, group_size=None, only=None, skip_ends=False)
     layers = (
         replace(layer, bits=min(layer.bits, BITS)) if layer.bits not in (None, FLOAT_BITS) else layer
         for layer in spec.layers
@@ -135,9 +141,9 @@ def int8_spec(spec: CompressionSpec) -> CompressionSpec:
 
 
 def build(model: FloatModel, variant: Variant) -> OnnxFile:
-    """The file of `variant`, in seconds, in a process where nobody else computes; see `export`.
+    """Builds the file of `variant`; takes seconds, in a process that computes nothing else (see `float_onnx`).
 
-    Raises ValueError where there is no such file, DataError where images for it are missing.
+    Raises ValueError if the network cannot be exported like this, DataError if the images that it needs are missing.
     """
     compressed = compress(model.module, variant.spec, evidence_for(model, variant.spec))
     if variant.kind is VariantKind.SMALLER:
@@ -161,4 +167,4 @@ def _sample() -> Tensor:
     try:
         return load(TRAIN)[:SAMPLE_IMAGES].pixels
     except DataMissing as error:
-        raise DataMissing(f"what is added up between layers has to be seen on training images, and {error}") from error
+        raise DataMissing(f"ranges between layers have to be measured on training images, and {error}") from error

@@ -1,4 +1,4 @@
-"""A network's model card: what its layers are, and how differently wide the weights of their channels are."""
+"""The model card of a network: its layers, and how much the weight ranges of their channels differ."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ QUARTILES = torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0])
 
 @dataclass(frozen=True)
 class LayerCard:
-    """One convolution or linear layer. `spread`: its widest channel's largest |w| over the median channel's."""
+    """One convolution or linear layer. `spread` is the largest |w| of its widest channel over that of the median."""
 
     name: str
     kind: str
@@ -30,7 +30,7 @@ class ChannelRanges:
     """The weights of each output channel: smallest, quartiles and largest, each (C_out,).
 
     `half_step` is half the step of one symmetric scale for the whole tensor: smaller weights round to zero.
-    `lost` are the channels in which all do.
+    `all_zero` says of each channel whether all its weights do.
     """
 
     low: tuple[float, ...]
@@ -43,17 +43,17 @@ class ChannelRanges:
 
 
 def layer_cards(module: nn.Module, macs: dict[str, int]) -> tuple[LayerCard, ...]:
-    """The card of each layer with weights, in the order of the modules. `macs`: those of `layer_macs`."""
+    """Returns the card of each layer with weights, in the order of the modules. `macs` comes from `layer_macs`."""
     modules = dict(module.named_modules())
     cards = []
     for name, weight in compressible_weights(module).items():
-        shape, wide = tuple(weight.tensor.shape), spread(weight.channels_first)
-        cards.append(LayerCard(name, layer_kind(modules[name]), shape, weight.tensor.numel(), macs[name], wide))
+        shape, ratio = tuple(weight.tensor.shape), spread(weight.channels_first)
+        cards.append(LayerCard(name, layer_kind(modules[name]), shape, weight.tensor.numel(), macs[name], ratio))
     return tuple(cards)
 
 
 def layer_kind(layer: nn.Module) -> str:
-    """A convolution or a linear layer in short: "depthwise 3x3 /2" has stride 2."""
+    """Returns a short description of a layer, such as "linear" or "depthwise 3x3 /2", where 2 is the stride."""
     if not isinstance(layer, (*CONVOLUTIONS, *TRANSPOSED)):
         return "linear"
     name = "depthwise" if layer.groups == layer.in_channels > 1 else "conv"
@@ -63,9 +63,10 @@ def layer_kind(layer: nn.Module) -> str:
 
 
 def spread(weight: Tensor) -> float:
-    """The largest |w| of the widest channel over that of the median channel: how badly one scale fits all.
+    """Returns the largest |w| of the widest channel over that of the median channel of weight (C_out, ...).
 
-    weight (C_out, ...) -> at least 1; infinite where half of the channels are all zero, 1 where all are.
+    One scale for all channels fits the worse, the larger this is. It is at least 1; it is infinite if half of the
+    channels are all zero, and 1 if all channels are.
     """
     reach = weight.detach().flatten(1).abs().amax(1)
     middle, top = float(reach.median()), float(reach.max())
@@ -73,7 +74,7 @@ def spread(weight: Tensor) -> float:
 
 
 def channel_ranges(weight: Tensor, bits: int) -> ChannelRanges:
-    """The ranges of the channels of `weight` (C_out, ...), beside the step of one `bits`-bit scale for all of them."""
+    """Returns the ranges of the channels of `weight` (C_out, ...), and the step of one `bits`-bit scale for all."""
     flat = weight.detach().flatten(1)
     low, lower, median, upper, high = (tuple(row.tolist()) for row in flat.quantile(QUARTILES, 1))
     half_step = float(symmetric_qparams(*weight.detach().aminmax(), bits).scale) / 2

@@ -1,4 +1,4 @@
-"""What there is to see of the weights, binned where they are: a page is sent hundreds of numbers, not millions."""
+"""Histograms of weights. Binning them here means that a page receives hundreds of numbers and not millions."""
 
 import math
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ MOST_LEVELS = 64
 
 @dataclass(frozen=True)
 class Histogram:
-    """`edges` are bins + 1 values, `counts` the weights in each bin, the last bin closed on both sides."""
+    """A histogram: `edges` are bins + 1 values, `counts` the weights per bin. The last bin includes both its edges."""
 
     edges: tuple[float, ...]
     counts: tuple[int, ...]
@@ -25,12 +25,12 @@ class Histogram:
 
 @dataclass(frozen=True)
 class WeightView:
-    """The weights of one layer or of the whole network, before and after.
+    """The weights of one layer or of the whole network, before and after compression.
 
-    `after` counts the non-zero weights, `zeros` the others. `levels` are all values that the quantizers can
-    give, empty where there are none or more than 64. `threshold`: the smallest magnitude that was kept, None
-    where nothing was pruned, where layers differ, where it was that of weights that were folded afterwards, or where it
-    is not the magnitude of each weight that counts.
+    `after` counts the nonzero weights, `zeros` the others. `levels` are all values that the quantizers can give; empty
+    if there are none or more than 64. `threshold` is the smallest magnitude that survived pruning; None if nothing was
+    pruned, if it differs between layers, if the weights were folded after pruning, or if pruning does not go by the
+    magnitude of single weights.
     """
 
     before: Histogram
@@ -42,7 +42,7 @@ class WeightView:
 
 
 def histogram(weights: Sequence[Tensor], bins: int, low: float, high: float) -> Histogram:
-    """All `weights`, of any shapes, in `bins` equal bins of low..high; what lies outside is not counted."""
+    """Counts all `weights`, of any shapes, in `bins` equal bins from `low` to `high`; others are not counted."""
     counts = torch.stack([torch.histc(weight.detach(), bins, low, high) for weight in weights]).sum(
         0, dtype=torch.int64
     )
@@ -51,7 +51,7 @@ def histogram(weights: Sequence[Tensor], bins: int, low: float, high: float) -> 
 
 
 def weight_view(compressed: CompressedModel, layer: str | None = None, bins: int = 121) -> WeightView:
-    """Histograms over the range of the weights before and after, in `bins` bins: an odd number, one around zero."""
+    """Returns histograms of the weights before and after, with the same `bins` bins: an odd number, one around zero."""
     records = [record for record in compressed.layers if layer in (None, record.name)]
     both = [weight for record in records for weight in (record.original.detach(), record.weight)]
     reach = max(abs(float(end)) for weight in both for end in weight.aminmax()) or 1.0
@@ -59,7 +59,7 @@ def weight_view(compressed: CompressedModel, layer: str | None = None, bins: int
     after = histogram([record.weight for record in records], bins, -reach, reach)
     return WeightView(
         before=histogram([record.original for record in records], bins, -reach, reach),
-        after=replace(after, counts=_less(after.counts, bins // 2, zeros)),
+        after=replace(after, counts=_subtract(after.counts, bins // 2, zeros)),
         zeros=zeros,
         weights=sum(record.weights for record in records),
         levels=_levels(records),
@@ -67,22 +67,22 @@ def weight_view(compressed: CompressedModel, layer: str | None = None, bins: int
     )
 
 
-def _less(counts: tuple[int, ...], place: int, by: int) -> tuple[int, ...]:
+def _subtract(counts: tuple[int, ...], place: int, by: int) -> tuple[int, ...]:
     return (*counts[:place], counts[place] - by, *counts[place + 1 :])
 
 
 def largest_useful_threshold(model: nn.Module) -> float:
-    """The magnitude that 99 % of the weights are below: a threshold beyond it leaves next to nothing."""
+    """Returns the magnitude that 99 % of the weights are below; a larger threshold would prune almost all weights."""
     weights = [weight.detach().flatten() for weight in weighted_layers(model).values()]
     return float(torch.cat(weights).abs().quantile(0.99))
 
 
 def _levels(records: Sequence[LayerRecord]) -> tuple[float, ...]:
-    found = [record.qparams for record in records if record.qparams]
-    if len(found) < len(records) or any(qparams.codes > MOST_LEVELS for qparams in found):
+    quantizers = [record.qparams for record in records if record.qparams]
+    if len(quantizers) < len(records) or any(qparams.codes > MOST_LEVELS for qparams in quantizers):
         return ()
     values = torch.empty(0)
-    for qparams in found:
+    for qparams in quantizers:
         values = torch.cat([values, levels(qparams)]).unique()
         if len(values) > MOST_LEVELS:
             return ()

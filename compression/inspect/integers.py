@@ -1,4 +1,4 @@
-r"""One output pixel of a convolution, worked out in integers alone, as hardware without floating point does it.
+r"""Computes one output pixel of a convolution in integers only, as hardware without floating point does.
 
 With weights w = s_w (q_w - z_w), inputs x = s_x (q_x - z_x) and the output y = s_y (q_y - z_y), over the n weights of
 one filter,
@@ -27,7 +27,7 @@ MANTISSA_BITS = 31
 
 @dataclass(frozen=True, eq=False)
 class Integers:
-    """Codes, int32 of any shape: each stands for (code - zero_point) * scale."""
+    """Integer codes, int32 of any shape. A code stands for the value (code - zero_point) * scale."""
 
     codes: Tensor
     scale: float
@@ -36,13 +36,14 @@ class Integers:
 
 @dataclass(frozen=True)
 class Multiplier:
-    """A real number above 0 as mantissa * 2^-31 * 2^-shift: the mantissa, of 31 bits, stands for one in [0.5, 1)."""
+    """A real number above 0 as mantissa * 2^-31 * 2^-shift, where mantissa * 2^-31 is in [0.5, 1)."""
 
     mantissa: int
     shift: int
 
     @classmethod
     def of(cls, real: float) -> "Multiplier":
+        """Returns the multiplier closest to `real`."""
         fraction, exponent = math.frexp(real)
         mantissa = math.floor(math.ldexp(fraction, MANTISSA_BITS) + 0.5)
         if mantissa == 1 << MANTISSA_BITS:  # rounded up to 1
@@ -50,8 +51,10 @@ class Multiplier:
         return cls(mantissa, -exponent)
 
     def times(self, value: int) -> int:
-        """round(value * real) as gemmlowp rounds: the high half of a doubled product, half up; then the shift, half
-        away from zero (SaturatingRoundingDoublingHighMul and RoundingDivideByPOT of its fixedpoint.h).
+        """Returns round(value * real), rounded as gemmlowp does.
+
+        First the high half of a doubled product, where halves round up; then the shift, where halves round away from
+        zero (SaturatingRoundingDoublingHighMul and RoundingDivideByPOT of its fixedpoint.h).
         """
         left, right = max(-self.shift, 0), max(self.shift, 0)
         high = ((value << left) * self.mantissa + (1 << (MANTISSA_BITS - 1))) >> MANTISSA_BITS
@@ -61,10 +64,10 @@ class Multiplier:
 
 @dataclass(frozen=True, eq=False)
 class Pixel:
-    """One output pixel of one channel, with every integer on the way to it.
+    """One output pixel of one channel, with all integers that it is computed from.
 
-    `weights` are those of its filter, `inputs` what they are multiplied with, both (C_in / groups, kH, kW); beyond the
-    edge of the image an input is its zero point. `bias` is an int32 of scale s_w s_x. `expected` is the same output
+    `weights` are those of its filter, `inputs` are multiplied with them; both are (C_in / groups, kH, kW). Inputs in
+    the padding are the zero point. `bias` is an int32 of scale s_w s_x. `expected` is the same output
     from the fake-quantized weights and inputs and the float bias, in float64.
     """
 
@@ -82,17 +85,17 @@ class Pixel:
 
     @property
     def product_sum(self) -> int:
-        """sum q_w q_x: all that the inner loop does."""
+        """sum q_w q_x, which the inner loop computes."""
         return int(self.products.sum(dtype=torch.int64))
 
     @property
     def input_correction(self) -> int:
-        """z_x sum q_w, which does not depend on the image and is known beforehand."""
+        """z_x sum q_w, which does not depend on the image and can be computed in advance."""
         return self.inputs.zero_point * int(self.weights.codes.sum())
 
     @property
     def weight_correction(self) -> int:
-        """z_w sum q_x: 0 for symmetric weights, which is why they are liked."""
+        """z_w sum q_x, which is 0 for symmetric weights; this is their advantage."""
         return self.weights.zero_point * int(self.inputs.codes.sum())
 
     @property
@@ -102,12 +105,12 @@ class Pixel:
 
     @property
     def accumulator(self) -> int:
-        """The int32 sum of (q_w - z_w)(q_x - z_x); the bias is not yet in it."""
+        """The int32 sum of (q_w - z_w)(q_x - z_x), without the bias."""
         return self.product_sum - self.input_correction - self.weight_correction + self.constant
 
     @property
     def accumulator_scale(self) -> float:
-        """s_w s_x: what one in the accumulator, and in the bias, stands for."""
+        """s_w s_x: the value of one unit of the accumulator and of the bias."""
         return self.weights.scale * self.inputs.scale
 
     @property
@@ -117,34 +120,34 @@ class Pixel:
 
     @property
     def code(self) -> int:
-        """The output's code, 0..255. What lies beyond saturates: an output range that begins at 0 makes it a ReLU."""
+        """The code of the output, 0..255; it saturates. With an output range that begins at 0, this computes a ReLU."""
         code = self.output_zero_point + self.multiplier.times(self.accumulator + self.bias)
         return min(max(code, 0), 2**BITS - 1)
 
     @property
     def value(self) -> float:
-        """What the output's code stands for."""
+        """The value that the code of the output stands for."""
         return (self.code - self.output_zero_point) * self.output_scale
 
     @property
     def difference(self) -> float:
-        """Integers minus floats: half an output step or less, plus what was lost on the bias, unless it saturates."""
+        """`value` minus `expected`: at most half an output step plus the error of the bias, unless it saturates."""
         return self.value - self.expected
 
 
 def filter_codes(record: LayerRecord, channel: int) -> Integers:
-    """The weights of one output channel of `record` -> codes (C_in / groups, kernel ...).
+    """Returns the codes (C_in / groups, kernel ...) of one output channel of `record`.
 
-    Raises ValueError where its weights are no integers of at most 8 bits with a scale, or there is no such channel.
+    Raises ValueError if the weights have no integer codes of at most 8 bits with a scale, or there is no such channel.
     """
     qparams = record.qparams
     if not isinstance(qparams, QParams) or not qparams.zero_is_exact or qparams.codes > 2**BITS or qparams.group_size:
         raise ValueError(
-            f"layer {record.name} has no integers to multiply: that takes weights of at most {BITS} bits, a scale for "
-            "a whole channel or more, and an integer zero point, as symmetric and affine ones have"
+            f"layer {record.name} has no integers to multiply: it needs weights of at most {BITS} bits, with a scale "
+            "for a whole channel or more, and an integer zero point, as the schemes symmetric and affine have"
         )
     weight = record.channels_first
-    _within("channel", channel, len(weight))
+    _check_index("channel", channel, len(weight))
     scale, zero_point = (each.reshape(-1)[channel % each.numel()] for each in (qparams.scale, qparams.zero_point))
     return Integers(quantize(weight, qparams)[channel], float(scale), int(zero_point))
 
@@ -157,16 +160,16 @@ def compute_pixel(
     place: tuple[int, int, int],
     output_range: tuple[float, float] | None = None,
 ) -> Pixel:
-    """The output of the convolution `layer` at `place`: channel, y and x.
+    """Computes the output of the convolution `layer` at `place`: channel, y and x.
 
-    `inputs` (1, C, H, W) are those of the layer. The ranges are those that the 8-bit codes of inputs and outputs
-    cover; None: from the smallest to the largest output of this layer for these inputs. Raises ValueError on a layer
-    that is no quantized Conv2d, a place outside its output, and sums that outgrow int32.
+    `inputs` (1, C, H, W) are those of the layer. The 8-bit codes of inputs and outputs cover `input_range` and
+    `output_range`; None means the range of the outputs of this layer for these inputs. Raises ValueError if the layer
+    is no quantized Conv2d, if the place is outside its output, or if a sum does not fit int32.
     """
     records = {record.name: record for record in compressed.layers}
     conv = compressed.original.get_submodule(layer) if layer in records else None
     if not isinstance(conv, nn.Conv2d) or conv.padding_mode != "zeros":
-        raise ValueError(f"{layer!r} is no two-dimensional convolution that pads with zeros")
+        raise ValueError(f"{layer!r} is not a two-dimensional convolution with zero padding")
     if inputs.dim() != 4 or inputs.shape[:2] != (1, conv.in_channels):
         raise ValueError(f"layer {layer} takes one input of {conv.in_channels} channels, got {tuple(inputs.shape)}")
     channel, y, x = place
@@ -183,11 +186,11 @@ def compute_pixel(
         dilation=conv.dilation,
         groups=conv.groups,
     )[0]
-    _within("y", y, outputs.shape[1])
-    _within("x", x, outputs.shape[2])
+    _check_index("y", y, outputs.shape[1])
+    _check_index("x", x, outputs.shape[2])
     out = _range_qparams(*(output_range or (float(outputs.min()), float(outputs.max()))))
     accumulator_scale = weights.scale * float(coded.scale)
-    found = Pixel(
+    result = Pixel(
         weights=weights,
         inputs=Integers(_patch(codes[0], conv, channel, y, x), float(coded.scale), int(coded.zero_point)),
         bias=round(float(bias[channel]) / accumulator_scale),
@@ -195,32 +198,32 @@ def compute_pixel(
         output_zero_point=int(out.zero_point),
         expected=float(outputs[channel, y, x]),
     )
-    for name, number in {"accumulator": found.accumulator, "bias": found.bias}.items():
+    for name, number in {"accumulator": result.accumulator, "bias": result.bias}.items():
         if abs(number) >= 2**MANTISSA_BITS:
             raise ValueError(f"layer {layer}: the {name} of channel {channel} is {number:,} and does not fit int32")
-    return found
+    return result
 
 
 def layer_input(module: nn.Module, layer: str, image: Tensor) -> Tensor:
-    """What comes into `layer` when `image` (1, C, H, W) goes through `module`; the first time, if it comes again.
+    """Returns the input of `layer` when `module` computes `image` (1, C, H, W); the first one if the layer runs often.
 
-    On a copy in eval mode, so `module` stays as it is, whoever uses it meanwhile. Raises ValueError where there is no
-    such layer or nothing comes into it.
+    This runs a copy in eval mode, so that other threads can use `module` at the same time. Raises ValueError if there
+    is no such layer, or if it does not run.
     """
     private = copy.deepcopy(module).eval()
-    found: list[Tensor] = []
-    seen = dict(private.named_modules()).get(layer)
-    if seen is not None:
-        seen.register_forward_pre_hook(lambda _, arguments: found.append(arguments[0].clone()))
+    inputs: list[Tensor] = []
+    target = dict(private.named_modules()).get(layer)
+    if target is not None:
+        target.register_forward_pre_hook(lambda _, arguments: inputs.append(arguments[0].clone()))
         with torch.no_grad():
             private(image)
-    if not found:
-        raise ValueError(f"nothing goes through a layer {layer!r} of this network")
-    return found[0]
+    if not inputs:
+        raise ValueError(f"this network has no layer {layer!r} that computes an input")
+    return inputs[0]
 
 
 def _patch(codes: Tensor, conv: nn.Conv2d, channel: int, y: int, x: int) -> Tensor:
-    """Padded codes (C_in, H, W) -> what the filter of `channel` meets at (y, x), (C_in / groups, kH, kW)."""
+    """Returns the part (C_in / groups, kH, kW) of padded codes (C_in, H, W) under the filter of `channel` at (y, x)."""
     among = conv.in_channels // conv.groups
     first = channel // (conv.out_channels // conv.groups) * among
     rows, columns = (
@@ -232,10 +235,10 @@ def _patch(codes: Tensor, conv: nn.Conv2d, channel: int, y: int, x: int) -> Tens
 
 def _range_qparams(low: float, high: float) -> QParams:
     if not (low <= high and math.isfinite(high - low)):
-        raise ValueError(f"a range goes from its smaller to its larger end, got {low} to {high}")
+        raise ValueError(f"a range must have finite ends, the smaller one first, got {low} to {high}")
     return affine_qparams(torch.tensor(low), torch.tensor(high), BITS)
 
 
-def _within(what: str, place: int, size: int) -> None:
+def _check_index(what: str, place: int, size: int) -> None:
     if not 0 <= place < size:
         raise ValueError(f"{what} must be in 0..{size - 1}, got {place}")

@@ -1,8 +1,8 @@
-"""Which weights are left, as a picture that fits a screen. Each cell counts all of its weights; none is sampled.
+"""Nonzero weights as a picture that fits a screen. Each cell counts all of its weights; none is sampled.
 
-One layer: a row a filter, a column a weight of it. Several layers: a row a layer, a column a filter. Where that is
-more than 64 x 96 cells, neighbours share one: several filters down, whole kernels (and then several of them) across.
-What is left is what is not zero.
+A picture of one layer has one row per filter and one column per weight of a filter. A picture of several layers has one
+row per layer and one column per filter. If that is more than 64 x 96 cells, neighbours share a cell: several filters
+vertically, and one or more whole kernels horizontally.
 """
 
 import math
@@ -20,9 +20,9 @@ Cells = tuple[tuple[int, ...], ...]
 
 @dataclass(frozen=True)
 class Mosaic:
-    """`left` of the `weights` in each cell are not zero; a cell without weights is beyond the last filter of its layer.
+    """The `nonzero` among all `weights` of each cell. A cell without weights is beyond the last filter of its layer.
 
-    A cell stands for `tall` rows and `wide` columns, fewer at the far edges.
+    Cells at the far edges may have fewer rows and columns than the others.
     """
 
     nonzero: Cells
@@ -33,7 +33,7 @@ class Mosaic:
 
 @dataclass(frozen=True)
 class Overlap:
-    """Two ways to prune one network: in each cell the weights that both keep, that one alone takes, that both take."""
+    """Two ways to prune one network: the weights in each cell that neither, only one or both of them prune."""
 
     neither: Cells
     only_first: Cells
@@ -44,37 +44,37 @@ class Overlap:
 
     @property
     def counts(self) -> tuple[int, int, int, int]:
-        """Kept by both, taken by the first alone, by the second alone, by both: all weights once."""
-        kept, first, second, taken = (
+        """The weights that neither, only the first, only the second, and both prune; together all weights."""
+        neither, first, second, both = (
             sum(map(sum, cells)) for cells in (self.neither, self.only_first, self.only_second, self.both)
         )
-        return kept, first, second, taken
+        return neither, first, second, both
 
 
 def mosaic(weights: Sequence[Tensor]) -> Mosaic:
-    """The weights (C_out, ...) of one layer, or of several, after pruning."""
-    left = [weight != 0 for weight in weights]
-    tall, wide = _cell(left)
-    everywhere = [torch.ones_like(mask) for mask in left]
-    return Mosaic(_cells(left, tall, wide), _cells(everywhere, tall, wide), tall, wide)
+    """Returns the picture of the weights (C_out, ...) of one or several layers after pruning."""
+    masks = [weight != 0 for weight in weights]
+    rows, columns = _cell(masks)
+    everywhere = [torch.ones_like(mask) for mask in masks]
+    return Mosaic(_cells(masks, rows, columns), _cells(everywhere, rows, columns), rows, columns)
 
 
 def overlap(first: Sequence[Tensor], second: Sequence[Tensor]) -> Overlap:
-    """The same weights (C_out, ...) of one or several layers, pruned in two ways."""
+    """Compares the same weights (C_out, ...) of one or several layers, pruned in two ways."""
     pairs = [(one != 0, other != 0) for one, other in zip(first, second, strict=True)]
-    tall, wide = _cell([one for one, _ in pairs])
+    rows, columns = _cell([one for one, _ in pairs])
     return Overlap(
-        _cells([one & other for one, other in pairs], tall, wide),
-        _cells([~one & other for one, other in pairs], tall, wide),
-        _cells([one & ~other for one, other in pairs], tall, wide),
-        _cells([~one & ~other for one, other in pairs], tall, wide),
-        tall,
-        wide,
+        _cells([one & other for one, other in pairs], rows, columns),
+        _cells([~one & other for one, other in pairs], rows, columns),
+        _cells([one & ~other for one, other in pairs], rows, columns),
+        _cells([~one & ~other for one, other in pairs], rows, columns),
+        rows,
+        columns,
     )
 
 
 def _cell(masks: Sequence[Tensor]) -> tuple[int, int]:
-    """How many rows and columns share a cell."""
+    """Returns how many rows and how many columns share a cell."""
     if len(masks) > 1:
         return 1, math.ceil(max(len(mask) for mask in masks) / MOST_COLUMNS)
     (mask,) = masks
@@ -83,16 +83,16 @@ def _cell(masks: Sequence[Tensor]) -> tuple[int, int]:
     return math.ceil(len(mask) / MOST_ROWS), 1 if columns <= MOST_COLUMNS else kernel * kernels
 
 
-def _cells(masks: Sequence[Tensor], tall: int, wide: int) -> Cells:
-    """How many weights are True in each cell."""
+def _cells(masks: Sequence[Tensor], rows: int, columns: int) -> Cells:
+    """Returns how many weights are True in each cell."""
     table = _by_filter(masks) if len(masks) > 1 else masks[0].flatten(1).int()
-    rows, columns = table.shape
-    whole = F.pad(table, (0, -columns % wide, 0, -rows % tall))
-    counts = whole.view(len(whole) // tall, tall, -1, wide).sum((1, 3))
+    height, width = table.shape
+    whole = F.pad(table, (0, -width % columns, 0, -height % rows))
+    counts = whole.view(len(whole) // rows, rows, -1, columns).sum((1, 3))
     return tuple(map(tuple, counts.tolist()))
 
 
 def _by_filter(masks: Sequence[Tensor]) -> Tensor:
-    """(layers, the most filters that one has): how many weights of each filter are True, and 0 beyond the last."""
+    """Returns how many weights of each filter are True: (layers, largest number of filters), 0 after the last."""
     most = max(len(mask) for mask in masks)
     return torch.stack([F.pad(mask.flatten(1).sum(1), (0, most - len(mask))) for mask in masks])

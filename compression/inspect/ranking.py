@@ -1,4 +1,4 @@
-"""The filters of a network in the order of their scores, and what is left of each."""
+"""The filters of a network in the order of their scores, and the density of each after pruning."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ MOST_BARS = 128
 
 @dataclass(frozen=True)
 class Ranking:
-    """Filters in bars, the best ones first, `each` of them in a bar (fewer in the last).
+    """Bars of `filters_per_bar` filters (the last may have fewer), the highest scores first.
 
-    `scores`: the mean score of the bar's filters. `left` (0..1): the share of their weights that is not zero.
-    `filters`: all of them; `empty`: those that have no weight left.
+    `scores` are the mean scores per bar, `densities` (0..1) the shares of nonzero weights. `filters` is the number of
+    all filters, `empty` the number of those without nonzero weights.
     """
 
     scores: tuple[float, ...]
@@ -25,16 +25,16 @@ class Ranking:
 
 
 def rank_filters(scores: Sequence[Tensor], weights: Sequence[Tensor]) -> Ranking:
-    """Of one layer or of several: the scores (C_out,) of its filters, and the weights (C_out, ...) after pruning."""
+    """Ranks the filters of one or several layers, by scores (C_out,), with the weights (C_out, ...) after pruning."""
     score, best_first = torch.cat(list(scores)).sort(descending=True, stable=True)
-    left = torch.cat([(weight != 0).flatten(1).sum(1) for weight in weights])[best_first]
+    nonzero = torch.cat([(weight != 0).flatten(1).sum(1) for weight in weights])[best_first]
     size = torch.cat([torch.full((len(weight),), weight[0].numel()) for weight in weights])[best_first]
-    each = -(-len(score) // MOST_BARS)
-    bars = list(zip(score.split(each), left.split(each), size.split(each), strict=True))
+    per_bar = -(-len(score) // MOST_BARS)
+    bars = list(zip(score.split(per_bar), nonzero.split(per_bar), size.split(per_bar), strict=True))
     return Ranking(
-        scores=tuple(float(some.mean()) for some, _, _ in bars),
-        densities=tuple(float(some.sum() / all_.sum()) for _, some, all_ in bars),
-        filters_per_bar=each,
+        scores=tuple(float(part.mean()) for part, _, _ in bars),
+        densities=tuple(float(part.sum() / whole.sum()) for _, part, whole in bars),
+        filters_per_bar=per_bar,
         filters=len(score),
-        empty=int((left == 0).sum()),
+        empty=int((nonzero == 0).sum()),
     )

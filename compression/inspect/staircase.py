@@ -1,4 +1,4 @@
-"""A quantizer as the staircase that it is: its levels, where one ends and the next begins, and who stands on which."""
+"""A quantizer as a staircase: its levels, the bounds between them, and how many weights get each level."""
 
 import math
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ LARGEST = torch.tensor(torch.finfo(torch.float32).max).view(torch.int32).item()
 
 @dataclass(frozen=True)
 class Staircase:
-    """One quantizer, and the weights of a layer, or of one output channel of it, that it rounds.
+    """One quantizer, and the weights of a layer, or of one of its output channels, that it rounds.
 
-    `levels` (K) are the values that it can give, ascending, and `counts` (K) the weights that get each; a weight of up
-    to `bounds[k]` (K - 1), and no further, gets a level of up to `levels[k]`. `weights` are the float weights, and
-    `noise` the share (0..1) of their squared error that arises in each bin; all zero where there is no error.
+    `levels` (K) are the values that it can give, ascending, and `counts` (K) the weights that get each of them. Weights
+    up to `bounds[k]` (K - 1) get at most `levels[k]`, and larger weights get a higher level. `weights` is the histogram
+    of the float weights, and `noise` the share (0..1) of their squared error in each bin; all zero without error.
     `clipped`: the share of the weights that lie more than half a step beyond the last level on their side; None where
     a quantizer finds values of its own and covers no range.
     """
@@ -37,28 +37,27 @@ class Staircase:
 
     @property
     def used_levels(self) -> int:
-        """How many levels any weight gets."""
+        """The number of levels that at least one weight gets."""
         return sum(count > 0 for count in self.counts)
 
     @property
     def entropy_bits(self) -> float:
-        """-sum p log2 p over the codes: the bits a weight that no entropy coder gets below, seeing codes alone."""
+        """The order-0 entropy of the codes, -sum p log2 p: the least bits per weight for a coder of single codes."""
         total = sum(self.counts)
         return sum(count / total * math.log2(total / count) for count in self.counts if count)
 
     def polyline(self, low: float, high: float) -> tuple[list[float], list[float]]:
-        """The steps from `low` to `high` as weights and levels: two points for each step that is seen there."""
+        """Returns the steps between `low` and `high` as weights and levels: two points for each visible step."""
         ends = [low, *(min(max(bound, low), high) for bound in self.bounds), high]
-        seen = [(step, level) for step, level in zip(pairwise(ends), self.levels, strict=True) if step[0] < step[1]]
-        return [end for step, _ in seen for end in step], [level for _, level in seen for _ in range(2)]
+        visible = [(step, level) for step, level in zip(pairwise(ends), self.levels, strict=True) if step[0] < step[1]]
+        return [end for step, _ in visible for end in step], [level for _, level in visible for _ in range(2)]
 
 
 def staircase(record: LayerRecord, channel: int | None = None, bins: int = 121) -> Staircase:
-    """The quantizer of `record` and all its weights, or those of one output `channel`.
+    """Returns the staircase of the quantizer of `record` for all its weights, or those of one output `channel`.
 
-    The bins are those of `weight_view`: equal ones, an odd number, from minus to plus the largest magnitude.
-    Raises ValueError where the layer is not quantized or was pruned, and where each channel has a quantizer of its own
-    but no channel is named.
+    The bins are those of `weight_view`: an odd number of equal bins from minus to plus the largest magnitude. Raises
+    ValueError if the layer is float or pruned, or if each channel has its own quantizer and no channel is given.
     """
     if record.qparams is None or record.pruned:
         raise ValueError(f"layer {record.name} has no staircase: it is {'pruned' if record.pruned else 'float'}")
@@ -83,7 +82,7 @@ def staircase(record: LayerRecord, channel: int | None = None, bins: int = 121) 
 
 
 def quantizer_of(qparams: QParams | Codebook, channel: int | None) -> QParams | Codebook:
-    """The quantizer of one output channel, or the one that all share. Raises ValueError where they share none."""
+    """Returns the quantizer of one output channel, or the shared one; raises ValueError if there is none."""
     if qparams.group_size:
         raise ValueError(f"each {qparams.group_size} weights have a quantizer of their own: a channel has no staircase")
     groups = len(qparams.values) if isinstance(qparams, Codebook) else qparams.scale.numel()
@@ -96,9 +95,9 @@ def quantizer_of(qparams: QParams | Codebook, channel: int | None) -> QParams | 
 
 
 def _bounds(qparams: QParams | Codebook, codes: Tensor) -> Tensor:
-    """codes (K,) -> the largest float32 that gets at most each of them (K,), by asking the quantizer itself.
+    """Returns, for each of codes (K,), the largest float32 that the quantizer gives at most that code (K,).
 
-    Bisection on the floats in their order, where neighbours are one apart: exact after 32 questions.
+    This bisects the integers that number all floats in ascending order, so it is exact after 32 steps.
     """
     low, high = torch.full(codes.shape, -LARGEST), torch.full(codes.shape, LARGEST)
     for _ in range(32):
@@ -109,7 +108,7 @@ def _bounds(qparams: QParams | Codebook, codes: Tensor) -> Tensor:
 
 
 def _float(place: Tensor) -> Tensor:
-    """place (K,) int64 in the order of the floats, 0 being 0.0 -> float32."""
+    """Returns the float32 (K,) with the numbers `place` (K,) int64 in ascending order of all floats; 0 is 0.0."""
     magnitude = place.abs().int().view(torch.float32)
     return torch.where(place < 0, -magnitude, magnitude)
 

@@ -1,4 +1,4 @@
-"""How many weights lie below a threshold, for every threshold: the curve on which threshold and sparsity meet."""
+"""The share of the scores below each threshold: the curve that relates threshold and sparsity."""
 
 import math
 from collections.abc import Sequence
@@ -9,13 +9,14 @@ from torch import Tensor
 
 POINTS = 161
 
-LEFT_OUT = 0.002  # of the scores lie below the first threshold of a logarithmic curve: it would have no end
+SHARE_BELOW_START = 0.002  # of positive scores: a logarithmic curve cannot start at the smallest ones
 
 
 @dataclass(frozen=True)
 class Curve:
-    """`shares[i]` (0..1) of the scores are below `thresholds[i]`, exactly. `logarithmic`: equal factors from one
-    threshold to the next, not equal steps; some scores are negative where it is not.
+    """Exactly `shares[i]` (0..1) of the scores are below `thresholds[i]`.
+
+    If `logarithmic`, thresholds differ by equal factors; otherwise by equal steps, because some scores are negative.
     """
 
     thresholds: tuple[float, ...]
@@ -24,12 +25,12 @@ class Curve:
 
 
 def cumulative_curve(scores: Sequence[Tensor], points: int = POINTS) -> Curve:
-    """All `scores`, of any shapes, in `points` thresholds of which the last is above them all."""
+    """Returns the curve of all `scores`, of any shapes, at `points` thresholds. The last one is above all scores."""
     flat = torch.cat([part.detach().flatten() for part in scores])
     lowest, highest = (float(end) for end in flat.aminmax())
     if lowest >= 0:
         positive = flat[flat > 0]
-        start = float(positive.kthvalue(1 + int(LEFT_OUT * len(positive))).values) if len(positive) else 1.0
+        start = float(positive.kthvalue(1 + int(SHARE_BELOW_START * len(positive))).values) if len(positive) else 1.0
         reach = highest or start
         thresholds = torch.logspace(math.log10(min(start, reach / 10)), math.log10(reach * 1.1), points)
     else:

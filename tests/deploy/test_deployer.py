@@ -10,9 +10,10 @@ from distributed import Client
 
 from compression.__main__ import main
 from compression.core.compress import compress
-from compression.deploy.deployer import Deployer, compare_answers
+from compression.deploy.deployer import Deployer
+from compression.deploy.deployment import compare_answers
+from compression.deploy.pytorch_files import script
 from compression.deploy.runtime import logits, open_session
-from compression.deploy.script import script
 from compression.deploy.variants import VariantKind
 from compression.engine.cluster import Engine
 from compression.evaluation.evaluation import evaluate
@@ -78,7 +79,7 @@ def test_files_that_are_looked_at_stay_however_many_people_ask(without_images, s
 
 
 def test_files_that_nobody_looks_at_go_when_there_is_no_room(here, simple_cnn):
-    deployer = Deployer(here, None, most_bytes=0, kept_seconds=0)
+    deployer = Deployer(here, None, most_bytes=0, keep_seconds=0)
     while not deployer.look(simple_cnn, FLOAT)[0].done:
         time.sleep(0.05)
     deployer.rest(simple_cnn, FLOAT)
@@ -102,7 +103,7 @@ def test_the_script_prints_the_accuracy_of_the_network(simple_cnn, test_images, 
     (tmp_path / "compression").symlink_to(PROJECT / "compression")
     done = subprocess.run([sys.executable, str(file)], env={"PATH": ""}, capture_output=True, text=True, check=True)
     expected = evaluate(compress(simple_cnn.module, SPEC).module, test_images, simple_cnn.normalization)
-    assert done.stdout == f"{expected.correct:,} of 10,000 test images right: {expected.accuracy:.2%}\n"
+    assert done.stdout == f"{expected.correct:,} of 10,000 test images correct: {expected.accuracy:.2%}\n"
 
 
 def test_the_command_reports_every_file(here, test_images, capsys):

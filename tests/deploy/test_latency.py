@@ -1,6 +1,8 @@
 """Latencies, who measures them, and what they come to in words. No test asserts on time."""
 
 import platform
+import subprocess
+import sys
 import tempfile
 import time
 
@@ -14,6 +16,7 @@ from compression.deploy.processor import Cpu, parse_cpuinfo, this_cpu
 from compression.deploy.runtime import LOGITS, PIXELS, Kernels, moved_bytes, overflows, session_options
 from compression.deploy.stopwatch import Stopwatch, Timing
 from compression.deploy.variants import OnnxFile, VariantKind
+from compression.paths import PROJECT
 
 XEON = Cpu("Xeon", ("VNNI", "AVX-512", "AVX2"))
 OLD = Cpu("Old", ("AVX2",))
@@ -155,7 +158,7 @@ def test_the_verdict_gives_the_reasons_that_apply_and_no_others():
     said = reasons({kind: built() for kind in used}, used, times, XEON)
     assert said[0] == "Int8 is 2.0 times slower than float for one image, and as fast as float for 64 at once."
     assert "9 of its 21 convolutions in integers and moves 1.5 times more bytes than float." in said[1]
-    assert "added up" in said[1]
+    assert "added, concatenated or averaged" in said[1]
     assert "(VNNI)" in said[2]
     assert len(said) == 3
 
@@ -169,14 +172,14 @@ def test_the_verdict_names_zeros_filters_subnormals_and_an_old_processor():
         VariantKind.SMALLER: built(macs=50),
     }
     said = " ".join(reasons(files, used, times, OLD))
-    assert "The network as set is as fast as float for one image and for 64 at once." in said
+    assert "The compressed network in float is as fast as float for one image and for 64 at once." in said
     assert "3 of its 3 convolutions in integers and moves 2.0 times fewer bytes than float." in said
     assert "no instructions for sums of 8-bit products" in said
     assert "session.x64quantprecision=1" in said
-    assert "90.0% of the weights as set are zero, and multiplied all the same" in said
-    assert "50.0% of the multiplications are left" in said
+    assert "90.0% of the weights of the compressed network are zero. This does not save time" in said
+    assert "50.0% of the multiply-accumulates" in said
     assert "7 subnormal numbers" in said
-    assert "added up" not in said
+    assert "added, concatenated" not in said
 
 
 def test_the_verdict_says_nothing_of_what_there_is_not():
@@ -186,11 +189,11 @@ def test_the_verdict_says_nothing_of_what_there_is_not():
         as_set, {kind: Kernels(0, 0, 0) for kind in as_set}, [latency(VariantKind.INT8, 1, 10.0)], Cpu("Pi", ())
     )
     assert said == [
-        "This processor (Pi) has no instructions for sums of 8-bit products: they are widened first, which takes most "
-        "of the gain.",
-        "99.9% of the weights as set are zero, and multiplied all the same: these kernels skip no zeros, wherever they "
-        "lie.",
-        "The network as set has 1 subnormal number: many processors take a hundred cycles for one.",
+        "This processor (Pi) has no instructions for sums of 8-bit products. The integers are widened first, which "
+        "takes most of the gain.",
+        "99.9% of the weights of the compressed network are zero. This does not save time, because these kernels "
+        "multiply zeros like all other weights.",
+        "The compressed network in float has 1 subnormal number. Many processors take a hundred cycles for one.",
     ]
 
 
@@ -198,3 +201,8 @@ def test_the_runtime_is_told_to_be_exact_where_its_kernels_for_int8_overflow():
     if platform.machine() in ("x86_64", "AMD64") and (here := this_cpu()).instructions is not None:
         assert overflows() == here.saturates
     assert session_options().get_session_config_entry("session.x64quantprecision") == str(int(overflows()))
+
+
+def test_the_process_that_measures_imports_no_torch():
+    program = "import sys, compression.deploy.latency_process; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], cwd=PROJECT, check=False).returncode == 0

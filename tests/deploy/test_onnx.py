@@ -15,8 +15,8 @@ from compression.core.observe import observe
 from compression.core.training_evidence import evidence_for
 from compression.deploy.float_onnx import to_onnx, weight_name
 from compression.deploy.int8_onnx import to_int8
+from compression.deploy.pytorch_files import holds, state_file
 from compression.deploy.runtime import count_kernels, count_subnormals, logits, open_session
-from compression.deploy.state_dict import holds, state_file
 from compression.deploy.variants import VariantKind, build, variants
 from compression.networks.architectures.resnet import ResNet
 from compression.networks.macs import layer_macs

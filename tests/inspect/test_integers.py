@@ -230,16 +230,16 @@ def test_a_filter_is_its_codes_and_pruned_weights_are_at_the_zero_point() -> Non
     ("weights", "change", "words"),
     [
         (QuantSpec(4, "k-means"), {}, "no integers to multiply"),
-        (QuantSpec(4, granularity="group"), {}, "a scale for a whole channel or more"),
-        (QuantSpec(4, "min-max"), {}, "an integer zero point, as symmetric and affine ones have"),
+        (QuantSpec(4, granularity="group"), {}, "with a scale for a whole channel or more"),
+        (QuantSpec(4, "min-max"), {}, "an integer zero point, as the schemes symmetric and affine have"),
         (QuantSpec(9), {}, "weights of at most 8 bits"),
         (None, {}, "layer 0 has no integers"),
-        (QuantSpec(8), {"layer": "1"}, "'1' is no two-dimensional convolution"),
+        (QuantSpec(8), {"layer": "1"}, "'1' is not a two-dimensional convolution"),
         (QuantSpec(8), {"inputs": torch.zeros(2, 4, 9, 9)}, r"one input of 4 channels, got \(2, 4, 9, 9\)"),
         (QuantSpec(8), {"place": (8, 0, 0)}, r"channel must be in 0\.\.7, got 8"),
         (QuantSpec(8), {"place": (0, 7, 0)}, r"y must be in 0\.\.6, got 7"),
         (QuantSpec(8), {"place": (0, 0, -1)}, r"x must be in 0\.\.6, got -1"),
-        (QuantSpec(8), {"input_range": (2.0, 1.0)}, "a range goes from its smaller to its larger end, got 2.0 to 1.0"),
+        (QuantSpec(8), {"input_range": (2.0, 1.0)}, "the smaller one first, got 2.0 to 1.0"),
         (QuantSpec(8), {"input_range": (0.0, 1e-8)}, "the bias of channel 0 is .* does not fit int32"),
     ],
 )
@@ -250,5 +250,5 @@ def test_what_cannot_be_worked_out_is_refused_in_words(weights: QuantSpec | None
 
 
 def test_no_input_comes_into_a_layer_that_is_not_there() -> None:
-    with pytest.raises(ValueError, match="nothing goes through a layer 'head'"):
+    with pytest.raises(ValueError, match="no layer 'head' that computes"):
         layer_input(nn.Sequential(nn.ReLU()), "head", images(1))

@@ -16,8 +16,10 @@ from compression.core.record import CompressedModel
 from compression.core.training_evidence import evidence_for
 from compression.data.cifar10 import TEST
 from compression.data.images import ImageSet, load
-from compression.deploy.deployer import CHUNK, Check, compare_answers, predict_classes
-from compression.deploy.state_dict import holds, state_file
+from compression.deploy.deployer import CHUNK
+from compression.deploy.deployment import Check, compare_answers
+from compression.deploy.pytorch_files import holds, state_file
+from compression.deploy.tasks import predict_classes
 from compression.deploy.variants import Variant, VariantKind, build, int8_spec
 from compression.errors import DataMissing
 from compression.evaluation.evaluation import evaluate, join

@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from compression.deploy import state_dict
-from compression.deploy.deployer import Deployer, Deployment
+from compression.deploy import pytorch_files
+from compression.deploy.deployer import Deployer
+from compression.deploy.deployment import Deployment
 from compression.deploy.stopwatch import Stopwatch, Timing
 from compression.engine.cluster import engine
 from compression.errors import CodecError, DataError
@@ -55,5 +56,5 @@ def packed_file(spec: CompressionSpec) -> tuple[bytes, FileLedger] | CodecError 
 def state_file(spec: CompressionSpec) -> tuple[bytes, bool]:
     """Returns the state dict as a file, and whether it holds exactly what was evaluated."""
     module = compressed.model(spec).module
-    file = state_dict.state_file(module)
-    return file, state_dict.holds(file, module)
+    file = pytorch_files.state_file(module)
+    return file, pytorch_files.holds(file, module)

@@ -14,7 +14,7 @@ from pages.ui.compute import compressed, networks
 def criterion_scores(spec: CompressionSpec) -> scores.Scores:
     """Returns the scores of the criterion, by layer.
 
-    `spec` is that of `scores.scoring`, which has no value of a slider, so that moving one computes nothing again.
+    `spec` is that of `scores.scoring_spec`, which has no value of a slider, so that moving one computes nothing again.
     """
     evidence = evidence_for(networks.float_model(spec.model), spec)
     return scores.scores_in_units(networks.model(spec.model, spec.fold_bn).module, spec, evidence)

@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from compression.deploy.deployer import Check, Deployment
-from compression.deploy.script import script
+from compression.deploy.deployment import Check, Deployment
+from compression.deploy.pytorch_files import script
 from compression.deploy.variants import VariantKind
 from compression.networks import library
 from pages.ui import wording

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from compression.deploy.deployer import Check, Deployment, compare_answers
+from compression.deploy.deployment import Check, Deployment, compare_answers
 from compression.deploy.stopwatch import Timing
 from compression.deploy.variants import VariantKind
 from compression.engine.workers import cores
