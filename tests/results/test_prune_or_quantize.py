@@ -58,11 +58,15 @@ def test_each_way_has_its_best_within_the_bytes():
 @pytest.mark.parametrize(
     ("most_bytes", "p", "words"),
     [
-        (80, 0.001, "**Within 80 B, quantize**: it is 0.9 points better, and that is real (McNemar, p = 0.001)."),
-        (80, 0.3, "**Within 80 B it hardly matters**: 0.9 points may be chance (McNemar, p = 0.3)."),
-        (29, 0.001, "**Only quantizing fits into 29 B.** Doing both is 15.0 points worse"),
-        (14, 0.001, "Neither alone fits into 14 B; both together do."),
-        (11, 0.001, "Nothing that was measured fits into 11 B."),
+        (
+            80,
+            0.001,
+            "**Within 80 B, quantize**: it is 0.9 points more accurate, and that is real (McNemar, p = 0.001).",
+        ),
+        (80, 0.3, "**Within 80 B it hardly matters**: a difference of 0.9 points may be chance (McNemar, p = 0.3)."),
+        (29, 0.001, "**Only quantizing fits into 29 B.** Doing both is 15.0 points less accurate"),
+        (14, 0.001, "Neither pruning alone nor quantizing alone fits into 14 B; both together do."),
+        (11, 0.001, "No measured spec fits into 11 B."),
     ],
 )
 def test_the_answer_in_words(most_bytes, p, words):
