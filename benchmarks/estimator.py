@@ -41,7 +41,7 @@ def ways(model: str) -> Iterator[tuple[str, CompressionSpec]]:
         yield f"{bits} bits", CompressionSpec(model, weights=QuantSpec(bits))
     for bits in (6, 5, 4):
         coarse = QuantSpec(bits, Scheme.AFFINE, Granularity.TENSOR)
-        yield f"{bits} bits, affine, one scale a tensor", CompressionSpec(model, weights=coarse)
+        yield f"{bits} bits, affine, one scale per tensor", CompressionSpec(model, weights=coarse)
     for sparsity in (0.2, 0.4, 0.5, 0.6, 0.7, 0.8):
         yield f"{100 * sparsity:.0f} % pruned", CompressionSpec(model, PruneSpec(sparsity=sparsity))
     for sparsity in (0.3, 0.6):

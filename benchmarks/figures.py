@@ -1,9 +1,9 @@
-"""The figures of the README, each measured now, beside what they should be.
+"""The accuracies and sizes in docs/measured.md, each measured now, beside what it should be.
 
     python -m benchmarks.figures [--images 10000]
 
 Prints one markdown table: a public ResNet-20 (its accuracy as float, quantized and pruned, beside the values
-in tests/test_reference.py, whose pytest this needs) and the bundled networks (accuracy beside the one that their file
+in tests/core/reference.py, whose pytest this needs) and the bundled networks (accuracy beside the one that their file
 states; bytes). Parts whose data is not there are left out, with a line that says so. The reference values
 hold for all 10,000 images; with fewer the differences mean nothing.
 """
@@ -11,6 +11,7 @@ hold for all 10,000 images; with fewer the differences mean nothing.
 import argparse
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 
 from tqdm import tqdm
@@ -25,7 +26,8 @@ from compression.files.size import count_bytes
 from compression.networks.bundled import bundled_names, load_bundled
 from compression.paths import ASSETS, PROJECT
 from compression.spec import CompressionSpec, Granularity, QuantSpec, Scheme
-from tests.core.test_reference import COLUMNS, FLOAT, PRUNED, QUANTIZED, pruned
+from tests.core.reference import COLUMNS, FLOAT, PRUNED, QUANTIZED
+from tests.core.test_reference import pruned
 
 PUBLIC = PROJECT.parent / "shared" / "checkpoints" / "resnet20-12fca82f.th"
 SIZED_BITS = (8, 4)
@@ -39,7 +41,7 @@ def reference(model: str) -> dict[CompressionSpec, float]:
         for bits, values in QUANTIZED.items()
         for (scheme, granularity), value in zip(COLUMNS, values, strict=True)
     }
-    at_equal_counts = {pruned(model, sparsity): value for sparsity, value in PRUNED.items()}
+    at_equal_counts = {replace(pruned(sparsity), model=model): value for sparsity, value in PRUNED.items()}
     return {CompressionSpec(model): FLOAT} | quantized | at_equal_counts
 
 

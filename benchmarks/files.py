@@ -4,7 +4,7 @@
 
 Prints two markdown tables. The first: the bytes of the codes and places of all tensors beside their order-0 bound; what
 that is of 1.02 times the bound and 64 bytes more for each tensor, in all and of the tensor that goes furthest; and the
-file. Every file was read again and found to be the network that was compressed. The second: 4 bits a channel, each
+file. Every file was read again and found to be the network that was compressed. The second: 4 bits per channel, each
 network as it is and with batch norm folded or 90 % of its weights pruned, with the seconds that packing and writing it
 took, and reading it: the least of three times.
 """

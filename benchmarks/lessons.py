@@ -2,8 +2,8 @@
 
     python -m benchmarks.lessons [--images 10000]
 
-Prints a markdown table: accuracy as float, at 4 bits with one scale a tensor and with one a channel, each with batch
-norm apart and folded, and with the smallest weights pruned over the whole network; and what the differences say.
+Prints a markdown table: accuracy as float, at 4 bits with one scale per tensor and with one per channel, each with
+batch norm apart and folded, and with the smallest weights pruned over the whole network; and what the differences say.
 """
 
 import argparse
@@ -27,7 +27,7 @@ def specs(name: str) -> dict[str, CompressionSpec]:
     return {
         "float": CompressionSpec(name),
         **{
-            f"{BITS} bits a {g}{', folded' if fold else ''}": CompressionSpec(
+            f"{BITS} bits per {g}{', folded' if fold else ''}": CompressionSpec(
                 name, weights=QuantSpec(BITS, granularity=g), fold_bn=fold
             )
             for fold in (False, True)
@@ -54,10 +54,10 @@ def lessons(found: dict[str, dict[str, float]]) -> list[str]:
     over, residual = (lost(name, f"{s:.0%} pruned") for name, s in (LESSON_VGG, LESSON_RESNET))
     quantized = []
     for words, end in (("apart", ""), ("folded", ", folded")):
-        tensor, channel = (lost(LESSON_BITS, f"{BITS} bits a {g}{end}") for g in Granularity)
+        tensor, channel = (lost(LESSON_BITS, f"{BITS} bits per {g}{end}") for g in Granularity)
         quantized.append(
-            f"{LESSON_BITS} at {BITS} bits, batch norm {words}, loses {tensor:.2f} points with one scale a tensor and "
-            f"{channel:.2f} with one a channel."
+            f"{LESSON_BITS} at {BITS} bits, batch norm {words}, loses {tensor:.2f} points with one scale per tensor "
+            f"and {channel:.2f} with one per channel."
         )
     return [
         *quantized,

@@ -47,7 +47,7 @@ def main() -> None:
     given = QuantSpec(MAX_BITS, Scheme.STEP, step=STEP)
     rows.append((Scheme.STEP, f"to {MAX_BITS}", Clip.FULL, f"{milliseconds(model, given):.0f}", "", ""))
     print(f"{model.name}; {conditions()}\n")
-    print(table(("scheme", "bits", "range", *(f"a {granularity}, ms" for granularity in Granularity)), rows))
+    print(table(("scheme", "bits", "range", *(f"per {granularity}, ms" for granularity in Granularity)), rows))
 
 
 if __name__ == "__main__":

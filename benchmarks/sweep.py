@@ -2,7 +2,7 @@
 
     python -m benchmarks.sweep [--model resnet20] [--specs 48] [--images 10000]
 
-The specs are bits a weight (float, 8, 6, 5, 4, 3) by sparsities (0 to 0.9), or as many of them, spread evenly. The
+The specs are bits per weight (float, 8, 6, 5, 4, 3) by sparsities (0 to 0.9), or as many of them, spread evenly. The
 usual way prunes with torch.nn.utils.prune, quantizes with torch.fake_quantize_per_channel_affine, and loops over a
 DataLoader of PIL images with ToTensor and Normalize, all of torch's threads at work. The sweeps also count the bytes of
 each spec's file; each has a store of its own, empty at first. Each way does four specs at a time, in turns, so that a

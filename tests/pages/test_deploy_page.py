@@ -58,7 +58,7 @@ def test_the_page_counts_what_compression_counts_and_offers_what_needs_no_work()
     compressed = compress(load_bundled(MODEL).module, CompressionSpec(MODEL, weights=QuantSpec(4)))
     metrics = {metric.label: metric.value for metric in page.metric}
     assert metrics["In-memory size"] == wording.size(count_bytes(compressed).best.total)
-    assert any("the same bits" in each.value for each in page.markdown)
+    assert any("re-read bit for bit" in each.value for each in page.markdown)
     labels = [button.label for button in page.get("download_button")]
     assert any(label.startswith("Script") for label in labels)
     assert "File" not in page.dataframe[0].value

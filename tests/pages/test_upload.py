@@ -187,7 +187,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
         "should have shape (16,) and has (3,)",
     ),
     "CIFAR-100": (saved(with_head(100)), "for 100 classes, and CIFAR-10 has 10"),
-    "NaN": (saved(NAN), "the tensor bn1.bias of my net.pth has NaN or infinite values"),
+    "NaN": (saved(NAN), "the tensor bn1.bias of my_net.pth has NaN or infinite values"),
     "unknown": (
         safetensors.torch.save({"a.b": torch.zeros(2)}),
         "no supported architecture has tensors with these names: a.b, …. Supported architectures: ",
