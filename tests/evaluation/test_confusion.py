@@ -27,4 +27,4 @@ def test_the_chart_colours_mistakes_alone_and_says_both_networks() -> None:
     assert [place for place, value in enumerate(torch.tensor(cells.z).flatten().tolist()) if value] == [2, 35]
     assert cells.text[0][0] == "2"
     cat, dog = CLASSES.index("cat"), CLASSES.index("dog")
-    assert cells.customdata[cat][dog] == "1 of the class cat are called dog, 0 by float"
+    assert cells.customdata[cat][dog] == "Class cat, predicted as dog: 1 (float network: 0)"

@@ -92,7 +92,7 @@ def test_the_integers_of_a_filter_are_those_of_the_core_and_a_codebook_has_none(
     record = next(record for record in quantized(4, "symmetric", "tensor").layers if record.name == LAYER)
     codes = filter_codes(record, 0)
     assert f"times the scale {codes.scale:.5g}" in said(page)
-    assert f"layer {LAYER} has no integers to multiply" in said(page)
+    assert f"Layer {LAYER} has no integers to multiply" in said(page)
 
 
 def test_every_layer_can_be_looked_at_also_after_a_channel_that_it_does_not_have(page):

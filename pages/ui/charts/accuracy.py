@@ -37,8 +37,8 @@ def confusion_matrix(before: Evaluation, after: Evaluation, ink: str) -> Drawing
             "textfont": {"size": 9, "color": ink},
             "customdata": [
                 [
-                    f"{counts[row][column]:,} images of class {names[row]} are predicted as {names[column]}, "
-                    f"{float_counts[row][column]:,} by the float network"
+                    f"Class {names[row]}, predicted as {names[column]}: {counts[row][column]:,} "
+                    f"(float network: {float_counts[row][column]:,})"
                     for column in places
                 ]
                 for row in places

@@ -147,15 +147,16 @@ def show_data_status(name: str | None = None) -> None:
 def opening_link() -> dict[str, str]:
     """Returns the parameters of the link that opened this browser session; empty after the first run.
 
-    Values that had another name in older links are renamed, in the address too.
+    Values that have another name in older links are renamed: the session's state gets the present name, which is
+    what a widget takes if its value in the link is none of its options.
     """
     if "opened" in st.session_state:
         return {}
     st.session_state["opened"] = True
-    for key, names in RENAMED_VALUES.items():
-        if (value := st.query_params.get(key)) in names:
-            st.query_params[key] = names[value]
-    return st.query_params.to_dict()
+    link = st.query_params.to_dict()
+    renamed = {key: names[link[key]] for key, names in RENAMED_VALUES.items() if link.get(key) in names}
+    st.session_state.update(renamed)
+    return link | renamed
 
 
 def report_rejected(link: dict[str, str]) -> None:
