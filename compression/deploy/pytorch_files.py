@@ -9,19 +9,14 @@ from compression.spec import CompressionSpec
 SCRIPT = '''\
 """Makes a network again with Squeezelab and prints its accuracy. Put this file beside the folder `compression`."""
 
-from compression.core.compress import compress
-from compression.core.training_evidence import evidence_for
-from compression.data.images import load as load_images
-from compression.evaluation.evaluation import evaluate
-from compression.networks.library import load as load_network
+import compression as sq
 from compression.spec.recipe import from_json
 
 RECIPE = {recipe}
 
 spec = from_json(RECIPE)
-model = load_network(spec.model)
-compressed = compress(model.module, spec, evidence_for(model, spec))
-evaluation = evaluate(compressed.module, load_images(), model.normalization)
+small = sq.compress(sq.load(spec.model), spec)
+evaluation = sq.evaluate(small, sq.load_images())
 print(f"{{evaluation.correct:,}} of {{evaluation.total:,}} test images correct: {{evaluation.accuracy:.2%}}")
 '''
 
