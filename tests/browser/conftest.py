@@ -31,7 +31,7 @@ def server(server_log: Path) -> Iterator[str]:
 def bare_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A copy of the app alone: no CIFAR-10 in any place, and a network that refuses every connection."""
     folder = tmp_path_factory.mktemp("bare") / "lab"
-    for name in ("app.py", "pages", "compression", ".streamlit"):
+    for name in ("app.py", "squeezelab.py", "pages", "compression", ".streamlit"):
         source = PROJECT / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, _made(folder) / name)
     hidden = {name: value for name, value in os.environ.items() if name != "CIFAR10_ROOT"}
