@@ -7,6 +7,7 @@ import streamlit as st
 import pages.ui.supported  # noqa: F401
 from compression.spec import Calibration, Clip, Criterion, Scheme, Structure, Unit
 from pages.ui.frame import frame
+from pages.ui.guide import accuracy
 from pages.ui.settings import methods
 
 
@@ -20,23 +21,7 @@ frame.open_page("What the numbers mean")
 st.title("What the numbers mean", anchor=False)
 
 st.header("Accuracy", anchor=False)
-st.markdown(
-    """
-Accuracy is the share of CIFAR-10's 10,000 test images whose class the network predicts correctly. It is always
-measured. While images are still being evaluated you see an **estimate with ±**, which is half of its 95 % confidence
-interval at this moment. A number without ± is exact. A result that somebody has already measured appears at once.
-
-**The order of the images.** Compression changes the predictions of images that the float network was unsure of: those
-whose largest logit is only slightly larger than the second largest. Therefore images with a small margin mostly come
-first, and each of them counts for less, as in a survey that asks some groups more often than others. Because the float
-network's predictions are known for all images, only the *change* has to be estimated. After 1,000 images the error is
-about half of a random sample's, provided that the network is not badly broken.
-
-**Real, or chance?** Suppose a network loses 30 images and gains 20. Would it also be worse on other images? McNemar's
-test assumes that a loss and a gain are equally likely, and computes how often a difference at least this large would
-then occur. If that is less than 5 %, the page calls the change real.
-"""
-)
+st.markdown(accuracy.TEXT)
 
 st.header("Networks", anchor=False)
 st.markdown(
@@ -47,8 +32,10 @@ a network's card is the largest weight of the widest channel divided by the larg
 is large, one scale per tensor is too coarse for most channels.
 
 **Normalisation** is part of a network: images must be normalised as they were in training, and the wrong mean and
-standard deviation cost up to a point without any warning. If a checkpoint does not say its normalisation, the known
-ones are tried on 500 images, and the one with the lowest loss is used.
+standard deviation cost up to a point without any warning. The known ones are tried on 2,000 training images or more,
+until the two lowest losses differ by three standard errors of their difference, image by image. The one with the lowest
+loss is used. If two cannot be told apart with 10,000 images, or the network was pruned, both are named and you choose.
+Without training images the test images are used, and the page says so, because the same images are counted afterwards.
 """
 )
 

@@ -1,20 +1,26 @@
 """Compares networks image by image: which differences may be chance, and which classes lose accuracy."""
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 
 import pandas as pd
 
 from compression.evaluation.evaluation import Evaluation, flips
+from compression.evaluation.multiplicity import holm
 from compression.results.result import Result
 from compression.results.table import results_table
 
 
 def p_values(results: Sequence[Result]) -> list[list[float]]:
-    """Returns the p-value of McNemar's test for each pair of results, [i][j] = [j][i]; 1 on the diagonal."""
+    """Returns the p-value of McNemar's test for each pair of results, [i][j] = [j][i]; 1 on the diagonal.
+
+    The values are adjusted by Holm's method, because some of many pairs differ by chance alone.
+    """
+    pairs = list(combinations(range(len(results)), 2))
+    values = holm([flips(results[i].evaluation, results[j].evaluation).p for i, j in pairs])
     matrix = [[1.0] * len(results) for _ in results]
-    for i, one in enumerate(results):
-        for j in range(i):
-            matrix[i][j] = matrix[j][i] = flips(results[j].evaluation, one.evaluation).p
+    for (i, j), p in zip(pairs, values, strict=True):
+        matrix[i][j] = matrix[j][i] = p
     return matrix
 
 

@@ -1,8 +1,11 @@
 """Compares pruning, quantization and both together at the same file size."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 
+from compression.evaluation.evaluation import Evaluation
+from compression.evaluation.multiplicity import PickedTest, compare_best
 from compression.results.pareto import Point, most_accurate
 from compression.spec import CompressionSpec
 
@@ -35,3 +38,30 @@ def group_by_way(points: Iterable[Point]) -> dict[Way, list[Point]]:
 def best_of_each_way(points: Iterable[Point], max_bytes: int) -> dict[Way, Point | None]:
     """Returns the most accurate point of each way whose file has at most `max_bytes`, or None if there is none."""
     return {way: most_accurate(own, max_bytes) for way, own in group_by_way(points).items()}
+
+
+@dataclass(frozen=True)
+class WinnerTests:
+    """Tests of the winners at one file size, each None if a side has no spec that fits.
+
+    `between` compares pruning and quantizing, `together` compares doing both with the better of these two. Winners are
+    picked among all specs that fit, on the images that they are compared on, so p is corrected for that.
+    """
+
+    between: PickedTest | None
+    together: PickedTest | None
+
+
+def compare_winners(
+    points: Iterable[Point], max_bytes: int, evaluations: Mapping[CompressionSpec, Evaluation]
+) -> WinnerTests:
+    """Returns the tests of `best_of_each_way`. `evaluations` has those of all `points`."""
+    pruned, quantized, both = (
+        [evaluations[point.spec] for point in own if point.file_bytes <= max_bytes]
+        for own in group_by_way(points).values()
+    )
+    alone = [*pruned, *quantized]
+    return WinnerTests(
+        compare_best(pruned, quantized) if pruned and quantized else None,
+        compare_best(both, alone) if both and alone else None,
+    )

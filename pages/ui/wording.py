@@ -18,8 +18,12 @@ def short_percent(fraction: float) -> str:
 
 
 def plus_minus(fraction: float, half_width: float) -> str:
-    """(0.917, 0.017) -> "91.7 ± 1.7 %"."""
-    return f"{100 * fraction:.1f} \N{PLUS-MINUS SIGN} {percent(half_width)}"
+    """(0.917, 0.017) -> "91.7 ± 1.7 %", (0.8, 0.0003) -> "80.00 ± 0.03 %": never "± 0", which would mean exact."""
+    if half_width >= 0.0005:
+        return f"{100 * fraction:.1f} \N{PLUS-MINUS SIGN} {percent(half_width)}"
+    least = 0.0001
+    width = percent(half_width, 2) if half_width >= least / 2 else f"< {percent(least, 2)}"
+    return f"{100 * fraction:.2f} \N{PLUS-MINUS SIGN} {width}"
 
 
 def points(difference: float) -> str:

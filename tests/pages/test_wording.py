@@ -44,6 +44,15 @@ def test_an_interval_and_a_half_width_are_percent():
     assert wording.plus_minus(0.917, 0.017) == "91.7 \N{PLUS-MINUS SIGN} 1.7\N{NARROW NO-BREAK SPACE}%"
 
 
+@pytest.mark.parametrize(
+    ("half_width", "words"),
+    [(0.0005, "80.0 ± 0.1 %"), (0.0004, "80.00 ± 0.04 %"), (0.00005, "80.00 ± 0.01 %"), (0.00004, "80.00 ± < 0.01 %")],
+)
+def test_what_is_not_exact_never_has_an_interval_of_zero(half_width, words):
+    """10,000 images less a few: the interval is narrow, and not zero."""
+    assert wording.plus_minus(0.8, half_width) == words.replace(" %", f"{wording.NARROW}%")
+
+
 @pytest.mark.parametrize(("fraction", "words"), [(0.5, "50 %"), (0.125, "12.5 %"), (0.3, "30 %"), (0.0, "0 %")])
 def test_a_share_that_was_asked_for_has_the_digits_that_it_has(fraction, words):
     assert wording.short_percent(fraction) == words.replace(" ", wording.NARROW)

@@ -8,12 +8,13 @@ import torch
 
 from compression.data.cifar10 import CLASSES
 from compression.evaluation.evaluation import Evaluation, flips
+from compression.evaluation.multiplicity import holm
 from compression.results.comparison import class_changes, comparison_table, p_values
 from compression.results.costs import Costs
 from compression.results.result import Result
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
 from pages.ui.tradeoffs import report
-from pages.ui.tradeoffs.comparison_tables import classes, matrix, numbers
+from pages.ui.tradeoffs.comparison_tables import chance_in_words, classes, matrix, numbers
 
 LABELS = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1, 2, 2])
 COSTS = Costs(1000, 500, 4000, 1000, 800, 700, 900, 5000, 80000)
@@ -38,18 +39,18 @@ def test_class_changes_are_those_of_their_images():
     }
 
 
-def test_p_values_are_those_of_mcnemars_test_for_each_pair():
+def test_p_values_are_those_of_mcnemars_test_for_each_pair_after_holms_correction():
     matrix_of_p = p_values(RESULTS)
     assert [row[i] for i, row in enumerate(matrix_of_p)] == [1, 1, 1]
-    for i, one in enumerate(RESULTS):
-        for j, other in enumerate(RESULTS):
-            if i != j:
-                assert (
-                    matrix_of_p[i][j]
-                    == flips(one.evaluation, other.evaluation).p
-                    == flips(other.evaluation, one.evaluation).p
-                )
-    assert matrix_of_p[1][2] == pytest.approx(0.125)  # three to none: (1/2)^3
+    pairs = [(0, 1), (0, 2), (1, 2)]
+    expected = holm([flips(RESULTS[i].evaluation, RESULTS[j].evaluation).p for i, j in pairs])
+    assert [matrix_of_p[i][j] for i, j in pairs] == [matrix_of_p[j][i] for i, j in pairs] == expected
+    assert matrix_of_p[1][2] == pytest.approx(3 * 0.125)  # three to none, (1/2)^3, and the smallest of three
+
+
+def test_two_results_need_no_correction():
+    assert p_values(RESULTS[1:])[0][1] == pytest.approx(0.125)
+    assert p_values(RESULTS[:1]) == [[1]]
 
 
 def test_the_table_has_the_changes_of_the_classes_where_float_is_known():
@@ -64,7 +65,7 @@ def test_what_the_page_shows_is_in_words():
     rows = numbers(RESULTS, BEFORE)
     assert rows["Against float"].tolist() == ["0.0 points", "-20.0 points", ""]
     assert rows["Spec"].tolist() == ["float", "4 bits", "threshold 0.1"]
-    assert matrix(RESULTS).loc["2", "3"] == "0.12"
+    assert matrix(RESULTS).loc["2", "3"] == "0.38"
     assert classes(RESULTS[:2], BEFORE).loc["2", "airplane"] == "-25.0"
 
 
@@ -82,6 +83,9 @@ def test_the_report_needs_nothing_else_and_shows_names_as_text():
     assert across == sorted(across, reverse=True)  # bytes fall
     assert heights[2] < heights[0] < heights[1]  # the most accurate is on top
     assert "90.00" in page
+    assert "corrected by Holm's method for all 3 pairs" in page
+    assert "McNemar" not in report.html(RESULTS[:1], BEFORE)
+    assert "Holm" not in chance_in_words(2)
 
 
 def test_one_network_alone_is_drawn():

@@ -75,5 +75,6 @@ def end(notice: str | None, complete: bool) -> None:
 
 
 def plus_minus(estimate: Estimate) -> str:
-    """ "91.70% ± 0.62" """
-    return f"{estimate.accuracy:.2%} ± {100 * estimate.half_width:.2f}"
+    """ "91.70% ± 0.62", and never "± 0.00", which would mean exact."""
+    half_width = max(0.01, 100 * estimate.half_width)
+    return f"{estimate.accuracy:.2%} ± {half_width:.2f}"

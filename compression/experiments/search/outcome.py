@@ -9,6 +9,8 @@ from compression.evaluation.subsets import HELD_BACK, SEARCH, Score, score
 from compression.experiments.search.goal import Goal, Trial
 from compression.spec import CompressionSpec
 
+SIGNIFICANCE = 0.05  # a difference with a smaller p-value is called more than chance
+
 
 @dataclass(frozen=True, eq=False)
 class Finalist:
@@ -97,18 +99,27 @@ def _comparison(outcome: Outcome, winner: Finalist) -> str:
     if winner.spec == uniform.spec or not outcome.beats_uniform:
         sizes = f"{uniform.file_bytes:,} bytes against {winner.file_bytes:,}"
         return f"The search did not beat the best uniform spec ({sizes})."
-    p = f"McNemar p = {uniform.held_back.flips(winner.held_back).p:.2g} on the held-out half"
+    p = uniform.held_back.flips(winner.held_back).p
+    meaning = "more than chance" if p < SIGNIFICANCE else "may be chance"
+    test = f"{meaning}, McNemar test, p = {p:.2g} on the held-out half, by which neither was picked"
     if outcome.goal.drop is not None:
         share = 1 - winner.file_bytes / uniform.file_bytes
         return (
             f"The winner has {winner.file_bytes:,} bytes, {100 * share:.1f} % fewer than the {uniform.file_bytes:,} of "
-            f"the best uniform spec; for the difference of their accuracies {p}."
+            f"the best uniform spec. {_difference(uniform.held_back, winner.held_back)} ({test})."
         )
     more = winner.held_back.correct - uniform.held_back.correct
     return (
-        f"The winner classifies {more:,} images more correctly than the best uniform spec, of "
-        f"{winner.held_back.total:,} held out ({p}), with {winner.file_bytes:,} bytes against {uniform.file_bytes:,}."
+        f"The winner classifies {more:,} more images correctly than the best uniform spec, of "
+        f"{winner.held_back.total:,} ({test}), with {winner.file_bytes:,} bytes against {uniform.file_bytes:,}."
     )
+
+
+def _difference(uniform: Score, winner: Score) -> str:
+    points = 100 * (winner.accuracy - uniform.accuracy)
+    if points == 0:
+        return "They are equally accurate"
+    return f"It is {abs(points):.2f} points {'more' if points > 0 else 'less'} accurate"
 
 
 def _check_on_held_out(outcome: Outcome, winner: Finalist) -> str:

@@ -133,7 +133,7 @@ def show_number(reading: AccuracyState, border: bool = True) -> None:
         border=border,
         help=f"The share of all {reading.total:,} test images that are classified correctly, and the change "
         "against the float network in percentage points. With ±: an estimate from the images so far, with its 95 % "
-        "confidence interval.",
+        "confidence interval at this moment. While you watch it narrow, it may leave out the final value for a while.",
     )
 
 

@@ -9,10 +9,9 @@ from compression.results.comparison import comparison_table
 from compression.results.result import Result
 from compression.results.table import table_bytes
 from compression.spec.title import full_title
+from pages.ui import wording
 from pages.ui.tradeoffs import pins, report
-from pages.ui.tradeoffs.comparison_tables import classes, matrix, numbers
-
-REAL = 0.05  # McNemar's p below which a difference is called real
+from pages.ui.tradeoffs.comparison_tables import chance_in_words, classes, matrix, numbers
 
 
 def draw() -> None:
@@ -26,16 +25,15 @@ def draw() -> None:
         return
     st.dataframe(numbers(results, before), hide_index=True, alt="The pinned specs")
     _buttons(results, before)
-    st.markdown(
-        "**Could the difference be chance?** McNemar's p for every pair. Below 0.05, in bold, chance is unlikely."
-    )
-    st.dataframe(matrix(results).style.map(_bold_if_real), alt="McNemar's p for every pair")
+    if len(results) > 1:
+        st.markdown(f"**Could the difference be chance?** {chance_in_words(len(results))} Such values are in bold.")
+        st.dataframe(matrix(results).style.map(_bold_if_significant), alt="McNemar's p for every pair")
     st.markdown("**Accuracy change per class**, in percentage points against float. Each class has 1,000 images.")
     st.dataframe(classes(results, before), alt="Accuracy change per class")
 
 
-def _bold_if_real(text: str) -> str:
-    return "font-weight: bold" if text.startswith("<") or (text and float(text) < REAL) else ""
+def _bold_if_significant(text: str) -> str:
+    return "font-weight: bold" if text.startswith("<") or (text and float(text) < wording.SIGNIFICANCE) else ""
 
 
 def _buttons(results: Sequence[Result], before: Mapping[str, Evaluation]) -> None:

@@ -35,8 +35,20 @@ def change(result: Result, before: Mapping[str, Evaluation]) -> str:
     return wording.points(result.evaluation.accuracy - float_network.accuracy) if float_network else ""
 
 
+def chance_in_words(count: int) -> str:
+    """Returns what the p-values of `matrix` mean for `count` specs, in sentences."""
+    pairs = count * (count - 1) // 2
+    if pairs == 1:
+        return f"The p-value of McNemar's test. Below {wording.SIGNIFICANCE:g}, the difference is more than chance."
+    return (
+        f"The p-value of McNemar's test for every pair, corrected by Holm's method for all {pairs:,} pairs. Below "
+        f"{wording.SIGNIFICANCE:g}, the difference is more than chance: if no two specs really differed, there would "
+        "be such a value anywhere in the table in at most 5 % of cases."
+    )
+
+
 def matrix(results: Sequence[Result]) -> pd.DataFrame:
-    """Returns McNemar's p for every pair, by the numbers of the rows."""
+    """Returns McNemar's p for every pair, corrected by Holm's method, by the numbers of the rows."""
     names = [str(number) for number in range(1, len(results) + 1)]
     values = p_values(results)
     cells = [

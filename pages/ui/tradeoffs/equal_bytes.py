@@ -5,10 +5,9 @@ from typing import Any
 
 import streamlit as st
 
-from compression.evaluation.evaluation import flips
-from compression.results.known import KnownResults
+from compression.evaluation.multiplicity import PickedTest
 from compression.results.pareto import Point
-from compression.results.prune_or_quantize import Way, best_of_each_way, group_by_way
+from compression.results.prune_or_quantize import Way, WinnerTests, best_of_each_way, compare_winners, group_by_way
 from compression.spec.title import title
 from pages.ui import wording
 from pages.ui.charts import equal_bytes, show
@@ -16,7 +15,10 @@ from pages.ui.compute import experiments
 from pages.ui.tradeoffs import budgets, front
 
 LABELS = {Way.PRUNED: "Pruned, float weights", Way.QUANTIZED: "Quantized, not pruned", Way.BOTH: "Pruned and quantized"}
-REAL = 0.05  # McNemar's p below which a difference is called real
+CORRECTED = """\
+Each spec shown is the most accurate of all measured specs of its kind that fit, and the best of many is partly lucky.
+Therefore p is the largest p-value of McNemar's test between the more accurate winner and any spec of the other kind,
+times the number of specs from which that winner was picked (Bonferroni)."""
 
 
 def draw(model: str) -> None:
@@ -31,12 +33,15 @@ def draw(model: str) -> None:
     for place, way in zip(st.columns(3), Way, strict=True):
         with place:
             _winner(way, winners[way])
-    st.markdown(verdict(winners, most_bytes, _p(known, winners)))
+    evaluations = {spec: result.evaluation for spec, result in known.results.items()}
+    tests = compare_winners(known.points, most_bytes, evaluations)
+    st.markdown(verdict(winners, most_bytes, tests), help=CORRECTED)
     figure = equal_bytes.ways(ways, winners, most_bytes, show.ink())
     show.chart(figure, "ways", "The most accurate spec of each way at every file size")
     st.caption(
         f"The most accurate measured specs of {model} at every file size. The same {known.points[0].total:,} test "
-        "images choose them and measure them, so each looks slightly better than it is, by chance."
+        "images choose them and measure them, so each looks slightly better than it is, by chance. The p-values are "
+        "corrected for that choice; the accuracies are not."
     )
 
 
@@ -56,18 +61,7 @@ def _winner(way: Way, point: Point | None) -> None:
     st.caption(f"95 % confidence interval: {interval}")
 
 
-def _p(known: KnownResults, winners: Mapping[Way, Point | None]) -> dict[frozenset[Way], float]:
-    """Returns McNemar's p for every pair of winners."""
-    evaluations = {way: known.results[point.spec].evaluation for way, point in winners.items() if point}
-    return {
-        frozenset((one, other)): flips(evaluations[one], evaluations[other]).p
-        for one in evaluations
-        for other in evaluations
-        if one < other
-    }
-
-
-def verdict(winners: Mapping[Way, Point | None], most_bytes: int, p: Mapping[frozenset[Way], float]) -> str:
+def verdict(winners: Mapping[Way, Point | None], most_bytes: int, tests: WinnerTests) -> str:
     """Returns the answer in sentences."""
     pruned, quantized, both = (winners[way] for way in Way)
     size = wording.size(most_bytes)
@@ -75,29 +69,33 @@ def verdict(winners: Mapping[Way, Point | None], most_bytes: int, p: Mapping[fro
         if both is None:
             return f"No measured spec fits into {size}."
         return f"Neither pruning alone nor quantizing alone fits into {size}; both together do."
-    if pruned is None or quantized is None:
+    if pruned is None or quantized is None or tests.between is None:
         alone = f"only {'quantizing' if pruned is None else 'pruning'} fits into {size}"
-        return f"**{wording.capital(alone)}.** {_both(winners, p)}"
-    between = p[frozenset((Way.PRUNED, Way.QUANTIZED))]
+        return f"**{wording.capital(alone)}.** {_both(winners, tests.together)}"
     gap = abs(quantized.accuracy - pruned.accuracy)
-    if between >= REAL:
+    if tests.between.p >= wording.SIGNIFICANCE:
         answer = f"**Within {size} it hardly matters**: a difference of {100 * gap:.1f} points may be chance"
     else:
         what = "quantize" if quantized.accuracy > pruned.accuracy else "prune"
-        answer = f"**Within {size}, {what}**: it is {100 * gap:.1f} points more accurate, and that is real"
-    return f"{answer} (McNemar, {wording.p_value(between)}). {_both(winners, p)}"
+        answer = f"**Within {size}, {what}**: it is {100 * gap:.1f} points more accurate, which is more than chance"
+    return f"{answer} (McNemar test, {_corrected(tests.between)}). {_both(winners, tests.together)}"
 
 
-def _both(winners: Mapping[Way, Point | None], p: Mapping[frozenset[Way], float]) -> str:
+def _both(winners: Mapping[Way, Point | None], together: PickedTest | None) -> str:
     """Returns what pruning and quantizing together adds to the better of the two, in a sentence."""
     both = winners[Way.BOTH]
-    single = {way: point for way in (Way.PRUNED, Way.QUANTIZED) if (point := winners[way])}
-    alone = max(single, key=lambda way: single[way].accuracy)
-    if both is None:
+    if both is None or together is None:
         return "No spec that does both fits."
-    gap, chance = both.accuracy - single[alone].accuracy, p[frozenset((alone, Way.BOTH))]
-    if chance >= REAL:
-        change = wording.points(gap)
-        return f"Doing both changes the accuracy by {change}, which may be chance ({wording.p_value(chance)})."
+    single = max(point.accuracy for way in (Way.PRUNED, Way.QUANTIZED) if (point := winners[way]))
+    gap = both.accuracy - single
+    if together.p >= wording.SIGNIFICANCE:
+        return (
+            f"Doing both changes the accuracy by {wording.points(gap)}, which may be chance ({_corrected(together)})."
+        )
     comparison = "more" if gap > 0 else "less"
-    return f"Doing both is {100 * abs(gap):.1f} points {comparison} accurate ({wording.p_value(chance)})."
+    return f"Doing both is {100 * abs(gap):.1f} points {comparison} accurate ({_corrected(together)})."
+
+
+def _corrected(test: PickedTest) -> str:
+    """Returns the p-value, and from how many specs the more accurate one was picked."""
+    return f"{wording.p_value(test.p)}, corrected for the best of {test.candidates:,}"

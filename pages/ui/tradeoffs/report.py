@@ -33,14 +33,21 @@ its packed file. Made with Squeezelab on {date.today():%d %B %Y}.</p>
 {_table(comparison_tables.numbers(results, before))}
 <h2>Accuracy against file size</h2>
 {drawing(results)}
-<h2>Could the difference be chance?</h2>
-<p>McNemar's p for every pair, by their numbers. Below 0.05, chance is unlikely.</p>
-{_table(comparison_tables.matrix(results), index=True)}
+{_chance(results)}
 <h2>Accuracy change per class</h2>
 <p>In percentage points against the float network.</p>
 {_table(comparison_tables.classes(results, before), index=True)}
 </body></html>
 """
+
+
+def _chance(results: Sequence[Result]) -> str:
+    """Returns the p-values of all pairs, or "" for a single result."""
+    if len(results) < 2:
+        return ""
+    words = escape(comparison_tables.chance_in_words(len(results)), quote=False)
+    table = _table(comparison_tables.matrix(results), index=True)
+    return f"<h2>Could the difference be chance?</h2>\n<p>{words}</p>\n{table}"
 
 
 def _table(rows: pd.DataFrame, index: bool = False) -> str:

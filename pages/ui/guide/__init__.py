@@ -1,0 +1,1 @@
+"""Longer texts of the guide."""
