@@ -32,6 +32,7 @@ with said:
     panel.sentence(model)
 with below:
     packed_file.draw(model)
+    run.pick_fewer_filters(model)
     run.draw(model)
     answer.draw(model)
     files.draw(model)

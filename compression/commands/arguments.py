@@ -152,6 +152,11 @@ def _latency(options: argparse.ArgumentParser) -> None:
     options.add_argument(
         "--threads", metavar="N", type=int, default=1, help="number of threads of ONNX Runtime (default: 1)"
     )
+    options.add_argument(
+        "--fewer-filters",
+        action="store_true",
+        help="also a network with half of the filters of each layer, not retrained, if no filters are pruned",
+    )
 
 
 def _train(options: argparse.ArgumentParser) -> None:

@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> None:
     """Prints the report. Where there are no test images, the files are timed and not verified."""
     threads, count = check_threads(options.threads), image_count(options.images)
     model, spec = network_and_spec(options)
-    kinds = {each.kind: each for each in variants(spec)}
+    kinds = {each.kind: each for each in variants(spec, options.fewer_filters)}
     built, missing = _build_all(model, kinds)
     try:
         images = load()[:count]

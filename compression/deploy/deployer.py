@@ -13,6 +13,7 @@ recently are discarded when there are too many, or their files are too large tog
 import hashlib
 import threading
 import time
+from collections.abc import Sequence
 from functools import partial
 
 from compression.data.images import ImageSet
@@ -59,10 +60,15 @@ class Deployer:
             on_removal=self._stop,
         )
 
-    def look(self, model: FloatModel, spec: CompressionSpec, go: bool = True) -> tuple[Deployment, ...]:
-        """Returns what is known of each variant of `spec`; with `go`, asks workers for what is missing."""
+    def look(
+        self, model: FloatModel, spec: CompressionSpec, go: bool = True, fewer_filters: bool = False
+    ) -> tuple[Deployment, ...]:
+        """Returns what is known of each variant of `spec`; with `go`, asks workers for what is missing.
+
+        `fewer_filters` is that of `variants`.
+        """
         with self._lock:
-            states = self._states_of(model, spec)
+            states = self._states_of(model, variants(spec, fewer_filters))
             for state in states:
                 self._collect(state)
                 if go and state.error is None:
@@ -73,14 +79,14 @@ class Deployer:
     def rest(self, model: FloatModel, spec: CompressionSpec) -> None:
         """Withdraws the pending tasks of the variants of `spec`, and clears errors, so that they can be retried."""
         with self._lock:
-            for state in self._states_of(model, spec):
+            for state in self._states_of(model, variants(spec, fewer_filters=True)):
                 state.error = None
                 self._stop(state)
 
-    def _states_of(self, model: FloatModel, spec: CompressionSpec) -> list[VariantState]:
-        """Returns the state of each variant of `spec`, all of them marked as looked at now."""
+    def _states_of(self, model: FloatModel, group: Sequence[Variant]) -> list[VariantState]:
+        """Returns the state of each variant, all of them marked as looked at now."""
         self._now = time.monotonic()
-        keys = [(model.digest, variant) for variant in variants(spec)]
+        keys = [(model.digest, variant) for variant in group]
         for key in keys:  # all of them before the first use, which may remove what was not looked at for long
             if state := self._states.get(key):
                 state.looked_at = self._now

@@ -75,17 +75,26 @@ class OnnxFile:
     subnormals: int
 
 
-def variants(spec: CompressionSpec) -> tuple[Variant, ...]:
-    """Returns the variants of `spec`: the float network, `spec` in float and in int8, and without pruned filters."""
+def variants(spec: CompressionSpec, fewer_filters: bool = False) -> tuple[Variant, ...]:
+    """Returns the variants of `spec`: the float network, `spec` in float and in int8, and without pruned filters.
+
+    The last one is there if `spec` prunes or merges filters; with `fewer_filters` it is also there if it does not, and
+    then has half of the filters of each layer.
+    """
     as_float = CompressionSpec(spec.model)
-    candidates = [
-        Variant(VariantKind.FLOAT, as_float),
-        Variant(VariantKind.AS_SET, spec),
-        Variant(VariantKind.INT8, int8_spec(spec)),
-        Variant(VariantKind.INT8_CHAIN, int8_spec(spec)),
-        Variant(VariantKind.SMALLER, smaller_spec(spec)),
-    ]
-    return tuple(each for each in candidates if each.kind is not VariantKind.AS_SET or spec != as_float)
+    candidates = [Variant(VariantKind.FLOAT, as_float)]
+    if spec != as_float:
+        candidates.append(Variant(VariantKind.AS_SET, spec))
+    candidates.append(Variant(VariantKind.INT8, int8_spec(spec)))
+    candidates.append(Variant(VariantKind.INT8_CHAIN, int8_spec(spec)))
+    if fewer_filters or removes_filters(spec):
+        candidates.append(Variant(VariantKind.SMALLER, smaller_spec(spec)))
+    return tuple(candidates)
+
+
+def removes_filters(spec: CompressionSpec) -> bool:
+    """Returns whether `spec` prunes or merges whole filters, which can then be removed from the network."""
+    return bool(spec.merge) or (spec.prune is not None and spec.prune.structure is Structure.FILTER)
 
 
 def smaller_spec(spec: CompressionSpec) -> CompressionSpec:
@@ -93,9 +102,9 @@ def smaller_spec(spec: CompressionSpec) -> CompressionSpec:
 
     If `spec` prunes and merges no filters, the result prunes half of the filters of each layer.
     """
-    prunes = spec.prune is not None and spec.prune.structure is Structure.FILTER
-    if not (prunes or spec.merge):
+    if not removes_filters(spec):
         return CompressionSpec(spec.model, HALF, fold_bn=spec.folds_first)
+    prunes = spec.prune is not None and spec.prune.structure is Structure.FILTER
     layers = (replace(layer, bits=None) for layer in spec.layers if layer.sparsity is not None)
     return CompressionSpec(
         spec.model,

@@ -42,7 +42,7 @@ def without_images(here, simple_cnn):
 
 
 def test_every_variant_becomes_a_file_and_answers_all_images(deployed):
-    assert list(deployed) == list(VariantKind)
+    assert list(deployed) == [kind for kind in VariantKind if kind is not VariantKind.SMALLER]
     for kind, each in deployed.items():
         if each.error:  # a machine may have no training images
             assert kind is VariantKind.INT8_CHAIN
@@ -107,7 +107,7 @@ def test_the_script_prints_the_accuracy_of_the_network(simple_cnn, test_images, 
 
 
 def test_the_command_reports_every_file(here, test_images, capsys):
-    assert main(["latency", "--model", "simple_cnn", "--images", "200", "--json"]) == 0
+    assert main(["latency", "--model", "simple_cnn", "--images", "200", "--fewer-filters", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     as_float = said["kinds"]["float"]
     assert as_float["check"]["agree"] == 200

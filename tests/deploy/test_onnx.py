@@ -219,8 +219,16 @@ def test_the_float_network_has_no_variant_of_its_own():
         VariantKind.FLOAT,
         VariantKind.INT8,
         VariantKind.INT8_CHAIN,
-        VariantKind.SMALLER,
     ]
+
+
+def test_a_network_with_fewer_filters_is_made_only_if_filters_are_pruned_or_it_is_asked_for():
+    kinds = lambda *arguments: {each.kind for each in variants(*arguments)}
+    plain = CompressionSpec("small", PruneSpec(sparsity=0.5), QuantSpec(4))
+    assert VariantKind.SMALLER not in kinds(plain)
+    assert VariantKind.SMALLER in kinds(plain, True)
+    assert VariantKind.SMALLER in kinds(CompressionSpec("small", PruneSpec(sparsity=0.5, structure=Structure.FILTER)))
+    assert VariantKind.SMALLER in kinds(CompressionSpec("small", fold_bn=True, merge=0.25))
 
 
 def test_the_smaller_network_loses_the_filters_that_were_chosen_and_no_others():
@@ -247,7 +255,7 @@ def test_int8_is_refused_where_batch_norm_is_taken_anew_for_it_is_folded_then(sm
 
 
 def test_filters_taken_out_leave_a_smaller_graph_that_answers_as_the_one_with_zeros(small_resnet):
-    smaller = next(each for each in variants(CompressionSpec("small")) if each.kind is VariantKind.SMALLER)
+    smaller = next(each for each in variants(CompressionSpec("small"), True) if each.kind is VariantKind.SMALLER)
     built = build(small_resnet, smaller)
     zeroed = compress(small_resnet.module, smaller.spec).module
     assert len(built.graph) < 0.8 * len(to_onnx(small_resnet.module, CIFAR10))

@@ -108,11 +108,24 @@ def test_a_click_has_files_made_and_timed(here, monkeypatch):
         time.sleep(1)
         page.run()
     table = page.dataframe[-1].value.set_index("File")
-    assert list(table.index) == list(answer.FILES.values())
+    assert list(table.index) == [name for kind, name in answer.FILES.items() if kind is not VariantKind.SMALLER]
     assert table["In int8"]["Int8"] == "2 of 2"
     assert table["1 image"]["Float"].endswith("ms")
     assert any("Int8 is" in each.value for each in page.markdown)
     assert "One image, 1 thread" in charts_of(page)
+
+
+def test_half_of_the_filters_is_offered_only_by_a_switch_and_where_no_filters_are_pruned():
+    page = opened(bits="8")
+    switch = page.toggle(key="fewer filters")
+    assert not switch.value
+    names = lambda: [button.label for button in page.get("download_button")]
+    assert "ONNX smaller" not in names()
+    switch.set_value(True).run()
+    assert "ONNX smaller" in names()
+    page = opened(bits="8", structure="filter", sparsity="0.3", by="sparsity")
+    assert "fewer filters" not in [each.key for each in page.toggle]
+    assert "ONNX smaller" in names()
 
 
 def test_plotly_finds_nothing_wrong_with_latencies():

@@ -24,23 +24,31 @@ def _stopwatch() -> Stopwatch:
     return Stopwatch()
 
 
-def exports(spec: CompressionSpec, go: bool) -> tuple[Deployment, ...]:
-    """Returns what is known about the ONNX files of `spec`; with `go`, workers go on exporting and checking."""
+def exports(spec: CompressionSpec, go: bool, fewer_filters: bool) -> tuple[Deployment, ...]:
+    """Returns what is known about the ONNX files of `spec`; with `go`, workers go on exporting and checking.
+
+    With `fewer_filters`, a network with half of the filters is one of them even if `spec` prunes none.
+    """
     counts = not isinstance(images.test_images(), DataError)
-    return _deployer(counts).look(networks.float_model(spec.model), spec, go)
+    return _deployer(counts).look(networks.float_model(spec.model), spec, go, fewer_filters)
 
 
-def timing(spec: CompressionSpec, threads: int, go: bool) -> Timing:
+def timing(spec: CompressionSpec, threads: int, go: bool, fewer_filters: bool) -> Timing:
     """Returns how long the files of `spec` take here, as far as it is known; with `go`, they are measured."""
-    graphs: dict[str, bytes] = {each.variant.kind: each.file.graph for each in exports(spec, False) if each.file}
-    return _stopwatch().look((networks.float_model(spec.model).digest, spec), graphs, threads, go)
+    files = exports(spec, False, fewer_filters)
+    graphs: dict[str, bytes] = {each.variant.kind: each.file.graph for each in files if each.file}
+    return _stopwatch().look(_measurement(spec, fewer_filters), graphs, threads, go)
 
 
-def forget(spec: CompressionSpec, threads: int) -> None:
+def forget(spec: CompressionSpec, threads: int, fewer_filters: bool) -> None:
     """Stops the work for `spec`, and forgets its times and errors: when asked for again, all is tried again."""
-    model = networks.float_model(spec.model)
-    _deployer(not isinstance(images.test_images(), DataError)).rest(model, spec)
-    _stopwatch().forget((model.digest, spec), threads)
+    _deployer(not isinstance(images.test_images(), DataError)).rest(networks.float_model(spec.model), spec)
+    _stopwatch().forget(_measurement(spec, fewer_filters), threads)
+
+
+def _measurement(spec: CompressionSpec, fewer_filters: bool) -> tuple[str, CompressionSpec, bool]:
+    """Returns what identifies the files that are timed together."""
+    return networks.float_model(spec.model).digest, spec, fewer_filters
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)

@@ -28,8 +28,8 @@ Agrees: for how many of all test images the file predicts the same class as the 
 layers are 8-bit integers, and weights are symmetric integers of at most 8 bits. Int8 chain: sums between layers are
 integers too, so the runtime does not go back to float. Moved: bytes for one image, counting each weight once and all
 inputs and outputs of every operation. Weights of fewer bits are stored as int8, because ONNX Runtime has no
-convolutions of 4-bit integers. Fewer filters: if your settings prune no whole filters, half of the filters of each
-layer are removed without retraining, to show the speed, not the accuracy."""
+convolutions of 4-bit integers. Fewer filters: the filters that your settings prune or merge are removed, without
+retraining."""
 
 
 def metrics(model: str) -> None:

@@ -65,6 +65,11 @@ def _onnx(model: str, each: Deployment, checked: Check | None) -> None:
             icon=":material/verified:" if same else ":material/check:",
             color="green" if same else "blue",
         )
+        if each.variant.kind is VariantKind.SMALLER:
+            accuracy = wording.percent(checked.correct / checked.images, 2)
+            st.caption(
+                f"Not retrained: {accuracy} accuracy. To agree means to predict the same classes, not correct ones."
+            )
 
 
 def _state(model: str) -> None:

@@ -7,7 +7,7 @@ import streamlit as st
 
 from compression.deploy.deployment import Check, Deployment, compare_answers
 from compression.deploy.stopwatch import Timing
-from compression.deploy.variants import VariantKind
+from compression.deploy.variants import VariantKind, removes_filters
 from compression.engine.workers import cores
 from compression.errors import DataError
 from compression.spec import CompressionSpec
@@ -15,13 +15,16 @@ from pages.ui import wording
 from pages.ui.compute import accuracy, deploy, images
 from pages.ui.settings import selection, widgets
 
-GOING, THREADS = "deploying", "threads"
+GOING, THREADS, FEWER_FILTERS = "deploying", "threads", "fewer filters"
 POLL_SECONDS = 1.0
 FILES, TIMES = 0.8, 0.2  # shares of the bar
 WORDS = """\
-The network is exported to ONNX: in float, compressed as set here, in int8, and with zero filters removed. Each file is
-compared with the simulation on all 10,000 test images. Then the files are timed in turns in ONNX Runtime, on this
-machine."""
+The network is exported to ONNX: in float, compressed as set here, in int8, and with zero filters removed if the
+settings prune filters. Each file is compared with the simulation on all 10,000 test images. Then the files are timed in
+turns in ONNX Runtime, on this machine."""
+HALF = """\
+Your settings prune no whole filters. This adds a network with half of the filters of each layer, without retraining. It
+shows what fewer filters do for the speed; its accuracy is that of a broken network."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +57,17 @@ def pick_threads() -> None:
         widgets.choose("Threads", ["1", str(cores())], THREADS, words)
 
 
+def pick_fewer_filters(model: str) -> None:
+    """Shows the switch that adds a network with half of the filters, if the settings prune no filters themselves."""
+    if not removes_filters(selection.spec(model)):
+        st.toggle("Compare with half of the filters", key=FEWER_FILTERS, help=HALF)
+
+
+def asks_for_fewer_filters() -> bool:
+    """Returns whether the switch of `pick_fewer_filters` is on."""
+    return bool(st.session_state.get(FEWER_FILTERS))
+
+
 def draw(model: str) -> None:
     """Shows the button and the progress; the whole page is drawn again when the work is complete."""
     spec = selection.spec(model)
@@ -78,7 +92,12 @@ def draw(model: str) -> None:
 
 
 def _going(spec: CompressionSpec) -> bool:
-    return st.session_state.get(GOING) == (spec, threads())
+    return st.session_state.get(GOING) == _work(spec)
+
+
+def _work(spec: CompressionSpec) -> tuple[CompressionSpec, int, bool]:
+    """Returns what is exported and timed together."""
+    return spec, threads(), asks_for_fewer_filters()
 
 
 def threads() -> int:
@@ -89,7 +108,7 @@ def threads() -> int:
 def known(spec: CompressionSpec) -> Known:
     """Returns what is known of `spec` now; asks for more if its deployment is running."""
     go = _going(spec)
-    files = deploy.exports(spec, go)
+    files = deploy.exports(spec, go, asks_for_fewer_filters())
     checks: dict[VariantKind, Check] = {}
     shares = []
     counts = not isinstance(images.test_images(), DataError)
@@ -101,7 +120,8 @@ def known(spec: CompressionSpec) -> Known:
             if simulated.whole and each.answers is not None:
                 checks[each.variant.kind] = compare_answers(each.answers, simulated.whole)
     share = sum(shares) / len(shares)
-    timing = deploy.timing(spec, threads(), go and share == 1 and any(each.file for each in files))
+    times_now = go and share == 1 and any(each.file for each in files)
+    timing = deploy.timing(spec, threads(), times_now, asks_for_fewer_filters())
     return Known(files, checks, timing, FILES * share + TIMES * timing.share)
 
 
@@ -110,14 +130,14 @@ def _button(spec: CompressionSpec, found: Known, going: bool) -> None:
         stop = {GOING: None}
         st.button("Stop", key="deploy stop", icon=":material/stop:", on_click=lambda: _go(stop, spec))
         return
-    start = {GOING: (spec, threads())}
+    start = {GOING: _work(spec)}
     words = "Time again" if found.done else "Export and time"
     st.button(words, key="deploy", icon=":material/timer:", help=WORDS, on_click=lambda: _go(start, spec))
 
 
 def _go(state: Mapping[str, object], spec: CompressionSpec) -> None:
     """Starts or stops the deployment. Earlier timings and errors are forgotten, so they are tried again."""
-    deploy.forget(spec, threads())
+    deploy.forget(spec, threads(), asks_for_fewer_filters())
     st.session_state.update(state)
 
 
