@@ -11,7 +11,6 @@ from pages.ui.frame import frame
 from pages.ui.settings import controls, widgets
 
 frame.open_page("Explore")
-link = frame.opening_link()
 model = frame.pick_network()
 st.subheader("How small can this network get, and what does it cost?", anchor=False)
 settings_place, main = st.columns([1, 3], gap="medium")  # widths in eighths of a pixel, see charts/style.py
@@ -40,5 +39,4 @@ with sentence_place:
     panel.sentence(model)
 with chart_place:
     panel.chart(model)
-frame.report_rejected(link)
 frame.close_page(partial(panel.fragment_order, model))

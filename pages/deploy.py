@@ -6,16 +6,16 @@ import pages.ui.supported  # noqa: F401
 from pages.ui.accuracy import panel
 from pages.ui.deploy import answer, files, packed_file, run
 from pages.ui.frame import frame
-from pages.ui.settings import controls
+from pages.ui.settings import controls, own_layers
 
 frame.open_page("Deploy")
-link = frame.opening_link()
 model = frame.pick_network()
 st.subheader("Is it faster where it runs, and are its predictions the same?", anchor=False)
 side, main = st.columns([1, 3], gap="medium")
 
 with side:
     controls.settings(model)
+    own_layers.draw()
     run.pick_threads()
 
 with main:
@@ -36,4 +36,3 @@ with below:
     run.draw(model)
     answer.draw(model)
     files.draw(model)
-frame.report_rejected(link)

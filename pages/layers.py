@@ -5,19 +5,16 @@ import streamlit as st
 import pages.ui.supported  # noqa: F401
 from pages.ui.accuracy import panel
 from pages.ui.frame import frame
-from pages.ui.layers import answer, editor, recipe, scan, state
+from pages.ui.layers import answer, editor, recipe, scan
 from pages.ui.settings import controls
 
 frame.open_page("Layers")
-link = frame.opening_link()
-arriving = frame.is_arriving()
 model = frame.pick_network()
 st.subheader("Which layers tolerate fewer bits and weights?", anchor=False)
 settings_place, main = st.columns([1, 3], gap="medium")
 
 with settings_place:
     controls.settings(model)
-    state.synchronise(model, arriving)
 
 with main:
     controls.stop_where_impossible(model)
@@ -32,7 +29,6 @@ with scan_place:
     scan.draw(model)
 answer.metrics(metric_places, model)
 with accuracy_place:
-    panel.metric(model, state.spec)
+    panel.metric(model)
 with sentence_place:
-    panel.sentence(model, state.spec)
-frame.report_rejected(link)
+    panel.sentence(model)

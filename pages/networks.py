@@ -7,7 +7,6 @@ from pages.ui.frame import frame
 from pages.ui.networks import card, shelf
 
 frame.open_page("Networks")
-link = frame.opening_link()
 st.subheader("Which network, and what is it made of?", anchor=False)
 name = shelf.pick()
 facts = st.container()
@@ -20,5 +19,4 @@ with left:
 with facts:
     card.facts(name, fold)
 frame.show_data_status()
-frame.report_rejected(link)
 shelf.public_networks()

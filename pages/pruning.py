@@ -8,7 +8,6 @@ from pages.ui.frame import frame
 from pages.ui.pruning import answer, controls, specs
 
 frame.open_page("Pruning")
-link = frame.opening_link()
 model = frame.pick_network()
 st.subheader("Which weights are pruned, and what does it cost?", anchor=False)
 settings_place, main = st.columns([1, 3], gap="medium")  # widths in eighths of a pixel, see charts/style.py
@@ -23,6 +22,7 @@ with main:
         st.stop()
     accuracy_place, metrics_place, macs_place = st.columns([1, 2, 1])
     sentence_place = st.container()
+    controls.notes(model)
     left, mosaic_place = st.columns(2)
     with left:
         curve_place = st.container()
@@ -37,7 +37,7 @@ with curve_place:
 with mosaic_place:
     answer.mosaic(model)
 with overlap_place:
-    controls.pick_alternative()
+    controls.pick_alternative(model)
     answer.overlap(model)
 with ranking_place:
     answer.ranking(model)
@@ -49,5 +49,4 @@ with accuracy_place:
     panel.metric(model, specs.spec)
 with sentence_place:
     panel.sentence(model, specs.spec)
-frame.report_rejected(link)
 frame.close_page()

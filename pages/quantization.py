@@ -8,12 +8,12 @@ from pages.ui.quantization import accuracy, answer, controls, integers
 from pages.ui.quantization.controls import Side
 
 frame.open_page("Quantization")
-link = frame.opening_link()
 model = frame.pick_network()
 st.subheader("Which quantizer is better, and why?", anchor=False)
 shared_place = st.container()
 sides = dict(zip(Side, st.columns(2, gap="medium"), strict=True))
 comparison_place = st.container()
+controls.notes(model)
 pictures = dict(zip(Side, st.columns(2, gap="medium"), strict=True))
 
 numbers, others = {}, {}
@@ -42,5 +42,4 @@ for side, place in numbers.items():
         accuracy.metric(model, side)
 with comparison_place:
     accuracy.comparison(model)
-frame.report_rejected(link)
 frame.close_page()

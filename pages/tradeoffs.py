@@ -5,33 +5,34 @@ import streamlit as st
 import pages.ui.supported  # noqa: F401
 from pages.ui.compute import networks
 from pages.ui.frame import frame
-from pages.ui.settings import controls
-from pages.ui.tradeoffs import compare, equal_bytes, front, grid, pins, search, sweep
+from pages.ui.settings import controls, own_layers
+from pages.ui.state import session
+from pages.ui.state.link import VIEWS
+from pages.ui.tradeoffs import compare, equal_bytes, front, grid, search, sweep
 
 frame.open_page("Trade-offs")
-link = frame.opening_link()
-arriving = frame.is_arriving()
 model = frame.pick_network()
-pins.settle(arriving)
 with st.sidebar:
-    also = st.multiselect("Also show", networks.names(), key="also", bind="query-params", persist_state="session")
+    also = [name for name in session.now().also if name in networks.names()]
+    st.multiselect("Also show", networks.names(), **session.bound("also", also))
     with st.expander("Your settings", icon=":material/tune:"):
         controls.settings(model)
+        own_layers.draw()
 names = list(dict.fromkeys([model, *also]))
 st.subheader("Which compressed network is the best within your budget?", anchor=False)
 front.show_notices(names)
 sweep.progress()
-views = {
-    "Front": lambda: front.draw(model, names),
-    "Bits by sparsity": lambda: grid.draw(model),
-    "Equal bytes": lambda: equal_bytes.draw(model),
-    "Compare": compare.draw,
-    "Search": lambda: search.draw(model),
-    "Sweep": lambda: sweep.draw(model, names),
-}
-for tab, draw in zip(st.tabs(list(views), key="view", bind="query-params"), views.values(), strict=True):
+draws = (
+    lambda: front.draw(model, names),
+    lambda: grid.draw(model),
+    lambda: equal_bytes.draw(model),
+    compare.draw,
+    lambda: search.draw(model),
+    lambda: sweep.draw(model, names),
+)
+tabs = st.tabs(VIEWS, **session.bound("view", session.now().view))
+for tab, draw in zip(tabs, draws, strict=True):
     with tab:
         if tab.open:
             sweep.live(draw, frame.CHART)
-frame.report_rejected(link)
 frame.close_page(lambda: (frame.IMPLIED, frame.CHART, frame.LINKS))

@@ -32,7 +32,7 @@ LAYERS = {
     "deploy": {"spec", "data", "networks", "quantization", "pruning", "core", "evaluation", "engine", "results"},
 }
 FREE = {"errors", "paths"}  # modules of compression itself that every package may import
-SHARED_SCREENS = {"wording", "supported", "charts", "compute", "frame", "settings", "accuracy"}
+SHARED_SCREENS = {"wording", "supported", "charts", "compute", "frame", "settings", "state", "accuracy"}
 
 
 def name(path: Path) -> str:

@@ -15,8 +15,8 @@ from compression.spec.recipe import from_json, to_link
 from pages.ui import wording
 from pages.ui.compute import experiments
 from pages.ui.layers import editor, scan
-from pages.ui.settings import selection
 from tests.pages.test_app import damaged_data
+from tests.pages.test_more_settings import link_of
 
 MODEL = "simple_cnn"
 FOUR_BITS = QuantSpec(4)
@@ -69,14 +69,14 @@ def test_a_link_says_what_layers_have_of_their_own():
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("conv1", "layer conv1: give bits, sparsity, or both"),
-        ("conv9:4", "no convolution or linear layer 'conv9'; the nearest is 'conv2'"),
-        ("conv1:99", "bits must be a whole number in 2..16, got 99"),
+        ("conv1", "Layer conv1: give bits, sparsity, or both"),
+        ("conv9:4", "Simple_cnn has no layer 'conv9'"),
+        ("conv1:99", "Bits must be a whole number in 2..16, got 99"),
     ],
 )
 def test_a_damaged_link_is_told_and_the_page_works(text, words):
     page = opened(layers=text)
-    assert words in page.warning[0].value
+    assert words in page.toast[0].value
     assert metrics(page)["In-memory size"] == size_of(CompressionSpec(MODEL))
     assert "layers" not in page.query_params
 
@@ -93,7 +93,7 @@ def test_another_network_has_layers_of_its_own():
     page = opened(layers="conv1:8,fc1:4")
     page.selectbox(key="model").set_value("cnn3").run()
     assert metrics(page)["In-memory size"] == size_of(CompressionSpec("cnn3"))
-    assert not page.warning
+    assert not page.toast
     page.run()
     assert "layers" not in page.query_params
 
@@ -118,16 +118,16 @@ def test_cells_become_what_a_layer_has_of_its_own():
 @pytest.mark.parametrize("scheme", ["ternary", "binary", "k-means"])
 def test_a_scheme_that_cannot_have_a_layers_bits_gives_it_the_nearest(scheme):
     page = opened(bits="4", scheme=scheme, layers="conv1:16,conv2:4,fc1:float")
-    assert page.warning
+    assert page.toast
     page = opened(bits="4", scheme=scheme, layers="conv1:16,conv2:32")
-    assert not page.warning
+    assert not page.toast
     assert metrics(page)["In-memory size"] != size_of(CompressionSpec(MODEL))
     assert any("conv1 gets the nearest" in caption.value for caption in page.caption)
 
 
 def test_a_recipe_opens_as_the_link_that_it_is():
     spec = CompressionSpec(MODEL, PruneSpec(sparsity=0.3, scope="layer"), FOUR_BITS, OWN, fold_bn=False)
-    page = opened(**selection.as_link(from_json(spec.to_json())))
+    page = opened(**link_of(from_json(spec.to_json())))
     assert metrics(page)["In-memory size"] == size_of(spec)
     assert page.query_params["layers"] == "conv1:8,fc1:2/0.5"
 

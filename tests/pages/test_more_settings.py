@@ -13,7 +13,9 @@ from compression.networks.macs import layer_macs
 from compression.paths import PROJECT
 from compression.spec import ActivationSpec, CompressionSpec, PruneSpec, QuantSpec
 from pages.ui import wording
-from pages.ui.settings import selection
+from pages.ui.state import link
+from pages.ui.state.specs import with_spec
+from pages.ui.state.value import Settings
 from tests.pages.test_app import metrics
 
 SPEC = CompressionSpec(
@@ -28,15 +30,19 @@ def nothing(normalization: object) -> None:
     raise DataMissing("there are no CIFAR-10 train images here")
 
 
-def opened(**link: str) -> AppTest:
+def link_of(spec: CompressionSpec) -> dict[str, str]:
+    return link.parameters(with_spec(Settings(), spec)) | {"model": spec.model}
+
+
+def opened(**parameters: str) -> AppTest:
     page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=120)
-    for key, value in ({"model": "simple_cnn"} | link).items():
+    for key, value in ({"model": "simple_cnn"} | parameters).items():
         page.query_params[key] = value
     return page.run()
 
 
 def test_a_link_of_a_spec_opens_on_that_spec():
-    page = opened(**selection.as_link(SPEC))
+    page = opened(**link_of(SPEC))
     model = load_bundled("simple_cnn")
     compressed = compress(model.module, SPEC, evidence_for(model, SPEC))
     shown = metrics(page)
@@ -49,12 +55,18 @@ def test_a_link_of_a_spec_opens_on_that_spec():
     assert line == "With clipping range laplace, 8-bit activations (kl), 2:4 pruning"
 
 
-def test_filters_go_as_a_whole_and_there_is_no_threshold_on_them():
+def test_filters_are_pruned_as_a_whole():
     page = opened(sparsity="0.5", structure="filter", criterion="l2")
     model = load_bundled("simple_cnn")
     spec = CompressionSpec("simple_cnn", PruneSpec(sparsity=0.5, structure="filter", criterion="l2"))
     assert metrics(page)["Sparsity"] == wording.percent(compress(model.module, spec).sparsity)
+    assert page.segmented_control(key="by").options == ["sparsity", "threshold"]
+
+
+def test_random_scores_have_no_threshold():
+    page = opened(by="threshold", threshold="0.5", sparsity="0.25", criterion="random")
     assert page.segmented_control(key="by").options == ["sparsity"]
+    assert page.slider(key="sparsity").value == 0.25
 
 
 def test_what_needs_training_images_says_so_where_there_are_none(monkeypatch):
@@ -80,12 +92,14 @@ def test_what_needs_training_images_says_so_where_there_are_none(monkeypatch):
     ids=["float", "many", "step", "groups", "order", "merged", "reestimated"],
 )
 def test_a_link_of_a_spec_sets_every_widget(spec: CompressionSpec):
-    page = opened(**selection.as_link(spec))
+    page = opened(**link_of(spec))
     assert not page.exception
     model = load_bundled(spec.model)
     compressed = compress(model.module, spec, evidence_for(model, spec))
     assert metrics(page)["In-memory size"] == wording.size(count_bytes(compressed).best.total)
-    for key, value in selection.as_link(spec).items():
+    drawn = {key: value for key, value in link_of(spec).items() if key in page.session_state}
+    assert drawn.keys() >= {"model", "fold", "inputs", "structure"} & link_of(spec).keys()
+    for key, value in drawn.items():
         state = page.session_state[key]
         same = float(value) == float(state) if isinstance(state, float) else value == str(state).lower()
         assert same, key

@@ -20,8 +20,8 @@ from pages.ui import wording
 from pages.ui.charts import cells, style
 from pages.ui.charts import pruning as pruning_charts
 from pages.ui.compute import images, pruning
-from pages.ui.pruning import specs
-from pages.ui.settings import selection
+from pages.ui.settings import target
+from pages.ui.state.specs import is_possible
 
 MODEL = "simple_cnn"
 
@@ -138,8 +138,8 @@ def test_without_training_images_what_needs_them_says_so_and_nothing_breaks(monk
 def test_what_the_page_names_has_a_name():
     for structure in Structure:
         for criterion in Criterion:
-            if selection.is_possible(criterion, structure):
-                axes = specs.FILTER_AXES if structure is Structure.FILTER else specs.AXES
+            if is_possible(criterion, structure):
+                axes = target.FILTER_AXES if structure is Structure.FILTER else target.AXES
                 assert axes[criterion]
 
 

@@ -26,9 +26,9 @@ from compression.spec.title import full_title, title
 from pages.ui import wording
 from pages.ui.charts.tradeoffs import Limits
 from pages.ui.compute import accuracy, experiments
-from pages.ui.settings import selection
 from pages.ui.tradeoffs import answers, comparison_tables, front, pins
 from tests.pages.test_app import damaged_data
+from tests.pages.test_more_settings import link_of
 
 MODEL = "simple_cnn"
 SPARSITIES = (0.0, 0.5, 0.8)
@@ -132,9 +132,8 @@ def test_a_point_that_was_clicked_opens_in_explore_and_is_pinned(swept):
     page.session_state["clicked"] = point.name
     page.run()
     assert f"**{full_title(spec)}**: {wording.percent(point.accuracy, 2)}" in said(page)
-    (link,) = [each.proto.url for each in page.get("link_button")]
-    assert link.startswith("./?")
-    assert {key: values[0] for key, values in parse_qs(link[3:]).items()} == selection.as_link(spec)
+    (opening,) = [each.proto for each in page.get("page_link") if each.proto.label == "Open in Explore"]
+    assert {key: values[0] for key, values in parse_qs(opening.query_string).items()} == link_of(spec)
     page.button(key="pin").click().run()
     page.run()
     assert page.query_params["pins"] in (point.name, [point.name])

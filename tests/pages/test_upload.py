@@ -19,9 +19,11 @@ from torch import nn
 from compression.data.cifar10 import CLASSES
 from compression.evaluation.evaluation import Evaluation
 from compression.networks.architectures.resnet import ResNet
+from compression.networks.model import FloatModel
+from compression.networks.normalization import NORMALIZATIONS
 from compression.paths import PROJECT
 from pages.ui.checkpoint import upload
-from pages.ui.compute import images
+from pages.ui.compute import images, uploads
 from tests.networks.test_damaged import damaged
 from tests.support.networks import saved
 
@@ -132,16 +134,41 @@ def test_the_verdict_tells_equal_from_chance_from_wrong(stated, words):
     assert words in upload.verdict(evaluation(910, 1000), stated)
 
 
-def test_another_session_does_not_see_it_not_even_by_link(page, test_images):
+def explore(name: str) -> AppTest:
+    page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=120)
+    page.query_params["model"] = name
+    page.run()
+    assert not page.exception
+    return page
+
+
+def test_another_session_sees_it_by_its_link_alone_and_not_when_it_is_deleted(page, test_images):
     send(page, saved(small().state_dict()))
     (name,) = page.session_state["mine"]
-    other = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=120)
-    other.query_params["model"] = name
-    other.run()
-    assert not other.exception
+    assert name not in explore("cnn3").selectbox(key="model").options
+    assert explore(name).selectbox(key="model").value == name
+    page.button(key=f"forget {name}").click().run()
+    other = explore(name)
     assert name not in other.selectbox(key="model").options
-    assert other.selectbox(key="model").value != name
-    assert name in other.toast[0].value
+    assert "uploaded ones are kept for an hour" in other.toast[0].value
+
+
+def test_uploads_are_kept_for_an_hour_and_not_more_than_fit(monkeypatch):
+    moment = 0.0
+    monkeypatch.setattr(uploads.time, "monotonic", lambda: moment)
+    uploads._shelf.clear()
+    for number in range(20):
+        moment += 1
+        uploads.keep(FloatModel(f"network {number}", nn.Linear(3, 3), NORMALIZATIONS["cifar10"]))
+    assert list(uploads._shelf()) == [f"network {number}" for number in range(4, 20)]
+    moment += uploads.KEPT_SECONDS - 5
+    assert uploads.adopt("network 19")
+    assert not uploads.adopt("network 4")
+    for number in range(3):
+        moment += 1
+        uploads.keep(FloatModel(f"large {number}", nn.Linear(5_000, 5_000), NORMALIZATIONS["cifar10"]))
+    assert list(uploads._shelf()) == ["large 2"]
+    uploads._shelf.clear()
 
 
 def test_it_can_be_forgotten(page):

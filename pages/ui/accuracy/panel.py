@@ -30,6 +30,7 @@ from pages.ui.compute import accuracy as compute
 from pages.ui.compute import images
 from pages.ui.frame import frame
 from pages.ui.settings import selection, widgets
+from pages.ui.state import session
 
 CHART_SECONDS = 1.0
 NEIGHBOURS = """\
@@ -52,10 +53,7 @@ def metric(model: str, spec_of: SpecOf = selection.spec) -> None:
 
 def fragment_order(model: str) -> list[str]:
     """Returns the fragments that a slider redraws: the accuracy first if it is known, else after the other panels."""
-    try:
-        known = not is_counting(look(selection.spec(model), go=False))
-    except KeyError:  # a widget that another choice needs is not drawn yet, so that the whole page runs again
-        known = False
+    known = not is_counting(look(selection.spec(model), go=False))
     return sorted(frame.ANSWER, key=lambda part: known and part != frame.ACCURACY)
 
 
@@ -173,7 +171,7 @@ def _chart(model: str, reading: AccuracyState) -> None:
         if isinstance(problem, DataError):
             missing_images.explain(problem, compute.landscape_notice(model))
         return
-    before, view = reading.before, st.session_state["chart"]
+    before, view = reading.before, session.now().chart
     if view == widgets.PER_CLASS and before and reading.seen:
         figure = accuracy_charts.per_class(before, reading.class_estimates, show.ink())
     elif view == widgets.CONFUSION and before and reading.whole:

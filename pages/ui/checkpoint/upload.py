@@ -17,7 +17,8 @@ from compression.networks.normalization import NORMALIZATIONS
 from compression.spec import CompressionSpec
 from pages.ui import wording
 from pages.ui.accuracy import panel
-from pages.ui.compute import accuracy, images, networks
+from pages.ui.compute import accuracy, images, uploads
+from pages.ui.state import link, session
 
 KINDS = ("pth", "pt", "th", "tar", "bin", "safetensors")
 MOST_OF_ONE_SESSION = 4
@@ -33,7 +34,7 @@ def ask() -> tuple[Any, float | None]:
         max_upload_size=MAX_BYTES // 1_000_000,
         key=f"checkpoint {st.session_state.get(FORGOTTEN, 0)}",
         help="A state dict saved by torch.save, alone or inside a training checkpoint, or safetensors. It stays on "
-        "this server, no code in it runs, and it is deleted when this browser session ends.",
+        "this server, no code in it runs, and it is deleted an hour after its page was opened last.",
     )
     stated = st.number_input(
         "Expected accuracy (percent)",
@@ -60,18 +61,23 @@ def answer(file: Any, stated: float | None) -> None:
         return
     content = file.getvalue()
     name = _name(file.name, content)
-    if name not in networks.own():
+    if name not in uploads.own():
         try:
             recognised = recognise(read_tensors(content, _plain(file.name)))
         except CheckpointError as error:
             st.error(f"This file cannot be used: {error}.", icon=":material/broken_image:")
             return
         _store(name, file.name, recognised)
-    model = networks.own()[name]
+    model = uploads.own()[name]
     st.success(f"{wording.capital(model.about['recognised'])}.", icon=":material/verified:")
     _normalization(model)
     _accuracy(model, stated)
-    st.page_link("app.py", label=f"Explore {name}", icon=":material/tune:", query_params={"model": name})
+    st.page_link(
+        "app.py",
+        label=f"Explore {name}",
+        icon=":material/tune:",
+        query_params=link.parameters(session.of_network(session.now(), name)),
+    )
 
 
 def _plain(file_name: str) -> str:
@@ -96,10 +102,10 @@ def _store(name: str, file_name: str, recognised: Recognition) -> None:
     show(0.0)
     model = float_model(name, recognised, basis, f"your file {_plain(file_name)}", show)
     bar.empty()
-    shelf = networks.own()
+    shelf = uploads.own()
     while len(shelf) >= MOST_OF_ONE_SESSION:
         del shelf[next(iter(shelf))]
-    shelf[name] = model
+    uploads.keep(model)
 
 
 def _normalization(model: FloatModel) -> None:
@@ -176,15 +182,17 @@ def verdict(counted: Evaluation, stated: float | None) -> str:
 
 def shelf() -> None:
     """Shows the uploaded networks of this session, each with a button that deletes it."""
-    own = networks.own()
+    own = uploads.own()
     if not own:
         return
-    st.caption(f"Your networks, visible in this browser session only ({len(own)} of at most {MOST_OF_ONE_SESSION})")
+    st.caption(
+        f"Your networks ({len(own)} of at most {MOST_OF_ONE_SESSION}). Only those who have the link of one can see it."
+    )
     for name in list(own):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"`{name}`", width=420)
             if st.button("Delete", key=f"forget {name}", icon=":material/delete:"):
-                del own[name]
+                uploads.forget(name)
                 # an uploader with another key is empty
                 st.session_state[FORGOTTEN] = st.session_state.get(FORGOTTEN, 0) + 1
                 st.rerun()

@@ -9,21 +9,17 @@ from compression.networks import library, macs, public
 from compression.networks.folding import fold_batch_norm
 from compression.networks.model import FloatModel
 from compression.networks.weights import weighted_layers
-
-
-def own() -> dict[str, FloatModel]:
-    """Returns the networks that this browser session has uploaded, by name. No other session sees them."""
-    return st.session_state.setdefault("mine", {})
+from pages.ui.compute import uploads
 
 
 def names() -> list[str]:
     """Returns the names of all networks that this session can pick."""
-    return [*library.network_names(), *own()]
+    return [*library.network_names(), *uploads.own()]
 
 
 def float_model(name: str) -> FloatModel:
     """Returns the network as it was trained, in float32."""
-    return own().get(name) or _shared_model(name)
+    return uploads.own().get(name) or _shared_model(name)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)

@@ -14,8 +14,9 @@ from compression.spec import CompressionSpec
 from pages.ui import wording
 from pages.ui.compute import accuracy, deploy, images
 from pages.ui.settings import selection, widgets
+from pages.ui.state import session
 
-GOING, THREADS, FEWER_FILTERS = "deploying", "threads", "fewer filters"
+GOING = "deploying"
 POLL_SECONDS = 1.0
 FILES, TIMES = 0.8, 0.2  # shares of the bar
 WORDS = """\
@@ -52,20 +53,22 @@ class Known:
 
 def pick_threads() -> None:
     """Shows the choice of one thread or one per core, if there are several cores."""
+    shown = session.now().threads
     if cores() > 1:
         words = "Threads of ONNX Runtime. A server that answers many requests at once gives each of them one thread."
-        widgets.choose("Threads", ["1", str(cores())], THREADS, words)
+        widgets.choose("Threads", widgets.including(["1", str(cores())], shown), "threads", shown, words)
 
 
 def pick_fewer_filters(model: str) -> None:
     """Shows the switch that adds a network with half of the filters, if the settings prune no filters themselves."""
     if not removes_filters(selection.spec(model)):
-        st.toggle("Compare with half of the filters", key=FEWER_FILTERS, help=HALF)
+        view = session.bound("fewer_filters", session.now().fewer_filters)
+        st.toggle("Compare with half of the filters", help=HALF, **view)
 
 
 def asks_for_fewer_filters() -> bool:
     """Returns whether the switch of `pick_fewer_filters` is on."""
-    return bool(st.session_state.get(FEWER_FILTERS))
+    return session.now().fewer_filters
 
 
 def draw(model: str) -> None:
@@ -102,7 +105,7 @@ def _work(spec: CompressionSpec) -> tuple[CompressionSpec, int, bool]:
 
 def threads() -> int:
     """Returns how many threads ONNX Runtime uses."""
-    return int(st.session_state.get(THREADS) or 1)
+    return min(int(session.now().threads), cores())
 
 
 def known(spec: CompressionSpec) -> Known:

@@ -9,6 +9,7 @@ from pages.ui.compute import compressed
 from pages.ui.frame import frame
 from pages.ui.frame.metrics import bit_operations_metric, size_metric, sparsity_metric
 from pages.ui.settings import selection
+from pages.ui.state.value import WHOLE
 
 
 def _results(model: str) -> tuple[compressed.Answer, WeightView]:
@@ -17,7 +18,7 @@ def _results(model: str) -> tuple[compressed.Answer, WeightView]:
     Each part that arrives alone costs the browser 10 ms.
     """
     spec = selection.spec(model)
-    return compressed.answer(spec), compressed.weight_view(spec, selection.layer())
+    return compressed.answer(spec), compressed.weight_view(spec, selection.layer(model))
 
 
 @st.fragment(key=frame.METRICS)
@@ -35,7 +36,7 @@ def weights(model: str) -> None:
     """Shows the histogram of the weights before and after compression."""
     _, view = _results(model)
     alt = "Histogram of the weights before and after compression"
-    show.chart(explore.weights(view, selection.layer() or f"the {selection.WHOLE}", show.ink()), "weights", alt)
+    show.chart(explore.weights(view, selection.layer(model) or f"the {WHOLE}", show.ink()), "weights", alt)
 
 
 @st.fragment(key=frame.LAYERS)

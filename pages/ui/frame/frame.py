@@ -1,17 +1,18 @@
-"""What every page begins and ends with: title, menu, network picker, state of the data, and values of the link."""
+"""What every page begins and ends with: title, menu, network picker, and state of the data."""
 
 from collections.abc import Callable, Sequence
 
 import streamlit as st
 
 from compression.errors import DataError
-from compression.paths import PROJECT
 from pages.ui import wording
 from pages.ui.compute import accuracy, images, networks
+from pages.ui.frame import history_buttons
+from pages.ui.state import arrival, link, session
+from pages.ui.state.link import Rejected
 
 SIDEBAR_PIXELS = 240
 MOST_TOASTS = 3
-START = "resnet20"
 METRICS, WEIGHTS, LAYERS, IMPLIED = "metrics", "weights", "layers", "grey"
 ACCURACY, SENTENCE, CHART = "accuracy", "sentence", "chart"
 LINKS = "links"
@@ -28,26 +29,13 @@ MENU = (
     ("pages/checkpoint.py", "Bring your own", ":material/upload_file:"),
     ("pages/guide.py", "What the numbers mean", ":material/menu_book:"),
 )
-LINKED = (
-    *("model", "bits", "scheme", "clip", "granularity", "fold"),
-    *("step", "group", "only", "ends", "percentile_at", "stds_at", "means_at"),
-    *("inputs", "calibration", "order", "merge"),
-    *("by", "sparsity", "threshold", "scope", "layer", "chart", "layers"),
-    *("channel", "left_scheme", "left_clip", "left_granularity", "right_scheme", "right_clip", "right_granularity"),
-    *("structure", "criterion", "unit", "reestimate", "rival"),
-    "threads",
-    *("drop", "bytes", "pins"),
-)
-# Values that older links have, and what the same choice is called now.
-RENAMED_VALUES = {"chart": {"in all": "Overall", "by class": "Per class", "confusion": "Confusion"}}
 
 
 def open_page(title: str) -> None:
-    """Sets title and layout of the page, and draws the menu. Call it before anything else is drawn."""
+    """Sets title and layout of the page, obeys its link, and draws the menu. Call it before anything else is drawn."""
     st.set_page_config(f"{title} · Squeezelab", "🗜️", layout="wide", initial_sidebar_state=SIDEBAR_PIXELS)
     st.session_state["whole"] = False
-    if st.session_state.get("page") != title:
-        st.session_state.update(page=title, arriving=True)
+    report_rejected(arrival.arrive(title))
     with st.sidebar:
         st.subheader(":material/compress: Squeezelab", anchor=False)
         _menu()
@@ -55,9 +43,12 @@ def open_page(title: str) -> None:
 
 @st.fragment(key=LINKS)
 def _menu() -> None:
-    settings = link_parameters()
+    """Draws what changes with every setting: the links of the menu, the buttons of the history, the address."""
+    parameters = link.parameters(session.now())
     for path, label, icon in MENU:
-        st.page_link(path, label=label, icon=icon, query_params=settings)
+        st.page_link(path, label=label, icon=icon, query_params=parameters)
+    history_buttons.draw()
+    session.show_address()
 
 
 def close_page(answer: Callable[[], Sequence[str]] = lambda: ANSWER) -> None:
@@ -83,23 +74,11 @@ def rerun_answer(fragments: Sequence[str] | None = None) -> None:
         st.rerun(fragments or st.session_state["answer"]())
 
 
-def link_parameters() -> dict[str, str | list[str]]:
-    """Returns the parameters of a link to another page, which opens with the settings of this one."""
-    values = {key: st.session_state[key] for key in LINKED if key in st.session_state}
-    present = {key: st.query_params.get_all(key) for key in st.query_params}
-    return present | {key: _as_in_link(value) for key, value in values.items()}
-
-
-def _as_in_link(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
 def pick_network() -> str:
     """Draws the network picker and the state of the data in the sidebar; returns the name of the network."""
     with st.sidebar:
-        names = networks.names()
-        start = names.index(START)
-        name = pick_from(names, lambda: st.selectbox("Network", names, start, key="model", bind="query-params"))
+        st.selectbox("Network", networks.names(), **session.bound("model", session.now().model))
+        name = session.now().model
         parameters = wording.quantity(networks.float_model(name).parameters)
         float_accuracy, origin = accuracy.float_accuracy(name)
         st.caption(
@@ -111,27 +90,6 @@ def pick_network() -> str:
     return name
 
 
-def pick_from(names: Sequence[str], picker: Callable[[], str]) -> str:
-    """Draws `picker` and returns the name that it selects, one of `names`.
-
-    On arrival at a page that is the name in the link, or else the name that was picked before. Streamlit cannot do
-    this: it drops from the link what a widget of the previous page has put there, and a browser that leaves a page
-    before it is complete keeps the values of widgets for too long.
-    """
-    if st.session_state["arriving"]:
-        name = st.query_params.get("model", st.session_state.get("picked"))
-        if name in names:
-            st.session_state["model"] = name
-        st.session_state["arriving"] = False
-    st.session_state["picked"] = name = picker()
-    return name
-
-
-def is_arriving() -> bool:
-    """Returns whether the reader has just come from another page or by a link. Call it before `pick_network`."""
-    return st.session_state["arriving"]
-
-
 def show_data_status(name: str | None = None) -> None:
     """Shows whether there are test images; if not, whether `name` has accuracies that were measured beforehand."""
     with st.sidebar:
@@ -140,47 +98,19 @@ def show_data_status(name: str | None = None) -> None:
             source = "measured beforehand" if name and accuracy.is_measured(name) else "no accuracy"
             st.badge(f"No CIFAR-10: {source}", icon=":material/image_not_supported:", color="orange")
         else:
-            st.badge(f"{len(dataset):,} test images, verified", icon=":material/verified:", color="green")
-            st.caption(f"CIFAR-10 from {dataset.source.replace(str(PROJECT.parent), '..')}")
+            words = f"{len(dataset):,} {dataset.name} test images, verified"
+            st.badge(words, icon=":material/verified:", color="green")
 
 
-def opening_link() -> dict[str, str]:
-    """Returns the parameters of the link that opened this browser session; empty after the first run.
-
-    Values that have another name in older links are renamed: the session's state gets the present name, which is
-    what a widget takes if its value in the link is none of its options.
-    """
-    if "opened" in st.session_state:
-        return {}
-    st.session_state["opened"] = True
-    link = st.query_params.to_dict()
-    renamed = {key: names[link[key]] for key, names in RENAMED_VALUES.items() if link.get(key) in names}
-    st.session_state.update(renamed)
-    return link | renamed
-
-
-def report_rejected(link: dict[str, str]) -> None:
-    """Shows which values of the link have no meaning here. Call it after all widgets are drawn."""
-    wrong = {key: value for key, value in link.items() if not _same(value, st.session_state.get(key))}
-    for key, value in list(wrong.items())[:MOST_TOASTS]:
-        shown = st.session_state.get(key)
-        what = "has no effect here" if shown is None else f"is not possible here. The page shows {shown}"
-        if key == "model":
-            what += (
-                ". A public network must be downloaded first; an uploaded one stays with the session that uploaded it"
-            )
-        st.toast(f"The link says {_code(f'{key}={value}')}, which {what}.", icon=":material/link_off:", duration="long")
+def report_rejected(rejected: Sequence[Rejected]) -> None:
+    """Shows which parameters of a link are not used."""
+    for each in rejected[:MOST_TOASTS]:
+        what = "cannot be used" if each.known else "is not a setting"
+        reason = f" {wording.capital(each.reason)}." if each.reason else ""
+        words = f"{_code(f'{each.key}={each.text}')} in the link {what}.{reason}"
+        st.toast(words, icon=":material/link_off:", duration="long")
 
 
 def _code(text: str) -> str:
     """Returns text from outside as code, so that it is shown and not rendered."""
     return f"`{text.replace('`', '')[:40]}`"
-
-
-def _same(text: str, value: object) -> bool:
-    if isinstance(value, list):  # a link that has a key several times yields only the last value
-        return any(_same(text, each) for each in value)
-    try:
-        return float(text) == float(str(value))
-    except ValueError:
-        return text.lower() == str(value).lower()

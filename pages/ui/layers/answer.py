@@ -7,12 +7,12 @@ from streamlit.delta_generator import DeltaGenerator
 from compression.spec import FLOAT_BITS
 from pages.ui.compute import compressed
 from pages.ui.frame.metrics import show_metric, size_metric, sparsity_metric
-from pages.ui.layers import state
+from pages.ui.settings import selection
 
 
 def metrics(places: Sequence[DeltaGenerator], model: str) -> None:
     """Shows the three metrics, each in one of `places`."""
-    answer = compressed.answer(state.spec(model))
+    answer = compressed.answer(selection.spec(model))
     size, sparsity, bits = places
     size_metric(size, answer.size)
     sparsity_metric(sparsity, answer)

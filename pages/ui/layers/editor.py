@@ -7,13 +7,14 @@ import streamlit as st
 
 from compression.spec import FLOAT_BITS, MAX_BITS, MIN_BITS, LayerSpec
 from pages.ui.compute import networks
-from pages.ui.layers import state
-from pages.ui.settings import selection
+from pages.ui.layers import table
+from pages.ui.state import session
+from pages.ui.state.value import FLOAT
 
 MOST_PIXELS, HEADER_PIXELS, ROW_PIXELS = 400, 38, 28
 DIGITS = 4  # of a sparsity in percent
 DEFAULT = "default"
-BITS = [DEFAULT, selection.FLOAT, *(str(bits) for bits in range(MAX_BITS, MIN_BITS - 1, -1))]
+BITS = [DEFAULT, FLOAT, *(str(bits) for bits in range(MAX_BITS, MIN_BITS - 1, -1))]
 BITS_COLUMN, SPARSITY_COLUMN = "Bits", "Sparsity"
 COLUMNS = {
     "Layer": st.column_config.TextColumn(width=100),
@@ -39,7 +40,8 @@ COLUMNS = {
 def draw(model: str) -> None:
     """Draws the table. An edit is stored before the page runs again, so that the whole page shows the same settings."""
     cards = networks.layer_cards(model, False)
-    initial = state.initial_layers()
+    shown = table.present()
+    initial = shown.initial_layers
     rows = pd.DataFrame(
         {
             "Layer": [card.name for card in cards],
@@ -51,7 +53,7 @@ def draw(model: str) -> None:
     )
     st.data_editor(
         rows,
-        key=state.table_key(),
+        key=shown.key,
         hide_index=True,
         height=min(MOST_PIXELS, HEADER_PIXELS + ROW_PIXELS * len(cards)),
         row_height=ROW_PIXELS,
@@ -61,10 +63,10 @@ def draw(model: str) -> None:
         disabled=["Layer", "Kind", "Weights"],
         column_config=COLUMNS,
         on_change=_edited,
-        args=([card.name for card in cards], state.table_key()),
+        args=([card.name for card in cards],),
     )
-    for layer in state.impossible(model)[:1]:
-        scheme = selection.quant_spec().scheme
+    for layer in table.unsupported()[:1]:
+        scheme = session.now().scheme
         st.caption(
             f":material/info: The scheme {scheme} does not support {layer.bits} bits: {layer.name} gets the nearest "
             "bits that it supports."
@@ -75,7 +77,7 @@ def _bits_cell(layer: LayerSpec | None) -> str:
     """Returns the bits of a layer as a choice of the table."""
     if layer is None or layer.bits is None:
         return DEFAULT
-    return selection.FLOAT if layer.bits == FLOAT_BITS else str(layer.bits)
+    return FLOAT if layer.bits == FLOAT_BITS else str(layer.bits)
 
 
 def _sparsity_cell(layer: LayerSpec | None) -> float | None:
@@ -83,15 +85,16 @@ def _sparsity_cell(layer: LayerSpec | None) -> float | None:
     return None if layer is None or layer.sparsity is None else round(100 * layer.sparsity, DIGITS)
 
 
-def _edited(names: list[str], key: str) -> None:
+def _edited(names: list[str]) -> None:
     """Stores what the table has: what it began with, and the cells that have been edited since."""
-    layers = state.initial_layers()
-    for number, cells in st.session_state[key]["edited_rows"].items():
+    shown = table.present()
+    layers = shown.initial_layers
+    for number, cells in st.session_state[shown.key]["edited_rows"].items():
         name = names[int(number)]
         layer = _edited_layer(name, layers.pop(name, None), cells)
         if layer:
             layers[name] = layer
-    state.keep(list(layers.values()))
+    table.keep(list(layers.values()))
 
 
 def _edited_layer(name: str, layer: LayerSpec | None, cells: dict[str, Any]) -> LayerSpec | None:
@@ -99,7 +102,7 @@ def _edited_layer(name: str, layer: LayerSpec | None, cells: dict[str, Any]) -> 
     bits = layer.bits if layer else None
     if BITS_COLUMN in cells:
         cell = cells[BITS_COLUMN]
-        bits = None if cell in (DEFAULT, None) else FLOAT_BITS if cell == selection.FLOAT else int(cell)
+        bits = None if cell in (DEFAULT, None) else FLOAT_BITS if cell == FLOAT else int(cell)
     sparsity = layer.sparsity if layer else None
     if SPARSITY_COLUMN in cells:
         cell = cells[SPARSITY_COLUMN]

@@ -1,15 +1,14 @@
 """A recipe: all settings of this page as a file, which can be opened again."""
 
 from functools import partial
-from urllib.parse import urlencode
 
 import streamlit as st
 
 from compression.spec.recipe import MOST_CHARACTERS, from_json
 from pages.ui import wording
 from pages.ui.compute import networks
-from pages.ui.layers import state
 from pages.ui.settings import selection
+from pages.ui.state import arrival, session, specs
 
 
 def draw(model: str) -> None:
@@ -17,7 +16,7 @@ def draw(model: str) -> None:
     with st.container(horizontal=True, gap="small"):
         st.download_button(
             "Save recipe",
-            state.spec(model).to_json(),
+            selection.spec(model).to_json(),
             f"{model}.json",
             "application/json",
             icon=":material/download:",
@@ -25,8 +24,8 @@ def draw(model: str) -> None:
         )
         with st.popover("Open", icon=":material/upload:", help="Opens a recipe file"):
             _open()
-        if state.layer_specs():
-            icon, reset = ":material/restart_alt:", partial(state.reset, model, ())
+        if session.now().layers:
+            icon, reset = ":material/restart_alt:", partial(session.change, layers="")
             st.button("Reset all layers", key="alike", icon=icon, on_click=reset)
 
 
@@ -38,7 +37,9 @@ def _open() -> None:
         spec = from_json(file.getvalue()[: MOST_CHARACTERS + 1].decode("utf-8"))
         if spec.model not in networks.names():
             raise ValueError(f"it is for the network {spec.model[:40]!r}, which is not available here")
-        state.check(spec.model, spec.layers)
+        settings = specs.with_spec(session.now(), spec)
+        if unknown := arrival.unknown_layers(settings):
+            raise ValueError(f"{spec.model} has no layer {unknown[0][:40]!r}")
     except UnicodeDecodeError:
         st.error("Not a recipe: the file is not text.", icon=":material/broken_image:")
         return
@@ -46,4 +47,4 @@ def _open() -> None:
         st.error(f"Not a usable recipe: {error}.", icon=":material/broken_image:")
         return
     st.caption(f"{wording.capital(spec.model)}, {len(spec.layers)} layers with their own settings.")
-    st.link_button("Open in a new tab", f"?{urlencode(selection.as_link(spec))}", icon=":material/open_in_new:")
+    st.button("Use these settings", key="use recipe", icon=":material/check:", on_click=session.step, args=(settings,))

@@ -8,12 +8,14 @@ from compression.errors import DataError
 from compression.experiments.assignment import assign, cost_per_weight
 from compression.experiments.scan import ScanReading
 from compression.spec import CompressionSpec, LayerSpec, PruneSpec, QuantSpec, Scope
+from compression.spec.recipe import to_link
 from pages.ui import wording
 from pages.ui.accuracy import missing_images
 from pages.ui.charts import drops, show
 from pages.ui.compute import experiments, images, networks
-from pages.ui.layers import state
+from pages.ui.layers import table
 from pages.ui.settings import selection
+from pages.ui.state import session
 
 BY_BITS, BY_SPARSITY = "bits", "sparsity"
 BITS = (8, 6, 5, 4, 3, 2)
@@ -36,10 +38,9 @@ def draw(model: str) -> None:
     by = st.segmented_control(
         "Setting to scan, in each layer alone",
         [BY_BITS, BY_SPARSITY],
-        default=BY_BITS,
         required=True,
-        key="scan by",
         label_visibility="collapsed",
+        **session.bound("scan", session.now().scan),
     )
     specs = columns(selection.spec(model), by)
     _watch(specs)
@@ -137,7 +138,7 @@ def _assign(model: str, specs: tuple[CompressionSpec, ...]) -> None:
             and reading
         ):
             layers = assign(reading, _weights(model), budget)
-            state.reset(model, merged(state.layer_specs(), layers))
+            session.change(layers=to_link(merged(table.layer_specs(), layers)))
             st.rerun()
     st.caption(
         "The assignment assumes that the losses of single layers add up. They need not: the accuracy above is measured "

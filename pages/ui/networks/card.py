@@ -8,6 +8,7 @@ from pages.ui import wording
 from pages.ui.charts import networks as networks_charts
 from pages.ui.charts import style
 from pages.ui.compute import accuracy, networks
+from pages.ui.state import session
 
 HEIGHT = 430
 BITS = ["2", "3", "4", "5", "6", "8"]
@@ -87,12 +88,11 @@ def folding(name: str) -> bool:
     """Shows a switch; returns whether spread and ranges are those of the network with batch norm folded."""
     return st.toggle(
         "Fold batch norm",
-        value=True,
-        key="card_fold",
         disabled=not networks.has_batch_norm(name),
         help="When a network is deployed, batch norm is folded into the convolution before it. Then the weights of "
         "each channel carry its scale. During training, weight decay keeps the channels alike, and batch norm holds "
         "their scales.",
+        **session.bound("card_fold", session.now().card_fold),
     )
 
 
@@ -102,8 +102,11 @@ def channels(name: str, fold: bool) -> None:
     names = [layer.name for layer in cards]
     worst = max(range(len(cards)), key=lambda i: cards[i].spread)
     where, how = st.columns([1.4, 1], vertical_alignment="bottom")
-    layer = where.selectbox("Layer", names, index=worst, key=f"channels of {name}")
-    bits = int(how.select_slider("Bits, with one scale per tensor", BITS, value="4", key="card_bits"))
+    now = session.now()
+    layer = now.layer if now.layer in names else names[worst]
+    where.selectbox("Layer", names, **session.bound("layer", layer))
+    bits = int(now.card_bits)
+    how.select_slider("Bits, with one scale per tensor", BITS, **session.bound("card_bits", now.card_bits))
     ranges = networks.channel_ranges(name, layer, bits, fold)
     alt = f"The range of the weights of each channel of {layer}"
     st.plotly_chart(networks_charts.channel_ranges(ranges, layer, bits), config=style.CONFIG, key="channels", alt=alt)

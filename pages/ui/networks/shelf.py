@@ -6,26 +6,22 @@ import streamlit as st
 from compression.networks import public
 from pages.ui import wording
 from pages.ui.compute import networks
-from pages.ui.frame import fetch_bar, frame
+from pages.ui.frame import fetch_bar
+from pages.ui.state import session
 
 GREY = "color: #999999"
 
 
 def pick() -> str:
     """Shows all networks that this session can use; returns the picked one."""
-    names = networks.names()
-    return frame.pick_from(
-        names,
-        lambda: st.pills(
-            "Network",
-            names,
-            default=frame.START,
-            required=True,
-            key="model",
-            bind="query-params",
-            label_visibility="collapsed",
-        ),
+    st.pills(
+        "Network",
+        networks.names(),
+        required=True,
+        label_visibility="collapsed",
+        **session.bound("model", session.now().model),
     )
+    return session.now().model
 
 
 def public_networks() -> None:

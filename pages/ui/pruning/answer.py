@@ -12,7 +12,9 @@ from pages.ui.compute import compressed, networks, pruning
 from pages.ui.frame import frame
 from pages.ui.frame.metrics import show_metric, size_metric, sparsity_metric
 from pages.ui.pruning import controls, specs
-from pages.ui.settings import selection
+from pages.ui.settings import selection, target
+from pages.ui.state.specs import ANY_SPARSITY
+from pages.ui.state.value import WHOLE
 
 REMOVED = "removed"
 MOST_SENTENCES = 3
@@ -21,9 +23,9 @@ MOST_SENTENCES = 3
 def problem(model: str) -> str | None:
     """Returns a sentence on why the network cannot be pruned as the widgets say, or None if it can."""
     try:
-        pruning.criterion_scores(specs.scoring(model))
-        pruning.criterion_scores(specs.scoring_filters(model))
-        compressed.answer(specs.spec(model, selection.ANY_SPARSITY))
+        pruning.criterion_scores(target.scoring(model))
+        pruning.criterion_scores(target.scoring_filters(model))
+        compressed.answer(specs.spec(model, ANY_SPARSITY))
     except (DataError, ValueError) as error:
         return compressed.explain(error)
     return None
@@ -41,13 +43,13 @@ def metrics(model: str) -> None:
 @st.fragment(key=controls.CURVE)
 def curve(model: str) -> None:
     """Shows the cumulative distribution of the scores, and the threshold."""
-    by, layer = specs.scoring(model), selection.layer()
+    by, layer = target.scoring(model), selection.layer(model)
     part = layer if layer in pruning.criterion_scores(by) else None
     figure = pruning_charts.curve(
         pruning.curve(by, None),
         pruning.curve(by, part) if part else None,
         pruning.cut(specs.spec(model), by, part),
-        specs.axis(),
+        target.axis(),
         show.ink(),
     )
     show.chart(figure, "curve", "Share of the scores below each threshold, and the selected threshold")
@@ -56,8 +58,8 @@ def curve(model: str) -> None:
 @st.fragment(key=controls.MOSAIC)
 def mosaic(model: str) -> None:
     """Shows the share of weights that remain, cell by cell."""
-    view = pruning.survivors(specs.spec(model), selection.layer())
-    of = selection.layer() or f"the {selection.WHOLE}"
+    view = pruning.survivors(specs.spec(model), selection.layer(model))
+    of = selection.layer(model) or f"the {WHOLE}"
     show.chart(
         cells.mosaic(view, of, _rows(model), show.ink()),
         "survivors",
@@ -70,7 +72,7 @@ def overlap(model: str) -> None:
     """Shows which weights both criteria prune, and which only one of them prunes."""
     other = specs.alternative(model)
     try:
-        view = pruning.overlap(specs.spec(model), other, selection.layer())
+        view = pruning.overlap(specs.spec(model), other, selection.layer(model))
     except (DataError, ValueError) as error:
         st.info(compressed.explain(error), icon=":material/image_search:")
         return
@@ -89,7 +91,7 @@ def overlap(model: str) -> None:
 @st.fragment(key=controls.RANKING)
 def ranking(model: str) -> None:
     """Shows the filters by score, and the share of weights that remain in each."""
-    by, layer = specs.scoring_filters(model), selection.layer()
+    by, layer = target.scoring_filters(model), selection.layer(model)
     if layer and layer not in pruning.criterion_scores(by):
         st.info(
             f"No filter of {layer} can be pruned: its outputs are the classes, or the criterion does not score it.",
@@ -98,7 +100,7 @@ def ranking(model: str) -> None:
         return
     view = pruning.filter_ranking(specs.spec(model), by, layer)
     alt = "Filters in the order of their scores, with the share of weights that remain in each"
-    show.chart(pruning_charts.ranking(view, specs.filter_axis(), show.ink()), "ranked", alt)
+    show.chart(pruning_charts.ranking(view, target.filter_axis(), show.ink()), "ranked", alt)
     st.caption(f"{view.empty:,} of {view.filters:,} filters have no nonzero weight.")
 
 
@@ -179,4 +181,4 @@ def _show_proof(smaller: SmallerNetwork) -> None:
 
 def _rows(model: str) -> list[str]:
     """Returns the names of the rows of a mosaic if these are layers, or else nothing."""
-    return [] if selection.layer() else [*networks.layer_macs(model)]
+    return [] if selection.layer(model) else [*networks.layer_macs(model)]

@@ -35,7 +35,7 @@ def facts(model: str, side: Side) -> None:
         second.metric(
             "SQNR",
             wording.decibels(stairs.sqnr_db),
-            "whole layer" if controls.channel() is None else f"channel {controls.channel()}",
+            "whole layer" if controls.channel(model) is None else f"channel {controls.channel(model)}",
             delta_color="off",
             delta_arrow="off",
             help="Signal-to-quantization-noise ratio: 10 · log10 of the sum of squared weights divided by the sum of "
@@ -65,7 +65,7 @@ def pictures(model: str, side: Side) -> None:
             f"staircase {side}",
             f"Staircase from float weight to quantized weight, and the squared error by weight, {label}",
         )
-        st.caption(_usage_in_words(stairs, int(st.session_state["bits"])))
+        st.caption(_usage_in_words(stairs, int(controls.bits())))
 
     draw()
 
@@ -89,14 +89,14 @@ def layers(model: str) -> None:
     facts = {side: compressed.answer(controls.spec(model, side)).layers for side in Side}
     names = {side: f"{side}: {controls.quantizer(side).scheme}" for side in Side}
     figure = quantization.sqnr(
-        [(names[side], COLOURS[side], facts[side]) for side in Side], controls.layer(), show.ink()
+        [(names[side], COLOURS[side], facts[side]) for side in Side], controls.layer(model), show.ink()
     )
     show.chart(figure, "sqnr", "Signal-to-quantization-noise ratio of each layer on both sides, in decibels")
 
 
 def _staircase(model: str, side: Side) -> tuple[CompressionSpec, Staircase]:
     spec = controls.spec(model, side)
-    return spec, compressed.stairs(spec, controls.layer(), controls.channel())
+    return spec, compressed.stairs(spec, controls.layer(model), controls.channel(model))
 
 
 def _usage_in_words(stairs: Staircase, slider_bits: int) -> str:

@@ -1,4 +1,4 @@
-"""The widgets of both sides of the page Quantization, and those that they share. The link holds all their values."""
+"""The widgets of both sides of the page Quantization, and those that they share. They are views of the settings."""
 
 from enum import StrEnum
 
@@ -7,7 +7,9 @@ import streamlit as st
 from compression.spec import AUTOMATIC_SCHEMES, Clip, CompressionSpec, Granularity, QuantSpec, Scheme
 from pages.ui.compute import networks
 from pages.ui.frame import frame
-from pages.ui.settings import widgets
+from pages.ui.settings import selection, widgets
+from pages.ui.state import session
+from pages.ui.state.value import FLOAT
 
 
 class Side(StrEnum):
@@ -16,8 +18,7 @@ class Side(StrEnum):
 
 
 BITS = ["8", "7", "6", "5", "4", "3", "2", "1"]
-START_BITS = "4"
-START = {Side.LEFT: Scheme.SYMMETRIC, Side.RIGHT: Scheme.K_MEANS}
+EXAMPLE_BITS = "4"  # where no bits are set
 GRANULARITIES = [Granularity.TENSOR, Granularity.CHANNEL]
 FACTS, PICTURES, LAYERS, INTEGERS, EXPLANATION = (
     "facts of",
@@ -26,9 +27,10 @@ FACTS, PICTURES, LAYERS, INTEGERS, EXPLANATION = (
     "integers of",
     "explanation of",
 )
-NUMBER, COMPARISON = "number of", "comparison"
+NUMBER, COMPARISON, NOTES = "number of", "comparison", "notes"
 ANSWER = (
     *(f"{part} {side}" for part in (FACTS, NUMBER, PICTURES) for side in Side),
+    NOTES,
     LAYERS,
     COMPARISON,
     *(f"{part} {side}" for part in (INTEGERS, EXPLANATION) for side in Side),
@@ -37,91 +39,114 @@ ANSWER = (
 
 
 def spec(model: str, side: Side) -> CompressionSpec:
-    """Returns the spec that the widgets of one side select, without pruning."""
-    return CompressionSpec(model, None, quantizer(side), fold_bn=st.session_state["fold"])
+    """Returns the spec of one side, without pruning."""
+    return CompressionSpec(model, None, quantizer(side), fold_bn=selection.settings(model).fold)
 
 
 def quantizer(side: Side) -> QuantSpec:
-    """Returns the quantizer that the widgets of one side select."""
-    state = st.session_state
-    scheme = Scheme(state[f"{side}_scheme"])
-    clip = state[f"{side}_clip"] if scheme.clippable else Clip.FULL
-    return QuantSpec(scheme.nearest_bits(int(state["bits"])), scheme, state[f"{side}_granularity"], clip)
+    """Returns the quantizer of one side."""
+    now = session.now()
+    scheme: Scheme = getattr(now, f"{side}_scheme")
+    clip = getattr(now, f"{side}_clip") if scheme.clippable else Clip.FULL
+    return QuantSpec(scheme.nearest_bits(int(bits())), scheme, getattr(now, f"{side}_granularity"), clip)
 
 
-def layer() -> str:
-    """Returns the layer whose weights are shown."""
-    return st.session_state["layer"]
+def bits() -> str:
+    """Returns the bits of both sides: those that are set, or an example where none are."""
+    chosen = session.now().bits
+    return EXAMPLE_BITS if chosen in (None, FLOAT) else str(chosen)
 
 
-def filter_shown() -> int:
+def layer(model: str) -> str:
+    """Returns the layer whose weights are shown: the one that is set, or the second where none is."""
+    names = list(networks.layer_macs(model))
+    chosen = session.now().layer
+    return chosen if chosen in names else names[min(1, len(names) - 1)]
+
+
+def filter_shown(model: str) -> int:
     """Returns the output channel whose filter is shown."""
-    return st.session_state["channel"]
+    return min(session.now().channel, _channels(model) - 1)
 
 
-def channel() -> int | None:
+def channel(model: str) -> int | None:
     """Returns the output channel whose weights are shown, or None for all: both sides have one scale per tensor."""
-    by_channel = any(st.session_state[f"{side}_granularity"] != Granularity.TENSOR for side in Side)
-    return filter_shown() if by_channel else None
+    by_channel = any(getattr(session.now(), f"{side}_granularity") != Granularity.TENSOR for side in Side)
+    return filter_shown(model) if by_channel else None
+
+
+def _channels(model: str) -> int:
+    cards = networks.layer_cards(model, selection.settings(model).fold)
+    return next(card.shape[0] for card in cards if card.name == layer(model))
 
 
 def pick(side: Side) -> None:
     """Draws scheme, clipping range and granularity of one side."""
+    now = session.now()
+    scheme: Scheme = getattr(now, f"{side}_scheme")
     with st.container(horizontal=True, gap="xsmall"):
-        schemes: list[Scheme] = list(AUTOMATIC_SCHEMES)  # not the scheme step, whose bits follow from its step
-        scheme = st.selectbox(
+        st.selectbox(
             f"Scheme, {side}",
-            schemes,
-            schemes.index(START[side]),
-            key=f"{side}_scheme",
-            bind="query-params",
+            list(AUTOMATIC_SCHEMES),  # not the scheme step, whose bits follow from its step
             help=widgets.SCHEMES,
             width=138,
+            **session.bound(f"{side}_scheme", scheme),
         )
         st.selectbox(
             "Clipping range",
             list(Clip),
-            key=f"{side}_clip",
-            bind="query-params",
             help=widgets.CLIPS,
-            disabled=not Scheme(scheme).clippable,
+            disabled=not scheme.clippable,
             width=118,
-            on_change=_moved,
+            **session.bound(f"{side}_clip", getattr(now, f"{side}_clip"), _moved),
         )
-        st.segmented_control(
+        widgets.choose(
             "Quantization granularity",
             GRANULARITIES,
-            default=Granularity.TENSOR,
-            required=True,
-            key=f"{side}_granularity",
-            bind="query-params",
-            help="What shares one scale or codebook: all weights of the layer, or those of one output channel.",
+            f"{side}_granularity",
+            getattr(now, f"{side}_granularity"),
+            "What shares one scale or codebook: all weights of the layer, or those of one output channel.",
         )
 
 
 def shared(model: str) -> None:
-    """Draws the bits and the pickers of layer and channel. Call it after both sides are drawn."""
+    """Draws the bits and the pickers of layer and channel."""
     bits_place, layer_place, channel_place, fold_place = st.columns(
         [1.2, 0.9, 0.9, 0.9], vertical_alignment="bottom", gap="medium"
     )
     with fold_place:
-        folded = widgets.fold_toggle(model, on_change=_moved)
+        widgets.fold_toggle(model, after=_moved)
     with bits_place:
         st.select_slider(
-            "Bits per weight, both sides", BITS, START_BITS, key="bits", bind="query-params", on_change=_moved
+            "Bits per weight, both sides",
+            widgets.including(BITS, bits()),
+            **session.bound("bits", bits(), _moved),
         )
-    cards = {card.name: card for card in networks.layer_cards(model, folded)}
     with layer_place:
-        name = st.selectbox("Layer shown", list(cards), min(1, len(cards) - 1), key="layer", bind="query-params")
+        st.selectbox("Layer shown", list(networks.layer_macs(model)), **session.bound("layer", layer(model)))
     with channel_place:
         st.selectbox(
             "Output channel",
-            range(cards[name].shape[0]),
-            key="channel",
-            bind="query-params",
+            range(_channels(model)),
             help="The integers of this channel are shown at the end of the page. If a side has one scale per channel, "
             "the charts of both sides show this channel; otherwise they show the whole layer.",
-            on_change=_moved,
+            **session.bound("channel", filter_shown(model), _moved),
+        )
+
+
+@st.fragment(key=NOTES)
+def notes(model: str) -> None:
+    """Says that the page shows an example, and which settings it leaves out; shows nothing if neither is so."""
+    now = session.now()
+    if now.bits in (None, FLOAT):
+        st.caption(
+            f":material/info: No bits are set yet. This page shows {EXAMPLE_BITS} bits as an example; the slider sets "
+            "what all pages show."
+        )
+    if selection.spec(model).prune or now.layers or now.inputs != FLOAT:
+        st.caption(
+            ":material/info: This page compares two quantizers of weights. Pruning, activation bits and the settings "
+            "of single layers are left out here; Explore has them."
         )
 
 

@@ -20,7 +20,7 @@ def draw(model: str, side: Side) -> None:
     @st.fragment(key=f"{INTEGERS} {side}")
     def fragment() -> None:
         spec = controls.spec(model, side)
-        layer, channel = controls.layer(), controls.filter_shown()
+        layer, channel = controls.layer(model), controls.filter_shown(model)
         try:
             codes = compressed.filter_codes(spec, layer, channel)
         except ValueError as error:

@@ -1,7 +1,9 @@
-"""The widgets that set how a network is compressed. The link holds the value of each of them.
+"""The widgets that set how a network is compressed. They are views of the settings.
 
 A widget on which only the answer depends reruns the fragments of the answer and not the page.
 """
+
+from collections.abc import Callable
 
 import streamlit as st
 
@@ -9,81 +11,90 @@ from compression.spec import MAX_BITS, Criterion, Granularity, Scheme, Scope, St
 from pages.ui import wording
 from pages.ui.compute import compressed, networks
 from pages.ui.frame import frame
-from pages.ui.settings import more, selection
-from pages.ui.settings.selection import FLOAT, SPARSITY, THRESHOLD, WHOLE
+from pages.ui.settings import more, own_layers, selection, target
 from pages.ui.settings.widgets import (
     MOST_SPARSE,
     SCHEMES,
     choose,
     fold_toggle,
+    including,
     snap,
     sparsity_slider,
     threshold_slider,
 )
+from pages.ui.state import session, specs
+from pages.ui.state.value import FLOAT, THRESHOLD, WHOLE
 
 BITS = [FLOAT, str(MAX_BITS), "8", "7", "6", "5", "4", "3", "2"]
-STEPS = (0.001, 1.0, 0.02, 0.005)  # smallest, largest and default step L, and what a click adds
+SMALLEST, LARGEST, CLICK = 0.001, 1.0, 0.005  # of the step L, and what a click adds
 
 
 def draw(model: str) -> None:
     """Draws all widgets of the page Explore."""
     settings(model)
+    own_layers.draw()
+    shown_layer(model, frame.rerun_answer)
+
+
+def shown_layer(model: str, after: Callable[[], None]) -> None:
+    """Draws the picker of the layer whose weights are shown."""
     names = [WHOLE, *networks.layer_macs(model)]
+    name = selection.layer(model) or WHOLE
+    view = session.bound("layer", name, after)
     with st.sidebar:
-        st.selectbox("Weights shown", names, key="layer", bind="query-params", on_change=frame.rerun_answer)
+        st.selectbox("Weights shown", names, **view)
 
 
 def settings(model: str) -> None:
     """Draws the widgets that set how the network is compressed."""
     _quantization()
-    fold = fold_toggle(model)
+    fold_toggle(model)
     pruning = st.container()  # drawn last, because it depends on the widgets below it
     more.draw(model)
     with pruning:
-        _pruning(model, fold)
+        _pruning(model)
 
 
 def _quantization() -> None:
-    bits = st.select_slider(
+    now = session.now()
+    off = now.bits in (None, FLOAT)
+    bits = now.bits or FLOAT
+    st.select_slider(
         "Bits per weight",
-        BITS,
-        key="bits",
-        bind="query-params",
+        sorted(including(BITS, bits), key=lambda bits: -MAX_BITS - 1 if bits == FLOAT else -int(bits)),
         help="The size of the integer code that stands for a weight. Float: weights stay 32-bit floating point.",
-        on_change=_moved,
+        **session.bound("bits", bits, _moved),
     )
-    off = bits == FLOAT
     with st.container(horizontal=True, gap="small"):
-        scheme = st.selectbox(
+        st.selectbox(
             "Scheme",
             list(Scheme),
-            key="scheme",
-            bind="query-params",
             help=SCHEMES,
             disabled=off,
             width=140,  # leaves room beside it for the next widget where the window is wide
-            on_change=_moved,
+            **session.bound("scheme", now.scheme, _moved),
         )
-        if scheme == Scheme.STEP:
+        if now.scheme == Scheme.STEP:
             st.number_input(
                 "Step L",
-                *STEPS,
-                format="%.3f",
-                key="step",
-                bind="query-params",
+                min(SMALLEST, now.step),
+                max(LARGEST, now.step),
+                step=CLICK,
+                format="%.3f" if now.step >= SMALLEST else "%g",
                 disabled=off,
                 help="The distance between two levels, in units of the weights, the same in all layers. Its inverse is "
                 "often called Q.",
+                **session.bound("step", now.step),
             )
         choose(
             "Quantization granularity",
             list(Granularity),
             "granularity",
+            now.granularity,
             "What shares one scale or codebook. Tensor: all weights of a layer. Channel: the weights of one output "
             "channel. Group: a number of successive weights of a channel.",
-            default=Granularity.CHANNEL,
-            disabled=off or scheme == Scheme.STEP,
-            on_change=_moved,
+            _moved,
+            disabled=off or now.scheme == Scheme.STEP,
         )
     st.session_state["drawn for"] = _appearance()
     if _other_bits():
@@ -92,20 +103,20 @@ def _quantization() -> None:
 
 def _other_bits() -> str:
     """Returns a sentence where the scheme does not support the bits of the slider, or else nothing."""
-    slider = st.session_state["bits"]
-    if slider == FLOAT or int(slider) == selection.bits():
+    now = session.now()
+    if now.bits in (None, FLOAT) or int(now.bits) == specs.bits_of(now):
         return ""
-    if st.session_state["scheme"] == Scheme.STEP:
+    if now.scheme == Scheme.STEP:
         return "With the scheme step, the bits follow from the step and the largest weight."
-    bits = selection.bits()
-    return f"{wording.capital(st.session_state['scheme'])} weights take {bits} bit{'s' * (bits > 1)}, not {slider}."
+    bits = specs.bits_of(now)
+    return f"{wording.capital(now.scheme)} weights take {bits} bit{'s' * (bits > 1)}, not {now.bits}."
 
 
 def _appearance() -> tuple[object, ...]:
     """Returns what decides which widgets and sentences there are, and which widgets are disabled."""
-    state = st.session_state
-    in_groups, step = state["granularity"] == Granularity.GROUP, state["scheme"] == Scheme.STEP
-    return state["bits"] == FLOAT, selection.can_clip(), in_groups, step, _other_bits()
+    now = session.now()
+    in_groups, step = now.granularity == Granularity.GROUP, now.scheme == Scheme.STEP
+    return now.bits in (None, FLOAT), now.scheme.clippable, in_groups, step, _other_bits()
 
 
 def _moved() -> None:
@@ -114,65 +125,40 @@ def _moved() -> None:
         frame.rerun_answer()
 
 
-def _pruning(model: str, fold: bool) -> None:
+def _pruning(model: str) -> None:
     """Draws the pruning target, and the sparsity or threshold that it implies."""
-    structure, _ = structure_from(st.session_state["structure"])
+    now = specs.fitting(session.now())
+    structure, _ = structure_from(now.structure)
     if structure is Structure.N_M:
         _implied(model)
         return
-    by = choose(
-        "Prune by",
-        [SPARSITY, THRESHOLD] if _by_magnitude() else [SPARSITY],
-        "by",
-        "Sparsity: the weights with the lowest scores are pruned until this share is zero. Threshold: all weights "
-        "with |w| below it are pruned.",
-    )
-    if by == THRESHOLD:
+    if target.pick_way() == THRESHOLD:
         above = st.container()
-        threshold_slider(
-            networks.largest_useful_threshold(model, fold),
-            key=THRESHOLD,
-            bind="query-params",
-            on_change=frame.rerun_answer,
-        )
+        target.threshold(model, now.threshold or 0.0, frame.rerun_answer)
+        target.pick_unit()
         with above:
             _implied(model)
         return
-    sparsity_slider(key=SPARSITY, bind="query-params", on_change=frame.rerun_answer)
-    choose(
-        "Pruning scope",
-        list(Scope),
-        "scope",
-        "Global: the weights of all layers are ranked together, so that layers lose different shares. Layer: each "
-        "layer loses the same share.",
-        on_change=frame.rerun_answer,
-    )
+    target.sparsity(now.sparsity or 0.0, frame.rerun_answer)
+    target.pick_scope(frame.rerun_answer)
     _implied(model)
-
-
-def _by_magnitude() -> bool:
-    """Returns whether single weights are pruned by |w|, so that a sparsity implies a threshold and the reverse."""
-    state = st.session_state
-    return state["structure"] == Structure.WEIGHT and state["criterion"] == Criterion.L1
 
 
 @st.fragment(key=frame.IMPLIED)
 def _implied(model: str) -> None:
-    """Shows the threshold that the sparsity implies, or the sparsity that the threshold implies, as a disabled slider.
-
-    The slider has no key, because assigning to a bound widget sends the browser a link that is out of date.
-    """
+    """Shows what the target implies, as a disabled slider: a threshold for a sparsity, a sparsity for a threshold."""
     spec = selection.spec(model)
     if compressed.problem(spec):
         return
     answer = compressed.answer(spec)
     share = sum(layer.pruned for layer in answer.layers) / answer.weights
     thresholds = [layer.threshold for layer in answer.layers]
-    if not _by_magnitude():
+    now = specs.fitting(session.now())
+    if now.by == THRESHOLD:
+        sparsity_slider(min(MOST_SPARSE, round(share, 2)), disabled=True)
+    elif now.structure != Structure.WEIGHT or now.criterion != Criterion.L1:
         st.caption(f"{wording.percent(share)} of the weights are pruned")
-    elif st.session_state["by"] == THRESHOLD:
-        sparsity_slider(value=min(MOST_SPARSE, round(share, 2)), disabled=True)
-    elif st.session_state["scope"] == Scope.GLOBAL:
+    elif now.scope == Scope.GLOBAL:
         reach = networks.largest_useful_threshold(model, spec.fold_bn)
         threshold_slider(reach, value=snap(reach, min(thresholds)), disabled=True)
     else:
@@ -184,9 +170,7 @@ def stop_where_impossible(model: str) -> None:
 
     Pruning is included even where the slider is at zero, so that no later move of a slider leads to the problem.
     """
-    problem = compressed.problem(
-        selection.spec(model, None if st.session_state["criterion"] == Criterion.L1 else selection.ANY_SPARSITY)
-    )
-    if problem:
+    any_target = None if session.now().criterion == Criterion.L1 else specs.ANY_SPARSITY
+    if problem := compressed.problem(selection.spec(model, any_target)):
         st.info(problem, icon=":material/error:")
         st.stop()

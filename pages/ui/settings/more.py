@@ -3,7 +3,6 @@
 import streamlit as st
 
 from compression.spec import (
-    GROUP_SIZE,
     Calibration,
     Clip,
     CompressionSpec,
@@ -17,8 +16,9 @@ from compression.spec import (
 )
 from pages.ui.compute import compressed, networks
 from pages.ui.settings import methods, selection
-from pages.ui.settings.selection import FLOAT
-from pages.ui.settings.widgets import CLIPS
+from pages.ui.settings.widgets import CLIPS, including
+from pages.ui.state import session, specs
+from pages.ui.state.value import ALL, FLOAT
 
 INPUT_BITS = [FLOAT, "8", "7", "6", "5", "4", "3", "2"]
 MOST_MERGED = 0.9
@@ -40,161 +40,144 @@ def draw(model: str) -> None:
             _activations()
         with pruning:
             _pruning()
-    changes = ", ".join([*_levels(model), *_changes()])
+    changes = ", ".join([*_levels(model), *_changes(model)])
     if changes:
         st.caption(f"With {changes}")
 
 
 def _weights() -> None:
-    off = st.session_state["bits"] == FLOAT
-    selected = st.selectbox(
-        "Clipping range",
-        list(Clip),
-        key="clip",
-        bind="query-params",
-        help=CLIPS,
-        disabled=off or not selection.can_clip(),
-    )
-    clip = Clip(selected)
-    if clip.default_at is not None:
-        lowest, highest, step = CLIP_INPUTS[clip]
+    now = session.now()
+    off = now.bits in (None, FLOAT)
+    unused = off or not now.scheme.clippable
+    st.selectbox("Clipping range", list(Clip), help=CLIPS, disabled=unused, **session.bound("clip", now.clip))
+    if now.clip.default_at is not None:
+        key = f"{now.clip}_at"
+        value = getattr(now, key)
+        lowest, highest, step = CLIP_INPUTS[now.clip]
         st.number_input(
-            f"Range ends at, in {UNITS[clip]}",
-            lowest,
-            highest,
-            clip.default_at,
-            step,
-            key=selection.clip_key(clip),
-            bind="query-params",
-            disabled=off or not selection.can_clip(),
+            f"Range ends at, in {UNITS[now.clip]}",
+            min(lowest, value),
+            max(highest, value),
+            step=step,
+            disabled=unused,
+            **session.bound(key, value),
         )
-    if st.session_state["granularity"] == Granularity.GROUP:
-        st.select_slider("Weights per group", GROUPS, GROUP_SIZE, key="group", bind="query-params", disabled=off)
+    if now.granularity == Granularity.GROUP:
+        sizes = sorted({*GROUPS, now.group})
+        st.select_slider("Weights per group", sizes, disabled=off, **session.bound("group", now.group))
     kinds, ends = st.columns(2, vertical_alignment="bottom")
     with kinds:
         st.segmented_control(
-            "Layers to quantize",
-            [selection.ALL, *Only],
-            default=selection.ALL,
-            required=True,
-            key="only",
-            bind="query-params",
-            disabled=off,
+            "Layers to quantize", [ALL, *Only], required=True, disabled=off, **session.bound("only", now.only)
         )
     with ends:
-        st.toggle("Keep first and last layer in float", key="ends", bind="query-params", disabled=off)
-    methods.explain(clip)
+        st.toggle("Keep first and last layer in float", disabled=off, **session.bound("ends", now.ends))
+    methods.explain(now.clip)
 
 
 def _activations() -> None:
-    bits = st.select_slider(
+    now = session.now()
+    st.select_slider(
         "Activation bits",
-        INPUT_BITS,
-        key="inputs",
-        bind="query-params",
+        including(INPUT_BITS, now.inputs),
         help="Quantizes the inputs of convolutions and linear layers: affine, with one scale and one zero point per "
         "layer. Hardware that multiplies integers needs this.",
+        **session.bound("inputs", now.inputs),
     )
     st.selectbox(
         "Calibration",
         list(Calibration),
-        key="calibration",
-        bind="query-params",
         help="How the clipping range of a layer's inputs follows from the inputs that the float network has for 1,000 "
         "training images.",
-        disabled=bits == FLOAT,
+        disabled=now.inputs == FLOAT,
+        **session.bound("calibration", now.calibration),
     )
-    methods.explain(Calibration(st.session_state["calibration"]))
+    methods.explain(now.calibration)
 
 
 def _pruning() -> None:
-    selected = st.segmented_control(
+    now = specs.fitting(session.now())
+    st.segmented_control(
         "Pruning granularity",
-        list(selection.STRUCTURES),
-        default=Structure.WEIGHT,
+        including(selection.STRUCTURES, now.structure),
         required=True,
-        key="structure",
-        bind="query-params",
         help="What is pruned together: single weights, two of each four weights along the input channels, or whole "
         "filters. The page Pruning has more: thresholds in other units, and what each criterion prunes.",
+        **session.bound("structure", now.structure),
     )
-    structure, pattern = structure_from(selected)
-    criterion = st.selectbox(
+    structure, pattern = structure_from(now.structure)
+    st.selectbox(
         "Importance criterion (lowest score pruned first)",
-        [each for each in Criterion if selection.is_possible(each, structure, pattern)],
-        key="criterion",
-        bind="query-params",
+        [each for each in Criterion if specs.is_possible(each, structure, pattern)],
+        **session.bound("criterion", now.criterion),
     )
-    methods.explain(Criterion(criterion))
+    methods.explain(now.criterion)
 
 
 def _batch_norm(model: str) -> None:
-    available, fold = networks.has_batch_norm(model), st.session_state["fold"]
-    order = st.segmented_control(
+    now = session.now()
+    folds = networks.has_batch_norm(model) and now.fold
+    st.segmented_control(
         "Order of folding and quantization",
         list(Order),
-        default=Order.FOLD_FIRST,
         required=True,
-        key="order",
-        bind="query-params",
         help="Folding has to come first. The other order shows why: folding moves the quantized weights off their "
         "levels, and they are rounded a second time. With one scale per tensor, this costs accuracy.",
-        disabled=not (available and fold),
+        disabled=not folds,
+        **session.bound("order", now.order),
     )
     st.slider(
         "Share of filters merged",
         0.0,
-        MOST_MERGED,
+        max(MOST_MERGED, now.merge),
         step=0.05,
         format="percent",
-        key="merge",
-        bind="query-params",
         help="Replaces filters that are nearly equal by their mean, in each layer whose outputs only the next layer "
         "uses. The next layer adds up the weights of the inputs that came from them. Needs folded batch norm.",
-        disabled=not (available and fold) or order != Order.FOLD_FIRST,
+        disabled=not folds or now.order != Order.FOLD_FIRST,
+        **session.bound("merge", now.merge, range_of=max(MOST_MERGED, now.merge)),
     )
     st.toggle(
         "Re-estimate batch norm",
-        key="reestimate",
-        bind="query-params",
         help="Computes means and variances again after compression, on 1,000 training images without their labels. "
         "This recovers accuracy, so the result is not that of compression alone.",
-        disabled=fold or not available,
+        disabled=now.fold or not networks.has_batch_norm(model),
+        **session.bound("reestimate", now.reestimate),
     )
 
 
 def _levels(model: str) -> list[str]:
     """Returns how many levels the given step yields; nothing for other schemes."""
-    state = st.session_state
-    if state["bits"] == FLOAT or state["scheme"] != Scheme.STEP:
+    now = session.now()
+    if now.bits in (None, FLOAT) or now.scheme != Scheme.STEP:
         return []
-    spec = CompressionSpec(model, weights=selection.quant_spec(), fold_bn=state["fold"])
+    spec = CompressionSpec(model, weights=specs.quantizer_of(now), fold_bn=now.fold)
     if compressed.problem(spec):
         return []
     fewest, most = compressed.levels(spec)
-    return [f"steps of {state['step']:g} (Q = {1 / state['step']:g}): {fewest} to {most} levels per layer"]
+    return [f"steps of {now.step:g} (Q = {1 / now.step:g}): {fewest} to {most} levels per layer"]
 
 
-def _changes() -> list[str]:
+def _changes(model: str) -> list[str]:
     """Returns the settings that differ from the defaults, in words."""
-    state = st.session_state
-    changes = []
-    if state["bits"] != FLOAT and selection.can_clip() and state["clip"] != Clip.FULL:
-        changes.append(f"clipping range {state['clip']}")
-    if state["bits"] != FLOAT and state["only"] != selection.ALL:
-        changes.append(f"{state['only']} layers only")
-    if state["bits"] != FLOAT and state["ends"]:
+    now = selection.settings(model)
+    quantized, changes = now.bits not in (None, FLOAT), []
+    if quantized and now.scheme.clippable and now.clip != Clip.FULL:
+        changes.append(f"clipping range {now.clip}")
+    if quantized and now.only != ALL:
+        changes.append(f"{now.only} layers only")
+    if quantized and now.ends:
         changes.append("first and last layer in float")
-    if state["inputs"] != FLOAT:
-        changes.append(f"{state['inputs']}-bit activations ({state['calibration']})")
-    if state["structure"] != Structure.WEIGHT:
-        changes.append(f"{state['structure']} pruning")
-    if state["criterion"] != Criterion.L1:
-        changes.append(f"criterion {state['criterion']}")
-    if state["fold"] and state["order"] != Order.FOLD_FIRST:
+    if now.inputs != FLOAT:
+        changes.append(f"{now.inputs}-bit activations ({now.calibration})")
+    if now.structure != Structure.WEIGHT:
+        changes.append(f"{now.structure} pruning")
+    if now.criterion != Criterion.L1:
+        changes.append(f"criterion {now.criterion}")
+    if now.fold and now.order != Order.FOLD_FIRST:
         changes.append("folding after quantization")
-    if state["fold"] and state["order"] == Order.FOLD_FIRST and state["merge"]:
+    if now.fold and now.order == Order.FOLD_FIRST and now.merge:
         changes.append("merged filters")
-    if state["reestimate"] and not state["fold"]:
+    if now.reestimate and not now.fold:
         changes.append("batch norm re-estimated")
     return changes

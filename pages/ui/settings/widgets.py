@@ -1,12 +1,16 @@
-"""Single widgets that several pages share."""
+"""Widgets as views of the settings, and single widgets that several pages share."""
 
 import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import streamlit as st
 
 from pages.ui.compute import networks
 from pages.ui.frame import frame
+from pages.ui.settings import selection
+from pages.ui.state import session
+from pages.ui.state.link import CHARTS
 
 CLIPS = """\
 Weights outside the clipping range move to its ends; those inside get finer steps. Full: from the smallest to the
@@ -14,7 +18,7 @@ largest weight. Percentile: all but the largest 0.1 %. Stds: mean ± 3 standard 
 |w|. Least error: the fraction of the full range with the least squared error. Gaussian, Laplace: the best range if the
 weights had this distribution (ACIQ). KL: the least Kullback-Leibler divergence between the histograms before and after
 (TensorRT)."""
-OVERALL, PER_CLASS, CONFUSION = "Overall", "Per class", "Confusion"
+OVERALL, PER_CLASS, CONFUSION = CHARTS
 SCHEMES = """\
 Symmetric: zero is the middle level, and the scale follows from the largest |w|. Affine: from the smallest to the
 largest weight, with an integer zero point. Min-max: the same range, but zero is not a level. Power of two: the nearest
@@ -27,16 +31,14 @@ FOLDED = (
 )
 
 
-def fold_toggle(model: str, consequence: str = FOLDED, **options: Any) -> bool:
+def fold_toggle(model: str, consequence: str = FOLDED, after: Callable[[], None] | None = None) -> bool:
     """Draws the switch for folding batch norm. `consequence` is a sentence on what folding does to the weights."""
     return st.toggle(
         "Fold batch norm",
-        key="fold",
-        bind="query-params",
         disabled=not networks.has_batch_norm(model),
         help="Multiplies batch norm into the convolution before it, before anything else, as is usual when a network "
         f"is deployed. The network computes the same function. {consequence}",
-        **options,
+        **session.bound("fold", selection.settings(model).fold, after),
     )
 
 
@@ -44,50 +46,53 @@ def pick_accuracy_chart() -> None:
     """Draws the picker of the accuracy chart."""
     st.selectbox(
         "Accuracy chart",
-        [OVERALL, PER_CLASS, CONFUSION],
-        key="chart",
-        bind="query-params",
+        CHARTS,
         label_visibility="collapsed",
-        on_change=frame.rerun_answer,
+        **session.bound("chart", session.now().chart, frame.rerun_answer),
     )
 
 
-def sparsity_slider(**options: Any) -> float:
-    """Draws the slider for the sparsity and returns it, 0..1."""
-    return st.slider("Sparsity", 0.0, MOST_SPARSE, step=0.01, format="percent", **options)
+def sparsity_slider(value: float, **options: Any) -> float:
+    """Draws the slider for the sparsity and returns it, 0..1. It reaches `value`, which it shows if it has no key."""
+    if "key" not in options:
+        options["value"] = value
+    return st.slider("Sparsity", 0.0, max(value, MOST_SPARSE), step=0.01, format="percent", **options)
 
 
 def threshold_slider(reach: float, label: str = "Threshold on |w|", **options: Any) -> float:
     """Draws the slider for the threshold and returns it. Most scores lie below `reach`, where the slider ends."""
-    top, step = _threshold_scale(reach)
+    top, step = threshold_scale(reach)
     decimals = max(0, -math.floor(math.log10(step)))
     return st.slider(label, 0.0, top, step=step, format=f"%.{decimals}f", **options)
 
 
 def snap(reach: float, threshold: float) -> float:
     """Returns the position of the slider for `reach` that is nearest to `threshold`."""
-    top, step = _threshold_scale(reach)
+    top, step = threshold_scale(reach)
     return min(top, max(0.0, step * round(threshold / step)))
 
 
-def _threshold_scale(reach: float) -> tuple[float, float]:
+def threshold_scale(reach: float) -> tuple[float, float]:
     """Returns the end and the step of a threshold slider that goes to `reach` in 20 to 200 round steps."""
     step = 10.0 ** math.floor(math.log10(reach / 20))
     return step * math.ceil(reach / step), step
 
 
-def choose(label: str, options: list, key: str, explanation: str, default: Any = None, **more: Any) -> Any:
-    """Draws a row of `options` and returns the selected one, which the link has under `key`.
+def including(options: Sequence[str], value: str) -> list[str]:
+    """Returns `options`, and `value` before them if it is none of them: a link can say more than a widget offers."""
+    return [*options] if value in options else [value, *options]
 
-    The first option is the default, unless `default` is given.
-    """
+
+def choose(
+    label: str,
+    options: Sequence[Any],
+    key: str,
+    value: Any,
+    explanation: str,
+    after: Callable[[], None] | None = None,
+    **more: Any,
+) -> Any:
+    """Draws a row of `options`, of which `value` is selected, and returns the selected one: the setting `key`."""
     return st.segmented_control(
-        label,
-        options,
-        default=default or options[0],
-        required=True,
-        key=key,
-        bind="query-params",
-        help=explanation,
-        **more,
+        label, options, required=True, help=explanation, **session.bound(key, value, after), **more
     )

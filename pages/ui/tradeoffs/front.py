@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from typing import NamedTuple
-from urllib.parse import urlencode
 
 import streamlit as st
 
@@ -13,8 +12,10 @@ from pages.ui import wording
 from pages.ui.charts import show, tradeoffs
 from pages.ui.charts.tradeoffs import BEST, CHOSEN, SETTINGS, SMALLEST, Limits
 from pages.ui.compute import compressed, experiments
+from pages.ui.frame import frame
 from pages.ui.settings import selection
-from pages.ui.tradeoffs import answers, budgets, pins
+from pages.ui.state import session
+from pages.ui.tradeoffs import answers, budgets, opening, pins
 
 POINTS = "points"  # the key of the chart
 CLICKED = "clicked"
@@ -74,7 +75,8 @@ def chart(model: str, points: Sequence[Point], limits: Limits, best: Best) -> No
     }
     place = st.container()
     with st.container(horizontal=True, vertical_alignment="center"):
-        whole = st.toggle("Start the axis at 0 %", key="whole range", persist_state="session")
+        whole = session.now().axis_from_zero
+        st.toggle("Start the axis at 0 %", **session.bound("axis_from_zero", whole, frame.rerun_answer))
         st.caption(f"Larger marks have a higher sparsity. {answers.stands_on(points)}")
     floor = 0.0 if whole else _floor(points, limits)
     with place:
@@ -148,10 +150,7 @@ def details(point: Point, why: str) -> None:
             f"{'beforehand' if point.precomputed else 'on this machine'}, with the 95 % confidence interval.",
             width="content",
         )
-        page, label = ("layers", "Layers") if point.spec.layers else ("", "Explore")
-        # opens a new tab, because this page has the same widgets with other values
-        link = f"./{page}?{urlencode(selection.as_link(point.spec))}"
-        st.link_button(f"Open in {label}", link, icon=":material/open_in_new:", help="Opens a new browser tab.")
+        opening.link_to(point.spec)
         if point.name in pinned:
             st.button("Unpin", key="unpin", icon=":material/keep_off:", on_click=pins.unpin, args=(point.name,))
         else:

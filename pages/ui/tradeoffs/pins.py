@@ -1,44 +1,32 @@
-"""Pinned specs: stored in the session and in the link by short names, such as `resnet20:3fa9c1d2`."""
-
-import streamlit as st
+"""Pinned specs: settings, by short names such as `resnet20:3fa9c1d2`."""
 
 from compression.evaluation.evaluation import Evaluation
 from compression.results.pareto import Point
 from compression.results.result import Result
 from pages.ui.compute import experiments, networks
+from pages.ui.frame import frame
+from pages.ui.state import session
 
-PINS = "pins"  # in the link, and in the session
 MOST = 8
 
 
-def settle(arriving: bool) -> None:
-    """Makes the session and the link agree. On arrival at the page the link decides."""
-    text = st.session_state.get(PINS, "")
-    _store((st.query_params.get(PINS, text) if arriving else text).split(","))
-
-
-def names() -> list[str]:
-    return [each for each in st.session_state.get(PINS, "").split(",") if each]
+def names() -> tuple[str, ...]:
+    """Returns the names of the pinned specs; of a link with more than can be pinned, the first."""
+    return session.now().pins[:MOST]
 
 
 def pin(name: str) -> None:
-    _store([*names(), name])
+    _store((*names(), name))
 
 
 def unpin(name: str | None = None) -> None:
     """Unpins the spec `name`, or all of them."""
-    _store([each for each in names() if name not in (each, None)])
+    _store(tuple(each for each in names() if name not in (each, None)))
 
 
-def _store(pinned: list[str]) -> None:
-    text = ",".join(list(dict.fromkeys(each for each in pinned if each))[:MOST])
-    if text:
-        st.session_state[PINS] = text
-        if st.query_params.get(PINS) != text:
-            st.query_params[PINS] = text
-    else:
-        st.session_state.pop(PINS, None)  # otherwise links to other pages would carry it
-        st.query_params.pop(PINS, None)
+def _store(pinned: tuple[str, ...]) -> None:
+    session.change(pins=pinned)
+    frame.rerun_answer()
 
 
 def points() -> dict[str, Point | None]:

@@ -14,9 +14,11 @@ from pages.ui import wording
 from pages.ui.accuracy import missing_images
 from pages.ui.charts import search, show
 from pages.ui.compute import experiments, images
-from pages.ui.settings import selection
+from pages.ui.frame import frame
+from pages.ui.state import session
+from pages.ui.state.value import DROP, FILE_SIZE
+from pages.ui.tradeoffs import opening
 
-DROP, BYTES = "an accuracy drop", "a file size"
 SEARCHING = "searching"
 POLL_SECONDS = 1.0
 WIDTH = 240
@@ -37,16 +39,17 @@ def draw(model: str) -> None:
 def _pick_goal() -> Goal:
     """Shows the widgets of the goal; returns it."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        by = st.segmented_control("Search within", [DROP, BYTES], default=DROP, required=True, key="search by")
-        if by == DROP:
-            points = st.number_input(
-                "Largest accuracy drop (percentage points)", 0.0, 20.0, 1.0, 0.25, key="search drop", width=WIDTH
-            )
-            return Goal(drop=points / 100)
-        return Goal(
-            file_bytes=1000
-            * int(st.number_input("Largest file size (kB)", 1, 100_000, 100, 5, key="search bytes", width=WIDTH))
+        now, after = session.now(), frame.rerun_answer
+        st.segmented_control(
+            "Search within", [DROP, FILE_SIZE], required=True, **session.bound("goal", now.goal, after)
         )
+        if now.goal == DROP:
+            view = session.bound("goal_drop", now.goal_drop, after)
+            st.number_input("Largest accuracy drop (percentage points)", 0.0, 20.0, step=0.25, width=WIDTH, **view)
+            return Goal(drop=now.goal_drop / 100)
+        view = session.bound("goal_kilobytes", now.goal_kilobytes, after)
+        st.number_input("Largest file size (kB)", 1, 100_000, step=5, width=WIDTH, **view)
+        return Goal(file_bytes=1000 * now.goal_kilobytes)
 
 
 def _is_running(model: str, goal: Goal) -> bool:
@@ -122,8 +125,7 @@ def _outcome(model: str, outcome: Outcome) -> None:
         with st.container(horizontal=True, gap="small"):
             name, icon = f"{re.sub(r'[^A-Za-z0-9]+', '-', model)}-search.json", ":material/download:"
             st.download_button("Recipe", spec.to_json(), name, "application/json", key="search recipe", icon=icon)
-            link = selection.as_link(spec)
-            st.page_link("pages/layers.py", label="Open in Layers", icon=":material/layers:", query_params=link)
+            opening.link_to(spec)
 
 
 def _row(name: str, finalist: Finalist) -> tuple[str, str, str, Score, Score]:

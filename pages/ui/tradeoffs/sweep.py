@@ -12,7 +12,7 @@ from compression.spec.grid import GRID_BITS, GRID_SPARSITIES, grid, prune_specs
 from pages.ui import wording
 from pages.ui.accuracy import missing_images
 from pages.ui.compute import experiments, images, networks
-from pages.ui.settings.selection import FLOAT
+from pages.ui.state.value import FLOAT
 from pages.ui.tradeoffs import front
 
 SWEEPING = "sweeping"  # in the session: the specs that are being measured

@@ -1,0 +1,92 @@
+"""All settings of the laboratory, as one frozen value. Widgets show it and change it; the link says it."""
+
+from dataclasses import dataclass
+
+from compression.spec import (
+    DEFAULT_CLIP_AT,
+    GROUP_SIZE,
+    Calibration,
+    Clip,
+    Criterion,
+    Granularity,
+    Order,
+    Scheme,
+    Scope,
+    Structure,
+    Unit,
+)
+
+FLOAT = "float"
+SPARSITY, THRESHOLD = "sparsity", "threshold"
+ALL = "all"
+WHOLE = "whole network"
+DROP, FILE_SIZE = "an accuracy drop", "a file size"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the reader has set, on all pages. None means that nothing was set; each page then has a start of its own.
+
+    The fields have the names of the link's parameters. Choices that do not fit together are kept as they are, so that
+    taking one back restores the others; `specs.fitting` returns what takes effect.
+
+    `bits`: bits per weight, or "float". `layers`: the settings of single layers, as `recipe.to_link` writes them.
+    `layer`: the layer whose weights are shown. `pins`: the names of pinned specs. `budget`: the largest file size, as
+    the slider of Trade-offs shows it.
+    """
+
+    model: str = "resnet20"
+    bits: str | None = None
+    scheme: Scheme = Scheme.SYMMETRIC
+    granularity: Granularity = Granularity.CHANNEL
+    step: float = 0.02
+    clip: Clip = Clip.FULL
+    percentile_at: float = DEFAULT_CLIP_AT[Clip.PERCENTILE]
+    stds_at: float = DEFAULT_CLIP_AT[Clip.STDS]
+    means_at: float = DEFAULT_CLIP_AT[Clip.MEANS]
+    group: int = GROUP_SIZE
+    only: str = ALL
+    ends: bool = False
+    inputs: str = FLOAT
+    calibration: Calibration = Calibration.MIN_MAX
+
+    structure: str = str(Structure.WEIGHT)
+    criterion: Criterion = Criterion.L1
+    by: str = SPARSITY
+    sparsity: float | None = None
+    threshold: float | None = None
+    unit: Unit = Unit.ABSOLUTE
+    scope: Scope = Scope.GLOBAL
+    rival: str | None = None
+
+    fold: bool = False
+    order: Order = Order.FOLD_FIRST
+    merge: float = 0.0
+    reestimate: bool = False
+
+    layers: str = ""
+    scan: str = "bits"
+
+    layer: str = WHOLE
+    chart: str = "Overall"
+    channel: int = 0
+    left_scheme: Scheme = Scheme.SYMMETRIC
+    left_clip: Clip = Clip.FULL
+    left_granularity: Granularity = Granularity.TENSOR
+    right_scheme: Scheme = Scheme.K_MEANS
+    right_clip: Clip = Clip.FULL
+    right_granularity: Granularity = Granularity.TENSOR
+    card_fold: bool = True
+    card_bits: str = "4"
+
+    threads: str = "1"
+    fewer_filters: bool = False
+    view: str = "Front"
+    also: tuple[str, ...] = ()
+    drop: float = 1.0
+    budget: str | None = None
+    axis_from_zero: bool = False
+    pins: tuple[str, ...] = ()
+    goal: str = DROP
+    goal_drop: float = 1.0
+    goal_kilobytes: int = 100

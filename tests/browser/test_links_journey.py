@@ -1,0 +1,108 @@
+"""The address says all settings on every page, whichever way the reader comes: by the menu, by a link, or by Back."""
+
+import re
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from compression.core.compress import compress
+from compression.files.size import count_bytes
+from compression.networks.bundled import load_bundled
+from compression.spec import CompressionSpec, LayerSpec, QuantSpec
+from pages.ui import wording
+from pages.ui.frame.frame import MENU
+from pages.ui.state import link
+from tests.browser.test_journeys import metric, press
+from tests.pages.test_state import CHANGED
+
+PATHS = ["" if entry[0] == "app.py" else entry[0].removeprefix("pages/").removesuffix(".py") for entry in MENU]
+LABELS = {path: entry[1] for path, entry in zip(PATHS, MENU, strict=True)}
+MOST_ENTRIES = 50  # of the history of a tab of chromium
+
+
+def tour() -> list[str]:
+    """A way through the pages that takes every ordered pair of two different pages once."""
+    remaining = {path: [other for other in PATHS if other != path] for path in PATHS}
+    way, stack = [], [PATHS[0]]
+    while stack:
+        if remaining[stack[-1]]:
+            stack.append(remaining[stack[-1]].pop())
+        else:
+            way.append(stack.pop())
+    return way[::-1]
+
+
+def expect_all(page: Page, path: str) -> None:
+    """The page of `path` is drawn, and its address says all settings."""
+    expect(page).to_have_title(f"{LABELS[path]} · Squeezelab")
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
+    address = urlsplit(page.url)
+    assert (address.path.strip("/"), dict(parse_qsl(address.query))) == (path, link.parameters(CHANGED))
+
+
+def test_the_tour_takes_every_pair():
+    way = tour()
+    assert sorted(zip(way, way[1:], strict=False)) == sorted((a, b) for a in PATHS for b in PATHS if a != b)
+
+
+def test_every_setting_survives_every_click_in_the_menu_and_every_press_of_back(page, server):
+    way = tour()
+    page.goto(f"{server}/{way[0]}?{link.address(CHANGED)}")
+    expect_all(page, way[0])
+    menu, entries = page.get_by_test_id("stSidebar"), page.evaluate("history.length")
+    for path in way[1:]:
+        menu.get_by_role("link", name=LABELS[path], exact=True).click()
+        expect_all(page, path)
+        entries = min(entries + 1, MOST_ENTRIES)
+        assert page.evaluate("history.length") == entries
+    for path in way[-2 : -2 - len(PATHS) : -1]:
+        page.go_back()
+        expect_all(page, path)
+
+
+@pytest.mark.parametrize("path", PATHS, ids=[path or "explore" for path in PATHS])
+def test_a_link_with_every_setting_opens_in_a_fresh_browser(page, server, path):
+    page.goto(f"{server}/{path}?{link.address(CHANGED)}")
+    expect_all(page, path)
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+    expect(page.get_by_test_id("stToast")).to_have_count(0)
+
+
+def test_one_press_of_back_undoes_one_step_and_undo_does_too(page, server):
+    page.goto(f"{server}/?model=simple_cnn")
+    expect(metric(page, "Sparsity")).to_be_visible()
+    sizes = []
+    for bits in ("16", "8"):
+        sizes.append(metric(page, "In-memory size").inner_text())
+        press(page, "Bits per weight", "ArrowRight", 1)
+        expect(page).to_have_url(re.compile(f"bits={bits}$"))
+        page.wait_for_timeout(1_100)  # presses that follow each other faster are one step
+    page.go_back()
+    expect(metric(page, "In-memory size")).to_have_text(sizes[1])
+    page.go_back()
+    expect(metric(page, "In-memory size")).to_have_text(sizes[0])
+    page.get_by_role("button", name="Redo").click()
+    expect(metric(page, "In-memory size")).to_have_text(sizes[1])
+    page.get_by_role("button", name="Undo").click()
+    expect(metric(page, "In-memory size")).to_have_text(sizes[0])
+
+
+def test_settings_of_layers_are_deployed_and_shown_on_every_page(page, server):
+    own = (LayerSpec("conv1", 8), LayerSpec("fc1", 2, 0.5))
+    spec = CompressionSpec("simple_cnn", weights=QuantSpec(4), layers=own)
+    size = wording.size(count_bytes(compress(load_bundled("simple_cnn").module, spec)).best.total)
+    page.goto(f"{server}/?model=simple_cnn&bits=4&layers=conv1:8,fc1:2/0.5")
+    for label in ("Explore", "Layers", "Deploy"):
+        page.get_by_test_id("stSidebar").get_by_role("link", name=label, exact=True).click()
+        expect(page).to_have_title(f"{label} · Squeezelab")
+        expect(metric(page, "In-memory size")).to_have_text(size)
+    expect(page.get_by_text("2 layers have settings of their own")).to_be_visible()
+
+
+def test_the_link_is_copied(page_of, server):
+    page = page_of(permissions=["clipboard-read", "clipboard-write"])
+    page.goto(f"{server}/?{urlencode({'model': 'simple_cnn', 'bits': '4'})}")
+    page.get_by_role("button", name="Copy link").click()
+    expect(page.get_by_role("button", name="Copy link")).to_have_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == page.url

@@ -1,0 +1,200 @@
+"""The settings as one value: their link, the spec that they select, and their history."""
+
+from dataclasses import fields, replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
+from streamlit.testing.v1 import AppTest
+
+from compression.paths import PROJECT
+from compression.spec import ActivationSpec, CompressionSpec, LayerSpec, PruneSpec, QuantSpec
+from compression.spec.grid import GRID_BITS, grid, prune_specs
+from pages.ui.state import link, specs
+from pages.ui.state.value import Settings
+
+# One value for each setting that is not its default. Together they are what the longest link can say.
+CHANGED = Settings(
+    model="simple_cnn",
+    bits="5",
+    scheme=specs.Scheme.AFFINE,
+    granularity=specs.Granularity.GROUP,
+    step=0.05,
+    clip=specs.Clip.STDS,
+    percentile_at=99.0,
+    stds_at=2.5,
+    means_at=4.5,
+    group=128,
+    only="conv",
+    ends=True,
+    inputs="6",
+    calibration=link.Calibration.KL,
+    structure="filter",
+    criterion=specs.Criterion.L2,
+    by="threshold",
+    sparsity=0.35,
+    threshold=0.0123456789,
+    unit=specs.Unit.MEANS,
+    scope=link.Scope.LAYER,
+    rival="random",
+    fold=True,
+    order=specs.Order.QUANTIZE_FIRST,
+    merge=0.25,
+    reestimate=True,
+    layers="conv1:8,fc1:2/0.5",
+    scan="sparsity",
+    layer="conv2",
+    chart="Confusion",
+    channel=3,
+    left_scheme=specs.Scheme.AFFINE,
+    left_clip=specs.Clip.KL,
+    left_granularity=specs.Granularity.CHANNEL,
+    right_scheme=specs.Scheme.TERNARY,
+    right_clip=specs.Clip.LAPLACE,
+    right_granularity=specs.Granularity.CHANNEL,
+    card_fold=False,
+    card_bits="6",
+    threads="2",
+    view="Compare",
+    also=("cnn3",),
+    drop=2.5,
+    budget="120 kB",
+    axis_from_zero=True,
+    pins=("simple_cnn:12345678",),
+    goal="a file size",
+    goal_drop=2.0,
+    goal_kilobytes=80,
+)
+SPECS = [
+    *grid("simple_cnn", GRID_BITS, prune_specs((0.0, 0.3))),
+    CompressionSpec("simple_cnn", PruneSpec(0.1, unit="stds"), QuantSpec(4, "affine", "tensor", "laplace")),
+    CompressionSpec("simple_cnn", PruneSpec(structure="n:m", pattern=(1, 4)), activations=ActivationSpec(12, "kl")),
+    CompressionSpec("simple_cnn", PruneSpec(0.2, structure="filter", criterion="l2"), layers=(LayerSpec("fc1", 3),)),
+    CompressionSpec("resnet20", PruneSpec(sparsity=1.0, scope="layer"), QuantSpec(8, clip="percentile", clip_at=60)),
+    CompressionSpec("resnet20", weights=QuantSpec(16, "step", step=1e-4), fold_bn=True, merge=0.95),
+    CompressionSpec("resnet20", weights=QuantSpec(4, "k-means", "group", group_size=4096), reestimate_bn=True),
+    CompressionSpec("resnet20", layers=(LayerSpec("a/b,c:d", 32, 1 / 3),)),
+]
+
+
+def parsed(settings: Settings) -> dict[str, list[str]]:
+    return {key: [text] for key, text in link.parameters(settings).items()}
+
+
+def test_every_setting_has_a_reader_and_another_value_here():
+    names = {field.name for field in fields(Settings)}
+    assert names == set(link.READERS)
+    assert link.parameters(CHANGED).keys() == names
+
+
+def test_a_link_says_nothing_but_what_differs_from_the_defaults():
+    assert link.parameters(Settings()) == {}
+    assert link.parameters(Settings(bits="4", layer="conv1")) == {"bits": "4", "layer": "conv1"}
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Settings)])
+def test_a_link_brings_back_each_setting(name):
+    settings = replace(Settings(), **{name: getattr(CHANGED, name)})
+    assert link.read(parsed(settings)) == (settings, ())
+
+
+def test_a_link_brings_back_all_settings_at_once():
+    assert link.read(parsed(CHANGED)) == (CHANGED, ())
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=repr)
+def test_the_settings_of_a_spec_select_it_also_after_a_link(spec):
+    settings = specs.with_spec(CHANGED, spec)
+    assert specs.spec_of(settings) == spec
+    assert specs.spec_of(link.read(parsed(settings))[0]) == spec
+
+
+def test_a_spec_that_no_widget_can_show_is_refused():
+    seeded = CompressionSpec("simple_cnn", PruneSpec(sparsity=0.5, criterion="random", seed=1))
+    with pytest.raises(ValueError, match="no widget shows"):
+        specs.with_spec(Settings(), seeded)
+
+
+def test_what_the_other_settings_rule_out_comes_back_when_they_are_taken_back():
+    by_filter = Settings(structure="filter", criterion=specs.Criterion.BN_SCALE, sparsity=0.5)
+    by_weight = replace(by_filter, structure="weight")
+    assert specs.spec_of(by_weight).prune == PruneSpec(sparsity=0.5)
+    assert specs.spec_of(replace(by_weight, structure="filter")) == specs.spec_of(by_filter)
+
+
+WORDS = some.one_of(
+    some.sampled_from(["", "float", "4", "1", "true", "0.5", "1e400", "nan", "-1", "conv1:8/0.5", "2:4", "9:1", "l2"]),
+    some.sampled_from([text for texts in parsed(CHANGED).values() for text in texts]),
+    some.text(max_size=20),
+)
+KEYS = some.one_of(some.sampled_from(sorted(link.READERS)), some.text(max_size=8))
+LINKS = some.dictionaries(KEYS, WORDS, max_size=9)
+
+
+@settings(max_examples=2_000, deadline=None)
+@given(LINKS)
+def test_any_link_selects_a_spec_and_is_used_or_reported(parameters):
+    chosen, rejected = link.read({key: [text] for key, text in parameters.items()})
+    assert isinstance(specs.spec_of(chosen), CompressionSpec)
+    assert {each.key for each in rejected} <= parameters.keys()
+    assert all(each.known == (each.key in link.READERS or each.key in link.RENAMED) for each in rejected)
+    assert link.read(parsed(chosen)) == (chosen, ())
+
+
+def explore(**parameters: str) -> AppTest:
+    page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=120)
+    page.query_params.update({"model": "simple_cnn"} | parameters)
+    page.run()
+    assert not page.exception
+    return page
+
+
+def test_steps_are_undone_and_done_again_and_the_address_follows():
+    page = explore()
+    page.select_slider(key="bits").set_value("4").run()
+    page.selectbox(key="scheme").set_value("affine").run()
+    assert page.query_params == {"model": "simple_cnn", "bits": "4", "scheme": "affine"}
+    page.button(key="Undo").click().run()
+    assert page.query_params == {"model": "simple_cnn", "bits": "4"}
+    assert page.selectbox(key="scheme").value == "symmetric"
+    page.button(key="Undo").click().run()
+    assert page.button(key="Undo").disabled
+    page.button(key="Redo").click().run()
+    page.button(key="Redo").click().run()
+    assert page.query_params == {"model": "simple_cnn", "bits": "4", "scheme": "affine"}
+    assert page.button(key="Redo").disabled
+    page.button(key="Reset all settings").click().run()
+    assert page.query_params == {"model": "simple_cnn"}
+    page.button(key="Undo").click().run()
+    assert page.select_slider(key="bits").value == "4"
+
+
+def test_layers_of_a_network_come_back_with_it():
+    page = explore(layers="conv1:8,fc1:4")
+    page.selectbox(key="model").set_value("cnn3").run()
+    assert page.query_params == {"model": "cnn3"}
+    page.selectbox(key="model").set_value("simple_cnn").run()
+    assert page.query_params == {"model": "simple_cnn", "layers": "conv1:8,fc1:4"}
+
+
+PATHS = ["quantization", "pruning", "layers", "tradeoffs", "deploy", "networks", "checkpoint", "guide"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_page_opens_with_all_settings_and_changes_none(path):
+    page = explore(**link.parameters(CHANGED))
+    page.switch_page(f"pages/{path}.py").run()
+    assert not page.exception
+    assert not page.toast
+    assert page.query_params == link.parameters(CHANGED)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_visit_changes_no_setting(path):
+    page = explore(bits="4", layer="fc1")
+    page.switch_page(f"pages/{path}.py").run()
+    assert not page.exception
+    assert page.query_params == {"model": "simple_cnn", "bits": "4", "layer": "fc1"}
+    page = explore()
+    page.switch_page(f"pages/{path}.py").run()
+    assert page.query_params == {"model": "simple_cnn"}
