@@ -164,8 +164,8 @@ def test_a_link_shows_the_same_picture_to_somebody_else(page, page_of, server):
 
 def test_a_nonsense_link_falls_back_and_says_so(page, server):
     page.goto(f"{server}/?model={MODEL}&bits=99&flavour=sweet")
-    expect(page.get_by_text("The link says bits=99, which is not possible here. The page shows float.")).to_be_visible()
-    expect(page.get_by_text("The link says flavour=sweet, which has no effect here.")).to_be_visible()
+    expect(page.get_by_text("bits=99 in the link cannot be used.")).to_be_visible()
+    expect(page.get_by_text("flavour=sweet in the link is not a setting.")).to_be_visible()
 
 
 @pytest.mark.parametrize("model", [MODEL, LARGE])
@@ -219,7 +219,7 @@ def test_what_is_picked_and_set_goes_along_from_page_to_page(page, server):
     expect(page).to_have_url(re.compile(f"model={MODEL}"))
 
 
-def test_a_network_of_ones_own_is_on_every_page_of_ones_own_session_alone(
+def test_a_network_of_ones_own_is_on_every_page_and_seen_by_nobody_without_its_link(
     page, page_of, server, public_checkpoint, test_images
 ):
     page.goto(f"{server}/checkpoint")
@@ -232,10 +232,14 @@ def test_a_network_of_ones_own_is_on_every_page_of_ones_own_session_alone(
     link = page.url
     page.get_by_test_id("stSidebar").get_by_text("Networks", exact=True).click()
     expect(page.get_by_text("Your file resnet20-12fca82f.th")).to_be_visible()
+    page.reload()
+    expect(page.get_by_text("Your file resnet20-12fca82f.th")).to_be_visible()
     other = page_of()
+    other.goto(f"{server}/networks")
+    expect(other.get_by_test_id("stMetric").first).to_be_visible()
+    expect(other.get_by_text("12fca82f-")).to_have_count(0)
     other.goto(link)
-    expect(other.get_by_text("an uploaded one stays with the session that uploaded it")).to_be_visible()
-    expect(other.get_by_text("12fca82f-")).to_have_count(1)  # the toast that quotes the link
+    expect(other.get_by_label("Network")).to_have_value(re.compile("^resnet20-12fca82f-"))
 
 
 def test_a_damaged_upload_is_told_and_the_next_one_is_taken(page, server, public_checkpoint, tmp_path):

@@ -1,6 +1,7 @@
 """The address says all settings on every page, whichever way the reader comes: by the menu, by a link, or by Back."""
 
 import re
+from itertools import pairwise
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
@@ -43,7 +44,7 @@ def expect_all(page: Page, path: str) -> None:
 
 def test_the_tour_takes_every_pair():
     way = tour()
-    assert sorted(zip(way, way[1:], strict=False)) == sorted((a, b) for a in PATHS for b in PATHS if a != b)
+    assert sorted(pairwise(way)) == sorted((a, b) for a in PATHS for b in PATHS if a != b)
 
 
 def test_every_setting_survives_every_click_in_the_menu_and_every_press_of_back(page, server):
@@ -104,5 +105,5 @@ def test_the_link_is_copied(page_of, server):
     page = page_of(permissions=["clipboard-read", "clipboard-write"])
     page.goto(f"{server}/?{urlencode({'model': 'simple_cnn', 'bits': '4'})}")
     page.get_by_role("button", name="Copy link").click()
-    expect(page.get_by_role("button", name="Copy link")).to_have_text("Copied")
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
     assert page.evaluate("navigator.clipboard.readText()") == page.url

@@ -163,7 +163,7 @@ def test_steps_are_undone_and_done_again_and_the_address_follows():
     page.button(key="Redo").click().run()
     assert page.query_params == {"model": "simple_cnn", "bits": "4", "scheme": "affine"}
     assert page.button(key="Redo").disabled
-    page.button(key="Reset all settings").click().run()
+    page.button(key="Reset").click().run()
     assert page.query_params == {"model": "simple_cnn"}
     page.button(key="Undo").click().run()
     assert page.select_slider(key="bits").value == "4"

@@ -2,18 +2,16 @@
 
 import streamlit as st
 
-HTML = '<button type="button" title="Copy link" aria-label="Copy link"></button><span role="status"></span>'
+HTML = '<button type="button" title="Copies the address of this page with all settings">Copy link</button>'
 CSS = """
-button { font: inherit; color: var(--st-text-color); background: transparent; cursor: pointer; height: 2.5rem; white-space: nowrap;
-  border: 1px solid var(--st-border-color); border-radius: var(--st-button-radius); padding: 0 0.75rem; }
-button:hover, button:focus-visible { color: var(--st-primary-color); border-color: var(--st-primary-color); }
+button { font: inherit; color: var(--st-text-color); background: transparent; border: 0; padding: 0; height: 2.5rem;
+  white-space: nowrap; cursor: pointer; }
+button:hover, button:focus-visible { color: var(--st-primary-color); }
 """
 # Outside https and localhost there is no clipboard; a hidden text field and the command copy work there too.
 JS = """
 export default function ({ parentElement }) {
   const button = parentElement.querySelector("button");
-  const status = parentElement.querySelector("[role=status]");
-  button.textContent = "Copy link";
   button.onclick = async () => {
     const address = window.location.href;
     try {

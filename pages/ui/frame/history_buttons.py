@@ -13,18 +13,18 @@ def draw() -> None:
     here = session.history()
     is_default = here.now == session.defaults(here.now)
     buttons = (
-        ("undo", "Undo", session.undo, not here.past),
-        ("redo", "Redo", session.redo, not here.future),
-        ("restart_alt", "Reset all settings", session.reset, is_default),
+        ("Undo", "Takes the last change of a setting back, as the browser's button Back does", session.undo, here.past),
+        ("Redo", "Makes the change again that was taken back last", session.redo, here.future),
+        ("Reset", "Gives all settings their defaults; the network and the pins stay", session.reset, not is_default),
     )
-    with st.container(horizontal=True, gap="xsmall", vertical_alignment="center"):
-        for icon, words, action, disabled in buttons:
+    with st.container(horizontal=True, gap="small", vertical_alignment="center"):
+        for label, explanation, action, is_possible in buttons:
             st.button(
-                "",
-                key=words,
-                icon=f":material/{icon}:",
-                help=words,
-                disabled=disabled,
+                label,
+                key=label,
+                type="tertiary",
+                help=explanation,
+                disabled=not is_possible,
                 on_click=_run_again,
                 args=(action,),
             )
