@@ -55,6 +55,7 @@ CHANGED = Settings(
     card_fold=False,
     card_bits="6",
     threads="2",
+    fewer_filters=True,
     view="Compare",
     also=("cnn3",),
     drop=2.5,
