@@ -30,21 +30,21 @@ def grid(
         None if width is None else QuantSpec(scheme.bits[0] if len(scheme.bits) == 1 else width, scheme, granularity)
         for scheme, granularity, width in product(schemes, granularities, bits)
     ]
-    found = (CompressionSpec(model, prune, quant, fold_bn=fold_bn) for quant, prune in product(quants, prunes))
-    return tuple(dict.fromkeys([CompressionSpec(model), *found]))
+    specs = (CompressionSpec(model, prune, quant, fold_bn=fold_bn) for quant, prune in product(quants, prunes))
+    return tuple(dict.fromkeys([CompressionSpec(model), *specs]))
 
 
 def prune_specs(
     sparsities: Iterable[float], structures: Iterable[str] = (Structure.WEIGHT,), scope: Scope = Scope.GLOBAL
 ) -> tuple[PruneSpec | None, ...]:
     """Returns each of `structures` at each sparsity. A structure that sets its own sparsity, as "2:4", occurs once."""
-    found: list[PruneSpec] = []
+    specs: list[PruneSpec] = []
     for structure, pattern in map(structure_from, structures):
         if structure is Structure.N_M:
-            found.append(PruneSpec(structure=structure, pattern=pattern))
+            specs.append(PruneSpec(structure=structure, pattern=pattern))
         else:
-            found += [PruneSpec(sparsity=each, scope=scope, structure=structure) for each in sparsities]
-    return tuple(dict.fromkeys(found))
+            specs += [PruneSpec(sparsity=each, scope=scope, structure=structure) for each in sparsities]
+    return tuple(dict.fromkeys(specs))
 
 
 def landscape_specs(model: str) -> tuple[CompressionSpec, ...]:

@@ -8,56 +8,59 @@ FLOAT = "float"
 
 
 def title(spec: CompressionSpec) -> str:
-    """Returns a title without the network's name: "4 bits, 50 % sparse", "k-means 3 bits by tensor", "float"."""
-    said = []
+    """Returns a title without the network's name: "4 bits, 50 % sparse", "k-means 3 bits per tensor", "float"."""
+    parts = []
     if spec.weights:
-        said.append(_weights(spec.weights))
+        parts += _weights(spec.weights)
     if spec.prune:
-        said.append(_prune(spec.prune))
+        parts += _prune(spec.prune)
     if spec.layers:
-        said.append("1 layer of its own" if len(spec.layers) == 1 else f"{len(spec.layers)} layers of their own")
+        parts.append(f"own settings for {len(spec.layers)} layer{'s' * (len(spec.layers) > 1)}")
     if spec.activations:
-        said.append(f"{spec.activations.bits}-bit inputs")
+        parts.append(f"{spec.activations.bits}-bit activations")
     if spec.fold_bn:
-        said.append("folded" if spec.order is Order.FOLD_FIRST else "folded last")
+        parts.append("batch norm folded" if spec.order is Order.FOLD_FIRST else "batch norm folded last")
     if spec.merge:
-        said.append(f"{_percent(spec.merge)} of the filters merged")
+        parts.append(f"{_percent(spec.merge)} of filters merged")
     if spec.reestimate_bn:
-        said.append("batch norm re-estimated")
-    return ", ".join(said) or FLOAT
+        parts.append("batch norm re-estimated")
+    return ", ".join(parts) or FLOAT
 
 
-def _weights(quant: QuantSpec) -> str:
+def _weights(quant: QuantSpec) -> list[str]:
     if quant.scheme is Scheme.STEP:
-        words = [f"step {quant.step:g}"]
+        words = f"step {quant.step:g}"
     elif len(quant.scheme.bits) == 1:
-        words = [str(quant.scheme)]
+        words = str(quant.scheme)
     else:
-        words = [f"{quant.bits} bits"] if quant.scheme is Scheme.SYMMETRIC else [f"{quant.scheme} {quant.bits} bits"]
+        words = f"{quant.bits} bits" if quant.scheme is Scheme.SYMMETRIC else f"{quant.scheme} {quant.bits} bits"
     if quant.granularity is Granularity.GROUP:
-        words.append(f"by groups of {quant.group_size}")
+        words += f" per group of {quant.group_size}"
     elif quant.granularity is Granularity.TENSOR and quant.scheme is not Scheme.STEP:
-        words.append("by tensor")
-    if quant.clip is not Clip.FULL:
-        words.append(f"clipped by {quant.clip}")
+        words += " per tensor"
     if quant.only:
-        words.append(f"in {quant.only} layers")
+        words += f" in {quant.only} layers only"
+    parts = [words]
+    if quant.clip is not Clip.FULL:
+        parts.append(f"clipping range {quant.clip}")
     if quant.skip_ends:
-        words.append("but the ends")
-    return " ".join(words)
+        parts.append("first and last layer float")
+    return parts
 
 
-def _prune(prune: PruneSpec) -> str:
+def _prune(prune: PruneSpec) -> list[str]:
     if prune.pattern:
-        return ":".join(map(str, prune.pattern))
-    if prune.threshold is not None:
-        words = f"threshold {prune.threshold:g}{'' if prune.unit is Unit.ABSOLUTE else f' {prune.unit}'}"
+        words = f"{':'.join(map(str, prune.pattern))} sparse"
+    elif prune.threshold is not None:
+        filters = "filter " if prune.structure is Structure.FILTER else ""
+        words = f"{filters}threshold {prune.threshold:g}{'' if prune.unit is Unit.ABSOLUTE else f' {prune.unit}'}"
     elif prune.structure is Structure.FILTER:
-        words = f"{_percent(prune.sparsity)} of the filters pruned"
+        words = f"{_percent(prune.sparsity)} of filters pruned"
     else:
         words = f"{_percent(prune.sparsity)} sparse"
-    by = "" if prune.criterion is Criterion.L1 else f" by {prune.criterion}"
-    return f"{words}{by}{' in each layer' if prune.scope is Scope.LAYER else ''}"
+    if prune.scope is Scope.LAYER:
+        words += " per layer"
+    return [words] if prune.criterion is Criterion.L1 else [words, f"criterion {prune.criterion}"]
 
 
 def _percent(share: float | None) -> str:

@@ -111,7 +111,7 @@ def test_what_a_recipe_leaves_out_has_its_default():
         ('{"model": "vgg", "weights": {"bits": 40}}', "weights: bits must be a whole number in 2..16, got 40"),
         ('{"model": "vgg", "weights": {"bits": 4, "scheme": "magic"}}', "weights.scheme must be one of symmetric"),
         ('{"model": "vgg", "weights": 4}', "weights must be an object"),
-        ('{"model": "vgg", "prune": {"sparsity": NaN}}', "NaN is not a number"),
+        ('{"model": "vgg", "prune": {"sparsity": NaN}}', "NaN is not allowed"),
         ('{"model": "vgg", "prune": {"sparsity": 2}}', "prune: sparsity must be in 0..1, got 2"),
         ('{"model": "vgg", "prune": {}}', "prune: pruning needs a threshold or a sparsity target, got neither"),
         ('{"model": "vgg", "layers": {"fc": 4}}', "layers must be a list"),
@@ -138,7 +138,7 @@ def test_any_text_is_a_recipe_or_a_sentence(text):
     ("text", "words"),
     [
         ("fc", "layer fc: give bits, sparsity, or both"),
-        ("fc:four", "written as conv1:8/0.5, got 'fc:four'"),
+        ("fc:four", "written as in conv1:8/0.5, got 'fc:four'"),
         ("fc:4,,conv1:8", "layer : give bits"),
         ("fc:40", "bits must be a whole number in 2..16, got 40"),
         ("fc:4/1.5", "sparsity must be in 0..1, got 1.5"),
