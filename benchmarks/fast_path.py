@@ -17,7 +17,7 @@ from benchmarks.setting import conditions, network, table
 from compression.core.compress import compress
 from compression.core.record import bit_operations
 from compression.files.size import count_bytes
-from compression.inspect.histogram import weight_view
+from compression.inspect.histogram import build_weight_view
 from compression.networks.macs import layer_macs
 from compression.networks.model import FloatModel
 from compression.spec import CompressionSpec, Granularity, PruneSpec, QuantSpec, Scheme, Scope
@@ -44,7 +44,7 @@ def one_move(model: FloatModel, macs: dict[str, int], spec: CompressionSpec) -> 
     marks = [time.perf_counter()]
     compressed = compress(model.module, spec)
     marks.append(time.perf_counter())
-    view = weight_view(compressed)
+    view = build_weight_view(compressed)
     marks.append(time.perf_counter())
     size = count_bytes(compressed)
     bit_operations(compressed, macs)

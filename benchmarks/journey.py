@@ -35,7 +35,7 @@ from benchmarks.setting import conditions, network, table
 from compression.core.compress import compress
 from compression.core.record import bit_operations
 from compression.files.size import count_bytes
-from compression.inspect.histogram import weight_view
+from compression.inspect.histogram import build_weight_view
 from compression.networks.macs import layer_macs
 from compression.networks.model import FloatModel
 from compression.paths import PROJECT
@@ -155,7 +155,7 @@ def answer(model: FloatModel, macs: dict[str, int], spec: CompressionSpec) -> di
     compressed = compress(model.module, spec)
     size = count_bytes(compressed)
     figures = (
-        explore.weights(weight_view(compressed), "the network", style.ink("light")),
+        explore.weights(build_weight_view(compressed), "the network", style.ink("light")),
         explore.layers(size.layers, size.best_name, [layer.facts for layer in compressed.layers], style.ink("light")),
     )
     return {

@@ -1,4 +1,4 @@
-"""Histograms of weights. Binning them here means that a page receives hundreds of numbers and not millions."""
+"""Histograms of weights. They are binned here, so that a page receives hundreds of numbers and not millions."""
 
 import math
 from collections.abc import Sequence
@@ -28,9 +28,9 @@ class WeightView:
     """The weights of one layer or of the whole network, before and after compression.
 
     `after` counts the nonzero weights, `zeros` the others. `levels` are all values that the quantizers can give; empty
-    if there are none or more than 64. `threshold` is the smallest magnitude that survived pruning; None if nothing was
-    pruned, if it differs between layers, if the weights were folded after pruning, or if pruning does not go by the
-    magnitude of single weights.
+    if there are none or more than 64. `threshold` is the smallest magnitude that survived pruning. It is None if
+    nothing was pruned, if it differs between layers, if batch norm was folded after pruning, or if the score is not the
+    magnitude of a single weight.
     """
 
     before: Histogram
@@ -41,7 +41,7 @@ class WeightView:
     threshold: float | None
 
 
-def histogram(weights: Sequence[Tensor], bins: int, low: float, high: float) -> Histogram:
+def build_histogram(weights: Sequence[Tensor], bins: int, low: float, high: float) -> Histogram:
     """Counts all `weights`, of any shapes, in `bins` equal bins from `low` to `high`; others are not counted."""
     counts = torch.stack([torch.histc(weight.detach(), bins, low, high) for weight in weights]).sum(
         0, dtype=torch.int64
@@ -50,15 +50,18 @@ def histogram(weights: Sequence[Tensor], bins: int, low: float, high: float) -> 
     return Histogram(tuple(edges.tolist()), tuple(counts.tolist()))
 
 
-def weight_view(compressed: CompressedModel, layer: str | None = None, bins: int = 121) -> WeightView:
-    """Returns histograms of the weights before and after, with the same `bins` bins: an odd number, one around zero."""
+def build_weight_view(compressed: CompressedModel, layer: str | None = None, bins: int = 121) -> WeightView:
+    """Returns histograms of the weights before and after compression, with the same `bins` bins.
+
+    `bins` is odd, so that one bin is centred on zero.
+    """
     records = [record for record in compressed.layers if layer in (None, record.name)]
     both = [weight for record in records for weight in (record.original.detach(), record.weight)]
     reach = max(abs(float(end)) for weight in both for end in weight.aminmax()) or 1.0
     zeros = sum(record.weights - record.nonzero for record in records)
-    after = histogram([record.weight for record in records], bins, -reach, reach)
+    after = build_histogram([record.weight for record in records], bins, -reach, reach)
     return WeightView(
-        before=histogram([record.original for record in records], bins, -reach, reach),
+        before=build_histogram([record.original for record in records], bins, -reach, reach),
         after=replace(after, counts=_subtract(after.counts, bins // 2, zeros)),
         zeros=zeros,
         weights=sum(record.weights for record in records),
@@ -71,8 +74,8 @@ def _subtract(counts: tuple[int, ...], place: int, by: int) -> tuple[int, ...]:
     return (*counts[:place], counts[place] - by, *counts[place + 1 :])
 
 
-def largest_useful_threshold(model: nn.Module) -> float:
-    """Returns the magnitude that 99 % of the weights are below; a larger threshold would prune almost all weights."""
+def find_largest_threshold(model: nn.Module) -> float:
+    """Returns the magnitude below which 99 % of the weights are. A larger threshold would prune almost all weights."""
     weights = [weight.detach().flatten() for weight in weighted_layers(model).values()]
     return float(torch.cat(weights).abs().quantile(0.99))
 

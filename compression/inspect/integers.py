@@ -66,9 +66,9 @@ class Multiplier:
 class Pixel:
     """One output pixel of one channel, with all integers that it is computed from.
 
-    `weights` are those of its filter, `inputs` are multiplied with them; both are (C_in / groups, kH, kW). Inputs in
-    the padding are the zero point. `bias` is an int32 of scale s_w s_x. `expected` is the same output
-    from the fake-quantized weights and inputs and the float bias, in float64.
+    `weights` are those of its filter and `inputs` the ones that they are multiplied with; both are (C_in / groups, kH,
+    kW). Inputs in the padding are the zero point. `bias` is an int32 of scale s_w s_x. `expected` is the same output,
+    computed in float64 from the fake-quantized weights and inputs and the float bias.
     """
 
     weights: Integers
@@ -135,16 +135,17 @@ class Pixel:
         return self.value - self.expected
 
 
-def filter_codes(record: LayerRecord, channel: int) -> Integers:
+def quantize_filter(record: LayerRecord, channel: int) -> Integers:
     """Returns the codes (C_in / groups, kernel ...) of one output channel of `record`.
 
-    Raises ValueError if the weights have no integer codes of at most 8 bits with a scale, or there is no such channel.
+    Raises ValueError if the weights do not have at most 8 bits, a scale per tensor or channel, and an integer zero
+    point, or if there is no such channel.
     """
     qparams = record.qparams
     if not isinstance(qparams, QParams) or not qparams.zero_is_exact or qparams.codes > 2**BITS or qparams.group_size:
         raise ValueError(
-            f"layer {record.name} has no integers to multiply: it needs weights of at most {BITS} bits, with a scale "
-            "for a whole channel or more, and an integer zero point, as the schemes symmetric and affine have"
+            f"layer {record.name} cannot be computed in integers: its weights need at most {BITS} bits, one scale per "
+            "tensor or per channel, and an integer zero point, as the schemes symmetric and affine have"
         )
     weight = record.channels_first
     _check_index("channel", channel, len(weight))
@@ -173,13 +174,13 @@ def compute_pixel(
     if inputs.dim() != 4 or inputs.shape[:2] != (1, conv.in_channels):
         raise ValueError(f"layer {layer} takes one input of {conv.in_channels} channels, got {tuple(inputs.shape)}")
     channel, y, x = place
-    weights = filter_codes(records[layer], channel)
+    weights = quantize_filter(records[layer], channel)
     bias = torch.zeros(conv.out_channels) if conv.bias is None else conv.bias.detach()
-    coded = _range_qparams(*input_range)
+    quantizer = _range_qparams(*input_range)
     padding = conv._reversed_padding_repeated_twice
-    codes = F.pad(quantize(inputs, coded), padding, value=int(coded.zero_point))
+    codes = F.pad(quantize(inputs, quantizer), padding, value=int(quantizer.zero_point))
     outputs = F.conv2d(
-        F.pad(dequantize(quantize(inputs, coded), coded), padding).double(),
+        F.pad(dequantize(quantize(inputs, quantizer), quantizer), padding).double(),
         records[layer].weight.double(),
         bias.double(),
         conv.stride,
@@ -189,10 +190,10 @@ def compute_pixel(
     _check_index("y", y, outputs.shape[1])
     _check_index("x", x, outputs.shape[2])
     out = _range_qparams(*(output_range or (float(outputs.min()), float(outputs.max()))))
-    accumulator_scale = weights.scale * float(coded.scale)
+    accumulator_scale = weights.scale * float(quantizer.scale)
     result = Pixel(
         weights=weights,
-        inputs=Integers(_patch(codes[0], conv, channel, y, x), float(coded.scale), int(coded.zero_point)),
+        inputs=Integers(_patch(codes[0], conv, channel, y, x), float(quantizer.scale), int(quantizer.zero_point)),
         bias=round(float(bias[channel]) / accumulator_scale),
         output_scale=float(out.scale),
         output_zero_point=int(out.zero_point),
@@ -204,33 +205,33 @@ def compute_pixel(
     return result
 
 
-def layer_input(module: nn.Module, layer: str, image: Tensor) -> Tensor:
-    """Returns the input of `layer` when `module` computes `image` (1, C, H, W); the first one if the layer runs often.
+def capture_input(module: nn.Module, layer: str, image: Tensor) -> Tensor:
+    """Returns the input of `layer` for `image` (1, C, H, W); the first one if `module` runs the layer several times.
 
     This runs a copy in eval mode, so that other threads can use `module` at the same time. Raises ValueError if there
     is no such layer, or if it does not run.
     """
-    private = copy.deepcopy(module).eval()
+    own_copy = copy.deepcopy(module).eval()
     inputs: list[Tensor] = []
-    target = dict(private.named_modules()).get(layer)
+    target = dict(own_copy.named_modules()).get(layer)
     if target is not None:
         target.register_forward_pre_hook(lambda _, arguments: inputs.append(arguments[0].clone()))
         with torch.no_grad():
-            private(image)
+            own_copy(image)
     if not inputs:
-        raise ValueError(f"this network has no layer {layer!r} that computes an input")
+        raise ValueError(f"this network does not run a layer {layer!r}")
     return inputs[0]
 
 
 def _patch(codes: Tensor, conv: nn.Conv2d, channel: int, y: int, x: int) -> Tensor:
     """Returns the part (C_in / groups, kH, kW) of padded codes (C_in, H, W) under the filter of `channel` at (y, x)."""
-    among = conv.in_channels // conv.groups
-    first = channel // (conv.out_channels // conv.groups) * among
+    channels = conv.in_channels // conv.groups
+    first = channel // (conv.out_channels // conv.groups) * channels
     rows, columns = (
         slice(place * stride, place * stride + dilation * (size - 1) + 1, dilation)
         for place, stride, dilation, size in zip((y, x), conv.stride, conv.dilation, conv.kernel_size, strict=True)
     )
-    return codes[first : first + among, rows, columns]
+    return codes[first : first + channels, rows, columns]
 
 
 def _range_qparams(low: float, high: float) -> QParams:
@@ -239,6 +240,6 @@ def _range_qparams(low: float, high: float) -> QParams:
     return affine_qparams(torch.tensor(low), torch.tensor(high), BITS)
 
 
-def _check_index(what: str, place: int, size: int) -> None:
-    if not 0 <= place < size:
-        raise ValueError(f"{what} must be in 0..{size - 1}, got {place}")
+def _check_index(name: str, index: int, size: int) -> None:
+    if not 0 <= index < size:
+        raise ValueError(f"{name} must be in 0..{size - 1}, got {index}")

@@ -1,4 +1,4 @@
-"""Nonzero weights as a picture that fits a screen. Each cell counts all of its weights; none is sampled.
+"""Nonzero weights as a picture that fits a screen. Each cell counts all of its weights; there is no sampling.
 
 A picture of one layer has one row per filter and one column per weight of a filter. A picture of several layers has one
 row per layer and one column per filter. If that is more than 64 x 96 cells, neighbours share a cell: several filters
@@ -20,7 +20,7 @@ Cells = tuple[tuple[int, ...], ...]
 
 @dataclass(frozen=True)
 class Mosaic:
-    """The `nonzero` among all `weights` of each cell. A cell without weights is beyond the last filter of its layer.
+    """The number of `nonzero` weights and of all `weights` per cell. A cell without weights is after the last filter.
 
     Cells at the far edges may have fewer rows and columns than the others.
     """
@@ -33,7 +33,7 @@ class Mosaic:
 
 @dataclass(frozen=True)
 class Overlap:
-    """Two ways to prune one network: the weights in each cell that neither, only one or both of them prune."""
+    """Two ways to prune one network: the number of weights per cell that neither, one or both of them prune."""
 
     neither: Cells
     only_first: Cells
@@ -51,29 +51,29 @@ class Overlap:
         return neither, first, second, both
 
 
-def mosaic(weights: Sequence[Tensor]) -> Mosaic:
+def build_mosaic(weights: Sequence[Tensor]) -> Mosaic:
     """Returns the picture of the weights (C_out, ...) of one or several layers after pruning."""
     masks = [weight != 0 for weight in weights]
-    rows, columns = _cell(masks)
-    everywhere = [torch.ones_like(mask) for mask in masks]
-    return Mosaic(_cells(masks, rows, columns), _cells(everywhere, rows, columns), rows, columns)
+    rows, columns = _cell_size(masks)
+    ones = [torch.ones_like(mask) for mask in masks]
+    return Mosaic(_count_cells(masks, rows, columns), _count_cells(ones, rows, columns), rows, columns)
 
 
-def overlap(first: Sequence[Tensor], second: Sequence[Tensor]) -> Overlap:
-    """Compares the same weights (C_out, ...) of one or several layers, pruned in two ways."""
+def build_overlap(first: Sequence[Tensor], second: Sequence[Tensor]) -> Overlap:
+    """Compares the weights (C_out, ...) of one or several layers that were pruned in two ways."""
     pairs = [(one != 0, other != 0) for one, other in zip(first, second, strict=True)]
-    rows, columns = _cell([one for one, _ in pairs])
+    rows, columns = _cell_size([one for one, _ in pairs])
     return Overlap(
-        _cells([one & other for one, other in pairs], rows, columns),
-        _cells([~one & other for one, other in pairs], rows, columns),
-        _cells([one & ~other for one, other in pairs], rows, columns),
-        _cells([~one & ~other for one, other in pairs], rows, columns),
+        _count_cells([one & other for one, other in pairs], rows, columns),
+        _count_cells([~one & other for one, other in pairs], rows, columns),
+        _count_cells([one & ~other for one, other in pairs], rows, columns),
+        _count_cells([~one & ~other for one, other in pairs], rows, columns),
         rows,
         columns,
     )
 
 
-def _cell(masks: Sequence[Tensor]) -> tuple[int, int]:
+def _cell_size(masks: Sequence[Tensor]) -> tuple[int, int]:
     """Returns how many rows and how many columns share a cell."""
     if len(masks) > 1:
         return 1, math.ceil(max(len(mask) for mask in masks) / MOST_COLUMNS)
@@ -83,16 +83,16 @@ def _cell(masks: Sequence[Tensor]) -> tuple[int, int]:
     return math.ceil(len(mask) / MOST_ROWS), 1 if columns <= MOST_COLUMNS else kernel * kernels
 
 
-def _cells(masks: Sequence[Tensor], rows: int, columns: int) -> Cells:
+def _count_cells(masks: Sequence[Tensor], rows: int, columns: int) -> Cells:
     """Returns how many weights are True in each cell."""
-    table = _by_filter(masks) if len(masks) > 1 else masks[0].flatten(1).int()
+    table = _count_filters(masks) if len(masks) > 1 else masks[0].flatten(1).int()
     height, width = table.shape
     whole = F.pad(table, (0, -width % columns, 0, -height % rows))
     counts = whole.view(len(whole) // rows, rows, -1, columns).sum((1, 3))
     return tuple(map(tuple, counts.tolist()))
 
 
-def _by_filter(masks: Sequence[Tensor]) -> Tensor:
+def _count_filters(masks: Sequence[Tensor]) -> Tensor:
     """Returns how many weights of each filter are True: (layers, largest number of filters), 0 after the last."""
     most = max(len(mask) for mask in masks)
     return torch.stack([F.pad(mask.flatten(1).sum(1), (0, most - len(mask))) for mask in masks])

@@ -1,4 +1,4 @@
-"""The scores that pruning compares, in the unit of the threshold, and the cut: the score below which it prunes."""
+"""The importance scores in the unit of the threshold, and the cut: the score below which weights are pruned."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ Scores = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Cut:
-    """Where pruning cuts: scores below `low` are pruned in all layers, scores below `high` in some layers.
+    """The cut of a pruning spec: scores below `low` are pruned in all layers, scores below `high` in some layers.
 
     `share` (0..1) of the scores are below `low`.
     """
@@ -29,7 +29,7 @@ class Cut:
 
 
 def scoring_spec(prune: PruneSpec) -> PruneSpec:
-    """Returns a spec with the same scores as `prune`; specs that differ only in the target give the same one."""
+    """Returns a spec with the same scores as `prune`. It is equal for specs that differ only in their target."""
     if prune.structure is Structure.N_M:
         return PruneSpec(sparsity=0.5, criterion=prune.criterion, seed=prune.seed)
     if prune.threshold is not None:
@@ -43,7 +43,7 @@ def filter_scoring_spec(prune: PruneSpec) -> PruneSpec:
     return PruneSpec(sparsity=0.5, criterion=criterion, structure=Structure.FILTER, seed=prune.seed)
 
 
-def scores_in_units(module: nn.Module, spec: CompressionSpec, evidence: Evidence) -> dict[str, Tensor]:
+def score_in_units(module: nn.Module, spec: CompressionSpec, evidence: Evidence) -> dict[str, Tensor]:
     """Returns the scores (rows,) of each layer that `spec` prunes, in the unit of its threshold."""
     assert spec.prune is not None
     weights = weighted_layers(module)
@@ -68,8 +68,8 @@ def find_cut(prune: PruneSpec, scores: Scores, layer: str | None) -> Cut | None:
     return Cut(min(bounds), max(bounds), below / sum(map(len, of_each)))
 
 
-def equivalent_sparsity(prune: PruneSpec, scores: Scores) -> float:
-    """Returns the sparsity target with which another criterion prunes as many weights as `prune` does by `scores`."""
+def find_equivalent_sparsity(prune: PruneSpec, scores: Scores) -> float:
+    """Returns the sparsity target that prunes as many weights as `prune` does by `scores`, with any criterion."""
     if prune.sparsity is not None:
         return prune.sparsity
     cut = find_cut(prune, scores, None)

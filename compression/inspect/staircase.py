@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from compression.core.record import LayerRecord, sqnr_db
-from compression.inspect.histogram import Histogram, histogram
+from compression.inspect.histogram import Histogram, build_histogram
 from compression.quantization.codebooks import Codebook
 from compression.quantization.quantizers import QParams, dequantize, quantize
 
@@ -22,8 +22,8 @@ class Staircase:
     `levels` (K) are the values that it can give, ascending, and `counts` (K) the weights that get each of them. Weights
     up to `bounds[k]` (K - 1) get at most `levels[k]`, and larger weights get a higher level. `weights` is the histogram
     of the float weights, and `noise` the share (0..1) of their squared error in each bin; all zero without error.
-    `clipped`: the share of the weights that lie more than half a step beyond the last level on their side; None where
-    a quantizer finds values of its own and covers no range.
+    `clipped_share` (0..1) is the share of the weights that lie more than half a step beyond the last level on their
+    side; None for a codebook, which has no clipping range.
     """
 
     weights: Histogram
@@ -53,15 +53,16 @@ class Staircase:
         return [end for step, _ in visible for end in step], [level for _, level in visible for _ in range(2)]
 
 
-def staircase(record: LayerRecord, channel: int | None = None, bins: int = 121) -> Staircase:
+def build_staircase(record: LayerRecord, channel: int | None = None, bins: int = 121) -> Staircase:
     """Returns the staircase of the quantizer of `record` for all its weights, or those of one output `channel`.
 
-    The bins are those of `weight_view`: an odd number of equal bins from minus to plus the largest magnitude. Raises
+    As in `build_weight_view`, there is an odd number of equal bins from minus to plus the largest magnitude. Raises
     ValueError if the layer is float or pruned, or if each channel has its own quantizer and no channel is given.
     """
     if record.qparams is None or record.pruned:
-        raise ValueError(f"layer {record.name} has no staircase: it is {'pruned' if record.pruned else 'float'}")
-    own = quantizer_of(record.qparams, channel)
+        state = "pruned" if record.pruned else "float"
+        raise ValueError(f"layer {record.name} is {state}; a staircase needs a quantized layer that is not pruned")
+    own = find_quantizer(record.qparams, channel)
     weights = record.original.detach() if channel is None else record.original.detach()[channel]
     codes = quantize(weights, own)
     rounded = dequantize(codes, own)
@@ -70,28 +71,31 @@ def staircase(record: LayerRecord, channel: int | None = None, bins: int = 121) 
     all_codes = torch.arange(first, first + own.codes, dtype=torch.int32)
     levels = dequantize(all_codes, own)
     return Staircase(
-        weights=histogram([weights], bins, -reach, reach),
+        weights=build_histogram([weights], bins, -reach, reach),
         noise=_noise(weights, rounded, bins, reach),
         levels=tuple(levels.tolist()),
         counts=tuple((codes.flatten() - first).bincount(minlength=own.codes).tolist()),
         bounds=tuple(_bounds(own, all_codes[:-1]).tolist()),
         bits=record.bits,
         sqnr_db=sqnr_db(weights, rounded),
-        clipped_share=None if isinstance(own, Codebook) else _clipped(weights, levels, float(own.scale)),
+        clipped_share=None if isinstance(own, Codebook) else _clipped_share(weights, levels, float(own.scale)),
     )
 
 
-def quantizer_of(qparams: QParams | Codebook, channel: int | None) -> QParams | Codebook:
-    """Returns the quantizer of one output channel, or the shared one; raises ValueError if there is none."""
+def find_quantizer(qparams: QParams | Codebook, channel: int | None) -> QParams | Codebook:
+    """Returns the quantizer of one output channel, or the one of all channels. Raises ValueError if there is none."""
     if qparams.group_size:
-        raise ValueError(f"each {qparams.group_size} weights have a quantizer of their own: a channel has no staircase")
+        raise ValueError(
+            f"each group of {qparams.group_size} weights has its own quantizer; a staircase needs the granularity "
+            "tensor or channel"
+        )
     groups = len(qparams.values) if isinstance(qparams, Codebook) else qparams.scale.numel()
     if groups > 1 and channel is None:
-        raise ValueError(f"each of {groups} output channels has a quantizer of its own: name one")
-    one = channel if groups > 1 and channel is not None else 0
+        raise ValueError(f"each of {groups} output channels has its own quantizer; give the number of a channel")
+    index = channel if groups > 1 and channel is not None else 0
     if isinstance(qparams, Codebook):
-        return Codebook(qparams.values[one : one + 1], qparams.bounds[one : one + 1], qparams.stored_values)
-    return QParams(qparams.scale.flatten()[one], qparams.zero_point.flatten()[one], qparams.low, qparams.high)
+        return Codebook(qparams.values[index : index + 1], qparams.bounds[index : index + 1], qparams.stored_values)
+    return QParams(qparams.scale.flatten()[index], qparams.zero_point.flatten()[index], qparams.low, qparams.high)
 
 
 def _bounds(qparams: QParams | Codebook, codes: Tensor) -> Tensor:
@@ -120,6 +124,6 @@ def _noise(weights: Tensor, rounded: Tensor, bins: int, reach: float) -> tuple[f
     return tuple((by_bin / (by_bin.sum() or 1)).tolist())
 
 
-def _clipped(weights: Tensor, levels: Tensor, scale: float) -> float:
+def _clipped_share(weights: Tensor, levels: Tensor, scale: float) -> float:
     beyond = (weights < levels[0] - scale / 2) | (weights > levels[-1] + scale / 2)
     return float(beyond.float().mean())

@@ -14,9 +14,10 @@ SHARE_BELOW_START = 0.002  # of positive scores: a logarithmic curve cannot star
 
 @dataclass(frozen=True)
 class Curve:
-    """Exactly `shares[i]` (0..1) of the scores are below `thresholds[i]`.
+    """A share `shares[i]` (0..1) of the scores is below `thresholds[i]`.
 
-    If `logarithmic`, thresholds differ by equal factors; otherwise by equal steps, because some scores are negative.
+    If `logarithmic`, thresholds differ by equal factors. Otherwise they differ by equal steps, because some scores are
+    negative.
     """
 
     thresholds: tuple[float, ...]
@@ -24,7 +25,7 @@ class Curve:
     logarithmic: bool
 
 
-def cumulative_curve(scores: Sequence[Tensor], points: int = POINTS) -> Curve:
+def build_curve(scores: Sequence[Tensor], points: int = POINTS) -> Curve:
     """Returns the curve of all `scores`, of any shapes, at `points` thresholds. The last one is above all scores."""
     flat = torch.cat([part.detach().flatten() for part in scores])
     lowest, highest = (float(end) for end in flat.aminmax())

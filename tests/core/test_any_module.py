@@ -15,8 +15,8 @@ from compression.core.evidence import Evidence
 from compression.core.observe import observe
 from compression.core.record import CompressedModel, bit_operations
 from compression.files.size import count_bytes
-from compression.inspect.card import layer_cards
-from compression.inspect.histogram import weight_view
+from compression.inspect.card import describe_layers
+from compression.inspect.histogram import build_weight_view
 from compression.networks.macs import layer_macs
 from compression.networks.weights import swap_channels, weighted_layers
 from compression.quantization.quantizers import dequantize, quantize
@@ -333,11 +333,11 @@ def test_activations_are_quantized_where_convolutions_and_linear_layers_see_them
 def test_histograms_cards_and_sizes_take_any_layers() -> None:
     module = nn.Sequential(nn.ConvTranspose1d(4, 2, 3), nn.Conv1d(2, 3, 3), nn.Flatten(), nn.Linear(24, 2)).eval()
     small = at(module, 4, 0.25)
-    view = weight_view(small)
+    view = build_weight_view(small)
     assert sum(view.after.counts) + view.zeros == view.weights == small.weights == 24 + 18 + 48
     macs = layer_macs(module, torch.zeros(1, 4, 8))
     assert macs == {"0": 8 * 24, "1": 8 * 18, "3": 48}
-    cards = layer_cards(module, macs)
+    cards = describe_layers(module, macs)
     assert [card.kind for card in cards] == ["transposed conv 3", "conv 3", "linear"]
     reach = module[0].weight.detach().abs().amax((0, 2))
     assert cards[0].spread == pytest.approx(float(reach.max() / reach.min()))

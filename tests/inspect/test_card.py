@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from compression.core.compress import compress
-from compression.inspect.card import channel_ranges, layer_cards, layer_kind, spread
+from compression.inspect.card import describe_layer, describe_layers, measure_channel_ranges, measure_spread
 from compression.networks.architectures.resnet import ResNet
 from compression.networks.macs import layer_macs
 from compression.spec import CompressionSpec, Granularity, QuantSpec
@@ -17,7 +17,7 @@ WEIGHT = torch.tensor([[-0.7, 0.0, 0.1, 0.2, 0.7], [0.01, 0.02, 0.03, 0.04, 0.05
 
 
 def test_the_box_of_a_channel_is_its_range_and_quartiles() -> None:
-    ranges = channel_ranges(WEIGHT, bits=4)
+    ranges = measure_channel_ranges(WEIGHT, bits=4)
     assert ranges.low == pytest.approx((-0.7, 0.01, -0.05))
     assert ranges.lower_quartile == pytest.approx((0.0, 0.02, 0.0))
     assert ranges.median == pytest.approx((0.1, 0.03, 0.0))
@@ -26,7 +26,7 @@ def test_the_box_of_a_channel_is_its_range_and_quartiles() -> None:
 
 
 def test_a_channel_is_lost_where_half_a_step_of_the_widest_one_covers_it() -> None:
-    ranges = channel_ranges(WEIGHT, bits=4)
+    ranges = measure_channel_ranges(WEIGHT, bits=4)
     assert ranges.half_step == pytest.approx(0.7 / 7 / 2)
     assert ranges.all_zero == (False, True, False)
 
@@ -43,16 +43,16 @@ def test_lost_channels_are_those_that_compress_leaves_all_zero(bits: int) -> Non
     lost = 0
     for record in compress(module, spec).layers:
         empty = (record.weight.flatten(1) == 0).all(1)
-        assert channel_ranges(record.original, bits).all_zero == tuple(empty.tolist())
+        assert measure_channel_ranges(record.original, bits).all_zero == tuple(empty.tolist())
         lost += int(empty.sum())
     assert lost > 0 or bits == 8
 
 
 def test_the_spread_is_the_widest_channel_over_the_median_one() -> None:
-    assert spread(WEIGHT) == pytest.approx(0.7 / 0.06)
-    assert spread(torch.ones(4, 2, 3, 3)) == 1
-    assert spread(torch.zeros(4, 2)) == 1
-    assert spread(torch.tensor([[0.0], [0.0], [1.0]])) == math.inf
+    assert measure_spread(WEIGHT) == pytest.approx(0.7 / 0.06)
+    assert measure_spread(torch.ones(4, 2, 3, 3)) == 1
+    assert measure_spread(torch.zeros(4, 2)) == 1
+    assert measure_spread(torch.tensor([[0.0], [0.0], [1.0]])) == math.inf
 
 
 @pytest.mark.parametrize(
@@ -69,12 +69,12 @@ def test_the_spread_is_the_widest_channel_over_the_median_one() -> None:
     ],
 )
 def test_a_layer_is_told_in_short(layer: nn.Module, words: str) -> None:
-    assert layer_kind(layer) == words
+    assert describe_layer(layer) == words
 
 
 def test_the_cards_add_up_to_the_network(random_resnet: nn.Module) -> None:
     macs = layer_macs(random_resnet, torch.zeros(1, 3, 32, 32))
-    cards = layer_cards(random_resnet, macs)
+    cards = describe_layers(random_resnet, macs)
     assert [card.name for card in cards] == list(macs)
     assert sum(card.weights for card in cards) == sum(math.prod(card.shape) for card in cards) == 270_896
     assert sum(card.macs for card in cards) == sum(macs.values())

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from compression.core.compress import compress
-from compression.inspect.histogram import Histogram, histogram, largest_useful_threshold, weight_view
+from compression.inspect.histogram import Histogram, build_histogram, build_weight_view, find_largest_threshold
 from compression.quantization.quantizers import levels
 from compression.spec import CompressionSpec, Granularity, LayerSpec, PruneSpec, QuantSpec, Scheme
 
@@ -16,14 +16,14 @@ def spec(*parts, **named) -> CompressionSpec:
 
 
 def test_bins_on_paper() -> None:
-    found = histogram([torch.tensor([[-1.0, -0.5], [0.1, 1.0]]), torch.tensor([0.9, 7.0])], 4, -1, 1)
+    found = build_histogram([torch.tensor([[-1.0, -0.5], [0.1, 1.0]]), torch.tensor([0.9, 7.0])], 4, -1, 1)
     assert found == Histogram((-1, -0.5, 0, 0.5, 1), (1, 1, 1, 2))
 
 
 def test_counts_are_those_of_numpy() -> None:
     weights = torch.randn(5000, generator=torch.Generator().manual_seed(0))
     counts, edges = np.histogram(weights.numpy(), 64, (-2, 2))
-    found = histogram([weights], 64, -2, 2)
+    found = build_histogram([weights], 64, -2, 2)
     assert found.counts == tuple(counts)
     np.testing.assert_allclose(found.edges, edges, atol=1e-6)
 
@@ -37,20 +37,20 @@ def test_every_weight_is_in_a_bin_or_a_zero(
 ) -> None:
     """Also those that an affine grid, moved so that zero is on it, puts beyond the largest float weight."""
     compressed = compress(random_resnet, spec(PruneSpec(sparsity=0.5), QuantSpec(bits, scheme, granularity)))
-    view = weight_view(compressed)
+    view = build_weight_view(compressed)
     assert sum(view.before.counts) == view.weights == compressed.weights
     assert sum(view.after.counts) + view.zeros == view.weights
     assert view.zeros == compressed.weights - compressed.nonzero
 
 
 def test_before_and_after_share_their_bins_symmetric_about_zero(net: nn.Module) -> None:
-    view = weight_view(compress(net, spec(None, QuantSpec(4))), bins=3)
+    view = build_weight_view(compress(net, spec(None, QuantSpec(4))), bins=3)
     assert view.before.edges == view.after.edges
     np.testing.assert_allclose(view.before.edges, [-7, -7 / 3, 7 / 3, 7], rtol=1e-6)
 
 
 def test_one_layer_can_be_looked_at_alone(net: nn.Module) -> None:
-    view = weight_view(compress(net, spec(PruneSpec(threshold=1.0))), "fc", bins=3)
+    view = build_weight_view(compress(net, spec(PruneSpec(threshold=1.0))), "fc", bins=3)
     assert view.weights == 6
     assert view.zeros == 2
     assert view.before.counts == (1, 2, 3)
@@ -58,7 +58,7 @@ def test_one_layer_can_be_looked_at_alone(net: nn.Module) -> None:
 
 
 def test_all_weights_gone_is_an_empty_histogram(net: nn.Module) -> None:
-    view = weight_view(compress(net, spec(PruneSpec(sparsity=1.0))))
+    view = build_weight_view(compress(net, spec(PruneSpec(sparsity=1.0))))
     assert sum(view.after.counts) == 0
     assert view.zeros == 14
     assert view.threshold is None
@@ -66,8 +66,8 @@ def test_all_weights_gone_is_an_empty_histogram(net: nn.Module) -> None:
 
 def test_levels_are_those_of_the_quantizer_of_the_layer(net: nn.Module) -> None:
     compressed = compress(net, spec(None, QuantSpec(3, "affine", "tensor")))
-    assert weight_view(compressed, "fc").levels == tuple(levels(compressed.layers[1].qparams).tolist())
-    assert len(weight_view(compressed, "fc").levels) == 8
+    assert build_weight_view(compressed, "fc").levels == tuple(levels(compressed.layers[1].qparams).tolist())
+    assert len(build_weight_view(compressed, "fc").levels) == 8
 
 
 @pytest.mark.parametrize(
@@ -76,12 +76,12 @@ def test_levels_are_those_of_the_quantizer_of_the_layer(net: nn.Module) -> None:
     ids=["float", "more than 64", "one layer is float"],
 )
 def test_no_levels_where_there_are_none_or_too_many(given: CompressionSpec, net: nn.Module) -> None:
-    assert weight_view(compress(net, given)).levels == ()
+    assert build_weight_view(compress(net, given)).levels == ()
 
 
 def test_the_threshold_is_the_smallest_magnitude_that_was_kept(net: nn.Module) -> None:
     """By size: 0, .1, .2, .3, .4, .5, .6, .7, 1.6, 2, 3, 5, 6, 7: half of them go, .7 is the first that stays."""
-    assert weight_view(compress(net, spec(PruneSpec(sparsity=0.5)))).threshold == pytest.approx(0.7)
+    assert build_weight_view(compress(net, spec(PruneSpec(sparsity=0.5)))).threshold == pytest.approx(0.7)
 
 
 @pytest.mark.parametrize(
@@ -107,9 +107,9 @@ def test_the_threshold_is_the_smallest_magnitude_that_was_kept(net: nn.Module) -
 def test_a_threshold_is_shown_where_one_holds(
     given: CompressionSpec, layer: str | None, shown: bool, net: nn.Module
 ) -> None:
-    assert (weight_view(compress(net, given), layer).threshold is not None) == shown
+    assert (build_weight_view(compress(net, given), layer).threshold is not None) == shown
 
 
 def test_beyond_the_largest_useful_threshold_one_weight_of_a_hundred_is_left(random_resnet: nn.Module) -> None:
-    top = largest_useful_threshold(random_resnet)
+    top = find_largest_threshold(random_resnet)
     assert compress(random_resnet, spec(PruneSpec(threshold=top))).sparsity == pytest.approx(0.99, abs=1e-4)

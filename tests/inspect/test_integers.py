@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from compression.core.compress import compress
 from compression.core.record import CompressedModel
-from compression.inspect.integers import Integers, Multiplier, Pixel, compute_pixel, filter_codes, layer_input
+from compression.inspect.integers import Integers, Multiplier, Pixel, capture_input, compute_pixel, quantize_filter
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec, Scheme
 from tests.support.networks import images, network
 
@@ -187,7 +187,7 @@ def mobilenet() -> CompressedModel:
 def test_every_convolution_of_a_network_stays_within_int32_and_an_output_step(mobilenet: CompressedModel) -> None:
     convolutions = {n: m for n, m in mobilenet.original.named_modules() if isinstance(m, nn.Conv2d)}
     for name in list(convolutions)[::4]:
-        inputs = layer_input(mobilenet.module, name, images(1))
+        inputs = capture_input(mobilenet.module, name, images(1))
         found = compute_pixel(mobilenet, name, inputs, (float(inputs.min()), float(inputs.max())), (0, 1, 1))
         worst = 255 * 255 * found.products.numel()
         assert worst < 2**31
@@ -198,7 +198,7 @@ def test_every_convolution_of_a_network_stays_within_int32_and_an_output_step(mo
 def test_the_input_of_a_layer_is_what_the_layers_before_it_give() -> None:
     module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Dropout(), nn.ReLU(), nn.Conv2d(4, 2, 3)).train()
     with torch.no_grad():
-        assert torch.equal(layer_input(module, "3", images(1)), F.relu(module[0](images(1))))
+        assert torch.equal(capture_input(module, "3", images(1)), F.relu(module[0](images(1))))
     assert module.training
     assert not module[3]._forward_pre_hooks
 
@@ -208,16 +208,16 @@ def test_inputs_are_taken_side_by_side() -> None:
     module = network("resnet8")
     several = [image[None] for image in images(8)]
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda image: layer_input(module, "fc", image), several))
+        found = list(pool.map(lambda image: capture_input(module, "fc", image), several))
     for image, its in zip(several, found, strict=True):
-        assert torch.equal(its, layer_input(module, "fc", image))
+        assert torch.equal(its, capture_input(module, "fc", image))
 
 
 def test_a_filter_is_its_codes_and_pruned_weights_are_at_the_zero_point() -> None:
     compressed = compressed_conv(QuantSpec(4, "affine", "channel"), PruneSpec(sparsity=0.5))
     record = compressed.layers[0]
     for channel in range(8):
-        found = filter_codes(record, channel)
+        found = quantize_filter(record, channel)
         assert isinstance(found, Integers)
         torch.testing.assert_close((found.codes - found.zero_point) * found.scale, record.weight[channel])
         assert (found.codes[record.weight[channel] == 0] == found.zero_point).all()
@@ -229,11 +229,11 @@ def test_a_filter_is_its_codes_and_pruned_weights_are_at_the_zero_point() -> Non
 @pytest.mark.parametrize(
     ("weights", "change", "words"),
     [
-        (QuantSpec(4, "k-means"), {}, "no integers to multiply"),
-        (QuantSpec(4, granularity="group"), {}, "with a scale for a whole channel or more"),
+        (QuantSpec(4, "k-means"), {}, "cannot be computed in integers"),
+        (QuantSpec(4, granularity="group"), {}, "one scale per tensor or per channel"),
         (QuantSpec(4, "min-max"), {}, "an integer zero point, as the schemes symmetric and affine have"),
-        (QuantSpec(9), {}, "weights of at most 8 bits"),
-        (None, {}, "layer 0 has no integers"),
+        (QuantSpec(9), {}, "its weights need at most 8 bits"),
+        (None, {}, "layer 0 cannot be computed in integers"),
         (QuantSpec(8), {"layer": "1"}, "'1' is not a two-dimensional convolution"),
         (QuantSpec(8), {"inputs": torch.zeros(2, 4, 9, 9)}, r"one input of 4 channels, got \(2, 4, 9, 9\)"),
         (QuantSpec(8), {"place": (8, 0, 0)}, r"channel must be in 0\.\.7, got 8"),
@@ -250,5 +250,5 @@ def test_what_cannot_be_worked_out_is_refused_in_words(weights: QuantSpec | None
 
 
 def test_no_input_comes_into_a_layer_that_is_not_there() -> None:
-    with pytest.raises(ValueError, match="no layer 'head' that computes"):
-        layer_input(nn.Sequential(nn.ReLU()), "head", images(1))
+    with pytest.raises(ValueError, match="does not run a layer 'head'"):
+        capture_input(nn.Sequential(nn.ReLU()), "head", images(1))

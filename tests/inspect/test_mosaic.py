@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from compression.inspect.mosaic import MOST_COLUMNS, MOST_ROWS, mosaic, overlap
+from compression.inspect.mosaic import MOST_COLUMNS, MOST_ROWS, build_mosaic, build_overlap
 
 SHAPES = [(3, 2, 3, 3), (16, 3, 3, 3), (64, 32, 3, 3), (130, 1, 3, 3), (70, 200, 3, 3), (10, 512), (2, 97), (1, 1)]
 
@@ -16,14 +16,14 @@ def some(shape: tuple[int, ...], seed: int = 0) -> torch.Tensor:
 
 
 def test_a_small_layer_is_shown_weight_by_weight():
-    found = mosaic([torch.tensor([[1.0, 0.0, -2.0], [0.0, 0.0, 3.0]])])
+    found = build_mosaic([torch.tensor([[1.0, 0.0, -2.0], [0.0, 0.0, 3.0]])])
     assert found.nonzero == ((1, 0, 1), (0, 0, 1))
     assert found.weights == ((1, 1, 1), (1, 1, 1))
     assert (found.rows_per_cell, found.columns_per_cell) == (1, 1)
 
 
 def test_layers_are_shown_filter_by_filter_and_shorter_ones_end_earlier():
-    found = mosaic([torch.tensor([[1.0, 0.0], [0.0, 0.0], [2.0, 1.0]]), torch.tensor([[1.0], [0.0]])])
+    found = build_mosaic([torch.tensor([[1.0, 0.0], [0.0, 0.0], [2.0, 1.0]]), torch.tensor([[1.0], [0.0]])])
     assert found.nonzero == ((1, 0, 2), (1, 0, 0))
     assert found.weights == ((2, 2, 2), (1, 1, 0))
 
@@ -31,7 +31,7 @@ def test_layers_are_shown_filter_by_filter_and_shorter_ones_end_earlier():
 @pytest.mark.parametrize("shape", SHAPES)
 def test_cells_add_up_to_the_layer_and_there_are_not_too_many(shape):
     weight = some(shape)
-    found = mosaic([weight])
+    found = build_mosaic([weight])
     assert sum(map(sum, found.nonzero)) == int(weight.count_nonzero())
     assert sum(map(sum, found.weights)) == weight.numel()
     assert len(found.nonzero) <= MOST_ROWS
@@ -42,7 +42,7 @@ def test_cells_add_up_to_the_layer_and_there_are_not_too_many(shape):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_cell_counts_its_own_weights(shape):
     weight = some(shape)
-    found = mosaic([weight])
+    found = build_mosaic([weight])
     flat = weight.flatten(1)
     for row in {0, len(found.nonzero) - 1}:
         for column in {0, len(found.nonzero[0]) - 1}:
@@ -55,20 +55,20 @@ def test_a_cell_counts_its_own_weights(shape):
 
 
 def test_a_cell_never_cuts_a_kernel():
-    assert mosaic([some((8, 32, 3, 3))]).columns_per_cell == 9
-    assert mosaic([some((8, 128, 3, 3))]).columns_per_cell == 18
+    assert build_mosaic([some((8, 32, 3, 3))]).columns_per_cell == 9
+    assert build_mosaic([some((8, 128, 3, 3))]).columns_per_cell == 18
 
 
 def test_a_network_of_many_filters_adds_up_too():
     weights = [some((200, 3, 3, 3)), some((10, 200)), some((64, 1, 3, 3))]
-    found = mosaic(weights)
+    found = build_mosaic(weights)
     assert [sum(row) for row in found.nonzero] == [int(weight.count_nonzero()) for weight in weights]
     assert [sum(row) for row in found.weights] == [weight.numel() for weight in weights]
 
 
 def test_an_overlap_says_of_each_weight_who_takes_it():
     first, second = torch.tensor([[1.0, 1.0, 0.0, 0.0]]), torch.tensor([[1.0, 0.0, 1.0, 0.0]])
-    found = overlap([first], [second])
+    found = build_overlap([first], [second])
     assert found.neither == ((1, 0, 0, 0),)
     assert found.only_second == ((0, 1, 0, 0),)
     assert found.only_first == ((0, 0, 1, 0),)
@@ -79,8 +79,8 @@ def test_an_overlap_says_of_each_weight_who_takes_it():
 @pytest.mark.parametrize("shapes", [[shape] for shape in SHAPES] + [SHAPES])
 def test_the_four_kinds_are_all_weights_and_agree_with_the_mosaics(shapes):
     first, second = [some(shape) for shape in shapes], [some(shape, 1) for shape in shapes]
-    found = overlap(first, second)
-    one, other = mosaic(first), mosaic(second)
+    found = build_overlap(first, second)
+    one, other = build_mosaic(first), build_mosaic(second)
     four = found.neither, found.only_first, found.only_second, found.both
     for row in zip(*four, one.nonzero, other.nonzero, one.weights, strict=True):
         for kept, first_alone, second_alone, taken, left_by_first, left_by_second, weights in zip(*row, strict=True):

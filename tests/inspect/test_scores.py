@@ -7,10 +7,10 @@ from compression.core.compress import compress
 from compression.core.evidence import NO_EVIDENCE, Evidence
 from compression.inspect.scores import (
     Cut,
-    equivalent_sparsity,
     filter_scoring_spec,
     find_cut,
-    scores_in_units,
+    find_equivalent_sparsity,
+    score_in_units,
     scoring_spec,
 )
 from compression.networks.bundled import load_bundled
@@ -71,7 +71,7 @@ def test_where_no_score_rules_there_is_no_cut():
 
 @pytest.mark.parametrize("prune", SPECS, ids=str)
 def test_what_scores_below_the_cut_is_what_compress_takes(module, evidence, prune):
-    found = scores_in_units(module, CompressionSpec("resnet20", scoring_spec(prune)), evidence)
+    found = score_in_units(module, CompressionSpec("resnet20", scoring_spec(prune)), evidence)
     low = find_cut(prune, found, None).low
     for layer in compress(module, CompressionSpec("resnet20", prune), evidence).layers:
         if layer.name not in found:
@@ -99,19 +99,19 @@ def test_moving_the_slider_changes_no_score(prune):
 
 @pytest.mark.parametrize("prune", [spec for spec in SPECS if spec.threshold is not None], ids=str)
 def test_a_target_at_the_same_share_takes_as_many_as_the_threshold(module, prune):
-    found = scores_in_units(module, CompressionSpec("resnet20", scoring_spec(prune)), NO_EVIDENCE)
+    found = score_in_units(module, CompressionSpec("resnet20", scoring_spec(prune)), NO_EVIDENCE)
     below = sum(int((of_rows < prune.threshold).count_nonzero()) for of_rows in found.values())
-    assert int(equivalent_sparsity(prune, found) * sum(map(len, found.values()))) == below
+    assert int(find_equivalent_sparsity(prune, found) * sum(map(len, found.values()))) == below
 
 
 def test_a_threshold_in_stds_is_one_in_the_layers_own_stds(module):
-    found = scores_in_units(module, CompressionSpec("resnet20", PruneSpec(1.0, unit=Unit.STDS)), NO_EVIDENCE)
+    found = score_in_units(module, CompressionSpec("resnet20", PruneSpec(1.0, unit=Unit.STDS)), NO_EVIDENCE)
     weight = module.conv1.weight.detach()
     assert torch.allclose(found["conv1"], weight.flatten().abs() / weight.numpy().std())
 
 
 def test_without_what_a_criterion_looks_at_it_says_so(module):
     with pytest.raises(ValueError, match="gradients"):
-        scores_in_units(
+        score_in_units(
             module, CompressionSpec("resnet20", PruneSpec(sparsity=0.5, criterion=Criterion.TAYLOR)), NO_EVIDENCE
         )

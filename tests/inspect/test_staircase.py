@@ -9,7 +9,7 @@ from torch import nn
 
 from compression.core.compress import compress
 from compression.core.record import CompressedModel
-from compression.inspect.staircase import Staircase, quantizer_of, staircase
+from compression.inspect.staircase import Staircase, build_staircase, find_quantizer
 from compression.quantization.quantizers import dequantize, quantize
 from compression.spec import Clip, CompressionSpec, Granularity, PruneSpec, QuantSpec, Scheme
 
@@ -22,7 +22,7 @@ def quantized(module: nn.Module, *quant) -> CompressedModel:
 
 
 def stairs(module: nn.Module, layer: int, *quant, channel: int | None = None) -> Staircase:
-    return staircase(quantized(module, *quant).layers[layer], channel)
+    return build_staircase(quantized(module, *quant).layers[layer], channel)
 
 
 def test_on_paper(net: nn.Module) -> None:
@@ -57,11 +57,11 @@ def test_the_staircase_at_a_weight_is_what_the_quantizer_gives(
 ) -> None:
     """At random weights, at the bounds themselves, and at the next floats above them."""
     record = quantized(random_resnet, bits, scheme, by).layers[1]
-    found = staircase(record, 3)
+    found = build_staircase(record, 3)
     bounds = torch.tensor(found.bounds)
     some = torch.randn(5000, generator=torch.Generator().manual_seed(0)) * record.original.detach().abs().max()
     weights = torch.cat([some, bounds, torch.nextafter(bounds, torch.tensor(torch.inf)), torch.zeros(1)])
-    own = quantizer_of(record.qparams, 3)
+    own = find_quantizer(record.qparams, 3)
     walked = torch.tensor(found.levels)[torch.searchsorted(bounds, weights)]
     assert torch.equal(walked, dequantize(quantize(weights, own), own))
 
@@ -72,7 +72,7 @@ def test_every_weight_stands_on_a_level_and_codes_take_no_more_than_their_bits(
     scheme: Scheme, bits: int, by: Granularity, random_resnet: nn.Module
 ) -> None:
     record = quantized(random_resnet, bits, scheme, by).layers[1]
-    found = staircase(record, 3)
+    found = build_staircase(record, 3)
     rounded = record.weight[3]
     assert sum(found.counts) == sum(found.weights.counts) == rounded.numel()
     assert list(found.levels) == sorted(found.levels)
@@ -86,7 +86,7 @@ def test_every_weight_stands_on_a_level_and_codes_take_no_more_than_their_bits(
 
 def test_noise_arises_where_the_weights_are_wrong(net: nn.Module) -> None:
     """5 is off by 1, 3 by 1, 0.5 by 0.5 and -0.6 by 0.6: in five bins of -6..6 they lie in the last, fourth, middle."""
-    found = staircase(quantized(net, 3, "symmetric", "tensor").layers[1], bins=5)
+    found = build_staircase(quantized(net, 3, "symmetric", "tensor").layers[1], bins=5)
     assert found.weights.counts == (1, 0, 2, 2, 1)
     assert found.noise == pytest.approx([0, 0, 0.61 / 2.61, 1 / 2.61, 1 / 2.61])
     exact = nn.Sequential(nn.Linear(3, 1))
@@ -104,12 +104,12 @@ def test_clipped_is_what_lies_beyond_the_range_by_more_than_rounding(random_resn
 
 
 def test_there_is_none_for_float_pruned_or_unnamed(net: nn.Module) -> None:
-    with pytest.raises(ValueError, match=r"fc has no staircase: it is float"):
-        staircase(compress(net, CompressionSpec("net")).layers[1])
+    with pytest.raises(ValueError, match=r"layer fc is float; a staircase needs a quantized layer"):
+        build_staircase(compress(net, CompressionSpec("net")).layers[1])
     both = compress(net, CompressionSpec("net", PruneSpec(sparsity=0.5), QuantSpec(4)))
-    with pytest.raises(ValueError, match=r"it is pruned"):
-        staircase(both.layers[1], 0)
-    with pytest.raises(ValueError, match=r"each 64 weights have a quantizer of their own"):
+    with pytest.raises(ValueError, match="layer fc is pruned"):
+        build_staircase(both.layers[1], 0)
+    with pytest.raises(ValueError, match="each group of 64 weights has its own quantizer"):
         stairs(net, 1, 4, "symmetric", "group", channel=0)
-    with pytest.raises(ValueError, match="each of 3 output channels has a quantizer of its own"):
+    with pytest.raises(ValueError, match="each of 3 output channels has its own quantizer"):
         stairs(net, 1, 4, "symmetric", "channel")

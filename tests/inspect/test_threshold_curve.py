@@ -6,7 +6,7 @@ import torch
 
 from compression.core.compress import compress
 from compression.inspect.ranking import MOST_BARS, rank_filters
-from compression.inspect.threshold_curve import cumulative_curve
+from compression.inspect.threshold_curve import build_curve
 from compression.networks.bundled import load_bundled
 from compression.networks.weights import weighted_layers
 from compression.spec import CompressionSpec, PruneSpec
@@ -25,7 +25,7 @@ from compression.spec import CompressionSpec, PruneSpec
     ],
 )
 def test_it_says_what_a_search_in_the_sorted_scores_says(scores):
-    found = cumulative_curve([scores[:1], scores[1:]])
+    found = build_curve([scores[:1], scores[1:]])
     below = np.searchsorted(np.sort(scores.numpy()), np.array(found.thresholds, np.float32), side="left")
     assert found.shares == pytest.approx(below / len(scores))
     assert found.shares[-1] == 1
@@ -34,7 +34,7 @@ def test_it_says_what_a_search_in_the_sorted_scores_says(scores):
 
 
 def test_equal_factors_lie_between_thresholds_and_next_to_nothing_below_the_first():
-    found = cumulative_curve([torch.rand(10_000)])
+    found = build_curve([torch.rand(10_000)])
     factors = np.divide(found.thresholds[1:], found.thresholds[:-1])
     assert factors == pytest.approx(factors[0], rel=1e-3)
     assert found.shares[0] == pytest.approx(0.002, abs=1e-4)
@@ -42,7 +42,7 @@ def test_equal_factors_lie_between_thresholds_and_next_to_nothing_below_the_firs
 
 def test_threshold_and_sparsity_meet_on_it():
     model = load_bundled("simple_cnn").module
-    found = cumulative_curve([weight.abs() for weight in weighted_layers(model).values()])
+    found = build_curve([weight.abs() for weight in weighted_layers(model).values()])
     for threshold, share in list(zip(found.thresholds, found.shares, strict=True))[20::40]:
         compressed = compress(model, CompressionSpec("simple_cnn", PruneSpec(threshold)))
         assert sum(layer.pruned for layer in compressed.layers) / compressed.weights == pytest.approx(share, abs=1e-9)

@@ -9,7 +9,7 @@ from compression.data.cifar10 import CLASSES
 from compression.evaluation.evaluation import Evaluation
 from compression.evaluation.sampling import class_estimates, estimate, plain_order
 from compression.files.size import count_bytes
-from compression.inspect.histogram import weight_view
+from compression.inspect.histogram import build_weight_view
 from compression.networks.bundled import load_bundled
 from compression.spec import CompressionSpec, Granularity, PruneSpec, QuantSpec
 from pages.ui.charts import accuracy as accuracy_charts
@@ -27,14 +27,14 @@ def test_plotly_finds_nothing_wrong_with_them(spec):
     compressed = compress(load_bundled("resnet20").module, spec)
     size = count_bytes(compressed)
     for drawing in (
-        explore.weights(weight_view(compressed), "all", style.ink("light")),
+        explore.weights(build_weight_view(compressed), "all", style.ink("light")),
         explore.layers(size.layers, size.best_name, [layer.facts for layer in compressed.layers], style.ink("light")),
     ):
         assert go.Figure(drawing.to_dict()).data
 
 
 def test_a_bin_with_one_weight_is_seen_and_an_empty_one_is_not():
-    view = weight_view(compress(load_bundled("resnet20").module, SPECS[1]))
+    view = build_weight_view(compress(load_bundled("resnet20").module, SPECS[1]))
     drawing = explore.weights(view, "all", style.ink("light")).to_dict()
     foot = 10 ** drawing["layout"]["yaxis"]["range"][0]
     for trace, histogram in zip(drawing["data"], (view.before, view.after), strict=False):

@@ -9,10 +9,10 @@ from streamlit.testing.v1 import AppTest
 from compression.core.compress import compress
 from compression.errors import DataMissing
 from compression.files.size import count_bytes
-from compression.inspect.mosaic import mosaic, overlap
+from compression.inspect.mosaic import build_mosaic, build_overlap
 from compression.inspect.ranking import rank_filters
 from compression.inspect.scores import Cut
-from compression.inspect.threshold_curve import cumulative_curve
+from compression.inspect.threshold_curve import build_curve
 from compression.networks.bundled import load_bundled
 from compression.paths import PROJECT
 from compression.spec import CompressionSpec, Criterion, PruneSpec, Structure
@@ -93,7 +93,7 @@ def test_every_criterion_that_a_structure_can_have_prunes_or_says_what_it_lacks(
 def test_the_mosaic_and_the_curve_are_those_of_the_chosen_layer():
     page = opened(sparsity="0.7", layer="conv2")
     record = next(layer for layer in expected(PruneSpec(sparsity=0.7)).layers if layer.name == "conv2")
-    view = mosaic([record.weight])
+    view = build_mosaic([record.weight])
     (heatmap,) = drawn(page, "Weights kept in conv2")["data"]
     assert heatmap["z"][0][0] == pytest.approx(view.nonzero[0][0] / view.weights[0][0], abs=1e-3)
     names = [trace["name"] for trace in drawn(page, "Share of scores below a threshold")["data"]]
@@ -104,7 +104,7 @@ def test_the_other_way_is_held_against_this_one_at_the_same_sparsity():
     page = opened(sparsity="0.5", rival="signed")
     here, there = (expected(PruneSpec(None, 0.5, criterion=criterion)) for criterion in ("l1", "signed"))
     pairs = [[layer.weight for layer in one.layers] for one in (here, there)]
-    _, first, _, both = overlap(*pairs).counts
+    _, first, _, both = build_overlap(*pairs).counts
     assert any(
         f"{first + both:,} weights that this criterion prunes, the other criterion prunes "
         f"**{wording.percent(both / (first + both))}** too" in caption.value
@@ -148,13 +148,13 @@ def test_plotly_finds_nothing_wrong_with_the_charts(layer):
     records = [record for record in expected(PruneSpec(sparsity=0.5)).layers if layer in (None, record.name)]
     weights = [record.weight for record in records]
     names = [] if layer else [record.name for record in records]
-    curve = cumulative_curve([record.original.abs() for record in records])
+    curve = build_curve([record.original.abs() for record in records])
     ink = style.ink("light")
     for drawing in (
         pruning_charts.curve(curve, curve, Cut(0.01, 0.02, 0.5), "|w|", ink),
-        pruning_charts.curve(cumulative_curve([record.original for record in records]), None, None, "w", ink),
-        cells.mosaic(mosaic(weights), "all", names, ink),
-        cells.overlap(overlap(weights, weights[:]), names, ink),
+        pruning_charts.curve(build_curve([record.original for record in records]), None, None, "w", ink),
+        cells.mosaic(build_mosaic(weights), "all", names, ink),
+        cells.overlap(build_overlap(weights, weights[:]), names, ink),
         pruning_charts.ranking(
             rank_filters([weight.flatten(1).abs().mean(1) for weight in weights], weights), "|w|", ink
         ),

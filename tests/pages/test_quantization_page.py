@@ -10,8 +10,8 @@ from compression.core.compress import compress
 from compression.core.record import CompressedModel
 from compression.evaluation.evaluation import evaluate
 from compression.files.size import count_bytes
-from compression.inspect.integers import filter_codes
-from compression.inspect.staircase import staircase
+from compression.inspect.integers import quantize_filter
+from compression.inspect.staircase import build_staircase
 from compression.lessons.methods import explanation
 from compression.networks.bundled import load_bundled
 from compression.paths import PROJECT
@@ -51,9 +51,12 @@ def expect(page: AppTest, left: CompressedModel, right: CompressedModel, channel
     both = left, right
     assert shown(page, "In-memory size") == [wording.size(count_bytes(side).best.total) for side in both]
     records = [next(record for record in side.layers if record.name == LAYER) for side in both]
-    assert shown(page, "SQNR") == [wording.decibels(staircase(record, channel).sqnr_db) for record in records]
+    assert shown(page, "SQNR") == [wording.decibels(build_staircase(record, channel).sqnr_db) for record in records]
     for record in records:
-        assert f"entropy of the codes {staircase(record, channel).entropy_bits:.2f} of {record.bits} bits" in said(page)
+        assert (
+            f"entropy of the codes {build_staircase(record, channel).entropy_bits:.2f} of {record.bits} bits"
+            in said(page)
+        )
 
 
 def test_it_opens_on_symmetric_and_k_means_at_four_bits(page):
@@ -90,9 +93,9 @@ def test_every_scheme_can_stand_on_either_side_at_the_ends_of_the_slider(page):
 
 def test_the_integers_of_a_filter_are_those_of_the_core_and_a_codebook_has_none(page):
     record = next(record for record in quantized(4, "symmetric", "tensor").layers if record.name == LAYER)
-    codes = filter_codes(record, 0)
+    codes = quantize_filter(record, 0)
     assert f"times the scale {codes.scale:.5g}" in said(page)
-    assert f"Layer {LAYER} has no integers to multiply" in said(page)
+    assert f"Layer {LAYER} cannot be computed in integers" in said(page)
 
 
 def test_every_layer_can_be_looked_at_also_after_a_channel_that_it_does_not_have(page):
@@ -140,7 +143,7 @@ def test_the_verdict_is_that_of_mcnemar_on_the_same_images(test_images):
 @pytest.mark.parametrize("quant", [(4, "k-means", "tensor"), (2, "symmetric", "channel"), (8, "affine", "tensor")])
 def test_plotly_finds_nothing_wrong_with_the_charts(quant):
     made = quantized(*quant)
-    stairs, ink = staircase(made.layers[1], 0), style.ink("dark")
+    stairs, ink = build_staircase(made.layers[1], 0), style.ink("dark")
     drawn = (
         quantization.levels(stairs, "words", style.COMPRESSED, 100, ink),
         quantization.staircase(stairs, style.COMPRESSED, ink),

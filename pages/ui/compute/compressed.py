@@ -72,26 +72,26 @@ def _record(spec: CompressionSpec, layer: str) -> LayerRecord:
 @st.cache_resource(max_entries=1024, show_spinner=False)
 def weight_view(spec: CompressionSpec, layer: str | None) -> histogram.WeightView:
     """Returns the histograms of the weights before and after, of one layer or of the whole network."""
-    return histogram.weight_view(model(spec), layer)
+    return histogram.build_weight_view(model(spec), layer)
 
 
 @st.cache_resource(max_entries=1024, show_spinner=False)
 def stairs(spec: CompressionSpec, layer: str, channel: int | None) -> staircase.Staircase:
     """Returns the staircase from float to quantized weights, of one output channel or of the whole layer."""
-    return staircase.staircase(_record(spec, layer), channel)
+    return staircase.build_staircase(_record(spec, layer), channel)
 
 
 @st.cache_resource(max_entries=1024, show_spinner=False)
 def filter_codes(spec: CompressionSpec, layer: str, channel: int) -> integers.Integers:
     """Returns the integer codes of one filter."""
-    return integers.filter_codes(_record(spec, layer), channel)
+    return integers.quantize_filter(_record(spec, layer), channel)
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)
 def _layer_input(name: str, fold: bool, layer: str) -> Any:
     """Returns the input of `layer` in the float network for the first test image, a tensor."""
     network = networks.model(name, fold)
-    return integers.layer_input(network.module, layer, network.normalization(images.load_once()[:1].pixels))
+    return integers.capture_input(network.module, layer, network.normalization(images.load_once()[:1].pixels))
 
 
 @st.cache_resource(max_entries=1024, show_spinner=False)

@@ -57,16 +57,16 @@ def layer_macs(name: str) -> dict[str, int]:
 @st.cache_data(max_entries=256, show_spinner=False)
 def layer_cards(name: str, fold: bool) -> tuple[card.LayerCard, ...]:
     """Returns shape, weights, MACs and spread of each layer."""
-    return card.layer_cards(model(name, fold).module, layer_macs(name))
+    return card.describe_layers(model(name, fold).module, layer_macs(name))
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
 def channel_ranges(name: str, layer: str, bits: int, fold: bool) -> card.ChannelRanges:
     """Returns the range of the weights of each output channel, and which channels one scale rounds to zero."""
-    return card.channel_ranges(weighted_layers(model(name, fold).module)[layer], bits)
+    return card.measure_channel_ranges(weighted_layers(model(name, fold).module)[layer], bits)
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
 def largest_useful_threshold(name: str, fold: bool) -> float:
     """Returns the pruning threshold at which a slider may end."""
-    return histogram.largest_useful_threshold(model(name, fold).module)
+    return histogram.find_largest_threshold(model(name, fold).module)

@@ -17,15 +17,13 @@ def criterion_scores(spec: CompressionSpec) -> scores.Scores:
     `spec` is that of `scores.scoring_spec`, which has no value of a slider, so that moving one computes nothing again.
     """
     evidence = evidence_for(networks.float_model(spec.model), spec)
-    return scores.scores_in_units(networks.model(spec.model, spec.fold_bn).module, spec, evidence)
+    return scores.score_in_units(networks.model(spec.model, spec.fold_bn).module, spec, evidence)
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)
 def curve(spec: CompressionSpec, layer: str | None) -> threshold_curve.Curve:
     """Returns the share of scores below each threshold, of one layer or of the whole network."""
-    return threshold_curve.cumulative_curve(
-        [part for name, part in criterion_scores(spec).items() if layer in (None, name)]
-    )
+    return threshold_curve.build_curve([part for name, part in criterion_scores(spec).items() if layer in (None, name)])
 
 
 @st.cache_resource(max_entries=1024, show_spinner=False)
@@ -41,13 +39,13 @@ def _weights(spec: CompressionSpec, layer: str | None) -> scores.Scores:
 @st.cache_resource(max_entries=256, show_spinner=False)
 def survivors(spec: CompressionSpec, layer: str | None) -> mosaic.Mosaic:
     """Returns the mosaic of the weights that remain, of one layer or of the whole network."""
-    return mosaic.mosaic(list(_weights(spec, layer).values()))
+    return mosaic.build_mosaic(list(_weights(spec, layer).values()))
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)
 def overlap(spec: CompressionSpec, other: CompressionSpec, layer: str | None) -> mosaic.Overlap:
     """Returns the mosaic of the weights that one of two specs prunes, or both."""
-    return mosaic.overlap(*(list(_weights(one, layer).values()) for one in (spec, other)))
+    return mosaic.build_overlap(*(list(_weights(one, layer).values()) for one in (spec, other)))
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)

@@ -46,7 +46,7 @@ def alternative(model: str) -> CompressionSpec:
     rule: dict[str, Any] = {"criterion": criterion, "structure": own.structure, "pattern": own.pattern}
     if own.structure is Structure.N_M:
         return CompressionSpec(model, PruneSpec(**rule), fold_bn=now.fold)
-    share = pruning_view.equivalent_sparsity(own, pruning.criterion_scores(target.scoring(model)))
+    share = pruning_view.find_equivalent_sparsity(own, pruning.criterion_scores(target.scoring(model)))
     prune = PruneSpec(None, share, Scope.LAYER if scope else Scope.GLOBAL, **rule)
     return CompressionSpec(model, prune, fold_bn=now.fold)
 
