@@ -138,8 +138,8 @@ def compress(
     """
     if isinstance(network, FloatModel):
         spec = spec if spec.model else replace(spec, model=network.name)
-        known = evidence_for(network, spec) if evidence is None else evidence
-        return with_source(compress_module(network.module, spec, known), network)
+        gathered = evidence_for(network, spec) if evidence is None else evidence
+        return with_source(compress_module(network.module, spec, gathered), network)
     spec = spec if spec.model else replace(spec, model=type(network).__name__)
     return with_source(compress_module(network, spec, evidence or Evidence()), None)
 

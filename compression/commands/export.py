@@ -16,5 +16,5 @@ def run(options: argparse.Namespace) -> None:
     if write is None:
         raise ValueError(f"the name of --out must end in {ENDINGS}, got {path.name!r}")
     model, compressed = compressed_network(options)
-    exported = write(compressed, model, path)
-    print(json.dumps(exported.values) if options.json else exported.words)
+    report = write(compressed, model, path)
+    print(json.dumps(report.values) if options.json else report.words)

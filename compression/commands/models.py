@@ -57,8 +57,8 @@ def row_of_missing(name: str) -> dict[str, Any]:
 
 def line(row: dict[str, Any]) -> str:
     """Returns a row as `models` prints it without `--json`."""
-    counted = "not fetched"
+    counts = "not fetched"
     if row["here"]:
-        counted = f"{row['parameters']:>10,} parameters {row['macs'] / 1e6:7.2f} M MACs"
-    published = ", as published" if row["public"] else ""
-    return f"{row['model']:25} {counted:38} {row['accuracy']:.2%} on CIFAR-10's {TEST.images:,} test images{published}"
+        counts = f"{row['parameters']:>10,} parameters {row['macs'] / 1e6:7.2f} M MACs"
+    note = ", as published" if row["public"] else ""
+    return f"{row['model']:25} {counts:38} {row['accuracy']:.2%} on CIFAR-10's {TEST.images:,} test images{note}"

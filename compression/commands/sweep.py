@@ -83,13 +83,13 @@ def sweep(
     models = {name: library.load_network(name) for name in dict.fromkeys(spec.model for spec in specs)}
     store = Store()
     sweeper = Sweeper(engine(), store, Evaluator(engine(), store, load()[:images]))
-    saved = time.monotonic()
+    saved_at = time.monotonic()
 
     def tell(reading: SweepReading) -> None:
-        nonlocal saved
-        if time.monotonic() - saved > SAVE_SECONDS:
+        nonlocal saved_at
+        if time.monotonic() - saved_at > SAVE_SECONDS:
             save(reading)
-            saved = time.monotonic()
+            saved_at = time.monotonic()
 
     return follow_share(sweeper.follow(models, specs), "sweep", _words, tell)
 

@@ -132,14 +132,14 @@ def _transfer(url: str, partial: Path, progress: Progress | None) -> None:
         with _writing():
             file: BinaryIO = partial.open("ab" if response.status == 206 else "wb")
         with file:
-            done = file.tell()
-            total = done + int(response.headers.get("Content-Length", 0))
+            received = file.tell()
+            total = received + int(response.headers.get("Content-Length", 0))
             while block := response.read(1 << 18):
                 with _writing():
                     file.write(block)
                     file.flush()
-                done += len(block)
+                received += len(block)
                 if progress:
-                    progress(done, max(done, total))
-            if done < total:
-                raise ConnectionError(f"the connection closed after {done:,} of {total:,} bytes")
+                    progress(received, max(received, total))
+            if received < total:
+                raise ConnectionError(f"the connection closed after {received:,} of {total:,} bytes")

@@ -73,8 +73,8 @@ def image_set(records: Records, source: str, split: Split) -> ImageSet:
 
 def places(data: Path = DATA) -> list[Path]:
     """The folders that are searched for CIFAR-10, in order."""
-    named = os.environ.get("CIFAR10_ROOT")
-    return [*([Path(named)] if named else []), data / "cifar10", PROJECT.parent / "shared" / "cifar10"]
+    folder = os.environ.get("CIFAR10_ROOT")
+    return [*([Path(folder)] if folder else []), data / "cifar10", PROJECT.parent / "shared" / "cifar10"]
 
 
 def load(split: Split = TEST, data: Path = DATA) -> ImageSet:

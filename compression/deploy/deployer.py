@@ -122,8 +122,8 @@ class Deployer:
 
     def _ask_answers(self, state: VariantState, file: OnnxFile, images: ImageSet) -> None:
         graph = Shared(f"graph-{state.name}", file.graph)
-        missing = [n for n in range(self._chunks) if n not in state.parts and n not in state.pending]
-        for number in missing[: AHEAD - len(state.pending)]:
+        numbers = [n for n in range(self._chunks) if n not in state.parts and n not in state.pending]
+        for number in numbers[: AHEAD - len(state.pending)]:
             pixels = images[number * CHUNK : (number + 1) * CHUNK].pixels.numpy()
             self._engine.ask((state.name, number), predict_classes, graph, pixels, priority=LATER)
             state.pending.add(number)

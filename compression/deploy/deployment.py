@@ -1,4 +1,4 @@
-"""The ONNX files of one compressed network as far as they are made, and how they compare with the simulation."""
+"""The state of the ONNX files of one compressed network, and their comparison with the simulation in PyTorch."""
 
 from dataclasses import dataclass, field
 
@@ -35,19 +35,19 @@ class Deployment:
 
 @dataclass(frozen=True)
 class Check:
-    """How a file classifies `images` images: `correct` ones, and ones that `agree` with the simulation in PyTorch."""
+    """How many of `images` images a file classifies `correct`ly, and how many as the simulation does (`agree`)."""
 
     images: int
     correct: int
     agree: int
 
 
-def compare_answers(answers: Answers, simulated: Evaluation) -> Check:
+def compare_answers(answers: Answers, simulation: Evaluation) -> Check:
     """Compares the classes (N,) that a file gives with the labels and with the simulation of the same images."""
     return Check(
         images=len(answers),
-        correct=int((answers == simulated.labels.numpy()).sum()),
-        agree=int((answers == simulated.predictions.numpy()).sum()),
+        correct=int((answers == simulation.labels.numpy()).sum()),
+        agree=int((answers == simulation.predictions.numpy()).sum()),
     )
 
 

@@ -85,8 +85,8 @@ def _speed(kind: VariantKind, latencies: Sequence[Latency]) -> str:
 
 
 def _integer_kernels(kind: VariantKind, kernels: Kernels, float_kernels: Kernels | None) -> str:
-    moved = f" and moves {_bytes(kernels.moved_bytes / float_kernels.moved_bytes)} float" if float_kernels else ""
-    sentence = f"{NAMES[kind]} computes {kernels.int8} of its {kernels.total} convolutions in integers{moved}."
+    traffic = f" and moves {_bytes(kernels.moved_bytes / float_kernels.moved_bytes)} float" if float_kernels else ""
+    sentence = f"{NAMES[kind]} computes {kernels.int8} of its {kernels.total} convolutions in integers{traffic}."
     if not kernels.float32:
         return sentence
     return (

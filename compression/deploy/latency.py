@@ -56,7 +56,7 @@ def measure_latencies(
     shape = next((image_shape(session) for session in sessions.values()), ())
     order = random.Random(seed)
     latencies = []
-    done, images = 0, sum(batch * count for batch, count in rounds.items())
+    finished_images, images = 0, sum(batch * count for batch, count in rounds.items())
     for batch, count in rounds.items():
         pixels = np.random.default_rng(seed).integers(0, 256, (batch, *shape), np.uint8)
         times: dict[str, list[float]] = {name: [] for name in sessions}
@@ -69,8 +69,8 @@ def measure_latencies(
                 start = time.perf_counter()
                 sessions[name].run(None, {PIXELS: pixels})
                 times[name].append(1000 * (time.perf_counter() - start))
-            done += batch
-            report(done / images)
+            finished_images += batch
+            report(finished_images / images)
         latencies += [summarize(name, batch, threads, times_ms) for name, times_ms in times.items()]
     return tuple(latencies)
 

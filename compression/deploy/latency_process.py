@@ -1,9 +1,9 @@
-"""The process that measures latencies, and the files through which it talks to the process that starts it.
+"""The process that measures latencies, and the files through which it communicates with the process that starts it.
 
     python -m compression.deploy.latency_process FOLDER
 
 FOLDER holds the graphs as NAME.onnx, and the request. The process writes the share (0..1) that is done, and at the end
-the result. It imports no torch, so that it starts quickly.
+it writes the result. It does not import torch, so that it starts quickly.
 """
 
 import json

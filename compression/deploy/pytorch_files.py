@@ -1,4 +1,4 @@
-"""Files for PyTorch: the state dict of a compressed network, and a script that makes the network again."""
+"""Files for PyTorch: the state dict of a compressed network, and a script that compresses the network again."""
 
 import safetensors.torch
 import torch
@@ -7,7 +7,7 @@ from torch import nn
 from compression.spec import CompressionSpec
 
 SCRIPT = '''\
-"""Makes a network again with Squeezelab and prints its accuracy. Put this file beside the folder `compression`."""
+"""Compresses a network with Squeezelab and prints its accuracy. Put this file beside the folder `compression`."""
 
 import compression as sq
 from compression.spec.recipe import from_json
@@ -33,5 +33,5 @@ def state_file(module: nn.Module) -> bytes:
 
 def holds(file: bytes, module: nn.Module) -> bool:
     """Returns whether `file`, read again, is the state dict of `module`, bit for bit."""
-    stored, state = safetensors.torch.load(file), module.state_dict()
-    return stored.keys() == state.keys() and all(torch.equal(stored[name], state[name]) for name in state)
+    file_state, state = safetensors.torch.load(file), module.state_dict()
+    return file_state.keys() == state.keys() and all(torch.equal(file_state[name], state[name]) for name in state)

@@ -50,9 +50,9 @@ def overflows() -> bool:
     On x86 without VNNI, they add two products in 16 bits, and the sum saturates.
     """
     product = onnx.parser.parse_model(PRODUCT).SerializeToString()
-    running = onnxruntime.InferenceSession(product, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(product, providers=["CPUExecutionProvider"])
     codes = {"x": np.full((8, 8), 255, np.uint8), "w": np.full((8, 8), 127, np.int8)}
-    return bool((running.run(None, codes)[0] != 8 * 255 * 127).any())
+    return bool((session.run(None, codes)[0] != 8 * 255 * 127).any())
 
 
 def session_options(threads: int = 1) -> onnxruntime.SessionOptions:
@@ -75,26 +75,26 @@ def open_session(graph: bytes, settings: onnxruntime.SessionOptions | None = Non
     return onnxruntime.InferenceSession(graph, settings or session_options(), providers=["CPUExecutionProvider"])
 
 
-def image_shape(running: onnxruntime.InferenceSession) -> tuple[int, ...]:
+def image_shape(session: onnxruntime.InferenceSession) -> tuple[int, ...]:
     """Returns (channels, height, width) of the images that a graph takes."""
-    return tuple(running.get_inputs()[0].shape[1:])
+    return tuple(session.get_inputs()[0].shape[1:])
 
 
-def logits(running: onnxruntime.InferenceSession, pixels: Pixels) -> npt.NDArray[np.float32]:
+def logits(session: onnxruntime.InferenceSession, pixels: Pixels) -> npt.NDArray[np.float32]:
     """Returns the logits (N, classes) of pixels (N, channels, height, width)."""
     parts = (pixels[start : start + BATCH] for start in range(0, len(pixels), BATCH))
-    return np.concatenate([running.run([LOGITS], {PIXELS: part})[0] for part in parts])
+    return np.concatenate([session.run([LOGITS], {PIXELS: part})[0] for part in parts])
 
 
 def extremes(graph: bytes, names: Sequence[str], pixels: Pixels) -> Mapping[str, tuple[float, float]]:
     """Returns the smallest and the largest value of each tensor in `names`, over all `pixels`."""
     model = onnx.load_from_string(graph)
     model.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in names)
-    running = open_session(model.SerializeToString())
+    session = open_session(model.SerializeToString())
     outputs = [LOGITS, *names]  # an empty list would mean all outputs
     ranges: dict[str, tuple[float, float]] = {}
     for start in range(0, len(pixels), BATCH):
-        _, *values = running.run(outputs, {PIXELS: pixels[start : start + BATCH]})
+        _, *values = session.run(outputs, {PIXELS: pixels[start : start + BATCH]})
         for name, value in zip(names, values, strict=True):
             low, high = ranges.get(name, (np.inf, -np.inf))
             ranges[name] = min(low, float(value.min())), max(high, float(value.max()))
@@ -111,13 +111,13 @@ def count_kernels(graph: bytes) -> Kernels:
         settings = session_options()
         settings.enable_profiling = True
         settings.profile_file_prefix = f"{folder}/profile"
-        running = open_session(graph, settings)
-        running.run(None, {PIXELS: np.zeros((1, *image_shape(running)), np.uint8)})
-        events = json.loads(Path(running.end_profiling()).read_text())
-    used = {event["name"]: event["args"] for event in events if "op_name" in event.get("args", ())}
-    integers = sum(each["op_name"] == "QLinearConv" for each in used.values())
+        session = open_session(graph, settings)
+        session.run(None, {PIXELS: np.zeros((1, *image_shape(session)), np.uint8)})
+        events = json.loads(Path(session.end_profiling()).read_text())
+    operations = {event["name"]: event["args"] for event in events if "op_name" in event.get("args", ())}
+    integers = sum(each["op_name"] == "QLinearConv" for each in operations.values())
     convolutions = sum(node.op_type == "Conv" for node in onnx.load_from_string(graph).graph.node)
-    return Kernels(integers, convolutions - integers, moved_bytes(graph, used.values()))
+    return Kernels(integers, convolutions - integers, moved_bytes(graph, operations.values()))
 
 
 def moved_bytes(graph: bytes, operations: Iterable[Mapping[str, str]]) -> int:
@@ -125,8 +125,8 @@ def moved_bytes(graph: bytes, operations: Iterable[Mapping[str, str]]) -> int:
     the `operations` of a profile, with the types and the padding that the runtime gives them. Views move nothing.
     """
     constants = sum(numpy_helper.to_array(each).nbytes for each in onnx.load_from_string(graph).graph.initializer)
-    working = (each for each in operations if each["op_name"] not in VIEWS)
-    return constants + sum(int(each["activation_size"]) + int(each["output_size"]) for each in working)
+    copying = (each for each in operations if each["op_name"] not in VIEWS)
+    return constants + sum(int(each["activation_size"]) + int(each["output_size"]) for each in copying)
 
 
 def count_subnormals(graph: bytes) -> int:

@@ -31,7 +31,7 @@ MeasurementKey = tuple[object, int]  # what is measured, and the number of threa
 
 @dataclass(frozen=True)
 class Timing:
-    """A reading of a measurement: its times, or the share (0..1) that is done, or a sentence on why it failed."""
+    """The state of a measurement: its times, or the share (0..1) that is done, or a sentence on why it failed."""
 
     times: Measurements | None = None
     share: float = 0.0

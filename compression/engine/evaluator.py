@@ -129,9 +129,9 @@ class Evaluator:
         self, key: Key, model: FloatModel, spec: CompressionSpec, before: Evaluation | None
     ) -> EvaluationState:
         twin = self._states.get((key, before is None))
-        kept = (twin.whole, twin.measured_with) if twin and twin.whole else self._kept_evaluation(model, spec)
+        known = (twin.whole, twin.measured_with) if twin and twin.whole else self._kept_evaluation(model, spec)
         order = _order(before) if before else plain_order(len(self._images))
-        state = EvaluationState(key, model, spec, order, 0, *kept)
+        state = EvaluationState(key, model, spec, order, 0, *known)
         waits_for_float = before is None and spec != CompressionSpec(spec.model)
         state.limit = min(FIRST_CHUNKS, state.chunks) if waits_for_float else state.chunks
         return state

@@ -54,5 +54,5 @@ class Pace:
 
         `share` (0..1) is done now.
         """
-        gained = share - self.share
-        return (time.monotonic() - self.began) / gained * (1 - share) if gained > 0 else None
+        step = share - self.share
+        return (time.monotonic() - self.began) / step * (1 - share) if step > 0 else None

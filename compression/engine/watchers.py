@@ -29,14 +29,14 @@ class Watchers(Generic[T]):
         Returns what was watched before and is watched by nobody now.
         """
         now = time.monotonic()
-        left = [self._watched.pop(who)[0]] if who in self._watched else []
+        values = [self._watched.pop(who)[0]] if who in self._watched else []
         if stays:
             self._watched[who] = thing, now
         for watcher, (watched, seen_at) in list(self._watched.items()):
             if now - seen_at > FORGET_SECONDS:
                 del self._watched[watcher]
-                left.append(watched)
-        return [each for each in left if all(each is not watched for watched, _ in self._watched.values())]
+                values.append(watched)
+        return [each for each in values if all(each is not watched for watched, _ in self._watched.values())]
 
     @property
     def active(self) -> int:

@@ -55,8 +55,8 @@ class Sweeper:
             state = self._states.use(tuple(specs), lambda: self._new_state(models, specs))
             if go and state.pace is None:
                 _start(state)
-            unfinished = [each for each in state.specs if not each.done]
-            for slot, each in enumerate(unfinished[:SPECS_AHEAD]):
+            pending = [each for each in state.specs if not each.done]
+            for slot, each in enumerate(pending[:SPECS_AHEAD]):
                 self._advance(f"{state.who} {slot}", each, go)
             if not go:
                 state.pace = None

@@ -50,11 +50,11 @@ def explanation(member: StrEnum) -> Explanation:
 
 def parse_docstring(docstring: str) -> Explanation:
     """Returns the parts of `docstring`. Raises ValueError if a part is missing, empty or unknown."""
-    text, labelled, *_ = [*docstring.split("\n\n"), ""]
-    pieces = re.split(r"^(\w+): ", labelled, flags=re.MULTILINE)
+    text, sections, *_ = [*docstring.split("\n\n"), ""]
+    pieces = re.split(r"^(\w+): ", sections, flags=re.MULTILINE)
     parts = {"text": text} | {label.lower(): part for label, part in zip(pieces[1::2], pieces[2::2], strict=True)}
     parts = {label: " ".join(part.split()) for label, part in parts.items()}
-    wanted = list(Explanation.__dataclass_fields__)
-    if list(parts) != wanted or not all(parts.values()):
-        raise ValueError(f"the parts must be {', '.join(wanted)}, in this order, got {', '.join(parts)}")
+    labels = list(Explanation.__dataclass_fields__)
+    if list(parts) != labels or not all(parts.values()):
+        raise ValueError(f"the parts must be {', '.join(labels)}, in this order, got {', '.join(parts)}")
     return Explanation(**parts)

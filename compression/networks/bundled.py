@@ -38,9 +38,9 @@ def load_network_file(path: Path) -> FloatModel:
 
 def save_network(path: Path, module: nn.Module, about: dict[str, Any]) -> None:
     """Writes `module` to `path`: matrices and kernels as float16, the rest as float32, and `about` in the header."""
-    stored = {key: _stored(value) for key, value in module.state_dict().items()}
+    tensors = {key: _stored(value) for key, value in module.state_dict().items()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, safetensors.torch.save(stored, {"squeezelab": json.dumps(about, sort_keys=True)}))
+    write_whole(path, safetensors.torch.save(tensors, {"squeezelab": json.dumps(about, sort_keys=True)}))
 
 
 def copy_as_stored(module: nn.Module) -> nn.Module:

@@ -46,8 +46,8 @@ class ChannelGroup:
         """The channels that can be removed. At least one channel remains: a layer of torch cannot have none."""
         if self.is_output:
             return []
-        found = self.zero.nonzero().flatten().tolist()
-        return found[1:] if len(found) == len(self.zero) else found
+        channels = self.zero.nonzero().flatten().tolist()
+        return channels[1:] if len(channels) == len(self.zero) else channels
 
 
 def trace(module: nn.Module, example: Tensor) -> DependencyGraph:
@@ -68,7 +68,7 @@ def first_layers(graph: DependencyGraph) -> list[str]:
 
 
 def pruning_group(graph: DependencyGraph, first: str, channels: list[int]) -> Any:
-    """Returns torch-pruning's group: what must be removed from which layers with `channels` of the layer `first`."""
+    """Returns torch-pruning's group: what must be removed from which layers if `first` loses `channels`."""
     layer = graph.model.get_submodule(first)
     return graph.get_pruning_group(layer, graph.get_pruner_of_module(layer).prune_out_channels, channels)
 
@@ -77,22 +77,22 @@ def group_of(graph: DependencyGraph, first: str) -> ChannelGroup:
     """Returns the group of the layer `first`, with all of its channels."""
     n = len(_filters(graph.model.get_submodule(first)))
     items = pruning_group(graph, first, list(range(n))).items
-    makes = graph.is_out_channel_pruning_fn
-    made = {item.dep.target: item for item in items if makes(item.dep.handler)}
-    read = [item.dep.target for item in items if not makes(item.dep.handler)]
+    writes = graph.is_out_channel_pruning_fn
+    writers = {item.dep.target: item for item in items if writes(item.dep.handler)}
+    readers = [item.dep.target for item in items if not writes(item.dep.handler)]
     nowhere = torch.zeros(n, dtype=torch.bool)
     zero: dict[Any, Tensor] = {}
 
-    def everywhere(node: Any, holds: Tensor) -> Tensor:
-        """(channels of `node`,) bool -> (n,) bool: whether it holds for all that correspond to channel i of `first`."""
-        found = ~nowhere
-        item = made[node]
-        found[torch.tensor(item.root_idxs)[~holds[torch.tensor(item.idxs)]]] = False
-        return found
+    def map_to_first(node: Any, mask: Tensor) -> Tensor:
+        """(channels of `node`,) bool -> (n,) bool: whether all channels that belong to channel i are True."""
+        result = ~nowhere
+        item = writers[node]
+        result[torch.tensor(item.root_idxs)[~mask[torch.tensor(item.idxs)]]] = False
+        return result
 
     def inputs_zero(node: Any) -> Tensor:
-        inside = [output_zero(other) for other in node.inputs if other in made and not _of_weights(other)]
-        return torch.stack(inside).all(0) if inside else nowhere
+        masks = [output_zero(other) for other in node.inputs if other in writers and not _of_weights(other)]
+        return torch.stack(masks).all(0) if masks else nowhere
 
     def output_zero(node: Any) -> Tensor:
         if node not in zero:
@@ -100,30 +100,32 @@ def group_of(graph: DependencyGraph, first: str) -> ChannelGroup:
             if node.type in MIXERS:
                 pass
             elif isinstance(node.module, (*FILTER_LAYERS, *NORMS)):
-                nothing, keeps = (everywhere(node, holds) for holds in _silent(node.module))
-                zero[node] = nothing | (keeps & inputs_zero(node))
+                always_zero, keeps_zero = (map_to_first(node, mask) for mask in _zero_masks(node.module))
+                zero[node] = always_zero | (keeps_zero & inputs_zero(node))
             else:
                 zero[node] = inputs_zero(node)
         return zero[node]
 
     layers = {
-        graph._module2name[node.module]: node for node in made if isinstance(node.module, (*FILTER_LAYERS, *NORMS))
+        graph._module2name[node.module]: node for node in writers if isinstance(node.module, (*FILTER_LAYERS, *NORMS))
     }
     return ChannelGroup(
         first=first,
-        zero=torch.stack([~nowhere, *(inputs_zero(node) for node in read)]).all(0),
+        zero=torch.stack([~nowhere, *(inputs_zero(node) for node in readers)]).all(0),
         empty={
-            name: everywhere(node, _filters(node.module).eq(0).all(1))
+            name: map_to_first(node, _filters(node.module).eq(0).all(1))
             for name, node in layers.items()
             if isinstance(node.module, FILTER_LAYERS)
         },
-        alive={name: ~everywhere(node, torch.stack(_silent(node.module)).any(0)) for name, node in layers.items()},
-        is_output=any(not node.outputs for node in made),
+        alive={
+            name: ~map_to_first(node, torch.stack(_zero_masks(node.module)).any(0)) for name, node in layers.items()
+        },
+        is_output=any(not node.outputs for node in writers),
     )
 
 
 def _of_weights(node: Any) -> bool:
-    """Whether `node` is an operation on a layer's own weights, such as the transposition in a linear layer."""
+    """Returns whether `node` is an operation on a layer's own weights, such as the transposition in a linear layer."""
     return not node.inputs and node.type not in MIXERS and not isinstance(node.module, (*FILTER_LAYERS, *NORMS))
 
 
@@ -132,10 +134,10 @@ def _filters(layer: Any) -> Tensor:
     return swap_channels(layer.weight.detach(), layer.groups if isinstance(layer, TRANSPOSED) else 0).flatten(1)
 
 
-def _silent(layer: Any) -> tuple[Tensor, Tensor]:
+def _zero_masks(layer: Any) -> tuple[Tensor, Tensor]:
     """Returns two masks (channels,) bool: outputs that are always zero, and outputs that are zero for zero inputs.
 
-    If the filters of `layer` read several channels, the second mask equals the first.
+    For a layer whose filters read several channels, the second mask equals the first.
     """
     if isinstance(layer, NORMS):
         if layer.weight is None or layer.running_mean is None or layer.running_var is None:
@@ -143,7 +145,7 @@ def _silent(layer: Any) -> tuple[Tensor, Tensor]:
         shift = layer.bias - layer.running_mean * layer.weight / (layer.running_var + layer.eps).sqrt()
         return (layer.weight == 0) & (layer.bias == 0), shift == 0
     filters = _filters(layer)
-    still = torch.ones(len(filters), dtype=torch.bool) if layer.bias is None else layer.bias == 0
-    empty = still & filters.eq(0).all(1)
+    unbiased = torch.ones(len(filters), dtype=torch.bool) if layer.bias is None else layer.bias == 0
+    empty = unbiased & filters.eq(0).all(1)
     depthwise = getattr(layer, "groups", 1) == len(filters) > 1
-    return empty, still if depthwise else empty
+    return empty, unbiased if depthwise else empty

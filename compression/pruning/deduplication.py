@@ -19,7 +19,7 @@ ROUNDED_SUMS = 1e-5  # relative to the largest output: summed weights are rounde
 
 def merge_duplicates(module: nn.Module, example: Tensor) -> SmallerNetwork:
     r"""Equal filters of a layer are replaced by one filter if only one other layer reads them. The network becomes
-    smaller and computes the same outputs, except for rounding.
+    smaller, and its outputs are the same except for rounding.
 
     Formula: \sum_{i \in C} v_i * a_i = \Bigl(\sum_{i \in C} v_i\Bigr) * a_C, \quad a_i = a_C
     Source: Srinivas and Babu 2015 (arXiv:1507.06149), section 2.
@@ -36,13 +36,13 @@ def merge_duplicates(module: nn.Module, example: Tensor) -> SmallerNetwork:
     difference = proof.difference(small)
     if proof.holds(difference):
         return compare(module, freeze_(small), proof)
-    why = f"with equal filters made one, answers differ by up to {difference:.2g}"
-    return compare(module, module, proof, _all_left(module, why))
+    why = f"after merging equal filters, outputs differ by up to {difference:.2g}"
+    return compare(module, module, proof, _duplicates(module, why))
 
 
 def _merge_(layer: FilterLayer, reader: FilterLayer) -> None:
     """Keeps the first of each cluster of equal filters of `layer`, and sums the weights of `reader` for the cluster."""
-    first, clusters = _equal(layer)
+    first, clusters = _find_clusters(layer)
     weight = reader.weight.detach()
     parts = weight.double().reshape(len(weight), len(clusters), -1)
     sums = parts.new_zeros(len(weight), len(first), parts.shape[2]).index_add_(1, clusters, parts)
@@ -54,7 +54,7 @@ def _merge_(layer: FilterLayer, reader: FilterLayer) -> None:
     setattr(reader, "in_channels" if isinstance(reader, nn.Conv2d) else "in_features", reader.weight.shape[1])
 
 
-def _equal(layer: FilterLayer) -> tuple[Tensor, Tensor]:
+def _find_clusters(layer: FilterLayer) -> tuple[Tensor, Tensor]:
     """Returns the index of the first filter of each cluster of equal filters, (k,) int64, and each filter's cluster.
 
     The clusters (n,) int64 are numbered in the order of their first filters.
@@ -65,10 +65,11 @@ def _equal(layer: FilterLayer) -> tuple[Tensor, Tensor]:
     return torch.tensor(first), torch.tensor([clusters[name] for name in names])
 
 
-def _all_left(module: nn.Module, why: str) -> tuple[RemainingChannels, ...]:
-    found = []
+def _duplicates(module: nn.Module, why: str) -> tuple[RemainingChannels, ...]:
+    """Returns the duplicate filters of each layer, all with the same reason why they remain."""
+    remaining = []
     for name, _ in chains(module):
-        first, clusters = _equal(cast(FilterLayer, module.get_submodule(name)))
+        first, clusters = _find_clusters(cast(FilterLayer, module.get_submodule(name)))
         if len(first) < len(clusters):
-            found.append(RemainingChannels(name, len(clusters) - len(first), why))
-    return tuple(found)
+            remaining.append(RemainingChannels(name, len(clusters) - len(first), why))
+    return tuple(remaining)

@@ -43,10 +43,10 @@ class NetworkCost:
 
 @dataclass(frozen=True, eq=False)
 class SmallerNetwork:
-    """A smaller network `module`, in eval mode, that computes the same outputs as the network before.
+    """A smaller network, `module`, in eval mode, with the same outputs as the network before.
 
-    `layers`: all of its convolutions and linear layers. `remaining`: zero filters that could not be removed.
-    `largest_difference`: the largest difference between outputs of both networks, computed in double precision for
+    `layers` are all of its convolutions and linear layers. `remaining` are the zero filters that could not be removed.
+    `largest_difference` is the largest difference between outputs of both networks, computed in double precision for
     `inputs` inputs.
     """
 
@@ -73,33 +73,33 @@ class Proof:
     """The outputs of a network, to check whether another network has the same ones.
 
     The inputs are the examples (N, ...) and, if these are floats, RANDOM_INPUTS inputs of normal noise. Outputs are
-    computed in double precision, so that only rounding can be as small as the tolerance.
+    computed in double precision. Rounding then changes them by much less than the tolerance.
     """
 
     def __init__(self, module: nn.Module, example: Tensor, rounding: float = ROUNDING) -> None:
-        """Computes the outputs of `module`, which may differ by `rounding` relative to the largest one.
+        """Computes the outputs of `module`. Others may differ from them by `rounding`, relative to the largest one.
 
         Raises ValueError if `module` does not run on the example in double precision.
         """
         noise = torch.Generator().manual_seed(0)
-        more = RANDOM_INPUTS * example.is_floating_point()
+        count = RANDOM_INPUTS * example.is_floating_point()
         self.example = example[:1]
-        self.inputs = torch.cat([example, torch.randn(more, *example.shape[1:], generator=noise).to(example)])
+        self.inputs = torch.cat([example, torch.randn(count, *example.shape[1:], generator=noise).to(example)])
         try:
-            self._expected = self._answers(module)
+            self._expected = self._outputs(module)
         except RuntimeError as error:
             raise ValueError(f"the network does not run in double precision on this example: {error}") from error
-        self._most = rounding * float(self._expected.abs().max())
+        self._tolerance = rounding * float(self._expected.abs().max())
 
     def difference(self, other: nn.Module) -> float:
         """Returns the largest difference between an output of `other` and the expected output."""
-        return float((self._answers(other) - self._expected).abs().max())
+        return float((self._outputs(other) - self._expected).abs().max())
 
     def holds(self, difference: float) -> bool:
-        """Whether a difference between outputs is within the tolerance for rounding."""
-        return difference <= self._most
+        """Returns whether a difference between outputs is within the tolerance for rounding."""
+        return difference <= self._tolerance
 
-    def _answers(self, module: nn.Module) -> Tensor:
+    def _outputs(self, module: nn.Module) -> Tensor:
         inputs = self.inputs.double() if self.inputs.is_floating_point() else self.inputs
         with torch.no_grad():
             return copy.deepcopy(module).eval().double()(inputs)

@@ -18,7 +18,7 @@ from compression.pruning.coupling import LOCK, first_layers, group_of, pruning_g
 from compression.pruning.proof import Proof, RemainingChannels, SmallerNetwork, compare
 from compression.pruning.shortcuts import as_convolutions_, as_shortcuts_
 
-LOST = (AssertionError, AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
+TRACING_ERRORS = (AssertionError, AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
 
 MOST_NAMES = 3
 
@@ -40,15 +40,15 @@ def remove_zeroed(module: nn.Module, example: Tensor) -> SmallerNetwork:
     with LOCK:
         try:
             firsts = first_layers(trace(whole, proof.example))
-        except LOST as error:
-            why = f"torch-pruning cannot follow this network ({error!r})"
+        except TRACING_ERRORS as error:
+            why = f"torch-pruning cannot trace this network ({error!r})"
             return compare(module, module, proof, tuple(_zeros(module, empty_filters(module), why)))
-        small, refused = _shrunk(whole, firsts, proof)
+        small, reasons = _shrink(whole, firsts, proof)
         graph = trace(copy.deepcopy(small), proof.example)
-        left = [one for first in firsts for one in _left(graph, first, refused.get(first))]
+        remaining = [one for first in firsts for one in _remaining(graph, first, reasons.get(first))]
     layers = list(compressible_weights(module))
-    left = sorted((one for one in left if one.layer in layers), key=lambda one: layers.index(one.layer))
-    return compare(module, freeze_(as_shortcuts_(small)), proof, tuple(left))
+    remaining = sorted((one for one in remaining if one.layer in layers), key=lambda one: layers.index(one.layer))
+    return compare(module, freeze_(as_shortcuts_(small)), proof, tuple(remaining))
 
 
 def empty_filters(module: nn.Module) -> dict[str, int]:
@@ -59,28 +59,28 @@ def empty_filters(module: nn.Module) -> dict[str, int]:
     }
 
 
-def _shrunk(module: nn.Module, firsts: list[str], proof: Proof) -> tuple[nn.Module, dict[str, str]]:
+def _shrink(module: nn.Module, firsts: list[str], proof: Proof) -> tuple[nn.Module, dict[str, str]]:
     """Returns `module` without the zero channels of the groups of `firsts`, and the reason for each group that failed.
 
     All groups are tried at once. If that changes the outputs, each half is tried separately, down to single groups.
     """
     try:
-        small = _without_zeros(module, firsts, proof.example)
+        small = _remove_zeros(module, firsts, proof.example)
         difference = proof.difference(small)
         if proof.holds(difference):
             return small, {}
-        why = f"without them answers differ by up to {difference:.2g}"
-    except LOST as error:
-        why = f"torch-pruning cannot take them out ({error!r})"
+        why = f"without them, outputs differ by up to {difference:.2g}"
+    except TRACING_ERRORS as error:
+        why = f"torch-pruning cannot remove them ({error!r})"
     if len(firsts) == 1:
         return module, {firsts[0]: why}
     half = len(firsts) // 2
-    module, one = _shrunk(module, firsts[:half], proof)
-    module, other = _shrunk(module, firsts[half:], proof)
-    return module, one | other
+    module, first_reasons = _shrink(module, firsts[:half], proof)
+    module, second_reasons = _shrink(module, firsts[half:], proof)
+    return module, first_reasons | second_reasons
 
 
-def _without_zeros(module: nn.Module, firsts: list[str], example: Tensor) -> nn.Module:
+def _remove_zeros(module: nn.Module, firsts: list[str], example: Tensor) -> nn.Module:
     """Returns a copy without the zero channels of the groups of `firsts`; one removal may create zeros for the next."""
     small = copy.deepcopy(module)
     graph = trace(small, example)
@@ -90,31 +90,31 @@ def _without_zeros(module: nn.Module, firsts: list[str], example: Tensor) -> nn.
     return small
 
 
-def _left(graph: DependencyGraph, first: str, refused: str | None) -> list[RemainingChannels]:
-    """Returns the zero filters that remain in the group of `first`; `refused`: the reason if the whole group failed."""
+def _remaining(graph: DependencyGraph, first: str, reason: str | None) -> list[RemainingChannels]:
+    """Returns the zero filters that remain in the group of `first`; `reason` is why removing the group failed."""
     try:
         group = group_of(graph, first)
-    except LOST as error:
-        return _zeros(graph.model, [first], refused or f"torch-pruning cannot take them out ({error!r})")
-    found = []
+    except TRACING_ERRORS as error:
+        return _zeros(graph.model, [first], reason or f"torch-pruning cannot remove them ({error!r})")
+    remaining = []
     for name, empty in group.empty.items():
         if count := int(empty.sum()):
-            blamed = [other for other, alive in group.alive.items() if bool((alive & empty).any())]
-            more = f" and {len(blamed) - MOST_NAMES} more" if len(blamed) > MOST_NAMES else ""
-            if refused:
-                why = refused
+            nonzero = [other for other, alive in group.alive.items() if bool((alive & empty).any())]
+            more = f" and {len(nonzero) - MOST_NAMES} more" if len(nonzero) > MOST_NAMES else ""
+            if reason:
+                why = reason
             elif group.is_output:
-                why = "they are the network's answers"
+                why = "they are the outputs of the network"
             elif bool((empty & group.zero).any()):
-                why = "a layer needs one channel at least"
-            elif not blamed:
-                why = "what reads them may not see zeros, for something stands between"
-            elif blamed == [name]:
-                why = "its bias makes them constants that are not zero"
+                why = "a layer must have at least one channel"
+            elif not nonzero:
+                why = "an operation after the layer may change their zeros before the next layer reads them"
+            elif nonzero == [name]:
+                why = "its bias makes their outputs nonzero constants"
             else:
-                why = f"the channels are not zero in {', '.join(blamed[:MOST_NAMES])}{more}"
-            found.append(RemainingChannels(name, count, why))
-    return found
+                why = f"the coupled channels are not zero in {', '.join(nonzero[:MOST_NAMES])}{more}"
+            remaining.append(RemainingChannels(name, count, why))
+    return remaining
 
 
 def _zeros(module: nn.Module, layers: Iterable[str], why: str) -> list[RemainingChannels]:

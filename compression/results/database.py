@@ -68,8 +68,8 @@ class Database:
             try:
                 return _patiently(partial(self._do, work), deadline), None
             except Unusable as unusable:
-                moved = _patiently(partial(self._move_aside, unusable), deadline)
-            return _patiently(partial(self._do, work), deadline), moved
+                notice = _patiently(partial(self._move_aside, unusable), deadline)
+            return _patiently(partial(self._do, work), deadline), notice
         except (Unusable, sqlite3.DatabaseError, OSError) as error:
             return None, f"{otherwise}: {self._reason(error)}."
 

@@ -303,14 +303,14 @@ def test_filters_that_became_zero_are_removed_and_the_proof_is_told(capsys: Capt
     assert found["merged"]["errors"].keys() == {"conv1", "conv2", "fc1"}
     assert found["merged"]["answer_error"] > 0
     assert found["removed"]["before"] == found["merged"]["after"]
-    assert found["removed"]["left"] == [
-        {"layer": "conv1", "channels": 8, "why": "its bias makes them constants that are not zero"}
+    assert found["removed"]["remaining"] == [
+        {"layer": "conv1", "channels": 8, "why": "its bias makes their outputs nonzero constants"}
     ]
     assert main(options.split()) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[-3].startswith("merged    88 of 186 filters: MACs 1,885,440 -> 582,272, outputs differ by at most ")
     assert lines[-2].startswith("removable 0 of 98 filters: MACs 582,272 -> 582,272, outputs differ by at most 0 on ")
-    assert lines[-1] == "remain    8 channels of conv1: its bias makes them constants that are not zero"
+    assert lines[-1] == "remain    8 channels of conv1: its bias makes their outputs nonzero constants"
 
 
 def test_without_zero_filters_nothing_is_said_of_removing(capsys: Captured, test_images: ImageSet) -> None:
@@ -404,7 +404,7 @@ def test_an_onnx_file_is_answered_beside_pytorch_on_noise_where_there_are_no_ima
     path = tmp_path / "small.onnx"
     found = json_of(capsys, "export", "--model", "simple_cnn", "--bits", "4", "--out", str(path))
     module = compress(simple_cnn.module, CompressionSpec("simple_cnn", weights=QuantSpec(4))).module
-    pixels = file_formats.noise(simple_cnn).pixels
+    pixels = file_formats.noise_images(simple_cnn).pixels
     said = logits(open_session(path.read_bytes()), pixels.numpy()).argmax(1)
     expected = module(simple_cnn.normalization(pixels)).argmax(1).numpy()
     assert found["agree"] == int((said == expected).sum()) >= 0.99 * len(pixels)

@@ -167,9 +167,9 @@ def test_layers_left_float_stay_float(simple_cnn):
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
-        (replace(INT8, weights=QuantSpec(4, Scheme.K_MEANS)), "no weights that int8 kernels take"),
+        (replace(INT8, weights=QuantSpec(4, Scheme.K_MEANS)), "do not fit int8 kernels"),
         (replace(INT8, weights=QuantSpec(9)), "at most 8 bits"),
-        (replace(INT8, weights=QuantSpec(8, Scheme.AFFINE)), "symmetric ones"),
+        (replace(INT8, weights=QuantSpec(8, Scheme.AFFINE)), "must be symmetric"),
         (replace(INT8, activations=None), "inputs of 32 bits"),
         (replace(INT8, activations=ActivationSpec(4)), "inputs of 4 bits"),
     ],

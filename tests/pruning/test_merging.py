@@ -193,7 +193,7 @@ def test_a_reader_that_is_not_the_only_one_is_found_out() -> None:
     assert (found.channels_removed, found.largest_difference) == (0, 0)
     [left] = found.remaining
     assert (left.layer, left.channels) == ("one", 1)
-    assert "answers differ by up to" in left.why
+    assert "outputs differ by up to" in left.why
 
 
 # ---- as part of a spec

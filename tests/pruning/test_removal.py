@@ -111,7 +111,7 @@ def test_of_a_layer_that_is_zero_altogether_one_channel_stays(chain: nn.Module) 
     found = remove_zeroed(chain, images(1))
     assert widths(found)["conv1"] == (4, 1)
     [left] = found.remaining
-    assert (left.layer, left.channels, left.why) == ("conv1", 1, "a layer needs one channel at least")
+    assert (left.layer, left.channels, left.why) == ("conv1", 1, "a layer must have at least one channel")
     assert_same_answers(found, chain)
 
 
@@ -126,14 +126,14 @@ def test_a_constant_is_no_zero(chain: nn.Module) -> None:
     found = remove_zeroed(chain, images(1))
     assert found.channels_removed == 0
     [left] = found.remaining
-    assert (left.layer, left.channels, left.why) == ("conv1", 1, "the channels are not zero in bn1")
+    assert (left.layer, left.channels, left.why) == ("conv1", 1, "the coupled channels are not zero in bn1")
 
 
 def test_the_answers_of_the_network_stay(chain: nn.Module) -> None:
     zero_(chain, "fc", [4])
     found = remove_zeroed(chain, images(1))
     assert widths(found)["fc"] == (5, 5)
-    assert [left.why for left in found.remaining] == ["they are the network's answers"]
+    assert [left.why for left in found.remaining] == ["they are the outputs of the network"]
 
 
 def test_where_zero_does_not_stay_zero_the_proof_fails_and_all_comes_back() -> None:
@@ -145,7 +145,7 @@ def test_where_zero_does_not_stay_zero_the_proof_fails_and_all_comes_back() -> N
     assert widths(found) == {"conv1": (4, 4), "conv2": (2, 1), "fc": (5, 5)}
     [left] = found.remaining
     assert (left.layer, left.channels) == ("conv1", 1)
-    assert left.why.startswith("without them answers differ by up to ")
+    assert left.why.startswith("without them, outputs differ by up to ")
     assert_same_answers(found, module)
 
 
@@ -174,7 +174,7 @@ def test_what_torch_pruning_cannot_follow_stays_as_it_is() -> None:
     module = with_zeros(network("shufflenetv2_x0_5"), 0.3)
     found = remove_zeroed(module, images(1))
     assert (found.channels_removed, found.largest_difference) == (0, 0)
-    assert found.remaining[0].why.startswith("torch-pruning cannot follow this network")
+    assert found.remaining[0].why.startswith("torch-pruning cannot trace this network")
 
 
 class Net(nn.Module):
@@ -204,10 +204,10 @@ class Beside(nn.Module):
     [
         (nn.PReLU(8), 2, None),
         (nn.Conv2d(8, 8, 3, groups=8, bias=False), 2 + 2, None),
-        (nn.Conv2d(8, 8, 3, groups=2), 0, "torch-pruning cannot take them out"),
-        (nn.GroupNorm(2, 8), 0, "what reads them may not see zeros"),
-        (lambda x: F.channel_shuffle(x, 2), 0, "without them answers differ by up to"),
-        (torch.cos, 0, "without them answers differ by up to"),
+        (nn.Conv2d(8, 8, 3, groups=2), 0, "torch-pruning cannot remove them"),
+        (nn.GroupNorm(2, 8), 0, "an operation after the layer may change their zeros"),
+        (lambda x: F.channel_shuffle(x, 2), 0, "without them, outputs differ by up to"),
+        (torch.cos, 0, "without them, outputs differ by up to"),
     ],
     ids=["prelu", "depthwise", "grouped", "group-norm", "shuffle", "cosine"],
 )

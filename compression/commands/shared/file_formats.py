@@ -36,14 +36,14 @@ NOISE, NOISE_IMAGES = "noise", 500
 INT8 = "batch norm folded, 8-bit layer inputs, symmetric weights of at most 8 bits, as int8 kernels need"
 
 
-class Exported(NamedTuple):
+class FileReport(NamedTuple):
     """The report on a verified file: as text, and as values for JSON."""
 
     words: str
     values: dict[str, Any]
 
 
-def packed(compressed: CompressedModel, model: FloatModel, path: Path) -> Exported:
+def write_packed(compressed: CompressedModel, model: FloatModel, path: Path) -> FileReport:
     """Writes the packed safetensors file.
 
     Raises ValueError if it cannot be written, CodecError if the file on the disk does not decode to `compressed`.
@@ -62,7 +62,7 @@ def packed(compressed: CompressedModel, model: FloatModel, path: Path) -> Export
         "sentence": explain_size(ledger),
         "decoded_equals_evaluated": True,
     }
-    return Exported(_packed_words(path, ledger), values)
+    return FileReport(_packed_words(path, ledger), values)
 
 
 def _packed_words(path: Path, ledger: FileLedger) -> str:
@@ -77,7 +77,7 @@ def _packed_words(path: Path, ledger: FileLedger) -> str:
     )
 
 
-def onnx(kind: VariantKind, compressed: CompressedModel, model: FloatModel, path: Path) -> Exported:
+def write_onnx(kind: VariantKind, compressed: CompressedModel, model: FloatModel, path: Path) -> FileReport:
     """Writes an ONNX file and compares ONNX Runtime with PyTorch on all test images or, without these, on noise.
 
     Raises ValueError if the network has no such form, DataError if it needs training images that are missing.
@@ -86,19 +86,19 @@ def onnx(kind: VariantKind, compressed: CompressedModel, model: FloatModel, path
     try:
         images, kind_of_images = load(), "test images"
     except DataMissing:
-        images, kind_of_images = noise(model), "images of noise, because there are no test images"
+        images, kind_of_images = noise_images(model), "images of noise, because there are no test images"
     write(path, build(model, Variant(kind, spec)).graph)
-    simulated = compress(model.module, spec, evidence_for(model, spec))
-    result = _compare_with_pytorch(path.read_bytes(), simulated, model, images)
+    simulation = compress(model.module, spec, evidence_for(model, spec))
+    result = _compare_with_pytorch(path.read_bytes(), simulation, model, images)
     proof = f"ONNX Runtime classifies {result.agree:,} of {result.images:,} {kind_of_images} as PyTorch does"
-    checked: dict[str, Any] = {"checked_on": kind_of_images, "images": result.images, "agree": result.agree}
+    check: dict[str, Any] = {"checked_on": kind_of_images, "images": result.images, "agree": result.agree}
     if images.source != NOISE:
         proof += f", and {result.correct:,} correctly"
-        checked["correct"] = result.correct
-    return _exported(path, compressed, spec, proof, checked, f"int8      {INT8}\n" if kind.integers else "")
+        check["correct"] = result.correct
+    return _report(path, compressed, spec, proof, check, f"int8      {INT8}\n" if kind.integers else "")
 
 
-def noise(model: FloatModel) -> ImageSet:
+def noise_images(model: FloatModel) -> ImageSet:
     """Returns images of random pixels, the same ones each time, in the shape of the inputs of `model`."""
     pixels = torch.randint(
         0, 256, (NOISE_IMAGES, *model.input_shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
@@ -107,53 +107,53 @@ def noise(model: FloatModel) -> ImageSet:
     return ImageSet(pixels, torch.zeros(NOISE_IMAGES, dtype=torch.int64), NOISE, split)
 
 
-def _compare_with_pytorch(graph: bytes, simulated: CompressedModel, model: FloatModel, images: ImageSet) -> Check:
+def _compare_with_pytorch(graph: bytes, simulation: CompressedModel, model: FloatModel, images: ImageSet) -> Check:
     chunks = range(0, len(images), CHUNK)
     parts, expected = [], []
     for start in tqdm(chunks, "checking", unit_scale=CHUNK, unit="image", leave=False):
         part = images[start : start + CHUNK]
         parts.append(predict_classes(graph, part.pixels.numpy()))
-        expected.append(evaluate(simulated.module, part, model.normalization))
+        expected.append(evaluate(simulation.module, part, model.normalization))
     return compare_answers(np.concatenate(parts), join(expected))
 
 
-def state_dict(compressed: CompressedModel, model: FloatModel, path: Path) -> Exported:
+def write_state_dict(compressed: CompressedModel, model: FloatModel, path: Path) -> FileReport:
     """Writes the compressed weights as a state dict, for the same architecture in PyTorch."""
     write(path, state_file(compressed.module))
     if not holds(path.read_bytes(), compressed.module):
         raise ValueError(f"{path} does not hold the weights that were written")
     omission = "; activation quantization is not part of a state dict" if compressed.spec.activations else ""
     proof = f"all tensors are identical{omission}"
-    return _exported(path, compressed, compressed.spec, proof, {"same_bits": True})
+    return _report(path, compressed, compressed.spec, proof, {"same_bits": True})
 
 
-def recipe(compressed: CompressedModel, model: FloatModel, path: Path) -> Exported:
+def write_recipe(compressed: CompressedModel, model: FloatModel, path: Path) -> FileReport:
     """Writes the spec alone, as JSON."""
     write(path, compressed.spec.to_json().encode())
     if from_json(path.read_text()) != compressed.spec:
         raise ValueError(f"{path} does not hold the recipe that was written")
-    return _exported(path, compressed, compressed.spec, "the recipe is identical", {"same_recipe": True})
+    return _report(path, compressed, compressed.spec, "the recipe is identical", {"same_recipe": True})
 
 
-def _exported(
+def _report(
     path: Path,
     compressed: CompressedModel,
     spec: CompressionSpec,
     proof: str,
-    verified: Mapping[str, Any],
+    check: Mapping[str, Any],
     note: str = "",
-) -> Exported:
-    """Returns the report on a file that computes `spec`; `verified` says the same as `proof`."""
+) -> FileReport:
+    """Returns the report on a file that computes `spec`; `check` holds the same as `proof` for JSON."""
     nbytes, float32 = path.stat().st_size, float_bytes(compressed.original)
     values = {
         "file": str(path),
         "spec": json.loads(spec.to_json()),
         "bytes": nbytes,
         "float32_bytes": float32,
-        **verified,
+        **check,
     }
     words = f"{path}\nbytes     {nbytes:,}, float32 {float32:,}\n{note}verified  read again from the disk: {proof}"
-    return Exported(words, values)
+    return FileReport(words, values)
 
 
 def write(path: Path, content: bytes) -> None:
@@ -164,11 +164,11 @@ def write(path: Path, content: bytes) -> None:
         raise ValueError(f"{path} cannot be written: {error.strerror}") from error
 
 
-FORMATS: dict[str, Callable[[CompressedModel, FloatModel, Path], Exported]] = {
-    ".state.safetensors": state_dict,
-    ".safetensors": packed,
-    ".int8-chain.onnx": partial(onnx, VariantKind.INT8_CHAIN),
-    ".int8.onnx": partial(onnx, VariantKind.INT8),
-    ".onnx": partial(onnx, VariantKind.AS_SET),
-    ".json": recipe,
+FORMATS: dict[str, Callable[[CompressedModel, FloatModel, Path], FileReport]] = {
+    ".state.safetensors": write_state_dict,
+    ".safetensors": write_packed,
+    ".int8-chain.onnx": partial(write_onnx, VariantKind.INT8_CHAIN),
+    ".int8.onnx": partial(write_onnx, VariantKind.INT8),
+    ".onnx": partial(write_onnx, VariantKind.AS_SET),
+    ".json": write_recipe,
 }

@@ -27,9 +27,9 @@ def byte_bar(name: str) -> Iterator[Progress]:
     """A bar for a download; it appears with the first bytes."""
     with tqdm(unit="B", unit_scale=True, desc=name, delay=0.1) as bar:
 
-        def show(done: int, total: int) -> None:
+        def show(count: int, total: int) -> None:
             bar.total = total
-            bar.update(done - bar.n)
+            bar.update(count - bar.n)
 
         yield show
 

@@ -81,12 +81,12 @@ def _words(form: SmallerNetwork) -> str:
 
 def _values(form: SmallerNetwork) -> dict[str, Any]:
     return {
-        "gone": form.channels_removed,
+        "channels_removed": form.channels_removed,
         "channels": form.channels,
         "before": _cost(form.before),
         "after": _cost(form.after),
         "layers": {layer.layer: (layer.before, layer.after) for layer in form.layers},
-        "left": [asdict(rest) for rest in form.remaining],
+        "remaining": [asdict(rest) for rest in form.remaining],
         "largest_difference": form.largest_difference,
         "inputs": form.inputs,
     }

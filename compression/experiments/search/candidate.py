@@ -68,8 +68,8 @@ class Candidate:
         numbers = self.batches_up_to(images)
         if not numbers or any(number not in self.parts for number in numbers):
             return False
-        seen = [self.seen] if self.seen else []
-        self.seen = join([*seen, *(self.parts.pop(number) for number in numbers)])
+        earlier = [self.seen] if self.seen else []
+        self.seen = join([*earlier, *(self.parts.pop(number) for number in numbers)])
         return True
 
 

@@ -33,8 +33,8 @@ class Measuring:
         name = hashlib.sha256(f"{model.digest} {spec.to_json()} {who}".encode()).hexdigest()[:24]
         keys = [(Key.of(model, spec, first_of(SEARCH, images)), images) for images in reversed(STAGES)]
         half = self._images[SEARCH]
-        stored = (self._store.get(key, half[:images]) for key, images in keys)
-        seen = next((evaluation for evaluation in stored if evaluation), None)
+        evaluations = (self._store.get(key, half[:images]) for key, images in keys)
+        seen = next((evaluation for evaluation in evaluations if evaluation), None)
         return Candidate(model, spec, name, seen, self._store.get_costs(Key.of(model, spec)))
 
     def evaluate(self, candidate: Candidate, images: int, go: bool) -> bool:

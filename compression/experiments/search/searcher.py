@@ -102,9 +102,9 @@ class Searcher:
             state.pace = Pace.from_now(state.share)
         for phase, step in STEPS:
             state.phase, state.share = phase, share_before(phase)
-            done = step(self._tools, state, go)
-            state.share += SHARES[phase] * done
-            if done < 1:
+            share = step(self._tools, state, go)
+            state.share += SHARES[phase] * share
+            if share < 1:
                 return
         state.phase, state.share = Phase.DONE, 1.0
 

@@ -141,9 +141,9 @@ STEPS: tuple[tuple[Phase, Step], ...] = (
 
 def _is_possible(tools: Tools, state: SearchState, go: bool) -> bool:
     """Returns whether the smallest files are counted. Raises ValueError if even the smallest one is too large."""
-    counted = [(tools.measuring.count(each, go), each.spec) for each in state.smallest]
-    files = [(costs.file, spec) for costs, spec in counted if costs]
-    if len(files) < len(counted):
+    sizes = [(tools.measuring.count(each, go), each.spec) for each in state.smallest]
+    files = [(costs.file, spec) for costs, spec in sizes if costs]
+    if len(files) < len(sizes):
         return False
     least, spec = min(files, key=lambda file: file[0])
     if least > state.goal.most_bytes:
