@@ -4,10 +4,9 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from compression.paths import PROJECT
 from tests.support.serving import browsing, chromium, serving
@@ -57,21 +56,32 @@ def browser() -> Iterator[Browser]:
         yield browser
 
 
-@pytest.fixture
-def page_of(browser: Browser) -> Iterator[Callable[..., Page]]:
-    """Pages of their own contexts, each a person of its own."""
-    contexts = []
+@pytest.fixture(scope="session")
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """One context for all pages. To Streamlit each tab is a person of its own; a context of its own for each page would
+    load and compile all of Streamlit's scripts again."""
+    context = browser.new_context(
+        viewport={"width": 1280, "height": 800}, permissions=["clipboard-read", "clipboard-write"]
+    )
+    context.set_default_timeout(60_000)
+    yield context
+    context.close()
 
-    def open_page(**options: Any) -> Page:
-        contexts.append(browser.new_context(**options))
-        contexts[-1].set_default_timeout(60_000)
-        return contexts[-1].new_page()
+
+@pytest.fixture
+def page_of(context: BrowserContext) -> Iterator[Callable[[], Page]]:
+    """Opens tabs, each a person of its own, which are closed after the test."""
+    pages = []
+
+    def open_page() -> Page:
+        pages.append(context.new_page())
+        return pages[-1]
 
     yield open_page
-    for context in contexts:
-        context.close()
+    for page in pages:
+        page.close()
 
 
 @pytest.fixture
-def page(page_of: Callable[..., Page]) -> Page:
-    return page_of(viewport={"width": 1280, "height": 800})
+def page(page_of: Callable[[], Page]) -> Page:
+    return page_of()

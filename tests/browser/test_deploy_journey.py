@@ -14,8 +14,8 @@ from tests.browser.views import in_every_view
 MODEL = "simple_cnn"
 
 
-def test_the_file_is_explained_and_what_is_downloaded_is_the_network(page, server, tmp_path):
-    page.goto(f"{server}/deploy?model={MODEL}&bits=4&by=sparsity&sparsity=0.89")
+def test_the_file_is_explained_and_what_is_downloaded_is_the_network(page, bare_server, tmp_path):
+    page.goto(f"{bare_server}/deploy?model={MODEL}&bits=4&by=sparsity&sparsity=0.89")
     expect(page.get_by_text("Contents of the file")).to_be_visible(timeout=SECONDS_90)
     press(page, "Sparsity", "ArrowRight", 1)
     model = load_bundled(MODEL)
@@ -44,8 +44,8 @@ def test_files_are_exported_checked_on_all_test_images_and_timed(page, server, t
     expect(page.get_by_test_id("stException")).to_have_count(0)
 
 
-def test_numbers_sentence_and_waterfall_are_on_one_screen(page, server):
-    page.goto(f"{server}/deploy?model={MODEL}&bits=4")
+def test_numbers_sentence_and_waterfall_are_on_one_screen(page, bare_server):
+    page.goto(f"{bare_server}/deploy?model={MODEL}&bits=4")
     chart = page.get_by_test_id("stPlotlyChart").first
     for _ in in_every_view(page):
         expect(chart).to_be_in_viewport(ratio=0.95, timeout=SECONDS_90)

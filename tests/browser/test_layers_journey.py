@@ -33,8 +33,8 @@ def open_cell(page: Page, row: int) -> Locator:
     return editor
 
 
-def test_a_cell_is_edited_and_the_link_says_so(page, page_of, server):
-    page.goto(f"{server}/layers?model={MODEL}&bits=4")
+def test_a_cell_is_edited_and_the_link_says_so(page, page_of, bare_server):
+    page.goto(f"{bare_server}/layers?model={MODEL}&bits=4")
     expect(metric(page, "In-memory size")).to_have_text(size_of())
     open_cell(page, 2).fill("95")
     page.keyboard.press("Enter")

@@ -47,9 +47,9 @@ def test_the_tour_takes_every_pair():
     assert sorted(pairwise(way)) == sorted((a, b) for a in PATHS for b in PATHS if a != b)
 
 
-def test_every_setting_survives_every_click_in_the_menu_and_every_press_of_back(page, server):
+def test_every_setting_survives_every_click_in_the_menu_and_every_press_of_back(page, bare_server):
     way = tour()
-    page.goto(f"{server}/{way[0]}?{link.address(CHANGED)}")
+    page.goto(f"{bare_server}/{way[0]}?{link.address(CHANGED)}")
     expect_all(page, way[0])
     menu, entries = page.get_by_test_id("stSidebar"), page.evaluate("history.length")
     for path in way[1:]:
@@ -63,15 +63,15 @@ def test_every_setting_survives_every_click_in_the_menu_and_every_press_of_back(
 
 
 @pytest.mark.parametrize("path", PATHS, ids=[path or "explore" for path in PATHS])
-def test_a_link_with_every_setting_opens_in_a_fresh_browser(page, server, path):
-    page.goto(f"{server}/{path}?{link.address(CHANGED)}")
+def test_a_link_with_every_setting_opens_in_a_fresh_browser(page, bare_server, path):
+    page.goto(f"{bare_server}/{path}?{link.address(CHANGED)}")
     expect_all(page, path)
     expect(page.get_by_test_id("stException")).to_have_count(0)
     expect(page.get_by_test_id("stToast")).to_have_count(0)
 
 
-def test_one_press_of_back_undoes_one_step_and_undo_does_too(page, server):
-    page.goto(f"{server}/?model=simple_cnn")
+def test_one_press_of_back_undoes_one_step_and_undo_does_too(page, bare_server):
+    page.goto(f"{bare_server}/?model=simple_cnn")
     expect(metric(page, "Sparsity")).to_be_visible()
     sizes = []
     for bits in ("16", "8"):
@@ -89,11 +89,11 @@ def test_one_press_of_back_undoes_one_step_and_undo_does_too(page, server):
     expect(metric(page, "In-memory size")).to_have_text(sizes[0])
 
 
-def test_settings_of_layers_are_deployed_and_shown_on_every_page(page, server):
+def test_settings_of_layers_are_deployed_and_shown_on_every_page(page, bare_server):
     own = (LayerSpec("conv1", 8), LayerSpec("fc1", 2, 0.5))
     spec = CompressionSpec("simple_cnn", weights=QuantSpec(4), layers=own)
     size = wording.size(count_bytes(compress(load_bundled("simple_cnn").module, spec)).best.total)
-    page.goto(f"{server}/?model=simple_cnn&bits=4&layers=conv1:8,fc1:2/0.5")
+    page.goto(f"{bare_server}/?model=simple_cnn&bits=4&layers=conv1:8,fc1:2/0.5")
     for label in ("Explore", "Layers", "Deploy"):
         page.get_by_test_id("stSidebar").get_by_role("link", name=label, exact=True).click()
         expect(page).to_have_title(f"{label} · Squeezelab")
@@ -101,9 +101,8 @@ def test_settings_of_layers_are_deployed_and_shown_on_every_page(page, server):
     expect(page.get_by_text("2 layers have settings of their own")).to_be_visible()
 
 
-def test_the_link_is_copied(page_of, server):
-    page = page_of(permissions=["clipboard-read", "clipboard-write"])
-    page.goto(f"{server}/?{urlencode({'model': 'simple_cnn', 'bits': '4'})}")
+def test_the_link_is_copied(page, bare_server):
+    page.goto(f"{bare_server}/?{urlencode({'model': 'simple_cnn', 'bits': '4'})}")
     page.get_by_role("button", name="Copy link").click()
     expect(page.get_by_role("button", name="Copied")).to_be_visible()
     assert page.evaluate("navigator.clipboard.readText()") == page.url

@@ -15,8 +15,8 @@ from tests.browser.views import in_every_view
 MODEL = "simple_cnn"
 
 
-def test_the_two_sliders_move_the_cut_and_explore_opens_with_it(page: Page, server: str) -> None:
-    page.goto(f"{server}/pruning?model={MODEL}&sparsity=0.5")
+def test_the_two_sliders_move_the_cut_and_explore_opens_with_it(page: Page, bare_server: str) -> None:
+    page.goto(f"{bare_server}/pruning?model={MODEL}&sparsity=0.5")
     expect(page.get_by_test_id("stPlotlyChart")).to_have_count(4, timeout=SECONDS_90)
     press(page, "Sparsity", "ArrowRight", 10)
     compressed = compress(load_bundled(MODEL).module, CompressionSpec(MODEL, PruneSpec(sparsity=0.6)))
@@ -30,8 +30,8 @@ def test_the_two_sliders_move_the_cut_and_explore_opens_with_it(page: Page, serv
     expect(metric(page, "In-memory size")).to_have_text(wording.size(count_bytes(compressed).best.total))
 
 
-def test_filters_are_taken_out_for_good_and_the_next_move_asks_again(page: Page, server: str) -> None:
-    page.goto(f"{server}/pruning?model={MODEL}&structure=filter&sparsity=0.5")
+def test_filters_are_taken_out_for_good_and_the_next_move_asks_again(page: Page, bare_server: str) -> None:
+    page.goto(f"{bare_server}/pruning?model={MODEL}&structure=filter&sparsity=0.5")
     expect(page.get_by_test_id("stPlotlyChart")).to_have_count(4, timeout=SECONDS_90)
     page.get_by_role("button", name="Remove zero filters and verify").click()
     expect(page.get_by_text("Verified: without its zero filters")).to_be_visible(timeout=SECONDS_90)
@@ -44,8 +44,8 @@ def test_filters_are_taken_out_for_good_and_the_next_move_asks_again(page: Page,
     expect(page.get_by_test_id("stException")).to_have_count(0)
 
 
-def test_curve_slider_and_mosaic_are_on_one_screen(page: Page, server: str) -> None:
-    page.goto(f"{server}/pruning?model={MODEL}")
+def test_curve_slider_and_mosaic_are_on_one_screen(page: Page, bare_server: str) -> None:
+    page.goto(f"{bare_server}/pruning?model={MODEL}")
     for _ in in_every_view(page):
         for place in (0, 1):
             expect(page.get_by_test_id("stPlotlyChart").nth(place)).to_be_in_viewport(ratio=0.95, timeout=SECONDS_90)

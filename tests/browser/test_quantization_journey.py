@@ -32,8 +32,8 @@ def expect_answer(page: Page, *both: QuantSpec) -> None:
     expect(values(page, "SQNR")).to_have_text([wording.decibels(found.sqnr_db) for found in stairs])
 
 
-def test_two_quantizers_are_moved_together_and_a_link_shows_the_same(page, page_of, server):
-    page.goto(f"{server}/quantization?model={MODEL}&right_scheme=affine")
+def test_two_quantizers_are_moved_together_and_a_link_shows_the_same(page, page_of, bare_server):
+    page.goto(f"{bare_server}/quantization?model={MODEL}&right_scheme=affine")
     expect_answer(page, QuantSpec(4, "symmetric", "tensor"), QuantSpec(4, "affine", "tensor"))
     expect(page.get_by_test_id("stPlotlyChart")).to_have_count(7, timeout=SECONDS_90)
     page.get_by_role("slider", name="Bits per weight, both sides").focus()
@@ -69,8 +69,8 @@ def test_without_images_the_quantizers_are_shown_all_the_same(page, bare_server)
     expect(values(page, "Accuracy")).to_have_text([wording.percent(left.accuracy, 2), "no images"])
 
 
-def test_the_answer_and_the_levels_are_on_the_first_screen(page, server):
-    page.goto(f"{server}/quantization?model={MODEL}")
+def test_the_answer_and_the_levels_are_on_the_first_screen(page, bare_server):
+    page.goto(f"{bare_server}/quantization?model={MODEL}")
     charts = page.get_by_test_id("stPlotlyChart")
     expect(charts).to_have_count(6, timeout=SECONDS_90)
     for _ in in_every_view(page):
