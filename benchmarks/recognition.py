@@ -13,14 +13,13 @@ from pathlib import Path
 
 from benchmarks.figures import PUBLIC
 from benchmarks.setting import conditions, table
-from compression.data.images import load
-from compression.evaluation.normalization_trial import try_normalizations
+from compression.evaluation.normalization_trial import trial_images, try_normalizations
 from compression.networks.checkpoints.reading import read_tensors
 from compression.networks.checkpoints.recognition import recognise
 
 
 def main() -> None:
-    images = load()
+    images = trial_images()
     rows = []
     for path in [Path(name) for name in sys.argv[1:]] or [PUBLIC]:
         times = [time.perf_counter()]
@@ -28,10 +27,11 @@ def main() -> None:
         times.append(time.perf_counter())
         recognised = recognise(tensors)
         times.append(time.perf_counter())
-        found = try_normalizations(recognised.module, images)[0].normalization
+        choice = try_normalizations(recognised.module, images)
         times.append(time.perf_counter())
         parts = [f"{after - before:.2f}" for before, after in pairwise(times)]
-        rows.append((path.name, recognised.architecture.name, found, *parts, f"{times[-1] - times[0]:.2f}"))
+        name = f"{choice.best.normalization}{'' if choice.is_certain else ' (uncertain)'}"
+        rows.append((path.name, recognised.architecture.name, name, *parts, f"{times[-1] - times[0]:.2f}"))
     print(f"{conditions()}\n")
     print(table(("file", "network", "normalisation", "read", "recognise", "try", "seconds in all"), rows))
 

@@ -3,7 +3,7 @@
 import streamlit as st
 
 import pages.ui.supported  # noqa: F401
-from pages.ui.checkpoint import upload
+from pages.ui.checkpoint import shelf, upload
 from pages.ui.frame import frame
 
 frame.open_page("Bring your own")
@@ -13,5 +13,5 @@ with side:
     file, stated = upload.ask()
 with main:
     upload.answer(file, stated)
-upload.shelf()
+shelf.draw()
 frame.show_data_status()

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from compression.data.cifar10 import TEST
+from compression.data.cifar10 import TEST, TRAIN
 from compression.data.images import ImageSet, load
 from compression.engine.cluster import Engine, engine
 from compression.errors import DataMissing
@@ -77,6 +77,15 @@ def test_images() -> ImageSet:
     """All 10,000 real test images."""
     try:
         return load(TEST)
+    except DataMissing as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def training_images() -> ImageSet:
+    """All 50,000 real training images."""
+    try:
+        return load(TRAIN)
     except DataMissing as error:
         pytest.skip(str(error))
 

@@ -13,8 +13,9 @@ from compression.data.images import load
 from compression.engine.cluster import engine
 from compression.engine.evaluator import Evaluator
 from compression.evaluation.evaluation import flips
-from compression.evaluation.normalization_trial import TRIAL_IMAGES
+from compression.evaluation.normalization_trial import choice_in_words
 from compression.evaluation.reading import Reading
+from compression.evaluation.stated import compare_stated, stated_in_words
 from compression.files.ledger import FileLedger, encode_file, explain_size
 from compression.files.size import Size, count_bytes
 from compression.networks.model import FloatModel
@@ -57,7 +58,7 @@ def as_words(
     best, name = count.best
     return (
         f"{compressed.spec.to_json()}\n"
-        f"{_recognition(model)}"
+        f"{_recognition(model, reading)}"
         f"images    {model.normalization.name} normalization\n"
         f"accuracy  {_accuracy(reading)}\n"
         f"weights   {compressed.nonzero:,} of {compressed.weights:,} are nonzero: {compressed.sparsity:.2%} sparsity\n"
@@ -92,8 +93,10 @@ def as_json(
 
     With `exact`, `accuracy` is that on all images that were asked for, and `interval` is Wilson's. Without, it was
     stopped after `images`, of which `correct` were classified correctly; accuracy and interval are estimates for all.
-    For a checkpoint, `recognised` is its architecture and `tried` has the accuracy with each normalization. Of the
-    sizes, `coded` is the entropy-coded weights and the float rest, `file` that with its header.
+    For a checkpoint, `recognised` is its architecture, `tried` has the accuracy with each normalization, and `stated`
+    has the accuracies that the file states, of which `stated_verdict` names the nearest to that of the float network;
+    its `agreement` is `same`, `within` the 95 % interval, or `outside`. Of the sizes, `coded` is the entropy-coded
+    weights and the float rest, `file` that with its header.
     """
     seen, before, estimate = reading.seen, reading.before, reading.estimate
     whole = reading.whole
@@ -102,7 +105,7 @@ def as_json(
     values: dict[str, Any] = {
         "model": compressed.spec.model,
         "normalization": model.normalization.name,
-        **{key: model.about[key] for key in ("recognised", "tried") if key in model.about},
+        **_recognition_values(model, reading),
         "spec": dataclasses.asdict(compressed.spec),
         "evaluated": dataclasses.asdict(reading.spec),
         "exact": reading.exact,
@@ -131,12 +134,35 @@ def as_json(
     return json.dumps(values)
 
 
-def _recognition(model: FloatModel) -> str:
-    """Returns the lines on a checkpoint: its architecture, and the accuracy with each normalization that was tried."""
+def _recognition(model: FloatModel, reading: Reading) -> str:
+    """Returns the lines on a checkpoint: its architecture, its normalization, and the accuracy that it states."""
     lines = ""
     if "recognised" in model.about:
         lines += f"network   {model.about['recognised']}\n"
-    if "tried" in model.about:
-        trials = (f"{t['normalization']} {t['accuracy']:.2%} (loss {t['loss']:.3f})" for t in model.about["tried"])
-        lines += f"tried     {', '.join(trials)} on {TRIAL_IMAGES} test images; the one with the lowest loss is used\n"
+    if choice := model.about.get("choice"):
+        trials = (
+            f"{each.normalization} {each.accuracy:.2%} "
+            f"({'loss not finite' if each.loss is None else f'loss {each.loss:.4f}'}, {each.images:,} images)"
+            for each in choice.trials
+        )
+        lines += f"tried     {', '.join(trials)}\nfound     {choice_in_words(choice)}\n"
+        if not choice.is_certain:
+            lines += "          --normalization NAME chooses another one.\n"
+    if reading.before and (stated := compare_stated(model.about.get("accuracies", {}), reading.before)):
+        lines += f"stated    {stated_in_words(stated, reading.before)}\n"
     return lines
+
+
+def _recognition_values(model: FloatModel, reading: Reading) -> dict[str, Any]:
+    """Returns the values on a checkpoint; those that it does not have are left out."""
+    values: dict[str, Any] = {key: model.about[key] for key in ("recognised",) if key in model.about}
+    if choice := model.about.get("choice"):
+        values["tried"] = [dataclasses.asdict(each) for each in choice.trials]
+        values["normalization_certain"] = choice.is_certain
+        values["normalization_split"] = choice.split
+        values["normalization_verdict"] = choice_in_words(choice)
+    if accuracies := model.about.get("accuracies"):
+        stated = reading.before and compare_stated(accuracies, reading.before)
+        values["stated"] = accuracies
+        values["stated_verdict"] = stated and {"name": stated.name, "agreement": stated.agreement}
+    return values

@@ -267,6 +267,9 @@ def test_a_checkpoint_alone_is_recognised_and_its_normalisation_found(
     assert found["recognised"].startswith("ResNet-20 with shortcuts without parameters (option A), 269,722 parameters")
     assert {trial["normalization"] for trial in found["tried"]} == set(NORMALIZATIONS)
     assert found["normalization"] == found["tried"][0]["normalization"] == "imagenet"
+    assert found["normalization_split"] in ("train", "test")
+    assert found["stated"] == {"best_prec1": pytest.approx(0.9178)}
+    assert found["stated_verdict"]["name"] == "best_prec1"
     assert found["accuracy"] == found["float_accuracy"] > 0.85
 
 
@@ -287,7 +290,9 @@ def test_what_was_recognised_and_tried_reads_well_too(
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].startswith("network   ResNet-20 with shortcuts without parameters (option A), 269,722 parameters")
     assert lines[2].startswith("tried     imagenet 9")
-    assert lines[2].endswith(" on 500 test images; the one with the lowest loss is used")
+    assert lines[3].startswith("found     The normalisation is imagenet: the mean loss on ")
+    assert "cifar10, the runner-up" in lines[3]
+    assert any(line.startswith("stated    The file says 91.78 % (best_prec1), counted ") for line in lines)
 
 
 def test_a_bundled_model_needs_no_recognising(capsys: Captured, test_images: ImageSet) -> None:

@@ -13,7 +13,8 @@ import torch
 from torch import nn
 
 from compression.errors import CheckpointError
-from compression.networks.checkpoints.reading import MAX_BYTES, WRAPPERS, read_tensors
+from compression.networks.checkpoints.accuracies import stated_accuracies
+from compression.networks.checkpoints.reading import MAX_BYTES, WRAPPERS, read_checkpoint, read_tensors
 from tests.support.hostile import storage, tensor, text, zipped
 from tests.support.networks import KINDS, Tensors, network, saved, tensors
 
@@ -261,3 +262,43 @@ def test_a_message_has_an_end() -> None:
     with pytest.raises(CheckpointError) as refused:
         read_tensors(saved({"w" * 1_000_000: torch.tensor([float("nan")])}), "net")
     assert len(str(refused.value)) == 2000
+
+
+# ---- what the file says of its accuracy
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ({"best_prec1": 92.96}, {"best_prec1": 0.9296}),
+        ({"best_prec": 0.9296}, {"best_prec": 0.9296}),
+        ({"best_acc": 93, "acc": 92.5, "epoch": 90}, {"best_acc": 0.93, "acc": 0.925}),
+        ({"best_acc1": torch.tensor(71.5), "best_top1": torch.tensor([0.5])}, {"best_acc1": 0.715, "best_top1": 0.5}),
+        ({"Acc@1": 92.0, "val-accuracy": 0.25}, {"Acc@1": 0.92, "val-accuracy": 0.25}),
+        ({"acc": True, "accuracy": None, "test_acc": "much", "val_acc": [92.0]}, {}),
+        ({"acc": float("nan"), "accuracy": -1.0, "test_acc": 101, "val_acc": torch.ones(2)}, {}),
+        ({"train_acc": 99.0, "loss": 0.5, 7: 92.0}, {}),
+        ({"**acc**": 92.0, "<acc>": 92.0}, {}),
+    ],
+)
+@pytest.mark.parametrize("new", [True, False])
+def test_accuracies_are_numbers_under_the_names_that_trainers_use(
+    content: dict[object, object], expected: dict[str, float], new: bool
+) -> None:
+    found = read_checkpoint(saved({"state_dict": tensors(ARCH), **content}, new), "net")
+    assert found.accuracies == pytest.approx(expected)
+    assert same(found.tensors, tensors(ARCH))
+
+
+def test_accuracies_are_read_inside_a_wrapper_and_in_the_metadata_of_safetensors() -> None:
+    inside = {"model": {"state_dict": tensors(ARCH), "test_acc": 91.0}, "acc": 90.0}
+    assert read_checkpoint(saved(inside), "net").accuracies == pytest.approx({"acc": 0.9, "test_acc": 0.91})
+    file = safetensors.torch.save(tensors(ARCH), {"accuracy": "92.41 %", "acc": "1e400", "author": "acc"})
+    assert read_checkpoint(file, "net").accuracies == pytest.approx({"accuracy": 0.9241})
+    assert read_checkpoint(safetensors.torch.save(tensors(ARCH)), "net").accuracies == {}
+
+
+def test_a_dictionary_that_lies_about_its_items_is_read_as_it_is() -> None:
+    content = OrderedDict(acc=90.0)
+    content.items = 3  # type: ignore[assignment, method-assign]
+    assert stated_accuracies(content) == {"acc": 0.9}

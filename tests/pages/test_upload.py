@@ -16,13 +16,14 @@ import torch
 from streamlit.testing.v1 import AppTest
 from torch import nn
 
-from compression.data.cifar10 import CLASSES
+from compression.data.cifar10 import CLASSES, SPLITS
 from compression.evaluation.evaluation import Evaluation
+from compression.evaluation.normalization_trial import choice_in_words
 from compression.networks.architectures.resnet import ResNet
 from compression.networks.model import FloatModel
 from compression.networks.normalization import NORMALIZATIONS
 from compression.paths import PROJECT
-from pages.ui.checkpoint import upload
+from pages.ui.checkpoint import shelf, upload
 from pages.ui.compute import images, uploads
 from tests.networks.test_damaged import damaged
 from tests.support.networks import saved
@@ -56,12 +57,14 @@ def page() -> AppTest:
 def no_images(monkeypatch, tmp_path_factory) -> Iterator[None]:
     """Nothing to try normalisations on, which is most of the time that a sound upload takes."""
     folder = tmp_path_factory.mktemp("no images")
-    (folder / "test-00000-of-00001.parquet").write_bytes(b"not a Parquet file")
+    for split in SPLITS:
+        (folder / f"{split}-00000-of-00001.parquet").write_bytes(b"not a Parquet file")
     monkeypatch.setenv("CIFAR10_ROOT", str(folder))
-    for cache in (images.test_images, images.load_once):
+    caches = images.test_images, images.load_once, images.trial_images
+    for cache in caches:
         cache.clear()
     yield
-    for cache in (images.test_images, images.load_once):
+    for cache in caches:
         cache.clear()
 
 
@@ -96,10 +99,35 @@ def test_the_tried_normalisations_are_shown_lowest_loss_first(page, test_images)
     send(page, saved(small().state_dict()))
     rows = page.dataframe[0].value
     assert len(rows) == 5
-    losses = [float(loss) for loss in rows["Loss"]]
-    assert losses == sorted(losses)
     (model,) = page.session_state["mine"].values()
+    assert list(rows["Normalisation"]) == [each.normalization for each in model.about["choice"].trials]
     assert model.normalization.name == rows["Normalisation"][0]
+    assert choice_in_words(model.about["choice"]) in told(page)  # of an untrained network nothing is certain
+
+
+def test_another_normalisation_makes_another_network_beside_the_first(page, no_images):
+    send(page, saved(small().state_dict()))
+    (name,) = page.session_state["mine"]
+    page.selectbox(key=f"normalization {name}").set_value("imagenet").run()
+    assert not page.exception
+    networks = page.session_state["mine"]
+    assert list(networks) == [name, f"{name}-imagenet"]
+    assert networks[f"{name}-imagenet"].normalization.name == "imagenet"
+    assert networks[f"{name}-imagenet"].digest != networks[name].digest
+    assert f"Explore {name}-imagenet" in [link.proto.label for link in page.get("page_link")]
+
+
+def test_what_the_file_says_of_its_accuracy_is_shown(page, no_images):
+    send(page, saved({"net": small().state_dict(), "best_acc": 93.02}))
+    assert any(block.value.startswith("The file says 93.02") for block in page.caption)
+
+
+def test_a_network_without_a_finite_loss_is_refused(page, test_images):
+    broken = small().state_dict()
+    broken["bn1.running_var"].fill_(-1.0)
+    send(page, saved(broken))
+    assert "This file cannot be used: the network gives infinite outputs" in page.error[0].value
+    assert not page.session_state["mine"]
 
 
 def test_all_images_are_counted_and_set_beside_what_the_reader_says(page, public_checkpoint, test_images, here):
@@ -112,6 +140,7 @@ def test_all_images_are_counted_and_set_beside_what_the_reader_says(page, public
         time.sleep(1)
     assert "9,173 of 10,000 test images are classified correctly" in said
     assert "This is the accuracy that you expected." in said
+    assert "The file says 91.78 % (best_prec1), counted 91.73 %: they agree." in said
 
 
 def evaluation(correct: int, total: int) -> Evaluation:
@@ -180,11 +209,11 @@ def test_it_can_be_forgotten(page):
 
 
 def test_the_shelf_of_a_session_is_bounded(page, no_images):
-    for seed in range(upload.MOST_OF_ONE_SESSION + 1):
+    for seed in range(shelf.MOST_OF_ONE_SESSION + 1):
         state = small().state_dict()
         state["fc.bias"] = torch.full((10,), float(seed))
         send(page, saved(state), f"net{seed}.pt")
-    assert len(page.session_state["mine"]) == upload.MOST_OF_ONE_SESSION
+    assert len(page.session_state["mine"]) == shelf.MOST_OF_ONE_SESSION
     assert not any(name.startswith("net0-") for name in page.session_state["mine"])
 
 
@@ -259,7 +288,7 @@ def test_two_hundred_damaged_uploads_leave_no_traceback_no_file_and_no_memory(pa
         assert bool(page.error) != bool(page.success)
         refused += bool(page.error)
     assert refused > 100
-    assert len(page.session_state["mine"]) <= upload.MOST_OF_ONE_SESSION
+    assert len(page.session_state["mine"]) <= shelf.MOST_OF_ONE_SESSION
     assert not list(tmp_path.iterdir())
     assert resident_bytes() - before < 100_000_000
 

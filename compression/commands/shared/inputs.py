@@ -8,8 +8,7 @@ from compression.core.compress import compress
 from compression.core.record import CompressedModel
 from compression.core.training_evidence import evidence_for
 from compression.data.cifar10 import TEST
-from compression.data.images import load
-from compression.evaluation.normalization_trial import load_checkpoint
+from compression.evaluation.normalization_trial import load_checkpoint, trial_images
 from compression.networks import library
 from compression.networks.model import FloatModel
 from compression.networks.normalization import NORMALIZATIONS
@@ -54,7 +53,7 @@ def _float_model(options: argparse.Namespace) -> FloatModel:
             raise ValueError("--arch and --normalization apply to --checkpoint; a network of --model has its own")
         return library.load_network(options.model)
     if options.normalization is None:
-        return load_checkpoint(options.checkpoint, load(), options.arch)
+        return load_checkpoint(options.checkpoint, trial_images(), options.arch)
     if options.normalization not in NORMALIZATIONS:
         raise ValueError(f"--normalization must be one of {', '.join(NORMALIZATIONS)}, got {options.normalization!r}")
     return load_checkpoint(options.checkpoint, NORMALIZATIONS[options.normalization], options.arch)

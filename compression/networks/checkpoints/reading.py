@@ -7,6 +7,7 @@ import pickle
 import re
 import struct
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from compression.errors import CheckpointError
 from compression.networks.checkpoints import pickles
+from compression.networks.checkpoints.accuracies import stated_accuracies
 
 MAX_BYTES = 64_000_000
 
@@ -53,8 +55,21 @@ _RECORD = re.compile(  # what torch.load looks for in a zip archive
 )
 
 
+@dataclass(frozen=True)
+class Checkpoint:
+    """The tensors of a file by name, as stored in it, and the accuracies (0..1) that it states, by their names."""
+
+    tensors: dict[str, Tensor]
+    accuracies: dict[str, float]
+
+
 def read_tensors(source: Path | bytes, name: str | None = None, max_bytes: int = MAX_BYTES) -> dict[str, Tensor]:
-    """Returns the tensors of a checkpoint by name, as stored in the file. Never runs code from the file.
+    """Returns the tensors of a checkpoint by name; arguments and errors are those of `read_checkpoint`."""
+    return read_checkpoint(source, name, max_bytes).tensors
+
+
+def read_checkpoint(source: Path | bytes, name: str | None = None, max_bytes: int = MAX_BYTES) -> Checkpoint:
+    """Returns what a checkpoint holds. Never runs code from the file.
 
     `source` is a path, or the content of a file called `name`. The format is detected from the content.
     Raises CheckpointError if the file is missing, damaged, holds no weights, contains code, or if the file or its
@@ -69,8 +84,10 @@ def read_tensors(source: Path | bytes, name: str | None = None, max_bytes: int =
     except DAMAGE_ERRORS as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise CheckpointError(f"{name} is damaged or not a checkpoint ({first[:200]})") from error
+    accuracies = _metadata_accuracies(content) | stated_accuracies(loaded)
     for _ in WRAPPERS:
         loaded = _unwrapped(loaded)
+        accuracies |= stated_accuracies(loaded)
     if not isinstance(loaded, dict):
         raise CheckpointError(f"{name} holds a {type(loaded).__name__}, not a dictionary of weights by name")
     # dict.items, because a file can set an attribute `items` of an OrderedDict
@@ -78,11 +95,17 @@ def read_tensors(source: Path | bytes, name: str | None = None, max_bytes: int =
     tensors = {key: value.detach() for key, value in everything if isinstance(key, str) and isinstance(value, Tensor)}
     if not tensors:
         raise CheckpointError(f"{name} holds no weights")
+    _check_tensors(tensors, name, len(content), max_bytes)
+    return Checkpoint(tensors, accuracies)
+
+
+def _check_tensors(tensors: dict[str, Tensor], name: str, content_bytes: int, max_bytes: int) -> None:
+    """Raises CheckpointError if the tensors are too large, or hold numbers that no weights can have."""
     size = sum(value.numel() * value.element_size() for value in tensors.values())
     if size > max_bytes:
         raise CheckpointError(f"the tensors of {name} have {size:,} bytes; the limit is {max_bytes:,}")
     storages = {value.untyped_storage().data_ptr(): value.untyped_storage().nbytes() for value in tensors.values()}
-    if sum(storages.values()) > len(content):
+    if sum(storages.values()) > content_bytes:
         raise CheckpointError(f"{name} is damaged: it holds fewer bytes than its tensors need")
     for key, value in tensors.items():
         if value.dim() > MAX_DIMENSIONS:
@@ -93,7 +116,6 @@ def read_tensors(source: Path | bytes, name: str | None = None, max_bytes: int =
             raise CheckpointError(f"the tensor {key} of {name} has complex numbers; only real numbers can be used")
         if not value.float().isfinite().all():
             raise CheckpointError(f"the tensor {key} of {name} has NaN or infinite values (as float32)")
-    return tensors
 
 
 def _content(path: Path, most_bytes: int) -> bytes:
@@ -111,7 +133,7 @@ def _content(path: Path, most_bytes: int) -> bytes:
 
 def _loaded(content: bytes, name: str) -> Any:
     """Returns what the file holds; errors of torch and safetensors pass through."""
-    if content[8:9] == b"{":  # safetensors: eight bytes of length, then JSON
+    if _is_safetensors(content):
         _refuse_large_header(content, name)
         return safetensors.torch.load(content)
     zipped = content.startswith(b"PK\x03\x04")
@@ -127,6 +149,19 @@ def _loaded(content: bytes, name: str) -> Any:
     if not zipped and stream.tell() < len(content):
         raise ValueError("there are bytes after its end")
     return loaded
+
+
+def _is_safetensors(content: bytes) -> bool:
+    """Whether the content begins with eight bytes of length, and then with JSON."""
+    return content[8:9] == b"{"
+
+
+def _metadata_accuracies(content: bytes) -> dict[str, float]:
+    """Returns the accuracies in the metadata of a safetensors file that was read; nothing for another format."""
+    if not _is_safetensors(content):
+        return {}
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    return stated_accuracies(header.get("__metadata__"))
 
 
 def _refuse_large_header(content: bytes, name: str) -> None:

@@ -4,26 +4,25 @@ import hashlib
 import re
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
 from compression.errors import CheckpointError, DataError
 from compression.evaluation.evaluation import Evaluation
-from compression.evaluation.normalization_trial import TRIAL_IMAGES, float_model
-from compression.networks.checkpoints.reading import MAX_BYTES, read_tensors
+from compression.evaluation.normalization_trial import float_model
+from compression.evaluation.stated import Agreement, agreement, compare_stated, stated_in_words
+from compression.networks.checkpoints.reading import MAX_BYTES, Checkpoint, read_checkpoint
 from compression.networks.checkpoints.recognition import Recognition, recognise
 from compression.networks.model import FloatModel
 from compression.networks.normalization import NORMALIZATIONS
 from compression.spec import CompressionSpec
 from pages.ui import wording
 from pages.ui.accuracy import panel
+from pages.ui.checkpoint import normalization, shelf
 from pages.ui.compute import accuracy, images, uploads
 from pages.ui.state import link, session
 
 KINDS = ("pth", "pt", "th", "tar", "bin", "safetensors")
-MOST_OF_ONE_SESSION = 4
 NAME_LENGTH = 40
-FORGOTTEN = "forgotten"  # in the session: how many uploads were forgotten
 
 
 def ask() -> tuple[Any, float | None]:
@@ -32,7 +31,7 @@ def ask() -> tuple[Any, float | None]:
         "A checkpoint for CIFAR-10",
         type=list(KINDS),
         max_upload_size=MAX_BYTES // 1_000_000,
-        key=f"checkpoint {st.session_state.get(FORGOTTEN, 0)}",
+        key=f"checkpoint {st.session_state.get(shelf.FORGOTTEN, 0)}",
         help="A state dict saved by torch.save, alone or inside a training checkpoint, or safetensors. It stays on "
         "this server, no code in it runs, and it is deleted an hour after its page was opened last.",
     )
@@ -63,20 +62,20 @@ def answer(file: Any, stated: float | None) -> None:
     name = _name(file.name, content)
     if name not in uploads.own():
         try:
-            recognised = recognise(read_tensors(content, _plain(file.name)))
+            checkpoint = read_checkpoint(content, _plain(file.name))
+            _store(name, file.name, checkpoint, recognise(checkpoint.tensors))
         except CheckpointError as error:
             st.error(f"This file cannot be used: {error}.", icon=":material/broken_image:")
             return
-        _store(name, file.name, recognised)
     model = uploads.own()[name]
     st.success(f"{wording.capital(model.about['recognised'])}.", icon=":material/verified:")
-    _normalization(model)
+    model = normalization.pick(model)
     _accuracy(model, stated)
     st.page_link(
         "app.py",
-        label=f"Explore {name}",
+        label=f"Explore {model.name}",
         icon=":material/tune:",
-        query_params=link.parameters(session.of_network(session.now(), name)),
+        query_params=link.parameters(session.of_network(session.now(), model.name)),
     )
 
 
@@ -90,9 +89,9 @@ def _name(file_name: str, content: bytes) -> str:
     return f"{_plain(file_name).rpartition('.')[0]}-{hashlib.sha256(content).hexdigest()[:12]}"
 
 
-def _store(name: str, file_name: str, recognised: Recognition) -> None:
-    """Finds the normalisation and stores the network in this session; if the session is full, the oldest goes."""
-    dataset = images.test_images()
+def _store(name: str, file_name: str, checkpoint: Checkpoint, recognised: Recognition) -> None:
+    """Finds the normalisation and stores the network in this session. Raises CheckpointError if no trial is finite."""
+    dataset = images.trial_images()
     basis = NORMALIZATIONS["cifar10"] if isinstance(dataset, DataError) else dataset
     bar = st.empty()
 
@@ -100,47 +99,20 @@ def _store(name: str, file_name: str, recognised: Recognition) -> None:
         bar.progress(share, "Trying normalisations")
 
     show(0.0)
-    model = float_model(name, recognised, basis, f"your file {_plain(file_name)}", show)
-    bar.empty()
-    shelf = uploads.own()
-    while len(shelf) >= MOST_OF_ONE_SESSION:
-        del shelf[next(iter(shelf))]
-    uploads.keep(model)
-
-
-def _normalization(model: FloatModel) -> None:
-    """Shows the normalisations that were tried, best first."""
-    trials = model.about.get("tried")
-    if not trials:
-        st.warning(
-            "The normalisation of this checkpoint is unknown, and without CIFAR-10 it cannot be found by trying. "
-            f"“{model.normalization.name}” is assumed.",
-            icon=":material/help:",
-        )
-        return
-    st.caption(
-        f"Normalisation: **{model.normalization.name}**, because it gives the lowest loss on the first {TRIAL_IMAGES} "
-        "test images. The loss decides, because it changes with every image, while accuracy only counts whole images."
-    )
-    tried = [NORMALIZATIONS[trial["normalization"]] for trial in trials]
-    st.dataframe(
-        pd.DataFrame(
-            {
-                "Normalisation": [n.name for n in tried],
-                "Mean": [" ".join(f"{value:g}" for value in n.mean) for n in tried],
-                "Std": [" ".join(f"{value:g}" for value in n.std) for n in tried],
-                "Accuracy": [wording.percent(trial["accuracy"]) for trial in trials],
-                "Loss": [f"{trial['loss']:.3f}" for trial in trials],
-            }
-        ),
-        hide_index=True,
-        alt="Tried normalisations with accuracy and loss",
-    )
+    origin = f"your file {_plain(file_name)}"
+    try:
+        model = float_model(name, recognised, basis, origin, show, checkpoint.accuracies)
+    finally:
+        bar.empty()
+    shelf.put(model)
 
 
 def _accuracy(model: FloatModel, stated: float | None) -> None:
-    """Shows the accuracy on all test images while it is measured, beside the expected accuracy."""
+    """Shows the accuracy on all test images while it is measured, beside what the file says and the reader expects."""
+    says = model.about.get("accuracies", {})
     if isinstance(images.test_images(), DataError):
+        for name, value in says.items():
+            st.caption(f"The file says {wording.percent(value, 2)} ({name}). Nothing can be counted without images.")
         return
     spec = CompressionSpec(model.name)
 
@@ -154,6 +126,12 @@ def _accuracy(model: FloatModel, stated: float | None) -> None:
     reading = accuracy.look(spec)
     if reading.whole:
         st.markdown(verdict(reading.whole, stated))
+        if comparison := compare_stated(says, reading.whole):
+            words = stated_in_words(comparison, reading.whole)
+            if comparison.agreement is Agreement.SAME:
+                st.markdown(words)
+            else:
+                st.warning(words, icon=":material/compare_arrows:")
     elif reading.error:
         panel.show_state(reading)
     else:
@@ -170,29 +148,13 @@ def verdict(counted: Evaluation, stated: float | None) -> str:
     if stated is None:
         return measured
     expected, difference = wording.percent(stated, 2), wording.points(counted.accuracy - stated)
-    if abs(counted.accuracy - stated) < 0.00055:
-        return f"{measured} This is the accuracy that you expected."
-    if low <= stated <= high:
-        return f"{measured} You expected {expected}: the difference of {difference} lies within the interval."
-    return (
-        f"{measured} You expected {expected}: the difference of **{difference}** is more than chance. Was the expected "
-        "accuracy measured on these images, with this normalisation, without test-time augmentation?"
-    )
-
-
-def shelf() -> None:
-    """Shows the uploaded networks of this session, each with a button that deletes it."""
-    own = uploads.own()
-    if not own:
-        return
-    st.caption(
-        f"Your networks ({len(own)} of at most {MOST_OF_ONE_SESSION}). Only those who have the link of one can see it."
-    )
-    for name in list(own):
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"`{name}`", width=420)
-            if st.button("Delete", key=f"forget {name}", icon=":material/delete:"):
-                uploads.forget(name)
-                # an uploader with another key is empty
-                st.session_state[FORGOTTEN] = st.session_state.get(FORGOTTEN, 0) + 1
-                st.rerun()
+    match agreement(stated, counted):
+        case Agreement.SAME:
+            return f"{measured} This is the accuracy that you expected."
+        case Agreement.WITHIN:
+            return f"{measured} You expected {expected}: the difference of {difference} lies within the interval."
+        case Agreement.OUTSIDE:
+            return (
+                f"{measured} You expected {expected}: the difference of **{difference}** is more than chance. Was the "
+                "expected accuracy measured on these images, with this normalisation, without test-time augmentation?"
+            )

@@ -1,10 +1,11 @@
-"""CIFAR-10's test images, read once for all sessions."""
+"""Images of CIFAR-10, read once for all sessions."""
 
 import streamlit as st
 
 from compression.data import images
 from compression.data.images import ImageSet
 from compression.errors import DataError
+from compression.evaluation import normalization_trial
 
 
 @st.cache_resource(show_spinner="Reading CIFAR-10")
@@ -18,5 +19,14 @@ def test_images() -> ImageSet | DataError:
     """Returns the test images, or the error that reading them raised. An error is looked at again after a minute."""
     try:
         return load_once()
+    except DataError as error:
+        return error
+
+
+@st.cache_resource(ttl=60, show_spinner="Reading CIFAR-10")
+def trial_images() -> ImageSet | DataError:
+    """Returns the images that normalisations are tried on, or the error that reading them raised."""
+    try:
+        return normalization_trial.trial_images()
     except DataError as error:
         return error

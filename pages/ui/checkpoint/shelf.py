@@ -1,0 +1,35 @@
+"""The uploaded networks of one browser session."""
+
+import streamlit as st
+
+from compression.networks.model import FloatModel
+from pages.ui.compute import uploads
+
+MOST_OF_ONE_SESSION = 4
+FORGOTTEN = "forgotten"  # in the session: how many uploads were forgotten
+
+
+def put(model: FloatModel, keep: str = "") -> None:
+    """Stores a network in this session; if the session is full, the oldest but `keep` goes."""
+    own = uploads.own()
+    while len(own) >= MOST_OF_ONE_SESSION:
+        del own[next(name for name in own if name != keep)]
+    uploads.keep(model)
+
+
+def draw() -> None:
+    """Shows the uploaded networks of this session, each with a button that deletes it."""
+    own = uploads.own()
+    if not own:
+        return
+    st.caption(
+        f"Your networks ({len(own)} of at most {MOST_OF_ONE_SESSION}). Only those who have the link of one can see it."
+    )
+    for name in list(own):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"`{name}`", width=420)
+            if st.button("Delete", key=f"forget {name}", icon=":material/delete:"):
+                uploads.forget(name)
+                # an uploader with another key is empty
+                st.session_state[FORGOTTEN] = st.session_state.get(FORGOTTEN, 0) + 1
+                st.rerun()
