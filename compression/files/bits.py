@@ -3,6 +3,7 @@
 All bytes are little-endian. Bits fill each byte from the lowest bit upwards.
 """
 
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -25,12 +26,20 @@ def width(alphabet: int) -> int:
     return (alphabet - 1).bit_length()
 
 
+def whole_bytes(bits: int) -> int:
+    """Returns the bytes that `bits` bits fill, the last one perhaps in part."""
+    return -(-bits // 8)
+
+
 def pack(values: Array, bits: int) -> bytes:
     """Packs whole numbers (n,), each below 2^bits, into `bits` (0..32) bits each without gaps.
 
     The result has ceil(n * bits / 8) bytes. The lowest bit of a number comes first; unused bits of the last byte are 0.
     """
-    octets = values.astype(_unsigned(bits)).view(np.uint8).reshape(len(values), _unsigned(bits).itemsize)
+    numbers = values.astype(_unsigned(bits))
+    if bits == 8 * numbers.itemsize:
+        return numbers.tobytes()
+    octets = numbers.view(np.uint8).reshape(len(values), numbers.itemsize)
     return np.packbits(np.unpackbits(octets, axis=1, count=bits, bitorder="little"), bitorder="little").tobytes()
 
 
@@ -39,7 +48,7 @@ def unpack(content: bytes, count: int, bits: int) -> Array:
 
     Raises DamagedStream if `content` does not have ceil(count * bits / 8) bytes.
     """
-    if len(content) != -(-count * bits // 8):
+    if len(content) != whole_bytes(count * bits):
         raise DamagedStream
     flat = np.unpackbits(np.frombuffer(content, np.uint8), count=count * bits, bitorder="little")
     wide = np.zeros((count, 8 * _unsigned(bits).itemsize), np.uint8)
@@ -59,10 +68,9 @@ def to_varints(values: Array) -> bytes:
     A zero stands for a run of zeros: the next number says how many further zeros the run has.
     """
     content = bytearray()
-    edges = np.flatnonzero(np.diff(values, prepend=-1))
-    lengths = np.diff([*edges, len(values)])
-    for value, length in zip((int(values[edge]) for edge in edges), lengths, strict=True):
-        for number in (0, int(length) - 1) if value == 0 else [value] * int(length):
+    for value, run in groupby(values.tolist()):
+        length = sum(1 for _ in run)
+        for number in (0, length - 1) if value == 0 else [value] * length:
             content += _varint(number)
     return bytes(content)
 

@@ -1,7 +1,6 @@
 """The four lossless codings of the codes of weights.
 
-Codes are whole numbers 0..alphabet-1 in a flat array (n,). A boolean array `nonzero` (n,) says which weights are not
-zero; a weight that is zero has a code too, which need not be stored. A decoder must know n and the alphabet.
+A weight that is zero has a code too, which need not be stored. A decoder must know n and the alphabet.
 With w = width(alphabet) bits per code, a stream holds:
 
     coding    codes                                positions                                   model
@@ -15,11 +14,13 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 import numpy as np
+import torch
 
 from compression.files.ans import decode_symbols, encode_symbols
-from compression.files.bits import Array, DamagedStream, pack, unpack, width
+from compression.files.bits import Array, DamagedStream, pack, unpack, whole_bytes, width
 
 CodesAndNonzero = tuple[Array, Array]
 
@@ -56,15 +57,51 @@ class Stream:
         return len(self.codes) + len(self.positions) + len(self.model)
 
 
-def encode(codes: Array, alphabet: int, nonzero: Array, zeros_have_codes: bool) -> Stream:
+@dataclass(frozen=True, eq=False)
+class CodedWeights:
+    """The codes of some weights: `codes` (n,) are 0..alphabet-1, and `nonzero` (n,) is True for weights that are not 0.
+
+    `symbols` (n,) are the codes of nonzero weights, and `alphabet` for each zero weight; `counts` (alphabet + 1,) says
+    how often each symbol occurs.
+    """
+
+    codes: Array
+    alphabet: int
+    nonzero: Array
+
+    @cached_property
+    def symbols(self) -> Array:
+        return self.codes if self.kept == len(self.codes) else np.where(self.nonzero, self.codes, self.alphabet)
+
+    @cached_property
+    def counts(self) -> Array:
+        # torch takes half of the time of NumPy
+        return torch.bincount(torch.from_numpy(self.symbols), minlength=self.alphabet + 1).numpy()
+
+    @cached_property
+    def kept(self) -> int:
+        """The number of nonzero weights."""
+        return int(np.count_nonzero(self.nonzero))
+
+    @property
+    def width(self) -> int:
+        """The bits of a code."""
+        return width(self.alphabet)
+
+
+def encode(weights: CodedWeights, zeros_have_codes: bool) -> Stream:
     """Returns the shortest of the four streams; of equally short ones, the first in the order of `Coding`.
 
     `zeros_have_codes`: the codes of the zero weights decode to zero, so that DENSE, which stores no positions, is
-    possible.
+    possible. Streams that cannot be the shortest are not made.
     """
-    codings = [coding for coding in Coding if zeros_have_codes or coding is not Coding.DENSE]
-    streams = (ENCODERS[coding](codes, alphabet, nonzero) for coding in codings)
-    return min((stream for stream in streams if stream), key=lambda stream: stream.nbytes)
+    best = _entropy(weights)
+    for coding in (Coding.DENSE, Coding.BITMAP, Coding.GAPS)[not zeros_have_codes :]:
+        if best is None or LEAST_BYTES[coding](weights) <= best.nbytes:
+            stream = ENCODERS[coding](weights)
+            best = min((each for each in (stream, best) if each), key=lambda each: (each.nbytes, ORDER[each.coding]))
+    assert best is not None
+    return best
 
 
 def decode(stream: Stream, count: int, alphabet: int) -> CodesAndNonzero:
@@ -79,35 +116,57 @@ def decode(stream: Stream, count: int, alphabet: int) -> CodesAndNonzero:
     return codes, nonzero
 
 
-def _dense(codes: Array, alphabet: int, nonzero: Array) -> Stream:
-    return Stream(Coding.DENSE, pack(codes, width(alphabet)))
+def _dense(weights: CodedWeights) -> Stream:
+    return Stream(Coding.DENSE, pack(weights.codes, weights.width))
+
+
+def _dense_bytes(weights: CodedWeights) -> int:
+    return whole_bytes(len(weights.codes) * weights.width)
 
 
 def _from_dense(stream: Stream, count: int, alphabet: int) -> CodesAndNonzero:
     return unpack(stream.codes, count, width(alphabet)), np.ones(count, bool)
 
 
-def _bitmap(codes: Array, alphabet: int, nonzero: Array) -> Stream:
-    return Stream(Coding.BITMAP, pack(codes[nonzero], width(alphabet)), pack(nonzero, 1))
+def _bitmap(weights: CodedWeights) -> Stream:
+    return Stream(Coding.BITMAP, pack(weights.codes[weights.nonzero], weights.width), pack(weights.nonzero, 1))
+
+
+def _bitmap_bytes(weights: CodedWeights) -> int:
+    return whole_bytes(weights.kept * weights.width) + whole_bytes(len(weights.codes))
 
 
 def _from_bitmap(stream: Stream, count: int, alphabet: int) -> CodesAndNonzero:
     return _unpack_at(unpack(stream.positions, count, 1).astype(bool), stream.codes, alphabet)
 
 
-def _gaps(codes: Array, alphabet: int, nonzero: Array) -> Stream:
+def _gaps(weights: CodedWeights) -> Stream:
     """Stores the number of zeros before each nonzero weight in g bits; g is the one that takes the fewest bits.
 
     The largest number of g bits, 2^g - 1, means: so many zeros, and the gap goes on with the next number. These are the
     relative indices of Han et al. 2015 (arXiv:1510.00149), section 2, who insert a zero weight there instead.
     """
-    gaps = np.diff(nonzero.nonzero()[0], prepend=-1) - 1
-    bits = min(GAP_BITS, key=lambda g: g * (len(gaps) + int((gaps // (2**g - 1)).sum())))
+    gaps = np.diff(np.flatnonzero(weights.nonzero), prepend=-1) - 1
+    counts = np.bincount(gaps)
+    lengths = np.flatnonzero(counts)
+    bits = min(GAP_BITS, key=lambda g: g * (len(gaps) + int((lengths // (2**g - 1) * counts[lengths]).sum())))
     skip = 2**bits - 1
     runs = np.full(len(gaps) + int((gaps // skip).sum()), skip)
     runs[np.cumsum(gaps // skip + 1) - 1] = gaps % skip
     header = GAPS_HEADER.pack(bits, len(runs))
-    return Stream(Coding.GAPS, pack(codes[nonzero], width(alphabet)), pack(runs, bits), header)
+    return Stream(Coding.GAPS, pack(weights.codes[weights.nonzero], weights.width), pack(runs, bits), header)
+
+
+def _least_gaps_bytes(weights: CodedWeights) -> int:
+    """Returns the bytes that `_gaps` takes at least.
+
+    A gap of z zeros takes floor(z / s) more numbers than one, s = 2^g - 1, which is at least (z - s + 1) / s.
+    """
+    kept = weights.kept
+    zeros = len(weights.codes) - int(weights.nonzero[::-1].argmax()) - kept if kept else 0
+    bits = np.array(GAP_BITS)
+    runs = kept + np.maximum(0, -((kept * (2**bits - 2) - zeros) // (2**bits - 1)))
+    return GAPS_HEADER.size + whole_bytes(kept * weights.width) + whole_bytes(int((bits * runs).min()))
 
 
 def _from_gaps(stream: Stream, count: int, alphabet: int) -> CodesAndNonzero:
@@ -133,11 +192,11 @@ def _unpack_at(nonzero: Array, content: bytes, alphabet: int) -> CodesAndNonzero
     return codes, nonzero
 
 
-def _entropy(codes: Array, alphabet: int, nonzero: Array) -> Stream | None:
+def _entropy(weights: CodedWeights) -> Stream | None:
     """Returns None for an alphabet that is too large, or if there are no codes. A zero weight is one more symbol."""
-    if alphabet >= MOST_SYMBOLS or not len(codes):
+    if weights.alphabet >= MOST_SYMBOLS or not len(weights.codes):
         return None
-    content, model = encode_symbols(np.where(nonzero, codes, alphabet), alphabet + 1)
+    content, model = encode_symbols(weights.symbols, weights.counts)
     return Stream(Coding.ENTROPY, content, model=model)
 
 
@@ -147,7 +206,15 @@ def _from_entropy(stream: Stream, count: int, alphabet: int) -> CodesAndNonzero:
     return symbols * nonzero, nonzero
 
 
-ENCODERS: dict[Coding, Callable[[Array, int, Array], Stream | None]] = {
+ORDER = {coding: place for place, coding in enumerate(Coding)}
+
+LEAST_BYTES: dict[Coding, Callable[[CodedWeights], int]] = {
+    Coding.DENSE: _dense_bytes,
+    Coding.BITMAP: _bitmap_bytes,
+    Coding.GAPS: _least_gaps_bytes,
+}
+
+ENCODERS: dict[Coding, Callable[[CodedWeights], Stream | None]] = {
     Coding.DENSE: _dense,
     Coding.BITMAP: _bitmap,
     Coding.GAPS: _gaps,

@@ -16,7 +16,7 @@ import numpy as np
 from compression.core.record import CompressedModel, LayerRecord
 from compression.files.ans import entropy_bits
 from compression.files.codings import Coding
-from compression.files.packed_file import FileParts, as_text, assemble, pack_layers, verify_file
+from compression.files.packed_file import FileParts, as_text, assemble, count_file_bytes, pack_layers, verify_file
 from compression.files.packed_quantizer import QuantizerKind
 from compression.files.packed_weight import PackedWeight
 from compression.files.size import packed_bytes
@@ -116,6 +116,15 @@ class FileLedger:
             "rest": self.rest,
             "container": self.container,
         }
+
+
+def count_file(compressed: CompressedModel, model: FloatModel) -> FileLedger:
+    """Returns where the bytes of the packed file go, exactly, without making the file.
+
+    `model` is the float network that was compressed. Raises ValueError if its architecture is unknown.
+    """
+    parts = pack_layers(compressed)
+    return file_ledger(parts, count_file_bytes(parts, model))
 
 
 def encode_file(compressed: CompressedModel, model: FloatModel) -> tuple[bytes, FileLedger]:

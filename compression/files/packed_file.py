@@ -25,13 +25,16 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import safetensors
+import safetensors.numpy
 import safetensors.torch
 import torch
 from torch import Tensor, nn
 
 from compression.core.record import CompressedModel, LayerRecord
 from compression.errors import CodecError
+from compression.files.bits import Array
 from compression.files.packed_weight import PackedWeight, pack_weight, unpack_weight
 from compression.networks.architectures.table import ARCHITECTURES
 from compression.networks.checkpoints.names import COUNTERS
@@ -66,9 +69,15 @@ class FileParts:
 
 def pack_layers(compressed: CompressedModel) -> FileParts:
     """Packs the weight of each compressed layer; the network may have any architecture."""
-    pairs = ((record, pack_weight(record)) for record in compressed.layers)
-    layers = ((record, weight if weight.nbytes < FLOAT_BYTES * record.weights else None) for record, weight in pairs)
-    return FileParts(compressed, tuple(layers))
+    return FileParts(compressed, tuple((record, _pack_if_shorter(record)) for record in compressed.layers))
+
+
+def _pack_if_shorter(record: LayerRecord) -> PackedWeight | None:
+    """Returns the packed weight, or None if float32 is as short, as it is for float weights without a zero."""
+    if record.qparams is None and record.nonzero == record.weights:
+        return None
+    weight = pack_weight(record)
+    return weight if weight.nbytes < FLOAT_BYTES * record.weights else None
 
 
 def to_bytes(compressed: CompressedModel, model: FloatModel) -> bytes:
@@ -83,26 +92,49 @@ def to_bytes(compressed: CompressedModel, model: FloatModel) -> bytes:
 def assemble(parts: FileParts, model: FloatModel) -> bytes:
     """Returns the content of the packed file of layers that are packed already; otherwise like `to_bytes`."""
     compressed = parts.compressed
+    text = _header(parts, model, fingerprint(compressed.module))
+    tensors = {key: value.contiguous() for key, value in _tensors(compressed.module)}
+    for record, weight in parts.layers:
+        if weight:
+            tensors[_key(record)] = torch.frombuffer(bytearray(weight.content), dtype=torch.uint8)
+    return safetensors.torch.save(tensors, {ABOUT: text, CHECKSUM: _checksum(text, sorted(tensors.items()))})
+
+
+def count_file_bytes(parts: FileParts, model: FloatModel) -> int:
+    """Returns the length of what `assemble` returns, in a small part of its time.
+
+    It depends on the shapes of the tensors and on the header, in which all digests are equally long.
+    """
+    digest = hashlib.sha256().hexdigest()
+    tensors: dict[str, Array] = {
+        key: np.empty(value.shape, np.float32) for key, value in _tensors(parts.compressed.original)
+    }
+    for record, weight in parts.layers:
+        if weight:
+            tensors[_key(record)] = np.empty(weight.nbytes, np.uint8)
+    return len(safetensors.numpy.save(tensors, {ABOUT: _header(parts, model, digest), CHECKSUM: digest}))
+
+
+def _header(parts: FileParts, model: FloatModel, network: str) -> str:
+    """Returns the JSON text of the header; `network` is the fingerprint of the compressed network.
+
+    Raises ValueError if the architecture of `model` is unknown.
+    """
     if model.about.get("arch") not in ARCHITECTURES:
         raise ValueError(
             f"{model.name} has no known architecture, so a packed file cannot name it; "
             f"known architectures: {', '.join(ARCHITECTURES)}"
         )
-    tensors = {key: value.contiguous() for key, value in _tensors(compressed.module)}
-    for record, weight in parts.layers:
-        if weight:
-            tensors[_key(record)] = torch.frombuffer(bytearray(weight.content), dtype=torch.uint8)
     header = {
         "format": FORMAT,
         "arch": model.about["arch"],
         "normalization": model.normalization.name,
-        "spec": json.loads(compressed.spec.to_json()),
+        "spec": json.loads(parts.compressed.spec.to_json()),
         "layers": {_key(record): weight.header for record, weight in parts.layers if weight},
         "inputs": parts.inputs,
-        "network": fingerprint(compressed.module),
+        "network": network,
     }
-    text = as_text(header)
-    return safetensors.torch.save(tensors, {ABOUT: text, CHECKSUM: _checksum(text, sorted(tensors.items()))})
+    return as_text(header)
 
 
 def load_compressed(path: Path) -> FloatModel:

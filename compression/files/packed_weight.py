@@ -21,7 +21,7 @@ from torch import Size, Tensor
 from compression.core.record import LayerRecord
 from compression.files.ans import entropy_bits
 from compression.files.bits import Array
-from compression.files.codings import Coding, Stream, decode, encode
+from compression.files.codings import CodedWeights, Coding, Stream, decode, encode
 from compression.files.packed_quantizer import QuantizerKind, as_bytes, as_floats, as_numbers, from_numbers
 from compression.files.places import decode_choices, decode_filters, encode_choices, encode_filters
 from compression.networks.weights import swap_channels
@@ -107,17 +107,18 @@ def pack_weight(record: LayerRecord) -> PackedWeight:
     If quantizing and dequantizing the weight does not give it back exactly, its nonzero values are stored as float32:
     where values of neighbouring codes differ in the last bit of a float32, quantizing may yield the other code.
     """
-    weight = record.channels_first
-    nonzero = weight != 0
+    weight = record.channels_first.contiguous()
+    nonzero = weight.numpy() != 0
     if record.qparams is not None:
         codes = quantize(weight, record.qparams)
-        values = dequantize(codes, record.qparams)
-        if torch.equal(torch.where(nonzero, values, 0.0), weight):
+        exact = dequantize(codes, record.qparams).numpy() == weight.numpy()
+        if exact.all() or exact[nonzero].all():
             low = record.qparams.low if isinstance(record.qparams, QParams) else 0
-            exact = (values == weight).numpy()
-            return _shortest(record, *as_numbers(record.qparams), codes.numpy() - low, record.qparams.codes, exact)
+            numbers = as_numbers(record.qparams)
+            return _shortest(record, *numbers, codes.numpy() - low, record.qparams.codes, nonzero, exact)
     no_codes = np.zeros(weight.shape, np.int64)
-    return _shortest(record, QuantizerKind.FLOAT, as_bytes(weight[nonzero]), {}, no_codes, 1, nonzero.numpy())
+    numbers = QuantizerKind.FLOAT, as_bytes(weight[torch.from_numpy(nonzero)]), {}
+    return _shortest(record, *numbers, no_codes, 1, nonzero, nonzero)
 
 
 def unpack_weight(content: bytes, header: dict[str, Any]) -> Tensor:
@@ -149,18 +150,20 @@ def _shortest(
     fields: dict[str, Any],
     codes: Array,
     alphabet: int,
+    nonzero: Array,
     exact: Array,
 ) -> PackedWeight:
     """Returns the shortest packed weight over all ways to encode the places; of equally short ones, the simplest.
 
-    `codes` (C_out, ...) are 0..alphabet-1. `exact` (C_out, ...) is True where a code decodes to its weight.
+    All arrays are (C_out, ...). `codes` are 0..alphabet-1, and `exact` is True where a code decodes to its weight.
     """
-    nonzero = (record.channels_first != 0).numpy()
-    bound = entropy_bits(np.bincount(np.where(nonzero, codes, alphabet).ravel()))
+    every = CodedWeights(codes.ravel(), alphabet, nonzero.ravel())
+    bound = entropy_bits(every.counts)
     candidates = []
     for places in _possible_places(nonzero, record.pattern):
         mask = places.mask
-        stream = encode(codes[mask], alphabet, nonzero[mask], zeros_have_codes=bool(exact[mask].all()))
+        some = CodedWeights(codes[mask], alphabet, nonzero[mask]) if places.encoding else every
+        stream = encode(some, zeros_have_codes=bool(exact[mask].all() if places.encoding else exact.all()))
         shape = Size(nonzero.shape)
         candidates.append(
             PackedWeight(kind, shape, record.transposed_groups, numbers, fields, places, stream, alphabet, bound)

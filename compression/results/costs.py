@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from compression.core.compress import compress
 from compression.core.record import bit_operations
 from compression.core.training_evidence import evidence_for
-from compression.files.ledger import encode_file
+from compression.files.ledger import count_file
 from compression.files.size import count_bytes
 from compression.networks.macs import layer_macs
 from compression.networks.model import FloatModel
@@ -38,12 +38,12 @@ class Costs:
 
 
 def costs(model: FloatModel, spec: CompressionSpec) -> Costs:
-    """Returns the costs of `model`, compressed as `spec` says. The packed file is made in memory to count its bytes.
+    """Returns the costs of `model`, compressed as `spec` says. The bytes are those of the packed file, exactly.
 
-    Raises what `compress` and `encode_file` raise.
+    Raises what `compress` and `count_file` raise.
     """
     compressed = compress(model.module, spec, evidence_for(model, spec))
-    size, file = count_bytes(compressed), encode_file(compressed, model)[1]
+    size, file = count_bytes(compressed), count_file(compressed, model)
     macs = layer_macs(model.module, model.example)
     return Costs(
         weights=compressed.weights,

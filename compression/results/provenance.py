@@ -64,6 +64,7 @@ COUNTS = (
     "files/ans.py",
     "files/bits.py",
     "files/codings.py",
+    "files/frequencies.py",
     "files/ledger.py",
     "files/packed_file.py",
     "files/packed_quantizer.py",

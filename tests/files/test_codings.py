@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from compression.files.ans import entropy_bits
 from compression.files.bits import Array, DamagedStream, pack, unpack, width
-from compression.files.codings import DECODERS, ENCODERS, Coding, Stream, decode, encode
+from compression.files.codings import DECODERS, ENCODERS, LEAST_BYTES, CodedWeights, Coding, Stream, decode, encode
 
 each_coding = pytest.mark.parametrize("coding", Coding)
 
@@ -40,7 +40,7 @@ def nonzero_codes_equal(one: tuple[Array, Array], other: tuple[Array, Array]) ->
 @settings(max_examples=150, deadline=None)
 def test_decoding_restores_the_codes(coding: Coding, case: tuple[Array, int, Array]) -> None:
     codes, alphabet, nonzero = case
-    stream = ENCODERS[coding](codes, alphabet, nonzero)
+    stream = ENCODERS[coding](CodedWeights(codes, alphabet, nonzero))
     if stream is None:
         return
     assert stream.coding is coding
@@ -51,26 +51,41 @@ def test_decoding_restores_the_codes(coding: Coding, case: tuple[Array, int, Arr
         assert nonzero_codes_equal(decoded, (codes, nonzero))
 
 
+@given(case=codes_to_encode())
+@settings(max_examples=150, deadline=None)
+def test_a_stream_that_is_not_made_could_not_have_been_shorter(case: tuple[Array, int, Array]) -> None:
+    weights = CodedWeights(*case)
+    streams = [ENCODERS[coding](weights) for coding in Coding]
+    for coding, least in LEAST_BYTES.items():
+        stream = ENCODERS[coding](weights)
+        assert stream
+        assert least(weights) == stream.nbytes if coding is not Coding.GAPS else least(weights) <= stream.nbytes
+    assert encode(weights, zeros_have_codes=True) == min((s for s in streams if s), key=lambda each: each.nbytes)
+
+
 @pytest.mark.parametrize("sparsity", [0.0, 0.5, 0.9, 1.0])
 @pytest.mark.parametrize("alphabet", [3, 15, 255, 65535])
 def test_long_streams_are_restored_and_the_shortest_coding_is_used(alphabet: int, sparsity: float) -> None:
     codes, nonzero = bell(50_000, alphabet, sparsity)
-    stream = encode(codes, alphabet, nonzero, zeros_have_codes=False)
+    weights = CodedWeights(codes, alphabet, nonzero)
+    stream = encode(weights, zeros_have_codes=False)
     assert nonzero_codes_equal(decode(stream, len(codes), alphabet), (codes, nonzero))
-    streams = [ENCODERS[each](codes, alphabet, nonzero) for each in (Coding.BITMAP, Coding.GAPS, Coding.ENTROPY)]
+    streams = [ENCODERS[each](weights) for each in (Coding.BITMAP, Coding.GAPS, Coding.ENTROPY)]
     assert stream.nbytes == min(each.nbytes for each in streams if each)
 
 
 def test_dense_codes_are_used_only_if_a_code_stands_for_zero() -> None:
     codes, nonzero = np.arange(15), np.arange(15) != 7
-    assert encode(codes, 15, nonzero, zeros_have_codes=True).coding is Coding.DENSE
-    assert encode(codes, 15, nonzero, zeros_have_codes=False).coding is not Coding.DENSE
+    weights = CodedWeights(codes, 15, nonzero)
+    assert encode(weights, zeros_have_codes=True).coding is Coding.DENSE
+    assert encode(weights, zeros_have_codes=False).coding is not Coding.DENSE
 
 
 def test_on_paper() -> None:
     """The codes 0 0 5 0 0 0 7 of an alphabet of eight: three bits per code."""
     codes, nonzero = np.array([0, 0, 5, 0, 0, 0, 7]), np.array([0, 0, 1, 0, 0, 0, 1], bool)
-    dense, bitmap, gaps = (ENCODERS[each](codes, 8, nonzero) for each in (Coding.DENSE, Coding.BITMAP, Coding.GAPS))
+    weights = CodedWeights(codes, 8, nonzero)
+    dense, bitmap, gaps = (ENCODERS[each](weights) for each in (Coding.DENSE, Coding.BITMAP, Coding.GAPS))
     assert dense
     assert dense.nbytes == 3  # 21 bits
     assert bitmap
@@ -92,7 +107,7 @@ def test_packed_values_take_the_given_number_of_bits(bits: int) -> None:
 @pytest.mark.parametrize("count", [100, 2_000, 100_000])
 def test_entropy_coding_takes_hardly_more_than_the_bound(count: int, alphabet: int, sparsity: float) -> None:
     codes, nonzero = bell(count, alphabet, sparsity)
-    stream = ENCODERS[Coding.ENTROPY](codes, alphabet, nonzero)
+    stream = ENCODERS[Coding.ENTROPY](CodedWeights(codes, alphabet, nonzero))
     assert stream
     bound = entropy_bits(np.bincount(np.where(nonzero, codes, alphabet))) / 8
     assert bound - 1 <= len(stream.codes) <= 1.02 * bound + 64
@@ -111,7 +126,7 @@ def test_the_width_of_a_symbol(alphabet: int) -> None:
 @each_coding
 def test_a_damaged_stream_gives_codes_of_the_alphabet_or_an_error(coding: Coding) -> None:
     """Whether the codes are the right ones is checked by the checksum of the file."""
-    whole = ENCODERS[coding](bell(500, 15, 0.6)[0], 15, bell(500, 15, 0.6)[1])
+    whole = ENCODERS[coding](CodedWeights(bell(500, 15, 0.6)[0], 15, bell(500, 15, 0.6)[1]))
     assert whole
     rng = np.random.default_rng(0)
     for _ in range(500):

@@ -20,6 +20,7 @@ from compression.core.evidence import Evidence, Sample
 from compression.core.observe import observe
 from compression.core.record import CompressedModel
 from compression.errors import CodecError
+from compression.files.ledger import count_file
 from compression.files.packed_file import ABOUT, CHECKSUM, _checksum, fingerprint, load_compressed, to_bytes
 from compression.files.packed_quantizer import QuantizerKind
 from compression.files.packed_weight import pack_weight, unpack_weight
@@ -118,6 +119,12 @@ def test_every_file_decodes_to_the_network_that_was_evaluated(tmp_path: Path) ->
         as_float = {key for key, each in loaded.about["layers"].items() if each["kind"] == QuantizerKind.FLOAT}
         assert quantized.isdisjoint(as_float), spec
         assert loaded.normalization == NORMALIZATIONS["half"]
+
+
+def test_the_bytes_of_a_file_are_known_without_making_it() -> None:
+    for spec in SPECS:
+        compressed = compress_model(spec)
+        assert count_file(compressed, model()).total == len(file_of(compressed)), spec
 
 
 @pytest.mark.parametrize(
