@@ -36,6 +36,11 @@ class Candidate:
         return self.seen.total if self.seen else 0
 
     @property
+    def evaluated(self) -> int:
+        """The number of images that were evaluated, including those that do not follow on the ones in `seen`."""
+        return self.images + BATCH * len(self.parts)
+
+    @property
     def stage(self) -> int:
         """The number of images of the stage that it is at."""
         return next(images for images in STAGES if images >= max(self.images, STAGES[0]))

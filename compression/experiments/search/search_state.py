@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 
-from compression.engine.progress import Pace
 from compression.evaluation.subsets import HALF, Score
 from compression.experiments.search.candidate import Candidate
 from compression.experiments.search.goal import Goal, Trial
@@ -10,16 +9,9 @@ from compression.experiments.search.history import Study
 from compression.experiments.search.outcome import Outcome
 from compression.experiments.search.reading import Phase
 from compression.experiments.search.space import Space
+from compression.experiments.search.time_left import Meter, images_left, share_done, work_of
 from compression.networks.model import FloatModel
 from compression.spec import CompressionSpec
-
-SHARES = {  # of the work, about
-    Phase.FLOAT: 0.02,
-    Phase.RIVALS: 0.13,
-    Phase.SCAN: 0.2,
-    Phase.TRIALS: 0.6,
-    Phase.CONFIRM: 0.05,
-}
 
 
 @dataclass(eq=False)
@@ -29,6 +21,7 @@ class SearchState:
     `base` is the float network, `smallest` has the specs of the smallest files. `running` maps the number of a trial
     to its candidate. `rivals` has the uniform specs that are still to be tried, None before that begins, and
     `rival_trials` those that are. `committed` are trials from the landscape, None until they are read.
+    `share_of_phase` (0..1) of the current phase is done, and `scanned` is that of the scan, None before it begins.
     """
 
     model: FloatModel
@@ -43,9 +36,10 @@ class SearchState:
     rival_trials: list[Trial] = field(default_factory=list)
     committed: tuple[Trial, ...] | None = None
     phase: Phase = Phase.FLOAT
-    share: float = 0.0
+    share_of_phase: float = 0.0
+    scanned: float | None = None
     outcome: Outcome | None = None
-    pace: Pace | None = None
+    meter: Meter = field(default_factory=Meter)
 
     @property
     def before(self) -> Score | None:
@@ -68,17 +62,25 @@ class SearchState:
         return (self.base, *self.smallest, *self.running.values(), *(self.rivals or {}).values())
 
     @property
+    def work(self) -> dict[Phase, float]:
+        """The expected work of each phase, in images."""
+        return work_of(self.space, self.trial_count)
+
+    @property
+    def share(self) -> float:
+        """The share (0..1) of the expected work that is done."""
+        return share_done(self.work, self.phase, self.share_of_phase)
+
+    @property
     def seconds_left(self) -> float | None:
         """How long the rest takes, or None if that is not known."""
-        return self.pace.seconds_left(self.share) if self.pace else None
+        rivals = len(self.space.rivals if self.rivals is None else self.rivals)
+        trials = self.study.trials.values()
+        return self.meter.seconds_left(
+            images_left(self.work, self.phase, self.share_of_phase, rivals, trials, self.trial_count)
+        )
 
 
 def on_half(trials: tuple[Trial, ...]) -> list[Trial]:
     """Returns the trials on the whole search half."""
     return [each for each in trials if each.images == HALF]
-
-
-def share_before(phase: Phase) -> float:
-    """Returns the share (0..1) of the work that the phases before `phase` are."""
-    phases = list(Phase)
-    return sum(SHARES[each] for each in phases[: phases.index(phase)])

@@ -27,7 +27,7 @@ from compression.data.images import ImageSet
 from compression.engine.cluster import Engine
 from compression.engine.evaluator import Evaluator
 from compression.engine.lru_cache import LruCache
-from compression.engine.progress import Pace, follow
+from compression.engine.progress import follow
 from compression.errors import EngineError
 from compression.evaluation.subsets import HALF, SEARCH
 from compression.experiments.scanner import Scanner
@@ -35,7 +35,7 @@ from compression.experiments.search.goal import Goal, pick
 from compression.experiments.search.history import StudyFile
 from compression.experiments.search.measuring import Measuring
 from compression.experiments.search.reading import Phase, SearchReading
-from compression.experiments.search.search_state import SHARES, SearchState, share_before
+from compression.experiments.search.search_state import SearchState
 from compression.experiments.search.space import space_of
 from compression.experiments.search.steps import STEPS, Tools
 from compression.networks.model import FloatModel
@@ -98,20 +98,20 @@ class Searcher:
 
     def _advance(self, state: SearchState, go: bool) -> None:
         """Goes through the phases up to the first one that is not done."""
-        if go and state.pace is None:
-            state.pace = Pace.from_now(state.share)
         for phase, step in STEPS:
-            state.phase, state.share = phase, share_before(phase)
-            share = step(self._tools, state, go)
-            state.share += SHARES[phase] * share
-            if share < 1:
-                return
-        state.phase, state.share = Phase.DONE, 1.0
+            state.phase, state.share_of_phase = phase, 0.0
+            state.share_of_phase = step(self._tools, state, go)
+            if state.share_of_phase < 1:
+                break
+        else:
+            state.phase = Phase.DONE
+        if go:
+            state.meter.look()
 
     def _rest(self, state: SearchState) -> None:
         for candidate in state.candidates:
             self._tools.measuring.drop(candidate)
-        state.pace = None
+        state.meter.pause()
 
     def _reading(self, state: SearchState, error: str | None) -> SearchReading:
         return SearchReading(

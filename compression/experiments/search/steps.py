@@ -46,7 +46,7 @@ def evaluate_float(tools: Tools, state: SearchState, go: bool) -> float:
     """
     if state.goal.file_bytes is not None and not _is_possible(tools, state, go):
         return 0.0
-    if not tools.measuring.evaluate(state.base, HALF, go):
+    if not _evaluate(tools, state, state.base, HALF, go):
         return len(state.base.parts) * BATCH / HALF
     return 1.0
 
@@ -86,8 +86,11 @@ def scan_layers(tools: Tools, state: SearchState, go: bool) -> float:
     readings = [tools.scanner.look(state.model, specs, go=go) for specs in state.space.layer_specs]
     if error := next((each.error for each in readings if each.error), None):
         raise EngineError(error)
+    share = sum(each.share for each in readings) / len(readings)
+    state.meter.images += state.work[Phase.SCAN] * (share - (share if state.scanned is None else state.scanned))
+    state.scanned = share
     if not all(each.done for each in readings):
-        return sum(each.share for each in readings) / len(readings)
+        return share
     rival = pick(state.goal, state.uniform, HALF)
     state.study.seed(state.space.seeds(readings, rival.spec if rival else None))
     return 1.0
@@ -177,12 +180,20 @@ def _proposed(tools: Tools, state: SearchState, number: int) -> Candidate:
 def _measure(tools: Tools, state: SearchState, candidate: Candidate, go: bool, rivals: Sequence[Trial]) -> Trial | None:
     """Returns the trial of `candidate` once its bytes are counted and more images could not make it beat `rivals`."""
     costs = tools.measuring.count(candidate, go)
-    if not tools.measuring.evaluate(candidate, candidate.stage, go) or costs is None:
+    if not _evaluate(tools, state, candidate, candidate.stage, go) or costs is None:
         return None
     assert candidate.seen
     assert state.before
     trial = trial_of(state.before, candidate.spec, costs.file, Score(candidate.seen.right))
     if images := next_stage(state.goal, trial, rivals):
-        tools.measuring.evaluate(candidate, images, go)
+        _evaluate(tools, state, candidate, images, go)
         return None
     return trial
+
+
+def _evaluate(tools: Tools, state: SearchState, candidate: Candidate, images: int, go: bool) -> bool:
+    """Does what `Measuring.evaluate` does, and counts the images that have come back."""
+    before = candidate.evaluated
+    complete = tools.measuring.evaluate(candidate, images, go)
+    state.meter.images += candidate.evaluated - before
+    return complete
