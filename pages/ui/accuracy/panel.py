@@ -38,7 +38,7 @@ There are no test images here, and these settings were not measured beforehand. 
 their measured neighbours: those with the next bits and the next sparsities. The accuracy of these settings may lie
 outside it."""
 SpecOf = Callable[[str], CompressionSpec]
-SENTENCE_PIXELS = 44  # two lines, or one line and a bar; a fixed height keeps what is below from jumping
+SENTENCE_PIXELS = 64  # three lines, or one line and a bar; a fixed height keeps what is below from jumping
 
 
 @st.fragment(key=frame.ACCURACY)

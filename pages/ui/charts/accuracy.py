@@ -6,7 +6,7 @@ from typing import Any
 from compression.evaluation.evaluation import Evaluation, confusion
 from compression.evaluation.sampling import Estimate
 from pages.ui import wording
-from pages.ui.charts.style import COMPRESSED, FLOAT, NO_LOSS, SHARE, Drawing, live_layout
+from pages.ui.charts.style import COMPRESSED, FLOAT, NO_LOSS, SHARE, SMALL, Drawing, live_layout
 
 
 def confusion_matrix(before: Evaluation, after: Evaluation, ink: str) -> Drawing:
@@ -15,15 +15,15 @@ def confusion_matrix(before: Evaluation, after: Evaluation, ink: str) -> Drawing
     names = after.classes
     places = range(len(names))
     layout = live_layout(
-        "Confusion matrix: true class (row), predicted class (column)",
-        {"tickvals": list(places), "ticktext": list(names), "tickangle": -45, "tickfont": {"size": 10}},
-        {"tickvals": list(places), "ticktext": [f"{name} " for name in names], "tickfont": {"size": 10}},
-        below=50,
+        "Confusion: rows true, columns predicted",
+        {"tickvals": list(places), "ticktext": list(names), "tickangle": -45, "tickfont": {"size": SMALL}},
+        {"tickvals": list(places), "ticktext": [f"{name} " for name in names], "tickfont": {"size": SMALL}},
+        below=58,
         ink=ink,
     )
     layout["xaxis"]["range"], layout["yaxis"]["range"] = [-0.5, len(names) - 0.5], [len(names) - 0.5, -0.5]
     layout["yaxis"] |= {"gridcolor": "rgba(0, 0, 0, 0)"}
-    layout["margin"] |= {"l": 72, "t": 30}
+    layout["margin"] |= {"l": 84, "t": 30}
     return Drawing(
         layout,
         {
@@ -34,7 +34,7 @@ def confusion_matrix(before: Evaluation, after: Evaluation, ink: str) -> Drawing
             "showscale": False,
             "text": [[str(count) if count else "" for count in row] for row in counts],
             "texttemplate": "%{text}",
-            "textfont": {"size": 9, "color": ink},
+            "textfont": {"size": SMALL, "color": ink},
             "customdata": [
                 [
                     f"Class {names[row]}, predicted as {names[column]}: {counts[row][column]:,} "
@@ -109,7 +109,7 @@ def per_class(before: Evaluation, estimates: dict[str, Estimate], ink: str) -> D
     if not all(estimate.exact for estimate in parts):
         compressed_bars["error_y"] = _error(parts)
     y = {"title": "share classified correctly", **SHARE}
-    layout = live_layout("Accuracy per class", {"tickangle": -45}, y, below=70, ink=ink)
+    layout = live_layout("Accuracy per class", {"tickangle": -45}, y, below=76, ink=ink)
     return Drawing(layout, float_bars, compressed_bars)
 
 

@@ -10,6 +10,8 @@ from pages.ui.charts.style import (
     COMPRESSED_OTHERWISE,
     FLOAT,
     REMOVED,
+    SMALL,
+    TWO_ROWS,
     Drawing,
     live_layout,
     short_name,
@@ -19,8 +21,9 @@ HEIGHT = 270
 TALL = 355  # as high as a chart of HEIGHT with a widget above or below it
 ORANGE, SKY, GREY = (230, 159, 0), (86, 180, 233), (153, 153, 153)
 PRUNED_BY_OTHER = "#56B4E9"
-MARGIN_OF_LAYERS = 72
-MOST_NAMES = 26
+MARGIN_OF_LAYERS = 88
+ROW_PIXELS = 13  # of a name, and the pixels above and below all rows:
+AROUND_PIXELS = 86
 CODES_HEIGHT = 260
 
 
@@ -79,7 +82,7 @@ def overlap(view: Overlap, layers: Sequence[str], ink: str) -> Drawing:
         ink,
     )
     layout["yaxis"]["scaleanchor"] = False
-    layout["margin"] |= {"t": 62}  # room for two rows of the legend below the title
+    layout["margin"] |= {"t": TWO_ROWS}
     swatches = (
         ("both", REMOVED),
         ("this only", COMPRESSED),
@@ -123,11 +126,11 @@ def _tiles(
 ) -> dict[str, Any]:
     """Returns the layout of a table of cells, with the first row on top."""
     if layers:
-        named = range(0, rows, math.ceil(rows / MOST_NAMES))
+        named = range(0, rows, math.ceil(rows * ROW_PIXELS / (height - AROUND_PIXELS)))
         y: dict[str, Any] = {
             "tickvals": [*named],
             "ticktext": [short_name(layers[row]) for row in named],
-            "tickfont": {"size": 8},
+            "tickfont": {"size": SMALL},
         }
     else:
         y = {"title": _counted("filter", tall), "nticks": 6}
@@ -165,7 +168,7 @@ def codes(tiles: Sequence[Sequence[int | None]], zero_point: int, most: int, ink
         "z": tiles,
         "text": [["" if code is None else str(code) for code in row] for row in tiles],
         "texttemplate": "%{text}",
-        "textfont": {"size": 10},
+        "textfont": {"size": SMALL},
         "zmin": zero_point - most,
         "zmax": zero_point + most,
         "colorscale": [[0, FLOAT], [0.5, "#f4f4f4"], [1, COMPRESSED_OTHERWISE]],

@@ -8,7 +8,7 @@ from compression.deploy.latency import Latency
 from compression.deploy.variants import VariantKind
 from compression.files.ledger import FileLedger
 from pages.ui import wording
-from pages.ui.charts.style import COMPRESSED, FLOAT, REMOVED, Drawing, live_layout, lower_title
+from pages.ui.charts.style import COMPRESSED, FLOAT, REMOVED, SMALL, Drawing, live_layout, lower_title
 
 ROW_PIXELS = 24
 ADDED = "rgba(230, 159, 0, 0.55)"
@@ -100,7 +100,7 @@ def _numbers(columns: Sequence[Column]) -> dict[str, Any]:
         "y": [each.base + max(each.nbytes, 0) for each in columns],
         "text": [each.text for each in columns],
         "textposition": "top center",
-        "textfont": {"size": 11},
+        "textfont": {"size": SMALL},
         "hoverinfo": "skip",
     }
 

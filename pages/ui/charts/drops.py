@@ -12,6 +12,7 @@ from pages.ui.charts.style import (
     GAIN,
     LOSS,
     NO_LOSS,
+    SMALL,
     WORST,
     Drawing,
     live_layout,
@@ -56,7 +57,7 @@ def sensitivity(reading: ScanReading, ink: str) -> Drawing:
             "ygap": 1,
             "text": [["" if drop is None else f"{100 * drop:.1f}" for drop in row] for row in drops],
             "texttemplate": "%{text}",
-            "textfont": {"size": 11},
+            "textfont": {"size": SMALL},
             "customdata": [[f"{layer} at {setting}" for setting in settings] for layer in scan.layers],
             "hovertemplate": "%{customdata}: accuracy drop of %{text} percentage points<extra></extra>",
             "hoverongaps": False,
@@ -66,7 +67,11 @@ def sensitivity(reading: ScanReading, ink: str) -> Drawing:
 
 def _axis(names: Sequence[str]) -> dict[str, Any]:
     """Returns an axis with names at 0, 1, 2 ..., also where no cell has a value yet."""
-    ticks = {"tickvals": list(range(len(names))), "ticktext": [f"{name} " for name in names], "tickfont": {"size": 10}}
+    ticks = {
+        "tickvals": list(range(len(names))),
+        "ticktext": [f"{name} " for name in names],
+        "tickfont": {"size": SMALL},
+    }
     return {"showgrid": False, "zeroline": False, "ticks": "", **ticks}
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from compression.inspect.card import ChannelRanges
-from pages.ui.charts.style import FLOAT, LOSS, REMOVED, base_layout
+from pages.ui.charts.style import FLOAT, LOSS, REMOVED, TWO_ROWS, base_layout, short_name
 
 
 def _figure(title: str, x: dict[str, Any], y: dict[str, Any], **more: Any) -> go.Figure:
@@ -19,15 +19,16 @@ def channel_ranges(ranges: ChannelRanges, layer: str, bits: int) -> go.Figure:
     The band shows the weights that one scale per tensor rounds to zero.
     """
     figure = _figure(
-        f"Weights of {layer} per channel",
+        f"Weights of {short_name(layer)} by channel",
         {"title": "output channel, widest first", "showticklabels": False},
         {"title": "weight", "zeroline": False},
         height=315,
         shapes=[_band(ranges.half_step)],
     )
+    figure.update_layout(margin_t=TWO_ROWS)
     widest_first = sorted(range(len(ranges.low)), key=lambda i: min(ranges.low[i], -ranges.high[i]))
     rank = {channel: position for position, channel in enumerate(widest_first)}
-    for name, colour, lost in (("some weights nonzero", FLOAT, False), ("all weights zero", LOSS, True)):
+    for name, colour, lost in (("some nonzero", FLOAT, False), ("all zero", LOSS, True)):
         own = [i for i in widest_first if ranges.all_zero[i] is lost]
         if own:
             figure.add_box(
@@ -43,9 +44,7 @@ def channel_ranges(ranges: ChannelRanges, layer: str, bits: int) -> go.Figure:
                 whiskerwidth=0,
             )
     band = {"color": REMOVED, "size": 11, "symbol": "square", "opacity": 0.4}
-    figure.add_scatter(
-        x=[None], y=[None], mode="markers", marker=band, name=f"rounded to zero with {bits} bits, one scale"
-    )
+    figure.add_scatter(x=[None], y=[None], mode="markers", marker=band, name=f"becomes zero with {bits} bits")
     return figure
 
 

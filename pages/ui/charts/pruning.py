@@ -8,7 +8,17 @@ from compression.inspect.threshold_curve import Curve
 from compression.pruning.proof import SmallerNetwork
 from pages.ui import wording
 from pages.ui.charts.cells import HEIGHT, TALL
-from pages.ui.charts.style import COMPRESSED, FLOAT, REMOVED, SHARE, Drawing, label_pixels, layer_axis, live_layout
+from pages.ui.charts.style import (
+    COMPRESSED,
+    FLOAT,
+    REMOVED,
+    SHARE,
+    TWO_ROWS,
+    Drawing,
+    label_pixels,
+    layer_axis,
+    live_layout,
+)
 
 
 def curve(whole: Curve, layer: Curve | None, cut: Cut | None, axis: str, ink: str) -> Drawing:
@@ -28,6 +38,7 @@ def curve(whole: Curve, layer: Curve | None, cut: Cut | None, axis: str, ink: st
         height=HEIGHT,
         shapes=_cut(cut, whole.thresholds[0]) if cut else [],
     )
+    layout["margin"] |= {"t": TWO_ROWS}
     traces = [_line("whole network", whole, FLOAT)]
     if layer:
         traces.append(_line("this layer", layer, COMPRESSED))

@@ -11,6 +11,7 @@ from pages.ui.charts.style import (
     LAYERS_HEIGHT,
     LOWEST,
     REMOVED,
+    TWO_ROWS,
     Drawing,
     label_pixels,
     layer_axis,
@@ -37,6 +38,7 @@ def levels(stairs: Staircase, title: str, colour: str, top: int, ink: str) -> Dr
         below=40,
         ink=ink,
     )
+    layout["margin"] |= {"t": TWO_ROWS}
     used = [(level, count) for level, count in zip(stairs.levels, stairs.counts, strict=True) if count]
     foot = 10**LOWEST / 2
     stems = {

@@ -16,25 +16,29 @@ GAIN = "#009E73"
 NO_LOSS = {INK["light"]: "#ffffff", INK["dark"]: "#262730"}
 WORST = {INK["light"]: "#6b2a4f", INK["dark"]: "#ffd9ee"}
 HEIGHT = 225
-LAYERS_HEIGHT = 250
+TWO_ROWS = 64  # pixels above the plot for the title and two rows of the legend
+LAYERS_HEIGHT = 285
 MOST_TICKS = 40
+SMALL = 12  # pixels of the smallest text in a chart; what is smaller cannot be read on a projector
 LOWEST = -0.4  # where a log axis begins, so that a bin that holds one weight is visible
 SHARE = {"range": [0, 1], "tickformat": ".0%"}
-CONFIG = {"displaylogo": False, "displayModeBar": False}
+# Of Plotly's buttons, the one that enlarges a chart remains, which Streamlit adds.
+UNUSED_BUTTONS = ("zoom", "pan", "select", "lasso", "zoomIn", "zoomOut", "autoScale", "resetScale", "toImage")
+CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": UNUSED_BUTTONS}
 
 
 def base_layout(title: str, x: dict[str, Any], y: dict[str, Any], **more: Any) -> dict[str, Any]:
     """Returns the layout of a chart. `x` and `y` are Plotly's settings of the axes, with `title` as plain text."""
-    text = {"standoff": 4, "font": {"size": 12}}
+    text = {"standoff": 4, "font": {"size": SMALL}}
     return {
         "title": {"text": title, "font": {"size": 14}, "x": 0, "y": 0.98, "yanchor": "top", "pad": {"l": 4}},
         "height": HEIGHT,
         "margin": {"l": 8, "r": 8, "t": 46, "b": 8},
-        "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "font": {"size": 11}, "itemwidth": 30},
+        "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "font": {"size": SMALL}, "itemwidth": 30},
         "bargap": 0.15,
         "hoverlabel": {"namelength": -1},
-        "xaxis": {"tickfont": {"size": 11}, **x, "title": {"text": x.get("title", ""), **text}},
-        "yaxis": {"tickfont": {"size": 11}, **y, "title": {"text": y.get("title", ""), **text}},
+        "xaxis": {"tickfont": {"size": SMALL}, **x, "title": {"text": x.get("title", ""), **text}},
+        "yaxis": {"tickfont": {"size": SMALL}, **y, "title": {"text": y.get("title", ""), **text}},
         **more,
     }
 
@@ -95,12 +99,12 @@ def layer_axis(names: Sequence[str]) -> dict[str, Any]:
     """Returns an axis with short names of layers, as many as are legible. The hover text has the full names."""
     labelled = names[:: math.ceil(len(names) / MOST_TICKS)]
     short = [short_name(name) for name in labelled]
-    return {"tickangle": -90, "tickfont": {"size": 9}, "type": "category", "tickvals": labelled, "ticktext": short}
+    return {"tickangle": -90, "tickfont": {"size": SMALL}, "type": "category", "tickvals": labelled, "ticktext": short}
 
 
 def label_pixels(names: Sequence[str]) -> int:
     """Returns the pixels that the upright names of layers need below the axis, limited so that the bars keep room."""
-    return min(90, 16 + 5 * max(len(short_name(name)) for name in names))
+    return min(100, 16 + 6 * max(len(short_name(name)) for name in names))
 
 
 def short_name(name: str) -> str:

@@ -33,7 +33,7 @@ COLOURS = {
     Scheme.BINARY: REMOVED,
     Scheme.STEP: "#7A5FB5",
 }
-SYMBOLS = ("circle", "square", "diamond", "triangle-up", "pentagon", "star", "hexagon", "triangle-down")
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "pentagon", "cross", "hexagon", "triangle-down", "x")
 SMALLEST, BEST, CHOSEN, SETTINGS = "smallest", "most accurate", "clicked", "your settings"
 RINGS = {SMALLEST: "square-open", BEST: "diamond-open", CHOSEN: "circle-open", SETTINGS: "star-open"}
 HEIGHT, LOWER_HEIGHT = 400, 320
@@ -67,6 +67,8 @@ def scatter(
     layout["annotations"] = [_label(text, point, ink) for text, point in landmarks.items()]
     networks = list(dict.fromkeys(point.spec.model for point in points))
     symbols = {name: SYMBOLS[number % len(SYMBOLS)] for number, name in enumerate(networks)}
+    if len(networks) == 1:  # then shapes and colours both tell schemes apart, for readers who see few colours
+        symbols = dict(zip(COLOURS, SYMBOLS, strict=True))
     kind = "scatter" if len(points) <= MOST_AS_SVG else "scattergl"
     traces = [_front(points, ink), *_clouds(points, symbols, kind)]
     if len(networks) > 1:
@@ -146,7 +148,10 @@ def _front(points: Sequence[Point], ink: str) -> dict[str, Any]:
 
 
 def _clouds(points: Sequence[Point], symbols: Mapping[str, str], kind: str) -> list[dict[str, Any]]:
-    """Returns one trace per scheme. Each point carries the name that it has in a link."""
+    """Returns one trace per scheme. Each point carries the name that it has in a link.
+
+    `symbols`: the shape of the marks, by scheme or by network.
+    """
     clouds: dict[str, list[Point]] = {name: [] for name in COLOURS}
     for point in points:
         clouds[point.spec.weights.scheme if point.spec.weights else FLOAT_WEIGHTS].append(point)
@@ -164,7 +169,7 @@ def _clouds(points: Sequence[Point], symbols: Mapping[str, str], kind: str) -> l
             "marker": {
                 "color": COLOURS[name],
                 "size": [round(7 + 10 * point.costs.sparsity, 1) for point in own],
-                "symbol": [symbols[point.spec.model] for point in own],
+                "symbol": [symbols.get(name) or symbols[point.spec.model] for point in own],
                 "opacity": opacity,
                 "line": {"width": 0.5, "color": "rgba(60, 60, 60, 0.6)"},
             },

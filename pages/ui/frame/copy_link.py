@@ -4,8 +4,8 @@ import streamlit as st
 
 HTML = '<button type="button" title="Copies the address of this page with all settings">Copy link</button>'
 CSS = """
-button { font: inherit; color: var(--st-text-color); background: transparent; border: 0; padding: 0; height: 2.5rem;
-  white-space: nowrap; cursor: pointer; }
+button { font: inherit; font-size: 0.875rem; color: var(--st-text-color); background: transparent; border: 0;
+  padding: 0; height: 2.5rem; white-space: nowrap; cursor: pointer; }
 button:hover, button:focus-visible { color: var(--st-primary-color); }
 """
 # Outside https and localhost there is no clipboard; a hidden text field and the command copy work there too.

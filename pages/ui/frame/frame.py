@@ -7,7 +7,7 @@ import streamlit as st
 from compression.errors import DataError
 from pages.ui import wording
 from pages.ui.compute import accuracy, images, networks
-from pages.ui.frame import history_buttons
+from pages.ui.frame import history_buttons, look
 from pages.ui.state import arrival, link, session
 from pages.ui.state.link import Rejected
 
@@ -34,6 +34,7 @@ MENU = (
 def open_page(title: str) -> None:
     """Sets title and layout of the page, obeys its link, and draws the menu. Call it before anything else is drawn."""
     st.set_page_config(f"{title} · Squeezelab", "🗜️", layout="wide", initial_sidebar_state=SIDEBAR_PIXELS)
+    look.apply()
     st.session_state["whole"] = False
     report_rejected(arrival.arrive(title))
     with st.sidebar:
@@ -98,7 +99,7 @@ def show_data_status(name: str | None = None) -> None:
             source = "measured beforehand" if name and accuracy.is_measured(name) else "no accuracy"
             st.badge(f"No CIFAR-10: {source}", icon=":material/image_not_supported:", color="orange")
         else:
-            words = f"{len(dataset):,} {dataset.name} test images, verified"
+            words = f"{len(dataset):,} test images, verified"
             st.badge(words, icon=":material/verified:", color="green")
 
 

@@ -17,7 +17,7 @@ def draw() -> None:
         ("Redo", "Makes the change again that was taken back last", session.redo, here.future),
         ("Reset", "Gives all settings their defaults; the network and the pins stay", session.reset, not is_default),
     )
-    with st.container(horizontal=True, gap="small", vertical_alignment="center"):
+    with st.container(horizontal=True, gap="xsmall", vertical_alignment="center"):
         for label, explanation, action, is_possible in buttons:
             st.button(
                 label,
