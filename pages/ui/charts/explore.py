@@ -85,7 +85,7 @@ def layers(sizes: Sequence[LayerSize], best_name: str, facts: Sequence[LayerFact
         {"title": "kB", "nticks": 4, "domain": [0.6, 1]},
         below,
         ink,
-        height=LAYERS_HEIGHT,
+        height=LAYERS_HEIGHT + below,
         annotations=[lower_title("Sparsity by layer", 0.4, ink)],
     )
     layout["yaxis2"] = layout["yaxis"] | SHARE | {"title": {}, "domain": [0, 0.4], "dtick": 0.5}

@@ -134,7 +134,7 @@ def sqnr(sides: Sequence[tuple[str, str, Sequence[LayerFacts]]], shown: str, ink
         {"title": "SQNR in dB", "nticks": 5, "zeroline": True},
         label_pixels(names),
         ink,
-        height=LAYERS_HEIGHT,
+        height=LAYERS_HEIGHT + label_pixels(names),
         shapes=[_behind(place)],
     )
     return Drawing(
