@@ -1,5 +1,7 @@
 """The two budgets: the largest accuracy drop and the largest file size."""
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from compression.results.pareto import Point, least_correct
@@ -15,6 +17,7 @@ SERIES = (10, 12, 15, 18, 22, 27, 33, 39, 47, 56, 68, 82)
 SIZES = {
     wording.round_size(each * 10**k).replace(wording.NARROW, " "): each * 10**k for k in range(3, 7) for each in SERIES
 }
+END = 1.3  # the slider ends at this multiple of the float network's bytes
 START_DIVISOR = 8  # the page opens with a budget of the float network's bytes divided by this
 
 
@@ -33,15 +36,20 @@ def drop() -> float:
     return points / 100
 
 
-def most_bytes(model: str) -> int:
-    """Shows the slider of the file size; returns bytes. It starts at an eighth of the float32 weights of `model`."""
-    start = 4 * networks.float_model(model).parameters / START_DIVISOR
+def most_bytes(names: Sequence[str]) -> int:
+    """Shows the slider of the file size; returns bytes.
+
+    It starts at an eighth of the float32 weights of the first of the networks `names`, and ends a little above the
+    float32 weights of the largest.
+    """
+    weights = [4 * networks.float_model(name).parameters for name in names]
     text = session.now().budget
     if text not in SIZES:
-        text = min(SIZES, key=lambda size: abs(SIZES[size] - start))
+        text = min(SIZES, key=lambda size: abs(SIZES[size] - weights[0] / START_DIVISOR))
+    end = max(END * max(weights), SIZES[text])
     st.select_slider(
         "Largest file size",
-        list(SIZES),
+        [size for size in SIZES if SIZES[size] <= end],
         help="The size of the packed file on disk, header included. 1 kB is 1,000 bytes.",
         **session.bound("budget", text, frame.rerun_answer),
     )

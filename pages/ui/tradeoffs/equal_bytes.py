@@ -28,7 +28,7 @@ def draw(model: str) -> None:
     if not any(ways.values()):
         front.explain_no_points(model)
         return
-    most_bytes = budgets.most_bytes(model)
+    most_bytes = budgets.most_bytes([model])
     winners = best_of_each_way(known.points, most_bytes)
     for place, way in zip(st.columns(3), Way, strict=True):
         with place:

@@ -41,7 +41,7 @@ def draw(model: str, names: Sequence[str]) -> None:
         drop = budgets.drop()
         smallest_here = st.empty()
     with right:
-        most_bytes = budgets.most_bytes(model)
+        most_bytes = budgets.most_bytes(names)
         best_here = st.empty()
     limits = budgets.limits(model, points, drop, most_bytes)
     best = Best(smallest(points, limits.least_accuracy), most_accurate(points, limits.most_bytes))

@@ -66,8 +66,9 @@ def _show_live(model: str, goal: Goal) -> None:
             st.rerun()
         reading = experiments.search(model, goal, go=running)
         _progress(model, reading, running)
-        figure = search.tried(reading, show.ink())
-        show.chart(figure, "search front", "Accuracy of the tried specs against their file size")
+        if reading.trials or reading.uniform:
+            figure = search.tried(reading, show.ink())
+            show.chart(figure, "search front", "Accuracy of the tried specs against their file size")
         if reading.outcome:
             _outcome(model, reading.outcome)
         if running and (reading.done or reading.error):
