@@ -7,20 +7,22 @@ import streamlit as st
 import pages.ui.supported  # noqa: F401
 from pages.ui.accuracy import panel
 from pages.ui.explore import answer
-from pages.ui.frame import frame
+from pages.ui.frame import frame, look
 from pages.ui.settings import controls, widgets
 
 frame.open_page("Explore")
 model = frame.pick_network()
 st.subheader("How small can this network get, and what does it cost?", anchor=False)
-settings_place, main = st.columns([1, 3], gap="medium")  # widths in eighths of a pixel, see charts/style.py
+with st.container(key=look.PAGE):
+    settings_place, main = st.columns([1, 3], gap="medium")  # widths in eighths of a pixel, see charts/style.py
 
 with settings_place:
     controls.draw(model)
 
 with main:
     controls.stop_where_impossible(model)
-    accuracy_place, metrics_place = st.columns([1, 3])
+    with st.container(key=look.ANSWER):
+        accuracy_place, metrics_place = st.columns([1, 3])
     sentence_place, picker_place = st.columns([5, 1], vertical_alignment="center")
     weights_place, chart_place = st.columns(2)
     layers_place = st.container()

@@ -1,4 +1,4 @@
-"""What axe finds on every page in both themes, and the smallest text in charts."""
+"""What axe finds on every page in both themes, the smallest text in charts, and the page on a phone."""
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -26,3 +26,16 @@ def test_axe_finds_nothing_and_charts_can_be_read_from_afar(page: Page, bare_ser
         found = [each for each in Axe().run(page).response["violations"] if each["id"] not in NOT_OURS]
         assert [(each["id"], node["html"]) for each in found for node in each["nodes"]] == []
     assert page.evaluate(SMALL_TEXT % SMALLEST_PIXELS) == []
+
+
+def test_on_a_phone_every_slider_shares_the_screen_with_the_answer(page: Page, bare_server: str) -> None:
+    page.set_viewport_size({"width": 420, "height": 800})
+    page.goto(f"{bare_server}/?{LINK}")
+    expect(page.get_by_test_id("stPlotlyChart")).to_have_count(3)
+    for name in ("Bits per weight", "Sparsity"):
+        slider = page.get_by_role("slider", name=name)
+        slider.focus()
+        page.keyboard.press("ArrowRight")
+        expect(page.get_by_test_id("stSlider").filter(has=slider)).to_be_in_viewport()
+        for number in page.get_by_test_id("stMetricValue").all():
+            expect(number).to_be_in_viewport()
