@@ -25,9 +25,9 @@ HALF_AT_4_BITS = sq.CompressionSpec(prune=sq.PruneSpec(sparsity=0.5), weights=sq
 
 
 def in_a_fresh_process(code: str) -> str:
-    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout.strip()
+    process = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True)
+    assert (process.returncode, process.stderr) == (0, "")
+    return process.stdout.strip()
 
 
 # ---- what is imported, and when
@@ -72,17 +72,17 @@ def test_no_public_name_is_that_of_a_package_or_module() -> None:
     assert not files & set(sq.__all__)
 
 
-def test_every_public_name_has_words() -> None:
+def test_every_public_name_has_a_docstring() -> None:
     for name in set(sq.__all__) - {"NORMALIZATIONS"}:
         assert getattr(sq, name).__doc__
 
 
-def test_what_is_no_name_is_an_attribute_error() -> None:
+def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'compression' has no attribute 'tensorflow'"):
         _ = sq.tensorflow
 
 
-def test_exceptions_of_ours_have_one_base() -> None:
+def test_all_exceptions_of_the_package_have_one_base() -> None:
     assert issubclass(sq.DataError, sq.CompressionError)
     assert issubclass(sq.CheckpointError, sq.CompressionError)
     assert issubclass(EngineError, sq.CompressionError)
@@ -100,8 +100,8 @@ def test_the_example_of_a_docstring_runs(example: doctest.DocTest, request: pyte
     if "load_images" in example.docstring:
         request.getfixturevalue("test_images")
     out: list[str] = []
-    failed = doctest.DocTestRunner().run(example, out=out.append, clear_globs=False).failed
-    assert not failed, "".join(out)
+    failures = doctest.DocTestRunner().run(example, out=out.append, clear_globs=False).failed
+    assert not failures, "".join(out)
 
 
 # ---- the answers are alive
@@ -129,7 +129,7 @@ def test_compressed_networks_answer_different_noise_differently() -> None:
     assert len(answers(sq.compress(net, HALF_AT_4_BITS).module, inputs)) > 1
 
 
-def test_what_is_saved_loads_bit_for_bit_and_is_alive(tmp_path: Path, test_images: ImageSet) -> None:
+def test_a_saved_network_loads_bit_for_bit_and_answers_differently(tmp_path: Path, test_images: ImageSet) -> None:
     net = sq.load("simple_cnn")
     small = sq.compress(net, HALF_AT_4_BITS)
     count = sq.save(small, str(tmp_path / "small.safetensors"))
@@ -142,7 +142,7 @@ def test_what_is_saved_loads_bit_for_bit_and_is_alive(tmp_path: Path, test_image
 # ---- what a network needs is gathered, and its name filled in
 
 
-def test_the_name_of_the_network_is_filled_in_and_a_given_one_stays() -> None:
+def test_compress_fills_in_the_name_of_the_network_unless_it_is_given() -> None:
     net = sq.load("simple_cnn")
     assert sq.compress(net, HALF_AT_4_BITS).spec.model == "simple_cnn"
     assert sq.compress(net.module, HALF_AT_4_BITS).spec.model == "SimpleCNN"
@@ -169,13 +169,13 @@ def test_given_evidence_is_used() -> None:
     net = sq.load("simple_cnn")
     spec = sq.CompressionSpec(activations=sq.ActivationSpec(8))
     inputs = torch.randn(50, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    seen = sq.Evidence(calibration=observe(net.module, inputs))
-    given, gathered = sq.compress(net, spec, seen), sq.compress(net, spec)
-    assert given.layers[0].inputs != gathered.layers[0].inputs
-    assert sq.compress(net.module, spec, seen).layers[0].inputs == given.layers[0].inputs
+    evidence = sq.Evidence(calibration=observe(net.module, inputs))
+    own, default = sq.compress(net, spec, evidence), sq.compress(net, spec)
+    assert own.layers[0].inputs != default.layers[0].inputs
+    assert sq.compress(net.module, spec, evidence).layers[0].inputs == own.layers[0].inputs
 
 
-def test_a_plain_module_without_evidence_is_refused_in_words() -> None:
+def test_a_plain_module_without_evidence_is_refused_with_the_reason() -> None:
     with pytest.raises(ValueError, match="activations"):
         sq.compress(sq.load("simple_cnn").module, sq.CompressionSpec(activations=sq.ActivationSpec(8)))
 
@@ -202,6 +202,6 @@ def test_a_network_of_ones_own_is_evaluated_and_exported_like_the_others(test_im
     assert sq.to_onnx(small)
 
 
-def test_an_unknown_split_is_refused_in_words() -> None:
+def test_an_unknown_split_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match="split must be one of test, train, got 'validation'"):
         sq.load_images("validation")

@@ -40,29 +40,29 @@ def name(path: Path) -> str:
 
 
 def modules(source: str) -> set[str]:
-    """The modules that `source` imports, anywhere in it; `from a import b` counts as both a and a.b."""
-    imported = set()
+    """Returns the modules that `source` imports anywhere; `from a import b` counts as both a and a.b."""
+    names = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            imported |= {alias.name for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            imported |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return imported
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
 
 
 def libraries(path: Path) -> set[str]:
-    """The top-level packages that a file imports."""
+    """Returns the top-level packages that a file imports."""
     return {module.partition(".")[0] for module in modules(path.read_text(encoding="utf-8"))}
 
 
 def below(root: str, path: Path) -> set[str]:
-    """The modules and packages directly below the package `root` that a file imports."""
-    imported = modules(path.read_text(encoding="utf-8"))
-    return {module.removeprefix(f"{root}.").partition(".")[0] for module in imported if module.startswith(f"{root}.")}
+    """Returns the modules and packages directly below the package `root` that a file imports."""
+    names = modules(path.read_text(encoding="utf-8"))
+    return {module.removeprefix(f"{root}.").partition(".")[0] for module in names if module.startswith(f"{root}.")}
 
 
 def caches(source: str) -> bool:
-    """Whether `source` names one of Streamlit's caches: st.cache_data, from streamlit import cache_resource, ..."""
+    """Returns whether `source` names a cache of Streamlit: st.cache_data, from streamlit import cache_resource, ..."""
     names = {"cache_data", "cache_resource"}
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Attribute) and node.attr in names:
@@ -76,7 +76,7 @@ def importers(library: str) -> set[str]:
     return {name(path) for path in CORE + SCREEN if library in libraries(path)}
 
 
-def test_the_readers_of_code_see_every_kind_of_import_and_cache() -> None:
+def test_the_checks_below_detect_every_kind_of_import_and_cache() -> None:
     code = "import a.b as c\ndef f():\n    from d.e import g\n    import h, i\nfrom . import j\nfrom .k import l"
     assert modules(code) == {"a.b", "d.e", "d.e.g", "h", "i"}
     assert caches("@st.cache_data(ttl=3)\ndef f(): pass")
@@ -90,18 +90,18 @@ def test_a_package_imports_what_lies_below_it_and_nothing_else(package: str, all
         assert below("compression", path) - FREE <= allowed | {package}, name(path)
 
 
-def test_every_package_has_its_place_in_the_layers() -> None:
+def test_the_table_of_layers_lists_every_package() -> None:
     packages = {path.parent.name for path in (PROJECT / "compression").glob("*/__init__.py")}
     assert packages == {*LAYERS, "commands"}
 
 
-def test_no_file_imports_itself_in_a_circle() -> None:
+def test_there_is_no_circle_of_imports() -> None:
     files = {module_of(path): path for path in CORE + SCREEN}
     imports = {
         module: modules(path.read_text(encoding="utf-8")) & files.keys() - {module} for module, path in files.items()
     }
-    while leaves := {module for module, imported in imports.items() if not imported}:
-        imports = {module: imported - leaves for module, imported in imports.items() if module not in leaves}
+    while leaves := {module for module, below_it in imports.items() if not below_it}:
+        imports = {module: below_it - leaves for module, below_it in imports.items() if module not in leaves}
     assert not imports
 
 
@@ -110,17 +110,17 @@ def module_of(path: Path) -> str:
 
 
 @pytest.mark.parametrize("path", CORE, ids=name)
-def test_the_core_knows_no_screen(path: Path) -> None:
+def test_the_package_imports_neither_streamlit_nor_plotly_nor_pages(path: Path) -> None:
     assert not libraries(path) & {"streamlit", "plotly", "pages", "app"}
 
 
 @pytest.mark.parametrize("path", SCREEN, ids=name)
-def test_the_screen_leaves_tensors_to_the_core(path: Path) -> None:
+def test_pages_import_no_torch(path: Path) -> None:
     assert not libraries(path) & {"torch", "torchvision", "safetensors"}
     assert "commands" not in below("compression", path)
 
 
-def test_no_page_imports_what_belongs_to_another_page() -> None:
+def test_no_page_imports_the_folder_of_another_page() -> None:
     for path in sorted((PROJECT / "pages" / "ui").rglob("*.py")):
         own = path.relative_to(PROJECT / "pages" / "ui").parts[0].removesuffix(".py")
         assert below("pages.ui", path) <= SHARED_SCREENS | (set() if own in SHARED_SCREENS else {own}), name(path)
@@ -131,21 +131,21 @@ def test_only_compute_caches_for_streamlit() -> None:
     assert users == {PROJECT / "pages/ui/compute"}
 
 
-def test_only_charts_draws_and_only_show_puts_charts_on_the_screen() -> None:
+def test_only_charts_imports_plotly_and_only_show_shows_charts() -> None:
     charts = PROJECT / "pages/ui/charts"
     assert {path.parent for path in CORE + SCREEN if "plotly" in libraries(path)} == {charts}
     assert [path.name for path in charts.glob("*.py") if "streamlit" in libraries(path)] == ["show.py"]
 
 
-def test_only_the_engine_knows_where_work_runs() -> None:
+def test_only_the_engine_imports_dask() -> None:
     assert importers("distributed") | importers("dask") == {"compression/engine/cluster.py"}
 
 
-def test_only_the_history_of_searches_knows_optuna() -> None:
+def test_only_the_history_of_searches_imports_optuna() -> None:
     assert importers("optuna") == {"compression/experiments/search/history.py"}
 
 
-def test_nothing_unpickles_but_the_guarded_readers() -> None:
+def test_only_the_guarded_readers_unpickle() -> None:
     assert importers("pickle") <= {"compression/data/sources.py", "compression/networks/checkpoints/reading.py"}
     for path in CORE + SCREEN:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -34,7 +34,7 @@ def run(document: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[s
 
 
 def anchors(document: Path) -> set[str]:
-    """The anchors of a document's headings, as GitHub makes them."""
+    """Returns the anchors of a document's headings, as GitHub forms them."""
     headings = re.findall(r"^#+ (.*)$", document.read_text(encoding="utf-8"), re.M)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -77,7 +77,7 @@ def test_the_code_of_the_python_page_runs_and_its_networks_are_alive(
 
 
 def commands() -> Iterator[str]:
-    """Every `python -m compression …` of the documents, without options in brackets."""
+    """Returns every `python -m compression …` of the documents, without options in brackets."""
     for document in DOCUMENTS:
         for line in document.read_text(encoding="utf-8").splitlines():
             for command in re.findall(r"python -m compression ([^`#|]+)", line):
@@ -87,7 +87,7 @@ def commands() -> Iterator[str]:
 
 @pytest.mark.parametrize("command", sorted(set(commands())))
 def test_commands_in_the_documents_are_understood(command: str) -> None:
-    """The parser ends the process for a command that it does not understand."""
+    """The parser ends the process if it does not know the command."""
     parser().parse_args(shlex.split(command.replace("NAME", "resnet20")))
 
 

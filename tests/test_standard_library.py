@@ -36,7 +36,7 @@ assert compression.zstd.__file__.startswith(compression.__path__[1])
 
 @pytest.fixture
 def library(tmp_path: Path) -> Path:
-    """The folder of the standard library of Python 3.14, or one that has what it has under this name."""
+    """Returns the standard library's folder of Python 3.14, or a stand-in with its package `compression`."""
     if "compression" in sys.stdlib_module_names:
         return Path(os.__file__).parent
     package = tmp_path / "lib" / "compression"
@@ -49,17 +49,17 @@ def library(tmp_path: Path) -> Path:
 
 def run(code: str, library: Path, *first: Path) -> None:
     """Runs `code` in a fresh process, with `first` and then `library` in front of `sys.path`."""
-    prepared = AS_IN_3_14.format(library=str(library), paths=[str(path) for path in (*first, library)])
-    done = subprocess.run([sys.executable, "-I", "-c", prepared + code], capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
+    prelude = AS_IN_3_14.format(library=str(library), paths=[str(path) for path in (*first, library)])
+    process = subprocess.run([sys.executable, "-I", "-c", prelude + code], capture_output=True, text=True)
+    assert (process.returncode, process.stderr) == (0, "")
 
 
-def test_ours_first_serves_the_modules_of_both(library: Path) -> None:
+def test_our_package_first_serves_the_modules_of_both(library: Path) -> None:
     run(BOTH_ARE_THERE, library, PROJECT)
 
 
-def test_the_standard_one_first_gives_way_to_ours_and_keeps_its_modules(library: Path) -> None:
-    """As in the programs `streamlit` and `pytest`, which put the project's folder on the path later."""
+def test_the_standard_package_first_gives_way_to_ours_and_keeps_its_modules(library: Path) -> None:
+    """The programs `streamlit` and `pytest` put the project's folder on the path later."""
     code = f"""
 import compression as standard
 import compression.gzip as gzip
@@ -95,7 +95,7 @@ def test_every_page_imports_what_claims_the_name_before_the_package(path: Path) 
     assert ours[0].startswith("import pages.ui.supported")
 
 
-def test_where_ours_is_imported_already_nothing_runs_again(library: Path) -> None:
+def test_nothing_runs_again_if_our_package_is_imported_already(library: Path) -> None:
     code = """
 import compression
 compression.mark, before = 1, list(sys.path)

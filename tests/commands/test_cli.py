@@ -68,12 +68,12 @@ KEYS = {
 
 
 def run(project: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """The command in a process of its own, without data but for what `environment` names."""
-    kept = {name: value for name, value in os.environ.items() if name not in ("CIFAR10_ROOT", "PYTHONPATH")}
+    """Runs the command in a separate process, without data except for what `environment` names."""
+    variables = {name: value for name, value in os.environ.items() if name not in ("CIFAR10_ROOT", "PYTHONPATH")}
     return subprocess.run(
         [sys.executable, "-m", "compression", *arguments],
         cwd=project,
-        env=kept | environment,
+        env=variables | environment,
         capture_output=True,
         text=True,
     )
@@ -87,7 +87,7 @@ def json_of(capsys: Captured, *arguments: str) -> dict:
 # ---- models
 
 
-def test_models_that_are_here_are_told_with_their_sizes_and_accuracies(capsys: Captured) -> None:
+def test_models_lists_local_networks_with_their_sizes_and_accuracies(capsys: Captured) -> None:
     rows = {row["model"]: row for row in json_of(capsys, "models")["models"] if row["here"]}
     assert list(rows) == library.network_names()
     for name, row in rows.items():
@@ -99,7 +99,7 @@ def test_models_that_are_here_are_told_with_their_sizes_and_accuracies(capsys: C
         assert row["public"] == (name in PUBLIC)
 
 
-def test_public_models_are_told_that_are_not_here(capsys: Captured) -> None:
+def test_models_lists_public_networks_that_can_be_fetched(capsys: Captured) -> None:
     rows = {row["model"]: row for row in json_of(capsys, "models")["models"] if not row["here"]}
     assert list(rows) == [name for name in PUBLIC if name not in library.network_names()]
     for name, row in rows.items():
@@ -107,7 +107,7 @@ def test_public_models_are_told_that_are_not_here(capsys: Captured) -> None:
         assert row["accuracy"] == PUBLIC[name].accuracy
 
 
-def test_models_read_well_too(copied_project: Path) -> None:
+def test_models_without_json_prints_a_line_per_network(copied_project: Path) -> None:
     lines = run(copied_project, "models").stdout.splitlines()
     assert [line.split()[0] for line in lines] == [*bundled_names(), *PUBLIC]
     [bundled] = [line for line in lines if line.startswith("simple_cnn ")]
@@ -117,8 +117,8 @@ def test_models_read_well_too(copied_project: Path) -> None:
     assert missing.endswith("94.16% on CIFAR-10's 10,000 test images, as published")
 
 
-def test_a_public_model_is_fetched_and_then_a_model_like_the_others(hub: Hub, copied_project: Path) -> None:
-    """The real command, with another server and another file in its table."""
+def test_a_fetched_public_network_can_be_used_like_the_others(hub: Hub, copied_project: Path) -> None:
+    """The command runs in a copied project whose table names another server and another file."""
     file = io.BytesIO()
     torch.save(ARCHITECTURES["resnet20"].make().state_dict(), file)
     hub.content = file.getvalue()
@@ -127,23 +127,23 @@ def test_a_public_model_is_fetched_and_then_a_model_like_the_others(hub: Hub, co
     table.write_text(
         table.read_text(encoding="utf-8").replace(RELEASES, hub.url).replace("4118986f", digits), encoding="utf-8"
     )
-    wanted = "cifar10_resnet20"
-    refused = one_sentence(run(copied_project, "evaluate", "--model", wanted))
-    assert f"fetch it with `python -m compression models --fetch {wanted}`" in refused
-    fetched = run(copied_project, "models", "--fetch", wanted)
-    assert fetched.stdout.split()[:3] == [wanted, "272,474", "parameters"]
-    assert files(copied_project / "data") == [f"{wanted}-{digits}.pt"]
+    name = "cifar10_resnet20"
+    sentence = one_sentence(run(copied_project, "evaluate", "--model", name))
+    assert f"fetch it with `python -m compression models --fetch {name}`" in sentence
+    process = run(copied_project, "models", "--fetch", name)
+    assert process.stdout.split()[:3] == [name, "272,474", "parameters"]
+    assert files(copied_project / "data") == [f"{name}-{digits}.pt"]
     rows = {row["model"]: row for row in json.loads(run(copied_project, "models", "--json").stdout)["models"]}
-    assert (rows[wanted]["here"], rows[wanted]["parameters"]) == (True, 272_474)
-    needs_images = one_sentence(run(copied_project, "evaluate", "--model", wanted))
+    assert (rows[name]["here"], rows[name]["parameters"]) == (True, 272_474)
+    needs_images = one_sentence(run(copied_project, "evaluate", "--model", name))
     assert "there are no CIFAR-10 test images here" in needs_images
     assert len(hub.requests) == 1
 
 
-def test_without_a_server_fetching_ends_in_one_sentence(nobody: str, copied_project: Path) -> None:
-    done = run(copied_project, "models", "--fetch", "cifar10_resnet20", https_proxy=nobody, no_proxy="")
-    assert "cannot be reached (Connection refused)" in one_sentence(done)
-    assert done.stdout == ""
+def test_fetching_without_a_server_prints_one_sentence(nobody: str, copied_project: Path) -> None:
+    process = run(copied_project, "models", "--fetch", "cifar10_resnet20", https_proxy=nobody, no_proxy="")
+    assert "cannot be reached (Connection refused)" in one_sentence(process)
+    assert process.stdout == ""
 
 
 # ---- evaluate
@@ -196,22 +196,22 @@ def test_without_a_server_fetching_ends_in_one_sentence(nobody: str, copied_proj
 def test_evaluate_prints_what_the_package_computes(
     options: str, spec: CompressionSpec, capsys: Captured, simple_cnn: FloatModel, test_images: ImageSet
 ) -> None:
-    found = json_of(capsys, "evaluate", "--model", "simple_cnn", "--images", "250", *options.split())
+    report = json_of(capsys, "evaluate", "--model", "simple_cnn", "--images", "250", *options.split())
     compressed = compress(simple_cnn.module, spec, evidence_for(simple_cnn, spec))
     size = count_bytes(compressed)
     before, after = (
         evaluate(module, test_images[:250], simple_cnn.normalization)
         for module in (simple_cnn.module, compressed.module)
     )
-    assert found.keys() >= KEYS
-    assert found["spec"] == json.loads(spec.to_json())
-    assert (found["model"], found["images"], found["correct"]) == ("simple_cnn", 250, after.correct)
-    assert (found["accuracy"], found["float_accuracy"]) == (after.accuracy, before.accuracy)
-    assert found["interval"] == list(after.interval)
-    assert (found["weights"], found["nonzero"]) == (compressed.weights, compressed.nonzero)
-    assert found["sparsity"] == compressed.sparsity
+    assert report.keys() >= KEYS
+    assert report["spec"] == json.loads(spec.to_json())
+    assert (report["model"], report["images"], report["correct"]) == ("simple_cnn", 250, after.correct)
+    assert (report["accuracy"], report["float_accuracy"]) == (after.accuracy, before.accuracy)
+    assert report["interval"] == list(after.interval)
+    assert (report["weights"], report["nonzero"]) == (compressed.weights, compressed.nonzero)
+    assert report["sparsity"] == compressed.sparsity
     assert (
-        found["size_bytes"].items()
+        report["size_bytes"].items()
         >= {
             "float32": size.float32,
             "dense": size.dense.total,
@@ -219,8 +219,8 @@ def test_evaluate_prints_what_the_package_computes(
         }.items()
     )
     content, file = encode_file(compressed, simple_cnn)
-    assert (found["size_bytes"]["coded"], found["size_bytes"]["file"]) == (file.coded, len(content))
-    assert found["size_bytes"]["best"] == min(size.best.total, file.coded)
+    assert (report["size_bytes"]["coded"], report["size_bytes"]["file"]) == (file.coded, len(content))
+    assert report["size_bytes"]["best"] == min(size.best.total, file.coded)
 
 
 @pytest.mark.parametrize(
@@ -237,53 +237,53 @@ def test_evaluate_prints_what_the_package_computes(
         ),
     ],
 )
-def test_options_say_specs(options: str, spec: CompressionSpec) -> None:
+def test_options_give_the_spec_that_they_name(options: str, spec: CompressionSpec) -> None:
     parser = argparse.ArgumentParser()
     add_spec_arguments(parser)
     assert spec_from(parser.parse_args(["--model", "m", *options.split()]), "m") == spec
 
 
-def test_a_layer_alone_touches_that_layer_only(capsys: Captured, test_images: ImageSet) -> None:
-    found = json_of(
+def test_settings_of_a_layer_change_only_that_layer(capsys: Captured, test_images: ImageSet) -> None:
+    report = json_of(
         capsys, "evaluate", "--model", "simple_cnn", "--images", "125", "--layer", "fc2=bits:4,sparsity:0.5"
     )
     weights = 128 * 10
-    assert found["weights"] - found["nonzero"] >= weights // 2
-    assert found["size_bytes"]["float32"] - found["size_bytes"]["dense"] == weights * 4 - weights // 2 - 10 * 4
+    assert report["weights"] - report["nonzero"] >= weights // 2
+    assert report["size_bytes"]["float32"] - report["size_bytes"]["dense"] == weights * 4 - weights // 2 - 10 * 4
 
 
-def test_evaluate_reads_well_too(capsys: Captured, test_images: ImageSet) -> None:
+def test_evaluate_without_json_prints_the_same_numbers(capsys: Captured, test_images: ImageSet) -> None:
     assert main(["evaluate", "--model", "simple_cnn", "--bits", "8", "--images", "125"]) == 0
     out = capsys.readouterr().out
     assert "on 125 test images (95 % confidence interval" in out
     assert "times smaller" in out
 
 
-def test_a_checkpoint_alone_is_recognised_and_its_normalisation_found(
+def test_the_architecture_and_normalization_of_a_checkpoint_are_recognised(
     capsys: Captured, public_checkpoint: Path, test_images: ImageSet
 ) -> None:
-    found = json_of(capsys, "evaluate", "--checkpoint", str(public_checkpoint), "--images", "125")
-    assert found["model"] == public_checkpoint.stem
-    assert found["recognised"].startswith("ResNet-20 with shortcuts without parameters (option A), 269,722 parameters")
-    assert {trial["normalization"] for trial in found["tried"]} == set(NORMALIZATIONS)
-    assert found["normalization"] == found["tried"][0]["normalization"] == "imagenet"
-    assert found["normalization_split"] in ("train", "test")
-    assert found["stated"] == {"best_prec1": pytest.approx(0.9178)}
-    assert found["stated_verdict"]["name"] == "best_prec1"
-    assert found["accuracy"] == found["float_accuracy"] > 0.85
+    report = json_of(capsys, "evaluate", "--checkpoint", str(public_checkpoint), "--images", "125")
+    assert report["model"] == public_checkpoint.stem
+    assert report["recognised"].startswith("ResNet-20 with shortcuts without parameters (option A), 269,722 parameters")
+    assert {trial["normalization"] for trial in report["tried"]} == set(NORMALIZATIONS)
+    assert report["normalization"] == report["tried"][0]["normalization"] == "imagenet"
+    assert report["normalization_split"] in ("train", "test")
+    assert report["stated"] == {"best_prec1": pytest.approx(0.9178)}
+    assert report["stated_verdict"]["name"] == "best_prec1"
+    assert report["accuracy"] == report["float_accuracy"] > 0.85
 
 
-def test_a_normalisation_that_is_given_is_taken_and_none_tried(
+def test_a_given_normalization_is_used_without_a_trial(
     capsys: Captured, public_checkpoint: Path, test_images: ImageSet
 ) -> None:
     arguments = ["--checkpoint", str(public_checkpoint), "--arch", "resnet20", "--images", "125"]
-    found = json_of(capsys, "evaluate", *arguments, "--normalization", "half")
-    assert found["normalization"] == "half"
-    assert "tried" not in found
-    assert "“linear” read as “fc”" in found["recognised"]
+    report = json_of(capsys, "evaluate", *arguments, "--normalization", "half")
+    assert report["normalization"] == "half"
+    assert "tried" not in report
+    assert "“linear” read as “fc”" in report["recognised"]
 
 
-def test_what_was_recognised_and_tried_reads_well_too(
+def test_evaluate_without_json_names_the_recognised_architecture_and_normalization(
     capsys: Captured, public_checkpoint: Path, test_images: ImageSet
 ) -> None:
     assert main(["evaluate", "--checkpoint", str(public_checkpoint), "--images", "125"]) == 0
@@ -295,20 +295,20 @@ def test_what_was_recognised_and_tried_reads_well_too(
     assert any(line.startswith("stated    The file says 91.78 % (best_prec1), counted ") for line in lines)
 
 
-def test_a_bundled_model_needs_no_recognising(capsys: Captured, test_images: ImageSet) -> None:
-    found = json_of(capsys, "evaluate", "--model", "simple_cnn", "--images", "125")
-    assert not {"recognised", "tried"} & set(found)
+def test_a_bundled_network_is_not_recognised_again(capsys: Captured, test_images: ImageSet) -> None:
+    report = json_of(capsys, "evaluate", "--model", "simple_cnn", "--images", "125")
+    assert not {"recognised", "tried"} & set(report)
 
 
-def test_filters_that_became_zero_are_removed_and_the_proof_is_told(capsys: Captured, test_images: ImageSet) -> None:
+def test_evaluate_removes_zero_filters_and_reports_the_verification(capsys: Captured, test_images: ImageSet) -> None:
     options = "evaluate --model simple_cnn --images 125 --fold-bn --merge 0.5 --layer conv1=sparsity:1"
-    found = json_of(capsys, *options.split())
-    assert found["spec"]["merge"] == 0.5
-    assert found["merged"]["layers"] == {"conv1": [16, 8], "conv2": [32, 16], "fc1": [128, 64], "fc2": [10, 10]}
-    assert found["merged"]["errors"].keys() == {"conv1", "conv2", "fc1"}
-    assert found["merged"]["answer_error"] > 0
-    assert found["removed"]["before"] == found["merged"]["after"]
-    assert found["removed"]["remaining"] == [
+    report = json_of(capsys, *options.split())
+    assert report["spec"]["merge"] == 0.5
+    assert report["merged"]["layers"] == {"conv1": [16, 8], "conv2": [32, 16], "fc1": [128, 64], "fc2": [10, 10]}
+    assert report["merged"]["errors"].keys() == {"conv1", "conv2", "fc1"}
+    assert report["merged"]["answer_error"] > 0
+    assert report["removed"]["before"] == report["merged"]["after"]
+    assert report["removed"]["remaining"] == [
         {"layer": "conv1", "channels": 8, "why": "its bias makes their outputs nonzero constants"}
     ]
     assert main(options.split()) == 0
@@ -318,25 +318,25 @@ def test_filters_that_became_zero_are_removed_and_the_proof_is_told(capsys: Capt
     assert lines[-1] == "remain    8 channels of conv1: its bias makes their outputs nonzero constants"
 
 
-def test_without_zero_filters_nothing_is_said_of_removing(capsys: Captured, test_images: ImageSet) -> None:
+def test_evaluate_without_zero_filters_reports_no_removal(capsys: Captured, test_images: ImageSet) -> None:
     assert not {"removed", "merged"} & set(json_of(capsys, "evaluate", "--model", "simple_cnn", "--images", "125"))
 
 
-def test_all_images_also_tell_what_was_lost_and_won(
+def test_evaluating_all_images_reports_lost_and_won_images(
     capsys: Captured, simple_cnn: FloatModel, test_images: ImageSet
 ) -> None:
-    found = json_of(capsys, "evaluate", "--model", "simple_cnn", "--bits", "3", "--images", "1000")
+    report = json_of(capsys, "evaluate", "--model", "simple_cnn", "--bits", "3", "--images", "1000")
     module = compress(simple_cnn.module, CompressionSpec("simple_cnn", weights=QuantSpec(3))).module
     few = test_images[:1000]
     before, after = (evaluate(m, few, simple_cnn.normalization).right for m in (simple_cnn.module, module))
-    assert found["exact"] is True
-    assert found["mcnemar"]["lost"] == int((before & ~after).sum()) > 0
-    assert found["mcnemar"]["won"] == int((after & ~before).sum())
+    assert report["exact"] is True
+    assert report["mcnemar"]["lost"] == int((before & ~after).sum()) > 0
+    assert report["mcnemar"]["won"] == int((after & ~before).sum())
     assert main(["evaluate", "--model", "simple_cnn", "--bits", "3", "--images", "1000"]) == 0
-    assert f"{found['mcnemar']['lost']:,} images lost" in capsys.readouterr().out
+    assert f"{report['mcnemar']['lost']:,} images lost" in capsys.readouterr().out
 
 
-def test_what_was_evaluated_before_needs_no_worker(capsys: Captured, here: Engine, test_images: ImageSet) -> None:
+def test_a_stored_evaluation_needs_no_worker(capsys: Captured, here: Engine, test_images: ImageSet) -> None:
     first = json_of(capsys, "evaluate", "--model", "simple_cnn", "--bits", "4", "--images", "500")
     here.close()
     assert json_of(capsys, "evaluate", "--model", "simple_cnn", "--bits", "4", "--images", "500") == first
@@ -344,52 +344,54 @@ def test_what_was_evaluated_before_needs_no_worker(capsys: Captured, here: Engin
 
 
 def test_ctrl_c_leaves_an_estimate_with_its_interval(capsys: Captured, test_images: ImageSet) -> None:
-    """All of a real terminal's ways: the signal goes to the whole process group."""
+    """As in a terminal, the signal goes to the whole process group."""
     json_of(capsys, "evaluate", "--model", "cnn3")
     model = load_bundled("cnn3")
     whole = read_landscape(model).get(CompressionSpec("cnn3", weights=QuantSpec(4)))
     command = [sys.executable, "-m", "compression", "evaluate", "--model", "cnn3", "--bits", "4", "--json"]
-    running = subprocess.Popen(
+    process = subprocess.Popen(
         command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-    shown = ""
-    while not re.search(r"compressed: .* ± ", shown):
-        shown += running.stderr.read(1)
-    os.killpg(running.pid, signal.SIGINT)
-    out, err = running.communicate(timeout=60)
-    assert running.returncode == 130
+    output = ""
+    while not re.search(r"compressed: .* ± ", output):
+        output += process.stderr.read(1)
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
     assert err.endswith("stopped\n")
     assert "Traceback" not in err
-    found = json.loads(out)
-    assert found["exact"] is False
-    assert 0 < found["correct"] < found["images"] < 10_000
-    low, high = found["interval"]
-    assert low < found["accuracy"] < high
+    report = json.loads(out)
+    assert report["exact"] is False
+    assert 0 < report["correct"] < report["images"] < 10_000
+    low, high = report["interval"]
+    assert low < report["accuracy"] < high
     assert whole
     assert low < whole.evaluation.accuracy < high
-    assert found["float_accuracy"] == model.accuracy
-    assert found["top5"] is None
+    assert report["float_accuracy"] == model.accuracy
+    assert report["top5"] is None
 
 
 # ---- export
 
 
-def test_export_writes_a_file_that_is_the_network(capsys: Captured, simple_cnn: FloatModel, tmp_path: Path) -> None:
+def test_an_exported_file_decodes_to_the_compressed_network(
+    capsys: Captured, simple_cnn: FloatModel, tmp_path: Path
+) -> None:
     path = tmp_path / "small.safetensors"
     options = ["--bits", "4", "--sparsity", "0.5", "--structure", "filter", "--layer", "fc2=bits:32"]
-    found = json_of(capsys, "export", "--model", "simple_cnn", *options, "--out", str(path))
+    report = json_of(capsys, "export", "--model", "simple_cnn", *options, "--out", str(path))
     prune = PruneSpec(sparsity=0.5, structure="filter")
     spec = CompressionSpec("simple_cnn", prune, QuantSpec(4), (LayerSpec("fc2", bits=32),))
     compressed = compress(simple_cnn.module, spec)
-    loaded = load_compressed(path)
-    assert fingerprint(loaded.module) == fingerprint(compressed.module)
-    assert found["spec"] == loaded.about["spec"] == json.loads(spec.to_json())
-    assert found["bytes"] == sum(found["steps_bytes"].values()) == path.stat().st_size
-    assert found["decoded_equals_evaluated"] is True
-    assert found["codings"].keys() == {"conv1", "conv2", "fc1", "fc2"}
+    network = load_compressed(path)
+    assert fingerprint(network.module) == fingerprint(compressed.module)
+    assert report["spec"] == network.about["spec"] == json.loads(spec.to_json())
+    assert report["bytes"] == sum(report["steps_bytes"].values()) == path.stat().st_size
+    assert report["decoded_equals_evaluated"] is True
+    assert report["codings"].keys() == {"conv1", "conv2", "fc1", "fc2"}
 
 
-def test_export_reads_well_too(capsys: Captured, tmp_path: Path) -> None:
+def test_export_without_json_prints_the_same_numbers(capsys: Captured, tmp_path: Path) -> None:
     path = tmp_path / "small.safetensors"
     assert main(["export", "--model", "simple_cnn", "--sparsity", "0.9", "--out", str(path)]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -400,25 +402,25 @@ def test_export_reads_well_too(capsys: Captured, tmp_path: Path) -> None:
     assert lines[-1] == "verified  read again from the disk: the decoded weights are identical"
 
 
-def test_an_onnx_file_is_answered_beside_pytorch_on_noise_where_there_are_no_images(
+def test_an_onnx_file_is_compared_with_pytorch_on_noise_if_there_are_no_images(
     capsys: Captured, simple_cnn: FloatModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CIFAR10_ROOT", str(tmp_path))
     monkeypatch.setattr(file_formats, "load", partial(data.load, data=tmp_path))
     monkeypatch.setattr(data, "PROJECT", tmp_path)
     path = tmp_path / "small.onnx"
-    found = json_of(capsys, "export", "--model", "simple_cnn", "--bits", "4", "--out", str(path))
+    report = json_of(capsys, "export", "--model", "simple_cnn", "--bits", "4", "--out", str(path))
     module = compress(simple_cnn.module, CompressionSpec("simple_cnn", weights=QuantSpec(4))).module
     pixels = file_formats.noise_images(simple_cnn).pixels
-    said = logits(open_session(path.read_bytes()), pixels.numpy()).argmax(1)
+    answers = logits(open_session(path.read_bytes()), pixels.numpy()).argmax(1)
     expected = module(simple_cnn.normalization(pixels)).argmax(1).numpy()
-    assert found["agree"] == int((said == expected).sum()) >= 0.99 * len(pixels)
-    assert (found["images"], found["bytes"]) == (len(pixels), path.stat().st_size)
-    assert found["checked_on"] == "images of noise, because there are no test images"
-    assert "correct" not in found
+    assert report["agree"] == int((answers == expected).sum()) >= 0.99 * len(pixels)
+    assert (report["images"], report["bytes"]) == (len(pixels), path.stat().st_size)
+    assert report["checked_on"] == "images of noise, because there are no test images"
+    assert "correct" not in report
 
 
-def test_int8_is_an_ending_of_its_own_and_is_checked_on_all_test_images(
+def test_the_ending_int8_onnx_exports_int8_and_compares_all_test_images(
     capsys: Captured, simple_cnn: FloatModel, tmp_path: Path, test_images: ImageSet
 ) -> None:
     path = tmp_path / "small.int8.onnx"
@@ -434,19 +436,21 @@ def test_int8_is_an_ending_of_its_own_and_is_checked_on_all_test_images(
     assert 9_900 < agree <= 10_000
 
 
-def test_a_state_dict_and_a_recipe_are_read_again(capsys: Captured, simple_cnn: FloatModel, tmp_path: Path) -> None:
+def test_exported_state_dicts_and_recipes_are_read_back_unchanged(
+    capsys: Captured, simple_cnn: FloatModel, tmp_path: Path
+) -> None:
     spec = CompressionSpec("simple_cnn", weights=QuantSpec(4))
     expected = compress(simple_cnn.module, spec).module.state_dict()
     state, recipe = tmp_path / "small.state.safetensors", tmp_path / "small.json"
     for path, proof in ((state, "same_bits"), (recipe, "same_recipe")):
-        found = json_of(capsys, "export", "--model", "simple_cnn", "--bits", "4", "--out", str(path))
-        assert found[proof] is True
-        assert found["bytes"] == path.stat().st_size
+        report = json_of(capsys, "export", "--model", "simple_cnn", "--bits", "4", "--out", str(path))
+        assert report[proof] is True
+        assert report["bytes"] == path.stat().st_size
     assert all(torch.equal(value, expected[name]) for name, value in safetensors.torch.load_file(state).items())
     assert from_json(recipe.read_text()) == spec
 
 
-def test_a_full_disk_is_told_in_words_and_leaves_no_half_of_a_file(
+def test_a_full_disk_gives_a_sentence_and_leaves_no_partial_file(
     capsys: Captured, tmp_path: Path, room_for: Callable[[int], None]
 ) -> None:
     room_for(10_000)
@@ -458,7 +462,7 @@ def test_a_full_disk_is_told_in_words_and_leaves_no_half_of_a_file(
 # ---- calibrate
 
 
-def test_calibrate_writes_what_the_layers_see(
+def test_calibrate_writes_the_statistics_of_the_inputs_of_layers(
     capsys: Captured, simple_cnn: FloatModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     try:
@@ -473,11 +477,11 @@ def test_calibrate_writes_what_the_layers_see(
         "layers": 4,
         "images": 1000,
     }
-    found = bundled_calibrations.load_calibration(Path(row["file"]), simple_cnn)
-    seen = observe_training_sample(simple_cnn)
-    assert list(found) == list(seen)
-    for name, stats in seen.items():
-        assert (found[name].low, found[name].high) == pytest.approx((stats.low, stats.high), rel=1e-4)
+    report = bundled_calibrations.load_calibration(Path(row["file"]), simple_cnn)
+    observed = observe_training_sample(simple_cnn)
+    assert list(report) == list(observed)
+    for name, stats in observed.items():
+        assert (report[name].low, report[name].high) == pytest.approx((stats.low, stats.high), rel=1e-4)
 
 
 # ---- what is wrong is told in one sentence
@@ -553,13 +557,13 @@ def test_calibrate_writes_what_the_layers_see(
         ("train simple_cnn --epochs 0", "epochs and batch_size must be at least 1, got 0"),
     ],
 )
-def test_what_is_wrong_is_told_in_one_sentence(arguments: str, words: str, capsys: Captured) -> None:
+def test_a_wrong_option_gives_one_sentence(arguments: str, words: str, capsys: Captured) -> None:
     assert main(arguments.split()) == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err.startswith("error: ")
-    assert captured.err.count("\n") == 1
-    assert words in captured.err
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith("error: ")
+    assert output.err.count("\n") == 1
+    assert words in output.err
 
 
 @pytest.mark.parametrize(
@@ -575,7 +579,7 @@ def test_what_is_wrong_is_told_in_one_sentence(arguments: str, words: str, capsy
         "train",
     ],
 )
-def test_what_is_no_command_ends_with_status_2(arguments: str, capsys: Captured) -> None:
+def test_an_unknown_command_ends_with_status_2(arguments: str, capsys: Captured) -> None:
     with pytest.raises(SystemExit) as ended:
         main(arguments.split())
     assert ended.value.code == 2
@@ -599,7 +603,7 @@ def test_numbers_and_names_out_of_range_are_refused_before_anything_runs(argumen
 
 
 def help_of(*command: str) -> str:
-    """What `--help` prints, on one line."""
+    """Returns what `--help` prints, on one line."""
     with pytest.raises(SystemExit) as ended, contextlib.redirect_stdout(io.StringIO()) as out:
         main([*command, "--help"])
     assert ended.value.code == 0
@@ -617,8 +621,8 @@ for command in [[], *([name] for name in COMMANDS)]:
 roots = {name.partition(".")[0] for name in sys.modules}
 print(sorted(roots - set(sys.stdlib_module_names) - {"__main__", "compression"}))
 """
-    done = subprocess.run([sys.executable, "-S", "-c", code], cwd=PROJECT, capture_output=True, text=True)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "[]\n", "")
+    process = subprocess.run([sys.executable, "-S", "-c", code], cwd=PROJECT, capture_output=True, text=True)
+    assert (process.returncode, process.stdout, process.stderr) == (0, "[]\n", "")
 
 
 def test_help_lists_every_command_with_what_it_does() -> None:
@@ -648,47 +652,47 @@ from compression.__main__ import main
 main(["models", "--fetch", "nothing"])
 print(sorted(name for name in sys.modules if name.startswith("compression.commands.")), "optuna" in sys.modules)
 """
-    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True)
+    process = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True)
     names = ("arguments", "models", "shared", "shared.progress", "shared.spec_options")
-    assert done.stdout == f"{[f'compression.commands.{name}' for name in names]} False\n"
+    assert process.stdout == f"{[f'compression.commands.{name}' for name in names]} False\n"
 
 
 # ---- in a process of its own, far from any data
 
 
-def one_sentence(done: subprocess.CompletedProcess[str]) -> str:
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
-    assert done.stderr.startswith("error: ")
-    return done.stderr
+def one_sentence(process: subprocess.CompletedProcess[str]) -> str:
+    assert process.returncode == 2
+    assert process.stderr.count("\n") == 1
+    assert process.stderr.startswith("error: ")
+    return process.stderr
 
 
 @pytest.mark.parametrize("arguments", ["evaluate --model simple_cnn --bits 4", "train simple_cnn"])
-def test_without_data_the_reader_is_told_how_to_get_it(arguments: str, copied_project: Path) -> None:
+def test_an_error_for_missing_data_names_the_command_that_downloads_it(arguments: str, copied_project: Path) -> None:
     assert "python -m compression data --download" in one_sentence(run(copied_project, *arguments.split()))
 
 
-def test_data_tells_that_there_is_none(copied_project: Path) -> None:
-    done = run(copied_project, "data", "--json")
-    assert "there are no CIFAR-10 test images here" in one_sentence(done)
-    found = json.loads(done.stdout)
-    assert (found["test"]["images"], found["train"]["images"]) == (0, 0)
+def test_data_reports_missing_images(copied_project: Path) -> None:
+    process = run(copied_project, "data", "--json")
+    assert "there are no CIFAR-10 test images here" in one_sentence(process)
+    report = json.loads(process.stdout)
+    assert (report["test"]["images"], report["train"]["images"]) == (0, 0)
 
 
-def test_data_tells_what_is_wrong_with_it(copied_project: Path, tmp_path: Path) -> None:
+def test_data_reports_what_is_wrong_with_a_copy(copied_project: Path, tmp_path: Path) -> None:
     (tmp_path / "test_batch").write_bytes(b"nonsense")
-    done = run(copied_project, "data", CIFAR10_ROOT=str(tmp_path))
-    assert "test_batch is not a whole CIFAR-10 batch" in one_sentence(done)
+    process = run(copied_project, "data", CIFAR10_ROOT=str(tmp_path))
+    assert "test_batch is not a whole CIFAR-10 batch" in one_sentence(process)
 
 
-def test_data_tells_what_was_found_and_where(copied_project: Path, tmp_path: Path) -> None:
+def test_data_reports_the_images_and_their_source(copied_project: Path, tmp_path: Path) -> None:
     files = sorted((PROJECT.parent / "shared" / "cifar10" / "plain_text").glob("test-*.parquet"))
     if not files:
         pytest.skip("there is no Parquet copy of CIFAR-10 beside the project, in shared/cifar10")
     for file in files:
         (tmp_path / file.name).symlink_to(file)
-    done = run(copied_project, "data", "--json", CIFAR10_ROOT=str(tmp_path))
-    assert (done.returncode, done.stderr) == (0, "")
-    found = json.loads(done.stdout)
-    assert found["test"] == {"images": TEST.images, "source": f"Parquet in {tmp_path}"}
-    assert found["cache"] == str(copied_project / "data")
+    process = run(copied_project, "data", "--json", CIFAR10_ROOT=str(tmp_path))
+    assert (process.returncode, process.stderr) == (0, "")
+    report = json.loads(process.stdout)
+    assert report["test"] == {"images": TEST.images, "source": f"Parquet in {tmp_path}"}
+    assert report["cache"] == str(copied_project / "data")

@@ -43,7 +43,7 @@ PUBLISHED = (
 )
 
 
-def quantized(weight: Tensor, bits: int, scheme: str, granularity: str) -> Tensor:
+def quantize_weights(weight: Tensor, bits: int, scheme: str, granularity: str) -> Tensor:
     """Symmetric with the narrow range, or affine with an integer zero point and a range that contains 0."""
     rows = weight.flatten(1) if granularity == "channel" else weight.reshape(1, -1)
     low, high = rows.amin(1).clamp(max=0), rows.amax(1).clamp(min=0)
@@ -58,7 +58,7 @@ def quantized(weight: Tensor, bits: int, scheme: str, granularity: str) -> Tenso
     return torch.fake_quantize_per_channel_affine(rows, scale, zero_point, 0, first, last).view_as(weight)
 
 
-def pruned(weights: dict[str, Tensor], sparsity: float) -> dict[str, Tensor]:
+def prune_weights(weights: dict[str, Tensor], sparsity: float) -> dict[str, Tensor]:
     """The smallest magnitudes of all layers together are zero."""
     magnitudes = torch.cat([weight.abs().flatten() for weight in weights.values()])
     threshold = magnitudes.sort().values[round(sparsity * len(magnitudes))]
@@ -78,8 +78,8 @@ def forward(state: dict[str, Tensor], x: Tensor) -> Tensor:
             name, stride = f"layer{stage}.{block}", 2 if stage > 1 and block == 0 else 1
             inside = F.relu(conv(x, f"{name}.conv1", f"{name}.bn1", stride))
             inside = conv(inside, f"{name}.conv2", f"{name}.bn2")
-            added = (inside.shape[1] - x.shape[1]) // 2
-            x = F.relu(inside + F.pad(x[:, :, ::stride, ::stride], (0, 0, 0, 0, added, added)))
+            padding = (inside.shape[1] - x.shape[1]) // 2
+            x = F.relu(inside + F.pad(x[:, :, ::stride, ::stride], (0, 0, 0, 0, padding, padding)))
     return F.linear(x.mean((2, 3)), state["linear.weight"], state["linear.bias"])
 
 
@@ -92,23 +92,23 @@ def predictions(state: dict[str, Tensor], images: ImageSet) -> Tensor:
 
 def main() -> None:
     images = load(TEST)
-    saved = torch.load(PUBLIC_CHECKPOINT, weights_only=True, map_location="cpu")["state_dict"]
-    state = {name.removeprefix("module."): value for name, value in saved.items()}
+    checkpoint = torch.load(PUBLIC_CHECKPOINT, weights_only=True, map_location="cpu")["state_dict"]
+    state = {name.removeprefix("module."): value for name, value in checkpoint.items()}
     weights = {name: value for name, value in state.items() if value.dim() > 1}
     variants: dict[str, Callable[[], dict[str, Tensor]]] = {"float": dict}
     for bits in QUANTIZED:
         for column in COLUMNS:
             variants[f"{bits}-{'-'.join(column)}"] = lambda b=bits, c=column: {
-                name: quantized(weight, b, *c) for name, weight in weights.items()
+                name: quantize_weights(weight, b, *c) for name, weight in weights.items()
             }
     for sparsity in PRUNED:
-        variants[f"pruned-{sparsity}"] = lambda share=sparsity: pruned(weights, share)
+        variants[f"pruned-{sparsity}"] = lambda share=sparsity: prune_weights(weights, share)
     rows = {}
-    for name, published in PUBLISHED.items():
+    for name, accuracy in PUBLISHED.items():
         classes = predictions(state | variants[name](), images)
         correct = int((classes == images.labels).sum())
-        print(f"{name}: {correct / 100:.2f} %, published {published:.2f} %", flush=True)
-        assert abs(correct - round(100 * published)) <= 10
+        print(f"{name}: {correct / 100:.2f} %, published {accuracy:.2f} %", flush=True)
+        assert abs(correct - round(100 * accuracy)) <= 10
         rows[name] = {"correct": correct, "classes": "".join(map(str, classes[:FIRST_IMAGES].tolist()))}
     PREDICTIONS.write_text(json.dumps(rows, indent=1) + "\n")
 

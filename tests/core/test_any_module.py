@@ -37,7 +37,7 @@ WORDS, KEYWORD = 20, 7
 
 
 class Reader(nn.Module):
-    """Whether a text has the keyword in it."""
+    """Classifies whether a text contains the keyword."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class Reader(nn.Module):
 
 
 class Writer(nn.Module):
-    """The word after each word; what it reads words with is what it writes them with."""
+    """Predicts the word after each word. The embedding and the output layer share one weight."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ def texts(generator: torch.Generator, n: int) -> tuple[Tensor, Tensor]:
 
 
 def moons(generator: torch.Generator, n: int) -> tuple[Tensor, Tensor]:
-    """Two half circles, one around the end of the other."""
+    """Returns points on two half circles, each around an end of the other, and their labels."""
     labels = torch.randint(2, (n,), generator=generator)
     angle = torch.rand(n, generator=generator) * torch.pi
     upper = torch.stack([angle.cos(), angle.sin()], 1)
@@ -80,8 +80,8 @@ def moons(generator: torch.Generator, n: int) -> tuple[Tensor, Tensor]:
     return points + 0.1 * torch.randn(n, 2, generator=generator), labels
 
 
-def trained(make: Callable[[], nn.Module], task: Callable[[torch.Generator, int], tuple[Tensor, Tensor]]) -> Task:
-    """A network after 200 steps at a task, and 2,000 examples that it has not seen."""
+def train_task(make: Callable[[], nn.Module], task: Callable[[torch.Generator, int], tuple[Tensor, Tensor]]) -> Task:
+    """Returns a network after 200 training steps on a task, and 2,000 test examples."""
     generator = torch.Generator().manual_seed(0)
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -97,13 +97,13 @@ def trained(make: Callable[[], nn.Module], task: Callable[[torch.Generator, int]
 
 @pytest.fixture(scope="module")
 def reader() -> Task:
-    return trained(Reader, texts)
+    return train_task(Reader, texts)
 
 
 @pytest.fixture(scope="module")
 def mlp() -> Task:
     relu = nn.ReLU()
-    return trained(lambda: nn.Sequential(nn.Linear(2, 32), relu, nn.Linear(32, 32), relu, nn.Linear(32, 2)), moons)
+    return train_task(lambda: nn.Sequential(nn.Linear(2, 32), relu, nn.Linear(32, 32), relu, nn.Linear(32, 2)), moons)
 
 
 @pytest.fixture(params=["reader", "mlp"])
@@ -124,7 +124,7 @@ def at(module: nn.Module, bits: int | None = None, sparsity: float = 0.0, **rest
 # ---- trained networks
 
 
-def test_eight_bits_keep_what_was_learned_and_no_bits_keep_nothing(task: Task) -> None:
+def test_eight_bits_keep_the_accuracy_and_full_pruning_loses_it(task: Task) -> None:
     module, inputs, labels = task
     before = accuracy(module, inputs, labels)
     assert before > 0.98
@@ -133,14 +133,14 @@ def test_eight_bits_keep_what_was_learned_and_no_bits_keep_nothing(task: Task) -
     assert accuracy(at(module, sparsity=1.0).module, inputs, labels) < 0.7
 
 
-def test_the_size_and_the_fidelity_fall_with_the_bits(task: Task) -> None:
+def test_fewer_bits_give_a_smaller_size_and_a_lower_sqnr(task: Task) -> None:
     some = [at(task[0], bits) for bits in (16, 8, 4, 2)]
     assert all(one > other for one, other in pairwise(count_bytes(each).dense.total for each in some))
     for one, other in pairwise(some):
         assert all(a.sqnr_db > b.sqnr_db for a, b in zip(one.layers, other.layers, strict=True))
 
 
-def test_the_sparser_the_smaller_and_half_of_the_weights_may_go(task: Task) -> None:
+def test_a_higher_sparsity_gives_a_smaller_size_and_half_of_the_weights_can_be_pruned(task: Task) -> None:
     module, inputs, labels = task
     some = [at(module, 8, sparsity) for sparsity in (0.25, 0.5, 0.9)]
     assert all(one > other for one, other in pairwise(count_bytes(each).sparse.total for each in some))
@@ -153,7 +153,7 @@ def test_the_sparser_the_smaller_and_half_of_the_weights_may_go(task: Task) -> N
 
 
 def test_the_bytes_of_a_text_classifier_on_paper(reader: Task) -> None:
-    """4 bits and a float32 scale a row, all biases float32: two of the lstm's 4 * 24, and the head's two."""
+    """4 bits per weight, a float32 scale per row, float32 biases: two times 4 * 24 of the lstm, and two of the head."""
     rows = 20 + 96 + 96 + 2
     weights = 20 * 16 + 96 * 16 + 96 * 24 + 2 * 24
     size = count_bytes(at(reader[0], 4))
@@ -164,7 +164,7 @@ def test_the_bytes_of_a_text_classifier_on_paper(reader: Task) -> None:
 # ---- recurrent and embedding weights
 
 
-def test_recurrent_and_embedding_weights_are_left_alone_unless_asked_for() -> None:
+def test_recurrent_and_embedding_weights_are_compressed_only_on_request() -> None:
     every = {"embedding.weight", "lstm.weight_ih_l0", "lstm.weight_hh_l0", "head.weight"}
     for also, expected in {
         (): {"head.weight"},
@@ -193,9 +193,9 @@ def test_the_forward_pass_of_a_recurrent_layer_uses_the_compressed_weights(kind:
     with torch.inference_mode():
         torch.testing.assert_close(small.module(inputs)[0], by_hand(inputs)[0], rtol=0, atol=0)
         assert not torch.allclose(small.module(inputs)[0], module(inputs)[0], atol=1e-3)
-    named = dict(small.module.named_parameters())
+    parameters = dict(small.module.named_parameters())
     for name, flat in zip(small.module._flat_weights_names, small.module._flat_weights, strict=True):
-        assert flat is named[name]
+        assert flat is parameters[name]
 
 
 def test_each_row_of_a_gate_has_a_scale_of_its_own() -> None:
@@ -205,7 +205,7 @@ def test_each_row_of_a_gate_has_a_scale_of_its_own() -> None:
         torch.testing.assert_close(record.qparams.scale[:, 0], record.original.detach().abs().amax(1) / 7)
 
 
-def test_one_of_the_weights_of_a_recurrent_layer_can_be_told_apart() -> None:
+def test_a_single_weight_of_a_recurrent_layer_can_have_its_own_settings() -> None:
     spec = CompressionSpec("mine", layers=(LayerSpec("lstm.weight_hh_l0", bits=4),), also=("recurrent",))
     bits = {layer.name: layer.bits for layer in compress(Reader(), spec).layers}
     assert bits == {"lstm.weight_ih_l0": 32, "lstm.weight_hh_l0": 4, "head": 32}
@@ -221,9 +221,9 @@ def test_tied_weights_are_compressed_once_and_stay_tied(also: tuple[Also, ...]) 
     assert [layer.name for layer in small.layers].count("embedding") + (not also) == 1
     assert small.module.decoder.weight is small.module.embedding.weight
     assert module.decoder.weight is module.embedding.weight
-    tied = next(layer for layer in small.layers if layer.original is module.decoder.weight)
-    assert torch.equal(small.module.decoder.weight, tied.weight)
-    assert not torch.equal(tied.weight, module.decoder.weight)
+    record = next(layer for layer in small.layers if layer.original is module.decoder.weight)
+    assert torch.equal(small.module.decoder.weight, record.weight)
+    assert not torch.equal(record.weight, module.decoder.weight)
 
 
 def test_tied_weights_take_their_bytes_once() -> None:
@@ -244,7 +244,7 @@ CONVOLUTIONS = {
 
 @pytest.mark.parametrize("make", CONVOLUTIONS.values(), ids=CONVOLUTIONS)
 @pytest.mark.parametrize("scheme", [Scheme.SYMMETRIC, Scheme.AFFINE])
-def test_a_scale_for_each_output_channel_is_what_torch_makes_of_it(scheme: Scheme, make: Callable) -> None:
+def test_scales_per_channel_are_those_of_torch(scheme: Scheme, make: Callable) -> None:
     module = make()
     axis = 1 if module.transposed else 0
     record = compress(module, CompressionSpec("mine", weights=QuantSpec(4, scheme))).layers[0]
@@ -261,10 +261,10 @@ def test_a_scale_for_each_output_channel_is_what_torch_makes_of_it(scheme: Schem
 
 @pytest.mark.parametrize("granularity", Granularity)
 @pytest.mark.parametrize("scheme", AUTOMATIC_SCHEMES)
-def test_in_groups_a_transposed_convolution_is_that_of_each_group_alone(
+def test_a_grouped_transposed_convolution_is_compressed_as_each_group_alone(
     scheme: Scheme, granularity: Granularity
 ) -> None:
-    """Cut into its groups, each a transposed convolution of its own, it gives the same weights."""
+    """Each group, as a separate transposed convolution, gives the same weights."""
     module = nn.ConvTranspose2d(6, 9, 3, groups=3)
     quant = QuantSpec(scheme.nearest_bits(3), scheme, granularity)
     whole = compress(module, CompressionSpec("mine", weights=quant)).layers[0]
@@ -281,8 +281,8 @@ def test_in_groups_a_transposed_convolution_is_that_of_each_group_alone(
 
 
 @pytest.mark.parametrize("groups", [1, 2, 4])
-def test_turning_a_transposed_weight_twice_changes_nothing(groups: int) -> None:
-    """Seen from behind, with its kernel turned around, a transposed convolution is a convolution."""
+def test_swapping_channels_of_a_transposed_weight_twice_changes_nothing(groups: int) -> None:
+    """With channels swapped and the kernel flipped, a transposed convolution is a convolution."""
     layer = nn.ConvTranspose2d(4, 8, 3, groups=groups, bias=False)
     weight = layer.weight.detach()
     assert torch.equal(swap_channels(swap_channels(weight, groups), groups), weight)
@@ -293,7 +293,7 @@ def test_turning_a_transposed_weight_twice_changes_nothing(groups: int) -> None:
 
 
 @pytest.mark.parametrize("make", CONVOLUTIONS.values(), ids=CONVOLUTIONS)
-def test_what_is_pruned_stays_zero_and_the_module_has_the_weights_of_the_record(make: Callable) -> None:
+def test_pruned_weights_stay_zero_and_the_module_has_the_weights_of_its_records(make: Callable) -> None:
     module = nn.Sequential(make(), nn.ReLU())
     small = compress(module, CompressionSpec("mine", PruneSpec(sparsity=0.5), QuantSpec(3, "min-max")))
     pruned = compress(module, CompressionSpec("mine", PruneSpec(sparsity=0.5))).layers[0]
@@ -307,8 +307,8 @@ def test_what_is_pruned_stays_zero_and_the_module_has_the_weights_of_the_record(
 # ---- batch norm folded late, and activations
 
 
-def test_batch_norm_may_be_folded_into_a_transposed_convolution_after_quantizing() -> None:
-    """At 16 bits the order costs nothing; and what was pruned before stays zero."""
+def test_batch_norm_can_be_folded_into_a_quantized_transposed_convolution() -> None:
+    """At 16 bits the order makes hardly a difference, and pruned weights stay zero."""
     module = nn.Sequential(nn.ConvTranspose1d(4, 6, 3), nn.BatchNorm1d(6), nn.Linear(6, 2))
     module[1].running_var.uniform_(0.1, 3)
     spec = CompressionSpec("mine", PruneSpec(sparsity=0.3), QuantSpec(16), fold_bn=True, order="quantize-first")
@@ -319,7 +319,7 @@ def test_batch_norm_may_be_folded_into_a_transposed_convolution_after_quantizing
     assert torch.equal(record.weight == 0, alone.weight == 0)
 
 
-def test_activations_are_quantized_where_convolutions_and_linear_layers_see_them(reader: Task) -> None:
+def test_the_inputs_of_convolutions_and_linear_layers_are_quantized(reader: Task) -> None:
     module, inputs, labels = reader
     spec = CompressionSpec("mine", weights=QuantSpec(8), activations=ActivationSpec(8), also=EVERYTHING)
     small = compress(module, spec, Evidence(calibration=observe(module, inputs[:500])))
@@ -330,7 +330,7 @@ def test_activations_are_quantized_where_convolutions_and_linear_layers_see_them
 # ---- what else there is to say of it
 
 
-def test_histograms_cards_and_sizes_take_any_layers() -> None:
+def test_histograms_cards_and_sizes_support_every_kind_of_layer() -> None:
     module = nn.Sequential(nn.ConvTranspose1d(4, 2, 3), nn.Conv1d(2, 3, 3), nn.Flatten(), nn.Linear(24, 2)).eval()
     small = at(module, 4, 0.25)
     view = build_weight_view(small)
@@ -382,18 +382,20 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("make", "words"), REFUSED.values(), ids=REFUSED)
-def test_what_cannot_be_compressed_is_refused_in_words(make: Callable[[], nn.Module], words: str) -> None:
+def test_a_module_that_cannot_be_compressed_is_refused_with_the_reason(
+    make: Callable[[], nn.Module], words: str
+) -> None:
     with pytest.raises(ValueError, match=words):
         compress(make(), CompressionSpec("mine", weights=QuantSpec(4)))
 
 
-def test_a_layer_that_is_not_there_is_refused_with_the_kinds_that_were_looked_for() -> None:
+def test_an_unknown_layer_is_refused_with_the_kinds_that_the_spec_compresses() -> None:
     spec = CompressionSpec("mine", layers=(LayerSpec("lstm", bits=4),), also=("recurrent",))
     with pytest.raises(ValueError, match="linear or recurrent layer 'lstm'; the nearest is 'lstm"):
         compress(Reader(), spec)
 
 
-def test_what_else_is_compressed_is_a_set_of_known_kinds() -> None:
+def test_also_is_a_set_of_known_kinds() -> None:
     assert CompressionSpec("m", also=["recurrent", "embedding", "recurrent"]) == CompressionSpec("m", also=EVERYTHING)
     with pytest.raises(ValueError, match="also must be one of embedding, recurrent, got 'attention'"):
         CompressionSpec("m", also=("attention",))

@@ -46,7 +46,7 @@ def weight_of(module: nn.Module, spec: CompressionSpec, layer: str) -> Tensor:
 
 
 def test_pruning_then_quantizing_on_paper(net: nn.Module) -> None:
-    """conv: -7, 0.4, 1.6, 0 | 0.7, -0.1, 0.2, 0.3; a threshold of 0.3; then 4 bits: steps of 1 and of 0.1."""
+    """conv is -7, 0.4, 1.6, 0 | 0.7, -0.1, 0.2, 0.3. The threshold is 0.3; 4 bits give steps of 1 and 0.1."""
     conv, _ = compress(net, CompressionSpec("net", PruneSpec(threshold=0.3), QuantSpec(4))).layers
     torch.testing.assert_close(conv.weight.flatten(), torch.tensor([-7, 0, 2, 0, 0.7, 0, 0, 0.3]))
     assert (conv.weights, conv.pruned, conv.nonzero, conv.bits) == (8, 3, 4, 4)
@@ -62,14 +62,14 @@ def test_the_threshold_is_the_smallest_magnitude_that_was_kept(sparsity: float, 
     assert record.threshold == float(torch.tensor(threshold))
 
 
-def test_the_float_spec_changes_nothing_and_says_so(net: nn.Module) -> None:
+def test_the_float_spec_changes_nothing(net: nn.Module) -> None:
     compressed = compress(net, CompressionSpec("net"))
     assert state_bits(compressed.module) == state_bits(net)
     for layer in compressed.layers:
         assert (layer.pruned, layer.bits, layer.qparams, layer.sqnr_db) == (0, 32, None, math.inf)
 
 
-def test_the_network_counts_its_layers_together(net: nn.Module) -> None:
+def test_the_counts_of_a_network_are_the_sums_over_its_layers(net: nn.Module) -> None:
     compressed = compress(net, CompressionSpec("net", PruneSpec(threshold=0.55)))
     assert (compressed.weights, compressed.nonzero) == (14, 8)  # of conv -7, 1.6, 0.7, of fc all but 0.5 are left
     assert compressed.sparsity == pytest.approx(6 / 14)
@@ -96,7 +96,7 @@ def test_sqnr_on_paper(original: list[float], changed: list[float], expected: fl
 # ---- layers that do something else
 
 
-def test_a_layer_alone_touches_that_layer_only(net: nn.Module) -> None:
+def test_settings_of_a_layer_change_only_that_layer(net: nn.Module) -> None:
     conv, fc = compress(net, CompressionSpec("net", layers=(LayerSpec("fc", bits=4, sparsity=0.5),))).layers
     assert torch.equal(conv.weight, net.conv.weight)
     assert (fc.bits, fc.pruned, conv.bits, conv.pruned) == (4, 3, 32, 0)
@@ -114,7 +114,7 @@ def test_a_layer_can_stay_float_and_unpruned(net: nn.Module) -> None:
     assert torch.equal(weight_of(net, spec, "conv"), net.conv.weight)
 
 
-def test_a_layer_with_a_sparsity_of_its_own_keeps_out_of_the_global_budget(net: nn.Module) -> None:
+def test_a_layer_with_its_own_sparsity_is_not_part_of_the_global_target(net: nn.Module) -> None:
     spec = CompressionSpec("net", PruneSpec(sparsity=0.5), layers=(LayerSpec("conv", sparsity=0.25),))
     assert [layer.pruned for layer in compress(net, spec).layers] == [2, 3]
 
@@ -130,7 +130,7 @@ class Tower(nn.Sequential):
 
 
 @pytest.mark.parametrize(
-    ("chosen", "bits"),
+    ("settings", "bits"),
     [
         ({}, [4, 4, 4, 4]),
         ({"only": "conv"}, [4, 4, 32, 32]),
@@ -140,14 +140,14 @@ class Tower(nn.Sequential):
     ],
     ids=str,
 )
-def test_a_quantizer_is_for_the_layers_that_it_says(chosen: dict, bits: list[int]) -> None:
-    module, spec = Tower(), CompressionSpec("tower", weights=QuantSpec(4, **chosen))
+def test_a_quantizer_applies_to_the_layers_that_it_selects(settings: dict, bits: list[int]) -> None:
+    module, spec = Tower(), CompressionSpec("tower", weights=QuantSpec(4, **settings))
     for layer, own in zip(compress(module, spec).layers, bits, strict=True):
         assert layer.bits == own
         assert (layer.qparams is None) == torch.equal(layer.weight, layer.original) == (own == 32)
 
 
-def test_what_is_said_of_one_layer_goes_before_and_pruning_touches_them_all() -> None:
+def test_settings_of_a_layer_override_the_selection_and_pruning_applies_to_all_layers() -> None:
     own = (LayerSpec("0", bits=8), LayerSpec("1", bits=32))
     spec = CompressionSpec("tower", PruneSpec(sparsity=0.5, scope="layer"), QuantSpec(4, skip_ends=True), own)
     layers = compress(Tower(), spec).layers
@@ -155,13 +155,13 @@ def test_what_is_said_of_one_layer_goes_before_and_pruning_touches_them_all() ->
     assert all(layer.pruned for layer in layers)
 
 
-def test_a_network_of_two_layers_has_nothing_between_its_ends(net: nn.Module) -> None:
+def test_skipping_the_ends_of_a_network_of_two_layers_quantizes_nothing(net: nn.Module) -> None:
     spec = CompressionSpec("net", weights=QuantSpec(4, skip_ends=True))
     assert [layer.bits for layer in compress(net, spec).layers] == [32, 32]
 
 
-def test_one_step_takes_as_many_bits_in_each_layer_as_its_range_asks_for(net: nn.Module) -> None:
-    """conv reaches from -7 to 1.6, fc from -6 to 5: in steps of 0.5 from -14 to 3, and from -12 to 10."""
+def test_the_bits_of_a_step_follow_from_the_range_of_each_layer(net: nn.Module) -> None:
+    """conv is in -7..1.6 and fc in -6..5. In steps of 0.5, the codes are in -14..3 and -12..10."""
     compressed = compress(net, CompressionSpec("net", weights=QuantSpec(16, "step", step=0.5)))
     assert [(each.qparams.low, each.qparams.high, each.bits) for each in compressed.layers] == [
         (-14, 3, 5),
@@ -192,7 +192,7 @@ def test_compressing_twice_gives_the_same_bits(spec: CompressionSpec, simple_cnn
 
 
 @each_spec
-def test_what_was_compressed_stays_as_it_is_when_compressed_again(spec: CompressionSpec, net: nn.Module) -> None:
+def test_compressing_a_compressed_network_changes_nothing(spec: CompressionSpec, net: nn.Module) -> None:
     once = compress(net, spec)
     again = compress(once.module, spec)
     for before, after in zip(once.layers, again.layers, strict=True):
@@ -239,7 +239,7 @@ def test_an_unknown_layer_is_refused_and_the_nearest_named(name: str, nearest: s
 
 
 @pytest.mark.parametrize("how", [{"weights": QuantSpec(4)}, {"prune": PruneSpec(sparsity=0.5)}])
-def test_weights_that_are_no_numbers_are_refused(how: dict, net: nn.Module) -> None:
+def test_nan_and_infinite_weights_are_refused(how: dict, net: nn.Module) -> None:
     with torch.no_grad():
         net.fc.weight[0, 0] = math.nan
     with pytest.raises(ValueError, match="layer fc has weights that are NaN"):
@@ -282,15 +282,15 @@ def test_folding_alone_leaves_the_outputs_and_the_input_as_they_are() -> None:
 
 
 @pytest.mark.parametrize("bits", [3, 4, 8])
-def test_a_scale_for_each_channel_does_not_care_whether_batch_norm_is_folded(bits: int) -> None:
-    """Folding scales a channel, and its own scale follows: the codes are the same."""
+def test_codes_with_a_scale_per_channel_do_not_depend_on_folding(bits: int) -> None:
+    """Folding multiplies the weights and the scale of a channel by the same factor, so the codes are the same."""
     module, weights = settled_resnet(), QuantSpec(bits, granularity=Granularity.CHANNEL)
     apart = compress(module, CompressionSpec("resnet8", weights=weights))
     folded = compress(module, CompressionSpec("resnet8", weights=weights, fold_bn=True))
     torch.testing.assert_close(logits(folded.module), logits(apart.module), rtol=1e-3, atol=1e-3)
 
 
-def test_one_scale_for_all_channels_suffers_from_folding() -> None:
+def test_folding_increases_the_error_of_one_scale_per_tensor() -> None:
     module, weights = settled_resnet(), QuantSpec(4, granularity=Granularity.TENSOR)
     specs = (CompressionSpec("resnet8", weights=weights, fold_bn=fold) for fold in (False, True))
     apart, folded = (float((logits(compress(module, spec).module) - logits(module)).norm()) for spec in specs)
@@ -301,7 +301,7 @@ def test_one_scale_for_all_channels_suffers_from_folding() -> None:
 
 
 def orders(weights: QuantSpec, prune: PruneSpec | None = None) -> tuple[CompressionSpec, CompressionSpec]:
-    """Folding first, and quantizing first."""
+    """Returns the specs that fold first and that quantize first."""
     first, late = (
         CompressionSpec("resnet8", prune, weights, fold_bn=True, order=order)
         for order in (Order.FOLD_FIRST, Order.QUANTIZE_FIRST)
@@ -327,8 +327,8 @@ def test_quantizing_folding_and_quantizing_again_on_paper(net: nn.Module) -> Non
 
 
 @pytest.mark.parametrize("bits", [2, 3, 4, 8])
-def test_the_second_rounding_changes_nothing_with_a_symmetric_scale_for_each_channel(bits: int) -> None:
-    """Folding scales a channel, its scale follows, and each code is the same: whichever comes first."""
+def test_a_second_rounding_with_a_symmetric_scale_per_channel_changes_nothing(bits: int) -> None:
+    """Folding multiplies the weights and the scale of a channel by the same factor, so both orders give equal codes."""
     first, late = (compress(settled_resnet(), spec).layers for spec in orders(QuantSpec(bits)))
     for one, other in zip(first, late, strict=True):
         torch.testing.assert_close(other.original, one.original, rtol=0, atol=0)
@@ -337,25 +337,25 @@ def test_the_second_rounding_changes_nothing_with_a_symmetric_scale_for_each_cha
 
 
 @pytest.mark.parametrize("bits", [3, 4, 5])
-def test_two_roundings_hurt_where_channels_share_a_scale(bits: int) -> None:
+def test_two_roundings_have_a_larger_error_with_one_scale_per_tensor(bits: int) -> None:
     module = settled_resnet()
     first, late = orders(QuantSpec(bits, granularity=Granularity.TENSOR))
     once, twice = (compress(module, spec) for spec in (first, late))
     for one, other in zip(once.layers, twice.layers, strict=True):
         assert other.sqnr_db < one.sqnr_db or other.name == "fc"
         assert len(other.weight.unique()) <= 2**bits
-    error, more = (float((logits(made.module) - logits(module)).norm()) for made in (once, twice))
+    error, more = (float((logits(compressed.module) - logits(module)).norm()) for compressed in (once, twice))
     assert more > error
 
 
 @pytest.mark.parametrize("scheme", AUTOMATIC_SCHEMES)
 def test_a_pruned_weight_stays_zero_through_both_roundings(scheme: Scheme) -> None:
-    """Pruned are those that are small before folding."""
+    """Pruning compares the weights before folding."""
     prune = PruneSpec(sparsity=0.6)
     module = settled_resnet()
     zeros = compress(module, CompressionSpec("resnet8", prune)).layers
-    made = compress(module, orders(QuantSpec(scheme.nearest_bits(4), scheme), prune)[1])
-    for pruned, layer in zip(zeros, made.layers, strict=True):
+    compressed = compress(module, orders(QuantSpec(scheme.nearest_bits(4), scheme), prune)[1])
+    for pruned, layer in zip(zeros, compressed.layers, strict=True):
         assert (layer.weight[pruned.weight == 0] == 0).all()
         assert (layer.pruned, layer.threshold) == (pruned.pruned, pruned.threshold)
 
@@ -369,7 +369,7 @@ def test_a_layer_that_stays_float_is_only_folded() -> None:
 
 def test_the_module_of_either_order_has_the_weights_of_its_records() -> None:
     for spec in orders(QuantSpec(4, granularity="tensor")):
-        made = compress(settled_resnet(), spec)
-        weights = weighted_layers(made.module)
-        assert all(torch.equal(weights[layer.name], layer.weight) for layer in made.layers)
-        assert not any(isinstance(part, nn.BatchNorm2d) for part in made.module.modules())
+        compressed = compress(settled_resnet(), spec)
+        weights = weighted_layers(compressed.module)
+        assert all(torch.equal(weights[layer.name], layer.weight) for layer in compressed.layers)
+        assert not any(isinstance(part, nn.BatchNorm2d) for part in compressed.module.modules())

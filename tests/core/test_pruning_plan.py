@@ -55,7 +55,7 @@ def evidence(module: nn.Module) -> Evidence:
     return Evidence(gradients=loss_gradients(module, sample()))
 
 
-def pruned(module: nn.Module, **how) -> CompressedModel:
+def prune(module: nn.Module, **how) -> CompressedModel:
     return compress(module, CompressionSpec("tiny", PruneSpec(**how)), evidence(module))
 
 
@@ -81,7 +81,7 @@ THRESHOLDS = {Unit.ABSOLUTE: 0.35, Unit.STDS: 0.9, Unit.MEANS: 0.95}
 @pytest.mark.parametrize("target", ["none", "threshold", "sparsity"])
 @pytest.mark.parametrize("structure", Structure)
 @pytest.mark.parametrize("criterion", Criterion)
-def test_every_combination_prunes_or_is_refused_in_words(
+def test_every_combination_prunes_or_is_refused_with_the_reason(
     criterion: Criterion, structure: Structure, target: str
 ) -> None:
     module = tiny()
@@ -98,14 +98,14 @@ def test_every_combination_prunes_or_is_refused_in_words(
             with pytest.raises(ValueError, match=r"\w+ \w+ \w+ \w+"):
                 PruneSpec(**how)
             continue
-        found = pruned(module, **how)
-        assert 0 < sum(layer.pruned for layer in found.layers) < found.weights
-        assert found.nonzero == found.weights - sum(layer.pruned for layer in found.layers)
-        assert found.module(sample().inputs[:2]).isfinite().all()
+        compressed = prune(module, **how)
+        assert 0 < sum(layer.pruned for layer in compressed.layers) < compressed.weights
+        assert compressed.nonzero == compressed.weights - sum(layer.pruned for layer in compressed.layers)
+        assert compressed.module(sample().inputs[:2]).isfinite().all()
 
 
 @pytest.mark.parametrize("member", [*Criterion, *Structure, *Unit])
-def test_every_way_to_prune_has_its_words(member: str) -> None:
+def test_every_criterion_granularity_and_unit_has_an_explanation(member: str) -> None:
     text = inspect.getdoc(PRUNING_METHODS[member])
     assert text is not None
     first, facts = text.split("\n\n")[:2]
@@ -117,7 +117,7 @@ def test_every_way_to_prune_has_its_words(member: str) -> None:
 
 
 def silent_channels(compressed: CompressedModel, x: Tensor) -> dict[str, bool]:
-    """Layer name -> whether the channels of all its filters that went are zero where the layer has had its say."""
+    """Returns, by layer, whether the outputs of all its pruned filters are zero, after batch norm if there is one."""
     module = compressed.module
     norms = norms_after(module)
     outputs: dict[str, Tensor] = {}
@@ -136,18 +136,18 @@ def silent_channels(compressed: CompressedModel, x: Tensor) -> dict[str, bool]:
     "quant", [None, QuantSpec(4, "affine", "tensor"), QuantSpec(3, "min-max"), QuantSpec(1, "binary")]
 )
 @pytest.mark.parametrize("fold", [{}, {"fold_bn": True}, {"fold_bn": True, "order": "quantize-first"}], ids=str)
-def test_the_output_of_a_filter_that_went_is_zero(quant: QuantSpec | None, fold: dict) -> None:
+def test_the_output_of_a_pruned_filter_is_zero(quant: QuantSpec | None, fold: dict) -> None:
     spec = CompressionSpec("tiny", PruneSpec(sparsity=0.5, structure="filter"), quant, **fold)
-    found = compress(tiny(), spec)
-    assert any((~layer.filters).any() for layer in found.layers[:3])
-    assert silent_channels(found, sample().inputs[:4]) == dict.fromkeys(LAYERS[:-1], True)
+    compressed = compress(tiny(), spec)
+    assert any((~layer.filters).any() for layer in compressed.layers[:3])
+    assert silent_channels(compressed, sample().inputs[:4]) == dict.fromkeys(LAYERS[:-1], True)
 
 
 @pytest.mark.parametrize("arch", ["resnet8", "vgg", "mobilenetv2", "simple_cnn", "repvgg_a0", "shufflenetv2_x0_5"])
-def test_filters_that_went_are_silent_in_every_architecture(arch: str) -> None:
+def test_pruned_filters_output_zero_in_every_architecture(arch: str) -> None:
     spec = CompressionSpec(arch, PruneSpec(sparsity=0.3, structure="filter", scope="layer"))
-    found = compress(network(arch), spec)
-    silent = silent_channels(found, images(1))
+    compressed = compress(network(arch), spec)
+    silent = silent_channels(compressed, images(1))
     assert list(silent) == [*weighted_layers(network(arch))][:-1]
     assert all(silent.values())
 
@@ -155,20 +155,20 @@ def test_filters_that_went_are_silent_in_every_architecture(arch: str) -> None:
 def test_the_last_layer_keeps_its_classes_and_other_batch_norms_their_numbers() -> None:
     module = tiny()
     before = {name: value.clone() for name, value in module.state_dict().items()}
-    found = pruned(module, sparsity=1.0, structure="filter")
-    assert found.layers[-1].filters is None
-    assert found.layers[-1].pruned == 0
-    assert [int(layer.filters.sum()) for layer in found.layers[:-1]] == [1, 1, 1, 1]
-    kept = found.layers[0].filters
-    assert torch.equal(found.module[1].bias[kept], module[1].bias[kept])
-    assert torch.equal(found.module[0].bias[kept], module[0].bias[kept])
+    compressed = prune(module, sparsity=1.0, structure="filter")
+    assert compressed.layers[-1].filters is None
+    assert compressed.layers[-1].pruned == 0
+    assert [int(layer.filters.sum()) for layer in compressed.layers[:-1]] == [1, 1, 1, 1]
+    filters = compressed.layers[0].filters
+    assert torch.equal(compressed.module[1].bias[filters], module[1].bias[filters])
+    assert torch.equal(compressed.module[0].bias[filters], module[0].bias[filters])
     assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
 
 
-def test_bn_scale_goes_by_gamma_and_leaves_layers_without_one_alone() -> None:
+def test_bn_scale_compares_gamma_and_skips_layers_without_batch_norm() -> None:
     module = tiny()
-    found = pruned(module, threshold=1.0, criterion="bn-scale", structure="filter")
-    first, second, *others = found.layers
+    compressed = prune(module, threshold=1.0, criterion="bn-scale", structure="filter")
+    first, second, *others = compressed.layers
     assert torch.equal(first.filters, module[1].weight.abs() >= 1)
     assert torch.equal(second.filters, module[4].weight.abs() >= 1)
     assert [layer.filters for layer in others] == [None] * 3
@@ -209,12 +209,12 @@ def test_rows_of_embeddings_and_gates_are_no_filters_and_those_of_transposed_con
     texts = Sample(torch.randint(0, 9, (40, 5), generator=generator), torch.randint(0, 3, (40,), generator=generator))
     prune = PruneSpec(sparsity=0.5, criterion=criterion, structure="filter")
     spec = CompressionSpec("m", prune, also=("embedding", "recurrent"))
-    found = compress(module, spec, Evidence(gradients=loss_gradients(module, texts, spec.also)))
-    assert [layer.name for layer in found.layers if layer.filters is not None] == ["up"]
-    up = next(layer for layer in found.layers if layer.filters is not None)
+    compressed = compress(module, spec, Evidence(gradients=loss_gradients(module, texts, spec.also)))
+    assert [layer.name for layer in compressed.layers if layer.filters is not None] == ["up"]
+    up = next(layer for layer in compressed.layers if layer.filters is not None)
     assert int((~up.filters).sum()) == 4
     states = torch.randn(2, 6, 5, generator=generator)
-    assert torch.equal((found.module.up(states) == 0).all(2), (~up.filters).expand(2, -1))
+    assert torch.equal((compressed.module.up(states) == 0).all(2), (~up.filters).expand(2, -1))
     with pytest.raises(ValueError, match="layer words cannot lose filters: its rows are not outputs of their own"):
         compress(module, replace(spec, layers=(LayerSpec("words", sparsity=0.5),)), Evidence(gradients={}))
 
@@ -222,24 +222,24 @@ def test_rows_of_embeddings_and_gates_are_no_filters_and_those_of_transposed_con
 # ---- layers of their own
 
 
-def test_a_layer_of_its_own_loses_what_the_network_loses_by() -> None:
+def test_a_layer_with_its_own_sparsity_is_pruned_by_the_criterion_of_the_network() -> None:
     prune = PruneSpec(sparsity=0.5, criterion="l2", structure="filter")
-    found = compress(
+    compressed = compress(
         tiny(), CompressionSpec("tiny", prune, layers=(LayerSpec("3", sparsity=0.25), LayerSpec("0", sparsity=0)))
     )
-    first, second, *_ = found.layers
+    first, second, *_ = compressed.layers
     assert first.filters is None
     assert int((~second.filters).sum()) == 2  # of eight
 
 
-def test_beside_n_of_m_a_layer_of_its_own_loses_single_weights() -> None:
-    found = compress(
+def test_a_layer_with_its_own_sparsity_beside_n_m_is_pruned_by_single_weights() -> None:
+    compressed = compress(
         tiny(), CompressionSpec("tiny", PruneSpec(structure="n:m"), layers=(LayerSpec("9", sparsity=0.1),))
     )
-    assert {layer.name: layer.pattern for layer in found.layers} == {"9": None} | dict.fromkeys(
+    assert {layer.name: layer.pattern for layer in compressed.layers} == {"9": None} | dict.fromkeys(
         ["0", "3", "6", "11"], (2, 4)
     )
-    assert found.layers[3].pruned == 16  # of 160
+    assert compressed.layers[3].pruned == 16  # of 160
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,9 @@ def test_beside_n_of_m_a_layer_of_its_own_loses_single_weights() -> None:
         ("bn-scale", "6", "layer 6 cannot lose filters: no batch norm follows it"),
     ],
 )
-def test_a_layer_that_can_lose_no_filter_says_why(criterion: str, name: str, words: str) -> None:
+def test_a_layer_whose_filters_cannot_be_pruned_is_refused_with_the_reason(
+    criterion: str, name: str, words: str
+) -> None:
     prune = PruneSpec(sparsity=0.5, criterion=criterion, structure="filter")
     with pytest.raises(ValueError, match=words):
         compress(tiny(), CompressionSpec("tiny", prune, layers=(LayerSpec(name, sparsity=0.5),)))
@@ -260,9 +262,9 @@ def test_a_layer_that_can_lose_no_filter_says_why(criterion: str, name: str, wor
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_taylor_scores_are_what_the_loss_loses_to_first_order(name: str) -> None:
-    """Beside a difference quotient in double precision: each filter a millionth smaller."""
-    found = loss_gradients(tiny(), sample())[name].double()
+def test_taylor_scores_are_the_first_order_change_of_the_loss(name: str) -> None:
+    """Compared with a difference quotient in double precision, with each filter smaller by a millionth."""
+    compressed = loss_gradients(tiny(), sample())[name].double()
     module = tiny().double()
     inputs, labels = sample().inputs.double(), sample().labels
     weight = module.get_submodule(name).weight
@@ -274,17 +276,17 @@ def test_taylor_scores_are_what_the_loss_loses_to_first_order(name: str) -> None
                 losses.append(float(F.cross_entropy(module(inputs), labels)))
             weight[out] = before
             expected = (losses[0] - losses[1]) / 2e-6
-            assert float((found[out] * before).sum()) == pytest.approx(expected, rel=1e-4, abs=1e-6)
+            assert float((compressed[out] * before).sum()) == pytest.approx(expected, rel=1e-4, abs=1e-6)
 
 
-def test_taylor_takes_the_smallest_of_weight_times_gradient() -> None:
+def test_taylor_prunes_the_smallest_weight_times_gradient() -> None:
     module = tiny()
     gradients = loss_gradients(module, sample())
     scores = torch.cat([(gradients[name] * w).abs().flatten() for name, w in weighted_layers(module).items()])
-    found = pruned(module, sparsity=0.4, criterion="taylor")
-    gone = torch.cat([layer.weight.flatten() == 0 for layer in found.layers])
-    assert int(gone.sum()) == math.floor(0.4 * len(gone))
-    assert scores[gone].max() <= scores[~gone].min()
+    compressed = prune(module, sparsity=0.4, criterion="taylor")
+    zeros = torch.cat([layer.weight.flatten() == 0 for layer in compressed.layers])
+    assert int(zeros.sum()) == math.floor(0.4 * len(zeros))
+    assert scores[zeros].max() <= scores[~zeros].min()
 
 
 def test_gradients_leave_the_network_as_it_is() -> None:
@@ -301,19 +303,19 @@ def test_taylor_without_gradients_is_refused() -> None:
         compress(tiny(), spec, NO_EVIDENCE)
 
 
-def test_gradients_of_a_network_are_found_once_whatever_it_is_called(simple_cnn: FloatModel) -> None:
+def test_gradients_are_computed_once_per_network_whatever_its_name(simple_cnn: FloatModel) -> None:
     try:
         load(TRAIN)
     except DataMissing as error:
         pytest.skip(str(error))
     spec = CompressionSpec("m", PruneSpec(sparsity=0.5, criterion="taylor"))
-    found = evidence_for(simple_cnn, spec).gradients
-    assert found is not None
-    assert evidence_for(replace(simple_cnn, name="m"), replace(spec, weights=QuantSpec(4))).gradients is found
+    compressed = evidence_for(simple_cnn, spec).gradients
+    assert compressed is not None
+    assert evidence_for(replace(simple_cnn, name="m"), replace(spec, weights=QuantSpec(4))).gradients is compressed
     merged = evidence_for(simple_cnn, replace(spec, fold_bn=True, merge=0.5)).gradients
     assert merged is not None
-    assert not torch.equal(merged["conv2"], found["conv2"])
-    assert {name: g.shape for name, g in found.items()} == {
+    assert not torch.equal(merged["conv2"], compressed["conv2"])
+    assert {name: g.shape for name, g in compressed.items()} == {
         name: w.shape for name, w in weighted_layers(simple_cnn.module).items()
     }
     assert evidence_for(simple_cnn, CompressionSpec("m", PruneSpec(sparsity=0.5))).gradients is None

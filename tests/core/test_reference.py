@@ -31,8 +31,8 @@ QUANTIZED_SPECS = {
 }
 
 
-def pruned(sparsity: float) -> CompressionSpec:
-    """Exactly as many weights as in the published table, whose author rounded the count where we take its floor.
+def prune_spec(sparsity: float) -> CompressionSpec:
+    """Returns a spec that prunes as many weights as the published table, which rounds the count; we round it down.
 
     At 80 % that is one weight of 268,336 more, and 43 images of 10,000 fewer: 41.87 % by our own rule.
     """
@@ -43,7 +43,7 @@ def pruned(sparsity: float) -> CompressionSpec:
 SPECS = {
     "float": CompressionSpec("resnet20"),
     **QUANTIZED_SPECS,
-    **{f"pruned-{sparsity}": pruned(sparsity) for sparsity in PRUNED},
+    **{f"pruned-{sparsity}": prune_spec(sparsity) for sparsity in PRUNED},
 }
 
 
@@ -56,7 +56,7 @@ def test_the_reference_has_the_published_accuracies_on_all_images() -> None:
     assert {name: row["correct"] / 100 for name, row in EXPECTED.items()} == pytest.approx(PUBLISHED, abs=0.05)
 
 
-def test_the_normalisation_is_found_by_itself(resnet20: FloatModel) -> None:
+def test_the_normalization_of_the_reference_is_recognised(resnet20: FloatModel) -> None:
     assert resnet20.normalization.name == "imagenet"
 
 
@@ -65,6 +65,6 @@ def test_each_prediction_is_that_of_the_reference(
     name: str, spec: CompressionSpec, resnet20: FloatModel, test_images: ImageSet
 ) -> None:
     module = compress(resnet20.module, spec).module
-    found = evaluate(module, test_images[:FIRST_IMAGES], resnet20.normalization)
+    evaluation = evaluate(module, test_images[:FIRST_IMAGES], resnet20.normalization)
     expected = torch.tensor([int(digit) for digit in EXPECTED[name]["classes"]])
-    assert int((found.predictions != expected).sum()) <= 1
+    assert int((evaluation.predictions != expected).sum()) <= 1

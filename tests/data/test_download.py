@@ -93,7 +93,7 @@ def test_a_server_that_cannot_resume_sends_the_whole_file_again(hub: Hub, tmp_pa
 
 
 def test_a_complete_partial_file_is_not_downloaded_again(hub: Hub, tmp_path: Path) -> None:
-    """The program was stopped after the last byte and before the check."""
+    """The program ended after the last byte and before the check."""
     partial = (tmp_path / "cifar10" / "plain_text" / SMALL.download).with_suffix(".partial")
     partial.parent.mkdir(parents=True)
     partial.write_bytes(CONTENT)

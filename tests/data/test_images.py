@@ -107,8 +107,8 @@ def records_of(images: ImageSet) -> Records:
 @each_kind
 @pytest.mark.parametrize("name", SPLITS)
 def test_every_source_gives_the_same_records(kind: str, name: str, root: Path, cache: Path) -> None:
-    shuffled = np.random.default_rng(len(kind)).permutation(RECORDS)
-    WRITERS[kind](root, shuffled, name)
+    order = np.random.default_rng(len(kind)).permutation(RECORDS)
+    WRITERS[kind](root, order, name)
     images = load(SPLITS[name], cache)
     assert np.array_equal(records_of(images), in_canonical_order(RECORDS))
     assert images.source.startswith(f"{kind} in {root}")
@@ -117,14 +117,14 @@ def test_every_source_gives_the_same_records(kind: str, name: str, root: Path, c
 def test_every_source_gives_the_same_evaluation(
     root: Path, tmp_path: Path, simple_cnn: FloatModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = []
+    evaluations = []
     for kind, write in WRITERS.items():
         write(root / kind, RECORDS, "test")
         monkeypatch.setenv("CIFAR10_ROOT", str(root / kind))
         images = load(SMALL, tmp_path / f"cache of {kind}")
-        found.append(evaluate(simple_cnn.module, images, simple_cnn.normalization))
-    assert all(torch.equal(found[0].margins, other.margins) for other in found[1:])
-    assert all(torch.equal(found[0].predictions, other.predictions) for other in found[1:])
+        evaluations.append(evaluate(simple_cnn.module, images, simple_cnn.normalization))
+    assert all(torch.equal(evaluations[0].margins, other.margins) for other in evaluations[1:])
+    assert all(torch.equal(evaluations[0].predictions, other.predictions) for other in evaluations[1:])
 
 
 @pytest.mark.parametrize("shards", [1, 2, 7])
@@ -199,15 +199,15 @@ def test_the_folders_are_searched_in_order(root: Path, cache: Path) -> None:
 
 def test_the_error_for_missing_data_names_the_folders_and_the_command_to_run(root: Path, cache: Path) -> None:
     nowhere = replace(TEST, name="elsewhere", images=1, fingerprint="")
-    with pytest.raises(DataMissing, match="python -m compression data --download elsewhere") as caught:
+    with pytest.raises(DataMissing, match="python -m compression data --download elsewhere") as error_info:
         load(nowhere, cache)
-    assert all(str(place) in str(caught.value) for place in data.places(cache))
+    assert all(str(place) in str(error_info.value) for place in data.places(cache))
 
 
 # ---- what is not CIFAR-10 is refused
 
 
-def changed(row: int, column: int, value: int) -> Records:
+def with_byte(row: int, column: int, value: int) -> Records:
     records = RECORDS.copy()
     assert records[row, column] != value
     records[row, column] = value
@@ -219,8 +219,14 @@ WRONG = {
     "many missing": (RECORDS[:100], r"holds 100 test images where CIFAR-10 has 300: 200 missing"),
     "one too many": (np.concatenate([RECORDS, RECORDS[:1]]), r"holds 301 test images .* 300: 1 too many"),
     "one twice, one missing": (np.concatenate([RECORDS[1:], RECORDS[1:2]]), "pixels or labels of some differ"),
-    "one relabelled": (changed(5, 0, (RECORDS[5, 0] + 1) % 10), "is not CIFAR-10: .* pixels or labels of some differ"),
-    "one pixel changed": (changed(9, 700, RECORDS[9, 700] ^ 1), "is not CIFAR-10: .* pixels or labels of some differ"),
+    "one relabelled": (
+        with_byte(5, 0, (RECORDS[5, 0] + 1) % 10),
+        "is not CIFAR-10: .* pixels or labels of some differ",
+    ),
+    "one pixel changed": (
+        with_byte(9, 700, RECORDS[9, 700] ^ 1),
+        "is not CIFAR-10: .* pixels or labels of some differ",
+    ),
 }
 
 
@@ -240,7 +246,7 @@ def test_counts_have_thousands_separators() -> None:
         verify(RECORDS[:1], TRAIN, "this")
 
 
-def cut(path: Path) -> None:
+def truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
@@ -254,7 +260,7 @@ def cut(path: Path) -> None:
 )
 def test_a_file_cut_short_is_refused_by_name(kind: str, pattern: str, words: str, root: Path, cache: Path) -> None:
     WRITERS[kind](root, RECORDS, "test")
-    cut(next(root.glob(pattern)))
+    truncate(next(root.glob(pattern)))
     with pytest.raises(DataError, match=words):
         load(SMALL, cache)
 
@@ -338,7 +344,7 @@ def test_an_unreadable_folder_is_an_error_with_the_reason(root: Path, cache: Pat
 
 
 def test_an_unreadable_batch_is_an_error_with_its_name(root: Path, cache: Path) -> None:
-    """A folder stands in its place, which cannot be read as a file."""
+    """A folder has the name of the file, so it cannot be read."""
     write_batches(root, RECORDS, "train")
     file = root / "cifar-10-batches-py" / "data_batch_3"
     source = source_in(root, SPLITS["train"])
@@ -376,7 +382,7 @@ def test_the_cache_is_enough_without_any_source(root: Path, cache: Path) -> None
 def test_a_changed_source_is_read_again(root: Path, cache: Path) -> None:
     write_batches(root, RECORDS, "test")
     load(SMALL, cache)
-    cut(root / "cifar-10-batches-py" / "test_batch")
+    truncate(root / "cifar-10-batches-py" / "test_batch")
     with pytest.raises(DataError, match="is not a whole CIFAR-10 batch"):
         load(SMALL, cache)
 
@@ -391,7 +397,7 @@ def flip_a_bit(path: Path) -> None:
     "damage",
     [
         flip_a_bit,
-        cut,
+        truncate,
         Path.unlink,
         lambda path: path.write_bytes(path.read_bytes() + b"x"),
         lambda path: path.write_bytes(b""),
@@ -450,16 +456,16 @@ def test_the_real_test_images_are_all_there(test_images: ImageSet) -> None:
 
 def test_the_real_parquet_is_decoded_once(test_images: ImageSet, root: Path, cache: Path) -> None:
     """The first load decodes the files into a new cache; the second load reads the cache alone."""
-    shared = PROJECT.parent / "shared" / "cifar10" / "plain_text"
-    files = sorted(shared.glob("test-*.parquet"))
+    folder = PROJECT.parent / "shared" / "cifar10" / "plain_text"
+    files = sorted(folder.glob("test-*.parquet"))
     if not files:
         pytest.skip("there is no Parquet copy of CIFAR-10 beside the project, in shared/cifar10")
     for file in files:
         (root / file.name).symlink_to(file)
     first = load(TEST, cache)
     array = cache / "cifar10-test.bin"
-    written = array.stat().st_mtime_ns
+    written_at = array.stat().st_mtime_ns
     second = load(TEST, cache)
     assert torch.equal(first.pixels, test_images.pixels)
     assert torch.equal(second.pixels, test_images.pixels)
-    assert array.stat().st_mtime_ns == written
+    assert array.stat().st_mtime_ns == written_at

@@ -42,37 +42,37 @@ def latency(kind: VariantKind, batch: int, median_ms: float) -> Latency:
     return Latency(kind, batch, 1, median_ms, median_ms, 10)
 
 
-def built(macs: int = 100, sparsity: float = 0.0, few: int = 0) -> OnnxFile:
+def file_of(macs: int = 100, sparsity: float = 0.0, few: int = 0) -> OnnxFile:
     return OnnxFile(b"", macs, macs, sparsity, few)
 
 
-def waited(stopwatch: Stopwatch, what: str, graphs: dict[str, bytes]) -> Timing:
-    while not (found := stopwatch.look(what, graphs, 1)).done:
+def wait(stopwatch: Stopwatch, what: str, graphs: dict[str, bytes]) -> Timing:
+    while not (timing := stopwatch.look(what, graphs, 1)).done:
         time.sleep(0.05)
-    return found
+    return timing
 
 
 def test_the_median_and_the_90th_percentile_on_paper():
-    found = summarize("a", 1, 2, [*range(1, 11), 100.0])
-    assert found == Latency("a", 1, 2, median_ms=6.0, p90_ms=10.0, runs=11)
+    latency = summarize("a", 1, 2, [*range(1, 11), 100.0])
+    assert latency == Latency("a", 1, 2, median_ms=6.0, p90_ms=10.0, runs=11)
 
 
 def test_every_graph_is_run_at_every_batch(graph):
-    heard: list[float] = []
-    found = measure_latencies({"a": graph, "b": graph}, 1, {1: 3, 4: 2}, heard.append)
-    assert [(each.name, each.batch, each.runs) for each in found] == [
+    shares: list[float] = []
+    latencies = measure_latencies({"a": graph, "b": graph}, 1, {1: 3, 4: 2}, shares.append)
+    assert [(each.name, each.batch, each.runs) for each in latencies] == [
         ("a", 1, 3),
         ("b", 1, 3),
         ("a", 4, 2),
         ("b", 4, 2),
     ]
-    assert heard == sorted(heard)
-    assert heard[-1] == 1
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
     with pytest.raises(ValueError, match="at least 1"):
         measure_latencies({"a": graph}, 0)
 
 
-def test_bytes_moved_are_those_of_constants_once_and_of_what_each_operation_takes_and_gives():
+def test_moved_bytes_count_constants_once_and_the_inputs_and_outputs_of_operations():
     halves = numpy_helper.from_array(np.array([0.5, 0.5, 0.5], np.float32), "halves")
     codes = numpy_helper.from_array(np.zeros((2, 3), np.int8), "codes")
     graph = helper.make_model(helper.make_graph([], "constants", [], [], [halves, codes])).SerializeToString()
@@ -84,13 +84,13 @@ def test_bytes_moved_are_those_of_constants_once_and_of_what_each_operation_take
     assert moved_bytes(graph, operations) == 3 * 4 + 6 + 100 + 40 + 40 + 4
 
 
-def test_a_stopwatch_measures_in_another_process_and_keeps_what_it_found(graph):
+def test_a_stopwatch_measures_in_another_process_and_keeps_the_times(graph):
     stopwatch = Stopwatch({1: 2})
-    found = waited(stopwatch, "x", {"a": graph}).times
-    assert found is not None
-    assert [(each.name, each.batch, each.runs) for each in found.latencies] == [("a", 1, 2)]
-    assert found.kernels == {"a": Kernels(0, 0, MOVED)}
-    assert stopwatch.look("x", {}, 1, go=False).times == found
+    measurements = wait(stopwatch, "x", {"a": graph}).times
+    assert measurements is not None
+    assert [(each.name, each.batch, each.runs) for each in measurements.latencies] == [("a", 1, 2)]
+    assert measurements.kernels == {"a": Kernels(0, 0, MOVED)}
+    assert stopwatch.look("x", {}, 1, go=False).times == measurements
     assert stopwatch.look("x", {}, 2, go=False) == Timing()
     stopwatch.forget("x", 1)
     assert stopwatch.look("x", {}, 1, go=False) == Timing()
@@ -100,29 +100,29 @@ def test_a_stopwatch_measures_with_this_code_wherever_the_server_was_started(gra
     (tmp_path / "compression").mkdir()
     (tmp_path / "compression" / "__init__.py").write_text("raise RuntimeError('another one')")
     monkeypatch.chdir(tmp_path)
-    assert waited(Stopwatch({1: 2}), "x", {"a": graph}).error is None
+    assert wait(Stopwatch({1: 2}), "x", {"a": graph}).error is None
 
 
 def test_a_stopwatch_that_cannot_write_says_so_and_leaves_nothing_behind(graph, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    found = waited(Stopwatch({1: 2}), "x", {"no/such/folder": graph})
-    assert "No such file" in found.error
+    timing = wait(Stopwatch({1: 2}), "x", {"no/such/folder": graph})
+    assert "No such file" in timing.error
     assert not list(tmp_path.iterdir())
 
 
 def test_a_stopwatch_says_why_it_could_not_measure():
     stopwatch = Stopwatch({1: 2})
-    found = waited(stopwatch, "x", {"a": b"no graph"})
-    assert found.times is None
-    assert found.error is not None
-    assert "protobuf" in found.error.lower()
+    timing = wait(stopwatch, "x", {"a": b"no graph"})
+    assert timing.times is None
+    assert timing.error is not None
+    assert "protobuf" in timing.error.lower()
 
 
-def test_what_is_being_measured_keeps_others_waiting(graph):
+def test_a_running_measurement_delays_the_next_one(graph):
     stopwatch = Stopwatch({1: 2})
     stopwatch.look("x", {"a": graph}, 1)
     assert stopwatch.look("y", {"a": graph}, 1) == Timing()
-    assert waited(stopwatch, "y", {"a": graph}).times
+    assert wait(stopwatch, "y", {"a": graph}).times
     assert stopwatch.look("x", {}, 1, go=False).times
     stopwatch.close()
 
@@ -135,7 +135,7 @@ def test_what_is_being_measured_keeps_others_waiting(graph):
         (["Hardware : Pi", "Features : fp asimd asimddp"], Cpu("Pi", ("dot product",))),
     ],
 )
-def test_a_processor_is_read_off_what_linux_says(lines, expected):
+def test_a_processor_is_read_from_proc_cpuinfo(lines, expected):
     assert parse_cpuinfo(lines) == expected
 
 
@@ -147,48 +147,52 @@ def test_this_machine_has_a_processor():
 @pytest.mark.parametrize(
     ("median_ms", "words"), [(5.0, "2.0 times faster"), (20.0, "2.0 times slower"), (10.3, "as fast"), (9.7, "as fast")]
 )
-def test_a_ratio_in_words(median_ms, words):
+def test_the_words_for_a_ratio_of_times(median_ms, words):
     assert compare_speed(latency(VariantKind.INT8, 1, median_ms), latency(VariantKind.FLOAT, 1, 10.0)) == words
 
 
 def test_the_verdict_gives_the_reasons_that_apply_and_no_others():
     times = [latency(VariantKind.FLOAT, 1, 10.0), latency(VariantKind.INT8, 1, 20.0)]
     times += [latency(VariantKind.FLOAT, 64, 10.0), latency(VariantKind.INT8, 64, 10.0)]
-    used = {VariantKind.FLOAT: Kernels(0, 21, 1000), VariantKind.INT8: Kernels(9, 12, 1500)}
-    said = reasons({kind: built() for kind in used}, used, times, XEON)
-    assert said[0] == "Int8 is 2.0 times slower than float for one image, and as fast as float for 64 at once."
-    assert "9 of its 21 convolutions in integers and moves 1.5 times more bytes than float." in said[1]
-    assert "added, concatenated or averaged" in said[1]
-    assert "(VNNI)" in said[2]
-    assert len(said) == 3
+    kernels = {VariantKind.FLOAT: Kernels(0, 21, 1000), VariantKind.INT8: Kernels(9, 12, 1500)}
+    sentences = reasons({kind: file_of() for kind in kernels}, kernels, times, XEON)
+    assert sentences[0] == "Int8 is 2.0 times slower than float for one image, and as fast as float for 64 at once."
+    assert "9 of its 21 convolutions in integers and moves 1.5 times more bytes than float." in sentences[1]
+    assert "added, concatenated or averaged" in sentences[1]
+    assert "(VNNI)" in sentences[2]
+    assert len(sentences) == 3
 
 
 def test_the_verdict_names_zeros_filters_subnormals_and_an_old_processor():
     kinds = (VariantKind.FLOAT, VariantKind.AS_SET, VariantKind.INT8_CHAIN, VariantKind.SMALLER)
-    used = {kind: Kernels(*((3, 0, 500) if kind is VariantKind.INT8_CHAIN else (0, 3, 1000))) for kind in kinds}
+    kernels = {kind: Kernels(*((3, 0, 500) if kind is VariantKind.INT8_CHAIN else (0, 3, 1000))) for kind in kinds}
     times = [latency(kind, batch, 10.0) for kind in kinds for batch in (1, 64)]
-    files = {kind: built() for kind in kinds} | {
-        VariantKind.AS_SET: built(sparsity=0.9, few=7),
-        VariantKind.SMALLER: built(macs=50),
+    files = {kind: file_of() for kind in kinds} | {
+        VariantKind.AS_SET: file_of(sparsity=0.9, few=7),
+        VariantKind.SMALLER: file_of(macs=50),
     }
-    said = " ".join(reasons(files, used, times, OLD))
-    assert "The compressed network in float is as fast as float for one image and for 64 at once." in said
-    assert "3 of its 3 convolutions in integers and moves 2.0 times fewer bytes than float." in said
-    assert "no instructions for sums of 8-bit products" in said
-    assert "session.x64quantprecision=1" in said
-    assert "90.0% of the weights of the compressed network are zero. This does not save time" in said
-    assert "50.0% of the multiply-accumulates" in said
-    assert "7 subnormal numbers" in said
-    assert "added, concatenated" not in said
+    words = " ".join(reasons(files, kernels, times, OLD))
+    assert "The compressed network in float is as fast as float for one image and for 64 at once." in words
+    assert "3 of its 3 convolutions in integers and moves 2.0 times fewer bytes than float." in words
+    assert "no instructions for sums of 8-bit products" in words
+    assert "session.x64quantprecision=1" in words
+    assert "90.0% of the weights of the compressed network are zero. This does not save time" in words
+    assert "50.0% of the multiply-accumulates" in words
+    assert "7 subnormal numbers" in words
+    assert "added, concatenated" not in words
 
 
-def test_the_verdict_says_nothing_of_what_there_is_not():
-    """No float file to compare with, no convolution to count, no filter taken out, one number and not some."""
-    as_set = {VariantKind.AS_SET: built(sparsity=0.999, few=1), VariantKind.INT8: built(), VariantKind.SMALLER: built()}
-    said = reasons(
+def test_the_verdict_mentions_only_what_exists():
+    """There is no float file to compare with, no convolution, no pruned filter, and one subnormal number."""
+    as_set = {
+        VariantKind.AS_SET: file_of(sparsity=0.999, few=1),
+        VariantKind.INT8: file_of(),
+        VariantKind.SMALLER: file_of(),
+    }
+    sentences = reasons(
         as_set, {kind: Kernels(0, 0, 0) for kind in as_set}, [latency(VariantKind.INT8, 1, 10.0)], Cpu("Pi", ())
     )
-    assert said == [
+    assert sentences == [
         "This processor (Pi) has no instructions for sums of 8-bit products. The integers are widened first, which "
         "takes most of the gain.",
         "99.9% of the weights of the compressed network are zero. This does not save time, because these kernels "
@@ -197,7 +201,7 @@ def test_the_verdict_says_nothing_of_what_there_is_not():
     ]
 
 
-def test_the_runtime_is_told_to_be_exact_where_its_kernels_for_int8_overflow():
+def test_the_runtime_uses_exact_kernels_where_the_default_ones_overflow():
     if platform.machine() in ("x86_64", "AMD64") and (here := this_cpu()).instructions is not None:
         assert overflows() == here.saturates
     assert session_options().get_session_config_entry("session.x64quantprecision") == str(int(overflows()))

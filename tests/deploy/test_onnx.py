@@ -34,7 +34,7 @@ def pixels(n: int) -> torch.Tensor:
     return torch.randint(0, 256, (n, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(2))
 
 
-def said(graph: bytes, images: torch.Tensor) -> torch.Tensor:
+def run_graph(graph: bytes, images: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(logits(open_session(graph), images.numpy()))
 
 
@@ -59,7 +59,7 @@ def simple_int8_graph(simple_int8, simple_cnn) -> bytes:
 
 @pytest.fixture(scope="module")
 def small_resnet() -> FloatModel:
-    """Untrained, with sums, of eight layers."""
+    """Returns an untrained ResNet of eight layers, which has sums."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return FloatModel("small", freeze_(ResNet(1)), CIFAR10)
@@ -67,8 +67,8 @@ def small_resnet() -> FloatModel:
 
 @pytest.fixture(scope="module")
 def small_int8(small_resnet):
-    seen = observe(small_resnet.module, CIFAR10(pixels(100)))
-    return compress(small_resnet.module, replace(INT8, model="small"), Evidence(calibration=seen))
+    calibration = observe(small_resnet.module, CIFAR10(pixels(100)))
+    return compress(small_resnet.module, replace(INT8, model="small"), Evidence(calibration=calibration))
 
 
 @pytest.fixture(scope="module")
@@ -79,31 +79,33 @@ def chain(small_int8) -> bytes:
 def test_a_graph_answers_as_pytorch_does_for_any_number_of_images(simple_cnn, simple_graph):
     for count in (1, 3):
         expected = simple_cnn.module(simple_cnn.normalization(pixels(count)))
-        assert torch.allclose(said(simple_graph, pixels(count)), expected, atol=1e-4)
+        assert torch.allclose(run_graph(simple_graph, pixels(count)), expected, atol=1e-4)
 
 
-def test_a_graph_tells_nothing_of_the_machine_that_made_it(chain):
+def test_a_graph_contains_no_path_of_this_machine(chain):
     assert str(PROJECT).encode() not in chain
     assert b".py" not in chain
 
 
-def test_inputs_that_are_quantized_stay_so_in_a_float_graph(simple_int8, simple_cnn):
+def test_a_float_graph_keeps_the_quantization_of_inputs(simple_int8, simple_cnn):
     graph = to_onnx(simple_int8.module, simple_cnn.normalization)
     expected = simple_int8.module(simple_cnn.normalization(pixels(50)))
-    assert torch.equal(said(graph, pixels(50)).argmax(1), expected.argmax(1))
+    assert torch.equal(run_graph(graph, pixels(50)).argmax(1), expected.argmax(1))
     assert {"Round", "Clip"} <= {node.op_type for node in onnx.load_from_string(graph).graph.node}
 
 
 def test_int8_has_the_codes_and_scales_of_the_quantizer(simple_int8, simple_int8_graph):
-    found = constants(simple_int8_graph)
+    values = constants(simple_int8_graph)
     for layer in simple_int8.layers:
         name = weight_name(layer.name)
-        assert found[f"{name}.codes"].dtype == np.int8
-        assert np.array_equal(found[f"{name}.codes"], quantize(layer.weight, layer.qparams).numpy())
-        assert np.array_equal(found[f"{name}.scale"], layer.qparams.scale.flatten().numpy())
-        assert name not in found
+        assert values[f"{name}.codes"].dtype == np.int8
+        assert np.array_equal(values[f"{name}.codes"], quantize(layer.weight, layer.qparams).numpy())
+        assert np.array_equal(values[f"{name}.scale"], layer.qparams.scale.flatten().numpy())
+        assert name not in values
     steps = {
-        (float(v), int(found[k.replace(".scale", ".zero")])) for k, v in found.items() if v.ndim == 0 and ".scale" in k
+        (float(v), int(values[k.replace(".scale", ".zero")]))
+        for k, v in values.items()
+        if v.ndim == 0 and ".scale" in k
     }
     assert steps == {(layer.inputs.scale, layer.inputs.zero_point) for layer in simple_int8.layers}
 
@@ -111,7 +113,7 @@ def test_int8_has_the_codes_and_scales_of_the_quantizer(simple_int8, simple_int8
 def test_int8_agrees_with_the_simulation(simple_int8, simple_int8_graph, simple_cnn, test_images):
     images = test_images[:500]
     expected = simple_int8.module(simple_cnn.normalization(images.pixels)).argmax(1)
-    assert int((said(simple_int8_graph, images.pixels).argmax(1) == expected).sum()) >= 497
+    assert int((run_graph(simple_int8_graph, images.pixels).argmax(1) == expected).sum()) >= 497
     assert count_kernels(simple_int8_graph).float32 == 0
 
 
@@ -122,28 +124,30 @@ def test_with_integers_between_layers_every_convolution_runs_in_int8(small_int8,
     as_float = count_kernels(to_onnx(small_int8.original, CIFAR10))
     assert count_kernels(chain).moved_bytes < min(as_float.moved_bytes, alone.moved_bytes)
     expected = small_int8.module(CIFAR10(pixels(100)))
-    error = (said(chain, pixels(100)) - expected).square().mean() / expected.square().mean()
+    error = (run_graph(chain, pixels(100)) - expected).square().mean() / expected.square().mean()
     assert error < 0.01
 
 
-def test_convolutions_are_those_of_the_network_and_not_what_the_runtime_makes_of_others():
-    """It has a batch norm that stands alone become one of its own."""
+def test_operations_that_the_runtime_turns_into_convolutions_are_not_counted():
+    """The runtime turns a batch norm that cannot be folded into a convolution."""
     module = nn.Sequential(nn.Conv2d(3, 32, 3, padding=1), nn.ReLU(), nn.BatchNorm2d(32), nn.Flatten()).eval()
-    found = count_kernels(to_onnx(module, CIFAR10))
-    assert (found.int8, found.float32) == (0, 1)
+    kernels = count_kernels(to_onnx(module, CIFAR10))
+    assert (kernels.int8, kernels.float32) == (0, 1)
 
 
-def test_a_channel_of_hardly_any_weights_keeps_its_bias():
+def test_a_channel_of_tiny_weights_keeps_its_bias():
     conv = nn.Conv2d(3, 2, 1)
     module = nn.Sequential(conv, nn.Flatten(), nn.Linear(2 * 32 * 32, 10)).eval().requires_grad_(False)
     conv.weight[0] = 1e-20
     conv.bias[0] = 3.0
-    seen = observe(module, CIFAR10(pixels(20)))
-    made = compress(module, INT8, Evidence(calibration=seen))
-    assert torch.allclose(said(to_int8(made, CIFAR10), pixels(20)), made.module(CIFAR10(pixels(20))), atol=0.05)
+    calibration = observe(module, CIFAR10(pixels(20)))
+    compressed = compress(module, INT8, Evidence(calibration=calibration))
+    assert torch.allclose(
+        run_graph(to_int8(compressed, CIFAR10), pixels(20)), compressed.module(CIFAR10(pixels(20))), atol=0.05
+    )
 
 
-def test_a_channel_without_weights_answers_with_its_bias():
+def test_a_channel_of_zeros_outputs_its_bias():
     conv = nn.Conv2d(3, 2, 1)
     module = nn.Sequential(conv, nn.Flatten(), nn.Linear(2 * 32 * 32, 10)).eval().requires_grad_(False)
     conv.weight[0] = 0
@@ -151,13 +155,13 @@ def test_a_channel_without_weights_answers_with_its_bias():
     module[2].weight[:] = 0
     module[2].weight[3, :1024] = 1 / 1024
     module[2].bias[:] = torch.linspace(-1, 1, 10)
-    made = compress(module, INT8, Evidence(calibration=observe(module, CIFAR10(pixels(20)))))
-    graph = to_int8(made, CIFAR10)
-    assert torch.allclose(said(graph, pixels(20)), made.module(CIFAR10(pixels(20))), atol=1e-4)
+    compressed = compress(module, INT8, Evidence(calibration=observe(module, CIFAR10(pixels(20)))))
+    graph = to_int8(compressed, CIFAR10)
+    assert torch.allclose(run_graph(graph, pixels(20)), compressed.module(CIFAR10(pixels(20))), atol=1e-4)
     assert count_subnormals(graph) == 0
 
 
-def test_layers_left_float_stay_float(simple_cnn):
+def test_float_layers_stay_float_in_an_int8_graph(simple_cnn):
     spec = replace(INT8, layers=(LayerSpec("conv1", 32),))
     graph = to_int8(compress(simple_cnn.module, spec, evidence_for(simple_cnn, spec)), simple_cnn.normalization)
     assert weight_name("conv1") in constants(graph)
@@ -174,17 +178,17 @@ def test_layers_left_float_stay_float(simple_cnn):
         (replace(INT8, activations=ActivationSpec(4)), "inputs of 4 bits"),
     ],
 )
-def test_what_int8_kernels_cannot_take_is_refused_in_words(simple_cnn, spec, words):
-    made = compress(simple_cnn.module, spec, evidence_for(simple_cnn, spec))
+def test_weights_and_inputs_that_int8_kernels_do_not_support_are_refused(simple_cnn, spec, words):
+    compressed = compress(simple_cnn.module, spec, evidence_for(simple_cnn, spec))
     with pytest.raises(ValueError, match=words):
-        to_int8(made, simple_cnn.normalization)
+        to_int8(compressed, simple_cnn.normalization)
 
 
 def test_batch_norm_that_is_not_folded_is_refused(small_resnet):
-    seen = observe(small_resnet.module, CIFAR10(pixels(20)))
-    made = compress(small_resnet.module, replace(INT8, fold_bn=False), Evidence(calibration=seen))
+    calibration = observe(small_resnet.module, CIFAR10(pixels(20)))
+    compressed = compress(small_resnet.module, replace(INT8, fold_bn=False), Evidence(calibration=calibration))
     with pytest.raises(ValueError, match="folded first"):
-        to_int8(made, CIFAR10)
+        to_int8(compressed, CIFAR10)
 
 
 def test_subnormal_numbers_are_counted(simple_graph):
@@ -203,10 +207,10 @@ def test_a_state_dict_is_read_back_bit_for_bit(simple_int8, simple_cnn):
 
 def test_int8_keeps_the_integers_and_the_zeros_of_a_network_that_does_not_fold(small_resnet):
     spec = CompressionSpec("small", PruneSpec(sparsity=0.5), QuantSpec(4))
-    found = {each.kind: each.spec for each in variants(spec)}
-    seen = Evidence(calibration=observe(small_resnet.module, CIFAR10(pixels(20))))
+    specs = {each.kind: each.spec for each in variants(spec)}
+    evidence = Evidence(calibration=observe(small_resnet.module, CIFAR10(pixels(20))))
     as_set, int8 = (
-        compress(small_resnet.module, found[kind], seen).layers for kind in (VariantKind.AS_SET, VariantKind.INT8)
+        compress(small_resnet.module, specs[kind], evidence).layers for kind in (VariantKind.AS_SET, VariantKind.INT8)
     )
     for one, other in zip(as_set, int8, strict=True):
         same = quantize(one.weight, one.qparams) == quantize(other.weight, other.qparams)
@@ -239,24 +243,24 @@ def test_the_smaller_network_loses_the_filters_that_were_chosen_and_no_others():
     assert smaller == CompressionSpec("small", filters, layers=(LayerSpec("conv1", sparsity=0.0),), reestimate_bn=True)
 
 
-def test_merged_filters_are_taken_out(simple_cnn):
+def test_merged_filters_are_removed(simple_cnn):
     merged = CompressionSpec("simple_cnn", fold_bn=True, merge=0.25)
-    built = build(simple_cnn, {each.kind: each for each in variants(merged)}[VariantKind.SMALLER])
+    file = build(simple_cnn, {each.kind: each for each in variants(merged)}[VariantKind.SMALLER])
     expected = compress(simple_cnn.module, merged).module(simple_cnn.normalization(pixels(8)))
-    assert torch.allclose(said(built.graph, pixels(8)), expected, atol=1e-3)
-    assert built.macs < sum(layer_macs(simple_cnn.module, simple_cnn.example).values())
+    assert torch.allclose(run_graph(file.graph, pixels(8)), expected, atol=1e-3)
+    assert file.macs < sum(layer_macs(simple_cnn.module, simple_cnn.example).values())
 
 
-def test_int8_is_refused_where_batch_norm_is_taken_anew_for_it_is_folded_then(small_resnet):
+def test_int8_with_re_estimated_batch_norm_is_refused_because_it_is_folded(small_resnet):
     spec = CompressionSpec("small", PruneSpec(sparsity=0.5), reestimate_bn=True)
     int8 = {each.kind: each.spec for each in variants(spec)}[VariantKind.INT8]
     with pytest.raises(ValueError, match="no batch norm after folding"):
         compress(small_resnet.module, int8, Evidence(calibration=observe(small_resnet.module, CIFAR10(pixels(20)))))
 
 
-def test_filters_taken_out_leave_a_smaller_graph_that_answers_as_the_one_with_zeros(small_resnet):
+def test_the_graph_without_zero_filters_is_smaller_and_has_the_same_outputs(small_resnet):
     smaller = next(each for each in variants(CompressionSpec("small"), True) if each.kind is VariantKind.SMALLER)
-    built = build(small_resnet, smaller)
-    zeroed = compress(small_resnet.module, smaller.spec).module
-    assert len(built.graph) < 0.8 * len(to_onnx(small_resnet.module, CIFAR10))
-    assert torch.allclose(said(built.graph, pixels(8)), zeroed(CIFAR10(pixels(8))), atol=1e-3)
+    file = build(small_resnet, smaller)
+    module_with_zeros = compress(small_resnet.module, smaller.spec).module
+    assert len(file.graph) < 0.8 * len(to_onnx(small_resnet.module, CIFAR10))
+    assert torch.allclose(run_graph(file.graph, pixels(8)), module_with_zeros(CIFAR10(pixels(8))), atol=1e-3)

@@ -80,13 +80,13 @@ def test_a_dropped_task_is_not_started(one_worker: Engine, tmp_path: Path) -> No
     one_worker.drop(keys)
     one_worker.ask(("after", 0), write_down, str(tmp_path / "trace"), "after")
     collect(one_worker, [("after", 0)])
-    begun = (tmp_path / "trace").read_text().split()
-    assert begun[-1] == "after"
-    assert len(begun) <= 4
+    words = (tmp_path / "trace").read_text().split()
+    assert words[-1] == "after"
+    assert len(words) <= 4
     assert one_worker.take(keys) == {}
 
 
-def test_the_most_urgent_comes_first(one_worker: Engine, tmp_path: Path) -> None:
+def test_the_task_with_the_highest_priority_runs_first(one_worker: Engine, tmp_path: Path) -> None:
     one_worker.ask(("block", 0), square, 1, 0.5)
     for number in range(8):
         one_worker.ask(("sweep", number), write_down, str(tmp_path / "trace"), "sweep", 0.02, priority=-1)
@@ -116,7 +116,7 @@ def test_a_failure_is_reported_in_its_own_words_and_can_be_asked_again(engine: E
 
 
 @pytest.mark.parametrize("victim", ["worker", "scheduler"])
-def test_whoever_dies_the_work_comes_back(victim: str) -> None:
+def test_work_is_completed_although_a_process_is_killed(victim: str) -> None:
     engine = Engine(address="", workers=2, preload=["tests.support.work"])
     keys = [("survives", number) for number in range(40)]
     for key in keys:
@@ -140,13 +140,13 @@ def test_whoever_dies_the_work_comes_back(victim: str) -> None:
 def test_all_ports_are_on_the_loopback_interface(engine: Engine) -> None:
     processes = [psutil.Process(pid) for pid in engine.worker_pids]
     scheduler = psutil.Process(engine._workers._scheduler.running.pid)
-    listening = {
+    addresses = {
         connection.laddr.ip
         for process in (scheduler, *processes)
         for connection in process.net_connections()
         if connection.status == psutil.CONN_LISTEN
     }
-    assert listening == {"127.0.0.1"}
+    assert addresses == {"127.0.0.1"}
 
 
 @pytest.mark.parametrize(("switch", "niced"), [(None, True), ("0", False)])
@@ -166,7 +166,7 @@ def test_workers_are_niced_unless_the_environment_says_otherwise(
     engine.close()
 
 
-def test_they_end_with_the_process_that_started_them_even_when_it_is_killed() -> None:
+def test_workers_end_with_their_parent_even_if_it_is_killed() -> None:
     script = (
         "import time\n"
         "from compression.engine.cluster import Engine\n"
@@ -181,11 +181,11 @@ def test_they_end_with_the_process_that_started_them_even_when_it_is_killed() ->
     assert len(children) == 2
     parent.kill()
     parent.wait()
-    _, left = psutil.wait_procs(children, timeout=10)
-    assert not [each for each in left if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert not [each for each in alive if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
 
 
-def test_a_cluster_that_cannot_be_reached_is_told_and_this_machine_works_in_its_place() -> None:
+def test_an_unreachable_cluster_is_reported_and_this_machine_computes() -> None:
     engine = Engine(address="tcp://127.0.0.1:9", workers=1, preload=["tests.support.work"])
     engine.ask(("instead", 0), square, 5)
     assert collect(engine, [("instead", 0)]) == {("instead", 0): 25}
@@ -195,7 +195,7 @@ def test_a_cluster_that_cannot_be_reached_is_told_and_this_machine_works_in_its_
     engine.close()
 
 
-def test_a_cluster_that_goes_away_is_told_and_this_machine_takes_over() -> None:
+def test_a_lost_cluster_is_reported_and_this_machine_continues() -> None:
     cluster = Workers(1, ["tests.support.work"])
     while not cluster.address:
         time.sleep(0.02)

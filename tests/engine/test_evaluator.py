@@ -78,8 +78,8 @@ def test_readings_are_estimates_from_the_first_images_of_the_float_networks_orde
     order = visiting_order(before)
     readings = [reading for reading in here.follow(simple_cnn, FOUR_BITS) if reading.images]
     for reading in readings[:-1]:
-        visited = order.rows[: reading.images]
-        assert torch.equal(reading.seen.predictions, everything.predictions[visited])
+        rows = order.rows[: reading.images]
+        assert torch.equal(reading.seen.predictions, everything.predictions[rows])
         assert reading.before is before
         assert reading.estimate.images == reading.images < reading.total
         assert reading.estimate.low < reading.estimate.accuracy < reading.estimate.high
@@ -148,7 +148,9 @@ def test_an_evaluation_that_nobody_watches_rests(evaluator, simple_cnn, here):
     assert here.pending
 
 
-def test_what_is_not_urgent_has_larger_tasks_and_can_become_urgent(evaluator, simple_cnn, here, test_images):
+def test_evaluations_in_the_background_have_larger_tasks_and_can_become_urgent(
+    evaluator, simple_cnn, here, test_images
+):
     mine = evaluator()
     mine.evaluate(simple_cnn, FLOAT)
     mine.look("a sweep", simple_cnn, FOUR_BITS, urgent=False)
@@ -163,11 +165,11 @@ def test_a_stopped_evaluation_keeps_its_images_and_continues(evaluator, simple_c
     mine = evaluator(images=10_000)
     mine.evaluate(simple_cnn, FLOAT)
     until(lambda: mine.look("me", simple_cnn, FOUR_BITS), lambda reading: reading.images >= 500)
-    stopped = mine.look("me", simple_cnn, FOUR_BITS, go=False)
+    paused = mine.look("me", simple_cnn, FOUR_BITS, go=False)
     assert not here.pending
     time.sleep(0.5)
-    assert mine.look("me", simple_cnn, FOUR_BITS, go=False).images == stopped.images
-    assert mine.look("me", simple_cnn, FOUR_BITS).images >= stopped.images
+    assert mine.look("me", simple_cnn, FOUR_BITS, go=False).images == paused.images
+    assert mine.look("me", simple_cnn, FOUR_BITS).images >= paused.images
     assert mine.look("me", simple_cnn, FOUR_BITS).seconds_left is not None
 
 
@@ -180,7 +182,7 @@ def test_results_are_there_even_if_they_cannot_be_stored(evaluator, simple_cnn, 
     assert mine.look("me", simple_cnn, FOUR_BITS).exact
 
 
-def test_an_outdated_landscape_is_told_by_the_reading(evaluator, simple_cnn, test_images, tmp_path, monkeypatch):
+def test_a_reading_reports_an_outdated_landscape(evaluator, simple_cnn, test_images, tmp_path, monkeypatch):
     monkeypatch.setattr("compression.results.landscape.arithmetic", lambda *_, **__: "other code")
     store = Store(tmp_path / "empty.sqlite")
     nobody = Engine(address="")
@@ -190,7 +192,7 @@ def test_an_outdated_landscape_is_told_by_the_reading(evaluator, simple_cnn, tes
     nobody.close()
 
 
-def test_workers_that_cannot_start_are_told_by_the_reading(evaluator, simple_cnn):
+def test_a_reading_reports_workers_that_cannot_start(evaluator, simple_cnn):
     engine = Engine(address="", workers=1, preload=["no_module_of_this_name"])
     mine = evaluator(engine=engine, images=500)
     reading = until(lambda: mine.look("me", simple_cnn, FOUR_BITS), lambda reading: bool(reading.notice))
@@ -201,7 +203,7 @@ def test_workers_that_cannot_start_are_told_by_the_reading(evaluator, simple_cnn
     engine.close()
 
 
-def test_workers_for_which_there_is_no_folder_are_told_by_the_reading(evaluator, simple_cnn, monkeypatch, tmp_path):
+def test_a_reading_reports_a_missing_folder_for_workers(evaluator, simple_cnn, monkeypatch, tmp_path):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
     engine = Engine(address="", workers=1)
     mine = evaluator(engine=engine, images=500)
@@ -256,8 +258,8 @@ def test_a_worker_of_another_version_refuses(simple_cnn, test_images):
 def test_a_failure_on_a_worker_is_reported_and_other_specs_go_on(evaluator, simple_cnn):
     mine = evaluator()
     mine.evaluate(simple_cnn, FLOAT)
-    broken = CompressionSpec("simple_cnn", layers=())
-    object.__setattr__(broken, "weights", "nonsense")
+    spec = CompressionSpec("simple_cnn", layers=())
+    object.__setattr__(spec, "weights", "nonsense")
     with pytest.raises(EngineError, match="attribute"):
-        list(mine.follow(simple_cnn, broken))
+        list(mine.follow(simple_cnn, spec))
     assert mine.evaluate(simple_cnn, FOUR_BITS).total == 2_000

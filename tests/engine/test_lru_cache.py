@@ -3,22 +3,22 @@
 from compression.engine.lru_cache import LruCache
 
 
-def filled(cache: LruCache[str, str], keys: str) -> LruCache[str, str]:
+def fill(cache: LruCache[str, str], keys: str) -> LruCache[str, str]:
     for key in keys:
         cache.put(key, key)
     return cache
 
 
 def test_the_value_used_least_recently_is_removed_first() -> None:
-    cache = filled(LruCache[str, str](most_values=2), "ab")
+    cache = fill(LruCache[str, str](most_values=2), "ab")
     assert cache.use("a", lambda: "made again") == "a"
     cache.put("c", "c")
     assert cache.values() == ("a", "c")
     assert cache.use("b", lambda: "made again") == "made again"
 
 
-def test_a_look_is_no_use() -> None:
-    cache = filled(LruCache[str, str](most_values=2), "ab")
+def test_get_does_not_count_as_a_use() -> None:
+    cache = fill(LruCache[str, str](most_values=2), "ab")
     assert cache.get("a") == "a"
     cache.put("c", "c")
     assert cache.get("a") is None
@@ -36,23 +36,23 @@ def test_bytes_are_those_that_values_have_now() -> None:
 
 
 def test_one_value_stays_even_if_it_alone_is_too_large() -> None:
-    cache = filled(LruCache[str, str](most_bytes=0, nbytes=len), "ab")
+    cache = fill(LruCache[str, str](most_bytes=0, nbytes=len), "ab")
     assert cache.values() == ("b",)
 
 
 def test_a_value_that_is_not_removable_stays_until_it_is() -> None:
     in_use = {"a"}
     cache: LruCache[str, str] = LruCache(most_values=1, is_removable=lambda value: value not in in_use)
-    assert filled(cache, "ab").values() == ("a", "b")
+    assert fill(cache, "ab").values() == ("a", "b")
     in_use.clear()
     cache.make_room()
     assert cache.values() == ("b",)
 
 
-def test_the_owner_is_told_what_was_removed_for_lack_of_room_alone() -> None:
+def test_on_removal_is_called_only_for_values_removed_for_lack_of_room() -> None:
     removed: list[str] = []
     cache: LruCache[str, str] = LruCache(most_values=2, on_removal=removed.append)
-    filled(cache, "abc")
+    fill(cache, "abc")
     assert removed == ["a"]
     assert cache.discard("b") == "b"
     assert cache.discard("b") is None

@@ -22,7 +22,7 @@ def test_readings_come_until_one_is_done() -> None:
     assert [reading.number for reading in readings] == [0, 1, 2]
 
 
-def test_an_error_ends_them() -> None:
+def test_an_error_ends_the_readings() -> None:
     readings = iter([Reading(0), Reading(1, error="no memory")])
     followed = follow(lambda: next(readings))
     assert next(followed).number == 0
@@ -30,7 +30,7 @@ def test_an_error_ends_them() -> None:
         next(followed)
 
 
-def test_the_rest_takes_as_long_per_share_as_what_was_done(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_remaining_time_is_extrapolated_from_the_time_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
     """From 0.2 to 0.5 in 6 s; the other half takes 10 s."""
     clock = iter([100.0, 106.0])
     monkeypatch.setattr("time.monotonic", lambda: next(clock))

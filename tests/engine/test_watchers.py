@@ -5,7 +5,7 @@ import pytest
 from compression.engine.watchers import ACTIVE_SECONDS, FORGET_SECONDS, Watchers
 
 
-def test_what_the_last_watcher_leaves_is_returned() -> None:
+def test_look_returns_what_nobody_watches_any_more() -> None:
     watchers: Watchers[str] = Watchers()
     assert watchers.look("one", "first", stays=True) == []
     assert watchers.look("two", "first", stays=True) == []

@@ -14,14 +14,14 @@ EVALUATION = Evaluation(PREDICTIONS, LABELS, CLASSES, in_top5=6, loss_sum=1.0)
 FLOAT = Evaluation(LABELS.to(torch.uint8), LABELS, CLASSES, in_top5=6, loss_sum=0.0)
 
 
-def test_each_image_is_counted_where_its_class_and_its_answer_meet() -> None:
+def test_each_image_counts_in_the_cell_of_its_class_and_its_prediction() -> None:
     expected = [[0] * 10 for _ in range(10)]
     expected[0][0], expected[0][2], expected[3][3], expected[3][5], expected[9][9] = 2, 1, 1, 1, 1
     assert confusion(EVALUATION) == expected
     assert sum(confusion(EVALUATION)[place][place] for place in range(10)) == EVALUATION.correct
 
 
-def test_the_chart_colours_mistakes_alone_and_says_both_networks() -> None:
+def test_the_chart_colours_only_mistakes_and_shows_both_networks() -> None:
     drawing = confusion_matrix(FLOAT, EVALUATION, style.ink("light")).to_dict()
     [cells] = go.Figure(drawing).data
     assert [place for place, value in enumerate(torch.tensor(cells.z).flatten().tolist()) if value] == [2, 35]

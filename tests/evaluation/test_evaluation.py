@@ -63,7 +63,7 @@ def test_the_ends_solve_wilsons_equation(correct: int, total: int) -> None:
         assert off == pytest.approx(0, abs=1e-12)
 
 
-def test_more_images_say_more() -> None:
+def test_more_images_give_a_narrower_interval() -> None:
     widths = [high - low for low, high in (wilson_interval(9 * n, 10 * n) for n in (1, 10, 100, 1000))]
     assert widths == sorted(widths, reverse=True)
     assert wilson_interval(0, 0) == (0.0, 1.0)
@@ -118,7 +118,7 @@ def test_every_image_counts_once_and_in_order(count: int, simple_cnn: FloatModel
     )
 
 
-def test_the_whole_is_its_parts(simple_cnn: FloatModel) -> None:
+def test_the_evaluation_of_parts_joins_to_the_whole(simple_cnn: FloatModel) -> None:
     three = images(3 * BATCH)
     module = fold_batch_norm(simple_cnn.module)
     parts = [evaluate_batch(module, three[i * BATCH : (i + 1) * BATCH], simple_cnn.normalization) for i in range(3)]
@@ -129,8 +129,8 @@ def test_the_whole_is_its_parts(simple_cnn: FloatModel) -> None:
 def test_images_in_another_order_get_the_same_predictions(simple_cnn: FloatModel) -> None:
     order = torch.randperm(2 * BATCH, generator=torch.Generator().manual_seed(1))
     straight = evaluate(simple_cnn.module, images(2 * BATCH), simple_cnn.normalization)
-    mixed = evaluate(simple_cnn.module, images(2 * BATCH)[order], simple_cnn.normalization)
-    assert torch.equal(mixed.predictions, straight.predictions[order])
+    shuffled = evaluate(simple_cnn.module, images(2 * BATCH)[order], simple_cnn.normalization)
+    assert torch.equal(shuffled.predictions, straight.predictions[order])
 
 
 # ---- laws
@@ -155,7 +155,7 @@ def test_the_float_spec_evaluates_like_the_float_network(simple_cnn: FloatModel)
     assert same(one, other)
 
 
-def test_sixteen_bits_decide_like_float(simple_cnn: FloatModel, test_images: ImageSet) -> None:
+def test_sixteen_bits_predict_as_float_does(simple_cnn: FloatModel, test_images: ImageSet) -> None:
     compressed = compress(simple_cnn.module, CompressionSpec("simple_cnn", weights=QuantSpec(16)))
     few = test_images[:1000]
     before, after = (evaluate(m, few, simple_cnn.normalization) for m in (simple_cnn.module, compressed.module))

@@ -70,15 +70,15 @@ def networks(request: pytest.FixtureRequest) -> tuple[Evaluation, Evaluation]:
 
 def tries(networks: tuple[Evaluation, Evaluation], count: int, orders: int) -> list[Estimate]:
     before, after = networks
-    drawn = [visiting_order(before, seed) for seed in range(orders)]
-    return [estimate(order, first_visited(after, order, count), before) for order in drawn]
+    orders_drawn = [visiting_order(before, seed) for seed in range(orders)]
+    return [estimate(order, first_visited(after, order, count), before) for order in orders_drawn]
 
 
 # ---- by hand
 
 
 def test_six_images_by_hand() -> None:
-    """Float: images 0 to 3 right, 4 and 5 wrong. Visited: 0, which is lost, 2, which is not, and 4, still wrong.
+    """Float classifies images 0 to 3 correctly and 4 and 5 not. Visited are 0 (lost), 2 (correct) and 4 (still wrong).
 
     Right before: two of four were visited, sizes 6, 2, 1, 1. c = 2/10 would give the first 1.2, so it is certain, and
     the others share 1 = c (2 + 1 + 1): c = 1/4. Weights 1 and 4, so the share still right is 4/5, that is 3.2 images.
@@ -165,15 +165,15 @@ def test_the_last_image_makes_it_exact_whatever_the_sizes(seed: int) -> None:
     sizes = torch.rand(997, generator=generator, dtype=torch.float64) ** 4 + 1e-6
     order = VisitingOrder(torch.randperm(997, generator=generator), sizes)
     before, after = (evaluation_from(torch.rand(997, generator=generator) < 0.1 + 0.2 * seed) for _ in range(2))
-    for known in (before, None):
-        result = estimate(order, first_visited(after, order, 997), known)
+    for reference in (before, None):
+        result = estimate(order, first_visited(after, order, 997), reference)
         assert result == Estimate(after.accuracy, after.accuracy, after.accuracy, 997, 997)
         assert result.exact
-        assert not estimate(order, first_visited(after, order, 996), known).exact
+        assert not estimate(order, first_visited(after, order, 996), reference).exact
 
 
 def test_a_group_that_was_visited_completely_is_known() -> None:
-    """Both images that are wrong in float were visited, and one is correct now; none of the others was visited."""
+    """Both images that float classifies wrongly were visited, and one is correct now. No other image was visited."""
     before, after = evaluation_from(bits("110011")), evaluation_from(bits("111011"))
     order = VisitingOrder(torch.tensor([2, 3, 0, 1, 4, 5]), torch.ones(6).double())
     result = estimate(order, first_visited(after, order, 2), before)
@@ -214,8 +214,8 @@ def test_equal_sizes_make_the_textbooks_poststratified_mean(networks: tuple[Eval
 
 
 @pytest.mark.parametrize("count", PREFIXES[:-1])
-def test_without_the_float_network_it_is_wilsons_interval(count: int) -> None:
-    """For n / (1 - n / N) images: the fewer images remain, the less can change."""
+def test_the_interval_without_the_float_network_is_wilsons(count: int) -> None:
+    """It is that of n / (1 - n / N) images, because only the remaining images can still change the accuracy."""
     after = population(*POPULATIONS["worse"])[1]
     order = plain_order(IMAGES)
     sample = first_visited(after, order, count)
@@ -275,7 +275,7 @@ def test_the_interval_holds_the_truth_where_changes_are_rare(count: int) -> None
 
 @pytest.mark.parametrize(("name", "most"), [("mild", 0.5), ("worse", 0.75), ("broken", 1.33), ("ruined", 1.33)])
 def test_errors_beside_those_of_a_plain_sample(name: str, most: float) -> None:
-    """Half as large if little changes, and only a little larger if the margins say nothing any more."""
+    """Errors are half as large if little changes, and only a little larger if margins are uninformative."""
     networks = population(*POPULATIONS[name])
     truth = networks[1].accuracy
     plain = math.sqrt(truth * (1 - truth) / 200 * (1 - 200 / IMAGES))
@@ -307,7 +307,7 @@ def test_the_classes_share_the_visited_images(networks: tuple[Evaluation, Evalua
     assert all(one.half_width > whole.half_width for one in result.values())
 
 
-def test_one_class_alone_is_the_whole() -> None:
+def test_the_estimate_of_a_single_class_is_that_of_all_images() -> None:
     before, after = (evaluation_from(one.right, margins=one.margins) for one in population(*POPULATIONS["worse"]))
     order = visiting_order(before)
     sample = first_visited(after, order, 300)
@@ -337,18 +337,18 @@ def test_a_class_that_was_not_visited_can_be_anything() -> None:
 # ---- what is refused
 
 
-def test_no_order_without_margins() -> None:
+def test_an_order_needs_margins() -> None:
     with pytest.raises(ValueError, match="did not keep them"):
         visiting_order(evaluation_from(bits("10")))
 
 
 @pytest.mark.parametrize("count", [0, 4])
-def test_no_estimate_of_nothing_or_of_too_much(count: int) -> None:
+def test_an_estimate_needs_between_one_and_all_images(count: int) -> None:
     with pytest.raises(ValueError, match=f"needs 1 to 3 images, got {count}"):
         estimate(plain_order(3), evaluation_from(torch.ones(count, dtype=torch.bool)), None)
 
 
-def test_no_estimate_from_other_images() -> None:
+def test_an_estimate_from_other_images_is_refused() -> None:
     labels = torch.tensor([0, 1, 2])
     before = evaluation_from(bits("111"), labels)
     with pytest.raises(ValueError, match="not the first images"):
@@ -368,7 +368,7 @@ def test_mid_p_values(lost: int, won: int, p: float) -> None:
     assert Flips(lost, won).p == Flips(won, lost).p == pytest.approx(p, abs=5e-5)
 
 
-def test_mid_p_is_the_definition() -> None:
+def test_mid_p_follows_its_definition() -> None:
     """More extreme outcomes count fully, equally extreme ones half."""
     for flips_in_all in range(1, 30):
         chances = [Fraction(math.comb(flips_in_all, k), 2**flips_in_all) for k in range(flips_in_all + 1)]
@@ -378,7 +378,7 @@ def test_mid_p_is_the_definition() -> None:
             assert Flips(lost, flips_in_all - lost).p == pytest.approx(float(sum(parts)))
 
 
-def test_thousands_of_flips() -> None:
+def test_mid_p_of_thousands_of_flips_is_close_to_the_normal_limit() -> None:
     """Compared with the normal limit, which mid-p approaches, and beyond the smallest float."""
     for lost, won in ((4100, 3900), (4500, 4480), (1232, 1100)):
         normal = math.erfc(abs(lost - won) / math.sqrt(2 * (lost + won)))

@@ -53,7 +53,7 @@ def noise(count: int) -> ImageSet:
 
 
 def whole_network(model: FloatModel, spec: CompressionSpec, layer: str, of: ImageSet) -> Evaluation:
-    """The whole network, compressed as `spec` says in that layer alone."""
+    """Evaluates the whole network with only `layer` compressed by `spec`."""
     whole = single_layer_spec(spec, layer, list(weighted_layers(model.module)))
     return evaluate(compress(model.module, whole, evidence_for(model, whole)).module, of, model.normalization)
 
@@ -61,7 +61,7 @@ def whole_network(model: FloatModel, spec: CompressionSpec, layer: str, of: Imag
 def scan_in_this_process(
     model: FloatModel, specs: Sequence[CompressionSpec], of: ImageSet
 ) -> dict[tuple[str, CompressionSpec], Evaluation]:
-    """What a scan counts: (layer, spec) -> the evaluation with that layer alone compressed as the spec says."""
+    """Returns what a scan measures: (layer, spec) -> the evaluation with only that layer compressed by the spec."""
     staged = StagedNetwork(model)
     changes = {layer: [staged.change(layer, spec) for spec in specs] for layer in staged.names}
     parts: dict[tuple[str, CompressionSpec], list[Evaluation]] = defaultdict(list)
@@ -149,7 +149,7 @@ def test_a_scan_leaves_the_float_network_as_it_is(simple_cnn: FloatModel) -> Non
 
 
 class Plain(nn.Module):
-    """A network that does not say its stages."""
+    """A network that does not define its stages."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -166,7 +166,7 @@ def test_a_network_without_stages_is_run_as_a_whole() -> None:
         assert torch.equal(evaluation.margins, whole_network(model, of, layer, some).margins)
 
 
-def test_what_comes_before_a_layer_is_not_run_again(random_resnet: nn.Module) -> None:
+def test_the_layers_before_a_layer_are_not_run_again(random_resnet: nn.Module) -> None:
     """Multiply-accumulates, counted as calls of convolutions: ResNet-20 has 22 layers, and half of them on average."""
     staged = StagedNetwork(model_of(random_resnet))
     walk = Walk(staged, noise(1))
@@ -190,7 +190,7 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "results.sqlite")
 
 
-def test_workers_find_what_this_process_finds(
+def test_workers_compute_what_this_process_computes(
     here: Engine, store: Store, simple_cnn: FloatModel, test_images: ImageSet
 ) -> None:
     *_, last = Scanner(here, store, test_images).follow(simple_cnn, [THREE_BITS, HALF], 250)
@@ -204,7 +204,7 @@ def test_workers_find_what_this_process_finds(
 
 
 class Forbidden(Engine):
-    """An engine that may not be asked for anything."""
+    """An engine that fails if it is asked for a task."""
 
     def ask(self, *_: object, **__: object) -> None:
         raise AssertionError("this has been measured before")
@@ -255,13 +255,13 @@ def test_a_stopped_scan_rests_and_continues(
     for reading in readings:
         if reading.cells:
             break
-    stopped = scanner.look(simple_cnn, specs, 3000, go=False)
+    rest = scanner.look(simple_cnn, specs, 3000, go=False)
     deadline = time.monotonic() + 60
     while any(layer.asked for state in scanner._states.values() for layer in state.layers):
-        stopped = scanner.look(simple_cnn, specs, 3000, go=False)
+        rest = scanner.look(simple_cnn, specs, 3000, go=False)
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    assert not stopped.done
+    assert not rest.done
     *_, last = readings
     assert last.done
 

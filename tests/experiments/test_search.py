@@ -47,14 +47,14 @@ def bits_of(spec: CompressionSpec, layer: str) -> int:
 
 
 def accuracy(spec: CompressionSpec) -> float:
-    """The accuracy of a made-up network: each layer loses less with more bits, and more pruning costs ever more."""
+    """Returns the accuracy of a made-up network: more bits lose less in each layer, and pruning loses ever more."""
     pruned = (spec.prune.sparsity or 0.0) if spec.prune else 0.0
     return 0.9 - sum(harm * 4.0 ** (4 - bits_of(spec, name)) / 1e4 for name, harm in HARM.items()) - pruned**4 / 4
 
 
 def nbytes(spec: CompressionSpec) -> int:
-    kept = 1 - ((spec.prune.sparsity or 0.0) if spec.prune else 0.0)
-    return 100 + int(sum(count * 10 * kept * bits_of(spec, name) for name, count in WEIGHTS.items()))
+    density = 1 - ((spec.prune.sparsity or 0.0) if spec.prune else 0.0)
+    return 100 + int(sum(count * 10 * density * bits_of(spec, name) for name, count in WEIGHTS.items()))
 
 
 class Formula:
@@ -125,7 +125,7 @@ class TwoLayers(nn.Module):
 
 
 @pytest.fixture(scope="module")
-def made() -> FloatModel:
+def two_layers() -> FloatModel:
     return SimpleNamespace(  # type: ignore[return-value]
         name="made",
         module=TwoLayers(),
@@ -153,8 +153,8 @@ def run_to_end(searcher: Searcher, model: FloatModel, goal: Goal, trials: int = 
 
 
 def trial(nbytes: int, drop: float, images: int = HALF, spec: CompressionSpec | None = None) -> Trial:
-    lost = round(drop * images)
-    return Trial(spec or CompressionSpec("net", weights=QuantSpec(4)), nbytes, images, images - lost, lost, 0)
+    flips = round(drop * images)
+    return Trial(spec or CompressionSpec("net", weights=QuantSpec(4)), nbytes, images, images - flips, flips, 0)
 
 
 # ---- halves
@@ -191,7 +191,7 @@ def test_parts_of_the_images_have_keys_of_their_own():
 # ---- goals
 
 
-def test_a_goal_is_one_thing():
+def test_a_goal_limits_either_the_drop_or_the_bytes():
     with pytest.raises(ValueError, match="one goal"):
         Goal()
     with pytest.raises(ValueError, match="one goal"):
@@ -235,27 +235,27 @@ def test_the_front_has_the_trials_that_no_other_beats():
 # ---- the space
 
 
-def test_the_same_bits_in_all_layers_are_the_uniform_spec(made):
-    space = space_of(made)
+def test_the_same_bits_in_all_layers_are_the_uniform_spec(two_layers):
+    space = space_of(two_layers)
     assert space.spec(space.uniform_choice(4, 30)) == CompressionSpec("made", PruneSpec(sparsity=0.3), QuantSpec(4))
     assert space.spec(space.uniform_choice(4, 0)) == CompressionSpec("made", weights=QuantSpec(4))
-    mixed = space.spec({"bits first": 8, "bits second": 2, SPARSITY: 0, SCHEME: 0})
-    assert (bits_of(mixed, "first"), bits_of(mixed, "second")) == (8, 2)
+    spec = space.spec({"bits first": 8, "bits second": 2, SPARSITY: 0, SCHEME: 0})
+    assert (bits_of(spec, "first"), bits_of(spec, "second")) == (8, 2)
     assert space.spec(space.uniform_choice(4, 0, 1)).weights == QuantSpec(4, Scheme.AFFINE, Granularity.TENSOR)
 
 
 # ---- searches
 
 
-def test_a_search_finds_what_exhaustive_search_finds(made, searcher):
-    space = space_of(made)
+def test_a_search_finds_what_exhaustive_search_finds(two_layers, searcher):
+    space = space_of(two_layers)
     before, images = accuracy(CompressionSpec("made")), LUCK[rows(SEARCH)]
     points = product(BITS, BITS, HUNDREDTHS)
     every = [space.spec({"bits first": a, "bits second": b, SPARSITY: share, SCHEME: 0}) for a, b, share in points]
-    lost = [int(((images < before) & (images >= accuracy(spec))).sum()) for spec in every]
-    each = [Trial(spec, nbytes(spec), HALF, HALF - count, count, 0) for spec, count in zip(every, lost, strict=True)]
+    losses = [int(((images < before) & (images >= accuracy(spec))).sum()) for spec in every]
+    each = [Trial(spec, nbytes(spec), HALF, HALF - count, count, 0) for spec, count in zip(every, losses, strict=True)]
     optimum = pick(Goal(0.01), each, HALF, surely=True)
-    reading = run_to_end(searcher(), made, Goal(0.01), 150)
+    reading = run_to_end(searcher(), two_layers, Goal(0.01), 150)
     assert optimum
     assert reading.outcome
     assert reading.outcome.winner
@@ -265,9 +265,9 @@ def test_a_search_finds_what_exhaustive_search_finds(made, searcher):
     assert reading.outcome.winner.file_bytes < reading.outcome.uniform.file_bytes
 
 
-def test_the_held_out_half_has_no_influence(made, searcher):
+def test_the_held_out_half_has_no_influence(two_layers, searcher):
     """If all images of that half are classified correctly, or none, the same specs are tried and the same is picked."""
-    readings = [run_to_end(searcher(Formula(held), str(held)), made, Goal(0.01)) for held in (True, False)]
+    readings = [run_to_end(searcher(Formula(right), str(right)), two_layers, Goal(0.01)) for right in (True, False)]
     outcomes = [reading.outcome for reading in readings]
     one, other = outcomes
     assert one
@@ -281,23 +281,23 @@ def test_the_held_out_half_has_no_influence(made, searcher):
     assert (one.winner.held_back.correct, other.winner.held_back.correct) == (HALF, 0)
 
 
-def test_no_image_of_the_held_out_half_is_evaluated_before_the_winner_is_picked(made, searcher):
+def test_no_image_of_the_held_out_half_is_evaluated_before_the_winner_is_picked(two_layers, searcher):
     engine = Formula()
     here = searcher(engine)
-    while here.look(made, Goal(0.01), 30).phase not in (Phase.CONFIRM, Phase.DONE):
-        seen = {row for _, images in engine.asked for row in images}
-        if here.look(made, Goal(0.01), 30, go=False).phase not in (Phase.CONFIRM, Phase.DONE):
-            assert all(row % 2 == 0 for row in seen)
+    while here.look(two_layers, Goal(0.01), 30).phase not in (Phase.CONFIRM, Phase.DONE):
+        rows = {row for _, images in engine.asked for row in images}
+        if here.look(two_layers, Goal(0.01), 30, go=False).phase not in (Phase.CONFIRM, Phase.DONE):
+            assert all(row % 2 == 0 for row in rows)
     assert any(row % 2 for _, images in engine.asked for row in images)
 
 
-def test_a_search_that_is_killed_repeatedly_continues_and_tries_nothing_twice(made, searcher):
+def test_a_search_that_is_killed_repeatedly_continues_and_tries_nothing_twice(two_layers, searcher):
     history: list[Trial] = []
     for _ in range(200):
         engine = Formula()
         here = searcher(engine)
         for _ in range(9):
-            reading = here.look(made, Goal(0.01), 20)
+            reading = here.look(two_layers, Goal(0.01), 20)
         on_half = {spec for spec, images in engine.asked if all(row % 2 == 0 for row in images)}
         assert not on_half & {each.spec for each in history}
         assert set(history) <= set(reading.trials)
@@ -308,87 +308,89 @@ def test_a_search_that_is_killed_repeatedly_continues_and_tries_nothing_twice(ma
     assert len(history) == 20
 
 
-def test_a_search_that_is_done_evaluates_nothing_and_reports_the_same(made, searcher):
-    first = run_to_end(searcher(), made, Goal(0.01))
+def test_a_search_that_is_done_evaluates_nothing_and_reports_the_same(two_layers, searcher):
+    first = run_to_end(searcher(), two_layers, Goal(0.01))
     engine = Formula()
-    again = run_to_end(searcher(engine), made, Goal(0.01))
+    again = run_to_end(searcher(engine), two_layers, Goal(0.01))
     assert engine.asked == []
     assert first.outcome
     assert again.outcome
     assert outcome_in_words(again.outcome) == outcome_in_words(first.outcome)
 
 
-def test_a_look_without_go_asks_for_nothing(made, searcher):
+def test_a_look_without_go_asks_for_nothing(two_layers, searcher):
     engine = Formula()
-    reading = searcher(engine).look(made, Goal(0.01), go=False)
+    reading = searcher(engine).look(two_layers, Goal(0.01), go=False)
     assert (engine.asked, reading.trials, reading.share, reading.seconds_left) == ([], (), 0, None)
 
 
-def test_a_search_reports_that_it_does_not_beat_the_best_uniform_spec(made, searcher):
+def test_a_search_reports_that_it_does_not_beat_the_best_uniform_spec(two_layers, searcher):
     """If bits of a single layer cost extra bytes, nothing beats the same bits in all layers."""
     engine = Formula(nbytes=lambda spec: nbytes(spec) + 10_000 * bool(spec.layers))
-    reading = run_to_end(searcher(engine), made, Goal(0.01))
+    reading = run_to_end(searcher(engine), two_layers, Goal(0.01))
     assert reading.outcome
     assert not reading.outcome.beats_uniform
     assert "did not beat the best uniform spec" in outcome_in_words(reading.outcome)
 
 
-def test_every_uniform_spec_that_could_beat_the_winner_is_tried(made, searcher):
-    """Also those that the space of the search does not contain: per tensor, affine, k-means."""
+def test_every_uniform_spec_that_could_beat_the_winner_is_tried(two_layers, searcher):
+    """These include specs outside the space of the search: per tensor, affine, k-means."""
     engine = Formula()
-    reading = run_to_end(searcher(engine), made, Goal(0.01))
+    reading = run_to_end(searcher(engine), two_layers, Goal(0.01))
     assert reading.outcome
     assert reading.outcome.winner
-    judged = {each.spec for each in reading.uniform}
-    smaller = {spec for spec in space_of(made).rivals if nbytes(spec) < reading.outcome.winner.file_bytes}
+    specs = {each.spec for each in reading.uniform}
+    smaller = {spec for spec in space_of(two_layers).rivals if nbytes(spec) < reading.outcome.winner.file_bytes}
     assert smaller
-    assert smaller <= judged
-    cheap = next(spec for spec in space_of(made).rivals if spec.weights.scheme == "affine" and spec.weights.bits == 6)
+    assert smaller <= specs
+    cheap = next(
+        spec for spec in space_of(two_layers).rivals if spec.weights.scheme == "affine" and spec.weights.bits == 6
+    )
     bargain = Formula(nbytes=lambda spec: 1 if spec == cheap else nbytes(spec))
-    other = run_to_end(searcher(bargain, "two"), made, Goal(0.01))
+    other = run_to_end(searcher(bargain, "two"), two_layers, Goal(0.01))
     assert other.outcome
     assert other.outcome.uniform
     assert other.outcome.uniform.spec == cheap
     assert "did not beat" in outcome_in_words(other.outcome)
 
 
-def test_another_seed_is_another_search(made, searcher):
+def test_another_seed_is_another_search(two_layers, searcher):
     here = searcher()
-    first = run_to_end(here, made, Goal(0.01))
-    assert here.look(made, Goal(0.01), 24, seed=1, go=False).trials == ()
-    assert here.look(made, Goal(0.01), 24, go=False).trials == first.trials
+    first = run_to_end(here, two_layers, Goal(0.01))
+    assert here.look(two_layers, Goal(0.01), 24, seed=1, go=False).trials == ()
+    assert here.look(two_layers, Goal(0.01), 24, go=False).trials == first.trials
 
 
-def test_a_search_of_another_space_begins_anew_and_leaves_the_file_as_it_is(made, searcher, monkeypatch):
-    first = run_to_end(searcher(), made, Goal(0.01), 13)
+def test_a_search_of_another_space_begins_anew_and_leaves_the_file_as_it_is(two_layers, searcher, monkeypatch):
+    first = run_to_end(searcher(), two_layers, Goal(0.01), 13)
     monkeypatch.setattr(history, "BITS", BITS[1:])
-    other = run_to_end(searcher(), made, Goal(0.01), 13)
+    other = run_to_end(searcher(), two_layers, Goal(0.01), 13)
     monkeypatch.undo()
     assert first.notice is other.notice is None
-    assert searcher().look(made, Goal(0.01), 13, go=False).trials == first.trials
+    assert searcher().look(two_layers, Goal(0.01), 13, go=False).trials == first.trials
 
 
-def test_a_goal_below_the_smallest_possible_file_is_refused(made, searcher):
-    reading = run_to_end(searcher(), made, Goal(file_bytes=10))
+def test_a_goal_below_the_smallest_possible_file_is_refused(two_layers, searcher):
+    reading = run_to_end(searcher(), two_layers, Goal(file_bytes=10))
     assert reading.error
     assert "nothing fits within 10 bytes" in reading.error
     assert not reading.trials
 
 
-def test_a_goal_of_bytes_is_met(made, searcher):
-    reading = run_to_end(searcher(), made, Goal(file_bytes=3000))
+def test_a_goal_of_bytes_is_met(two_layers, searcher):
+    reading = run_to_end(searcher(), two_layers, Goal(file_bytes=3000))
     assert reading.outcome
     assert reading.outcome.winner
     assert reading.outcome.winner.file_bytes <= 3000
 
 
-def test_a_damaged_file_is_moved_aside_and_reported(made, searcher, tmp_path):
-    run_to_end(searcher(), made, Goal(0.01), 13)
+def test_a_damaged_file_is_moved_aside_and_reported(two_layers, searcher, tmp_path):
+    run_to_end(searcher(), two_layers, Goal(0.01), 13)
     path = tmp_path / "one" / "searches.sqlite"
     for suffix in ("-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
     path.write_bytes(b"no database" * 1000)
-    reading = run_to_end(searcher(), made, Goal(0.01), 13)
+    reading = run_to_end(searcher(), two_layers, Goal(0.01), 13)
     assert reading.notice
     assert "was damaged" in reading.notice
     assert reading.outcome
@@ -400,18 +402,18 @@ def test_a_damaged_file_is_moved_aside_and_reported(made, searcher, tmp_path):
 # ---- recipes
 
 
-def test_a_recipe_says_which_network_and_all_that_is_done_to_it(tmp_path, simple_cnn):
+def test_a_recipe_gives_the_network_and_all_settings(tmp_path, simple_cnn):
     spec = CompressionSpec("simple_cnn", PruneSpec(sparsity=0.3), QuantSpec(8), (LayerSpec("fc1", 3),))
     (tmp_path / "recipe.json").write_text(spec.to_json())
     parser = argparse.ArgumentParser()
     add_spec_arguments(parser)
-    model, parsed = network_and_spec(parser.parse_args(["--recipe", str(tmp_path / "recipe.json")]))
-    assert parsed == spec
+    model, recipe = network_and_spec(parser.parse_args(["--recipe", str(tmp_path / "recipe.json")]))
+    assert recipe == spec
     assert model.digest == simple_cnn.digest
 
 
 @pytest.mark.parametrize("option", ["--bits=4", "--sparsity=0", "--fold-bn", "--layer=fc1=bits:4", "--arch=vgg"])
-def test_beside_a_recipe_no_other_setting_is_taken(tmp_path, option):
+def test_a_recipe_with_further_settings_is_refused(tmp_path, option):
     (tmp_path / "recipe.json").write_text(CompressionSpec("simple_cnn").to_json())
     parser = argparse.ArgumentParser()
     add_spec_arguments(parser)

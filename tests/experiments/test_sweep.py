@@ -65,7 +65,7 @@ def test_a_grid_without_float_bits_has_the_float_network_all_the_same() -> None:
     assert grid("net", (8,)) == (CompressionSpec("net"), CompressionSpec("net", weights=QuantSpec(8)))
 
 
-def test_structures_with_a_sparsity_of_their_own_come_once() -> None:
+def test_structures_that_set_their_own_sparsity_occur_once() -> None:
     assert prune_specs((0.3, 0.5), ("2:4", "filter"), Scope.LAYER) == (
         PruneSpec(structure=Structure.N_M, pattern=(2, 4)),
         PruneSpec(sparsity=0.3, scope=Scope.LAYER, structure=Structure.FILTER),
@@ -95,11 +95,11 @@ def test_a_sweep_finds_what_evaluating_one_by_one_finds(sweeper, simple_cnn, tes
 
 def test_costs_are_those_of_the_file_that_is_written(simple_cnn, tmp_path):
     spec = CompressionSpec("simple_cnn", PruneSpec(sparsity=0.5), QuantSpec(4))
-    counted = costs(simple_cnn, spec)
-    assert counted.file == len(to_bytes(compress(simple_cnn.module, spec), simple_cnn))
-    assert counted.coded < counted.file < counted.sparse + 2_000
-    assert counted.float32 == 4 * simple_cnn.parameters
-    assert counted.bit_operations == 4 * 32 * counted.macs
+    sizes = costs(simple_cnn, spec)
+    assert sizes.file == len(to_bytes(compress(simple_cnn.module, spec), simple_cnn))
+    assert sizes.coded < sizes.file < sizes.sparse + 2_000
+    assert sizes.float32 == 4 * simple_cnn.parameters
+    assert sizes.bit_operations == 4 * 32 * sizes.macs
 
 
 def test_a_complete_sweep_measures_nothing_again(sweeper, simple_cnn, monkeypatch):
@@ -137,34 +137,34 @@ def test_a_spec_that_occurs_twice_is_measured_once(sweeper, simple_cnn):
 # ---- the store
 
 
-def test_costs_that_were_kept_come_back_and_those_of_other_code_do_not(tmp_path, simple_cnn, monkeypatch):
+def test_stored_costs_are_read_and_those_of_other_code_are_not(tmp_path, simple_cnn, monkeypatch):
     store, key = Store(tmp_path / "results.sqlite"), Key.of(simple_cnn, FLOAT)
     assert store.get_costs(key) is None
-    counted = costs(simple_cnn, FLOAT)
-    store.put_costs(key, counted)
-    assert store.get_costs(key) == Store(tmp_path / "results.sqlite").get_costs(key) == counted
+    sizes = costs(simple_cnn, FLOAT)
+    store.put_costs(key, sizes)
+    assert store.get_costs(key) == Store(tmp_path / "results.sqlite").get_costs(key) == sizes
     assert store.get_costs(Key.of(simple_cnn, SPECS[-1])) is None
     monkeypatch.setattr("compression.results.store.counting", lambda: "other code")
     assert store.get_costs(key) is None
 
 
-def test_costs_that_were_damaged_are_counted_anew(tmp_path, simple_cnn):
+def test_damaged_costs_are_counted_again(tmp_path, simple_cnn):
     store, key = Store(tmp_path / "results.sqlite"), Key.of(simple_cnn, FLOAT)
     store.put_costs(key, costs(simple_cnn, FLOAT))
-    for damaged in ("", "{", '{"weights": 1}', "[]", "null"):
+    for text in ("", "{", '{"weights": 1}', "[]", "null"):
         with closing(sqlite3.connect(store.path)) as database, database:
-            database.execute("UPDATE costs SET costs = ?", (damaged,))
+            database.execute("UPDATE costs SET costs = ?", (text,))
         assert store.get_costs(key) is None
 
 
 # ---- tables
 
 
-def test_a_table_says_what_its_results_say(sweeper, simple_cnn, tmp_path):
+def test_a_table_has_the_numbers_of_its_results(sweeper, simple_cnn, tmp_path):
     *_, last = sweeper().follow({"simple_cnn": simple_cnn}, SPECS)
-    for suffix, read in ((".csv", pd.read_csv), (".parquet", pd.read_parquet)):
+    for suffix, reader in ((".csv", pd.read_csv), (".parquet", pd.read_parquet)):
         write_table(tmp_path / f"table{suffix}", results_table(last.results, last.before))
-        rows = read(tmp_path / f"table{suffix}")
+        rows = reader(tmp_path / f"table{suffix}")
         assert list(rows["spec"]) == [spec.to_json() for spec in SPECS]
         assert list(rows["correct"]) == [each.evaluation.correct for each in last.results]
         assert list(rows["file_bytes"]) == [each.costs.file for each in last.results]
@@ -194,7 +194,7 @@ def sweep(out: Path, *options: str) -> subprocess.Popen[str]:
     )
 
 
-def stored(path: Path) -> list[tuple[str, str]]:
+def read_rows(path: Path) -> list[tuple[str, str]]:
     """Returns the spec and the row number of all stored evaluations."""
     try:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
@@ -211,19 +211,19 @@ def test_a_sweep_killed_three_times_continues_and_measures_nothing_twice(tmp_pat
     for _ in range(3):
         process = sweep(tmp_path / "table.csv", *options)
         deadline = time.monotonic() + 100
-        while len(stored(results)) < len(rows) + 2:
+        while len(read_rows(results)) < len(rows) + 2:
             assert time.monotonic() < deadline
             assert process.poll() is None
             time.sleep(0.02)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        now = stored(results)
+        now = read_rows(results)
         assert now[: len(rows)] == rows  # nothing replaced what was stored before
         rows = now
     output, errors = sweep(tmp_path / "table.csv", *options).communicate(timeout=200)
     assert "14 of 14" in output, errors
-    assert stored(results)[: len(rows)] == rows
-    specs = [spec for spec, _ in stored(results)]
+    assert read_rows(results)[: len(rows)] == rows
+    specs = [spec for spec, _ in read_rows(results)]
     assert len(specs) == len(set(specs)) == 14
     at_once = list(sweeper(1000).follow({"simple_cnn": simple_cnn}, ALL_BITS))[-1]
     write_table(tmp_path / "at once.csv", results_table(at_once.results, at_once.before))

@@ -97,9 +97,9 @@ def test_on_paper() -> None:
 @pytest.mark.parametrize("bits", range(33))
 def test_packed_values_take_the_given_number_of_bits(bits: int) -> None:
     values = np.random.default_rng(bits).integers(0, 2**bits, 77)
-    packed = pack(values, bits)
-    assert len(packed) == math.ceil(77 * bits / 8)
-    assert unpack(packed, 77, bits).tolist() == values.tolist()
+    content = pack(values, bits)
+    assert len(content) == math.ceil(77 * bits / 8)
+    assert unpack(content, 77, bits).tolist() == values.tolist()
 
 
 @pytest.mark.parametrize("sparsity", [0.0, 0.5, 0.9, 1.0])
@@ -125,7 +125,7 @@ def test_the_width_of_a_symbol(alphabet: int) -> None:
 
 @each_coding
 def test_a_damaged_stream_gives_codes_of_the_alphabet_or_an_error(coding: Coding) -> None:
-    """Whether the codes are the right ones is checked by the checksum of the file."""
+    """A wrong code is detected by the checksum of the file, not here."""
     whole = ENCODERS[coding](CodedWeights(bell(500, 15, 0.6)[0], 15, bell(500, 15, 0.6)[1]))
     assert whole
     rng = np.random.default_rng(0)

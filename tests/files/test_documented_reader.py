@@ -48,8 +48,8 @@ def leb128(data: bytes) -> list[int]:
 
 
 def symbols(model: bytes, codes: bytes, count: int, alphabet: int) -> Array:
-    run, shared = model[0], leb128(model[1:])
-    frequencies = np.array([each for each in shared[:-1] for _ in range(run)][:alphabet] + shared[-1:])
+    length, exponent = model[0], leb128(model[1:])
+    frequencies = np.array([each for each in exponent[:-1] for _ in range(length)][:alphabet] + exponent[-1:])
     shares = frequencies / frequencies.sum()
     scale, total, starts = (2**24 - len(shares)) / sum(shares.tolist()), 0.0, []
     for place, share in enumerate(shares.tolist()):
@@ -109,8 +109,8 @@ def have_codes(entry: dict[str, Any], places: bytes) -> Array:
         }
         for row, number in zip(order, bits(places, (math.comb(m, n) - 1).bit_length(), len(order)), strict=True):
             row[:] = [place in choices[int(number)] for place in range(m)]
-        moved = np.moveaxis(order.reshape(shape[0], whole // m, *shape[2:], m), -1, 2)
-        have[:, :whole] = moved.reshape(shape[0], whole, *shape[2:])
+        order_by_group = np.moveaxis(order.reshape(shape[0], whole // m, *shape[2:], m), -1, 2)
+        have[:, :whole] = order_by_group.reshape(shape[0], whole, *shape[2:])
     return have
 
 
@@ -158,22 +158,22 @@ def header(file: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
     return {**container, "length": length}, json.loads(container["__metadata__"]["squeezelab"])
 
 
-def read(file: bytes) -> dict[str, Array]:
+def read_file(file: bytes) -> dict[str, Array]:
     """Returns the tensors of a packed file by name."""
     container, about = header(file)
     content, metadata = file[8 + container.pop("length") :], container.pop("__metadata__")
-    stored = {name: content[slice(*each["data_offsets"])] for name, each in container.items()}
+    parts = {name: content[slice(*each["data_offsets"])] for name, each in container.items()}
     digest = hashlib.sha256(metadata["squeezelab"].encode())
     for name, each in sorted(container.items()):
         dtype = {"U8": "torch.uint8", "F32": "torch.float32"}[each["dtype"]]
         shape = ", ".join(map(str, each["shape"])) + "," * (len(each["shape"]) == 1)
-        digest.update(f"('{name}', {dtype}, ({shape}))".encode() + stored[name])
+        digest.update(f"('{name}', {dtype}, ({shape}))".encode() + parts[name])
     assert digest.hexdigest() == metadata["sha256"]
     assert about["format"] == 1
     return {
-        name: weight(about["layers"][name], stored[name])
+        name: weight(about["layers"][name], parts[name])
         if name in about["layers"]
-        else np.frombuffer(stored[name], "<f4").reshape(each["shape"])
+        else np.frombuffer(parts[name], "<f4").reshape(each["shape"])
         for name, each in container.items()
     }
 
@@ -196,7 +196,7 @@ def compress_and_read(net: FloatModel, prune: PruneSpec | None, quant: QuantSpec
     """Compresses, writes and reads `net`; returns the header's entries of its weights."""
     compressed = compress(net.module, CompressionSpec(net.name, prune, quant))
     file = to_bytes(compressed, net)
-    expected, ours = tensors(compressed.module), read(file)
+    expected, ours = tensors(compressed.module), read_file(file)
     assert ours.keys() == expected.keys()
     for name, tensor in expected.items():
         np.testing.assert_array_equal(ours[name], tensor, err_msg=f"{quant} {name}")

@@ -53,8 +53,8 @@ def test_the_file_takes_no_more_than_the_in_memory_size(spec: CompressionSpec) -
     assert file.coded <= size.best.total
     assert file.rest == size.best.rest
     assert file.float32 == size.float32
-    for layer, counted in zip(file.layers, size.layers, strict=True):
-        assert layer.total <= min(counted.dense.total, counted.sparse.total)
+    for layer, layer_size in zip(file.layers, size.layers, strict=True):
+        assert layer.total <= min(layer_size.dense.total, layer_size.sparse.total)
 
 
 @each_spec

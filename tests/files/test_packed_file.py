@@ -62,7 +62,7 @@ def file_of(compressed: CompressedModel) -> bytes:
     return to_bytes(compressed, model())
 
 
-def read(folder: Path, content: bytes) -> FloatModel:
+def decode(folder: Path, content: bytes) -> FloatModel:
     path = folder / "small.safetensors"
     path.write_bytes(content)
     return load_compressed(path)
@@ -109,16 +109,16 @@ def test_every_file_decodes_to_the_network_that_was_evaluated(tmp_path: Path) ->
     """All schemes with all granularities and structures, and other settings. No quantized layer is stored as float."""
     for spec in SPECS:
         compressed = compress_model(spec)
-        loaded = read(tmp_path, file_of(compressed))
-        state = loaded.module.state_dict()
+        network = decode(tmp_path, file_of(compressed))
+        state = network.module.state_dict()
         for key, value in compressed.module.state_dict().items():
             assert key.endswith("num_batches_tracked") or torch.equal(state[key], value), (spec, key)
-        assert torch.equal(logits(loaded.module), logits(compressed.module)), spec
-        assert json.loads(spec.to_json()) == loaded.about["spec"]
+        assert torch.equal(logits(network.module), logits(compressed.module)), spec
+        assert json.loads(spec.to_json()) == network.about["spec"]
         quantized = {f"{record.name}.weight" for record in compressed.layers if record.qparams}
-        as_float = {key for key, each in loaded.about["layers"].items() if each["kind"] == QuantizerKind.FLOAT}
+        as_float = {key for key, each in network.about["layers"].items() if each["kind"] == QuantizerKind.FLOAT}
         assert quantized.isdisjoint(as_float), spec
-        assert loaded.normalization == NORMALIZATIONS["half"]
+        assert network.normalization == NORMALIZATIONS["half"]
 
 
 def test_the_bytes_of_a_file_are_known_without_making_it() -> None:
@@ -146,11 +146,11 @@ def test_a_channel_stores_only_the_numbers_that_its_quantizer_needs(scheme: Sche
 
 def test_the_quantizers_of_activations_are_restored(tmp_path: Path) -> None:
     compressed = compress_model(CompressionSpec("small", activations=ActivationSpec(3)))
-    loaded = read(tmp_path, file_of(compressed)).module
-    assert [list(part._forward_pre_hooks.values()) for part in loaded.modules()] == [
+    module = decode(tmp_path, file_of(compressed)).module
+    assert [list(part._forward_pre_hooks.values()) for part in module.modules()] == [
         list(part._forward_pre_hooks.values()) for part in compressed.module.modules()
     ]
-    assert not torch.equal(logits(loaded), logits(network(ARCH)))
+    assert not torch.equal(logits(module), logits(network(ARCH)))
 
 
 @pytest.mark.parametrize("groups", [1, 2])
@@ -160,8 +160,8 @@ def test_transposed_convolutions_are_packed_with_their_output_channels_first(
 ) -> None:
     layer = nn.Sequential(nn.ConvTranspose2d(8, 12, 3, groups=groups)).eval()
     [record] = compress(layer, CompressionSpec("net", SPARSE, quantizer)).layers
-    packed = pack_weight(record)
-    assert torch.equal(unpack_weight(packed.content, json.loads(json.dumps(packed.header))), record.weight)
+    content = pack_weight(record)
+    assert torch.equal(unpack_weight(content.content, json.loads(json.dumps(content.header))), record.weight)
 
 
 def test_weights_that_do_not_determine_their_codes_are_stored_as_float() -> None:
@@ -173,8 +173,8 @@ def test_weights_that_do_not_determine_their_codes_are_stored_as_float() -> None
     [unpruned] = compress(layer, CompressionSpec("net", None, QuantSpec(16, "min-max"))).layers
     assert pack_weight(unpruned).kind is QuantizerKind.FLOAT
     for each in (record, unpruned):
-        packed = pack_weight(each)
-        assert torch.equal(unpack_weight(packed.content, json.loads(json.dumps(packed.header))), each.weight)
+        content = pack_weight(each)
+        assert torch.equal(unpack_weight(content.content, json.loads(json.dumps(content.header))), each.weight)
 
 
 def test_the_file_is_safetensors_with_bytes_and_float32(tmp_path: Path) -> None:
@@ -201,9 +201,9 @@ def whole() -> bytes:
 
 
 def flip_bit(content: bytes, chance: random.Random, upto: int | None = None) -> bytes:
-    damaged = bytearray(content)
-    damaged[chance.randrange(upto or len(damaged))] ^= 1 << chance.randrange(8)
-    return bytes(damaged)
+    copy = bytearray(content)
+    copy[chance.randrange(upto or len(copy))] ^= 1 << chance.randrange(8)
+    return bytes(copy)
 
 
 def truncate(content: bytes, chance: random.Random) -> bytes:
@@ -230,23 +230,23 @@ def test_each_of_500_damaged_files_is_refused_with_a_sentence(
     chance = random.Random(0)
     for _ in range(100):
         with pytest.raises(CodecError) as error:
-            read(tmp_path, damage(whole, chance))
+            decode(tmp_path, damage(whole, chance))
         assert "small.safetensors" in str(error.value)
         assert "\n" not in str(error.value)
 
 
 def test_a_changed_header_with_a_valid_checksum_never_decodes_to_other_weights(whole: bytes, tmp_path: Path) -> None:
     chance = random.Random(1)
-    network_of_file = read(tmp_path, whole).module
-    refused = 0
+    network_of_file = decode(tmp_path, whole).module
+    refusals = 0
     for _ in range(150):
         try:
-            loaded = read(tmp_path, edit(whole, lambda about: spoil(about, chance, ("layers", "inputs")), sign=True))
+            network = decode(tmp_path, edit(whole, lambda about: spoil(about, chance, ("layers", "inputs")), sign=True))
         except CodecError:
-            refused += 1
+            refusals += 1
         else:
-            assert fingerprint(loaded.module) == fingerprint(network_of_file)
-    assert refused > 100
+            assert fingerprint(network.module) == fingerprint(network_of_file)
+    assert refusals > 100
 
 
 def edit(content: bytes, change: Callable[[Any], None], sign: bool = False) -> bytes:
@@ -275,7 +275,7 @@ def spoil(about: Any, chance: random.Random, within: tuple[str, ...] = ()) -> No
 @pytest.mark.parametrize("content", [b"", b"not a network", safetensors.torch.save({"a": torch.zeros(3)})])
 def test_a_file_that_is_no_packed_file_is_refused(content: bytes, tmp_path: Path) -> None:
     with pytest.raises(CodecError, match=r"small.safetensors is .*not a packed file"):
-        read(tmp_path, content)
+        decode(tmp_path, content)
 
 
 def test_a_missing_file_and_a_folder_have_their_own_errors(tmp_path: Path) -> None:
@@ -287,7 +287,7 @@ def test_a_missing_file_and_a_folder_have_their_own_errors(tmp_path: Path) -> No
 
 def test_another_format_is_refused(whole: bytes, tmp_path: Path) -> None:
     with pytest.raises(CodecError, match="has format 2; this version reads format 1 only"):
-        read(tmp_path, edit(whole, lambda about: about.update(format=2), sign=True))
+        decode(tmp_path, edit(whole, lambda about: about.update(format=2), sign=True))
 
 
 def test_a_fingerprint_depends_on_input_quantizers_and_not_on_the_sign_of_zero() -> None:

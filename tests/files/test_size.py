@@ -15,8 +15,8 @@ from compression.spec import CompressionSpec, LayerSpec, PruneSpec, QuantSpec
 REST = 52
 
 
-def size(module: nn.Module, *parts, **named) -> Size:
-    return count_bytes(compress(module, CompressionSpec("net", *parts, **named)))
+def size(module: nn.Module, *parts, **settings) -> Size:
+    return count_bytes(compress(module, CompressionSpec("net", *parts, **settings)))
 
 
 @pytest.mark.parametrize(

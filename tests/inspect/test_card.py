@@ -25,14 +25,14 @@ def test_the_box_of_a_channel_is_its_range_and_quartiles() -> None:
     assert ranges.high == pytest.approx((0.7, 0.05, 0.06))
 
 
-def test_a_channel_is_lost_where_half_a_step_of_the_widest_one_covers_it() -> None:
+def test_a_channel_within_half_a_step_rounds_to_zero() -> None:
     ranges = measure_channel_ranges(WEIGHT, bits=4)
     assert ranges.half_step == pytest.approx(0.7 / 7 / 2)
     assert ranges.all_zero == (False, True, False)
 
 
 @pytest.mark.parametrize("bits", [2, 4, 8])
-def test_lost_channels_are_those_that_compress_leaves_all_zero(bits: int) -> None:
+def test_channels_that_round_to_zero_are_those_that_compress_makes_zero(bits: int) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         module = ResNet(1).eval()
@@ -40,12 +40,12 @@ def test_lost_channels_are_those_that_compress_leaves_all_zero(bits: int) -> Non
         if isinstance(layer, nn.Conv2d):
             layer.weight.data[::3] *= 0.05
     spec = CompressionSpec("resnet20", weights=QuantSpec(bits, granularity=Granularity.TENSOR))
-    lost = 0
+    zeros = 0
     for record in compress(module, spec).layers:
         empty = (record.weight.flatten(1) == 0).all(1)
         assert measure_channel_ranges(record.original, bits).all_zero == tuple(empty.tolist())
-        lost += int(empty.sum())
-    assert lost > 0 or bits == 8
+        zeros += int(empty.sum())
+    assert zeros > 0 or bits == 8
 
 
 def test_the_spread_is_the_widest_channel_over_the_median_one() -> None:
@@ -68,7 +68,7 @@ def test_the_spread_is_the_widest_channel_over_the_median_one() -> None:
         (nn.Linear(3, 2), "linear"),
     ],
 )
-def test_a_layer_is_told_in_short(layer: nn.Module, words: str) -> None:
+def test_the_short_description_of_a_layer(layer: nn.Module, words: str) -> None:
     assert describe_layer(layer) == words
 
 

@@ -11,21 +11,21 @@ from compression.quantization.quantizers import levels
 from compression.spec import CompressionSpec, Granularity, LayerSpec, PruneSpec, QuantSpec, Scheme
 
 
-def spec(*parts, **named) -> CompressionSpec:
-    return CompressionSpec("net", *parts, **named)
+def spec(*parts, **settings) -> CompressionSpec:
+    return CompressionSpec("net", *parts, **settings)
 
 
 def test_bins_on_paper() -> None:
-    found = build_histogram([torch.tensor([[-1.0, -0.5], [0.1, 1.0]]), torch.tensor([0.9, 7.0])], 4, -1, 1)
-    assert found == Histogram((-1, -0.5, 0, 0.5, 1), (1, 1, 1, 2))
+    bins = build_histogram([torch.tensor([[-1.0, -0.5], [0.1, 1.0]]), torch.tensor([0.9, 7.0])], 4, -1, 1)
+    assert bins == Histogram((-1, -0.5, 0, 0.5, 1), (1, 1, 1, 2))
 
 
 def test_counts_are_those_of_numpy() -> None:
     weights = torch.randn(5000, generator=torch.Generator().manual_seed(0))
     counts, edges = np.histogram(weights.numpy(), 64, (-2, 2))
-    found = build_histogram([weights], 64, -2, 2)
-    assert found.counts == tuple(counts)
-    np.testing.assert_allclose(found.edges, edges, atol=1e-6)
+    bins = build_histogram([weights], 64, -2, 2)
+    assert bins.counts == tuple(counts)
+    np.testing.assert_allclose(bins.edges, edges, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_counts_are_those_of_numpy() -> None:
 def test_every_weight_is_in_a_bin_or_a_zero(
     bits: int, scheme: Scheme, granularity: Granularity, random_resnet: nn.Module
 ) -> None:
-    """Also those that an affine grid, moved so that zero is on it, puts beyond the largest float weight."""
+    """An affine grid is moved so that it contains zero, which can put a level beyond the largest float weight."""
     compressed = compress(random_resnet, spec(PruneSpec(sparsity=0.5), QuantSpec(bits, scheme, granularity)))
     view = build_weight_view(compressed)
     assert sum(view.before.counts) == view.weights == compressed.weights
@@ -57,7 +57,7 @@ def test_one_layer_can_be_looked_at_alone(net: nn.Module) -> None:
     assert view.after.counts == (1, 0, 3)
 
 
-def test_all_weights_gone_is_an_empty_histogram(net: nn.Module) -> None:
+def test_a_network_of_zeros_has_an_empty_histogram_afterwards(net: nn.Module) -> None:
     view = build_weight_view(compress(net, spec(PruneSpec(sparsity=1.0))))
     assert sum(view.after.counts) == 0
     assert view.zeros == 14
@@ -71,21 +71,21 @@ def test_levels_are_those_of_the_quantizer_of_the_layer(net: nn.Module) -> None:
 
 
 @pytest.mark.parametrize(
-    "given",
+    "spec_without_levels",
     [spec(), spec(None, QuantSpec(8)), spec(None, QuantSpec(4), layers=(LayerSpec("fc", bits=32),))],
     ids=["float", "more than 64", "one layer is float"],
 )
-def test_no_levels_where_there_are_none_or_too_many(given: CompressionSpec, net: nn.Module) -> None:
-    assert build_weight_view(compress(net, given)).levels == ()
+def test_no_levels_where_there_are_none_or_too_many(spec_without_levels: CompressionSpec, net: nn.Module) -> None:
+    assert build_weight_view(compress(net, spec_without_levels)).levels == ()
 
 
 def test_the_threshold_is_the_smallest_magnitude_that_was_kept(net: nn.Module) -> None:
-    """By size: 0, .1, .2, .3, .4, .5, .6, .7, 1.6, 2, 3, 5, 6, 7: half of them go, .7 is the first that stays."""
+    """Magnitudes are 0, .1, .2, .3, .4, .5, .6, .7, 1.6, 2, 3, 5, 6, 7. Half are pruned; .7 is the first to remain."""
     assert build_weight_view(compress(net, spec(PruneSpec(sparsity=0.5)))).threshold == pytest.approx(0.7)
 
 
 @pytest.mark.parametrize(
-    ("given", "layer", "shown"),
+    ("settings", "layer", "has_threshold"),
     [
         (spec(PruneSpec(sparsity=0.5)), None, True),
         (spec(PruneSpec(sparsity=0.5, scope="layer")), None, False),
@@ -104,12 +104,12 @@ def test_the_threshold_is_the_smallest_magnitude_that_was_kept(net: nn.Module) -
         (spec(layers=(LayerSpec("fc", sparsity=0.2),)), None, False),
     ],
 )
-def test_a_threshold_is_shown_where_one_holds(
-    given: CompressionSpec, layer: str | None, shown: bool, net: nn.Module
+def test_a_threshold_is_given_only_if_it_holds_for_all_weights(
+    settings: CompressionSpec, layer: str | None, has_threshold: bool, net: nn.Module
 ) -> None:
-    assert (build_weight_view(compress(net, given), layer).threshold is not None) == shown
+    assert (build_weight_view(compress(net, settings), layer).threshold is not None) == has_threshold
 
 
-def test_beyond_the_largest_useful_threshold_one_weight_of_a_hundred_is_left(random_resnet: nn.Module) -> None:
+def test_the_largest_useful_threshold_keeps_one_weight_in_a_hundred(random_resnet: nn.Module) -> None:
     top = find_largest_threshold(random_resnet)
     assert compress(random_resnet, spec(PruneSpec(threshold=top))).sparsity == pytest.approx(0.99, abs=1e-4)

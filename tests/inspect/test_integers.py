@@ -48,7 +48,7 @@ def compressed_conv(weights: QuantSpec, prune: PruneSpec | None = None, **argume
 def pixels(
     compressed: CompressedModel, inputs: Tensor, input_range: tuple[float, float] = RANGE
 ) -> dict[tuple[int, int, int], Pixel]:
-    """Corners, where padding is, and the middle, in the first and the last channel."""
+    """Returns pixels in corners, which read padding, and in the middle, of the first and the last channel."""
     height, width = compressed.module(inputs).shape[2:]
     places = [(c, y, x) for c in (0, 7) for y in (0, height // 2, height - 1) for x in (0, width - 1)]
     return {place: compute_pixel(compressed, "0", inputs, input_range, place) for place in places}
@@ -69,11 +69,11 @@ def test_the_accumulator_is_the_convolution_of_the_fake_quantized_tensors(weight
     conv = copy.deepcopy(compressed.module[0]).double()
     with torch.no_grad():
         outputs = conv(fake_quantized(inputs).double())
-    for place, found in pixels(compressed, inputs).items():
+    for place, pixel in pixels(compressed, inputs).items():
         bias = 0.0 if conv.bias is None else conv.bias[place[0]].item()
         expected = float(outputs[0][place])
-        assert found.expected == pytest.approx(expected, rel=1e-6, abs=1e-6)  # torch's quantizer is float32
-        assert found.accumulator * found.accumulator_scale + bias == pytest.approx(expected, rel=1e-6, abs=1e-5)
+        assert pixel.expected == pytest.approx(expected, rel=1e-6, abs=1e-6)  # torch's quantizer is float32
+        assert pixel.accumulator * pixel.accumulator_scale + bias == pytest.approx(expected, rel=1e-6, abs=1e-5)
 
 
 @each_convolution
@@ -86,30 +86,30 @@ def test_with_scales_that_floats_hold_exactly_the_accumulator_is_equal_to_the_la
     inputs = random(1, 4, 9, 8, seed=2).mul(32).round().clamp(-64, 191) / 32
     with torch.no_grad():
         outputs = copy.deepcopy(compressed.original).double()(inputs.double())
-    for place, found in pixels(compressed, inputs, (-2, 191 / 32)).items():
-        assert (found.weights.scale, found.inputs.scale) == (1 / 64, 1 / 32)
-        assert found.accumulator / 64 / 32 == found.expected == float(outputs[0][place])
+    for place, pixel in pixels(compressed, inputs, (-2, 191 / 32)).items():
+        assert (pixel.weights.scale, pixel.inputs.scale) == (1 / 64, 1 / 32)
+        assert pixel.accumulator / 64 / 32 == pixel.expected == float(outputs[0][place])
 
 
 @each_quantizer
 @each_convolution
 def test_the_code_is_within_one_of_the_rounded_float(weights: QuantSpec, arguments: dict) -> None:
     compressed = compressed_conv(weights, **arguments)
-    for found in pixels(compressed, random(1, 4, 9, 8, seed=2)).values():
-        exact = round(found.expected / found.output_scale) + found.output_zero_point
-        assert abs(found.code - min(max(exact, 0), 255)) <= 1
-        assert abs(found.difference) <= 1.01 * found.output_scale
-        assert found.value == found.expected + found.difference
+    for pixel in pixels(compressed, random(1, 4, 9, 8, seed=2)).values():
+        exact = round(pixel.expected / pixel.output_scale) + pixel.output_zero_point
+        assert abs(pixel.code - min(max(exact, 0), 255)) <= 1
+        assert abs(pixel.difference) <= 1.01 * pixel.output_scale
+        assert pixel.value == pixel.expected + pixel.difference
 
 
 @each_quantizer
-def test_equation_7_is_the_sum_with_the_zero_points_taken_off_first(weights: QuantSpec) -> None:
-    for found in pixels(compressed_conv(weights, padding=1), random(1, 4, 9, 8, seed=2)).values():
-        w, x = (part.codes.double() - part.zero_point for part in (found.weights, found.inputs))
-        assert found.accumulator == float((w * x).sum())
-        assert found.product_sum == float((found.weights.codes.double() * found.inputs.codes.double()).sum())
+def test_equation_7_equals_the_sum_of_codes_minus_zero_points(weights: QuantSpec) -> None:
+    for pixel in pixels(compressed_conv(weights, padding=1), random(1, 4, 9, 8, seed=2)).values():
+        w, x = (part.codes.double() - part.zero_point for part in (pixel.weights, pixel.inputs))
+        assert pixel.accumulator == float((w * x).sum())
+        assert pixel.product_sum == float((pixel.weights.codes.double() * pixel.inputs.codes.double()).sum())
         if weights.scheme == "symmetric":
-            assert found.weight_correction == found.constant == 0
+            assert pixel.weight_correction == pixel.constant == 0
 
 
 # ---- on paper
@@ -124,33 +124,33 @@ def on_paper(bias: float = 0.5) -> CompressedModel:
 
 
 def test_a_corner_on_paper() -> None:
-    """One input of 3 in 0..255 below and right of the padding, so times the last weight; the output in 0..51."""
-    found = compute_pixel(on_paper(), "0", torch.full((1, 1, 1, 1), 3.0), (0, 255), (0, 0, 0), (0, 51))
-    assert found.inputs.codes.tolist() == [[[0, 0], [0, 3]]]
-    assert found.weights.codes.tolist() == [[[2, -2], [3, 1]]]
-    assert (found.product_sum, found.accumulator, found.bias) == (3, 3, 1)  # 0.5 is 0.75 of 2/3
-    assert (found.code, found.value) == (13, pytest.approx(2.6))  # 4 * 2/3 / 0.2 = 13.3
-    assert found.expected == pytest.approx(2.5)
-    assert found.difference == pytest.approx(0.1)
+    """The input, 3 in 0..255, has padding above and left of it: the last weight multiplies it. Outputs are in 0..51."""
+    pixel = compute_pixel(on_paper(), "0", torch.full((1, 1, 1, 1), 3.0), (0, 255), (0, 0, 0), (0, 51))
+    assert pixel.inputs.codes.tolist() == [[[0, 0], [0, 3]]]
+    assert pixel.weights.codes.tolist() == [[[2, -2], [3, 1]]]
+    assert (pixel.product_sum, pixel.accumulator, pixel.bias) == (3, 3, 1)  # 0.5 is 0.75 of 2/3
+    assert (pixel.code, pixel.value) == (13, pytest.approx(2.6))  # 4 * 2/3 / 0.2 = 13.3
+    assert pixel.expected == pytest.approx(2.5)
+    assert pixel.difference == pytest.approx(0.1)
 
 
 def test_padding_is_the_zero_point() -> None:
-    found = compute_pixel(on_paper(), "0", torch.full((1, 1, 1, 1), 1.0), (-100, 155), (0, 0, 0))
-    assert found.inputs.codes.tolist() == [[[100, 100], [100, 101]]]
-    assert found.accumulator == 1
+    pixel = compute_pixel(on_paper(), "0", torch.full((1, 1, 1, 1), 1.0), (-100, 155), (0, 0, 0))
+    assert pixel.inputs.codes.tolist() == [[[100, 100], [100, 101]]]
+    assert pixel.accumulator == 1
 
 
 def test_an_output_range_from_zero_is_a_relu() -> None:
-    found = compute_pixel(on_paper(bias=-9.0), "0", torch.full((1, 1, 1, 1), 3.0), (0, 255), (0, 0, 0), (0, 51))
-    assert found.expected < 0
-    assert (found.code, found.value) == (0, 0.0)
+    pixel = compute_pixel(on_paper(bias=-9.0), "0", torch.full((1, 1, 1, 1), 3.0), (0, 255), (0, 0, 0), (0, 51))
+    assert pixel.expected < 0
+    assert (pixel.code, pixel.value) == (0, 0.0)
 
 
 # ---- the multiplier
 
 
 def gemmlowp(value: int, mantissa: int, shift: int) -> int:
-    """SaturatingRoundingDoublingHighMul and RoundingDivideByPOT, as fixedpoint.h has them."""
+    """Computes SaturatingRoundingDoublingHighMul and RoundingDivideByPOT of fixedpoint.h."""
     product = value * mantissa
     nudge = 1 << 30 if product >= 0 else 1 - (1 << 30)
     total = product + nudge
@@ -188,11 +188,11 @@ def test_every_convolution_of_a_network_stays_within_int32_and_an_output_step(mo
     convolutions = {n: m for n, m in mobilenet.original.named_modules() if isinstance(m, nn.Conv2d)}
     for name in list(convolutions)[::4]:
         inputs = capture_input(mobilenet.module, name, images(1))
-        found = compute_pixel(mobilenet, name, inputs, (float(inputs.min()), float(inputs.max())), (0, 1, 1))
-        worst = 255 * 255 * found.products.numel()
+        pixel = compute_pixel(mobilenet, name, inputs, (float(inputs.min()), float(inputs.max())), (0, 1, 1))
+        worst = 255 * 255 * pixel.products.numel()
         assert worst < 2**31
-        assert abs(found.accumulator) <= worst
-        assert abs(found.difference) <= found.output_scale
+        assert abs(pixel.accumulator) <= worst
+        assert abs(pixel.difference) <= pixel.output_scale
 
 
 def test_the_input_of_a_layer_is_what_the_layers_before_it_give() -> None:
@@ -203,13 +203,13 @@ def test_the_input_of_a_layer_is_what_the_layers_before_it_give() -> None:
     assert not module[3]._forward_pre_hooks
 
 
-def test_inputs_are_taken_side_by_side() -> None:
-    """Eight threads at one network: each gets the input of its own image."""
+def test_threads_capture_inputs_at_the_same_time() -> None:
+    """Eight threads use one network, and each gets the input for its own image."""
     module = network("resnet8")
     several = [image[None] for image in images(8)]
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda image: capture_input(module, "fc", image), several))
-    for image, its in zip(several, found, strict=True):
+        captured_inputs = list(pool.map(lambda image: capture_input(module, "fc", image), several))
+    for image, its in zip(several, captured_inputs, strict=True):
         assert torch.equal(its, capture_input(module, "fc", image))
 
 
@@ -217,10 +217,10 @@ def test_a_filter_is_its_codes_and_pruned_weights_are_at_the_zero_point() -> Non
     compressed = compressed_conv(QuantSpec(4, "affine", "channel"), PruneSpec(sparsity=0.5))
     record = compressed.layers[0]
     for channel in range(8):
-        found = quantize_filter(record, channel)
-        assert isinstance(found, Integers)
-        torch.testing.assert_close((found.codes - found.zero_point) * found.scale, record.weight[channel])
-        assert (found.codes[record.weight[channel] == 0] == found.zero_point).all()
+        integers = quantize_filter(record, channel)
+        assert isinstance(integers, Integers)
+        torch.testing.assert_close((integers.codes - integers.zero_point) * integers.scale, record.weight[channel])
+        assert (integers.codes[record.weight[channel] == 0] == integers.zero_point).all()
 
 
 # ---- refused
@@ -243,12 +243,14 @@ def test_a_filter_is_its_codes_and_pruned_weights_are_at_the_zero_point() -> Non
         (QuantSpec(8), {"input_range": (0.0, 1e-8)}, "the bias of channel 0 is .* does not fit int32"),
     ],
 )
-def test_what_cannot_be_worked_out_is_refused_in_words(weights: QuantSpec | None, change: dict, words: str) -> None:
-    asked = {"layer": "0", "inputs": torch.zeros(1, 4, 9, 9), "input_range": RANGE, "place": (0, 0, 0)}
+def test_a_pixel_that_cannot_be_computed_is_refused_with_the_reason(
+    weights: QuantSpec | None, change: dict, words: str
+) -> None:
+    arguments = {"layer": "0", "inputs": torch.zeros(1, 4, 9, 9), "input_range": RANGE, "place": (0, 0, 0)}
     with pytest.raises(ValueError, match=words):
-        compute_pixel(compressed_conv(weights), **(asked | change))
+        compute_pixel(compressed_conv(weights), **(arguments | change))
 
 
-def test_no_input_comes_into_a_layer_that_is_not_there() -> None:
+def test_the_input_of_an_unknown_layer_is_refused() -> None:
     with pytest.raises(ValueError, match="does not run a layer 'head'"):
         capture_input(nn.Sequential(nn.ReLU()), "head", images(1))

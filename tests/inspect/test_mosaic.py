@@ -9,49 +9,49 @@ SHAPES = [(3, 2, 3, 3), (16, 3, 3, 3), (64, 32, 3, 3), (130, 1, 3, 3), (70, 200,
 
 
 def some(shape: tuple[int, ...], seed: int = 0) -> torch.Tensor:
-    """Weights of which some, more in the first filters than in the last, are zero."""
+    """Returns weights with zeros, more of them in the first filters than in the last."""
     generator = torch.Generator().manual_seed(seed)
     share = torch.linspace(0.1, 0.9, shape[0]).view(-1, *[1] * (len(shape) - 1))
     return torch.rand(shape, generator=generator).lt(share).float()
 
 
 def test_a_small_layer_is_shown_weight_by_weight():
-    found = build_mosaic([torch.tensor([[1.0, 0.0, -2.0], [0.0, 0.0, 3.0]])])
-    assert found.nonzero == ((1, 0, 1), (0, 0, 1))
-    assert found.weights == ((1, 1, 1), (1, 1, 1))
-    assert (found.rows_per_cell, found.columns_per_cell) == (1, 1)
+    mosaic = build_mosaic([torch.tensor([[1.0, 0.0, -2.0], [0.0, 0.0, 3.0]])])
+    assert mosaic.nonzero == ((1, 0, 1), (0, 0, 1))
+    assert mosaic.weights == ((1, 1, 1), (1, 1, 1))
+    assert (mosaic.rows_per_cell, mosaic.columns_per_cell) == (1, 1)
 
 
 def test_layers_are_shown_filter_by_filter_and_shorter_ones_end_earlier():
-    found = build_mosaic([torch.tensor([[1.0, 0.0], [0.0, 0.0], [2.0, 1.0]]), torch.tensor([[1.0], [0.0]])])
-    assert found.nonzero == ((1, 0, 2), (1, 0, 0))
-    assert found.weights == ((2, 2, 2), (1, 1, 0))
+    mosaic = build_mosaic([torch.tensor([[1.0, 0.0], [0.0, 0.0], [2.0, 1.0]]), torch.tensor([[1.0], [0.0]])])
+    assert mosaic.nonzero == ((1, 0, 2), (1, 0, 0))
+    assert mosaic.weights == ((2, 2, 2), (1, 1, 0))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_cells_add_up_to_the_layer_and_there_are_not_too_many(shape):
     weight = some(shape)
-    found = build_mosaic([weight])
-    assert sum(map(sum, found.nonzero)) == int(weight.count_nonzero())
-    assert sum(map(sum, found.weights)) == weight.numel()
-    assert len(found.nonzero) <= MOST_ROWS
-    assert {len(row) for row in found.nonzero} == {len(found.nonzero[0])}
-    assert len(found.nonzero[0]) <= MOST_COLUMNS
+    mosaic = build_mosaic([weight])
+    assert sum(map(sum, mosaic.nonzero)) == int(weight.count_nonzero())
+    assert sum(map(sum, mosaic.weights)) == weight.numel()
+    assert len(mosaic.nonzero) <= MOST_ROWS
+    assert {len(row) for row in mosaic.nonzero} == {len(mosaic.nonzero[0])}
+    assert len(mosaic.nonzero[0]) <= MOST_COLUMNS
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_cell_counts_its_own_weights(shape):
     weight = some(shape)
-    found = build_mosaic([weight])
+    mosaic = build_mosaic([weight])
     flat = weight.flatten(1)
-    for row in {0, len(found.nonzero) - 1}:
-        for column in {0, len(found.nonzero[0]) - 1}:
+    for row in {0, len(mosaic.nonzero) - 1}:
+        for column in {0, len(mosaic.nonzero[0]) - 1}:
             own = flat[
-                row * found.rows_per_cell : (row + 1) * found.rows_per_cell,
-                column * found.columns_per_cell : (column + 1) * found.columns_per_cell,
+                row * mosaic.rows_per_cell : (row + 1) * mosaic.rows_per_cell,
+                column * mosaic.columns_per_cell : (column + 1) * mosaic.columns_per_cell,
             ]
-            assert found.nonzero[row][column] == int(own.count_nonzero())
-            assert found.weights[row][column] == own.numel()
+            assert mosaic.nonzero[row][column] == int(own.count_nonzero())
+            assert mosaic.weights[row][column] == own.numel()
 
 
 def test_a_cell_never_cuts_a_kernel():
@@ -61,30 +61,30 @@ def test_a_cell_never_cuts_a_kernel():
 
 def test_a_network_of_many_filters_adds_up_too():
     weights = [some((200, 3, 3, 3)), some((10, 200)), some((64, 1, 3, 3))]
-    found = build_mosaic(weights)
-    assert [sum(row) for row in found.nonzero] == [int(weight.count_nonzero()) for weight in weights]
-    assert [sum(row) for row in found.weights] == [weight.numel() for weight in weights]
+    mosaic = build_mosaic(weights)
+    assert [sum(row) for row in mosaic.nonzero] == [int(weight.count_nonzero()) for weight in weights]
+    assert [sum(row) for row in mosaic.weights] == [weight.numel() for weight in weights]
 
 
-def test_an_overlap_says_of_each_weight_who_takes_it():
+def test_an_overlap_counts_which_criterion_prunes_each_weight():
     first, second = torch.tensor([[1.0, 1.0, 0.0, 0.0]]), torch.tensor([[1.0, 0.0, 1.0, 0.0]])
-    found = build_overlap([first], [second])
-    assert found.neither == ((1, 0, 0, 0),)
-    assert found.only_second == ((0, 1, 0, 0),)
-    assert found.only_first == ((0, 0, 1, 0),)
-    assert found.both == ((0, 0, 0, 1),)
-    assert found.counts == (1, 1, 1, 1)
+    overlap = build_overlap([first], [second])
+    assert overlap.neither == ((1, 0, 0, 0),)
+    assert overlap.only_second == ((0, 1, 0, 0),)
+    assert overlap.only_first == ((0, 0, 1, 0),)
+    assert overlap.both == ((0, 0, 0, 1),)
+    assert overlap.counts == (1, 1, 1, 1)
 
 
 @pytest.mark.parametrize("shapes", [[shape] for shape in SHAPES] + [SHAPES])
 def test_the_four_kinds_are_all_weights_and_agree_with_the_mosaics(shapes):
     first, second = [some(shape) for shape in shapes], [some(shape, 1) for shape in shapes]
-    found = build_overlap(first, second)
+    overlap = build_overlap(first, second)
     one, other = build_mosaic(first), build_mosaic(second)
-    four = found.neither, found.only_first, found.only_second, found.both
+    four = overlap.neither, overlap.only_first, overlap.only_second, overlap.both
     for row in zip(*four, one.nonzero, other.nonzero, one.weights, strict=True):
         for kept, first_alone, second_alone, taken, left_by_first, left_by_second, weights in zip(*row, strict=True):
             assert kept + first_alone + second_alone + taken == weights
             assert kept + second_alone == left_by_first
             assert kept + first_alone == left_by_second
-    assert sum(found.counts) == sum(weight.numel() for weight in first)
+    assert sum(overlap.counts) == sum(weight.numel() for weight in first)

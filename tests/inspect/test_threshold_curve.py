@@ -24,49 +24,49 @@ from compression.spec import CompressionSpec, PruneSpec
         torch.tensor([2.0]),
     ],
 )
-def test_it_says_what_a_search_in_the_sorted_scores_says(scores):
-    found = build_curve([scores[:1], scores[1:]])
-    below = np.searchsorted(np.sort(scores.numpy()), np.array(found.thresholds, np.float32), side="left")
-    assert found.shares == pytest.approx(below / len(scores))
-    assert found.shares[-1] == 1
-    assert list(found.thresholds) == sorted(set(found.thresholds))
-    assert found.logarithmic == bool((scores >= 0).all())
+def test_the_curve_equals_a_search_in_the_sorted_scores(scores):
+    curve = build_curve([scores[:1], scores[1:]])
+    below = np.searchsorted(np.sort(scores.numpy()), np.array(curve.thresholds, np.float32), side="left")
+    assert curve.shares == pytest.approx(below / len(scores))
+    assert curve.shares[-1] == 1
+    assert list(curve.thresholds) == sorted(set(curve.thresholds))
+    assert curve.logarithmic == bool((scores >= 0).all())
 
 
 def test_equal_factors_lie_between_thresholds_and_next_to_nothing_below_the_first():
-    found = build_curve([torch.rand(10_000)])
-    factors = np.divide(found.thresholds[1:], found.thresholds[:-1])
+    curve = build_curve([torch.rand(10_000)])
+    factors = np.divide(curve.thresholds[1:], curve.thresholds[:-1])
     assert factors == pytest.approx(factors[0], rel=1e-3)
-    assert found.shares[0] == pytest.approx(0.002, abs=1e-4)
+    assert curve.shares[0] == pytest.approx(0.002, abs=1e-4)
 
 
-def test_threshold_and_sparsity_meet_on_it():
+def test_the_curve_relates_a_threshold_to_the_sparsity_of_compress():
     model = load_bundled("simple_cnn").module
-    found = build_curve([weight.abs() for weight in weighted_layers(model).values()])
-    for threshold, share in list(zip(found.thresholds, found.shares, strict=True))[20::40]:
+    curve = build_curve([weight.abs() for weight in weighted_layers(model).values()])
+    for threshold, share in list(zip(curve.thresholds, curve.shares, strict=True))[20::40]:
         compressed = compress(model, CompressionSpec("simple_cnn", PruneSpec(threshold)))
         assert sum(layer.pruned for layer in compressed.layers) / compressed.weights == pytest.approx(share, abs=1e-9)
 
 
-def test_filters_are_ranked_the_best_first_with_what_is_left_of_them():
+def test_filters_are_ranked_by_score_with_their_density():
     weight = torch.tensor([[0.0, 1.0], [0.0, 0.0], [5.0, 5.0]])
-    found = rank_filters([torch.tensor([2.0, 1.0, 5.0])], [weight])
-    assert found.scores == (5.0, 2.0, 1.0)
-    assert found.densities == (1.0, 0.5, 0.0)
-    assert (found.filters_per_bar, found.filters, found.empty) == (1, 3, 1)
+    ranking = rank_filters([torch.tensor([2.0, 1.0, 5.0])], [weight])
+    assert ranking.scores == (5.0, 2.0, 1.0)
+    assert ranking.densities == (1.0, 0.5, 0.0)
+    assert (ranking.filters_per_bar, ranking.filters, ranking.empty) == (1, 3, 1)
 
 
 def test_filters_of_several_layers_share_one_order():
-    found = rank_filters([torch.tensor([1.0, 3.0]), torch.tensor([2.0])], [torch.ones(2, 4), torch.zeros(1, 2)])
-    assert found.scores == (3.0, 2.0, 1.0)
-    assert found.densities == (1.0, 0.0, 1.0)
+    ranking = rank_filters([torch.tensor([1.0, 3.0]), torch.tensor([2.0])], [torch.ones(2, 4), torch.zeros(1, 2)])
+    assert ranking.scores == (3.0, 2.0, 1.0)
+    assert ranking.densities == (1.0, 0.0, 1.0)
 
 
-def test_where_there_are_many_filters_several_share_a_bar_and_none_is_forgotten():
+def test_many_filters_share_bars_and_all_are_counted():
     scores = torch.arange(300.0)
-    found = rank_filters([scores], [(scores >= 150).float()[:, None].expand(-1, 4)])
-    assert found.filters_per_bar == 3
-    assert len(found.scores) == 100 <= MOST_BARS
-    assert found.scores[0] == pytest.approx(298)
-    assert sum(found.densities) * found.filters_per_bar == pytest.approx(150)
-    assert found.empty == 150
+    ranking = rank_filters([scores], [(scores >= 150).float()[:, None].expand(-1, 4)])
+    assert ranking.filters_per_bar == 3
+    assert len(ranking.scores) == 100 <= MOST_BARS
+    assert ranking.scores[0] == pytest.approx(298)
+    assert sum(ranking.densities) * ranking.filters_per_bar == pytest.approx(150)
+    assert ranking.empty == 150

@@ -12,7 +12,7 @@ from compression.errors import CheckpointError
 from compression.networks.checkpoints.reading import read_tensors
 from compression.networks.checkpoints.recognition import recognise
 from tests.support.hostile import archive, dictionary, old, storage, tensor, text
-from tests.support.networks import KINDS, saved, tensors
+from tests.support.networks import KINDS, save, tensors
 
 ARCH = "resnet8"
 each_kind = pytest.mark.parametrize("kind", KINDS)
@@ -28,7 +28,7 @@ def test_a_file_cut_short_is_refused(kind: str, fraction: float) -> None:
 
 @each_kind
 def test_a_file_cut_anywhere_is_refused(kind: str) -> None:
-    """torch raises half a dozen kinds of errors here, depending on where the file ends."""
+    """torch raises several kinds of errors here, depending on where the file ends."""
     content = KINDS[kind]({"a": torch.ones(3), "b": torch.zeros(2, 2)})
     for length in range(len(content)):
         with pytest.raises(CheckpointError):
@@ -37,29 +37,29 @@ def test_a_file_cut_anywhere_is_refused(kind: str) -> None:
 
 def test_every_flipped_bit_in_the_weights_of_a_zip_archive_is_seen() -> None:
     """The checksums of the archive reveal it; torch itself does not check them."""
-    content = saved({"w": torch.full((8,), 1.5)})
+    content = save({"w": torch.full((8,), 1.5)})
     start = content.index(struct.pack("<8f", *[1.5] * 8))
     for bit in range(8 * 32):
-        damaged = bytearray(content)
-        damaged[start + bit // 8] ^= 1 << bit % 8
+        copy = bytearray(content)
+        copy[start + bit // 8] ^= 1 << bit % 8
         with pytest.raises(CheckpointError, match="Bad CRC-32"):
-            read_tensors(bytes(damaged), "net")
+            read_tensors(bytes(copy), "net")
 
 
 def test_a_storage_that_is_missing_is_refused() -> None:
-    with zipfile.ZipFile(io.BytesIO(saved(tensors(ARCH)))) as whole:
+    with zipfile.ZipFile(io.BytesIO(save(tensors(ARCH)))) as whole:
         records = [(name.partition("/")[2], whole.read(name)) for name in whole.namelist()]
     assert read_tensors(archive(records), "net").keys() == tensors(ARCH).keys()
-    for gone in ("data/0", "data/7", "data.pkl", "version"):
+    for member in ("data/0", "data/7", "data.pkl", "version"):
         with pytest.raises(CheckpointError, match="damaged"):
-            read_tensors(archive(record for record in records if record[0] != gone), "net")
+            read_tensors(archive(record for record in records if record[0] != member), "net")
 
 
 # ---- two hundred damaged files
 
 
 def in_the_old_format() -> bytes:
-    """Built by hand: torch names the storages after their addresses, which are others every time."""
+    """Returns a file built by hand, because torch names storages after their addresses, which differ each time."""
     floats = {key: value for key, value in tensors(ARCH).items() if value.is_floating_point()}
     keys = [str(key) for key in range(len(floats))]
     values = {
@@ -75,14 +75,14 @@ def test_the_files_to_be_damaged_are_whole() -> None:
         assert recognise(read_tensors(content, "net")).architecture.name == ARCH
 
 
-def damaged(seed: int) -> bytes:
-    """A file of a small network, damaged in one of many ways that `seed` decides."""
+def damage(seed: int) -> bytes:
+    """Returns a file of a small network, damaged in one of many ways that `seed` determines."""
     dice = random.Random(seed)
     files = [KINDS["zip"](tensors(ARCH)), KINDS["safe"](tensors(ARCH)), in_the_old_format()]
     content, other = bytearray(dice.choice(files)), dice.choice(files)
 
     def somewhere(size: int) -> int:
-        """Mostly at the ends, where the formats have their tables."""
+        """Returns a position, mostly near an end of the file, where the formats have their tables."""
         return dice.choice([dice.randrange(size), dice.randrange(9000), size - 1 - dice.randrange(9000)])
 
     at, to = sorted((somewhere(len(content)), somewhere(len(content))))
@@ -110,8 +110,8 @@ def damaged(seed: int) -> bytes:
 
 
 def wrong_pickle(dice: random.Random) -> bytes:
-    """A zip archive whose checksums are right and whose pickle is not."""
-    with zipfile.ZipFile(io.BytesIO(saved(tensors(ARCH)))) as whole:
+    """Returns a zip archive with valid checksums and a damaged pickle."""
+    with zipfile.ZipFile(io.BytesIO(save(tensors(ARCH)))) as whole:
         records = {name.partition("/")[2]: whole.read(name) for name in whole.namelist()}
     steps = bytearray(records["data.pkl"])
     for _ in range(dice.choice([1, 1, 3])):
@@ -125,26 +125,26 @@ def wrong_pickle(dice: random.Random) -> bytes:
 @pytest.mark.filterwarnings("ignore:invalid escape sequence")  # pickletools, of names
 @pytest.mark.parametrize("seed", range(200))
 def test_a_damaged_file_is_refused_or_its_network_is_sound(seed: int) -> None:
-    """A flipped bit of a weight cannot be seen without a checksum, and only zip archives have one."""
+    """Without a checksum, a flipped bit of a weight cannot be detected; only zip archives have checksums."""
     try:
-        found = recognise(read_tensors(damaged(seed), "net"))
+        network = recognise(read_tensors(damage(seed), "net"))
     except CheckpointError:
         return
-    state = found.module.state_dict()
-    assert found.architecture.name in (ARCH, f"{ARCH}-a")
+    state = network.module.state_dict()
+    assert network.architecture.name in (ARCH, f"{ARCH}-a")
     assert all(value.isfinite().all() for value in state.values())
     assert {key: value.shape for key, value in state.items()} == {
-        key: value.shape for key, value in tensors(found.architecture.name).items()
+        key: value.shape for key, value in tensors(network.architecture.name).items()
     }
 
 
 @pytest.mark.filterwarnings("ignore:invalid escape sequence")
-def test_damage_is_mostly_seen() -> None:
-    """The files of the test above are neither all sound nor all beyond recognition at the first byte."""
-    refused = 0
+def test_most_damaged_files_are_refused() -> None:
+    """Of the files of the test above, some are valid and most are refused."""
+    refusals = 0
     for seed in range(60):
         try:
-            read_tensors(damaged(seed), "net")
+            read_tensors(damage(seed), "net")
         except CheckpointError:
-            refused += 1
-    assert 30 < refused < 60
+            refusals += 1
+    assert 30 < refusals < 60

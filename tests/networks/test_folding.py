@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from compression.networks.architectures.plain import SimpleCNN
 from compression.networks.architectures.resnet import ResNet
 from compression.networks.folding import fold_batch_norm
-from tests.support.networks import images, network, settled
+from tests.support.networks import images, network, randomize_norms
 
 
 class Preactivated(nn.Module):
-    """A batch norm before its convolution, and no word on which follows which: neither can be folded."""
+    """A batch norm before its convolution, in an unknown order, so that neither can be folded."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ def batch_norms(module: nn.Module) -> int:
 
 @pytest.mark.parametrize("option", ["A", "B"])
 def test_a_folded_resnet_has_no_batch_norm_and_computes_the_same(option: str) -> None:
-    module = settled(ResNet(3, option))
+    module = randomize_norms(ResNet(3, option))
     before = {key: value.clone() for key, value in module.state_dict().items()}
     images = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(1))
     small = fold_batch_norm(module)
@@ -66,7 +66,7 @@ def test_all_batch_norms_that_follow_a_convolution_go_and_the_outputs_stay(arch:
         torch.testing.assert_close(small(images()), expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
 
 
-def test_what_stays_in_a_folded_repvgg_are_the_branches_without_a_convolution() -> None:
+def test_a_folded_repvgg_keeps_the_branches_without_a_convolution() -> None:
     norms = [
         name for name, part in fold_batch_norm(network("repvgg_a0")).named_modules() if isinstance(part, nn.BatchNorm2d)
     ]
@@ -75,7 +75,7 @@ def test_what_stays_in_a_folded_repvgg_are_the_branches_without_a_convolution() 
 
 
 def test_batch_norms_that_do_not_follow_a_convolution_alone_stay() -> None:
-    module = settled(Preactivated())
+    module = randomize_norms(Preactivated())
     images = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(1))
     assert batch_norms(fold_batch_norm(module)) == 2
     torch.testing.assert_close(fold_batch_norm(module)(images), module(images))
@@ -86,8 +86,8 @@ def test_a_network_without_batch_norm_is_returned_as_it_is() -> None:
     assert fold_batch_norm(module) is module
 
 
-def test_a_sequence_says_by_its_order_what_follows_what() -> None:
-    module = settled(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.BatchNorm2d(4)))
+def test_batch_norm_is_folded_into_the_convolution_directly_before_it() -> None:
+    module = randomize_norms(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.BatchNorm2d(4)))
     images = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(1))
     assert batch_norms(fold_batch_norm(module)) == 1
     torch.testing.assert_close(fold_batch_norm(module)(images), module(images))
@@ -129,15 +129,15 @@ def test_layers_of_any_dimension_take_the_batch_norm_after_them(
     ],
     ids=["groups", "depthwise", "sequences", "statistics of the batch", "instance norm"],
 )
-def test_what_cannot_be_folded_stays(layer: nn.Module, norm: nn.Module, shape: tuple[int, ...]) -> None:
+def test_batch_norm_that_cannot_be_folded_stays(layer: nn.Module, norm: nn.Module, shape: tuple[int, ...]) -> None:
     module = nn.Sequential(layer, norm).eval()
     assert fold_batch_norm(module) is module
     module(torch.zeros(shape))
 
 
-def test_sessions_fold_and_compute_side_by_side() -> None:
-    """Two threads fold while others compute: nothing is patched for all of them."""
-    module = settled(ResNet(1))
+def test_threads_fold_and_compute_at_the_same_time() -> None:
+    """Two threads fold while others compute; folding patches nothing that threads share."""
+    module = randomize_norms(ResNet(1))
     images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         expected = module(images)
@@ -156,5 +156,5 @@ def test_sessions_fold_and_compute_side_by_side() -> None:
 
 
 def test_folding_twice_changes_nothing() -> None:
-    once = fold_batch_norm(settled(ResNet(1)))
+    once = fold_batch_norm(randomize_norms(ResNet(1)))
     assert fold_batch_norm(once) is once

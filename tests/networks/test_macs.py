@@ -50,14 +50,14 @@ def test_macs_of_resnet20_follow_from_its_shapes() -> None:
 @pytest.mark.parametrize(
     "arch", ["cnn3", "mobilenetv2", "resnet8-a", "resnet20", "shufflenetv2_x0_5", "vgg", "vgg11-linear", "repvgg_a0"]
 )
-def test_the_layers_make_the_whole(arch: str) -> None:
+def test_the_macs_of_layers_add_up_to_the_total(arch: str) -> None:
     module = freeze_(ARCHITECTURES[arch].make())
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         module(IMAGE)
     assert 2 * sum(layer_macs(module, IMAGE).values()) == counter.get_total_flops()
 
 
-def test_what_other_threads_compute_is_not_counted() -> None:
+def test_operations_of_other_threads_are_not_counted() -> None:
     count = partial(layer_macs, inputs=IMAGE)
     modules = [freeze_(ARCHITECTURES["resnet8"].make()) for _ in range(8)]
     with ThreadPoolExecutor(4) as pool:

@@ -23,7 +23,7 @@ from compression.networks.normalization import NORMALIZATIONS, Normalization
 from compression.paths import ASSETS
 from compression.results.landscape import read_landscape
 from compression.spec import CompressionSpec
-from tests.support.networks import images, network, settled
+from tests.support.networks import images, network, randomize_norms
 from tests.support.vision import torchvision
 
 each_bundled = pytest.mark.parametrize("name", bundled_names())
@@ -149,29 +149,29 @@ def same_outputs(ours: nn.Module, theirs: nn.Module, x: torch.Tensor) -> None:
     [("vgg11_bn", "A"), ("vgg13_bn", "B"), ("vgg13", "B"), ("vgg16_bn", "D"), ("vgg19_bn", "E")],
 )
 def test_our_vgg_is_torchvisions(arch: str, configuration: str) -> None:
-    """Theirs has linear layers for images of 224 pixels; they are replaced by those of public networks for CIFAR-10."""
+    """torchvision's linear layers are for images of 224 pixels; those of public networks for CIFAR-10 replace them."""
     theirs_of = torchvision.models.vgg
     with torch.device("meta"):
         theirs = theirs_of.VGG(nn.Identity(), init_weights=False)
     theirs.features = theirs_of.make_layers(theirs_of.cfgs[configuration], batch_norm=arch.endswith("_bn"))
     theirs.avgpool = nn.AdaptiveAvgPool2d(1)
-    hidden = [nn.Linear(512, 512), nn.ReLU(), nn.Dropout(), nn.Linear(512, 512), nn.ReLU(), nn.Dropout()]
-    theirs.classifier = nn.Sequential(*hidden, nn.Linear(512, 10))
+    hidden_layers = [nn.Linear(512, 512), nn.ReLU(), nn.Dropout(), nn.Linear(512, 512), nn.ReLU(), nn.Dropout()]
+    theirs.classifier = nn.Sequential(*hidden_layers, nn.Linear(512, 10))
     same_outputs(network(arch), theirs, images(1))
 
 
 @pytest.mark.parametrize("width", [0.5, 0.75, 1.0, 1.4])
 def test_our_mobilenetv2_is_torchvisions(width: float) -> None:
-    """Theirs is for images of 224 pixels; for 32 there is no stride in the first convolution and in the second row."""
+    """torchvision's is for images of 224 pixels; ours has no stride in the first convolution and in the second row."""
     rows = [[1, 16, 1, 1], [6, 24, 2, 1], [6, 32, 3, 2], [6, 64, 4, 2], [6, 96, 3, 1], [6, 160, 3, 2], [6, 320, 1, 1]]
     theirs = torchvision.models.mobilenetv2.MobileNetV2(10, width, inverted_residual_setting=rows)
     theirs.features[0][0].stride = (1, 1)
-    same_outputs(settled(mobilenetv2.with_width(width)), theirs, images(1))
+    same_outputs(randomize_norms(mobilenetv2.with_width(width)), theirs, images(1))
 
 
 @pytest.mark.parametrize("size", shufflenetv2.WIDTHS)
 def test_our_shufflenetv2_is_torchvisions(size: str) -> None:
-    """Theirs is for images of 224 pixels; for 32 there is no stride in the first convolution and no max-pool."""
+    """torchvision's is for images of 224 pixels; ours has no stride in the first convolution and no max-pool."""
     theirs = torchvision.models.shufflenetv2.ShuffleNetV2([4, 8, 4], list(shufflenetv2.WIDTHS[size]), 10)
     theirs.conv1[0].stride = (1, 1)
     theirs.maxpool = nn.Identity()
@@ -180,7 +180,7 @@ def test_our_shufflenetv2_is_torchvisions(size: str) -> None:
 
 @pytest.mark.parametrize(("channels", "stride"), [(16, 1), (32, 2)])
 def test_our_basic_block_is_torchvisions(channels: int, stride: int) -> None:
-    ours = settled(BasicBlock(16, channels, stride, "B"))
+    ours = randomize_norms(BasicBlock(16, channels, stride, "B"))
     shortcut = None if stride == 1 else nn.Sequential(nn.Conv2d(16, 32, 1, 2, bias=False), nn.BatchNorm2d(32))
     theirs = torchvision.models.resnet.BasicBlock(16, channels, stride, shortcut)
     same_outputs(ours, theirs, torch.randn(2, 16, 8, 8, generator=torch.Generator().manual_seed(0)))
@@ -188,8 +188,8 @@ def test_our_basic_block_is_torchvisions(channels: int, stride: int) -> None:
 
 @pytest.mark.parametrize(("channels", "stride"), [(4, 1), (4, 2), (6, 1)])
 def test_a_repvgg_block_is_one_convolution(channels: int, stride: int) -> None:
-    """The paper's section 3.3: each branch is a 3x3 convolution with a bias, and so is their sum."""
-    block = settled(repvgg.Block(4, channels, stride))
+    """Section 3.3 of the paper: each branch is a 3x3 convolution with a bias, and so is the sum of branches."""
+    block = randomize_norms(repvgg.Block(4, channels, stride))
     branches = [
         (block.rbr_dense.conv.weight, block.rbr_dense.bn),
         (F.pad(block.rbr_1x1.conv.weight, (1, 1, 1, 1)), block.rbr_1x1.bn),
@@ -248,7 +248,9 @@ def test_the_same_weights_have_the_same_digest_whatever_their_name_and_layout(ra
     ],
     ids=["a weight", "a statistic", "an order", "an epsilon", "a stride", "a precision", "a layer", "a name"],
 )
-def test_what_computes_differently_has_another_digest(change: Callable[[nn.Module], object], net: nn.Module) -> None:
+def test_a_network_that_computes_differently_has_another_digest(
+    change: Callable[[nn.Module], object], net: nn.Module
+) -> None:
     before = digest(net)
     assert digest(copy.deepcopy(net)) == before
     with torch.no_grad():
@@ -257,7 +259,7 @@ def test_what_computes_differently_has_another_digest(change: Callable[[nn.Modul
 
 
 def test_weights_that_only_have_another_shape_have_another_digest() -> None:
-    """Equal bytes and equal names, in layers that print alike."""
+    """The bytes and the names are equal; only the shapes differ."""
 
     class Weights(nn.Module):
         def __init__(self, shape: tuple[int, ...]) -> None:
@@ -269,17 +271,17 @@ def test_weights_that_only_have_another_shape_have_another_digest() -> None:
 
 def test_the_normalisation_counts_by_its_numbers_and_not_by_its_name(net: nn.Module) -> None:
     half = NORMALIZATIONS["half"]
-    renamed = FloatModel("a", net, Normalization("another name", half.mean, half.std))
-    assert renamed.digest == digest(net, "half")
+    other = FloatModel("a", net, Normalization("another name", half.mean, half.std))
+    assert other.digest == digest(net, "half")
     assert len({digest(net, name) for name in NORMALIZATIONS}) == len(NORMALIZATIONS)
 
 
 def test_a_bundled_network_brought_along_as_a_checkpoint_has_the_same_digest() -> None:
     """Recognition drops the counters of training steps, which no computation uses."""
     bundled = load_bundled("resnet20")
-    brought = load_checkpoint(ASSETS / "resnet20.safetensors", bundled.normalization)
-    assert brought.module.bn1.num_batches_tracked != bundled.module.bn1.num_batches_tracked
-    assert brought.digest == bundled.digest
+    uploaded = load_checkpoint(ASSETS / "resnet20.safetensors", bundled.normalization)
+    assert uploaded.module.bn1.num_batches_tracked != bundled.module.bn1.num_batches_tracked
+    assert uploaded.digest == bundled.digest
 
 
 # ---- bundled networks
@@ -313,11 +315,11 @@ def test_a_bundled_network_is_as_good_as_its_header_says(name: str, test_images:
     Another CPU may sum in another order and decide one of them differently.
     """
     model = load_bundled(name)
-    committed = read_landscape(model).get(CompressionSpec(name)).evaluation
-    assert committed.total == 10_000
-    assert committed.accuracy == model.accuracy
-    found = evaluate(model.module, test_images[:1000], model.normalization)
-    assert int((found.predictions != committed.predictions[:1000]).sum()) <= 1
+    landscape = read_landscape(model).get(CompressionSpec(name)).evaluation
+    assert landscape.total == 10_000
+    assert landscape.accuracy == model.accuracy
+    evaluation = evaluate(model.module, test_images[:1000], model.normalization)
+    assert int((evaluation.predictions != landscape.predictions[:1000]).sum()) <= 1
 
 
 def test_an_unknown_network_is_refused_and_the_others_named() -> None:
@@ -341,8 +343,8 @@ def test_kernels_are_stored_in_half_precision_and_the_rest_in_full(tmp_path: Pat
     module = ResNet(3)
     about = {"arch": "resnet20", "normalization": "cifar10", "test_accuracy": None}
     save_network(tmp_path / "r.safetensors", module, about)
-    stored = load_network_file(tmp_path / "r.safetensors")
-    assert (stored.name, stored.about, stored.accuracy) == ("r", about, None)
-    for name, value in stored.module.state_dict().items():
+    network = load_network_file(tmp_path / "r.safetensors")
+    assert (network.name, network.about, network.accuracy) == ("r", about, None)
+    for name, value in network.module.state_dict().items():
         original = module.state_dict()[name]
         assert torch.equal(value, original.half().float() if original.dim() > 1 else original), name

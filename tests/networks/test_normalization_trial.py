@@ -24,7 +24,7 @@ from compression.evaluation.temperature import best_factor, scaled_losses
 from compression.networks.model import FloatModel
 from compression.networks.normalization import NORMALIZATIONS
 from compression.spec import CompressionSpec, PruneSpec
-from tests.support.networks import KINDS, images, network, saved, tensors
+from tests.support.networks import KINDS, images, network, save, tensors
 
 NONE = NORMALIZATIONS["none"]
 
@@ -73,7 +73,7 @@ def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "net.th").write_bytes(saved(tensors("resnet8"))[:-1000])
+    (tmp_path / "net.th").write_bytes(save(tensors("resnet8"))[:-1000])
     with pytest.raises(CheckpointError, match=r"net\.th is damaged or not a checkpoint"):
         load_checkpoint(tmp_path / "net.th", NONE)
 
@@ -208,7 +208,7 @@ def test_a_normalisation_without_a_finite_loss_comes_last_and_has_none() -> None
     assert "NaN" not in json.dumps([asdict(each) for each in choice.trials])
 
 
-def test_trying_tells_how_much_of_it_is_done() -> None:
+def test_a_trial_reports_its_progress() -> None:
     shares: list[float] = []
     try_normalizations(Brightness(8.0, 0.0), made_images(2), shares.append)
     assert shares == [(turn + 1) / len(NORMALIZATIONS) for turn in range(len(NORMALIZATIONS))]

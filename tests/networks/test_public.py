@@ -23,7 +23,7 @@ from compression.networks.model import freeze_
 from compression.networks.normalization import NORMALIZATIONS
 from compression.networks.public import PUBLIC, PublicModel
 from tests.support.hub import Hub, files
-from tests.support.networks import saved
+from tests.support.networks import save
 
 PUBLISHED = {  # millions of parameters and of multiply-accumulates, from the README of pytorch-cifar-models
     "resnet20": (0.27, 40.81),
@@ -51,11 +51,11 @@ NAME = "cifar10_made_up"
 each_public = pytest.mark.parametrize("name", PUBLIC)
 
 
-CONTENT = saved(ARCHITECTURES["resnet20"].make().state_dict())
+CONTENT = save(ARCHITECTURES["resnet20"].make().state_dict())
 
 
 def publish(content: bytes, monkeypatch: pytest.MonkeyPatch) -> PublicModel:
-    """Puts a network into the table whose file has this content and is named after it, as torch.hub does."""
+    """Adds a network to the table, whose file has this content and a name with its digest, as in torch.hub."""
     digits = hashlib.sha256(content).hexdigest()[:8]
     model = PublicModel(NAME, "resnet20", "resnet", f"{NAME}-{digits}.pt", 0.5)
     monkeypatch.setitem(PUBLIC, NAME, model)
@@ -90,9 +90,9 @@ def test_a_file_lies_in_the_release_of_its_family() -> None:
 @each_public
 def test_a_file_has_the_digits_in_its_name_where_torch_hub_looks_for_them(name: str) -> None:
     model = PUBLIC[name]
-    found = torch.hub.HASH_REGEX.search(model.file)
-    assert found is not None
-    assert (found[1], len(found[1])) == (model.digits, 8)
+    match = torch.hub.HASH_REGEX.search(model.file)
+    assert match is not None
+    assert (match[1], len(match[1])) == (model.digits, 8)
 
 
 @each_public
@@ -140,7 +140,7 @@ def test_a_loaded_network_says_where_it_comes_from(hub: Hub, made_up: PublicMode
     }
 
 
-def test_what_is_fetched_joins_the_bundled_networks(hub: Hub, made_up: PublicModel, tmp_path: Path) -> None:
+def test_a_fetched_network_is_listed_beside_the_bundled_ones(hub: Hub, made_up: PublicModel, tmp_path: Path) -> None:
     assert (public.fetched_names(tmp_path), library.network_names(tmp_path)) == ([], bundled_names())
     public.fetch_public(NAME, data=tmp_path, releases=hub.url)
     assert (public.fetched_names(tmp_path), library.network_names(tmp_path)) == ([NAME], [*bundled_names(), NAME])
@@ -150,7 +150,7 @@ def test_the_library_has_the_bundled_networks_too(tmp_path: Path) -> None:
     assert library.load_network("simple_cnn", tmp_path).about == load_bundled("simple_cnn").about
 
 
-def test_what_is_here_is_not_fetched_again(hub: Hub, made_up: PublicModel, tmp_path: Path) -> None:
+def test_a_fetched_network_is_not_fetched_again(hub: Hub, made_up: PublicModel, tmp_path: Path) -> None:
     for _ in range(2):
         public.fetch_public(NAME, data=tmp_path, releases=hub.url)
     assert len(hub.requests) == 1
@@ -176,7 +176,7 @@ def test_a_connection_that_is_cut_is_resumed_where_it_broke(hub: Hub, made_up: P
 
 
 @pytest.mark.parametrize("before", [None, b"damaged"], ids=["nothing there", "damaged"])
-def test_two_at_once_do_the_work_once(before: bytes | None, hub: Hub, made_up: PublicModel, tmp_path: Path) -> None:
+def test_two_threads_fetch_a_file_once(before: bytes | None, hub: Hub, made_up: PublicModel, tmp_path: Path) -> None:
     if before:
         public.path_of(NAME, tmp_path).parent.mkdir()
         public.path_of(NAME, tmp_path).write_bytes(before)
@@ -187,8 +187,8 @@ def test_two_at_once_do_the_work_once(before: bytes | None, hub: Hub, made_up: P
         answer(handler)
 
     hub.answer = late  # type: ignore[method-assign]
-    found: list[bytes] = []
-    fetch = lambda: found.append(public.fetch_public(NAME, data=tmp_path, releases=hub.url).read_bytes())
+    contents: list[bytes] = []
+    fetch = lambda: contents.append(public.fetch_public(NAME, data=tmp_path, releases=hub.url).read_bytes())
     threads = [threading.Thread(target=fetch) for _ in range(2)]
     for thread in threads:
         thread.start()
@@ -196,7 +196,7 @@ def test_two_at_once_do_the_work_once(before: bytes | None, hub: Hub, made_up: P
     go.set()
     for thread in threads:
         thread.join()
-    assert found == [CONTENT, CONTENT]
+    assert contents == [CONTENT, CONTENT]
     assert len(hub.requests) == 1
 
 
@@ -225,30 +225,32 @@ def test_a_slow_file_does_not_keep_others_waiting(
 # ---- failures are reported and leave no damaged files
 
 
-def test_wrong_content_is_told_and_deleted(hub: Hub, made_up: PublicModel, tmp_path: Path) -> None:
+def test_wrong_content_is_reported_and_deleted(hub: Hub, made_up: PublicModel, tmp_path: Path) -> None:
     hub.content = CONTENT[:-1] + b"x"
-    found = hashlib.sha256(hub.content).hexdigest()[:8]
-    words = rf"did not send the published file: its SHA-256 should begin with {made_up.digits} and begins with {found}"
+    digest = hashlib.sha256(hub.content).hexdigest()[:8]
+    words = rf"did not send the published file: its SHA-256 should begin with {made_up.digits} and begins with {digest}"
     with pytest.raises(DataError, match=words):
         public.fetch_public(NAME, data=tmp_path, releases=hub.url)
     assert files(tmp_path) == []
 
 
 @pytest.mark.parametrize(("status", "words"), [(404, "answers 404 Not Found"), (503, "answers 503")])
-def test_an_answer_of_no_is_told(status: int, words: str, hub: Hub, made_up: PublicModel, tmp_path: Path) -> None:
+def test_an_error_status_of_the_hub_is_reported(
+    status: int, words: str, hub: Hub, made_up: PublicModel, tmp_path: Path
+) -> None:
     hub.status = status
     with pytest.raises(DataError, match=words):
         public.fetch_public(NAME, data=tmp_path, releases=hub.url)
     assert files(tmp_path) == []
 
 
-def test_no_server_is_told(nobody: str, made_up: PublicModel, tmp_path: Path) -> None:
+def test_a_missing_hub_is_reported(nobody: str, made_up: PublicModel, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"cannot be reached \(Connection refused\)"):
         public.fetch_public(NAME, data=tmp_path, releases=nobody)
     assert files(tmp_path) == []
 
 
-def test_no_network_is_told(made_up: PublicModel, tmp_path: Path, offline: None) -> None:
+def test_a_missing_network_connection_is_reported(made_up: PublicModel, tmp_path: Path, offline: None) -> None:
     with pytest.raises(DataError, match=r"cannot be reached \(no network, or its name is unknown\)"):
         public.fetch_public(NAME, data=tmp_path, releases="https://nowhere.invalid")
 
@@ -263,7 +265,7 @@ def test_a_file_too_large_for_the_disk_leaves_nothing(
     assert files(tmp_path) == []
 
 
-def test_a_folder_in_the_place_of_the_file_is_told(hub: Hub, made_up: PublicModel, tmp_path: Path) -> None:
+def test_a_folder_in_the_place_of_the_checkpoint_is_reported(hub: Hub, made_up: PublicModel, tmp_path: Path) -> None:
     public.path_of(NAME, tmp_path).mkdir(parents=True)
     with pytest.raises(DataError, match=r"cannot write .*cifar10_made_up.*\.pt: Is a directory"):
         public.fetch_public(NAME, data=tmp_path, releases=hub.url)
@@ -293,7 +295,7 @@ def test_a_file_that_was_damaged_is_refused_and_can_be_fetched_again(
 def test_another_network_than_the_stated_one_is_refused(
     arch: str, words: str, hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hub.content = saved(ARCHITECTURES[arch].make().state_dict())
+    hub.content = save(ARCHITECTURES[arch].make().state_dict())
     publish(hub.content, monkeypatch)
     public.fetch_public(NAME, data=tmp_path, releases=hub.url)
     with pytest.raises(CheckpointError, match=words):
@@ -331,7 +333,7 @@ def test_a_file_larger_than_it_may_be_is_not_read(tmp_path: Path) -> None:
 
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine that finds no host by its name."""
+    """Makes all look-ups of host names fail."""
 
     def refuse(*_: object, **__: object) -> None:
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
@@ -346,20 +348,20 @@ def test_a_host_that_answers_is_reachable(hub: Hub) -> None:
     assert hub.paths == ["/"]
 
 
-def test_a_host_that_answers_no_is_not(hub: Hub) -> None:
+def test_a_host_that_answers_with_an_error_is_not_reachable(hub: Hub) -> None:
     hub.status = 503
     assert public.why_unreachable(5, hub.url) == "127.0.0.1 answers 503 Service Unavailable"
 
 
-def test_a_host_that_is_not_there_is_not(nobody: str) -> None:
+def test_a_host_that_does_not_exist_is_not_reachable(nobody: str) -> None:
     assert public.why_unreachable(5, nobody) == "127.0.0.1 cannot be reached (Connection refused)"
 
 
-def test_without_a_network_github_is_not(offline: None) -> None:
+def test_github_is_not_reachable_without_a_network_connection(offline: None) -> None:
     assert public.why_unreachable(5) == "github.com cannot be reached (no network, or its name is unknown)"
 
 
-def test_a_host_that_is_silent_is_given_up_in_time(hub: Hub) -> None:
+def test_a_silent_host_is_not_reachable_after_the_timeout(hub: Hub) -> None:
     over = threading.Event()
     hub.answer = lambda handler: over.wait(5) and None  # type: ignore[method-assign]
     start = time.monotonic()
@@ -368,8 +370,8 @@ def test_a_host_that_is_silent_is_given_up_in_time(hub: Hub) -> None:
     over.set()
 
 
-def test_a_name_that_is_looked_up_forever_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No timeout of a socket reaches the search for its host's address."""
+def test_an_endless_name_lookup_ends_after_the_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The timeout of a socket does not apply to the look-up of a host's address."""
     over = threading.Event()
     monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: over.wait(5) and [])

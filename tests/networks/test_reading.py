@@ -1,4 +1,4 @@
-"""Reading checkpoints: tensors of every file format as they were saved, and an error if they cannot be read."""
+"""Reading checkpoints: tensors of every file format as they were save, and an error if they cannot be read."""
 
 import os
 import pickle
@@ -15,8 +15,8 @@ from torch import nn
 from compression.errors import CheckpointError
 from compression.networks.checkpoints.accuracies import stated_accuracies
 from compression.networks.checkpoints.reading import MAX_BYTES, WRAPPERS, read_checkpoint, read_tensors
-from tests.support.hostile import storage, tensor, text, zipped
-from tests.support.networks import KINDS, Tensors, network, saved, tensors
+from tests.support.hostile import storage, tensor, text, zip_of
+from tests.support.networks import KINDS, Tensors, network, save, tensors
 
 ARCH = "resnet8"
 
@@ -24,9 +24,9 @@ ARCH = "resnet8"
 each_kind = pytest.mark.parametrize("kind", KINDS)
 
 
-def same(found: Tensors, expected: Tensors) -> bool:
-    return found.keys() == expected.keys() and all(
-        found[key].dtype == value.dtype and torch.equal(found[key], value) for key, value in expected.items()
+def same(actual: Tensors, expected: Tensors) -> bool:
+    return actual.keys() == expected.keys() and all(
+        actual[key].dtype == value.dtype and torch.equal(actual[key], value) for key, value in expected.items()
     )
 
 
@@ -35,7 +35,7 @@ def same(found: Tensors, expected: Tensors) -> bool:
 
 @each_kind
 @pytest.mark.parametrize("suffix", ["th", "pt", "bin", "safetensors", "pth.tar", "txt"])
-def test_what_a_file_is_is_seen_from_its_content(kind: str, suffix: str, tmp_path: Path) -> None:
+def test_the_format_of_a_file_is_recognised_from_its_content(kind: str, suffix: str, tmp_path: Path) -> None:
     content = KINDS[kind](tensors(ARCH))
     path = tmp_path / f"net.{suffix}"
     path.write_bytes(content)
@@ -55,8 +55,8 @@ def test_numbers_of_every_kind_are_read_as_they_are(kind: str, kind_of_number: t
 
 @pytest.mark.parametrize("kind_of_number", [torch.float8_e4m3fn, torch.float8_e5m2, torch.uint16, torch.uint64])
 def test_numbers_that_only_safetensors_has_are_read_as_they_are(kind_of_number: torch.dtype) -> None:
-    found = read_tensors(safetensors.torch.save({"w": torch.tensor([0, 1, 2]).to(kind_of_number)}), "net")
-    assert (found["w"].dtype, found["w"].tolist()) == (kind_of_number, [0, 1, 2])
+    state = read_tensors(safetensors.torch.save({"w": torch.tensor([0, 1, 2]).to(kind_of_number)}), "net")
+    assert (state["w"].dtype, state["w"].tolist()) == (kind_of_number, [0, 1, 2])
 
 
 @each_kind
@@ -69,36 +69,36 @@ def test_tensors_without_elements_and_without_dimensions_are_read(kind: str) -> 
 def test_views_and_tensors_over_one_storage_are_read(new: bool) -> None:
     base = torch.arange(24.0)
     content = {"all": base, "part": base[4:8], "turned": base.view(4, 6).T, "repeated": base[:1].expand(3, 5)}
-    assert same(read_tensors(saved(content, new), "net"), content)
+    assert same(read_tensors(save(content, new), "net"), content)
 
 
 @pytest.mark.parametrize("wrapper", WRAPPERS)
 def test_weights_are_found_under_the_names_that_trainers_use(wrapper: str) -> None:
-    assert same(read_tensors(saved({wrapper: tensors(ARCH), "epoch": 3, "best": 0.9}), "net"), tensors(ARCH))
+    assert same(read_tensors(save({wrapper: tensors(ARCH), "epoch": 3, "best": 0.9}), "net"), tensors(ARCH))
 
 
 def test_weights_are_found_under_two_wrappers() -> None:
-    assert same(read_tensors(saved({"model": {"state_dict": tensors(ARCH)}}), "net"), tensors(ARCH))
+    assert same(read_tensors(save({"model": {"state_dict": tensors(ARCH)}}), "net"), tensors(ARCH))
 
 
 def test_a_whole_training_checkpoint_is_read() -> None:
-    """With what an optimizer remembers, which has numbers as keys and tuples in lists."""
+    """The checkpoint has the state of an optimizer, with numbers as keys and tuples in lists."""
     module = nn.Linear(3, 2)
     optimizer = torch.optim.Adam(module.parameters())
     module(torch.ones(1, 3)).sum().backward()
     optimizer.step()
     content = {"state_dict": module.state_dict(), "optimizer": optimizer.state_dict(), "classes": ("cat", "dog")}
     for new in (True, False):
-        assert same(read_tensors(saved(content, new), "net"), dict(module.state_dict()))
+        assert same(read_tensors(save(content, new), "net"), dict(module.state_dict()))
 
 
 def test_parameters_are_read_as_plain_tensors() -> None:
-    found = read_tensors(saved(OrderedDict(nn.Linear(3, 2).named_parameters())), "net")
-    assert {type(value) for value in found.values()} == {torch.Tensor}
-    assert not any(value.requires_grad for value in found.values())
+    state = read_tensors(save(OrderedDict(nn.Linear(3, 2).named_parameters())), "net")
+    assert {type(value) for value in state.values()} == {torch.Tensor}
+    assert not any(value.requires_grad for value in state.values())
 
 
-def test_what_is_no_tensor_or_has_no_name_is_left_out() -> None:
+def test_values_that_are_no_tensors_or_have_no_name_are_ignored() -> None:
     content = {
         "w": torch.ones(2),
         "epoch": 3,
@@ -107,7 +107,7 @@ def test_what_is_no_tensor_or_has_no_name_is_left_out() -> None:
         (1, 2): "a",
         "list": [torch.ones(2)],
     }
-    assert read_tensors(saved(content), "net").keys() == {"w"}
+    assert read_tensors(save(content), "net").keys() == {"w"}
 
 
 @pytest.mark.parametrize("name", ["", ".", "a b", "naïve.重み", "weight\n", "w" * 1000, "\0", "../../etc/passwd", "🙂"])
@@ -123,7 +123,7 @@ def test_names_of_files_may_be_anything(name: str, tmp_path: Path) -> None:
     assert same(read_tensors(tmp_path / name), tensors(ARCH))
 
 
-def test_what_a_safetensors_file_says_about_itself_is_no_tensor() -> None:
+def test_the_metadata_of_a_safetensors_file_is_no_tensor() -> None:
     about = {"shape": "a word of more than eight letters", "recipe": "64 epochs"}
     assert same(read_tensors(safetensors.torch.save(tensors(ARCH), about), "net"), tensors(ARCH))
 
@@ -131,7 +131,7 @@ def test_what_a_safetensors_file_says_about_itself_is_no_tensor() -> None:
 def test_a_file_saved_without_checksums_is_read() -> None:
     torch.serialization.set_crc32_options(False)
     try:
-        content = saved(tensors(ARCH))
+        content = save(tensors(ARCH))
     finally:
         torch.serialization.set_crc32_options(True)
     assert same(read_tensors(content, "net"), tensors(ARCH))
@@ -178,8 +178,8 @@ class Evil:
 
 
 WAYS_TO_PICKLE: dict[str, Callable[[object], bytes]] = {
-    "zip": lambda content: saved(content),
-    "old": lambda content: saved(content, new=False),
+    "zip": lambda content: save(content),
+    "old": lambda content: save(content, new=False),
     **{f"bare {protocol}": lambda content, protocol=protocol: pickle.dumps(content, protocol) for protocol in range(6)},
 }
 
@@ -194,7 +194,7 @@ def test_code_in_a_checkpoint_is_refused_and_does_not_run(way: str, suffix: str,
     assert not trace.exists()
 
 
-def test_the_evil_in_these_tests_is_real(tmp_path: Path) -> None:
+def test_the_hostile_code_of_these_tests_runs_if_it_is_unpickled(tmp_path: Path) -> None:
     pickle.loads(pickle.dumps(Evil(tmp_path / "it ran")))
     assert (tmp_path / "it ran").exists()
 
@@ -202,7 +202,7 @@ def test_the_evil_in_these_tests_is_real(tmp_path: Path) -> None:
 @pytest.mark.parametrize("new", [True, False])
 def test_a_pickled_network_is_refused_with_what_to_do(new: bool) -> None:
     with pytest.raises(CheckpointError, match=r"Save it again with torch\.save\(model\.state_dict\(\), path\)"):
-        read_tensors(saved(network(ARCH), new), "whole.pt")
+        read_tensors(save(network(ARCH), new), "whole.pt")
 
 
 @pytest.mark.parametrize(
@@ -221,16 +221,16 @@ def test_a_pickled_network_is_refused_with_what_to_do(new: bool) -> None:
 @pytest.mark.parametrize("new", [True, False])
 def test_a_file_without_weights_is_refused(content: object, words: str, new: bool) -> None:
     with pytest.raises(CheckpointError, match=words):
-        read_tensors(saved(content, new), "net.th")
+        read_tensors(save(content, new), "net.th")
 
 
 @each_kind
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 def test_weights_that_are_no_numbers_are_refused_by_name(kind: str, value: float) -> None:
-    found = {key: tensor.clone() for key, tensor in tensors(ARCH).items()}
-    found["layer2.0.conv1.weight"][3, 2, 1, 0] = value
+    state = {key: tensor.clone() for key, tensor in tensors(ARCH).items()}
+    state["layer2.0.conv1.weight"][3, 2, 1, 0] = value
     with pytest.raises(CheckpointError, match=r"tensor layer2\.0\.conv1\.weight of net has NaN or infinite values"):
-        read_tensors(KINDS[kind](found), "net")
+        read_tensors(KINDS[kind](state), "net")
 
 
 @each_kind
@@ -244,24 +244,24 @@ def test_complex_numbers_are_refused_by_name() -> None:
         read_tensors(safetensors.torch.save({"w": torch.ones(2, dtype=torch.complex64)}), "net")
 
 
-def test_what_cannot_be_printed_is_shown_as_an_escape() -> None:
-    with pytest.raises(CheckpointError) as refused:
-        read_tensors(saved({"a\0b\n\x1b[31m": torch.tensor([float("nan")])}), "net\r")
-    assert str(refused.value) == r"the tensor a\x00b\n\x1b[31m of net\r has NaN or infinite values (as float32)"
+def test_unprintable_characters_are_shown_as_escapes() -> None:
+    with pytest.raises(CheckpointError) as error:
+        read_tensors(save({"a\0b\n\x1b[31m": torch.tensor([float("nan")])}), "net\r")
+    assert str(error.value) == r"the tensor a\x00b\n\x1b[31m of net\r has NaN or infinite values (as float32)"
 
 
-def test_half_a_letter_in_a_name_is_shown_as_an_escape() -> None:
+def test_a_surrogate_in_a_name_is_shown_as_an_escape() -> None:
     """Unicode's surrogates cannot be printed at all; pickles can hold them."""
     name = b"X" + struct.pack("<I", 3) + "\ud800".encode("utf-8", "surrogatepass")
     value = tensor(storage(text("0"), 1), [1], [1])
     with pytest.raises(CheckpointError, match=r"tensor \\ud800 of net has NaN or infinite values"):
-        read_tensors(zipped(b"}" + name + value + b"s", struct.pack("<f", float("nan"))), "net")
+        read_tensors(zip_of(b"}" + name + value + b"s", struct.pack("<f", float("nan"))), "net")
 
 
-def test_a_message_has_an_end() -> None:
-    with pytest.raises(CheckpointError) as refused:
-        read_tensors(saved({"w" * 1_000_000: torch.tensor([float("nan")])}), "net")
-    assert len(str(refused.value)) == 2000
+def test_long_messages_are_shortened() -> None:
+    with pytest.raises(CheckpointError) as error:
+        read_tensors(save({"w" * 1_000_000: torch.tensor([float("nan")])}), "net")
+    assert len(str(error.value)) == 2000
 
 
 # ---- what the file says of its accuracy
@@ -285,14 +285,14 @@ def test_a_message_has_an_end() -> None:
 def test_accuracies_are_numbers_under_the_names_that_trainers_use(
     content: dict[object, object], expected: dict[str, float], new: bool
 ) -> None:
-    found = read_checkpoint(saved({"state_dict": tensors(ARCH), **content}, new), "net")
-    assert found.accuracies == pytest.approx(expected)
-    assert same(found.tensors, tensors(ARCH))
+    content_of_file = read_checkpoint(save({"state_dict": tensors(ARCH), **content}, new), "net")
+    assert content_of_file.accuracies == pytest.approx(expected)
+    assert same(content_of_file.tensors, tensors(ARCH))
 
 
 def test_accuracies_are_read_inside_a_wrapper_and_in_the_metadata_of_safetensors() -> None:
     inside = {"model": {"state_dict": tensors(ARCH), "test_acc": 91.0}, "acc": 90.0}
-    assert read_checkpoint(saved(inside), "net").accuracies == pytest.approx({"acc": 0.9, "test_acc": 0.91})
+    assert read_checkpoint(save(inside), "net").accuracies == pytest.approx({"acc": 0.9, "test_acc": 0.91})
     file = safetensors.torch.save(tensors(ARCH), {"accuracy": "92.41 %", "acc": "1e400", "author": "acc"})
     assert read_checkpoint(file, "net").accuracies == pytest.approx({"accuracy": 0.9241})
     assert read_checkpoint(safetensors.torch.save(tensors(ARCH)), "net").accuracies == {}

@@ -23,14 +23,14 @@ def fresh(arch: str) -> nn.Module:
     return module.eval()
 
 
-def assert_same(found: nn.Module, expected: nn.Module) -> None:
-    """Outputs may differ by rounding, because a recognised network has another memory layout of its weights."""
+def assert_same(actual: nn.Module, expected: nn.Module) -> None:
+    """Checks that outputs are equal except for rounding, because the memory layout of weights differs."""
     with torch.inference_mode():
-        torch.testing.assert_close(found(images(1)), expected(images(1)))
+        torch.testing.assert_close(actual(images(1)), expected(images(1)))
 
 
-def without_counters(found: Mapping[str, Tensor]) -> Tensors:
-    return {key: value for key, value in found.items() if not key.endswith("num_batches_tracked")}
+def without_counters(state: Mapping[str, Tensor]) -> Tensors:
+    return {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}
 
 
 # ---- architectures
@@ -39,57 +39,57 @@ def without_counters(found: Mapping[str, Tensor]) -> Tensors:
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_every_architecture_is_recognised_from_its_tensors(arch: str) -> None:
     """Its tensors include its landmarks, and no other architecture has the same tensors."""
-    found = recognise(tensors(arch))
-    assert found.architecture.name == arch
-    assert found.name_changes == ()
-    state = found.module.state_dict()
+    network = recognise(tensors(arch))
+    assert network.architecture.name == arch
+    assert network.name_changes == ()
+    state = network.module.state_dict()
     assert all(torch.equal(state[key], value) for key, value in tensors(arch).items())
 
 
 @pytest.mark.parametrize("arch", ["resnet8", "resnet8-a", "vgg11", "mobilenetv2", "shufflenetv2_x0_5", "cnn3"])
-def test_what_is_recognised_is_frozen_and_leaves_the_tensors_alone(arch: str) -> None:
-    given = {key: value.clone() for key, value in tensors(arch).items()}
-    module = recognise(given).module
+def test_a_recognised_network_is_frozen_and_the_tensors_do_not_change(arch: str) -> None:
+    state = {key: value.clone() for key, value in tensors(arch).items()}
+    module = recognise(state).module
     assert not any(part.training for part in module.modules())
     assert not any(parameter.requires_grad for parameter in module.parameters())
     for parameter in module.parameters():
         parameter.zero_()
-    assert all(torch.equal(given[key], value) for key, value in tensors(arch).items())
+    assert all(torch.equal(state[key], value) for key, value in tensors(arch).items())
 
 
 @pytest.mark.parametrize(
-    ("asked", "arch"),
+    ("family", "arch"),
     [("resnet8", "resnet8"), ("resnet8", "resnet8-a"), ("resnet8-a", "resnet8-a"), ("vgg11", "vgg11-linear")],
 )
-def test_asking_for_an_architecture_allows_its_variants(asked: str, arch: str) -> None:
-    assert recognise(tensors(arch), asked).architecture.name == arch
+def test_asking_for_an_architecture_allows_its_variants(family: str, arch: str) -> None:
+    assert recognise(tensors(arch), family).architecture.name == arch
 
 
 # ---- dialects
 
 
-def prefixed(prefix: str) -> Callable[[Tensors], Tensors]:
+def add_prefix(prefix: str) -> Callable[[Tensors], Tensors]:
     return lambda found: {f"{prefix}{key}": value for key, value in found.items()}
 
 
-def renamed(old: str, new: str) -> Callable[[Tensors], Tensors]:
+def rename_in(old: str, new: str) -> Callable[[Tensors], Tensors]:
     return lambda found: {key.replace(old, new): value for key, value in found.items()}
 
 
 DIALECTS: dict[str, tuple[Callable[[Tensors], Tensors], str]] = {
     "our own": (lambda found: found, ""),
     "no counters": (without_counters, ""),
-    "DataParallel": (prefixed("module."), "“module.” removed from every name"),
-    "torch.compile": (prefixed("_orig_mod."), "“_orig_mod.” removed from every name"),
-    "both": (prefixed("module._orig_mod."), "“module._orig_mod.” removed from every name"),
-    "a trainer's own class": (prefixed("model."), "“model.” removed from every name"),
-    "two wrappers": (prefixed("model.module."), "“model.module.” removed from every name"),
-    "three wrappers": (prefixed("net.backbone.network."), "“net.backbone.network.” removed from every name"),
-    "a part compiled": (renamed("layer2.", "layer2._orig_mod."), "“_orig_mod.” removed from names"),
-    "linear": (renamed("fc.", "linear."), "“linear” read as “fc”"),
-    "shortcut": (renamed(".downsample.", ".shortcut."), "“shortcut” read as “downsample”"),
+    "DataParallel": (add_prefix("module."), "“module.” removed from every name"),
+    "torch.compile": (add_prefix("_orig_mod."), "“_orig_mod.” removed from every name"),
+    "both": (add_prefix("module._orig_mod."), "“module._orig_mod.” removed from every name"),
+    "a trainer's own class": (add_prefix("model."), "“model.” removed from every name"),
+    "two wrappers": (add_prefix("model.module."), "“model.module.” removed from every name"),
+    "three wrappers": (add_prefix("net.backbone.network."), "“net.backbone.network.” removed from every name"),
+    "a part compiled": (rename_in("layer2.", "layer2._orig_mod."), "“_orig_mod.” removed from names"),
+    "linear": (rename_in("fc.", "linear."), "“linear” read as “fc”"),
+    "shortcut": (rename_in(".downsample.", ".shortcut."), "“shortcut” read as “downsample”"),
     "akamaster": (
-        lambda found: prefixed("module.")(renamed("fc.", "linear.")(renamed("downsample", "shortcut")(found))),
+        lambda found: add_prefix("module.")(rename_in("fc.", "linear.")(rename_in("downsample", "shortcut")(found))),
         "“module.” removed from every name; “linear” read as “fc”, “shortcut” read as “downsample”",
     ),
 }
@@ -98,45 +98,45 @@ DIALECTS: dict[str, tuple[Callable[[Tensors], Tensors], str]] = {
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_every_dialect_is_the_same_network_and_the_sentence_says_what_was_renamed(dialect: str) -> None:
     rename, words = DIALECTS[dialect]
-    given = rename(tensors("resnet8"))
-    assert (given.keys() == tensors("resnet8").keys()) == (dialect == "our own")
-    found = recognise(given)
+    state = rename(tensors("resnet8"))
+    assert (state.keys() == tensors("resnet8").keys()) == (dialect == "our own")
+    recognition = recognise(state)
     start = "ResNet-8 with shortcuts of 1x1 convolutions (option B), 78,042 parameters"
-    assert found.description == "; ".join([start, *([words] if words else [])])
-    assert_same(found.module, network("resnet8"))
+    assert recognition.description == "; ".join([start, *([words] if words else [])])
+    assert_same(recognition.module, network("resnet8"))
 
 
 @pytest.mark.parametrize("arch", ["mobilenetv2", "shufflenetv2_x0_5", "vgg11_bn", "repvgg_a0", "simple_cnn"])
-def test_wrappers_come_off_every_architecture(arch: str) -> None:
-    found = recognise(prefixed("module.model.")(tensors(arch)))
-    assert found.architecture.name == arch
-    assert found.name_changes == ("“module.model.” removed from every name",)
+def test_wrappers_are_removed_from_every_architecture(arch: str) -> None:
+    network = recognise(add_prefix("module.model.")(tensors(arch)))
+    assert network.architecture.name == arch
+    assert network.name_changes == ("“module.model.” removed from every name",)
 
 
 def test_torchs_own_data_parallel_is_understood() -> None:
-    found = recognise(nn.DataParallel(fresh("resnet8")).state_dict())
-    assert found.architecture.name == "resnet8"
+    network = recognise(nn.DataParallel(fresh("resnet8")).state_dict())
+    assert network.architecture.name == "resnet8"
 
 
 def test_the_linear_layer_of_a_repvgg_keeps_its_name() -> None:
-    found, words = translate_names(tensors("repvgg_a0"))
-    assert {"linear.weight", "linear.bias"} <= found.keys()
+    state, words = translate_names(tensors("repvgg_a0"))
+    assert {"linear.weight", "linear.bias"} <= state.keys()
     assert words == ()
 
 
 def test_averaged_weights_are_understood() -> None:
-    averaged = AveragedModel(fresh("resnet8"))
-    averaged.update_parameters(averaged.module)
-    state = averaged.state_dict()
+    average = AveragedModel(fresh("resnet8"))
+    average.update_parameters(average.module)
+    state = average.state_dict()
     assert "n_averaged" in state
-    found = recognise(state)
-    assert_same(found.module, network("resnet8"))
+    recognition = recognise(state)
+    assert_same(recognition.module, network("resnet8"))
 
 
 @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64, torch.float8_e4m3fn])
 def test_other_precisions_become_float32(kind: torch.dtype) -> None:
-    found = recognise({key: value.to(kind) for key, value in tensors("resnet8").items()}).module
-    for key, value in without_counters(found.state_dict()).items():
+    module = recognise({key: value.to(kind) for key, value in tensors("resnet8").items()}).module
+    for key, value in without_counters(module.state_dict()).items():
         assert value.dtype == torch.float32
         assert torch.equal(value, tensors("resnet8")[key].to(kind).float())
 
@@ -144,8 +144,8 @@ def test_other_precisions_become_float32(kind: torch.dtype) -> None:
 # ---- pruned by torch
 
 
-def pruned(arch: str) -> nn.Module:
-    """Half of each layer's weights pruned by torch.nn.utils.prune, which computes with masks until they are removed."""
+def prune_by_torch(arch: str) -> nn.Module:
+    """Returns a network with half of each layer pruned by torch.nn.utils.prune, which keeps masks beside weights."""
     module = fresh(arch)
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
@@ -155,35 +155,35 @@ def pruned(arch: str) -> nn.Module:
 
 @pytest.mark.parametrize(("arch", "layers"), [("resnet8", 7 + 2 + 1), ("cnn3", 5), ("vgg11-linear", 9)])
 def test_a_network_pruned_by_torch_is_the_pruned_network(arch: str, layers: int) -> None:
-    module = pruned(arch)
-    found = recognise(prefixed("module.")(dict(module.state_dict())))
-    assert found.name_changes == (
+    module = prune_by_torch(arch)
+    network = recognise(add_prefix("module.")(dict(module.state_dict())))
+    assert network.name_changes == (
         "“module.” removed from every name",
         f"{layers} masks of torch.nn.utils.prune applied",
     )
-    weights = [p for p in found.module.parameters() if p.dim() > 1]
+    weights = [p for p in network.module.parameters() if p.dim() > 1]
     assert sum(int((w == 0).sum()) for w in weights) == pytest.approx(sum(w.numel() for w in weights) / 2, abs=layers)
-    assert_same(found.module, module)
+    assert_same(network.module, module)
 
 
 def test_half_precision_masks_are_applied() -> None:
-    module = pruned("resnet8").half()
-    found = recognise(module.state_dict()).module.state_dict()
-    assert torch.equal(found["conv1.weight"], (module.conv1.weight_orig * module.conv1.weight_mask).float())
+    module = prune_by_torch("resnet8").half()
+    state = recognise(module.state_dict()).module.state_dict()
+    assert torch.equal(state["conv1.weight"], (module.conv1.weight_orig * module.conv1.weight_mask).float())
 
 
 def test_a_mask_of_other_numbers_than_zeros_and_ones_is_not_applied() -> None:
-    state = pruned("resnet8").state_dict()
+    state = prune_by_torch("resnet8").state_dict()
     state["conv1.weight_mask"] *= 1e38
     with pytest.raises(CheckpointError, match=r"it has unknown conv1\.weight_mask, conv1\.weight_orig"):
         recognise(state)
 
 
-@pytest.mark.parametrize("gone", ["conv1.weight_mask", "conv1.weight_orig"])
-def test_a_mask_or_what_it_masks_alone_is_refused(gone: str) -> None:
-    state = pruned("resnet8").state_dict()
-    del state[gone]
-    (left,) = {"conv1.weight_mask", "conv1.weight_orig"} - {gone}
+@pytest.mark.parametrize("name", ["conv1.weight_mask", "conv1.weight_orig"])
+def test_a_mask_without_its_weight_or_a_weight_without_its_mask_is_refused(name: str) -> None:
+    state = prune_by_torch("resnet8").state_dict()
+    del state[name]
+    (left,) = {"conv1.weight_mask", "conv1.weight_orig"} - {name}
     with pytest.raises(CheckpointError, match=rf"it lacks conv1\.weight; it has unknown {left}"):
         recognise(state)
 
@@ -192,34 +192,34 @@ def test_a_mask_or_what_it_masks_alone_is_refused(gone: str) -> None:
 
 
 def kuangliu() -> Tensors:
-    """github.com/kuangliu/pytorch-cifar: one linear layer, which is no sequence."""
-    return renamed("classifier.0.", "classifier.")(tensors("vgg11_bn-linear"))
+    """Returns tensors as in github.com/kuangliu/pytorch-cifar: the head is one linear layer and no sequence."""
+    return rename_in("classifier.0.", "classifier.")(tensors("vgg11_bn-linear"))
 
 
 def chengyangfu(arch: str = "vgg11") -> Tensors:
-    """github.com/chengyangfu/pytorch-vgg-cifar10: dropout before the linear layers, DataParallel around the others."""
-    found = renamed("features.", "features.module.")(tensors(arch))
+    """Returns tensors as in github.com/chengyangfu/pytorch-vgg-cifar10: dropout before linear layers, DataParallel."""
+    state = rename_in("features.", "features.module.")(tensors(arch))
     for layer, theirs in (("3", "4"), ("0", "1")):
-        found = renamed(f"classifier.{layer}.", f"classifier.{theirs}.")(found)
-    return found
+        state = rename_in(f"classifier.{layer}.", f"classifier.{theirs}.")(state)
+    return state
 
 
 @pytest.mark.parametrize(
-    ("arch", "given", "words"),
+    ("arch", "state", "words"),
     [
         ("vgg11_bn-linear", kuangliu, ("the layers of the head renumbered",)),
         ("vgg11", chengyangfu, ("“module.” removed from names", "the layers of the head renumbered")),
     ],
     ids=["kuangliu", "chengyangfu"],
 )
-def test_heads_of_public_vggs_are_understood(arch: str, given: Callable[[], Tensors], words: tuple[str, ...]) -> None:
-    found = recognise(given())
-    assert (found.architecture.name, found.name_changes) == (arch, words)
-    assert_same(found.module, network(arch))
+def test_heads_of_public_vggs_are_understood(arch: str, state: Callable[[], Tensors], words: tuple[str, ...]) -> None:
+    recognition = recognise(state())
+    assert (recognition.architecture.name, recognition.name_changes) == (arch, words)
+    assert_same(recognition.module, network(arch))
 
 
 def test_the_heads_of_these_tests_are_those_of_public_vggs() -> None:
-    """Modules as they are published have these names of tensors."""
+    """The published modules have these names of tensors."""
     with torch.device("meta"):
         features = VGG(PLANS["vgg11"], bias=True, norm=False).features
         head = [nn.Dropout(), nn.Linear(512, 512), nn.ReLU(), nn.Dropout(), nn.Linear(512, 512), nn.ReLU()]
@@ -259,11 +259,11 @@ def test_a_head_whose_new_number_is_taken_is_not_lost() -> None:
 
 @pytest.mark.parametrize("arch", ["resnet8", "vgg11_bn", "mobilenetv2", "shufflenetv2_x0_5", "repvgg_a0", "cnn3"])
 def test_renaming_keeps_every_tensor(arch: str) -> None:
-    given = without_counters(tensors(arch))
-    for rename in (*(rename for rename, _ in DIALECTS.values()), renamed("classifier.0.", "classifier.")):
-        found, _ = translate_names(rename(given))
-        assert len(found) == len(given)
-        assert {id(value) for value in found.values()} == {id(value) for value in given.values()}
+    state = without_counters(tensors(arch))
+    for rename in (*(rename for rename, _ in DIALECTS.values()), rename_in("classifier.0.", "classifier.")):
+        new_state, _ = translate_names(rename(state))
+        assert len(new_state) == len(state)
+        assert {id(value) for value in new_state.values()} == {id(value) for value in state.values()}
 
 
 # ---- refused
@@ -274,7 +274,7 @@ def without(name: str) -> Tensors:
 
 
 @pytest.mark.parametrize(
-    ("found", "words"),
+    ("state", "words"),
     [
         (tensors("resnet8") | {"bn1.bias": torch.zeros(1)}, r"bn1\.bias should have shape \(16,\) and has \(1,\)$"),
         (tensors("resnet8") | {"bn1.bias": torch.tensor(0.0)}, r"bn1\.bias should have shape \(16,\) and has \(\)$"),
@@ -308,9 +308,9 @@ def without(name: str) -> Tensors:
         "many",
     ],
 )
-def test_weights_that_do_not_fit_are_refused_with_their_names_and_shapes(found: Tensors, words: str) -> None:
+def test_weights_that_do_not_fit_are_refused_with_their_names_and_shapes(state: Tensors, words: str) -> None:
     with pytest.raises(CheckpointError, match=words):
-        recognise(found)
+        recognise(state)
 
 
 @pytest.mark.parametrize(
@@ -334,7 +334,7 @@ def test_a_network_for_other_classes_is_refused_with_their_number(arch: str, hea
 
 
 @pytest.mark.parametrize(
-    "found",
+    "state",
     [
         {"encoder.weight": torch.zeros(3), "encoder.bias": torch.zeros(3)},
         dict(nn.LSTM(3, 4).state_dict()),
@@ -343,11 +343,11 @@ def test_a_network_for_other_classes_is_refused_with_their_number(arch: str, hea
     ],
     ids=["names", "LSTM", "linear", "a counter alone"],
 )
-def test_unknown_architectures_are_refused_and_the_known_ones_named(found: Tensors) -> None:
+def test_unknown_architectures_are_refused_and_the_known_ones_named(state: Tensors) -> None:
     families = "ResNet-8 to -110 .*VGG.*MobileNetV2.*ShuffleNetV2.*RepVGG"
     words = rf"no supported architecture has tensors with these names.* Supported architectures: {families}"
     with pytest.raises(CheckpointError, match=words):
-        recognise(found)
+        recognise(state)
 
 
 def test_an_architecture_that_does_not_exist_is_refused_and_the_others_named() -> None:
@@ -362,7 +362,7 @@ def test_weights_of_another_architecture_than_was_asked_for_are_refused(arch: st
         recognise(tensors("resnet8"), arch)
 
 
-def test_a_deeper_and_a_shallower_network_are_refused_with_what_is_more_and_less() -> None:
+def test_deeper_and_shallower_networks_are_refused_with_extra_and_missing_names() -> None:
     with pytest.raises(CheckpointError, match=r"it has unknown layer1\.1\.bn1\.bias, .* and \d+ more$"):
         recognise(tensors("resnet14"), "resnet8")
     with pytest.raises(CheckpointError, match=r"it lacks layer1\.1\.bn1\.bias, .* and \d+ more$"):

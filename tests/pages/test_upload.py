@@ -26,7 +26,7 @@ from compression.paths import PROJECT
 from pages.ui.checkpoint import shelf, upload
 from pages.ui.compute import images, uploads
 from tests.networks.test_damaged import damaged
-from tests.support.networks import saved
+from tests.support.networks import save
 
 MIME = "application/octet-stream"
 
@@ -84,7 +84,7 @@ def told(page: AppTest) -> str:
 
 def test_a_checkpoint_is_recognised_and_joins_the_picker_of_every_page(page, test_images):
     wrapped = {"state_dict": {f"module.{key}": value for key, value in small().state_dict().items()}, "epoch": 3}
-    send(page, saved(wrapped))
+    send(page, save(wrapped))
     assert "ResNet-8 with shortcuts without parameters (option A)" in told(page)
     assert "“module.” removed from every name" in told(page)
     (name,) = page.session_state["mine"]
@@ -96,7 +96,7 @@ def test_a_checkpoint_is_recognised_and_joins_the_picker_of_every_page(page, tes
 
 
 def test_the_tried_normalisations_are_shown_lowest_loss_first(page, test_images):
-    send(page, saved(small().state_dict()))
+    send(page, save(small().state_dict()))
     rows = page.dataframe[0].value
     assert len(rows) == 5
     (model,) = page.session_state["mine"].values()
@@ -106,7 +106,7 @@ def test_the_tried_normalisations_are_shown_lowest_loss_first(page, test_images)
 
 
 def test_another_normalisation_makes_another_network_beside_the_first(page, no_images):
-    send(page, saved(small().state_dict()))
+    send(page, save(small().state_dict()))
     (name,) = page.session_state["mine"]
     page.selectbox(key=f"normalization {name}").set_value("imagenet").run()
     assert not page.exception
@@ -118,14 +118,14 @@ def test_another_normalisation_makes_another_network_beside_the_first(page, no_i
 
 
 def test_what_the_file_says_of_its_accuracy_is_shown(page, no_images):
-    send(page, saved({"net": small().state_dict(), "best_acc": 93.02}))
+    send(page, save({"net": small().state_dict(), "best_acc": 93.02}))
     assert any(block.value.startswith("The file says 93.02") for block in page.caption)
 
 
 def test_a_network_without_a_finite_loss_is_refused(page, test_images):
     broken = small().state_dict()
     broken["bn1.running_var"].fill_(-1.0)
-    send(page, saved(broken))
+    send(page, save(broken))
     assert "This file cannot be used: the network gives infinite outputs" in page.error[0].value
     assert not page.session_state["mine"]
 
@@ -172,7 +172,7 @@ def explore(name: str) -> AppTest:
 
 
 def test_another_session_sees_it_by_its_link_alone_and_not_when_it_is_deleted(page, test_images):
-    send(page, saved(small().state_dict()))
+    send(page, save(small().state_dict()))
     (name,) = page.session_state["mine"]
     assert name not in explore("cnn3").selectbox(key="model").options
     assert explore(name).selectbox(key="model").value == name
@@ -201,7 +201,7 @@ def test_uploads_are_kept_for_an_hour_and_not_more_than_fit(monkeypatch):
 
 
 def test_it_can_be_forgotten(page):
-    send(page, saved(small().state_dict()))
+    send(page, save(small().state_dict()))
     (name,) = page.session_state["mine"]
     page.button(key=f"forget {name}").click().run()
     assert not page.session_state["mine"]
@@ -212,13 +212,13 @@ def test_the_shelf_of_a_session_is_bounded(page, no_images):
     for seed in range(shelf.MOST_OF_ONE_SESSION + 1):
         state = small().state_dict()
         state["fc.bias"] = torch.full((10,), float(seed))
-        send(page, saved(state), f"net{seed}.pt")
+        send(page, save(state), f"net{seed}.pt")
     assert len(page.session_state["mine"]) == shelf.MOST_OF_ONE_SESSION
     assert not any(name.startswith("net0-") for name in page.session_state["mine"])
 
 
 def test_without_images_the_normalisation_is_said_to_be_assumed(page, no_images):
-    send(page, saved(small().state_dict()))
+    send(page, save(small().state_dict()))
     assert "cannot be found by trying" in told(page)
 
 
@@ -233,23 +233,23 @@ SHAPE = small().state_dict() | {"bn1.bias": torch.zeros(3)}
 NAN = small().state_dict() | {"bn1.bias": torch.full((16,), float("nan"))}
 
 REFUSED: dict[str, tuple[bytes, str]] = {
-    "code": (saved(small()), "would run code that it brings along (compression.networks.architectures.resnet.ResNet)"),
-    "cut": (saved(small().state_dict())[:5000], "damaged"),
+    "code": (save(small()), "would run code that it brings along (compression.networks.architectures.resnet.ResNet)"),
+    "cut": (save(small().state_dict())[:5000], "damaged"),
     "a picture": (b"\x89PNG\r\n" + bytes(100), "damaged"),
     "nothing": (b"", "damaged"),
     "a list": (pickle.dumps([1, 2], 2), "damaged"),
     "another shape": (
-        saved(small().state_dict() | {"bn1.bias": torch.zeros(3)}),
+        save(small().state_dict() | {"bn1.bias": torch.zeros(3)}),
         "should have shape (16,) and has (3,)",
     ),
-    "CIFAR-100": (saved(with_head(100)), "for 100 classes, and CIFAR-10 has 10"),
-    "NaN": (saved(NAN), "the tensor bn1.bias of my_net.pth has NaN or infinite values"),
+    "CIFAR-100": (save(with_head(100)), "for 100 classes, and CIFAR-10 has 10"),
+    "NaN": (save(NAN), "the tensor bn1.bias of my_net.pth has NaN or infinite values"),
     "unknown": (
         safetensors.torch.save({"a.b": torch.zeros(2)}),
         "no supported architecture has tensors with these names: a.b, …. Supported architectures: ",
     ),
-    "a zip that grows": (stored_compressed(saved({"w": torch.zeros(10**6)})), "is a compressed zip archive"),
-    "absurd": (saved({"conv1.weight": torch.zeros(1).expand(10**9)}), "bytes; the limit is "),
+    "a zip that grows": (stored_compressed(save({"w": torch.zeros(10**6)})), "is a compressed zip archive"),
+    "absurd": (save({"conv1.weight": torch.zeros(1).expand(10**9)}), "bytes; the limit is "),
 }
 
 
@@ -262,7 +262,7 @@ def test_what_cannot_be_used_is_refused_in_words_and_nothing_is_kept(page, kind)
 
 
 def test_a_refused_file_costs_nothing_that_was_there(page):
-    send(page, saved(small().state_dict()))
+    send(page, save(small().state_dict()))
     before = list(page.session_state["mine"])
     send(page, b"rubbish", "other.pt")
     assert page.error

@@ -17,16 +17,16 @@ SPARSITIES = (0.0, 0.001, 0.1, 0.29, 0.3, 0.5, 0.77, 0.9, 0.999, 1.0)
 
 
 def weights(seed: int = 0) -> dict[str, Tensor]:
-    """Three layers of different shapes and sizes, without ties."""
+    """Returns three layers of different shapes and sizes, without ties."""
     generator = torch.Generator().manual_seed(seed)
     shapes = {"conv": (6, 3, 3, 3), "kernels last": (5, 4, 3, 3), "fc": (10, 31)}
-    found = {name: torch.randn(shape, generator=generator) * len(shape) for name, shape in shapes.items()}
-    found["kernels last"] = found["kernels last"].to(memory_format=torch.channels_last)
-    return found
+    layers = {name: torch.randn(shape, generator=generator) * len(shape) for name, shape in shapes.items()}
+    layers["kernels last"] = layers["kernels last"].to(memory_format=torch.channels_last)
+    return layers
 
 
 def masks(weights: dict[str, Tensor], spec: PruneSpec) -> dict[str, Tensor]:
-    return {name: kept.mask for name, kept in pruners.prune(weights, spec).items()}
+    return {name: masks.mask for name, masks in pruners.prune(weights, spec).items()}
 
 
 # ---- on paper
@@ -38,16 +38,16 @@ def test_a_threshold_prunes_what_is_below_it_and_keeps_what_is_on_it() -> None:
 
 
 def test_large_negative_weights_are_kept() -> None:
-    found = masks({"w": torch.tensor([-9.0, 1.0, -0.1])}, PruneSpec(threshold=0.5))
-    assert found["w"].tolist() == [True, True, False]
+    keep = masks({"w": torch.tensor([-9.0, 1.0, -0.1])}, PruneSpec(threshold=0.5))
+    assert keep["w"].tolist() == [True, True, False]
 
 
 @pytest.mark.parametrize(
-    ("sparsity", "kept"),
+    ("sparsity", "indices"),
     [(0.0, [1, 1, 1, 1, 1]), (0.39, [1, 0, 1, 1, 1]), (0.4, [1, 0, 0, 1, 1]), (0.6, [1, 0, 0, 0, 1]), (1.0, [0] * 5)],
 )
-def test_of_equal_scores_the_first_goes(sparsity: float, kept: list[int]) -> None:
-    assert keep_largest(torch.tensor([3.0, 1.0, 1.0, 1.0, 2.0]), sparsity).int().tolist() == kept
+def test_ties_are_pruned_by_position(sparsity: float, indices: list[int]) -> None:
+    assert keep_largest(torch.tensor([3.0, 1.0, 1.0, 1.0, 2.0]), sparsity).int().tolist() == indices
 
 
 def test_position_is_that_of_the_shape_not_of_the_memory() -> None:
@@ -55,7 +55,7 @@ def test_position_is_that_of_the_shape_not_of_the_memory() -> None:
     assert keep_largest(scores, 0.5).flatten().int().tolist() == [0] * 8 + [1] * 8
 
 
-def test_globally_the_layers_compete_for_one_budget() -> None:
+def test_the_scope_global_compares_the_weights_of_all_layers() -> None:
     layers = {"small": torch.tensor([0.1, -0.2]), "large": torch.tensor([3.0, -4.0])}
     together = masks(layers, PruneSpec(sparsity=0.5))
     each = masks(layers, PruneSpec(sparsity=0.5, scope="layer"))
@@ -92,24 +92,24 @@ def test_global_masks_are_those_of_global_unstructured(sparsity: float) -> None:
 
 @pytest.mark.parametrize("distinct", [2, 5, 1000])
 @pytest.mark.parametrize("sparsity", SPARSITIES)
-def test_exactly_the_floor_of_the_target_goes_whatever_the_ties(sparsity: float, distinct: int) -> None:
+def test_exactly_the_floor_of_the_target_is_pruned_despite_ties(sparsity: float, distinct: int) -> None:
     scores = torch.randint(0, distinct, (7, 11, 3), generator=torch.Generator().manual_seed(1)).float()
     keep = keep_largest(scores, sparsity)
     assert int((~keep).sum()) == math.floor(sparsity * scores.numel())
     by_score_then_position = sorted(range(scores.numel()), key=lambda i: (scores.flatten()[i].item(), i))
-    gone = (~keep).flatten().nonzero().flatten().tolist()
-    assert gone == sorted(by_score_then_position[: len(gone)])
+    zeros = (~keep).flatten().nonzero().flatten().tolist()
+    assert zeros == sorted(by_score_then_position[: len(zeros)])
 
 
 @pytest.mark.parametrize("scope", ["global", "layer"])
-def test_what_is_pruned_stays_pruned_as_the_target_grows(scope: str) -> None:
-    found = [masks(weights(), PruneSpec(sparsity=s, scope=scope)) for s in SPARSITIES]
-    for fewer, more in pairwise(found):
+def test_a_higher_sparsity_prunes_a_superset(scope: str) -> None:
+    keep = [masks(weights(), PruneSpec(sparsity=s, scope=scope)) for s in SPARSITIES]
+    for fewer, more in pairwise(keep):
         assert all((more[name] <= fewer[name]).all() for name in fewer)
 
 
 @pytest.mark.parametrize("sparsity", [0.1, 0.5, 0.9])
-def test_a_global_target_is_a_threshold_in_disguise(sparsity: float) -> None:
+def test_a_global_target_equals_a_threshold(sparsity: float) -> None:
     by_target = masks(weights(), PruneSpec(sparsity=sparsity))
     smallest_kept = min(weights()[name][mask].abs().min().item() for name, mask in by_target.items())
     by_threshold = masks(weights(), PruneSpec(threshold=smallest_kept))
@@ -130,7 +130,7 @@ def test_no_layers_have_no_masks() -> None:
 
 
 @pytest.mark.parametrize(
-    ("unit", "threshold", "kept"),
+    ("unit", "threshold", "indices"),
     [
         ("absolute", 3.0, [0, 1, 0, 1]),
         ("means", 1.2, [0, 1, 0, 1]),
@@ -139,10 +139,10 @@ def test_no_layers_have_no_masks() -> None:
         ("stds", 0.3, [1, 1, 0, 1]),
     ],
 )
-def test_a_threshold_counts_in_its_unit(unit: str, threshold: float, kept: list[int]) -> None:
+def test_a_threshold_counts_in_its_unit(unit: str, threshold: float, indices: list[int]) -> None:
     """-1, 3, -1/2, -5.5: mean |w| 2.5, mean -1, mean square deviation (0 + 16 + 1/4 + 81/4) / 4, std 3.02."""
     weight = torch.tensor([-1.0, 3.0, -0.5, -5.5])
-    assert masks({"w": weight}, PruneSpec(threshold, unit=unit))["w"].int().tolist() == kept
+    assert masks({"w": weight}, PruneSpec(threshold, unit=unit))["w"].int().tolist() == indices
 
 
 @pytest.mark.parametrize("unit", ["stds", "means"])
@@ -158,7 +158,7 @@ def test_a_threshold_in_the_layer_s_own_unit_does_not_see_its_scale(unit: str) -
 @pytest.mark.parametrize("sparsity", [0.0, 0.2, 0.5, 0.79])
 @pytest.mark.parametrize(("criterion", "n"), [("l1", 1), ("l2", 2)])
 @pytest.mark.parametrize("name", weights())
-def test_filters_that_go_are_those_of_ln_structured(name: str, criterion: str, n: int, sparsity: float) -> None:
+def test_pruned_filters_are_those_of_ln_structured(name: str, criterion: str, n: int, sparsity: float) -> None:
     weight = weights()[name].contiguous()
     amount = math.floor(sparsity * len(weight))
     layer = prune.ln_structured(nn.ParameterDict({"w": weight}), "w", amount, n, dim=0)
@@ -168,29 +168,29 @@ def test_filters_that_go_are_those_of_ln_structured(name: str, criterion: str, n
 
 @pytest.mark.parametrize("sparsity", [0.1, 0.5, 0.8])
 @pytest.mark.parametrize("criterion", ["l1", "l2", "random"])
-def test_exactly_the_floor_of_the_filters_goes(criterion: str, sparsity: float) -> None:
+def test_exactly_the_floor_of_the_filters_is_pruned(criterion: str, sparsity: float) -> None:
     spec = PruneSpec(sparsity=sparsity, criterion=criterion, structure="filter")
-    found = pruners.prune(weights(), spec)
-    gone = sum(int((~kept.filters).sum()) for kept in found.values())
-    assert gone == math.floor(sparsity * sum(len(weight) for weight in weights().values()))
-    assert all(torch.equal(kept.mask.flatten(1).any(1), kept.filters) for kept in found.values())
-    assert all(torch.equal(kept.mask.flatten(1).all(1), kept.filters) for kept in found.values())
+    layers = pruners.prune(weights(), spec)
+    zeros = sum(int((~layer.filters).sum()) for layer in layers.values())
+    assert zeros == math.floor(sparsity * sum(len(weight) for weight in weights().values()))
+    assert all(torch.equal(layer.mask.flatten(1).any(1), layer.filters) for layer in layers.values())
+    assert all(torch.equal(layer.mask.flatten(1).all(1), layer.filters) for layer in layers.values())
 
 
-def test_globally_the_smallest_filters_of_all_layers_go() -> None:
+def test_the_scope_global_prunes_the_smallest_filters_of_all_layers() -> None:
     layers = {"a": torch.tensor([[1.0, -1.0], [6.0, 6.0], [0.0, 3.0]]), "b": torch.tensor([[2.0], [-4.0]])}
-    found = pruners.prune(layers, PruneSpec(sparsity=0.5, structure="filter"))
-    assert found["a"].filters.tolist() == [False, True, False]  # means 1, 6 and 1.5; of b 2 and 4
-    assert found["b"].filters.tolist() == [True, True]
-    assert (found["a"].threshold, found["b"].threshold) == (6.0, 2.0)
+    kept_filters = pruners.prune(layers, PruneSpec(sparsity=0.5, structure="filter"))
+    assert kept_filters["a"].filters.tolist() == [False, True, False]  # means 1, 6 and 1.5; of b 2 and 4
+    assert kept_filters["b"].filters.tolist() == [True, True]
+    assert (kept_filters["a"].threshold, kept_filters["b"].threshold) == (6.0, 2.0)
 
 
 @pytest.mark.parametrize("scope", ["global", "layer"])
 def test_the_best_filter_of_every_layer_stays_whatever_the_target(scope: str) -> None:
     layers = {"small": torch.tensor([[0.1], [0.3], [0.2]]), "same": torch.ones(3, 2), "one": torch.zeros(1, 4)}
     for spec in (PruneSpec(sparsity=1.0, scope=scope, structure="filter"), PruneSpec(9.0, structure="filter")):
-        found = pruners.prune(layers, spec)
-        assert [kept.filters.int().tolist() for kept in found.values()] == [[0, 1, 0], [0, 0, 1], [1]]
+        layer_masks = pruners.prune(layers, spec)
+        assert [layer.filters.int().tolist() for layer in layer_masks.values()] == [[0, 1, 0], [0, 0, 1], [1]]
 
 
 # ---- n of each m
@@ -203,17 +203,17 @@ def test_n_of_each_m_along_the_inputs_are_kept_by_brute_force(
     n: int, m: int, shape: tuple[int, ...], values: int
 ) -> None:
     weight = torch.randint(-values, values, shape, generator=torch.Generator().manual_seed(2)).float()
-    found = masks({"w": weight}, PruneSpec(structure="n:m", pattern=(n, m)))["w"]
+    keep = masks({"w": weight}, PruneSpec(structure="n:m", pattern=(n, m)))["w"]
     expected = torch.ones(shape, dtype=torch.bool)
     for out, *kernel in product(range(shape[0]), *map(range, shape[2:])):
         for start in range(0, shape[1] - m + 1, m):
             group = [(out, start + i, *kernel) for i in range(m)]
             for place in sorted(group, key=lambda place: abs(float(weight[place])))[: m - n]:
                 expected[place] = False
-    assert torch.equal(found, expected)
+    assert torch.equal(keep, expected)
 
 
-def test_n_of_m_does_not_care_how_weights_lie_in_memory() -> None:
+def test_n_of_m_does_not_depend_on_the_memory_layout() -> None:
     spec = PruneSpec(structure="n:m")
     weight = torch.randn(6, 8, 3, 3, generator=torch.Generator().manual_seed(3))
     last = masks({"w": weight.to(memory_format=torch.channels_last)}, spec)["w"]
@@ -224,14 +224,14 @@ def test_n_of_m_does_not_care_how_weights_lie_in_memory() -> None:
 
 
 @pytest.mark.parametrize("sparsity", SPARSITIES)
-def test_chance_prunes_as_many_as_random_unstructured(sparsity: float) -> None:
+def test_the_criterion_random_prunes_as_many_as_random_unstructured(sparsity: float) -> None:
     for name, mask in masks(weights(), PruneSpec(sparsity=sparsity, scope="layer", criterion="random")).items():
         amount = math.floor(sparsity * mask.numel())
         theirs = prune.random_unstructured(nn.ParameterDict({"w": weights()[name].contiguous()}), "w", amount)
         assert int(mask.sum()) == int(theirs.w_mask.sum())
 
 
-def test_chance_depends_on_the_seed_and_the_layer_s_name_alone() -> None:
+def test_random_scores_depend_only_on_the_seed_and_the_layer_name() -> None:
     spec = PruneSpec(sparsity=0.5, scope="layer", criterion="random")
     one, again = (masks({"w": weight}, spec)["w"] for weight in (torch.zeros(40), torch.arange(40.0)))
     assert torch.equal(one, again)
@@ -244,13 +244,13 @@ def test_chance_depends_on_the_seed_and_the_layer_s_name_alone() -> None:
 
 @pytest.mark.parametrize("threshold", [0.0, 0.5])
 def test_signed_removes_every_negative_weight(threshold: float) -> None:
-    found = masks(weights(), PruneSpec(threshold, criterion="signed"))
+    keep = masks(weights(), PruneSpec(threshold, criterion="signed"))
     for name, weight in weights().items():
-        assert torch.equal(found[name], weight >= threshold)
-        assert not found[name][weight < 0].any()
+        assert torch.equal(keep[name], weight >= threshold)
+        assert not keep[name][weight < 0].any()
 
 
-def test_signed_takes_the_largest_negative_weights_first() -> None:
-    found = pruners.prune({"w": torch.tensor([-9.0, 1.0, -0.1, 3.0])}, PruneSpec(sparsity=0.25, criterion="signed"))
-    assert found["w"].mask.tolist() == [False, True, True, True]
-    assert found["w"].threshold == pytest.approx(-0.1)
+def test_signed_prunes_the_most_negative_weights_first() -> None:
+    keep = pruners.prune({"w": torch.tensor([-9.0, 1.0, -0.1, 3.0])}, PruneSpec(sparsity=0.25, criterion="signed"))
+    assert keep["w"].mask.tolist() == [False, True, True, True]
+    assert keep["w"].threshold == pytest.approx(-0.1)

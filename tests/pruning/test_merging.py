@@ -27,12 +27,12 @@ def answers(module: nn.Module, seed: int = 7) -> Tensor:
         return module(torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(seed)))
 
 
-def widths(found: SmallerNetwork) -> dict[str, int]:
-    return {layer.layer: layer.after for layer in found.layers if layer.after < layer.before}
+def widths(smaller: SmallerNetwork) -> dict[str, int]:
+    return {layer.layer: layer.after for layer in smaller.layers if layer.after < layer.before}
 
 
-def doubled(module: nn.Module) -> nn.Module:
-    """A copy in which the last filter of each layer of `chains` is the first one again."""
+def double_filters(module: nn.Module) -> nn.Module:
+    """Returns a copy in which the last filter of each layer of `chains` equals the first one."""
     module = copy.deepcopy(module)
     for name, _ in chains(module):
         layer = module.get_submodule(name)
@@ -57,7 +57,7 @@ def test_clusters_on_paper() -> None:
     assert [ward(rows, k).tolist() for k in (4, 3, 2, 1)] == [[0, 1, 2, 3], [0, 1, 0, 2], [0, 1, 0, 1], [0, 0, 0, 0]]
 
 
-def test_of_equal_distances_the_first_counts() -> None:
+def test_ties_of_distances_merge_the_first_pair() -> None:
     rows = torch.tensor([[0.0], [1.0], [2.0], [3.0]]).double()
     assert ward(rows, 3).tolist() == [0, 0, 1, 2]
 
@@ -73,7 +73,7 @@ def test_clusters_are_those_of_scikit_learn(n: int) -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.integers(-9, 9), min_size=2, max_size=8))
-def test_the_first_joining_is_the_cheapest_of_all(values: list[int]) -> None:
+def test_the_first_merge_has_the_smallest_error_of_all_pairs(values: list[int]) -> None:
     rows = torch.tensor(values).double()[:, None]
     pairs = [abs(one - other) ** 2 / 2 for one, other in combinations(values, 2)]
     assert squared_error(rows, ward(rows, len(rows) - 1)) == pytest.approx(min(pairs))
@@ -95,7 +95,7 @@ def test_a_chain_is_a_layer_that_one_other_alone_reads(arch: str, expected: list
     assert chains(fold_batch_norm(network(arch))) == expected
 
 
-def test_what_stands_between_must_leave_channels_apart_and_depthwise_layers_do_not_count() -> None:
+def test_a_chain_allows_only_operations_that_keep_channels_apart_and_no_depthwise_layers() -> None:
     conv = lambda **kwargs: nn.Conv2d(4, 4, 1, **kwargs)
     module = nn.Sequential(
         conv(), nn.ReLU(), conv(), nn.BatchNorm2d(4), conv(), conv(groups=4), conv(), nn.Softmax(1), conv()
@@ -112,7 +112,7 @@ def test_layers_that_share_their_weights_are_no_chain() -> None:
     assert chains(nn.Sequential(again, nn.ReLU(), nn.Linear(4, 4), nn.ReLU(), again)) == []
 
 
-def test_a_network_without_chains_is_refused_in_words() -> None:
+def test_a_network_without_chains_is_refused_with_the_reason() -> None:
     with pytest.raises(ValueError, match="nothing can be merged"):
         merge_filters(fold_batch_norm(network("mobilenetv2")), 0.5)
 
@@ -122,19 +122,19 @@ def test_a_network_without_chains_is_refused_in_words() -> None:
 
 @pytest.mark.parametrize("arch", ARCHS)
 def test_equal_filters_become_one_and_nothing_else_changes(arch: str) -> None:
-    twice = doubled(fold_batch_norm(network(arch)))
-    found = merge_duplicates(twice, images(1))
+    twice = double_filters(fold_batch_norm(network(arch)))
+    smaller = merge_duplicates(twice, images(1))
     expected = answers(twice)
-    assert widths(found) == {name: len(twice.get_submodule(name).weight) - 1 for name, _ in chains(twice)}
-    assert found.remaining == ()
-    torch.testing.assert_close(answers(found.module), expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
-    assert found.largest_difference <= 1e-5 * float(expected.abs().max())
-    assert found.after.macs < found.before.macs
+    assert widths(smaller) == {name: len(twice.get_submodule(name).weight) - 1 for name, _ in chains(twice)}
+    assert smaller.remaining == ()
+    torch.testing.assert_close(answers(smaller.module), expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
+    assert smaller.largest_difference <= 1e-5 * float(expected.abs().max())
+    assert smaller.after.macs < smaller.before.macs
 
 
 @pytest.mark.parametrize("arch", ARCHS)
 def test_merging_equal_filters_alone_changes_no_bit(arch: str) -> None:
-    twice = doubled(fold_batch_norm(network(arch)))
+    twice = double_filters(fold_batch_norm(network(arch)))
     least = max(len(twice.get_submodule(name).weight) for name, _ in chains(twice))
     merged = merge_filters(twice, 1 / least)
     assert torch.equal(answers(merged.module), answers(twice))
@@ -152,20 +152,20 @@ def test_the_mean_of_a_cluster_on_paper() -> None:
     assert merged.module[0].bias.tolist() == [0.5, 0.0, 0.5]
     assert layer.clusters.tolist() == [0, 1, 0]
     assert layer.error == pytest.approx((0.25 * 4) / (1 + 25 + 4 + 1))
-    found = merge_duplicates(merged.module.eval(), torch.ones(1, 1))
-    assert found.module[2].weight.tolist() == [[40.0, 20.0]]
-    assert (found.module[0].out_features, found.module[2].in_features) == (2, 2)
+    smaller = merge_duplicates(merged.module.eval(), torch.ones(1, 1))
+    assert smaller.module[2].weight.tolist() == [[40.0, 20.0]]
+    assert (smaller.module[0].out_features, smaller.module[2].in_features) == (2, 2)
 
 
 @pytest.mark.parametrize("arch", ARCHS)
-def test_the_merged_network_is_as_small_as_it_says_and_answers_as_its_tied_form(arch: str) -> None:
+def test_merging_removes_the_share_of_each_layer_and_leaves_the_original_unchanged(arch: str) -> None:
     small = fold_batch_norm(network(arch))
     before = {name: value.clone() for name, value in small.state_dict().items()}
     tied = merge_filters(small, 0.3)
-    found = merge_duplicates(tied.module, images(1))
+    smaller = merge_duplicates(tied.module, images(1))
     sizes = {name: len(small.get_submodule(name).weight) for name, _ in chains(small)}
-    assert widths(found) == {name: n - int(0.3 * n) for name, n in sizes.items()}
-    assert {layer.name: int(layer.clusters.max()) + 1 for layer in tied.layers} == widths(found)
+    assert widths(smaller) == {name: n - int(0.3 * n) for name, n in sizes.items()}
+    assert {layer.name: int(layer.clusters.max()) + 1 for layer in tied.layers} == widths(smaller)
     assert all(0 < layer.error < 1 for layer in tied.layers)
     assert all(torch.equal(before[name], value) for name, value in small.state_dict().items())
 
@@ -177,7 +177,7 @@ def test_the_error_grows_with_the_share(simple_cnn: FloatModel) -> None:
     assert relative_error(torch.ones(2), torch.ones(2)) == 0
 
 
-def test_a_reader_that_is_not_the_only_one_is_found_out() -> None:
+def test_a_chain_that_mixes_channels_fails_the_verification() -> None:
     class Liar(nn.Module):
         CHAINS = (("one", "other"),)
 
@@ -188,12 +188,12 @@ def test_a_reader_that_is_not_the_only_one_is_found_out() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return self.other(self.one(x).flip(1).cumsum(1))
 
-    twice = doubled(Liar())
-    found = merge_duplicates(twice, torch.ones(1, 3))
-    assert (found.channels_removed, found.largest_difference) == (0, 0)
-    [left] = found.remaining
-    assert (left.layer, left.channels) == ("one", 1)
-    assert "outputs differ by up to" in left.why
+    twice = double_filters(Liar())
+    smaller = merge_duplicates(twice, torch.ones(1, 3))
+    assert (smaller.channels_removed, smaller.largest_difference) == (0, 0)
+    [rest] = smaller.remaining
+    assert (rest.layer, rest.channels) == ("one", 1)
+    assert "outputs differ by up to" in rest.why
 
 
 # ---- as part of a spec

@@ -45,7 +45,7 @@ def evidence_of(module: nn.Module, inputs: Tensor) -> Evidence:
 
 @pytest.fixture
 def small() -> nn.Module:
-    """A convolution, a batch norm that doubles, a linear layer that adds up."""
+    """Returns a convolution, a batch norm that doubles, and a linear layer that sums."""
     module = nn.Sequential(nn.Conv2d(1, 1, 1, bias=False), nn.BatchNorm2d(1, eps=0), nn.Flatten(), nn.Linear(2, 1))
     nn.init.constant_(module[0].weight, 1.0)
     nn.init.constant_(module[1].weight, 2.0)
@@ -60,7 +60,7 @@ def small() -> nn.Module:
 @pytest.mark.parametrize("bits", [2, 3, 4, 8, 12, 16])
 @pytest.mark.parametrize(("low", "high"), [(0.0, 6.3), (-2.4, 2.7), (-3.0, 0.0), (0.0, 1e-20), (-1e30, 3e30), (0, 0)])
 def test_a_quantizer_gives_the_numbers_of_torch(bits: int, low: float, high: float) -> None:
-    """Inputs in the range, beyond it, and where two integers are equally near."""
+    """The inputs are in the range, beyond it, and halfway between two integers."""
     quantizer = input_quantizer(stats_of(low, high), ActivationSpec(bits))
     ties = (torch.arange(-3, 40) + 0.5) * quantizer.scale
     x = torch.cat([torch.linspace(1.5 * low - 0.1 * high, 1.5 * high - 0.1 * low, 5001), ties, torch.zeros(1)])
@@ -80,7 +80,7 @@ def test_zero_stays_exactly_zero(bits: int, low: float, high: float) -> None:
 
 
 def test_two_bits_on_paper() -> None:
-    """Range -1..2, steps of 1, zero point 1: -1, 0, 1 and 2; what lies beyond goes to the ends, ties to even."""
+    """The range -1..2 has steps of 1 and zero point 1. Values beyond it move to its ends, and ties to even."""
     quantizer = input_quantizer(stats_of(-1, 2), ActivationSpec(2))
     assert quantizer == InputQuantizer(2, 1.0, 1)
     [found] = quantizer(nn.Identity(), (torch.tensor([-9, -0.6, -0.4, 0.5, 1.2, 1.5, 7]),))
@@ -102,14 +102,14 @@ def test_a_range_beyond_float32_is_refused() -> None:
 
 
 def test_a_network_on_paper(small: nn.Module) -> None:
-    """Inputs -1..2 in 2 bits: -1, 0, 1, 2. Then -2..4 in 2 bits: -2, 0, 2, 4, which is what they are."""
+    """In 2 bits, inputs in -1..2 become -1, 0, 1 or 2, and those in -2..4 become -2, 0, 2 or 4: they do not change."""
     inputs = torch.tensor([[[[-1.0, 2.0]]]])
     compressed = compress(small, CompressionSpec("m", activations=ActivationSpec(2)), evidence_of(small, inputs))
     assert compressed.module(torch.tensor([[[[0.6, 1.3]]]])).item() == 2 * (1 + 1)
     assert small(torch.tensor([[[[0.6, 1.3]]]])).item() == pytest.approx(2 * 1.9)
 
 
-def test_the_ranges_are_those_of_the_float_network_whatever_becomes_of_the_weights(small: nn.Module) -> None:
+def test_the_input_ranges_are_those_of_the_float_network(small: nn.Module) -> None:
     evidence = evidence_of(small, torch.tensor([[[[-1.0, 2.0]]]]))
     plain = compress(small, CompressionSpec("m", activations=EIGHT), evidence)
     pruned = compress(small, CompressionSpec("m", PruneSpec(sparsity=1), activations=EIGHT), evidence)
@@ -133,17 +133,17 @@ def test_the_original_gets_no_hooks_and_each_module_its_own(small: nn.Module) ->
 @pytest.mark.parametrize("arch", ["resnet8", "mobilenetv2", "shufflenetv2_x0_5", "repvgg_a0", "vgg11_bn", "cnn3"])
 def test_quantizers_stay_through_folding_copying_and_pickling(arch: str) -> None:
     module = network(arch)
-    made = compress(module, CompressionSpec("m", activations=EIGHT), evidence_of(module, images(4))).module
+    quantized = compress(module, CompressionSpec("m", activations=EIGHT), evidence_of(module, images(4))).module
     with torch.inference_mode():
-        expected = made(images(4))
+        expected = quantized(images(4))
         reach = float(expected.abs().max())
         assert not torch.equal(expected, module(images(4)))
-        for other in (copy.deepcopy(made), pickle.loads(pickle.dumps(made))):
+        for other in (copy.deepcopy(quantized), pickle.loads(pickle.dumps(quantized))):
             assert torch.equal(other(images(4)), expected)
-    small = fold_batch_norm(made)
+    small = fold_batch_norm(quantized)
     for name in weighted_layers(module):
         [hook] = small.get_submodule(name)._forward_pre_hooks.values()
-        assert hook == next(iter(made.get_submodule(name)._forward_pre_hooks.values()))
+        assert hook == next(iter(quantized.get_submodule(name)._forward_pre_hooks.values()))
     with torch.inference_mode():  # rounding differs, and what is near a tie goes the other way
         torch.testing.assert_close(small(images(4)), expected, rtol=0, atol=0.1 * reach)
 
@@ -162,8 +162,8 @@ def test_more_bits_are_nearer_to_the_float_network() -> None:
     errors = []
     with torch.inference_mode():
         for bits in (2, 4, 8, 16):
-            made = compress(module, CompressionSpec("m", activations=ActivationSpec(bits)), evidence).module
-            errors.append(float((made(images(8)) - module(images(8))).norm()))
+            quantized = compress(module, CompressionSpec("m", activations=ActivationSpec(bits)), evidence).module
+            errors.append(float((quantized(images(8)) - module(images(8))).norm()))
     assert errors == sorted(errors, reverse=True)
     assert errors[-1] < 0.001 * errors[0]
 
@@ -177,12 +177,12 @@ def test_each_quantized_input_takes_a_scale_and_a_zero_point_in_the_file(small: 
         assert size.sparse.total - plain.sparse.total == 2 * (4 + zero_point_bytes)
 
 
-def test_eight_bits_cost_a_trained_resnet_next_to_nothing(test_images: ImageSet) -> None:
-    """Of 1,000 images: within a point of the float network."""
+def test_eight_bit_activations_cost_a_trained_resnet_at_most_one_point(test_images: ImageSet) -> None:
+    """On 1,000 images, the accuracy is within one percentage point of the float network."""
     model, few = load_bundled("resnet20"), test_images[:1000]
     spec = CompressionSpec("resnet20", weights=QuantSpec(8), activations=ActivationSpec(8, "least-error"))
-    made = compress(model.module, spec, training.evidence_for(model, spec)).module
-    before, after = (evaluate(module, few, model.normalization).accuracy for module in (model.module, made))
+    quantized = compress(model.module, spec, training.evidence_for(model, spec)).module
+    before, after = (evaluate(module, few, model.normalization).accuracy for module in (model.module, quantized))
     assert abs(after - before) <= 0.01
 
 
@@ -195,27 +195,27 @@ def test_without_a_calibration_activations_are_refused(small: nn.Module) -> None
 
 
 def test_a_calibration_without_a_layer_is_refused_and_a_float_layer_needs_none(small: nn.Module) -> None:
-    seen = dict(observe(small, images(2)[:, :1, :1, :2]))
-    del seen["3"]
+    calibration = dict(observe(small, images(2)[:, :1, :1, :2]))
+    del calibration["3"]
     with pytest.raises(
         ValueError, match="calibration of m has no inputs of layer 3; give that layer 32 bits to keep it in float"
     ):
-        compress(small, CompressionSpec("m", activations=EIGHT), Evidence(calibration=seen))
+        compress(small, CompressionSpec("m", activations=EIGHT), Evidence(calibration=calibration))
     spec = CompressionSpec("m", layers=(LayerSpec("3", bits=32),), activations=EIGHT)
-    assert compress(small, spec, Evidence(calibration=seen)).layers[0].activation_bits == 8
+    assert compress(small, spec, Evidence(calibration=calibration)).layers[0].activation_bits == 8
 
 
 @pytest.fixture
 def no_training_images(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(_: object) -> ImageSet:
+    def raise_missing(_: object) -> ImageSet:
         raise DataMissing("there are none; `python -m compression data --download train`")
 
-    monkeypatch.setattr(training, "load", missing)
+    monkeypatch.setattr(training, "load", raise_missing)
     monkeypatch.setattr(training, "_calibrations", {})
     training.training_sample.cache_clear()
 
 
-def test_every_bundled_network_brings_its_calibration_along(no_training_images: None) -> None:
+def test_every_bundled_network_has_a_calibration(no_training_images: None) -> None:
     for name in bundled_names():
         model = load_bundled(name)
         assert list(training.network_calibration(model)) == list(weighted_layers(model.module))
@@ -227,17 +227,17 @@ def test_another_network_without_training_images_is_refused_with_what_to_do(no_t
         training.evidence_for(model, CompressionSpec("mine", activations=EIGHT))
 
 
-def test_the_calibration_of_other_weights_does_not_count(no_training_images: None, simple_cnn: FloatModel) -> None:
-    """A network of the user's own, that has the name of a bundled one."""
+def test_the_calibration_of_other_weights_is_not_used(no_training_images: None, simple_cnn: FloatModel) -> None:
+    """The user's own network has the name of a bundled one."""
     own = copy.deepcopy(simple_cnn.module)
     own.fc1.weight.data.mul_(2)
     with pytest.raises(DataMissing, match="needs the input ranges of simple_cnn on training images"):
         training.network_calibration(replace(simple_cnn, module=own))
 
 
-def test_what_needs_no_evidence_gets_none(no_training_images: None, simple_cnn: FloatModel) -> None:
-    found = training.evidence_for(simple_cnn, CompressionSpec("simple_cnn", weights=QuantSpec(4)))
-    assert (found.sample, found.calibration) == (None, None)
+def test_a_spec_that_needs_no_evidence_gets_none(no_training_images: None, simple_cnn: FloatModel) -> None:
+    evidence = training.evidence_for(simple_cnn, CompressionSpec("simple_cnn", weights=QuantSpec(4)))
+    assert (evidence.sample, evidence.calibration) == (None, None)
 
 
 # ---- files
@@ -250,37 +250,37 @@ def equal(one: InputStats, other: InputStats) -> bool:
     )
 
 
-def test_a_file_gives_back_what_was_seen(simple_cnn: FloatModel, tmp_path: Path) -> None:
-    seen = observe(simple_cnn.module, images(3))
-    bundled_calibrations.save_calibration(tmp_path / "a.safetensors", simple_cnn, seen)
-    found = bundled_calibrations.load_calibration(tmp_path / "a.safetensors", simple_cnn)
-    assert list(found) == list(seen)
-    assert all(equal(found[name], seen[name]) for name in seen)
+def test_a_calibration_is_read_back_unchanged(simple_cnn: FloatModel, tmp_path: Path) -> None:
+    calibration = observe(simple_cnn.module, images(3))
+    bundled_calibrations.save_calibration(tmp_path / "a.safetensors", simple_cnn, calibration)
+    loaded = bundled_calibrations.load_calibration(tmp_path / "a.safetensors", simple_cnn)
+    assert list(loaded) == list(calibration)
+    assert all(equal(loaded[name], calibration[name]) for name in calibration)
 
 
 @pytest.mark.parametrize("name", ["simple_cnn", "cnn3"])
-def test_the_files_are_what_is_seen_anew(name: str) -> None:
-    """But for the rounding of another machine."""
+def test_the_bundled_calibrations_can_be_computed_again(name: str) -> None:
+    """Counts may differ by the rounding of another machine."""
     try:
         load(TRAIN)
     except DataMissing as error:
         pytest.skip(str(error))
     model = load_bundled(name)
-    kept, anew = training.network_calibration(model), training.observe_training_sample(model)
+    bundled, anew = training.network_calibration(model), training.observe_training_sample(model)
     for layer, stats in anew.items():
-        assert (kept[layer].low, kept[layer].high) == pytest.approx((stats.low, stats.high), rel=1e-4)
-        ends = kept[layer].average_low, kept[layer].average_high
+        assert (bundled[layer].low, bundled[layer].high) == pytest.approx((stats.low, stats.high), rel=1e-4)
+        ends = bundled[layer].average_low, bundled[layer].average_high
         assert ends == pytest.approx((stats.average_low, stats.average_high), rel=1e-4)
-        moved = (kept[layer].counts.cumsum(0) - stats.counts.cumsum(0)).abs().max()
-        assert int(kept[layer].counts.sum()) == int(stats.counts.sum())
-        assert moved <= 0.001 * int(stats.counts.sum())
+        distance = (bundled[layer].counts.cumsum(0) - stats.counts.cumsum(0)).abs().max()
+        assert int(bundled[layer].counts.sum()) == int(stats.counts.sum())
+        assert distance <= 0.001 * int(stats.counts.sum())
 
 
-def cut(content: bytes) -> bytes:
+def truncate(content: bytes) -> bytes:
     return content[:-100]
 
 
-def emptied(content: bytes) -> bytes:
+def empty(content: bytes) -> bytes:
     return b""
 
 
@@ -300,7 +300,7 @@ def with_nan(content: bytes) -> bytes:
     return safetensors.torch.save(tensors, {"squeezelab": header})
 
 
-@pytest.mark.parametrize("damage", [cut, emptied, without_header, with_a_layer_less, with_nan])
+@pytest.mark.parametrize("damage", [truncate, empty, without_header, with_a_layer_less, with_nan])
 def test_a_damaged_file_is_refused_with_what_to_do(damage, simple_cnn: FloatModel, tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     path.write_bytes(damage(bundled_calibrations.calibration_path("simple_cnn").read_bytes()))

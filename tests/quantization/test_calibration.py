@@ -62,10 +62,10 @@ def test_every_input_is_counted_once_as_numpy_counts(inputs: Tensor) -> None:
 def test_each_layer_sees_what_comes_before_it() -> None:
     module = nn.Sequential(nn.Conv2d(1, 1, 1, bias=False), nn.ReLU(), nn.Flatten(), nn.Linear(4, 2), nn.Linear(2, 1))
     nn.init.constant_(module[0].weight, 2.0)
-    seen = observe(module, torch.tensor([[[[-3.0, 1.0], [2.0, 0.5]]]]))
-    assert list(seen) == ["0", "3", "4"]
-    assert (seen["0"].low, seen["0"].high) == (-3, 2)
-    assert (seen["3"].low, seen["3"].high) == (0, 4)
+    stats = observe(module, torch.tensor([[[[-3.0, 1.0], [2.0, 0.5]]]]))
+    assert list(stats) == ["0", "3", "4"]
+    assert (stats["0"].low, stats["0"].high) == (-3, 2)
+    assert (stats["3"].low, stats["3"].high) == (0, 4)
 
 
 def test_zero_is_in_the_range_even_where_no_input_is() -> None:
@@ -86,7 +86,7 @@ def test_a_layer_that_is_used_twice_sees_both() -> None:
     assert (stats.low, stats.high, int(stats.counts.sum())) == (-6, 2, 4)
 
 
-def test_a_layer_that_nothing_reaches_is_left_out() -> None:
+def test_a_layer_without_inputs_has_no_statistics() -> None:
     class Idle(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -128,7 +128,7 @@ def test_the_percentiles_are_numpys_to_a_bin(inputs: Tensor) -> None:
 
 
 def squared_error(inputs: Tensor, low: float, high: float, bits: int) -> float:
-    """With torch's own quantizer."""
+    """Returns the squared error with torch's own quantizer."""
     scale = (high - low) / (2**bits - 1)
     zero_point = min(max(round(-low / scale), 0), 2**bits - 1)
     quantized = torch.fake_quantize_per_tensor_affine(inputs, scale, zero_point, 0, 2**bits - 1)
@@ -147,7 +147,7 @@ def test_the_least_error_is_that_of_an_exhaustive_search_over_the_inputs(inputs:
 
 
 def divergence_on_paper(counts: list[float], size: int, levels: int) -> float:
-    """Migacz's pseudocode, of a histogram that begins at 0, line by line; scipy adds the divergence up."""
+    """Follows Migacz's pseudocode line by line, for a histogram that begins at 0; scipy computes the divergence."""
     p = [*counts[: size - 1], sum(counts[size - 1 :])]
     q = []
     for level in range(levels):
@@ -163,10 +163,12 @@ def test_kl_is_that_of_migaczs_pseudocode(bits: int) -> None:
     counts = stats.counts.double().tolist()
     counts[0] = counts[1]
     step = BINS // INPUT_FRACTIONS
-    tried = {size: divergence_on_paper(counts, size, 2**bits) for size in range(step, BINS + 1, step) if size > 2**bits}
+    by_size = {
+        size: divergence_on_paper(counts, size, 2**bits) for size in range(step, BINS + 1, step) if size > 2**bits
+    }
     low, high = range_of(stats, "kl", bits)
     assert low == 0
-    assert tried[round(high / stats.high * BINS)] == pytest.approx(min(tried.values()))
+    assert by_size[round(high / stats.high * BINS)] == pytest.approx(min(by_size.values()))
     assert high < stats.high
 
 
@@ -178,7 +180,7 @@ def test_kl_covers_all_where_each_bin_has_a_level() -> None:
 @each_input
 @each_calibration
 @pytest.mark.parametrize("bits", [2, 5, 8, 16])
-def test_no_range_goes_beyond_what_was_seen_and_all_have_zero(
+def test_every_range_lies_within_the_inputs_and_contains_zero(
     calibration: Calibration, bits: int, inputs: Tensor
 ) -> None:
     stats = seen_by_linear(inputs)
@@ -189,7 +191,7 @@ def test_no_range_goes_beyond_what_was_seen_and_all_have_zero(
 
 @each_calibration
 def test_one_outlier_widens_no_range_that_clips(calibration: Calibration) -> None:
-    """In all but the widest of ranges, 4 bits of what is left are finer for it."""
+    """An outlier does not widen the range, except for min-max, so that 4 bits have finer steps."""
     inputs = RECTIFIED.clone()
     inputs[0, 0] = 100
     _, high = range_of(seen_by_linear(inputs), calibration, 4)

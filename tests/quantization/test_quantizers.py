@@ -57,7 +57,7 @@ def way(bits: int, scheme: Scheme, granularity: Granularity, clip: Clip = Clip.F
     return QuantSpec(bits, scheme, granularity, clip, group_size=size)
 
 
-def rounded(weight: Tensor, spec: QuantSpec) -> Tensor:
+def snap(weight: Tensor, spec: QuantSpec) -> Tensor:
     qparams = choose_qparams(weight, spec)
     return dequantize(quantize(weight, qparams), qparams)
 
@@ -88,35 +88,35 @@ def codes_and_values(weight: Tensor, spec: QuantSpec) -> tuple[list, list]:
 
 def test_min_max_on_paper_has_exact_ends_and_no_exact_zero() -> None:
     weight = torch.tensor([-1.0, -0.4, 0.0, 0.9, 5.0])
-    found = codes_and_values(weight, QuantSpec(2, Scheme.MIN_MAX, Granularity.TENSOR))
-    assert found == ([0, 0, 0, 1, 3], [-1, -1, -1, 1, 5])
+    codes = codes_and_values(weight, QuantSpec(2, Scheme.MIN_MAX, Granularity.TENSOR))
+    assert codes == ([0, 0, 0, 1, 3], [-1, -1, -1, 1, 5])
 
 
 def test_powers_of_two_on_paper() -> None:
-    """Three bits: the largest weight's exponent, two below it, and zero. As a power, 1.41 is nearer to 1, 1.42 to 2."""
+    """Three bits have the exponent of the largest weight, two below it, and zero. 1.41 rounds to 1, and 1.42 to 2."""
     weight = torch.tensor([-3.0, 1.41, 1.42, 0.71, 0.70, 0.0, -0.9])
-    found = codes_and_values(weight, QuantSpec(3, Scheme.POWER_OF_TWO, Granularity.TENSOR))
-    assert found == ([0, 4, 5, 4, 3, 3, 2], [-4, 1, 2, 1, 0, 0, -1])
+    codes = codes_and_values(weight, QuantSpec(3, Scheme.POWER_OF_TWO, Granularity.TENSOR))
+    assert codes == ([0, 4, 5, 4, 3, 3, 2], [-4, 1, 2, 1, 0, 0, -1])
 
 
 def test_ternary_weights_on_paper() -> None:
-    """mean|w| is 2, the threshold 1.4, and the mean of what is above it 3."""
+    """mean|w| is 2, the threshold is 1.4, and the mean of the magnitudes above it is 3."""
     weight = torch.tensor([-4.0, 2.0, -1.0, 1.0, 0.0])
-    found = codes_and_values(weight, QuantSpec(2, Scheme.TERNARY, Granularity.TENSOR))
-    assert found == ([0, 2, 1, 1, 1], [-3, 3, 0, 0, 0])
+    codes = codes_and_values(weight, QuantSpec(2, Scheme.TERNARY, Granularity.TENSOR))
+    assert codes == ([0, 2, 1, 1, 1], [-3, 3, 0, 0, 0])
 
 
 def test_binary_weights_on_paper() -> None:
     weight = torch.tensor([[-4.0, 2.0], [0.5, 0.0]])
-    found = codes_and_values(weight, QuantSpec(1, Scheme.BINARY, Granularity.CHANNEL))
-    assert found == ([[0, 1], [1, 0]], [[-3, 3], [0.5, -0.5]])
+    codes = codes_and_values(weight, QuantSpec(1, Scheme.BINARY, Granularity.CHANNEL))
+    assert codes == ([[0, 1], [1, 0]], [[-3, 3], [0.5, -0.5]])
 
 
 def test_two_means_on_paper() -> None:
-    """The bound comes to lie between 3 and 8; the means are 2 and 9."""
+    """The bound is between 3 and 8, and the means are 2 and 9."""
     weight = torch.tensor([1.0, 2.0, 3.0, 8.0, 10.0])
-    found = codes_and_values(weight, QuantSpec(1, Scheme.K_MEANS, Granularity.TENSOR))
-    assert found == ([0, 0, 0, 1, 1], [2, 2, 2, 9, 9])
+    codes = codes_and_values(weight, QuantSpec(1, Scheme.K_MEANS, Granularity.TENSOR))
+    assert codes == ([0, 0, 0, 1, 1], [2, 2, 2, 9, 9])
 
 
 @pytest.mark.parametrize(("sign", "zero_point"), [(1, 0), (-1, 15)])
@@ -146,7 +146,7 @@ def test_qparams_have_the_shape_of_their_groups(kind: str, granularity: Granular
     assert qparams.scale.shape == qparams.zero_point.shape == shape
 
 
-def test_levels_are_all_values_there_are() -> None:
+def test_levels_are_all_values_that_a_quantizer_gives() -> None:
     two_groups = QParams(torch.tensor([1.0, 0.5]), torch.tensor([0, 0], dtype=torch.int32), -1, 1)
     assert levels(two_groups).tolist() == [-1, -0.5, 0, 0.5, 1]
     one_group = QParams(torch.tensor(2.0), torch.tensor(1, dtype=torch.int32), 0, 3)
@@ -186,7 +186,7 @@ def test_affine_parameters_are_those_of_torchs_observer(bits: int) -> None:
 
 
 def k_means_error(weight: Tensor, bits: int) -> float:
-    values = rounded(weight, QuantSpec(bits, Scheme.K_MEANS, Granularity.TENSOR))
+    values = snap(weight, QuantSpec(bits, Scheme.K_MEANS, Granularity.TENSOR))
     return float((values - weight).double().square().sum())
 
 
@@ -194,11 +194,11 @@ def k_means_error(weight: Tensor, bits: int) -> float:
     ("count", "bits"),
     [(27, 3), (27, 4), (64, 5), (144, 4), (144, 6), (432, 5), (432, 6), (576, 8), (2000, 1), (2000, 4), (2000, 7)],
 )
-@pytest.mark.parametrize("spread", [torch.distributions.Normal, torch.distributions.Laplace])
-def test_k_means_is_no_worse_than_scikit_learns_best_of_ten(count: int, bits: int, spread: type) -> None:
+@pytest.mark.parametrize("distribution", [torch.distributions.Normal, torch.distributions.Laplace])
+def test_k_means_is_no_worse_than_scikit_learns_best_of_ten(count: int, bits: int, distribution: type) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        weight = spread(0.0, 0.1).sample((count,))
+        weight = distribution(0.0, 0.1).sample((count,))
     theirs = KMeans(2**bits, n_init=10, random_state=0).fit(weight.double().numpy().reshape(-1, 1)).inertia_
     assert k_means_error(weight, bits) <= (1 + 1e-6) * theirs
 
@@ -217,14 +217,14 @@ def test_the_k_means_of_a_short_row_are_the_best_there_are(bits: int, seed: int)
 @pytest.mark.parametrize("count", [1, 3, 16, 17])
 def test_with_a_value_for_each_weight_k_means_loses_nothing(count: int) -> None:
     weight = torch.randn(count, generator=torch.Generator().manual_seed(count))
-    assert torch.equal(rounded(weight, QuantSpec(5, Scheme.K_MEANS, Granularity.TENSOR)), weight)
+    assert torch.equal(snap(weight, QuantSpec(5, Scheme.K_MEANS, Granularity.TENSOR)), weight)
 
 
 @pytest.mark.parametrize("bits", [2, 4])
 def test_the_k_means_of_many_long_rows_are_hardly_worse_than_scikit_learns(bits: int) -> None:
     """The rows have so many weights together that only a few moves are allowed."""
     weight = torch.randn(20, 1500, generator=torch.Generator().manual_seed(0))
-    for row, values in zip(weight, rounded(weight, QuantSpec(bits, Scheme.K_MEANS)), strict=True):
+    for row, values in zip(weight, snap(weight, QuantSpec(bits, Scheme.K_MEANS)), strict=True):
         theirs = KMeans(2**bits, n_init=1, random_state=0).fit(row.double().numpy().reshape(-1, 1)).inertia_
         assert float((values - row).double().square().sum()) <= 1.02 * theirs
 
@@ -278,14 +278,14 @@ def test_choosing_the_range_again_gives_the_same_codes(scheme: Scheme, granulari
 def test_zero_stays_exactly_zero_if_a_code_stands_for_it(scheme: Scheme, granularity: Granularity, bits: int) -> None:
     weight = weights()
     weight[:, ::2] = 0
-    zeros = rounded(weight, way(bits, scheme, granularity))[:, ::2] == 0
+    zeros = snap(weight, way(bits, scheme, granularity))[:, ::2] == 0
     assert zeros.all() != (scheme in INEXACT)
 
 
 @pytest.mark.parametrize(("scheme", "bits"), [able for able in ABLE if able[0] in QPARAMS])
 @every_granularity
 def test_no_weight_is_further_off_than_one_step(scheme: Scheme, granularity: Granularity, bits: int) -> None:
-    """Half a step where the zero point is exact, and up to half a step more at the ends where it was rounded."""
+    """The limit is half a step, plus up to half a step at the ends if the zero point was rounded."""
     qparams = choose_qparams(weights(), way(bits, scheme, granularity))
     error = (dequantize(quantize(weights(), qparams), qparams) - weights()).abs()
     error = (to_groups(error, qparams.group_size) if qparams.group_size else error) / qparams.scale
@@ -294,7 +294,7 @@ def test_no_weight_is_further_off_than_one_step(scheme: Scheme, granularity: Gra
 
 @every_way
 def test_more_bits_never_lower_the_sqnr(scheme: Scheme, granularity: Granularity) -> None:
-    sqnrs = [sqnr_db(weights(), rounded(weights(), way(b, scheme, granularity))) for b in scheme.bits]
+    sqnrs = [sqnr_db(weights(), snap(weights(), way(b, scheme, granularity))) for b in scheme.bits]
     assert sqnrs == sorted(sqnrs) or scheme is Scheme.MIN_MAX  # two bits happen to hit the many zeros better than three
     assert scheme not in INTEGER or sqnrs[-1] > sqnrs[0] + 60
 
@@ -302,7 +302,7 @@ def test_more_bits_never_lower_the_sqnr(scheme: Scheme, granularity: Granularity
 @every_width
 def test_per_channel_never_has_more_error_than_per_tensor(scheme: Scheme, bits: int) -> None:
     error = {
-        granularity: (rounded(weights(), way(bits, scheme, granularity)) - weights()).square().sum()
+        granularity: (snap(weights(), way(bits, scheme, granularity)) - weights()).square().sum()
         for granularity in Granularity
     }
     assert error[Granularity.CHANNEL] <= error[Granularity.TENSOR]
@@ -311,15 +311,15 @@ def test_per_channel_never_has_more_error_than_per_tensor(scheme: Scheme, bits: 
 @every_way
 def test_the_scale_of_the_weights_does_not_matter(scheme: Scheme, granularity: Granularity) -> None:
     spec = way(some_bits(scheme), scheme, granularity)
-    assert torch.equal(rounded(weights() * 1024, spec), rounded(weights(), spec) * 1024)
+    assert torch.equal(snap(weights() * 1024, spec), snap(weights(), spec) * 1024)
 
 
 # ---- clipped ranges
 
 
-def covered(weight: Tensor, spec: QuantSpec) -> tuple[float, float]:
-    found = levels(choose_qparams(weight, spec))
-    return float(found[0]), float(found[-1])
+def range_ends(weight: Tensor, spec: QuantSpec) -> tuple[float, float]:
+    values = levels(choose_qparams(weight, spec))
+    return float(values[0]), float(values[-1])
 
 
 @pytest.mark.parametrize(
@@ -334,8 +334,8 @@ def covered(weight: Tensor, spec: QuantSpec) -> tuple[float, float]:
 def test_a_range_on_paper(clip: Clip, reach: float) -> None:
     """A thousand weights, alternately -1 and 1, and an outlier of 16; zeros are ignored."""
     weight = torch.cat([torch.tensor([-1.0, 1.0]).repeat(500), torch.tensor([16.0]), torch.zeros(500)])
-    found = covered(weight, QuantSpec(8, granularity=Granularity.TENSOR, clip=clip))
-    assert found == pytest.approx((-reach, reach), rel=1e-5)
+    ends = range_ends(weight, QuantSpec(8, granularity=Granularity.TENSOR, clip=clip))
+    assert ends == pytest.approx((-reach, reach), rel=1e-5)
 
 
 @pytest.mark.parametrize(("bits", "gaussian", "laplace"), [(2, 1.71, 2.83), (3, 2.15, 3.89), (4, 2.55, 5.03)])
@@ -348,12 +348,12 @@ def test_the_best_ranges_are_those_of_aciqs_authors(bits: int, gaussian: float, 
 @pytest.mark.parametrize("bits", [2, 3, 4, 8])
 def test_the_least_error_is_that_of_an_exhaustive_search(scheme: Scheme, bits: int) -> None:
     weight = torch.randn(300, generator=torch.Generator().manual_seed(1)) ** 3
-    found = rounded(weight, QuantSpec(bits, scheme, Granularity.TENSOR, Clip.LEAST_ERROR))
+    values = snap(weight, QuantSpec(bits, scheme, Granularity.TENSOR, Clip.LEAST_ERROR))
     errors = []
     for fraction in torch.linspace(1, 0.2, WEIGHT_FRACTIONS):
         q = QPARAMS[scheme](fraction * weight.min(), fraction * weight.max(), bits)
         errors.append(float((dequantize(quantize(weight, q), q) - weight).square().sum()))
-    assert float((found - weight).square().sum()) == pytest.approx(min(errors), rel=1e-6)
+    assert float((values - weight).square().sum()) == pytest.approx(min(errors), rel=1e-6)
 
 
 @pytest.mark.parametrize("scheme", [scheme for scheme in Scheme if scheme.clippable])
@@ -363,23 +363,23 @@ def test_every_range_stays_within_the_weights_and_leaves_zeros_alone(
     scheme: Scheme, clip: Clip, granularity: Granularity
 ) -> None:
     spec = way(4, scheme, granularity, clip)
-    full = covered(weights(), way(4, scheme, granularity))
+    full = range_ends(weights(), way(4, scheme, granularity))
     step = (full[1] - full[0]) / 15
-    low, high = covered(weights(), spec)
+    low, high = range_ends(weights(), spec)
     assert full[0] - step <= low < high <= full[1] + step
-    assert torch.isfinite(rounded(weights(), spec)).all()
-    assert (rounded(weights(), spec)[-1] == 0).all() or granularity is Granularity.TENSOR
+    assert torch.isfinite(snap(weights(), spec)).all()
+    assert (snap(weights(), spec)[-1] == 0).all() or granularity is Granularity.TENSOR
 
 
 @pytest.mark.parametrize("clip", Clip)
-def test_one_weight_is_a_range_too(clip: Clip) -> None:
-    assert rounded(torch.tensor([[-3.0]]), QuantSpec(4, clip=clip)).item() == pytest.approx(-3)
+def test_a_single_weight_has_a_range(clip: Clip) -> None:
+    assert snap(torch.tensor([[-3.0]]), QuantSpec(4, clip=clip)).item() == pytest.approx(-3)
 
 
 def test_the_least_error_clips_where_clipping_pays() -> None:
     weight = weights()
     error = {
-        clip: float((rounded(weight, QuantSpec(3, granularity=Granularity.TENSOR, clip=clip)) - weight).square().sum())
+        clip: float((snap(weight, QuantSpec(3, granularity=Granularity.TENSOR, clip=clip)) - weight).square().sum())
         for clip in (Clip.FULL, Clip.LEAST_ERROR)
     }
     assert error[Clip.LEAST_ERROR] < 0.9 * error[Clip.FULL]
@@ -394,25 +394,25 @@ def test_the_least_error_clips_where_clipping_pays() -> None:
         (Clip.STDS, 2, 16 / 1001 + 2 * math.sqrt((1000 + 256) / 1001 - (16 / 1001) ** 2)),
     ],
 )
-def test_a_range_is_cut_where_it_is_told(clip: Clip, at: float, reach: float) -> None:
+def test_a_range_ends_at_the_given_position(clip: Clip, at: float, reach: float) -> None:
     weight = torch.cat([torch.tensor([-1.0, 1.0]).repeat(500), torch.tensor([16.0]), torch.zeros(500)])
-    found = covered(weight, QuantSpec(8, granularity=Granularity.TENSOR, clip=clip, clip_at=at))
-    assert found == pytest.approx((-reach, reach), rel=1e-5)
+    ends = range_ends(weight, QuantSpec(8, granularity=Granularity.TENSOR, clip=clip, clip_at=at))
+    assert ends == pytest.approx((-reach, reach), rel=1e-5)
 
 
 # ---- Kullback and Leibler's divergence
 
 
-def divergence(counts: list[int], kept: int, codes: int) -> float:
-    """As TensorRT's authors write it, bin by bin."""
-    reference = counts[:kept]
-    reference[-1] += sum(counts[kept:])
-    candidate = [0.0] * kept
-    for start in range(0, kept, kept // codes):
-        bins = range(start, start + kept // codes)
-        filled = [k for k in bins if reference[k]]
-        for k in filled:
-            candidate[k] = sum(counts[k] for k in bins) / len(filled)
+def divergence(counts: list[int], width: int, codes: int) -> float:
+    """Returns the divergence of TensorRT's calibration, computed bin by bin."""
+    reference = counts[:width]
+    reference[-1] += sum(counts[width:])
+    candidate = [0.0] * width
+    for start in range(0, width, width // codes):
+        bins = range(start, start + width // codes)
+        nonzero = [k for k in bins if reference[k]]
+        for k in nonzero:
+            candidate[k] = sum(counts[k] for k in bins) / len(nonzero)
     total, inside = sum(reference), sum(candidate)
     if any(p and not q for p, q in zip(reference, candidate, strict=True)):
         return math.inf
@@ -421,14 +421,14 @@ def divergence(counts: list[int], kept: int, codes: int) -> float:
 
 
 def least_by_trying(weight: Tensor, bits: int) -> float:
-    """The fraction of the largest magnitude where the divergence is least, the widest of them."""
+    """Returns the fraction of the largest magnitude with the smallest divergence; of several, the widest."""
     magnitude = [abs(w) for w in weight.tolist() if w]
     bins, codes = min(2048, 2 ** int(math.log2(len(weight)))), 2 ** (bits - 1)
     counts = [0] * bins
     for w in magnitude:
         counts[min(bins - 1, int(w * (bins / max(magnitude))))] += 1
-    tried = {kept: divergence(counts, kept, codes) for kept in range(codes, bins + 1, codes)}
-    return max((k for k in tried if tried[k] <= min(tried.values()) + 1e-9), default=bins) / bins
+    divergences = {width: divergence(counts, width, codes) for width in range(codes, bins + 1, codes)}
+    return max((k for k in divergences if divergences[k] <= min(divergences.values()) + 1e-9), default=bins) / bins
 
 
 @pytest.mark.parametrize(
@@ -444,7 +444,7 @@ def test_the_range_of_least_divergence_is_that_of_trying_all(count: int, bits: i
 
 def test_the_least_divergence_clips_outliers_and_no_range_without() -> None:
     even = torch.linspace(-1, 1, 4096)
-    reach = lambda weight: covered(weight, QuantSpec(4, granularity=Granularity.TENSOR, clip=Clip.KL))[1]
+    reach = lambda weight: range_ends(weight, QuantSpec(4, granularity=Granularity.TENSOR, clip=Clip.KL))[1]
     assert reach(even) == 1
     assert reach(torch.cat([even, torch.tensor([8.0])])) == pytest.approx(1, abs=0.1)
 
@@ -467,8 +467,8 @@ def test_a_group_is_quantized_as_a_tensor_of_its_own(kind: str, size: int, schem
         weight = weights(kind)[-3:]  # with the channel of zeros
         spec = QuantSpec(bits, scheme, Granularity.GROUP, clip, group_size=size)
         alone = QuantSpec(bits, scheme, Granularity.TENSOR, clip)
-        expected = [rounded(part, alone) for row in weight.flatten(1) for part in row.split(size)]
-        assert torch.equal(rounded(weight, spec).flatten(), torch.cat(expected)), clip
+        expected = [snap(part, alone) for row in weight.flatten(1) for part in row.split(size)]
+        assert torch.equal(snap(weight, spec).flatten(), torch.cat(expected)), clip
 
 
 @pytest.mark.parametrize("scheme", AUTOMATIC_SCHEMES)
@@ -478,8 +478,8 @@ def test_there_is_a_scale_or_a_codebook_for_each_group(scheme: Scheme) -> None:
 
 
 def test_a_group_that_holds_a_channel_is_a_channel() -> None:
-    by_group = rounded(weights(), QuantSpec(4, granularity="group", group_size=64))
-    assert torch.equal(by_group, rounded(weights(), QuantSpec(4)))
+    by_group = snap(weights(), QuantSpec(4, granularity="group", group_size=64))
+    assert torch.equal(by_group, snap(weights(), QuantSpec(4)))
 
 
 # ---- a given step
@@ -500,7 +500,7 @@ def test_a_step_rounds_as_numpy_does(step: float) -> None:
 
 
 @pytest.mark.parametrize(("levels", "bits"), [(1, 1), (2, 1), (3, 2), (4, 2), (5, 3), (65536, 16)])
-def test_as_many_bits_as_the_levels_take(levels: int, bits: int) -> None:
+def test_the_bits_of_a_step_are_those_that_its_levels_take(levels: int, bits: int) -> None:
     weight = torch.tensor([-5.0, levels - 6.0])
     assert code_bits(choose_qparams(weight, QuantSpec(16, "step", step=1))) == bits
 
@@ -517,7 +517,7 @@ def test_a_step_that_would_take_more_than_sixteen_bits_is_refused_with_one_that_
 
 @every_way
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-def test_weights_that_are_no_numbers_are_refused(scheme: Scheme, granularity: Granularity, value: float) -> None:
+def test_nan_and_infinite_weights_are_refused(scheme: Scheme, granularity: Granularity, value: float) -> None:
     weight = weights()
     weight[2, 1, 0, 0] = value
     with pytest.raises(ValueError, match="NaN, infinite"):
@@ -528,14 +528,14 @@ def test_weights_that_are_no_numbers_are_refused(scheme: Scheme, granularity: Gr
 @pytest.mark.parametrize("value", [0.0, 1e-45])
 def test_a_group_of_zeros_or_subnormals_becomes_zeros(scheme: Scheme, granularity: Granularity, value: float) -> None:
     weight = torch.full((2, 3), value)
-    assert rounded(weight, way(some_bits(scheme), scheme, granularity)).tolist() == [[0] * 3] * 2
+    assert snap(weight, way(some_bits(scheme), scheme, granularity)).tolist() == [[0] * 3] * 2
 
 
 @every_way
 def test_a_group_of_equal_weights_keeps_its_value(scheme: Scheme, granularity: Granularity) -> None:
     value = -0.5 if scheme is Scheme.POWER_OF_TWO else -0.75  # which is none
     weight = torch.full((2, 30), value)
-    torch.testing.assert_close(rounded(weight, way(some_bits(scheme), scheme, granularity)), weight)
+    torch.testing.assert_close(snap(weight, way(some_bits(scheme), scheme, granularity)), weight)
 
 
 ODD = {
@@ -550,11 +550,11 @@ ODD = {
 
 @pytest.mark.parametrize("weight", ODD.values(), ids=ODD)
 @pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
-def test_every_combination_runs_or_is_refused_in_words(weight: Tensor, bits: int) -> None:
+def test_every_combination_runs_or_is_refused_with_the_reason(weight: Tensor, bits: int) -> None:
     for scheme, granularity, clip in itertools.product(AUTOMATIC_SCHEMES, Granularity, Clip):
         if bits in scheme.bits and (scheme.clippable or clip is Clip.FULL):
             spec = way(bits, scheme, granularity, clip)
-            values = rounded(weight, spec)
+            values = snap(weight, spec)
             assert values.isfinite().all(), spec
             assert values.abs().max() <= 2 * weight.abs().max(), spec
         else:
@@ -564,10 +564,10 @@ def test_every_combination_runs_or_is_refused_in_words(weight: Tensor, bits: int
 
 @pytest.mark.parametrize("weight", ODD.values(), ids=ODD)
 @pytest.mark.parametrize("step", [1e-30, 1e-4, 1.0, 1e30])
-def test_every_step_is_taken_or_refused_in_words(weight: Tensor, step: float) -> None:
+def test_every_step_runs_or_is_refused_with_the_reason(weight: Tensor, step: float) -> None:
     fits = weight.abs().max() / step < 2**15
     with nullcontext() if fits else pytest.raises(ValueError, match="more than 16 bits per weight; give a step of"):
-        values = rounded(weight, QuantSpec(16, "step", step=step))
+        values = snap(weight, QuantSpec(16, "step", step=step))
     if fits:
         assert values.isfinite().all()
         assert (values - weight).abs().max() <= 0.501 * torch.tensor(step)

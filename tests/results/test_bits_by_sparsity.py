@@ -68,15 +68,15 @@ def test_without_points_the_table_is_empty():
 
 
 def test_plotly_finds_nothing_wrong_with_the_charts():
-    known = points(landscape_specs("net"))
-    table = arrange(known)
-    ink, own, one = style.ink("light"), group_by_way(known), known[0]
+    some = points(landscape_specs("net"))
+    table = arrange(some)
+    ink, own, one = style.ink("light"), group_by_way(some), some[0]
     rings = dict.fromkeys(tradeoffs.RINGS, one)
     limits = tradeoffs.Limits(0.4, 4)
     for drawing in (
-        tradeoffs.scatter(known, {"float": one}, rings, limits, 0.0, ink),
-        tradeoffs.scatter(known * 30, {}, {}, None, 0.0, ink),
+        tradeoffs.scatter(some, {"float": one}, rings, limits, 0.0, ink),
+        tradeoffs.scatter(some * 30, {}, {}, None, 0.0, ink),
         drops.bits_by_sparsity(table, 0.5, (1.5, 2), ink),
-        equal_bytes.ways(own, best_of_each_way(known, 4), 4, ink),
+        equal_bytes.ways(own, best_of_each_way(some, 4), 4, ink),
     ):
         assert go.Figure(drawing.to_dict()).data

@@ -61,7 +61,7 @@ def test_the_table_has_the_changes_of_the_classes_where_float_is_known():
     assert rows["accuracy"].tolist() == [0.9, 0.7, 1.0]
 
 
-def test_what_the_page_shows_is_in_words():
+def test_the_figures_of_the_page_are_given_in_words():
     rows = numbers(RESULTS, BEFORE)
     assert rows["Against float"].tolist() == ["0.0 points", "-20.0 points", ""]
     assert rows["Spec"].tolist() == ["float", "4 bits", "threshold 0.1"]
@@ -69,7 +69,7 @@ def test_what_the_page_shows_is_in_words():
     assert classes(RESULTS[:2], BEFORE).loc["2", "airplane"] == "-25.0"
 
 
-def test_the_report_needs_nothing_else_and_shows_names_as_text():
+def test_the_report_is_self_contained_and_escapes_names():
     page = report.html(RESULTS, BEFORE)
     assert "http" not in page
     assert "src=" not in page

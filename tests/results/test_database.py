@@ -53,7 +53,7 @@ def test_threads_that_create_the_file_at_once_create_one(tmp_path: Path) -> None
         database = Database(tmp_path / f"{attempt}.sqlite", 1, TABLES)
         with ThreadPoolExecutor(8) as pool:
             work = [pool.submit(database.attempt, partial(add, number=number), "oh") for number in range(8)]
-        assert [done.result() for done in work] == [(number, None) for number in range(8)]
+        assert [future.result() for future in work] == [(number, None) for number in range(8)]
         assert database.attempt(numbers, "oh") == (list(range(8)), None)
 
 
@@ -79,7 +79,7 @@ def test_work_that_fails_on_a_moved_file_is_done_on_the_new_one(
 
 
 def test_a_new_file_is_not_moved_aside_for_the_damage_of_the_old_one(database: Database) -> None:
-    """Nor does it wait for those who have the new file open."""
+    """It does not wait for connections to the new file either."""
 
     def work(connection: sqlite3.Connection) -> tuple[list[int] | None, str | None]:
         if not os.path.exists(f"{database.path}.old"):

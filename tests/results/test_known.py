@@ -50,10 +50,10 @@ def test_kept_results_are_listed_unchanged(results_store, simple_cnn):
     results = [result(FLOAT, 0), result(FOUR, 3, 500), result(HALF, 5, 700)]
     for each in results:
         keep(results_store, simple_cnn, each)
-    known = results_store.results(simple_cnn, IMAGES)
+    rows = results_store.results(simple_cnn, IMAGES)
     assert results_store.count(simple_cnn) == 3
-    assert [(each.spec, each.costs) for each in known] == [(each.spec, each.costs) for each in results]
-    for one, other in zip(known, results, strict=True):
+    assert [(each.spec, each.costs) for each in rows] == [(each.spec, each.costs) for each in results]
+    for one, other in zip(rows, results, strict=True):
         assert torch.equal(one.evaluation.predictions, other.evaluation.predictions)
         assert one.evaluation.loss_sum == 1.5
 
@@ -91,14 +91,14 @@ def test_a_result_of_this_machine_replaces_a_committed_one(results_store, simple
     write_landscape(simple_cnn, [result(FLOAT, 1), result(FOUR, 4)], tmp_path)
     keep(results_store, simple_cnn, result(FOUR, 3))
     keep(results_store, simple_cnn, result(HALF, 5))
-    known = known_results(simple_cnn, results_store, IMAGES, tmp_path)
-    assert {point.spec: (point.correct, point.precomputed) for point in known.points} == {
+    results = known_results(simple_cnn, results_store, IMAGES, tmp_path)
+    assert {point.spec: (point.correct, point.precomputed) for point in results.points} == {
         FLOAT: (19, True),
         FOUR: (17, False),
         HALF: (15, False),
     }
-    assert known.before.correct == 19
-    assert all(known.results[point.spec].evaluation.correct == point.correct for point in known.points)
+    assert results.before.correct == 19
+    assert all(results.results[point.spec].evaluation.correct == point.correct for point in results.points)
 
 
 def test_a_stale_landscape_gives_a_notice(results_store, simple_cnn, tmp_path):
@@ -110,6 +110,6 @@ def test_a_stale_landscape_gives_a_notice(results_store, simple_cnn, tmp_path):
 def test_without_images_only_committed_results_are_known(results_store, simple_cnn, tmp_path):
     write_landscape(simple_cnn, [result(FLOAT, 1)], tmp_path)
     keep(results_store, simple_cnn, result(HALF, 5))
-    known = known_results(simple_cnn, results_store, None, tmp_path)
-    assert [(point.spec, point.precomputed) for point in known.points] == [(FLOAT, True)]
+    results = known_results(simple_cnn, results_store, None, tmp_path)
+    assert [(point.spec, point.precomputed) for point in results.points] == [(FLOAT, True)]
     assert known_results(simple_cnn, results_store, None, tmp_path / "nowhere").points == ()

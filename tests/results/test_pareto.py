@@ -51,14 +51,14 @@ def test_the_best_within_a_budget_is_beaten_by_none_within_it(seed):
         assert not any(each.file_bytes < small.file_bytes or beats(each, small) for each in able)
 
 
-def test_one_point_of_ten_thousand_images_are_a_hundred_images():
+def test_a_percentage_point_of_ten_thousand_images_is_a_hundred_images():
     before = point(100, 9_241, 10_000)
     assert least_correct(before, 0.01) == 9_141
     assert least_correct(before, 0.0) == 9_241
     assert [least_correct(before, tenths / 1000) for tenths in range(1, 100)] == [9_241 - 10 * n for n in range(1, 100)]
 
 
-def test_a_name_is_of_the_network_and_of_all_settings():
+def test_a_name_states_the_network_and_all_settings():
     one = point(1, 2)
     assert one.name.startswith("net:")
     assert one.name == point(1, 2).name

@@ -40,7 +40,7 @@ TEXTS = sources(COMPUTES)
 
 
 def after(name: str, old: str, new: str) -> str:
-    """The code in COMPUTES once `old` in file `name` has become `new`."""
+    """Returns the code in COMPUTES with `old` in the file `name` replaced by `new`."""
     assert old in TEXTS[name]
     return code({**TEXTS, name: TEXTS[name].replace(old, new)}.values())
 
@@ -69,32 +69,32 @@ def test_the_digests_have_16_digits_and_are_those_of_the_files() -> None:
         ("networks/architectures/resnet.py", "x[:, :, ::2, ::2]", "x[:, :, 1::2, 1::2]"),
     ],
 )
-def test_a_changed_formula_is_other_code(name: str, old: str, new: str) -> None:
+def test_a_changed_formula_changes_the_digest(name: str, old: str, new: str) -> None:
     assert after(name, old, new) != code(TEXTS.values())
 
 
-def test_another_statement_in_any_of_the_files_is_other_code() -> None:
+def test_another_statement_in_any_file_changes_the_digest() -> None:
     before = code(TEXTS.values())
     for name, text in TEXTS.items():
         assert code({**TEXTS, name: text + "\nMORE = 1\n"}.values()) != before, name
 
 
-def test_comments_docstrings_and_layout_of_no_file_are_code() -> None:
+def test_comments_docstrings_and_layout_do_not_change_the_digest() -> None:
     kinds = (ast.Module, ast.ClassDef, ast.FunctionDef)
-    changed = {}
+    versions = {}
     for name, text in TEXTS.items():
         lines = text.splitlines()
-        documented = [node for node in ast.walk(ast.parse(text)) if isinstance(node, kinds) and ast.get_docstring(node)]
-        assert documented, name
-        for node in documented:
+        nodes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, kinds) and ast.get_docstring(node)]
+        assert nodes, name
+        for node in nodes:
             place = node.body[0].lineno - 1
             lines[place] = lines[place].replace('"""', '"""In other words. ', 1)
-        changed[name] = "# A remark.\n\n" + "\n".join(line + "  # why" * line.startswith("class") for line in lines)
-        assert changed[name].count("In other words") == len(documented)
-    assert code(changed.values()) == code(TEXTS.values())
+        versions[name] = "# A remark.\n\n" + "\n".join(line + "  # why" * line.startswith("class") for line in lines)
+        assert versions[name].count("In other words") == len(nodes)
+    assert code(versions.values()) == code(TEXTS.values())
 
 
-def test_what_computes_nothing_is_left_out() -> None:
+def test_imports_and_messages_of_exceptions_do_not_change_the_digest() -> None:
     source = (
         '"""Module."""\nfrom compression.a import b, c as d\nfrom torch import nn\nclass A:\n    """Class."""\n'
         'def f():\n    """Function."""\n    # why\n    raise ValueError(f"no {b}")\ndef g():\n    return ("text")'
@@ -122,10 +122,10 @@ def test_another_torch_or_calibration_has_another_digest() -> None:
     assert len(digests) == 5
 
 
-def test_another_way_to_count_has_another_digest_of_counting_alone() -> None:
+def test_another_way_to_count_changes_only_the_digest_of_counting() -> None:
     texts = sources(COMPUTES + COUNTS)
-    changed = {**texts, "files/bits.py": texts["files/bits.py"] + "\nMORE = 1\n"}
-    assert counting_of(changed) != counting()
+    other = {**texts, "files/bits.py": texts["files/bits.py"] + "\nMORE = 1\n"}
+    assert counting_of(other) != counting()
     assert "files/bits.py" not in COMPUTES
 
 
@@ -135,12 +135,12 @@ def test_a_worker_with_other_code_refuses_to_compute() -> None:
         check_version("0" * 16)
 
 
-def imported(names: Iterable[str]) -> set[str]:
-    """The files of the package that `names` import, and those that these import."""
+def find_imports(names: Iterable[str]) -> set[str]:
+    """Returns the files of the package that `names` import, directly or indirectly."""
     closure: set[str] = set()
-    waiting = set(names)
-    while waiting:
-        name = waiting.pop()
+    queue = set(names)
+    while queue:
+        name = queue.pop()
         closure.add(name)
         for node in ast.walk(ast.parse((PACKAGE / name).read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "compression":
@@ -148,20 +148,20 @@ def imported(names: Iterable[str]) -> set[str]:
                 modules = [folder.with_suffix(".py"), folder / "__init__.py"]
                 modules += [folder / f"{alias.name}.py" for alias in node.names]
                 files = {path.relative_to(PACKAGE).as_posix() for path in modules if path.exists()}
-                waiting |= {file for file in files if file == "spec/__init__.py" or "__init__" not in file} - closure
+                queue |= {file for file in files if file == "spec/__init__.py" or "__init__" not in file} - closure
     return closure
 
 
 def test_everything_that_evaluating_and_compressing_import_is_digested() -> None:
-    """A new module must be listed where it belongs. What workers run also imports what finds networks and images."""
+    """A new module must be listed. The tasks of workers also import the code that finds networks and images."""
     evidence = {
         *("engine/tasks.py", "experiments/layerwise.py", "experiments/tasks.py"),
         *("core/bundled_calibrations.py", "core/gradients.py", "core/observe.py", "core/training_evidence.py"),
     }
-    closure = imported(["core/compress.py", "evaluation/evaluation.py", "networks/architectures/table.py"])
+    closure = find_imports(["core/compress.py", "evaluation/evaluation.py", "networks/architectures/table.py"])
     assert (closure | evidence) - IMAGES_AND_NETWORKS == {*COMPUTES}
 
 
 def test_everything_that_counting_imports_is_digested_too() -> None:
-    """What reads networks from files counts nothing."""
-    assert imported(["results/costs.py"]) - {*COMPUTES} - IMAGES_AND_NETWORKS - READING == {*COUNTS}
+    """Code that reads networks from files is not part of counting."""
+    assert find_imports(["results/costs.py"]) - {*COMPUTES} - IMAGES_AND_NETWORKS - READING == {*COUNTS}

@@ -39,7 +39,7 @@ HALF, FOUR = PruneSpec(sparsity=0.5), QuantSpec(4)
         (CompressionSpec("net", HALF, layers=(LayerSpec("a", 4),)), Way.BOTH),
     ],
 )
-def test_what_makes_a_network_small(spec, expected):
+def test_the_kind_of_a_spec_is_pruning_quantization_or_both(spec, expected):
     assert way_of(spec) == expected
 
 
@@ -57,7 +57,7 @@ POINTS = [
 ]
 
 
-def test_each_way_has_its_best_within_the_bytes():
+def test_each_kind_has_its_best_point_within_the_bytes():
     correct = lambda most_bytes: [point and point.correct for point in best_of_each_way(POINTS, most_bytes).values()]
     assert correct(100) == [910, 919, 700]
     assert correct(60) == [800, 919, 700]

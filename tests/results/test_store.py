@@ -33,7 +33,7 @@ LABELS = torch.arange(COUNT) % 10
 
 
 def images_of(labels: Tensor) -> ImageSet:
-    """Black images with these labels."""
+    """Returns black images with these labels."""
     return ImageSet(torch.zeros(1, *TEST.shape, dtype=torch.uint8).expand(len(labels), -1, -1, -1), labels, "", TEST)
 
 
@@ -45,7 +45,7 @@ def key(number: int = 0) -> Key:
 
 
 def evaluation(seed: int = 0, count: int = COUNT, margins: bool = True) -> Evaluation:
-    """A made-up evaluation; half precision holds its margins exactly."""
+    """Returns a made-up evaluation, whose margins are exact in half precision."""
     generator = torch.Generator().manual_seed(seed)
     return Evaluation(
         predictions=torch.randint(0, 10, (count,), generator=generator).to(torch.uint8),
@@ -71,7 +71,7 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.fixture
 def full(store: Store) -> Store:
-    """A store with the evaluations 0 to 9."""
+    """Returns a store with the evaluations 0 to 9."""
     for number in range(10):
         store.put(key(number), evaluation(number))
     assert numbers_in(store) == set(range(10))
@@ -102,9 +102,9 @@ def aside(store: Store) -> list[str]:
 @pytest.mark.parametrize("margins", [True, False])
 @pytest.mark.parametrize("count", [0, 1, 2, COUNT])
 def test_a_kept_evaluation_is_read_unchanged(store: Store, count: int, margins: bool) -> None:
-    kept = evaluation(3, count, margins)
-    store.put(key(), kept)
-    assert same(store.get(key(), IMAGES[:count]), kept)
+    original = evaluation(3, count, margins)
+    store.put(key(), original)
+    assert same(store.get(key(), IMAGES[:count]), original)
     assert store.problem is None
 
 
@@ -261,7 +261,7 @@ def test_a_damaged_file_is_moved_aside_with_a_notice_and_results_are_kept_in_a_n
     full: Store, damage: Callable[[Path], object], first: str
 ) -> None:
     damage(full.path)
-    damaged = full.path.read_bytes()
+    content = full.path.read_bytes()
     if first == "get":
         assert full.get(key(1), IMAGES) is None
     else:
@@ -269,24 +269,24 @@ def test_a_damaged_file_is_moved_aside_with_a_notice_and_results_are_kept_in_a_n
     assert aside(full) == ["results.sqlite.damaged"]
     (moved,) = full.path.parent.glob("*.damaged-*")
     assert full.problem == f"{full.path} was damaged. It is now {moved.name}, and a new file was created."
-    assert moved.read_bytes() == damaged
+    assert moved.read_bytes() == content
     full.put(key(2), evaluation(2))
     assert full.problem is None
     assert numbers_in(full) == ({1, 2} if first == "put" else {2})
 
 
 def test_garbage_anywhere_in_the_file_never_gives_a_wrong_result(full: Store) -> None:
-    """Most of the file are rows: garbage in one costs one or two rows, garbage in the index of pages costs all."""
+    """Garbage in a row loses one or two rows; garbage in the index of pages loses all rows."""
     whole = full.path.read_bytes()
-    left = set()
+    outcomes = set()
     for at in range(0, len(whole), 997):
         full.path.write_bytes(whole)
         overwrite(full.path, at, GARBAGE)
-        left.add(len(numbers_in(full)))
+        outcomes.add(len(numbers_in(full)))
         full.put(key(0), evaluation(0))
         full.put(key(99), evaluation(99))
         assert numbers_in(full, range(100)) >= {0, 99}
-    assert {0, 9} <= left
+    assert {0, 9} <= outcomes
 
 
 @pytest.mark.parametrize("suffix", ["-wal", "-shm", "-journal"])
@@ -319,7 +319,7 @@ def test_an_empty_file_is_an_empty_store(store: Store) -> None:
 )
 def test_a_file_with_another_schema_is_moved_aside_with_its_companions(full: Store, statement: str, words: str) -> None:
     """The last rows are in the write-ahead log as long as another connection reads."""
-    with reading(full) as reader:
+    with open_reader(full) as reader:
         full.put(key(10), evaluation(10))
         sql(full, statement)
         full.put(key(1), evaluation(1))
@@ -336,8 +336,8 @@ def test_a_file_with_another_schema_is_moved_aside_with_its_companions(full: Sto
 
 
 @contextmanager
-def reading(store: Store) -> Iterator[sqlite3.Connection]:
-    """Another connection that is in the middle of reading."""
+def open_reader(store: Store) -> Iterator[sqlite3.Connection]:
+    """Opens another connection that is reading."""
     with closing(sqlite3.connect(store.path, isolation_level=None, check_same_thread=False)) as database:
         database.execute("BEGIN")
         database.execute("SELECT count(*) FROM results").fetchall()
@@ -345,7 +345,7 @@ def reading(store: Store) -> Iterator[sqlite3.Connection]:
 
 
 def test_results_are_kept_while_another_moves_the_file_aside(full: Store) -> None:
-    with reading(full), reading(full) as other:
+    with open_reader(full), open_reader(full) as other:
         full.put(key(10), evaluation(10))
         for suffix in ("-wal", "-shm", ""):
             os.rename(f"{full.path}{suffix}", f"{full.path}.damaged-20990101{suffix}")
@@ -402,8 +402,8 @@ def test_a_full_disk_is_reported_before_there_is_a_file(store: Store, room_for: 
 
 
 @pytest.fixture
-def shown() -> Iterator[Store]:
-    """A store in a folder that can be read but not written."""
+def locked() -> Iterator[Store]:
+    """Returns a store in a folder that can be read but not written."""
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder) / "results.sqlite")
         store.put(key(), evaluation())
@@ -412,21 +412,21 @@ def shown() -> Iterator[Store]:
         os.chmod(folder, 0o755)
 
 
-def test_a_folder_that_cannot_be_written_is_reported(shown: Store, as_nobody: None) -> None:
-    shown.put(key(1), evaluation(1))
-    assert shown.problem == f"Results cannot be kept: {shown.path} cannot be opened for writing."
-    assert shown.get(key(), IMAGES) is None
-    assert shown.problem == f"Kept results cannot be read: {shown.path} cannot be opened for writing."
+def test_a_folder_that_cannot_be_written_is_reported(locked: Store, as_nobody: None) -> None:
+    locked.put(key(1), evaluation(1))
+    assert locked.problem == f"Results cannot be kept: {locked.path} cannot be opened for writing."
+    assert locked.get(key(), IMAGES) is None
+    assert locked.problem == f"Kept results cannot be read: {locked.path} cannot be opened for writing."
 
 
-def test_a_damaged_file_that_cannot_be_moved_aside_is_reported(shown: Store, request: pytest.FixtureRequest) -> None:
-    shown.path.write_bytes(GARBAGE)
+def test_a_damaged_file_that_cannot_be_moved_aside_is_reported(locked: Store, request: pytest.FixtureRequest) -> None:
+    locked.path.write_bytes(GARBAGE)
     request.getfixturevalue("as_nobody")
-    words = f"{shown.path} was damaged and cannot be moved aside (Permission denied)"
-    shown.put(key(1), evaluation(1))
-    assert shown.problem == f"Results cannot be kept: {words}."
-    assert shown.get(key(), IMAGES) is None
-    assert shown.problem == f"Kept results cannot be read: {words}."
+    words = f"{locked.path} was damaged and cannot be moved aside (Permission denied)"
+    locked.put(key(1), evaluation(1))
+    assert locked.problem == f"Results cannot be kept: {words}."
+    assert locked.get(key(), IMAGES) is None
+    assert locked.problem == f"Kept results cannot be read: {words}."
 
 
 def test_a_folder_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
@@ -471,7 +471,7 @@ def test_results_are_read_while_another_connection_writes(full: Store) -> None:
         assert numbers_in(full) == set(range(10))
 
 
-def test_a_lock_of_a_moment_is_waited_for(full: Store) -> None:
+def test_a_short_lock_is_waited_for(full: Store) -> None:
     with closing(sqlite3.connect(full.path, isolation_level=None, check_same_thread=False)) as other:
         other.execute("BEGIN IMMEDIATE")
         later = threading.Timer(0.6, lambda: other.execute("COMMIT"))

@@ -27,8 +27,8 @@ bits = st.one_of(st.integers(2, 16), st.just(32))
 fractions = st.floats(0, 1)
 
 
-def made(kind, **fields):
-    """Builds values of `kind`, without the combinations that it refuses."""
+def build_values(kind, **fields):
+    """Returns a strategy for values of `kind`, without the combinations that it refuses."""
 
     def build(values):
         try:
@@ -40,11 +40,11 @@ def made(kind, **fields):
 
 
 layers = st.lists(
-    made(LayerSpec, name=st.text(min_size=1), bits=st.none() | bits, sparsity=st.none() | fractions),
+    build_values(LayerSpec, name=st.text(min_size=1), bits=st.none() | bits, sparsity=st.none() | fractions),
     unique_by=lambda layer: layer.name,
     max_size=5,
 )
-quants = made(
+quants = build_values(
     QuantSpec,
     bits=st.integers(1, 16),
     scheme=st.sampled_from(Scheme),
@@ -76,7 +76,7 @@ def test_a_recipe_is_read_back_as_it_was_written(spec):
 
 @settings(deadline=None)
 @given(layers)
-def test_layers_come_out_of_a_link_as_they_went_in(found):
+def test_layers_of_a_link_are_read_back_unchanged(found):
     assert from_link(to_link(found)) == CompressionSpec("", layers=tuple(found)).layers
 
 
@@ -90,7 +90,7 @@ def test_a_link_to_every_layer_of_resnet20_is_short(random_resnet):
     assert len(to_link([LayerSpec(name, 4, 0.55) for name in weighted_layers(random_resnet)])) < 600
 
 
-def test_what_a_recipe_leaves_out_has_its_default():
+def test_missing_fields_of_a_recipe_have_their_defaults():
     assert from_json('{"model": "vgg", "weights": {"bits": 4}}') == CompressionSpec("vgg", weights=QuantSpec(4))
 
 
@@ -121,15 +121,15 @@ def test_what_a_recipe_leaves_out_has_its_default():
         ('{"model": "vgg", "fold_bn": 1}', "fold_bn must be true or false, got 1"),
     ],
 )
-def test_a_damaged_recipe_is_told_in_words(text, words):
-    with pytest.raises(ValueError) as told:
+def test_a_damaged_recipe_is_refused_with_the_reason(text, words):
+    with pytest.raises(ValueError) as error:
         from_json(text)
-    assert words in str(told.value)
+    assert words in str(error.value)
 
 
 @settings(deadline=None)
 @given(st.text() | st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists).map(json.dumps))
-def test_any_text_is_a_recipe_or_a_sentence(text):
+def test_any_text_is_a_recipe_or_is_refused_with_a_sentence(text):
     with suppress(ValueError):
         assert isinstance(from_json(text), CompressionSpec)
 
@@ -146,7 +146,7 @@ def test_any_text_is_a_recipe_or_a_sentence(text):
         ("fc:4,fc:5", "layer fc is given twice"),
     ],
 )
-def test_a_damaged_link_is_told_in_words(text, words):
-    with pytest.raises(ValueError) as told:
+def test_a_damaged_link_is_refused_with_the_reason(text, words):
+    with pytest.raises(ValueError) as error:
         from_link(text)
-    assert words in str(told.value)
+    assert words in str(error.value)

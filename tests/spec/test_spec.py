@@ -266,7 +266,7 @@ def test_one_bit_is_refused_with_the_reason() -> None:
         ),
     ],
 )
-def test_nonsense_is_refused_in_words(make, words: str) -> None:
+def test_impossible_settings_are_refused_with_the_reason(make, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         make()
 
@@ -280,18 +280,18 @@ def test_structures_are_read_from_text(text: str, structure: str, pattern: tuple
 
 
 @pytest.mark.parametrize("text", ["4:2", "2:4:6", "rows", ":4", "-1:4"])
-def test_other_text_is_no_structure(text: str) -> None:
+def test_other_text_is_refused_as_a_structure(text: str) -> None:
     with pytest.raises(ValueError, match=r"n:m keeps n of every m|structure must be one of"):
         structure_from(text)
 
 
-def test_a_threshold_of_zero_takes_nothing_but_where_signs_count() -> None:
+def test_a_threshold_of_zero_prunes_only_with_the_criterion_signed() -> None:
     assert PruneSpec(threshold=0).takes_nothing
     assert not PruneSpec(threshold=0, criterion="signed").takes_nothing
     assert CompressionSpec("m", PruneSpec(threshold=0, criterion="signed")).prune is not None
 
 
-@pytest.mark.parametrize(("criterion", "needed"), [("taylor", True), ("l1", False), ("random", False)])
-def test_taylor_alone_needs_gradients(criterion: str, needed: bool) -> None:
+@pytest.mark.parametrize(("criterion", "needs"), [("taylor", True), ("l1", False), ("random", False)])
+def test_taylor_alone_needs_gradients(criterion: str, needs: bool) -> None:
     spec = CompressionSpec("m", PruneSpec(sparsity=0.5, criterion=criterion))
-    assert spec.needs_gradients == needed
+    assert spec.needs_gradients == needs

@@ -21,7 +21,7 @@ from PIL import Image
 
 from compression.errors import CheckpointError
 from compression.networks.checkpoints.reading import read_tensors
-from tests.support.networks import saved
+from tests.support.networks import save
 
 FOUR = struct.pack("<4f", 1, 2, 3, 4)
 TERA = 10**12
@@ -35,11 +35,11 @@ def text(value: str) -> bytes:
 
 
 def integer(value: int) -> bytes:
-    encoded = pickle.encode_long(value)
-    return b"\x8a" + bytes([len(encoded)]) + encoded
+    digits = pickle.encode_long(value)
+    return b"\x8a" + bytes([len(digits)]) + digits
 
 
-def named(module: str, name: str) -> bytes:
+def symbol(module: str, name: str) -> bytes:
     return f"c{module}\n{name}\n".encode()
 
 
@@ -55,27 +55,27 @@ def dictionary(**items: bytes) -> bytes:
     return b"}(" + b"".join(text(key) + value for key, value in items.items()) + b"u"
 
 
-def pickled(value: bytes) -> bytes:
+def pickle_of(value: bytes) -> bytes:
     return b"\x80\x02" + value + b"."
 
 
 def storage(key: bytes, elements: int, old: bool = False) -> bytes:
-    kind = named("torch", "FloatStorage")
+    kind = symbol("torch", "FloatStorage")
     return tuple_of(text("storage"), kind, key, text("cpu"), integer(elements), *([b"N"] if old else [])) + b"Q"
 
 
 def tensor(of: bytes, shape: Iterable[int], strides: Iterable[int]) -> bytes:
     size, steps = (tuple_of(*map(integer, numbers)) for numbers in (shape, strides))
-    rebuild = named("torch._utils", "_rebuild_tensor_v2")
-    return call(rebuild, of, integer(0), size, steps, b"\x89", named("collections", "OrderedDict") + b")R")
+    rebuild = symbol("torch._utils", "_rebuild_tensor_v2")
+    return call(rebuild, of, integer(0), size, steps, b"\x89", symbol("collections", "OrderedDict") + b")R")
 
 
 # ---- the three formats around them
 
 
-def zipped(value: bytes, data: bytes | None = None, pickle_name: str = "data.pkl", key: str = "0") -> bytes:
+def zip_of(value: bytes, data: bytes | None = None, pickle_name: str = "data.pkl", key: str = "0") -> bytes:
     """The zip archive that torch.save writes: `value` pickled, and the storage `data` under `key`."""
-    records = {pickle_name: pickled(value), "byteorder": b"little", "version": b"3\n"}
+    records = {pickle_name: pickle_of(value), "byteorder": b"little", "version": b"3\n"}
     return archive([*records.items(), *([(f"data/{key}", data)] if data is not None else [])])
 
 
@@ -91,7 +91,7 @@ def old(value: bytes, keys: list[str], data: bytes) -> bytes:
     """The format of torch.save before zip archives: five pickles, then the storages, each after its length."""
     about = {"protocol_version": 1001, "little_endian": True, "type_sizes": {"short": 2, "int": 4, "long": 4}}
     start = b"".join(pickle.dumps(part, 2) for part in (0x1950A86A20F9469CFC6C, 1001, about))
-    return start + pickled(value) + pickle.dumps(keys, 2) + data
+    return start + pickle_of(value) + pickle.dumps(keys, 2) + data
 
 
 def safe(header: bytes, data: bytes = b"", length: int | None = None) -> bytes:
@@ -126,19 +126,19 @@ def letter_cases() -> bytes:
     """torch ignores the case of the names of records, so this loads one megabyte 1,024 times."""
     names = ["".join(c.upper() if turn >> at & 1 else c for at, c in enumerate("abcdefghij")) for turn in range(1024)]
     tensors = {name: tensor(storage(text(name), 250_000), (250_000,), (1,)) for name in names}
-    return zipped(dictionary(**tensors), bytes(1_000_000), key="abcdefghij")
+    return zip_of(dictionary(**tensors), bytes(1_000_000), key="abcdefghij")
 
 
 def two_pickles() -> bytes:
     """Two records with the same name: Python takes the last one and torch the first."""
     with warnings.catch_warnings(action="ignore"):
-        return archive([("data.pkl", pickled(BYTES)), ("version", b"3\n"), ("data.pkl", pickled(b"}"))])
+        return archive([("data.pkl", pickle_of(BYTES)), ("version", b"3\n"), ("data.pkl", pickle_of(b"}"))])
 
 
 def views() -> bytes:
     """A thousand tensors over one megabyte."""
     first = tensor(storage(text("0"), 250_000), (250_000,), (1,)) + b"q\x01"
-    return zipped(dictionary(w=first, **{f"w{i}": b"h\x01" for i in range(999)}), bytes(1_000_000))
+    return zip_of(dictionary(w=first, **{f"w{i}": b"h\x01" for i in range(999)}), bytes(1_000_000))
 
 
 def picture(kind: str) -> bytes:
@@ -157,9 +157,9 @@ def tar() -> bytes:
 
 
 TRACE = "it ran"
-SYSTEM = call(named("os", "system"), text(f"echo > '{TRACE}'"))
-EVAL = call(named("builtins", "eval"), text(f"open('{TRACE}', 'w')"))
-BYTES = call(named("builtins", "bytearray"), integer(TERA))
+SYSTEM = call(symbol("os", "system"), text(f"echo > '{TRACE}'"))
+EVAL = call(symbol("builtins", "eval"), text(f"open('{TRACE}', 'w')"))
+BYTES = call(symbol("builtins", "bytearray"), integer(TERA))
 STACKED = text("os") + text("system") + b"\x93" + tuple_of(text(f"echo > '{TRACE}'")) + b"R"
 INSTANCE = b"(" + text(f"echo > '{TRACE}'") + b"ios\nsystem\n"
 NESTED = b")" + b"\x85" * 1_000_000
@@ -168,56 +168,56 @@ CODE, DAMAGED, INTRICATE = "reading it would run code", "is damaged", "holds mor
 
 HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     # code
-    "os.system": (lambda: zipped(SYSTEM), rf"{CODE} that it brings along \(os\.system\)"),
-    "os.system among weights": (lambda: zipped(dictionary(w=SYSTEM)), CODE),
+    "os.system": (lambda: zip_of(SYSTEM), rf"{CODE} that it brings along \(os\.system\)"),
+    "os.system among weights": (lambda: zip_of(dictionary(w=SYSTEM)), CODE),
     "os.system, old": (lambda: old(SYSTEM, [], b""), CODE),
     "a terabyte of zeros in the last pickle, old": (
         lambda: old(b"}", [], b"")[:-1] + BYTES + b".",
         rf"{CODE} .*builtins\.bytearray",
     ),
-    "os.system, bare": (lambda: pickled(SYSTEM), CODE),
-    "eval": (lambda: zipped(EVAL), rf"{CODE} .*builtins\.eval"),
+    "os.system, bare": (lambda: pickle_of(SYSTEM), CODE),
+    "eval": (lambda: zip_of(EVAL), rf"{CODE} .*builtins\.eval"),
     "eval, old": (lambda: old(EVAL, [], b""), CODE),
-    "a terabyte of zeros": (lambda: zipped(BYTES), rf"{CODE} .*builtins\.bytearray"),
+    "a terabyte of zeros": (lambda: zip_of(BYTES), rf"{CODE} .*builtins\.bytearray"),
     "a terabyte of zeros, old": (lambda: old(BYTES, [], b""), CODE),
-    "a name from the stack": (lambda: zipped(STACKED), rf"{CODE} .*unnamed"),
-    "an instance": (lambda: zipped(INSTANCE), rf"{CODE} .*os\.system"),
+    "a name from the stack": (lambda: zip_of(STACKED), rf"{CODE} .*unnamed"),
+    "an instance": (lambda: zip_of(INSTANCE), rf"{CODE} .*os\.system"),
     "a second pickle of the same name": (two_pickles, "two records of one name"),
-    "a pickle in capitals": (lambda: zipped(BYTES, pickle_name="DATA.PKL"), r"without data\.pkl"),
-    "a name that is not ASCII": (lambda: zipped(named("ö", "ö")), DAMAGED),
-    "a sparse tensor": (lambda: saved({"w": torch.eye(3).to_sparse()}), rf"{CODE} .*_rebuild_sparse_tensor"),
+    "a pickle in capitals": (lambda: zip_of(BYTES, pickle_name="DATA.PKL"), r"without data\.pkl"),
+    "a name that is not ASCII": (lambda: zip_of(symbol("ö", "ö")), DAMAGED),
+    "a sparse tensor": (lambda: save({"w": torch.eye(3).to_sparse()}), rf"{CODE} .*_rebuild_sparse_tensor"),
     "a quantized tensor": (
-        lambda: zipped(dictionary(w=call(named("torch._utils", "_rebuild_qtensor"), storage(text("0"), 4))), FOUR),
+        lambda: zip_of(dictionary(w=call(symbol("torch._utils", "_rebuild_qtensor"), storage(text("0"), 4))), FOUR),
         rf"{CODE} .*_rebuild_qtensor",
     ),
-    "a meta tensor": (lambda: saved({"w": torch.empty(TERA, device="meta")}), CODE),
+    "a meta tensor": (lambda: save({"w": torch.empty(TERA, device="meta")}), CODE),
     # structures
-    "a million nested tuples as a key": (lambda: zipped(b"}" + NESTED + b"Ns"), INTRICATE),
-    "a tuple of 2^60 as a key": (lambda: zipped(b"}" + DOUBLED + b"Ns"), INTRICATE),
+    "a million nested tuples as a key": (lambda: zip_of(b"}" + NESTED + b"Ns"), INTRICATE),
+    "a tuple of 2^60 as a key": (lambda: zip_of(b"}" + DOUBLED + b"Ns"), INTRICATE),
     "a tuple of 2^60 as a key, old": (lambda: old(b"}" + DOUBLED + b"Ns", [], b""), INTRICATE),
-    "a tuple of 2^60 as a storage": (lambda: zipped(storage(DOUBLED, 4)), INTRICATE),
-    "a million sets": (lambda: zipped(b"]" + b"(" + b"\x8f" * 1_000_000 + b"e"), INTRICATE),
+    "a tuple of 2^60 as a storage": (lambda: zip_of(storage(DOUBLED, 4)), INTRICATE),
+    "a million sets": (lambda: zip_of(b"]" + b"(" + b"\x8f" * 1_000_000 + b"e"), INTRICATE),
     "a million sets, old": (lambda: old(b"]" + b"(" + b"\x8f" * 1_000_000 + b"e", [], b""), INTRICATE),
-    "a hundred thousand nested lists": (lambda: zipped(b"]" * 100_000 + b"a" * 99_999), "holds a list"),
+    "a hundred thousand nested lists": (lambda: zip_of(b"]" * 100_000 + b"a" * 99_999), "holds a list"),
     "a hundred thousand nested wrappers": (
-        lambda: zipped((b"}" + text("model")) * 100_000 + b"}" + b"s" * 100_000),
+        lambda: zip_of((b"}" + text("model")) * 100_000 + b"}" + b"s" * 100_000),
         "holds no weights",
     ),
-    "a wrapper that wraps itself": (lambda: zipped(b"}q\x00" + text("model") + b"h\x00s"), "holds no weights"),
+    "a wrapper that wraps itself": (lambda: zip_of(b"}q\x00" + text("model") + b"h\x00s"), "holds no weights"),
     "keys that are no names": (
-        lambda: zipped(b"}(" + integer(1) + b"N" + b"NN" + b")N" + named("torch", "Size") + b")RNu"),
+        lambda: zip_of(b"}(" + integer(1) + b"N" + b"NN" + b")N" + symbol("torch", "Size") + b")RNu"),
         "holds no weights",
     ),
     "a dictionary whose methods are numbers": (
-        lambda: zipped(call(named("collections", "OrderedDict")) + dictionary(items=b"K\x01", get=b"K\x01") + b"b"),
+        lambda: zip_of(call(symbol("collections", "OrderedDict")) + dictionary(items=b"K\x01", get=b"K\x01") + b"b"),
         "holds no weights",
     ),
-    "65 dimensions": (lambda: zipped(weight(4, [1] * 65, [1] * 65), FOUR), "tensor w of file has 65 dimensions"),
+    "65 dimensions": (lambda: zip_of(weight(4, [1] * 65, [1] * 65), FOUR), "tensor w of file has 65 dimensions"),
     "65 dimensions, safe": (
         lambda: safe(b'{"w":' + entry([1] * 65, 0, 4) + b"}", FOUR[:4]),
         "tensor w of file has 65 dimensions",
     ),
-    "a hundred thousand dimensions": (lambda: zipped(weight(4, [0] * 100_000, [0] * 100_000), FOUR), INTRICATE),
+    "a hundred thousand dimensions": (lambda: zip_of(weight(4, [0] * 100_000, [0] * 100_000), FOUR), INTRICATE),
     "a hundred thousand dimensions, safe": (
         lambda: safe(b'{"w":' + entry([0] * 100_000, 0, 0) + b"}"),
         "tensor w of file has 100000 dimensions",
@@ -225,8 +225,8 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     # sizes
     "a zip archive that grows": (lambda: bomb(lies=False), "is a compressed zip archive"),
     "a zip archive that grows and lies": (lambda: bomb(lies=True), "is a compressed zip archive"),
-    "a storage that is not all there": (lambda: zipped(weight(TERA, [4], [1]), FOUR), DAMAGED),
-    "a storage that is not there": (lambda: zipped(weight(4, [4], [1])), DAMAGED),
+    "a storage that is not all there": (lambda: zip_of(weight(TERA, [4], [1]), FOUR), DAMAGED),
+    "a storage that is not there": (lambda: zip_of(weight(4, [4], [1])), DAMAGED),
     "a storage that is not all there, old": (
         lambda: old(weight(10**9, [4], [1], True), ["0"], struct.pack("<q", 10**9) + FOUR),
         DAMAGED,
@@ -237,20 +237,20 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "a storage that is never filled, old": (lambda: old(weight(1000, [1000], [1], True), [], b""), DAMAGED),
     "a storage of terabytes, old": (lambda: old(weight(TERA, [4], [1], True), [], b""), DAMAGED),
-    "a negative storage": (lambda: zipped(weight(-4, [4], [1]), FOUR), DAMAGED),
+    "a negative storage": (lambda: zip_of(weight(-4, [4], [1]), FOUR), DAMAGED),
     "a storage read over and over": (letter_cases, DAMAGED),
-    "more than the storage has": (lambda: zipped(weight(4, [1000], [1]), FOUR), DAMAGED),
+    "more than the storage has": (lambda: zip_of(weight(4, [1000], [1]), FOUR), DAMAGED),
     "more than the storage has, old": (
         lambda: old(weight(4, [10**8], [1], True), ["0"], struct.pack("<q", 4) + FOUR),
         DAMAGED,
     ),
     "a number repeated to terabytes": (
-        lambda: zipped(weight(4, [10**6, 10**6], [0, 0]), FOUR),
+        lambda: zip_of(weight(4, [10**6, 10**6], [0, 0]), FOUR),
         "the tensors of file have 4,000,000,000,000 bytes",
     ),
-    "more elements than can be counted": (lambda: zipped(weight(4, [2**62, 4], [0, 0]), FOUR), DAMAGED),
-    "a negative stride": (lambda: zipped(weight(4, [4], [-1]), FOUR), DAMAGED),
-    "a negative shape": (lambda: zipped(weight(4, [-4], [1]), FOUR), DAMAGED),
+    "more elements than can be counted": (lambda: zip_of(weight(4, [2**62, 4], [0, 0]), FOUR), DAMAGED),
+    "a negative stride": (lambda: zip_of(weight(4, [4], [-1]), FOUR), DAMAGED),
+    "a negative shape": (lambda: zip_of(weight(4, [-4], [1]), FOUR), DAMAGED),
     "a thousand tensors over one storage": (views, "the tensors of file have 1,000,000,000 bytes"),
     "a header of exabytes": (lambda: safe(b"{}", length=2**63), "header of file has 9,223,372,036,854,775,808 bytes"),
     "a header longer than the file": (lambda: safe(b"{}", length=1000), DAMAGED),
@@ -276,7 +276,7 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "zeros": (lambda: bytes(1000), DAMAGED),
     "PNG": (lambda: picture("png"), DAMAGED),
     "JPEG": (lambda: picture("jpeg"), DAMAGED),
-    "gzip": (lambda: gzip.compress(saved({"w": torch.ones(3)})), DAMAGED),
+    "gzip": (lambda: gzip.compress(save({"w": torch.ones(3)})), DAMAGED),
     "tar": (tar, DAMAGED),
     "an empty zip archive": (lambda: archive([]), DAMAGED),
     "a zip archive of something else": (lambda: archive([("notes.txt", b"hello")]), r"without data\.pkl"),
@@ -290,7 +290,7 @@ def most_memory_mb() -> float:
 
 
 def main() -> None:
-    read_tensors(saved({"w": torch.ones(3)}), "file")
+    read_tensors(save({"w": torch.ones(3)}), "file")
     before = most_memory_mb()
     for name, (make, _) in HOSTILE.items():
         content = make()

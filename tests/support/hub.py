@@ -21,10 +21,10 @@ class Hub:
     paths: list[str] = field(default_factory=list)
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
-        requested = handler.headers.get("Range")
-        self.requests.append(requested)
+        byte_range = handler.headers.get("Range")
+        self.requests.append(byte_range)
         self.paths.append(handler.path)
-        start = int(requested.removeprefix("bytes=").rstrip("-")) if requested and self.knows_ranges else 0
+        start = int(byte_range.removeprefix("bytes=").rstrip("-")) if byte_range and self.knows_ranges else 0
         if self.status or start >= len(self.content):
             handler.send_error(self.status or 416)
             return

@@ -14,7 +14,7 @@ from compression.networks.architectures.table import ARCHITECTURES
 Tensors = dict[str, Tensor]
 
 
-def settled(module: nn.Module) -> nn.Module:
+def randomize_norms(module: nn.Module) -> nn.Module:
     """Returns `module` in eval mode, with batch norms that are not the identity."""
     generator = torch.Generator().manual_seed(0)
     for part in module.modules():
@@ -26,15 +26,16 @@ def settled(module: nn.Module) -> nn.Module:
 
 
 @lru_cache(maxsize=8)
-def made(arch: str) -> nn.Module:
+def cached_network(arch: str) -> nn.Module:
+    """Returns an untrained network that all tests share."""
     with torch.random.fork_rng():
         torch.manual_seed(1)
-        return settled(ARCHITECTURES[arch].make()).requires_grad_(False)
+        return randomize_norms(ARCHITECTURES[arch].make()).requires_grad_(False)
 
 
 def network(arch: str) -> nn.Module:
     """Returns a new copy of an untrained network, so that changes to it do not affect other tests."""
-    return copy.deepcopy(made(arch))
+    return copy.deepcopy(cached_network(arch))
 
 
 def tensors(arch: str) -> Tensors:
@@ -45,14 +46,14 @@ def images(n: int = 2) -> Tensor:
     return torch.randn(n, 3, 32, 32, generator=torch.Generator().manual_seed(1))
 
 
-def saved(content: object, new: bool = True) -> bytes:
+def save(content: object, new: bool = True) -> bytes:
     file = io.BytesIO()
     torch.save(content, file, _use_new_zipfile_serialization=new)
     return file.getvalue()
 
 
 KINDS: dict[str, Callable[[Tensors], bytes]] = {
-    "zip": lambda content: saved(content),
-    "old": lambda content: saved(content, new=False),
+    "zip": lambda content: save(content),
+    "old": lambda content: save(content, new=False),
     "safe": lambda content: safetensors.torch.save(content),
 }

@@ -25,7 +25,7 @@ def in_fresh_python(code: str, *folders: Path) -> subprocess.CompletedProcess[st
 
 
 def torchvision_that(does: str, folder: Path) -> Path:
-    """A folder with a package named torchvision whose import runs the line `does`."""
+    """Writes a package torchvision whose import runs the line `does`, and returns its folder."""
     (folder / "torchvision").mkdir()
     (folder / "torchvision" / "__init__.py").write_text(does)
     return folder
@@ -33,8 +33,8 @@ def torchvision_that(does: str, folder: Path) -> Path:
 
 def test_a_fresh_python_imports_all_of_torchvision() -> None:
     code = "import tests.support.vision; from torchvision import datasets, io, models, ops, transforms, utils"
-    done = in_fresh_python(code)
-    assert (done.returncode, done.stderr) == (0, "")
+    process = in_fresh_python(code)
+    assert (process.returncode, process.stderr) == (0, "")
 
 
 def test_an_ordinary_torchvision_is_left_alone(tmp_path: Path) -> None:
@@ -42,17 +42,17 @@ def test_an_ordinary_torchvision_is_left_alone(tmp_path: Path) -> None:
         "from tests.support.vision import torchvision; import torch;"
         "print(torchvision.kind, hasattr(torch.ops.torchvision, 'nms'))"
     )
-    done = in_fresh_python(code, torchvision_that("kind = 'ordinary'", tmp_path))
-    assert done.stdout.split() == ["ordinary", "False"]
+    process = in_fresh_python(code, torchvision_that("kind = 'ordinary'", tmp_path))
+    assert process.stdout.split() == ["ordinary", "False"]
 
 
 @pytest.mark.parametrize(
     "error", ["RuntimeError('compiled with different CUDA major versions')", "ImportError('libjpeg is missing')"]
 )
 def test_other_errors_of_the_import_show(error: str, tmp_path: Path) -> None:
-    done = in_fresh_python("import tests.support.vision", torchvision_that(f"raise {error}", tmp_path))
-    assert done.returncode != 0
-    assert done.stderr.splitlines()[-1] == error.replace("('", ": ").removesuffix("')")
+    process = in_fresh_python("import tests.support.vision", torchvision_that(f"raise {error}", tmp_path))
+    assert process.returncode != 0
+    assert process.stderr.splitlines()[-1] == error.replace("('", ": ").removesuffix("')")
 
 
 @pytest.mark.parametrize("normalization", NORMALIZATIONS.values(), ids=lambda n: n.name)

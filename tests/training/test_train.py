@@ -20,7 +20,7 @@ RECIPE = TrainingRecipe(epochs=3, max_lr=0.05, batch_size=100, seed=5)  # 256 im
 
 
 def images(count: int = 256) -> ImageSet:
-    """Dark noise in which the row of a bright stripe is the label."""
+    """Returns images of dark noise with a bright row, whose number is the label."""
     generator = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 100, (count, 3, 32, 32), generator=generator, dtype=torch.uint8)
     labels = torch.randint(0, 2, (count,), generator=generator)
@@ -44,7 +44,7 @@ def same_weights(one: nn.Module, other: nn.Module) -> bool:
 
 
 class Killed:
-    """A report that stops the run as Ctrl-C does, after `steps` steps."""
+    """Reports progress and interrupts the run after `steps` steps, as Ctrl-C does."""
 
     def __init__(self, steps: int) -> None:
         self.steps = steps
@@ -57,13 +57,13 @@ class Killed:
 @pytest.mark.parametrize("kills", [[5], [1], [3], [4, 8], [9]], ids=str)
 def test_a_run_that_was_killed_ends_with_the_bits_of_one_that_was_not(kills: list[int], tmp_path: Path) -> None:
     """With three steps per epoch, 5 is in the middle of the second epoch, 3 ends the first and 9 ends the run."""
-    uninterrupted = train(fresh(), images(), RECIPE)
+    whole = train(fresh(), images(), RECIPE)
     for number, steps in enumerate(kills):
         with pytest.raises(KeyboardInterrupt):
             train(fresh(number), images(), RECIPE, tmp_path / "run.pt", Killed(steps))
     seed = 0 if kills[0] < 4 else 99  # the start is in the checkpoint once the first epoch was saved
-    resumed = train(fresh(seed), images(), RECIPE, tmp_path / "run.pt")
-    assert same_weights(resumed, uninterrupted)
+    second = train(fresh(seed), images(), RECIPE, tmp_path / "run.pt")
+    assert same_weights(second, whole)
 
 
 def test_a_resumed_run_repeats_only_the_epoch_it_was_killed_in(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_a_damaged_checkpoint_is_refused_and_kept(tmp_path: Path) -> None:
 # ---- what training does
 
 
-def test_training_learns_what_there_is_to_learn() -> None:
+def test_training_reaches_a_high_accuracy_on_a_simple_task() -> None:
     reports: list[TrainingProgress] = []
     train(fresh(), images(), replace(RECIPE, epochs=12), report=reports.append)
     assert reports[0].train_accuracy < 0.7
@@ -175,34 +175,34 @@ def test_nonsense_in_a_recipe_is_refused(change: dict, words: str) -> None:
 
 
 def crops(image: Tensor, pad: int) -> list[Tensor]:
-    """All images (C, H, W) that shifting by up to `pad` pixels and mirroring can produce."""
+    """Returns all images (C, H, W) that shifts by up to `pad` pixels and mirroring can produce."""
     _, height, width = image.shape
-    padded = F.pad(image, (pad,) * 4)
-    windows = [padded[:, y : y + height, x : x + width] for y in range(2 * pad + 1) for x in range(2 * pad + 1)]
+    canvas = F.pad(image, (pad,) * 4)
+    windows = [canvas[:, y : y + height, x : x + width] for y in range(2 * pad + 1) for x in range(2 * pad + 1)]
     return windows + [window.flip(2) for window in windows]
 
 
-def numbered(count: int, side: int) -> Tensor:
-    """Images in which all pixels differ."""
+def number_pixels(count: int, side: int) -> Tensor:
+    """Returns images in which all pixels differ."""
     return torch.arange(1, 3 * side * side + 1).view(1, 3, side, side).expand(count, -1, -1, -1)
 
 
 @pytest.mark.parametrize("pad", [0, 1, 2])
 def test_each_image_becomes_one_of_its_crops_and_all_of_them_occur(pad: int) -> None:
-    possible = crops(numbered(1, 5)[0], pad)
-    out = pad_crop_flip(numbered(2000, 5), pad, torch.Generator().manual_seed(0))
+    possible = crops(number_pixels(1, 5)[0], pad)
+    out = pad_crop_flip(number_pixels(2000, 5), pad, torch.Generator().manual_seed(0))
     which = [next(i for i, crop in enumerate(possible) if torch.equal(image, crop)) for image in out]
     assert set(which) == set(range(len(possible)))
-    flipped = sum(i >= len(possible) // 2 for i in which) / len(which)
-    assert flipped == pytest.approx(0.5, abs=0.05)
+    share = sum(i >= len(possible) // 2 for i in which) / len(which)
+    assert share == pytest.approx(0.5, abs=0.05)
 
 
 def test_images_keep_their_place_shape_and_type() -> None:
     pixels = images(50).pixels
     out = pad_crop_flip(pixels, 4, torch.Generator().manual_seed(0))
     assert (out.shape, out.dtype) == (pixels.shape, torch.uint8)
-    for image, moved in zip(pixels, out, strict=True):
-        assert any(torch.equal(moved, crop) for crop in crops(image, 4))
+    for image, result in zip(pixels, out, strict=True):
+        assert any(torch.equal(result, crop) for crop in crops(image, 4))
 
 
 def test_the_generator_decides_the_crops() -> None:
