@@ -49,7 +49,7 @@ Metrics = dict[str, str]
 
 
 class Move(NamedTuple):
-    """One slider, brought to a value, and what the page shall say then."""
+    """A slider that is moved to a value, and the spec that the page must show then."""
 
     label: str
     value: str | float
@@ -58,8 +58,8 @@ class Move(NamedTuple):
 
 
 @dataclass
-class Timed:
-    """Milliseconds from sending a move; None for what had not come when the next move was sent."""
+class MoveTimes:
+    """Milliseconds from sending a move; None for what had not arrived when the next move was sent."""
 
     shown_ms: float | None = None
     accuracy_ms: float | None = None
@@ -74,19 +74,19 @@ class Node(NamedTuple):
 
 
 class Page:
-    """What a browser knows of a page: elements by their path, as the deltas say."""
+    """The elements of a page by their path, as a browser keeps them from the deltas that it receives."""
 
     def __init__(self) -> None:
         self.nodes: dict[tuple[int, ...], Node] = {}
 
     def take(self, path: tuple[int, ...], node: Node) -> None:
-        """An element takes the place of whatever was at its path and below it."""
+        """Puts an element at its path. It replaces all elements at this path and below it."""
         for other in [other for other in self.nodes if other[: len(path)] == path]:
             del self.nodes[other]
         self.nodes[path] = node
 
     def finish(self, run: str, fragments: list[str]) -> None:
-        """Drops what a run that has ended did not draw again: of its fragments, or, without any, of the page."""
+        """Drops the elements that a run did not draw again: those of its `fragments`, or of the page if it has none."""
         self.nodes = {
             path: node
             for path, node in self.nodes.items()
@@ -101,7 +101,7 @@ class Page:
         }
 
     def slider(self, label: str) -> tuple[Any, str]:
-        """The live slider of that name, and its fragment."""
+        """Returns the enabled slider of that name and its fragment."""
         for node in self.nodes.values():
             slider = node.element.slider
             if node.element.WhichOneof("type") == "slider" and slider.label == label and not slider.disabled:
@@ -110,22 +110,22 @@ class Page:
 
 
 def state_of(element: Any) -> WidgetState | None:
-    """What a browser sends of a widget that nobody has touched, for the kinds that the page has; every run needs it."""
+    """Returns the state that a browser sends of an untouched widget; None for kinds of elements without a state."""
     kind = element.WhichOneof("type")
     widget = getattr(element, kind)
     match kind:
         case "slider" if widget.type == Slider.SELECT_SLIDER:
-            chosen = widget.raw_value if widget.set_value else [widget.options[int(at)] for at in widget.default]
-            return WidgetState(id=widget.id, string_array_value=StringArray(data=chosen))
+            choice = widget.raw_value if widget.set_value else [widget.options[int(at)] for at in widget.default]
+            return WidgetState(id=widget.id, string_array_value=StringArray(data=choice))
         case "slider":
             values = widget.value if widget.set_value else widget.default
             return WidgetState(id=widget.id, double_array_value=DoubleArray(data=values))
         case "button_group":
-            chosen = widget.raw_values if widget.set_value else [widget.options[at].content for at in widget.default]
-            return WidgetState(id=widget.id, string_array_value=StringArray(data=chosen))
+            choice = widget.raw_values if widget.set_value else [widget.options[at].content for at in widget.default]
+            return WidgetState(id=widget.id, string_array_value=StringArray(data=choice))
         case "selectbox":
-            chosen = widget.raw_value if widget.set_value else widget.options[widget.default]
-            return WidgetState(id=widget.id, string_value=chosen)
+            choice = widget.raw_value if widget.set_value else widget.options[widget.default]
+            return WidgetState(id=widget.id, string_value=choice)
         case "checkbox":
             return WidgetState(id=widget.id, bool_value=widget.value if widget.set_value else widget.default)
     return None
@@ -144,24 +144,24 @@ class Student:
     moves: list[Move]
     expected: dict[CompressionSpec, Metrics]
     page: Page = field(default_factory=Page)
-    timed: list[Timed] = field(default_factory=list)
+    times: list[MoveTimes] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     opened: asyncio.Event = field(default_factory=asyncio.Event)
     opened_ms: float = 0.0
-    lost: bool = False
+    is_outdated: bool = False
     _states: dict[str, WidgetState] = field(default_factory=dict)
     _timers: dict[str, tuple[float, asyncio.Task]] = field(default_factory=dict)
     _hash: str = ""
-    _sent: float = 0.0
-    _wanted: Metrics | None = None
+    _sent_at: float = 0.0
+    _expected_metrics: Metrics | None = None
     _charts: int = 0
 
     async def attend(self, start: asyncio.Event, until: asyncio.Event) -> None:
-        """Opens the page, waits for the others, moves until time is up, and looks once more when all has settled."""
+        """Opens the page, waits for `start`, moves until `until`, and checks the last move after SETTLE_SECONDS."""
         address = f"{self.url.replace('http', 'ws', 1)}/_stcore/stream"
         async with websockets.connect(address, subprotocols=["streamlit"], max_size=None) as self._socket:
-            listening = asyncio.create_task(self._listen())
-            self._sent = time.perf_counter()
+            listener = asyncio.create_task(self._listen())
+            self._sent_at = time.perf_counter()
             await self._rerun()
             await asyncio.wait_for(self.opened.wait(), OPEN_SECONDS)
             await start.wait()
@@ -172,10 +172,10 @@ class Student:
                 except TimeoutError:
                     await self._move(move)
             await asyncio.sleep(SETTLE_SECONDS)
-            self.lost = self._wanted is not None and not self._says(self._wanted)
+            self.is_outdated = self._expected_metrics is not None and not self._shows(self._expected_metrics)
             for _, timer in self._timers.values():
                 timer.cancel()
-            listening.cancel()
+            listener.cancel()
 
     async def _move(self, move: Move) -> None:
         slider, fragment = self.page.slider(move.label)
@@ -186,8 +186,8 @@ class Student:
             state.double_array_value.data.append(move.value)
         self._states[slider.id] = state
         self.settings[slider.query_param_key] = move.value
-        self.timed.append(Timed())
-        self._wanted, self._charts, self._sent = self.expected[move.spec], 0, time.perf_counter()
+        self.times.append(MoveTimes())
+        self._expected_metrics, self._charts, self._sent_at = self.expected[move.spec], 0, time.perf_counter()
         await self._rerun(fragment)
 
     async def _rerun(self, fragment: str = "", automatic: bool = False) -> None:
@@ -233,21 +233,21 @@ class Student:
             self._states.setdefault(state.id, state)
         if kind == "exception":
             self.errors.append(element.exception.message)
-        if not self.timed or self._wanted is None:
+        if not self.times or self._expected_metrics is None:
             return
-        now = self.timed[-1]
+        now = self.times[-1]
         self._charts += kind == "plotly_chart"
         if now.shown_ms is None:
-            if self._charts >= CHARTS and self._says(self._wanted):
+            if self._charts >= CHARTS and self._shows(self._expected_metrics):
                 now.shown_ms = self._since()
         elif now.accuracy_ms is None and kind == "metric" and re.match(r"Accuracy \d", _in_words(element.metric)):
             now.accuracy_ms = self._since()
 
-    def _says(self, wanted: Metrics) -> bool:
-        return wanted.items() <= self.page.metrics().items()
+    def _shows(self, metrics: Metrics) -> bool:
+        return metrics.items() <= self.page.metrics().items()
 
     def _since(self) -> float:
-        return 1000 * (time.perf_counter() - self._sent)
+        return 1000 * (time.perf_counter() - self._sent_at)
 
     def _remember_timer(self, fragment: str, seconds: float) -> None:
         if fragment in self._timers and self._timers[fragment][0] == seconds:
@@ -268,35 +268,39 @@ class Student:
 
 
 def moves(model: str, seed: str, count: int) -> list[Move]:
-    """Bits and sparsity in turn, at random but the same for the same seed."""
+    """Returns moves of bits and sparsity in turn, at random but the same for the same seed."""
     chance = random.Random(seed)
     bits, sparsity = START
-    found = []
+    result = []
     for turn in range(count):
         if turn % 2:
             bits = int(chance.choice([value for value in BITS[1:] if value != str(bits)]))
         else:
             sparsity = chance.choice([share / 100 for share in range(1, 100) if share / 100 != sparsity])
         spec = CompressionSpec(model, PruneSpec(sparsity=sparsity), QuantSpec(bits))
-        moved = ("Bits per weight", str(bits)) if turn % 2 else ("Sparsity", sparsity)
-        found.append(Move(*moved, spec, chance.uniform(*PAUSE_SECONDS)))
-    return found
+        change = ("Bits per weight", str(bits)) if turn % 2 else ("Sparsity", sparsity)
+        result.append(Move(*change, spec, chance.uniform(*PAUSE_SECONDS)))
+    return result
 
 
 def classroom(url: str, model: str, count: int, seconds: float) -> list[Student]:
-    """Half of them with the teacher's specs, the other half with specs of their own."""
+    """Returns the students: half of them follow the teacher's specs, the others have their own."""
     most = int(seconds / PAUSE_SECONDS[0]) + 1
-    taught = moves(model, "teacher", most)
+    teacher_moves = moves(model, "teacher", most)
     students = []
     for number in range(count):
         own = moves(model, f"student {number}", most)
         if number % 2 == 0:
-            own = [move._replace(pause_seconds=mine.pause_seconds) for move, mine in zip(taught, own, strict=True)]
+            own = [
+                move._replace(pause_seconds=mine.pause_seconds) for move, mine in zip(teacher_moves, own, strict=True)
+            ]
         students.append(own)
-    loaded = network(model, random=False)
-    macs = layer_macs(loaded.module, loaded.example)
+    float_model = network(model, random=False)
+    macs = layer_macs(float_model.module, float_model.example)
     specs = {move.spec for own in students for move in own}
-    expected = {spec: answer(loaded, macs, spec)["metrics"] for spec in tqdm(specs, "expected answers", leave=False)}
+    expected = {
+        spec: answer(float_model, macs, spec)["metrics"] for spec in tqdm(specs, "expected answers", leave=False)
+    }
     start = {"model": model, "bits": START[0], "sparsity": START[1]}
     return [Student(url, dict(start), own, expected) for own in students]
 
@@ -307,7 +311,7 @@ class Load(NamedTuple):
 
 
 def load(pid: int) -> Load:
-    """What a process and all those below it hold and have used, on Linux; elsewhere nan."""
+    """Returns the memory and processor time of a process and all of its descendants on Linux; nan elsewhere."""
     if not Path("/proc/self/stat").exists():
         return Load(float("nan"), float("nan"))
     stats = {}
@@ -325,7 +329,7 @@ def load(pid: int) -> Load:
 
 
 async def lesson(students: list[Student], pid: int, seconds: float) -> list[Load]:
-    """Runs it; the server's load at its start, every ten seconds, and at its end."""
+    """Runs the lesson. Returns the server's load at its start, every ten seconds, and at its end."""
     start, until = asyncio.Event(), asyncio.Event()
     async with asyncio.TaskGroup() as group:
         for student in students:
@@ -335,8 +339,8 @@ async def lesson(students: list[Student], pid: int, seconds: float) -> list[Load
         loads = [load(pid)]
         start.set()
         began = time.monotonic()
-        while (left := began + seconds - time.monotonic()) > 0:
-            await asyncio.sleep(min(10, left))
+        while (remaining := began + seconds - time.monotonic()) > 0:
+            await asyncio.sleep(min(10, remaining))
             loads.append(load(pid))
         until.set()
     return loads
@@ -345,37 +349,41 @@ async def lesson(students: list[Student], pid: int, seconds: float) -> list[Load
 def times(name: str, values: list[float]) -> tuple[str, ...]:
     if not values:
         return name, "0", "", "", ""
-    shown = (np.median(values), np.percentile(values, 95), max(values))
-    return name, str(len(values)), *(f"{value:,.0f}" for value in shown)
+    figures = (np.median(values), np.percentile(values, 95), max(values))
+    return name, str(len(values)), *(f"{value:,.0f}" for value in figures)
 
 
 def report(students: list[Student], loads: list[Load], seconds: float) -> None:
-    timed = [timed for student in students for timed in student.timed]
-    shown = [each.shown_ms for each in timed if each.shown_ms is not None]
-    accuracy = [each.accuracy_ms for each in timed if each.accuracy_ms is not None]
+    moves_made = [each for student in students for each in student.times]
+    panels = [each.shown_ms for each in moves_made if each.shown_ms is not None]
+    accuracy = [each.accuracy_ms for each in moves_made if each.accuracy_ms is not None]
     rows = [
         times("page opened, all at once", [student.opened_ms for student in students]),
-        times("fast panels", shown),
+        times("fast panels", panels),
         times("first accuracy number", accuracy),
     ]
     print(table(("what", "times", "median ms", "95th percentile ms", "longest ms"), rows), end="\n\n")
     errors = [error for student in students for error in student.errors]
     counts = [
-        ("moves", len(timed)),
-        ("overtaken before the fast panels came", len(timed) - len(shown)),
-        ("overtaken before accuracy came", len(timed) - len(accuracy)),
-        ("lost updates", sum(student.lost for student in students)),
+        ("moves", len(moves_made)),
+        ("overtaken before the fast panels came", len(moves_made) - len(panels)),
+        ("overtaken before accuracy came", len(moves_made) - len(accuracy)),
+        ("lost updates", sum(student.is_outdated for student in students)),
         ("errors", len(errors)),
     ]
     print(table(("how often", "count"), counts), end="\n\n")
     middle = loads[min(3, len(loads) - 1)]
-    used = loads[-1].processor_seconds - loads[0].processor_seconds
+    processor_seconds = loads[-1].processor_seconds - loads[0].processor_seconds
     rest = [
         (
             "memory at the start, after 30 s, at the end",
             ", ".join(f"{x.memory_mb:,.0f}" for x in (loads[0], middle, loads[-1])) + " MB",
         ),
-        ("processor time", f"{used:,.1f} s in {seconds:.0f} s, {1000 * used / max(1, len(timed)):,.0f} ms a move"),
+        (
+            "processor time",
+            f"{processor_seconds:,.1f} s in {seconds:.0f} s, "
+            f"{1000 * processor_seconds / max(1, len(moves_made)):,.0f} ms per move",
+        ),
     ]
     print(table(("server", "measured"), rest))
     for error in sorted(set(errors)):

@@ -45,8 +45,8 @@ def ways(model: str) -> Iterator[tuple[str, CompressionSpec]]:
     for sparsity in (0.2, 0.4, 0.5, 0.6, 0.7, 0.8):
         yield f"{100 * sparsity:.0f} % pruned", CompressionSpec(model, PruneSpec(sparsity=sparsity))
     for sparsity in (0.3, 0.6):
-        pruned = PruneSpec(sparsity=sparsity, scope=Scope.LAYER)
-        yield f"{100 * sparsity:.0f} % of each layer pruned, 6 bits", CompressionSpec(model, pruned, QuantSpec(6))
+        prune = PruneSpec(sparsity=sparsity, scope=Scope.LAYER)
+        yield f"{100 * sparsity:.0f} % of each layer pruned, 6 bits", CompressionSpec(model, prune, QuantSpec(6))
 
 
 def standard_error(values: Tensor, count: int) -> float:
@@ -55,11 +55,11 @@ def standard_error(values: Tensor, count: int) -> float:
 
 
 def estimates(name: str, evaluator: Evaluator, orders: int) -> Iterator[dict[str, object]]:
-    """A row for each way to compress the network, order and count; all figures in points."""
+    """Yields a row per way to compress the network, order and count; all figures are in percentage points."""
     model = load_bundled(name)
     before = evaluator.evaluate(model, CompressionSpec(name))
-    compressed = {way: evaluator.evaluate(model, spec) for way, spec in tqdm(list(ways(name)), name)}
-    known = {
+    evaluations = {way: evaluator.evaluate(model, spec) for way, spec in tqdm(list(ways(name)), name)}
+    truths = {
         (way, count): {
             "network": name,
             "way": way,
@@ -69,20 +69,20 @@ def estimates(name: str, evaluator: Evaluator, orders: int) -> Iterator[dict[str
             "plain": 100 * standard_error(after.right, count),
             "paired": 100 * standard_error(after.right.int() - before.right.int(), count),
         }
-        for way, after in compressed.items()
+        for way, after in evaluations.items()
         for count in COUNTS
     }
     for seed in tqdm(range(orders), f"{name}, orders"):
         order = visiting_order(before, seed)
-        for (way, count), facts in known.items():
-            after, rows = compressed[way], order.rows[:count]
-            found = estimate(
+        for (way, count), facts in truths.items():
+            after, rows = evaluations[way], order.rows[:count]
+            result = estimate(
                 order, Evaluation(after.predictions[rows], after.labels[rows], after.classes, 0, math.nan), before
             )
             yield facts | {
-                "held": 100 * (found.low <= after.accuracy <= found.high),
-                "squared_error": (100 * (found.accuracy - after.accuracy)) ** 2,
-                "half_width": 100 * found.half_width,
+                "held": 100 * (result.low <= after.accuracy <= result.high),
+                "squared_error": (100 * (result.accuracy - after.accuracy)) ** 2,
+                "half_width": 100 * result.half_width,
             }
 
 

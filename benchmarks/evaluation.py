@@ -42,7 +42,7 @@ Way = Callable[[], Tensor]
 
 
 class PilImages(Dataset):
-    """As torchvision.datasets.CIFAR10: rows of pixels in memory, a PIL image made and transformed when asked for."""
+    """Pixels in memory, as in torchvision.datasets.CIFAR10; an access makes a PIL image and transforms it."""
 
     def __init__(self, images: ImageSet, transform: Callable[[Image.Image], Tensor]) -> None:
         self.data = np.ascontiguousarray(images.pixels.permute(0, 2, 3, 1).numpy())
@@ -63,7 +63,7 @@ def bare_loop(module: nn.Module, ready: Tensor, batch: int) -> Tensor:
 
 
 def usual_way(module: nn.Module, images: ImageSet, normalize: Normalization, workers: int) -> Way:
-    """A DataLoader over PIL images with ToTensor and Normalize, and a loop over its batches."""
+    """Returns a loop over the batches of a DataLoader of PIL images, with ToTensor and Normalize."""
     transforms = torchvision.transforms
     transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize(normalize.mean, normalize.std)])
     loader = DataLoader(PilImages(images, transform), USUAL_BATCH, num_workers=workers)
@@ -77,7 +77,7 @@ def usual_way(module: nn.Module, images: ImageSet, normalize: Normalization, wor
 
 
 def by_engine(model: FloatModel, images: ImageSet) -> Tensor:
-    """The float network on the workers; nothing is kept, so that the next round has the same to do."""
+    """Evaluates the float network on the workers, with an empty store, so that each round does the same work."""
     with tempfile.TemporaryDirectory() as folder:
         evaluator = Evaluator(engine(), Store(Path(folder) / "results.sqlite"), images)
         return evaluator.evaluate(model, CompressionSpec(model.name)).predictions
@@ -96,7 +96,7 @@ def ways(model: FloatModel, images: ImageSet) -> dict[str, Way]:
     }
 
 
-def timed(way: Way) -> tuple[float, Tensor]:
+def measure_time(way: Way) -> tuple[float, Tensor]:
     start = time.perf_counter()
     predictions = way()
     return time.perf_counter() - start, predictions
@@ -120,8 +120,8 @@ def main() -> None:
     for turn in range(options.rounds):
         first = turn % len(names)
         for name in names[first:] + names[:first]:
-            spent, predictions[name] = timed(contestants[name])
-            seconds[name].append(spent)
+            duration, predictions[name] = measure_time(contestants[name])
+            seconds[name].append(duration)
     bare, bare_folded = (np.array(seconds[name]) for name in names[:2])
     rows = [
         (

@@ -4,7 +4,7 @@
 
 Prints one markdown table: a public ResNet-20 (its accuracy as float, quantized and pruned, beside the values
 in tests/core/reference.py, whose pytest this needs) and the bundled networks (accuracy beside the one that their file
-states; bytes). Parts whose data is not there are left out, with a line that says so. The reference values
+states; bytes). Parts without data are omitted, with a line that says so. The reference values
 hold for all 10,000 images; with fewer the differences mean nothing.
 """
 
@@ -27,7 +27,7 @@ from compression.networks.bundled import bundled_names, load_bundled
 from compression.paths import ASSETS, PROJECT
 from compression.spec import CompressionSpec, Granularity, QuantSpec, Scheme
 from tests.core.reference import COLUMNS, FLOAT, PRUNED, QUANTIZED
-from tests.core.test_reference import pruned
+from tests.core.test_reference import prune_spec
 
 PUBLIC = PROJECT.parent / "shared" / "checkpoints" / "resnet20-12fca82f.th"
 SIZED_BITS = (8, 4)
@@ -36,13 +36,13 @@ Row = tuple[str, str, str, str]
 
 def reference(model: str) -> dict[CompressionSpec, float]:
     """Spec -> accuracy in per cent, as the tests expect it."""
-    quantized = {
+    by_quantizer = {
         CompressionSpec(model, weights=QuantSpec(bits, Scheme(scheme), Granularity(granularity))): value
         for bits, values in QUANTIZED.items()
         for (scheme, granularity), value in zip(COLUMNS, values, strict=True)
     }
-    at_equal_counts = {replace(pruned(sparsity), model=model): value for sparsity, value in PRUNED.items()}
-    return {CompressionSpec(model): FLOAT} | quantized | at_equal_counts
+    at_equal_counts = {replace(prune_spec(sparsity), model=model): value for sparsity, value in PRUNED.items()}
+    return {CompressionSpec(model): FLOAT} | by_quantizer | at_equal_counts
 
 
 def public_rows(images: ImageSet) -> Iterator[Row]:
@@ -58,8 +58,8 @@ def bundled_rows(images: ImageSet | None) -> Iterator[Row]:
     for name in bundled_names():
         model = load_bundled(name)
         if images:
-            measured = evaluate(model.module, images, model.normalization).accuracy
-            yield accuracy_row(f"{name}, float", measured * 100, (model.accuracy or 0) * 100)
+            accuracy = evaluate(model.module, images, model.normalization).accuracy
+            yield accuracy_row(f"{name}, float", accuracy * 100, (model.accuracy or 0) * 100)
         yield f"{name}, bundled file", f"{(ASSETS / f'{name}.safetensors').stat().st_size:,} bytes", "", ""
         float32 = count_bytes(compress(model.module, CompressionSpec(name))).float32
         yield f"{name}, float32", f"{float32:,} bytes", "", ""
@@ -80,8 +80,8 @@ def accuracy_row(what: str, measured_percent: float, expected_percent: float) ->
     return what, f"{measured_percent:.2f} %", f"{expected_percent:.2f} %", difference
 
 
-def left_out(part: str, reason: object) -> None:
-    print(f"left out: {part}: {reason}", file=sys.stderr)
+def report_omission(part: str, reason: object) -> None:
+    print(f"omitted: {part}: {reason}", file=sys.stderr)
 
 
 def main() -> None:
@@ -92,9 +92,9 @@ def main() -> None:
     try:
         images = load()[: options.images]
     except DataError as error:
-        left_out("all accuracies", error)
+        report_omission("all accuracies", error)
     if images and not PUBLIC.exists():
-        left_out("the public ResNet-20", f"there is no {PUBLIC}")
+        report_omission("the public ResNet-20", f"there is no {PUBLIC}")
     public = public_rows(images) if images and PUBLIC.exists() else iter(())
     rows = list(tqdm(chain(public, bundled_rows(images)), desc="figures", unit="", leave=False))
     print(f"{len(images) if images else 0:,} test images; {conditions()}\n")

@@ -136,22 +136,22 @@ journey.quiet = milliseconds => new Promise(resolve => {
 
 
 def specs(model: str, number: int) -> Iterator[CompressionSpec]:
-    """Different specs, the same ones each time; one follows from the one before by moving one slider."""
+    """Yields different specs, the same ones each time. Each differs from the one before by one slider."""
     chance = random.Random(0)
     bits, sparsity = START
-    seen = {START}
+    earlier = {START}
     for turn in range(number):
-        while (bits, sparsity) in seen:
+        while (bits, sparsity) in earlier:
             if turn % 2:
                 bits = int(chance.choice(BITS[1:]))
             else:
                 sparsity = chance.randrange(1, 100) / 100
-        seen.add((bits, sparsity))
+        earlier.add((bits, sparsity))
         yield CompressionSpec(model, PruneSpec(sparsity=sparsity), QuantSpec(bits))
 
 
 def answer(model: FloatModel, macs: dict[str, int], spec: CompressionSpec) -> dict[str, Any]:
-    """What the page must show of `spec`: three metrics, and the heights of the bars of two charts."""
+    """Returns what the page must show for `spec`: three metrics, and the heights of the bars of two charts."""
     compressed = compress(model.module, spec)
     size = count_bytes(compressed)
     figures = (
@@ -169,7 +169,7 @@ def answer(model: FloatModel, macs: dict[str, int], spec: CompressionSpec) -> di
 
 
 def release(page: Page, label: str, share: float, expected: dict[str, Any]) -> float:
-    """Moves a slider to `share` of its way; milliseconds from its release until `expected` is painted."""
+    """Moves a slider to `share` of its way. Returns the milliseconds from its release until `expected` is painted."""
     page.evaluate(f"journey.quiet({QUIET_MS})")
     page.evaluate("expected => journey.expect(expected)", expected)
     track = page.get_by_role("group", name=label).locator("> [data-orientation]").bounding_box()
@@ -180,7 +180,7 @@ def release(page: Page, label: str, share: float, expected: dict[str, Any]) -> f
     return page.evaluate("journey.painted")
 
 
-def opened(browser: Browser, url: str) -> Page:
+def open_page(browser: Browser, url: str) -> Page:
     page = browser.new_page(viewport={"width": 1280, "height": 800})
     page.set_default_timeout(60_000)
     page.goto(url)
@@ -190,12 +190,12 @@ def opened(browser: Browser, url: str) -> Page:
 
 
 def floor(browser: Browser, moves: int) -> list[float]:
-    """Milliseconds of each move in a page that holds a slider and its value."""
+    """Returns the milliseconds of each move in a page that has only a slider and its value."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "app.py").write_text(FLOOR)
         shutil.copytree(PROJECT / ".streamlit", Path(folder, ".streamlit"))
         with serving(Path(folder)) as server:
-            page = opened(browser, server.url)
+            page = open_page(browser, server.url)
             shares = [spec.prune.sparsity for spec in specs("", 2 * (WARM_UP + moves)) if spec.prune][::2]
             return [
                 release(page, "Sparsity", share / MOST_SPARSE, {"metrics": {}, "charts": [], "words": f"It is {share}"})
@@ -203,42 +203,42 @@ def floor(browser: Browser, moves: int) -> list[float]:
             ]
 
 
-def moved(browser: Browser, url: str, name: str, moves: int) -> Iterator[dict[str, float]]:
-    """Of each move of the Explore page: milliseconds until painted, and until accuracy; and the points it lost."""
+def time_moves(browser: Browser, url: str, name: str, moves: int) -> Iterator[dict[str, float]]:
+    """Yields, per move on Explore, the milliseconds until painted and until accuracy, and the drop in accuracy."""
     model = network(name, random=False)
     assert model.accuracy
     macs = layer_macs(model.module, model.example)
     bits, sparsity = START
-    page = opened(browser, f"{url}/?model={name}&bits={bits}&sparsity={sparsity}")
+    page = open_page(browser, f"{url}/?model={name}&bits={bits}&sparsity={sparsity}")
     for turn, spec in enumerate(tqdm(specs(name, WARM_UP + moves), name, WARM_UP + moves, leave=False)):
         assert spec.prune
         assert spec.weights
         where = slider(turn, spec.weights.bits, spec.prune.sparsity or 0)
         page.evaluate(f"journey.quiet({QUIET_MS})")
         page.evaluate("journey.time()")
-        painted = release(page, *where, answer(model, macs, spec))
+        painted_ms = release(page, *where, answer(model, macs, spec))
         times = page.evaluate("journey.exact")
         lost = 100 * model.accuracy - float(times["said"].split()[0].rstrip("%"))
         if turn >= WARM_UP:
-            yield {"painted": painted, "lost": lost, **{key: times[key] for key in ("first", "within", "exact")}}
+            yield {"painted": painted_ms, "lost": lost, **{key: times[key] for key in ("first", "within", "exact")}}
     page.close()
 
 
-def looked_up(browser: Browser, url: str, name: str, moves: int) -> Iterator[float]:
-    """Of each move to a spec that was measured beforehand: milliseconds until its accuracy is painted."""
+def time_known_moves(browser: Browser, url: str, name: str, moves: int) -> Iterator[float]:
+    """Yields, per move to a spec of the committed landscape, the milliseconds until its accuracy is painted."""
     bits, sparsity = START
-    page = opened(browser, f"{url}/?model={name}&bits={bits}&sparsity={sparsity}")
-    known = list(islice(measured(network(name, random=False)), WARM_UP + moves))
-    for number, (turn, bits, sparsity, said) in enumerate(tqdm(known, f"{name}, known", leave=False)):
-        time = release(page, *slider(turn, bits, sparsity), {"metrics": {"Accuracy": said}, "charts": []})
+    page = open_page(browser, f"{url}/?model={name}&bits={bits}&sparsity={sparsity}")
+    specs_and_words = list(islice(known_specs(network(name, random=False)), WARM_UP + moves))
+    for number, (turn, bits, sparsity, words) in enumerate(tqdm(specs_and_words, f"{name}, known", leave=False)):
+        time = release(page, *slider(turn, bits, sparsity), {"metrics": {"Accuracy": words}, "charts": []})
         if number >= WARM_UP:
             yield time
     page.close()
 
 
-def measured(model: FloatModel) -> Iterator[tuple[int, int, float, str]]:
-    """Turns, bits, sparsities, and what is known of them: each says something else than the one before."""
-    known, chance, said = read_landscape(model), random.Random(0), ""
+def known_specs(model: FloatModel) -> Iterator[tuple[int, int, float, str]]:
+    """Yields (turn, bits, sparsity, accuracy as text) of the landscape; each accuracy differs from the one before."""
+    landscape, chance, last_words = read_landscape(model), random.Random(0), ""
     bits, sparsity = START
     for turn in count():
         others = (
@@ -247,16 +247,16 @@ def measured(model: FloatModel) -> Iterator[tuple[int, int, float, str]]:
             else product(filter(None, grids.GRID_BITS), [sparsity])
         )
         specs = {each: CompressionSpec(model.name, PruneSpec(sparsity=each[1]), QuantSpec(each[0])) for each in others}
-        found = {each: known.get(spec) for each, spec in specs.items()}
-        words = {each: wording.percent(result.evaluation.accuracy, 2) for each, result in found.items() if result}
-        if differing := [each for each in words if words[each] != said]:
-            bits, sparsity = chance.choice(differing)
-            said = words[bits, sparsity]
-            yield turn, bits, sparsity, said
+        results = {each: landscape.get(spec) for each, spec in specs.items()}
+        words = {each: wording.percent(result.evaluation.accuracy, 2) for each, result in results.items() if result}
+        if choices := [each for each in words if words[each] != last_words]:
+            bits, sparsity = chance.choice(choices)
+            last_words = words[bits, sparsity]
+            yield turn, bits, sparsity, last_words
 
 
 def slider(turn: int, bits: int, sparsity: float) -> tuple[str, float]:
-    """Which slider is moved in this turn, and to which share of its way."""
+    """Returns which slider is moved in this turn, and to which share of its way."""
     if turn % 2:
         return "Bits per weight", BITS.index(str(bits)) / (len(BITS) - 1)
     return "Sparsity", sparsity / MOST_SPARSE
@@ -278,19 +278,23 @@ def main() -> None:
         rows = [("an empty page", *figures(floor(browser, options.moves)[WARM_UP:]))]
         nothing_known = os.environ | {"SQUEEZELAB_RESULTS": str(Path(folder) / "results.sqlite")}
         with serving(PROJECT, nothing_known) as server:
-            found = {name: pd.DataFrame(moved(browser, server.url, name, options.moves)) for name in options.models}
+            by_model = {
+                name: pd.DataFrame(time_moves(browser, server.url, name, options.moves)) for name in options.models
+            }
         with serving(PROJECT, nothing_known | {"CIFAR10_ROOT": str(Path(folder) / "no images")}) as server:
-            known = {name: list(looked_up(browser, server.url, name, options.moves)) for name in options.models}
-    rows += [(name, *figures(moves.painted)) for name, moves in found.items()]
+            times_of_known = {
+                name: list(time_known_moves(browser, server.url, name, options.moves)) for name in options.models
+            }
+    rows += [(name, *figures(moves.painted)) for name, moves in by_model.items()]
     print(f"Headless Chromium and server on the same machine; {conditions()}\n")
     print(table(("release to painted", "moves", "median ms", "95th percentile ms"), rows))
     rows = []
-    for name, moves in found.items():
+    for name, moves in by_model.items():
         rows += [
             (f"{name}, first accuracy", *figures(moves["first"])),
             (f"{name}, ± 1.0 points or better, lost < 5", *figures(moves[moves.lost < LITTLE].within)),
             (f"{name}, exact", *figures(moves.exact)),
-            (f"{name}, no images, measured beforehand", *figures(known[name])),
+            (f"{name}, no images, measured beforehand", *figures(times_of_known[name])),
         ]
     print()
     print(table(("release to accuracy", "moves", "median ms", "95th percentile ms"), rows))

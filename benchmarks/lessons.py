@@ -1,9 +1,9 @@
-"""How differently the bundled networks behave under the same slider, on all 10,000 test images, nothing fine-tuned.
+"""How differently the bundled networks react to the same settings, on all 10,000 test images, without fine-tuning.
 
     python -m benchmarks.lessons [--images 10000]
 
-Prints a markdown table: accuracy as float, at 4 bits with one scale per tensor and with one per channel, each with
-batch norm apart and folded, and with the smallest weights pruned over the whole network; and what the differences say.
+Prints a markdown table of accuracies: float; 4 bits with one scale per tensor or per channel, with batch norm as is or
+folded; and global pruning of the smallest weights. Sentences on the largest differences follow.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from compression.networks.bundled import bundled_names, load_bundled
 from compression.spec import CompressionSpec, Granularity, PruneSpec, QuantSpec
 
 BITS = 4
+GRANULARITIES = (Granularity.TENSOR, Granularity.CHANNEL)
 SPARSITIES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 LESSON_BITS, LESSON_VGG, LESSON_RESNET = "mobilenetv2", ("vgg", 0.7), ("resnet20", 0.6)
 
@@ -31,7 +32,7 @@ def specs(name: str) -> dict[str, CompressionSpec]:
                 name, weights=QuantSpec(BITS, granularity=g), fold_bn=fold
             )
             for fold in (False, True)
-            for g in Granularity
+            for g in GRANULARITIES
         },
         **{f"{s:.0%} pruned": CompressionSpec(name, PruneSpec(sparsity=s)) for s in SPARSITIES},
     }
@@ -40,27 +41,27 @@ def specs(name: str) -> dict[str, CompressionSpec]:
 def percentages(name: str, images: ImageSet, bar: tqdm) -> dict[str, float]:
     """Column -> accuracy in per cent."""
     model = load_bundled(name)
-    found = {}
+    accuracies = {}
     for column, spec in specs(name).items():
-        found[column] = 100 * evaluate(compress(model.module, spec).module, images, model.normalization).accuracy
+        accuracies[column] = 100 * evaluate(compress(model.module, spec).module, images, model.normalization).accuracy
         bar.update()
-    return found
+    return accuracies
 
 
-def lessons(found: dict[str, dict[str, float]]) -> list[str]:
-    def lost(name: str, column: str) -> float:
-        return found[name]["float"] - found[name][column]
+def lessons(accuracies: dict[str, dict[str, float]]) -> list[str]:
+    def drop(name: str, column: str) -> float:
+        return accuracies[name]["float"] - accuracies[name][column]
 
-    over, residual = (lost(name, f"{s:.0%} pruned") for name, s in (LESSON_VGG, LESSON_RESNET))
-    quantized = []
+    over, residual = (drop(name, f"{s:.0%} pruned") for name, s in (LESSON_VGG, LESSON_RESNET))
+    sentences = []
     for words, end in (("apart", ""), ("folded", ", folded")):
-        tensor, channel = (lost(LESSON_BITS, f"{BITS} bits per {g}{end}") for g in Granularity)
-        quantized.append(
+        tensor, channel = (drop(LESSON_BITS, f"{BITS} bits per {g}{end}") for g in GRANULARITIES)
+        sentences.append(
             f"{LESSON_BITS} at {BITS} bits, batch norm {words}, loses {tensor:.2f} points with one scale per tensor "
             f"and {channel:.2f} with one per channel."
         )
     return [
-        *quantized,
+        *sentences,
         f"{LESSON_VGG[0]} loses {over:.2f} points at {LESSON_VGG[1]:.0%} sparsity, "
         f"{LESSON_RESNET[0]} {residual:.2f} points at {LESSON_RESNET[1]:.0%}.",
     ]
@@ -72,11 +73,11 @@ def main() -> None:
     images = load()[: parser.parse_args().images]
     names = bundled_names()
     with tqdm(desc="lessons", total=sum(len(specs(name)) for name in names), leave=False) as bar:
-        found = {name: percentages(name, images, bar) for name in names}
-    rows = [(name, *(f"{value:.2f}" for value in found[name].values())) for name in names]
+        accuracies = {name: percentages(name, images, bar) for name in names}
+    rows = [(name, *(f"{value:.2f}" for value in accuracies[name].values())) for name in names]
     print(f"{len(images):,} test images; {conditions()}\n")
-    print(table(("network, % right", *specs("")), rows), end="\n\n")
-    print("\n".join(lessons(found)))
+    print(table(("network, accuracy %", *specs("")), rows), end="\n\n")
+    print("\n".join(lessons(accuracies)))
 
 
 if __name__ == "__main__":

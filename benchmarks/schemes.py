@@ -44,8 +44,8 @@ def main() -> None:
             bits = scheme.nearest_bits(options.bits)
             times = [milliseconds(model, QuantSpec(bits, scheme, granularity, clip)) for granularity in Granularity]
             rows.append((scheme, str(bits), clip, *(f"{each:.0f}" for each in times)))
-    given = QuantSpec(MAX_BITS, Scheme.STEP, step=STEP)
-    rows.append((Scheme.STEP, f"to {MAX_BITS}", Clip.FULL, f"{milliseconds(model, given):.0f}", "", ""))
+    step = QuantSpec(MAX_BITS, Scheme.STEP, step=STEP)
+    rows.append((Scheme.STEP, f"to {MAX_BITS}", Clip.FULL, f"{milliseconds(model, step):.0f}", "", ""))
     print(f"{model.name}; {conditions()}\n")
     print(table(("scheme", "bits", "range", *(f"per {granularity}, ms" for granularity in Granularity)), rows))
 

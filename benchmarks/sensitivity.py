@@ -33,13 +33,13 @@ def main() -> None:
     different = 0
 
     start = time.perf_counter()
-    staged = StagedNetwork(model)
-    changes = {layer: [staged.change(layer, spec) for spec in specs] for layer in staged.names}
+    stages = StagedNetwork(model)
+    changes = {layer: [stages.change(layer, spec) for spec in specs] for layer in stages.names}
     seconds["after"] += time.perf_counter() - start
     start = time.perf_counter()
     whole = {
-        (layer, spec): fold_batch_norm(compress(model.module, single_layer_spec(spec, layer, staged.names)).module)
-        for layer in staged.names
+        (layer, spec): fold_batch_norm(compress(model.module, single_layer_spec(spec, layer, stages.names)).module)
+        for layer in stages.names
         for spec in specs
     }
     seconds["whole"] += time.perf_counter() - start
@@ -47,19 +47,21 @@ def main() -> None:
     for place in range(0, len(images), BATCH):
         batch = images[place : place + BATCH]
         start = time.perf_counter()
-        walk = Walk(staged, batch)
+        walk = Walk(stages, batch)
         seconds["after"] += time.perf_counter() - start
-        for layer in staged.names:
+        for layer in stages.names:
             start = time.perf_counter()
-            found = walk.evaluate(layer, changes[layer])
+            evaluations = walk.evaluate(layer, changes[layer])
             seconds["after"] += time.perf_counter() - start
             start = time.perf_counter()
             expected = [evaluate_batch(whole[layer, spec], batch, model.normalization) for spec in specs]
             seconds["whole"] += time.perf_counter() - start
-            different += sum(int((a.predictions != b.predictions).sum()) for a, b in zip(found, expected, strict=True))
+            different += sum(
+                int((a.predictions != b.predictions).sum()) for a, b in zip(evaluations, expected, strict=True)
+            )
 
-    cells = len(staged.names) * len(specs)
-    print(f"{model.name}, {len(staged.names)} layers x {len(specs)} settings, {len(images):,} images; {conditions()}\n")
+    cells = len(stages.names) * len(specs)
+    print(f"{model.name}, {len(stages.names)} layers x {len(specs)} settings, {len(images):,} images; {conditions()}\n")
     rows = [
         ("the whole network", f"{seconds['whole']:.1f}", "1.00"),
         ("what comes after the layer", f"{seconds['after']:.1f}", f"{seconds['after'] / seconds['whole']:.2f}"),

@@ -59,10 +59,10 @@ Predictions = list[Tensor]
 Way = Callable[[Sequence[CompressionSpec]], Predictions]
 
 
-def as_usual(module: nn.Module, spec: CompressionSpec) -> nn.Module:
-    """What one does with torch alone."""
-    private: Any = copy.deepcopy(module).to(memory_format=torch.contiguous_format)
-    layers = [private.get_submodule(name) for name in weighted_layers(private)]
+def compress_with_torch(module: nn.Module, spec: CompressionSpec) -> nn.Module:
+    """Returns a copy of `module` that is compressed with torch alone."""
+    own: Any = copy.deepcopy(module).to(memory_format=torch.contiguous_format)
+    layers = [own.get_submodule(name) for name in weighted_layers(own)]
     if spec.prune and spec.prune.sparsity:
         count = math.floor(spec.prune.sparsity * sum(layer.weight.numel() for layer in layers))
         parameters = [(layer, "weight") for layer in layers]
@@ -77,18 +77,18 @@ def as_usual(module: nn.Module, spec: CompressionSpec) -> nn.Module:
             scale[scale == 0] = 1
             zeros = torch.zeros(len(scale), dtype=torch.int32)
             layer.weight.data = torch.fake_quantize_per_channel_affine(weight, scale, zeros, 0, -most, most)
-    return private
+    return own
 
 
-def usual(model: FloatModel, images: ImageSet) -> Way:
+def loop_of_usual_way(model: FloatModel, images: ImageSet) -> Way:
     def run(specs: Sequence[CompressionSpec]) -> Predictions:
-        networks = (as_usual(model.module, spec) for spec in specs)
+        networks = (compress_with_torch(model.module, spec) for spec in specs)
         return [usual_way(each, images, model.normalization, 0)() for each in networks]
 
     return run
 
 
-def swept(model: FloatModel, images: ImageSet, engine: Engine, folder: Path) -> Way:
+def sweep_with(model: FloatModel, images: ImageSet, engine: Engine, folder: Path) -> Way:
     store = Store(folder / "results.sqlite")
     sweeper = Sweeper(engine, store, Evaluator(engine, store, images))
 
@@ -101,8 +101,11 @@ def swept(model: FloatModel, images: ImageSet, engine: Engine, folder: Path) -> 
 
 def ways(model: FloatModel, images: ImageSet, engines: dict[int, Engine], folder: Path) -> dict[str, Way]:
     return {
-        **{f"a sweep, {n} worker{'s' * (n > 1)}": swept(model, images, engines[n], folder / f"{n}") for n in engines},
-        "the usual way": usual(model, images),
+        **{
+            f"a sweep, {n} worker{'s' * (n > 1)}": sweep_with(model, images, engines[n], folder / f"{n}")
+            for n in engines
+        },
+        "the usual way": loop_of_usual_way(model, images),
     }
 
 
@@ -113,28 +116,28 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=10_000)
     options = parser.parse_args()
     model, images = network(options.model, False), load()[: options.images]
-    everything = grid(model.name, BITS, prune_specs(SPARSITIES))
-    specs = [everything[number * len(everything) // options.specs] for number in range(options.specs)]
+    all_specs = grid(model.name, BITS, prune_specs(SPARSITIES))
+    specs = [all_specs[number * len(all_specs) // options.specs] for number in range(options.specs)]
     engines = {count: Engine(workers=count, preload=("compression.engine.tasks",)) for count in (cores(), 1)}
     with tempfile.TemporaryDirectory() as folder:
         for way in ways(model, images[:WARM], engines, Path(folder) / "warm").values():
             way(specs[:1])
-        measured = ways(model, images, engines, Path(folder))
-        seconds, found = dict.fromkeys(measured, 0.0), {name: [] for name in measured}
+        ways_to_time = ways(model, images, engines, Path(folder))
+        seconds, predictions = dict.fromkeys(ways_to_time, 0.0), {name: [] for name in ways_to_time}
         for start in range(0, len(specs), AT_A_TIME):
-            for name, way in measured.items():
-                begun = time.perf_counter()
-                found[name] += way(specs[start : start + AT_A_TIME])
-                seconds[name] += time.perf_counter() - begun
-    ours = next(iter(measured))
+            for name, way in ways_to_time.items():
+                start_time = time.perf_counter()
+                predictions[name] += way(specs[start : start + AT_A_TIME])
+                seconds[name] += time.perf_counter() - start_time
+    ours = next(iter(ways_to_time))
     rows = [
         (
             name,
             f"{seconds[name]:.1f}",
             f"{seconds[name] / seconds[ours]:.2f}",
-            sum(int((one != other).sum()) for one, other in zip(found[name], found[ours], strict=True)),
+            sum(int((one != other).sum()) for one, other in zip(predictions[name], predictions[ours], strict=True)),
         )
-        for name in measured
+        for name in ways_to_time
     ]
     print(f"{model.name}, {len(specs)} specs, {len(images):,} test images; {conditions()}\n")
     print(table(("way", "seconds", "times the first", f"of {len(specs) * len(images):,} answers differ"), rows))
