@@ -31,18 +31,18 @@ def run(options: argparse.Namespace) -> None:
     threads, count = check_threads(options.threads), image_count(options.images)
     model, spec = network_and_spec(options)
     kinds = {each.kind: each for each in variants(spec, options.fewer_filters)}
-    built, missing = _build_all(model, kinds)
+    files, failures = _build_all(model, kinds)
     try:
         images = load()[:count]
     except DataMissing as error:
         images = None
-        missing["check"] = str(error)
-    checks = _checks(model, kinds, built, images) if images else {}
+        failures["check"] = str(error)
+    checks = _checks(model, kinds, files, images) if images else {}
     with tqdm(total=1.0, desc="timing", bar_format="{desc}: {percentage:3.0f}%|{bar}|", leave=False) as bar:
-        graphs = {str(kind): each.graph for kind, each in built.items()}
+        graphs = {str(kind): each.graph for kind, each in files.items()}
         latencies = measure_latencies(graphs, threads, report=lambda share: bar.update(share - bar.n))
-    used = {kind: count_kernels(each.graph) for kind, each in built.items()}
-    report = (built, used, latencies, checks, missing, this_cpu())
+    kernels = {kind: count_kernels(each.graph) for kind, each in files.items()}
+    report = (files, kernels, latencies, checks, failures, this_cpu())
     print(as_json(*report) if options.json else as_words(*report))
 
 
@@ -50,23 +50,23 @@ def _build_all(
     model: FloatModel, kinds: Mapping[VariantKind, Variant]
 ) -> tuple[dict[VariantKind, OnnxFile], dict[str, str]]:
     """Returns the files by kind, and the reason for each kind that cannot be built."""
-    built: dict[VariantKind, OnnxFile] = {}
-    missing: dict[str, str] = {}
+    files: dict[VariantKind, OnnxFile] = {}
+    failures: dict[str, str] = {}
     for kind, variant in tqdm(kinds.items(), desc="exporting", leave=False):
         try:
-            built[kind] = build(model, variant)
+            files[kind] = build(model, variant)
         except (DataError, ValueError) as error:
-            missing[kind] = str(error)
-    return built, missing
+            failures[kind] = str(error)
+    return files, failures
 
 
 def _checks(
-    model: FloatModel, kinds: Mapping[VariantKind, Variant], built: Mapping[VariantKind, OnnxFile], images: ImageSet
+    model: FloatModel, kinds: Mapping[VariantKind, Variant], files: Mapping[VariantKind, OnnxFile], images: ImageSet
 ) -> dict[VariantKind, Check]:
     """Returns how each file classifies `images`, compared with PyTorch."""
     evaluator = Evaluator(engine(), Store(), images)
     checks = {}
-    for kind, each in built.items():
+    for kind, each in files.items():
         reading = follow_images(evaluator.follow(model, kinds[kind].spec), len(images), kind)
         if reading.whole is None:
             raise KeyboardInterrupt
@@ -78,41 +78,41 @@ def _checks(
 
 
 def as_words(
-    built: Mapping[VariantKind, OnnxFile],
-    used: Mapping[VariantKind, Kernels],
+    files: Mapping[VariantKind, OnnxFile],
+    kernels: Mapping[VariantKind, Kernels],
     latencies: tuple[Latency, ...],
     checks: Mapping[VariantKind, Check],
-    missing: Mapping[str, str],
+    failures: Mapping[str, str],
     processor: Cpu,
 ) -> str:
     """Returns a table with one row per file, and sentences that explain the times."""
     batches = sorted({each.batch for each in latencies})
     columns = "".join(f"{f'ms for {batch}':>11}{'p90':>9}" for batch in batches)
     lines = [f"{'':10} {'bytes':>10} {'MACs':>12} {'moved':>11} {'int8':>7}{columns} {'correct':>9} {'agree':>9}"]
-    for kind, each in built.items():
+    for kind, each in files.items():
         times = {one.batch: one for one in latencies if one.name == kind}
         cells = "".join(f"{times[batch].median_ms:11.3f}{times[batch].p90_ms:9.3f}" for batch in batches)
         each_check = checks.get(kind)
         right = f"{each_check.correct:9,} {each_check.agree:9,}" if each_check else f"{'.':>9} {'.':>9}"
-        share = f"{used[kind].int8}/{used[kind].total}"
+        share = f"{kernels[kind].int8}/{kernels[kind].total}"
         lines.append(
-            f"{kind:10} {len(each.graph):10,} {each.macs:12,} {used[kind].moved_bytes:11,} {share:>7}{cells} {right}"
+            f"{kind:10} {len(each.graph):10,} {each.macs:12,} {kernels[kind].moved_bytes:11,} {share:>7}{cells} {right}"
         )
     images = next((f", on {each.images:,} images" for each in checks.values()), "")
     lines.append(
         f"agree: images classified as the simulation in PyTorch does{images}; int8: convolutions computed in integers; "
         "moved: bytes moved per image"
     )
-    lines += reasons(built, used, latencies, processor)
-    return "\n".join([*lines, *(f"no {what}: {why}" for what, why in missing.items())])
+    lines += reasons(files, kernels, latencies, processor)
+    return "\n".join([*lines, *(f"no {what}: {why}" for what, why in failures.items())])
 
 
 def as_json(
-    built: Mapping[VariantKind, OnnxFile],
-    used: Mapping[VariantKind, Kernels],
+    files: Mapping[VariantKind, OnnxFile],
+    kernels: Mapping[VariantKind, Kernels],
     latencies: tuple[Latency, ...],
     checks: Mapping[VariantKind, Check],
-    missing: Mapping[str, str],
+    failures: Mapping[str, str],
     processor: Cpu,
 ) -> str:
     """Returns the same as one JSON object."""
@@ -121,12 +121,12 @@ def as_json(
             "bytes": len(each.graph),
             "macs": each.macs,
             "bit_operations": each.bit_operations,
-            "convolutions": {"int8": used[kind].int8, "float": used[kind].float32},
-            "bytes_moved": used[kind].moved_bytes,
+            "convolutions": {"int8": kernels[kind].int8, "float": kernels[kind].float32},
+            "bytes_moved": kernels[kind].moved_bytes,
             "check": asdict(checks[kind]) if kind in checks else None,
             "latencies": [asdict(one) for one in latencies if one.name == kind],
         }
-        for kind, each in built.items()
+        for kind, each in files.items()
     }
-    words = reasons(built, used, latencies, processor)
-    return json.dumps({"kinds": kinds, "missing": dict(missing), "cpu": asdict(processor), "verdict": words})
+    words = reasons(files, kernels, latencies, processor)
+    return json.dumps({"kinds": kinds, "missing": dict(failures), "cpu": asdict(processor), "verdict": words})
