@@ -31,6 +31,7 @@ IMAGES_AND_NETWORKS = {  # imported beside COMPUTES, and digested through the im
     "paths.py",
 }
 READING = {
+    "networks/checkpoints/accuracies.py",
     "networks/bundled.py",
     "networks/checkpoints/names.py",
     "networks/checkpoints/pickles.py",
