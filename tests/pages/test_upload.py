@@ -25,7 +25,7 @@ from compression.networks.normalization import NORMALIZATIONS
 from compression.paths import PROJECT
 from pages.ui.checkpoint import shelf, upload
 from pages.ui.compute import images, uploads
-from tests.networks.test_damaged import damaged
+from tests.networks.test_damaged import damage
 from tests.support.networks import save
 
 MIME = "application/octet-stream"
@@ -280,11 +280,11 @@ def resident_bytes() -> int:
 def test_two_hundred_damaged_uploads_leave_no_traceback_no_file_and_no_memory(page, no_images, monkeypatch, tmp_path):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     kinds = [kind for kind in upload.KINDS if kind != "bin"]
-    send(page, damaged(0), "first.pt")
+    send(page, damage(0), "first.pt")
     before = resident_bytes()
     refused = 0
     for seed in range(200):
-        send(page, damaged(seed), f"net{seed}.{kinds[seed % len(kinds)]}")
+        send(page, damage(seed), f"net{seed}.{kinds[seed % len(kinds)]}")
         assert bool(page.error) != bool(page.success)
         refused += bool(page.error)
     assert refused > 100
