@@ -82,6 +82,21 @@ def test_a_slider_moves_while_images_are_counted(page, server, test_images):
     expect(page.get_by_text(re.compile("^Estimated from [0-9,]+ of 10,000 images"))).to_be_visible(timeout=SECONDS_90)
 
 
+def test_an_accuracy_is_dimmed_as_soon_as_the_settings_change(page, server, test_images):
+    page.goto(f"{server}/?model={LARGE}")
+    expect(metric(page, "Accuracy")).to_have_text(re.compile(r"^\d\d\.\d\d"), timeout=SECONDS_90)
+    page.evaluate(
+        """() => {
+            const tiles = [...document.querySelectorAll('[data-testid=stMetric]')]
+            const box = tiles.find(tile => tile.textContent.includes('Accuracy')).closest('[data-stale]')
+            const look = () => { window.dimmed = window.dimmed || box.dataset.stale === 'true' }
+            new MutationObserver(look).observe(box, {attributes: true})
+        }"""
+    )
+    press(page, "Sparsity", "ArrowRight", 9)
+    page.wait_for_function("window.dimmed", timeout=SECONDS_90)
+
+
 def test_counting_can_be_stopped_and_goes_on_where_it_was(page, server, test_images):
     page.goto(f"{server}/?model={LARGE}&bits=7&sparsity={UNMEASURED.sparsity}")
     expect(metric(page, "Accuracy")).to_contain_text("±", timeout=SECONDS_90)

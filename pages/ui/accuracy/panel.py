@@ -70,7 +70,7 @@ def sentence(model: str, spec_of: SpecOf = selection.spec) -> None:
             elif isinstance(reading, Neighbours):
                 st.caption(_neighbours_in_words(reading))
 
-    poll(lambda: look(spec_of(model)), draw)
+    poll(lambda: look(spec_of(model)), draw, has_buttons=True)
 
 
 @st.fragment(key=frame.CHART)

@@ -31,14 +31,22 @@ def poll(
     draw: Callable[[AccuracyState], None],
     least_seconds: float = 0.0,
     first: AccuracyState | None = None,
+    has_buttons: bool = False,
 ) -> None:
     """Draws what `read` returns, and draws it again while images are counted.
 
     It does so in a fragment of its own, so that no slider waits for it. `first`, where given, is drawn first in place
     of `read()`.
+
+    What is final is drawn by the caller's fragment: the browser dims what a fragment of this run has drawn before, and
+    does not know that the fragment inside belongs to it. If `draw` has buttons, they need the fragment of their own,
+    because a click runs only that one and the others have to follow.
     """
     begin = [read() if first is None else first]
     more = is_counting(begin[0])
+    if not (more or has_buttons):
+        draw(begin[0])
+        return
 
     @st.fragment(run_every=max(least_seconds, accuracy.poll_seconds()) if more else None)
     def again() -> None:
