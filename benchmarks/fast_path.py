@@ -16,6 +16,7 @@ import numpy as np
 from benchmarks.setting import conditions, network, table
 from compression.core.compress import compress
 from compression.core.record import bit_operations
+from compression.files.ledger import count_file
 from compression.files.size import count_bytes
 from compression.inspect.histogram import build_weight_view
 from compression.networks.macs import layer_macs
@@ -46,12 +47,13 @@ def one_move(model: FloatModel, macs: dict[str, int], spec: CompressionSpec) -> 
     marks.append(time.perf_counter())
     view = build_weight_view(compressed)
     marks.append(time.perf_counter())
-    size = count_bytes(compressed)
+    count_bytes(compressed)
+    file = count_file(compressed, model)
     bit_operations(compressed, macs)
     marks.append(time.perf_counter())
     for figure in (
         explore.weights(view, "the network", style.ink("light")),
-        explore.layers(size.layers, size.best_name, [layer.facts for layer in compressed.layers], style.ink("light")),
+        explore.layers(file.layers, [layer.facts for layer in compressed.layers], style.ink("light")),
     ):
         figure.to_json()
     marks.append(time.perf_counter())

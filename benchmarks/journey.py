@@ -34,7 +34,7 @@ from tqdm import tqdm
 from benchmarks.setting import conditions, network, table
 from compression.core.compress import compress
 from compression.core.record import bit_operations
-from compression.files.size import count_bytes
+from compression.files.ledger import count_file
 from compression.inspect.histogram import build_weight_view
 from compression.networks.macs import layer_macs
 from compression.networks.model import FloatModel
@@ -153,14 +153,14 @@ def specs(model: str, number: int) -> Iterator[CompressionSpec]:
 def answer(model: FloatModel, macs: dict[str, int], spec: CompressionSpec) -> dict[str, Any]:
     """Returns what the page must show for `spec`: three metrics, and the heights of the bars of two charts."""
     compressed = compress(model.module, spec)
-    size = count_bytes(compressed)
+    file = count_file(compressed, model)
     figures = (
         explore.weights(build_weight_view(compressed), "the network", style.ink("light")),
-        explore.layers(size.layers, size.best_name, [layer.facts for layer in compressed.layers], style.ink("light")),
+        explore.layers(file.layers, [layer.facts for layer in compressed.layers], style.ink("light")),
     )
     return {
         "metrics": {
-            "In-memory size": wording.size(size.best.total),
+            "File size": wording.size(file.total),
             "Sparsity": wording.percent(compressed.sparsity),
             "Bit operations": wording.quantity(bit_operations(compressed, macs)),
         },

@@ -124,12 +124,13 @@ compressed together.
 st.header("Size", anchor=False)
 st.markdown(
     """
-The **in-memory size** counts the bytes of the packed weights and of everything that is needed to read them (1 kB is
-1,000 bytes). The file adds a header, and entropy coding makes it smaller: see *Files*. The size is compared with
-float32, in which networks are trained. **Dense** stores every code, packed at *b* bits. **Sparse** stores one bit per
-weight that says whether the weight is zero, and the codes of the others. The smaller of the two is shown. Scales, zero
-points and the float32 rest are part of both. Because of the one bit per weight, 90 % zeros do not make a network ten
-times smaller.
+The **size** of a network is that of its packed file on disk, to the byte, header included (1 kB is 1,000 bytes): see
+*Files*. It is compared with float32, in which networks are trained: four bytes for every number that inference reads.
+
+The **in-memory size**, in the tooltip, counts the packed weights and everything that is needed to read them, before
+entropy coding. **Dense** stores every code, packed at *b* bits. **Sparse** stores one bit per weight that says whether
+the weight is zero, and the codes of the others. The smaller of the two is shown. Scales, zero points and the float32
+rest are part of both. Because of the one bit per weight, 90 % zeros do not make a network ten times smaller.
 """
 )
 

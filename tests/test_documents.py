@@ -12,6 +12,7 @@ import torch
 import compression as sq
 from compression.__main__ import parser
 from compression.paths import PROJECT
+from docs.check_figures import Claim, Figure, claims, mistakes
 
 DOCUMENTS = [*sorted(PROJECT.glob("*.md")), *sorted((PROJECT / "docs").glob("*.md"))]
 
@@ -102,3 +103,17 @@ def test_benchmarks_in_the_documents_exist() -> None:
 def test_paths_of_the_code_in_the_documents_exist(document: Path) -> None:
     for path in re.findall(r"`((?:compression|pages|tests|benchmarks)/[\w/.]+)`", document.read_text(encoding="utf-8")):
         assert (PROJECT / path).exists(), path
+
+
+@pytest.mark.parametrize("claim", [claim for claim in claims() if not claim.slow], ids=lambda claim: claim.row)
+def test_figures_that_take_no_long_computing_are_right(claim: Claim) -> None:
+    assert not list(mistakes(claim))
+
+
+def test_a_figure_is_found_in_its_row_up_to_its_noise() -> None:
+    row = "| the file of x | 117,734 bytes, 9.2 times smaller |"
+    assert Figure(117734).stands_in(row)
+    assert not Figure(117735).stands_in(row)
+    assert Figure(9.23, 1).stands_in(row)
+    assert not Figure(9.31, 1).stands_in(row)
+    assert Figure(117000, noise=1000).stands_in(row)

@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import json
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from compression.commands.shared.inputs import compressed_network, image_count
@@ -16,8 +17,9 @@ from compression.evaluation.evaluation import flips
 from compression.evaluation.normalization_trial import choice_in_words
 from compression.evaluation.reading import Reading
 from compression.evaluation.stated import compare_stated, stated_in_words
-from compression.files.ledger import FileLedger, encode_file, explain_size
+from compression.files.ledger import FileLedger, count_file, explain_size
 from compression.files.size import Size, count_bytes
+from compression.inspect.warnings import constant_answer, find_warnings
 from compression.networks.model import FloatModel
 from compression.results.store import Store
 from compression.spec import CompressionSpec
@@ -33,38 +35,40 @@ def run(options: argparse.Namespace) -> None:
         reading = follow_images(evaluator.follow(model, each), len(images), name)
         if not reading.exact:
             break
-    count_of_bytes = Bytes(count_bytes(compressed), encode_file(compressed, model)[1])
+    count_of_bytes = Bytes(count_bytes(compressed), count_file(compressed, model))
     smaller = smaller_forms(compressed, model, images)
-    print((as_json if options.json else as_words)(compressed, model, count_of_bytes, reading, smaller))
+    warnings = [*find_warnings(compressed, model.example), *filter(None, [constant_answer(reading.seen)])]
+    print((as_json if options.json else as_words)(compressed, model, count_of_bytes, reading, smaller, warnings))
     end(reading.notice, reading.exact)
 
 
 class Bytes(NamedTuple):
-    """The size of a network in memory, and in the file that `export` writes."""
+    """What a network takes in memory, and in the packed file that `export` writes, whose bytes are its size."""
 
-    size: Size
+    memory: Size
     file: FileLedger
-
-    @property
-    def best(self) -> tuple[int, str]:
-        """The smallest count without a file header, and its name: dense, sparse or coded."""
-        return min((self.size.best.total, self.size.best_name), (self.file.coded, "coded"))
 
 
 def as_words(
-    compressed: CompressedModel, model: FloatModel, count: Bytes, reading: Reading, smaller: SmallerForms
+    compressed: CompressedModel,
+    model: FloatModel,
+    count: Bytes,
+    reading: Reading,
+    smaller: SmallerForms,
+    warnings: Sequence[str] = (),
 ) -> str:
     """Returns what `evaluate` prints."""
-    best, name = count.best
+    memory, file = count.memory, count.file
+    cautions = "".join(f"warning   {sentence}\n" for sentence in warnings)
     return (
         f"{compressed.spec.to_json()}\n"
         f"{_recognition(model, reading)}"
+        f"{cautions}"
         f"images    {model.normalization.name} normalization\n"
         f"accuracy  {_accuracy(reading)}\n"
         f"weights   {compressed.nonzero:,} of {compressed.weights:,} are nonzero: {compressed.sparsity:.2%} sparsity\n"
-        f"size      {best:,} bytes ({name}), float32 {count.size.float32:,} bytes: "
-        f"{count.size.float32 / best:.2f} times smaller\n"
-        f"file      {count.file.total:,} bytes. {explain_size(count.file)}\n"
+        f"size      {file.total:,} bytes in the packed file, float32 {file.float32:,} bytes. {explain_size(file)}\n"
+        f"in memory {memory.best.total:,} bytes ({memory.best_name}), before entropy coding and without a header\n"
         f"{as_lines(smaller)}"
     ).rstrip()
 
@@ -87,7 +91,12 @@ def _accuracy(reading: Reading) -> str:
 
 
 def as_json(
-    compressed: CompressedModel, model: FloatModel, count: Bytes, reading: Reading, smaller: SmallerForms
+    compressed: CompressedModel,
+    model: FloatModel,
+    count: Bytes,
+    reading: Reading,
+    smaller: SmallerForms,
+    warnings: Sequence[str] = (),
 ) -> str:
     """Returns what `evaluate --json` prints: accuracies in 0..1, sizes in bytes, 95 % intervals.
 
@@ -95,8 +104,9 @@ def as_json(
     stopped after `images`, of which `correct` were classified correctly; accuracy and interval are estimates for all.
     For a checkpoint, `recognised` is its architecture, `tried` has the accuracy with each normalization, and `stated`
     has the accuracies that the file states, of which `stated_verdict` names the nearest to that of the float network;
-    its `agreement` is `same`, `within` the 95 % interval, or `outside`. Of the sizes, `coded` is the entropy-coded
-    weights and the float rest, `file` that with its header.
+    its `agreement` is `same`, `within` the 95 % interval, or `outside`. Of the sizes, `file` is
+    the packed file, and `best` the same; `coded` is the file without its header; `dense` and `sparse` are in-memory
+    sizes, and `in_memory` the smaller of these. `warnings` are sentences, see `inspect.warnings`.
     """
     seen, before, estimate = reading.seen, reading.before, reading.estimate
     whole = reading.whole
@@ -121,17 +131,24 @@ def as_json(
         "weights": compressed.weights,
         "nonzero": compressed.nonzero,
         "sparsity": compressed.sparsity,
-        "size_bytes": {
-            "float32": count.size.float32,
-            "dense": count.size.dense.total,
-            "sparse": count.size.sparse.total,
-            "coded": count.file.coded,
-            "best": count.best[0],
-            "file": count.file.total,
-        },
+        "size_bytes": size_values(count),
         **as_values(smaller),
+        "warnings": list(warnings),
     }
     return json.dumps(values)
+
+
+def size_values(count: Bytes) -> dict[str, int]:
+    """Returns the sizes for JSON, in bytes. `file` is the size of the network."""
+    return {
+        "float32": count.file.float32,
+        "dense": count.memory.dense.total,
+        "sparse": count.memory.sparse.total,
+        "in_memory": count.memory.best.total,
+        "coded": count.file.coded,
+        "best": count.file.total,
+        "file": count.file.total,
+    }
 
 
 def _recognition(model: FloatModel, reading: Reading) -> str:

@@ -60,13 +60,13 @@ class SmallerNetwork:
 
     @property
     def channels(self) -> int:
-        """The number of output channels of all layers before."""
-        return sum(layer.before for layer in self.layers)
+        """The number of filters before: output channels of all layers but the last, whose outputs are the classes."""
+        return sum(layer.before for layer in self.layers[:-1])
 
     @property
     def channels_removed(self) -> int:
-        """The number of output channels that were removed, over all layers."""
-        return self.channels - sum(layer.after for layer in self.layers)
+        """The number of these filters that were removed."""
+        return self.channels - sum(layer.after for layer in self.layers[:-1])
 
 
 class Proof:

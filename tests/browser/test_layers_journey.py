@@ -6,11 +6,11 @@ import re
 from playwright.sync_api import Locator, Page, TimeoutError, expect
 
 from compression.core.compress import compress
-from compression.files.size import count_bytes
 from compression.networks.bundled import load_bundled
 from compression.spec import CompressionSpec, LayerSpec, QuantSpec
 from pages.ui import wording
 from tests.browser.test_journeys import SECONDS_90, metric
+from tests.support.sizes import file_bytes
 
 MODEL = "simple_cnn"
 HEADER, ROW = 35, 28  # pixels of the table
@@ -18,7 +18,7 @@ HEADER, ROW = 35, 28  # pixels of the table
 
 def size_of(*layers: LayerSpec) -> str:
     spec = CompressionSpec(MODEL, weights=QuantSpec(4), layers=layers)
-    return wording.size(count_bytes(compress(load_bundled(MODEL).module, spec)).best.total)
+    return wording.size(file_bytes(compress(load_bundled(MODEL).module, spec)))
 
 
 def open_cell(page: Page, row: int) -> Locator:
@@ -35,16 +35,16 @@ def open_cell(page: Page, row: int) -> Locator:
 
 def test_a_cell_is_edited_and_the_link_says_so(page, page_of, bare_server):
     page.goto(f"{bare_server}/layers?model={MODEL}&bits=4")
-    expect(metric(page, "In-memory size")).to_have_text(size_of())
+    expect(metric(page, "File size")).to_have_text(size_of())
     open_cell(page, 2).fill("95")
     page.keyboard.press("Enter")
-    expect(metric(page, "In-memory size")).to_have_text(size_of(LayerSpec("fc1", None, 0.95)))
+    expect(metric(page, "File size")).to_have_text(size_of(LayerSpec("fc1", None, 0.95)))
     expect(page).to_have_url(re.compile("layers=fc1"))
     other = page_of()
     other.goto(page.url)
-    expect(metric(other, "In-memory size")).to_have_text(size_of(LayerSpec("fc1", None, 0.95)))
+    expect(metric(other, "File size")).to_have_text(size_of(LayerSpec("fc1", None, 0.95)))
     page.get_by_role("button", name="Reset all layers").click()
-    expect(metric(page, "In-memory size")).to_have_text(size_of())
+    expect(metric(page, "File size")).to_have_text(size_of())
 
 
 def test_a_scan_shows_how_far_it_is_and_bits_are_assigned_from_it(page, server, test_images):

@@ -8,7 +8,6 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from compression.core.compress import compress
-from compression.files.size import count_bytes
 from compression.networks.bundled import load_bundled
 from compression.spec import CompressionSpec, LayerSpec, QuantSpec
 from pages.ui import wording
@@ -16,6 +15,7 @@ from pages.ui.frame.frame import MENU
 from pages.ui.state import link
 from tests.browser.test_journeys import metric, press
 from tests.pages.test_state import CHANGED
+from tests.support.sizes import file_bytes
 
 PATHS = ["" if entry[0] == "app.py" else entry[0].removeprefix("pages/").removesuffix(".py") for entry in MENU]
 LABELS = {path: entry[1] for path, entry in zip(PATHS, MENU, strict=True)}
@@ -75,29 +75,29 @@ def test_one_press_of_back_undoes_one_step_and_undo_does_too(page, bare_server):
     expect(metric(page, "Sparsity")).to_be_visible()
     sizes = []
     for bits in ("16", "8"):
-        sizes.append(metric(page, "In-memory size").inner_text())
+        sizes.append(metric(page, "File size").inner_text())
         press(page, "Bits per weight", "ArrowRight", 1)
         expect(page).to_have_url(re.compile(f"bits={bits}$"))
         page.wait_for_timeout(1_100)  # presses that follow each other faster are one step
     page.go_back()
-    expect(metric(page, "In-memory size")).to_have_text(sizes[1])
+    expect(metric(page, "File size")).to_have_text(sizes[1])
     page.go_back()
-    expect(metric(page, "In-memory size")).to_have_text(sizes[0])
+    expect(metric(page, "File size")).to_have_text(sizes[0])
     page.get_by_role("button", name="Redo").click()
-    expect(metric(page, "In-memory size")).to_have_text(sizes[1])
+    expect(metric(page, "File size")).to_have_text(sizes[1])
     page.get_by_role("button", name="Undo").click()
-    expect(metric(page, "In-memory size")).to_have_text(sizes[0])
+    expect(metric(page, "File size")).to_have_text(sizes[0])
 
 
 def test_settings_of_layers_are_deployed_and_shown_on_every_page(page, bare_server):
     own = (LayerSpec("conv1", 8), LayerSpec("fc1", 2, 0.5))
     spec = CompressionSpec("simple_cnn", weights=QuantSpec(4), layers=own)
-    size = wording.size(count_bytes(compress(load_bundled("simple_cnn").module, spec)).best.total)
+    size = wording.size(file_bytes(compress(load_bundled("simple_cnn").module, spec)))
     page.goto(f"{bare_server}/?model=simple_cnn&bits=4&layers=conv1:8,fc1:2/0.5")
     for label in ("Explore", "Layers", "Deploy"):
         page.get_by_test_id("stSidebar").get_by_role("link", name=label, exact=True).click()
         expect(page).to_have_title(f"{label} · Squeezelab")
-        expect(metric(page, "In-memory size")).to_have_text(size)
+        expect(metric(page, "File size")).to_have_text(size)
     expect(page.get_by_text("2 layers have settings of their own")).to_be_visible()
 
 

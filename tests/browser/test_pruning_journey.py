@@ -5,12 +5,12 @@ import re
 from playwright.sync_api import Page, expect
 
 from compression.core.compress import compress
-from compression.files.size import count_bytes
 from compression.networks.bundled import load_bundled
 from compression.spec import CompressionSpec, PruneSpec, Structure
 from pages.ui import wording
 from tests.browser.test_journeys import SECONDS_90, metric, press
 from tests.browser.views import in_every_view
+from tests.support.sizes import file_bytes
 
 MODEL = "simple_cnn"
 
@@ -27,7 +27,7 @@ def test_the_two_sliders_move_the_cut_and_explore_opens_with_it(page: Page, bare
     expect(menu.get_by_role("link", name="Explore")).to_have_attribute("href", re.compile("sparsity=0.6"))
     menu.get_by_role("link", name="Explore").click()
     expect(page.get_by_text("How small can this network get")).to_be_visible()
-    expect(metric(page, "In-memory size")).to_have_text(wording.size(count_bytes(compressed).best.total))
+    expect(metric(page, "File size")).to_have_text(wording.size(file_bytes(compressed)))
 
 
 def test_filters_are_taken_out_for_good_and_the_next_move_asks_again(page: Page, bare_server: str) -> None:

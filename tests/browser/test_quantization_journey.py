@@ -5,13 +5,13 @@ import re
 from playwright.sync_api import Locator, Page, expect
 
 from compression.core.compress import compress
-from compression.files.size import count_bytes
 from compression.inspect.staircase import build_staircase
 from compression.networks.bundled import load_bundled
 from compression.results.landscape import read_landscape
 from compression.spec import CompressionSpec, QuantSpec
 from pages.ui import wording
 from tests.browser.views import in_every_view
+from tests.support.sizes import file_bytes
 
 MODEL = "simple_cnn"
 SECONDS_90 = 90_000
@@ -25,7 +25,7 @@ def values(page: Page, label: str) -> Locator:
 
 def expect_answer(page: Page, *both: QuantSpec) -> None:
     made = [compress(load_bundled(MODEL).module, CompressionSpec(MODEL, None, quant)) for quant in both]
-    expect(values(page, "In-memory size")).to_have_text([wording.size(count_bytes(side).best.total) for side in made])
+    expect(values(page, "File size")).to_have_text([wording.size(file_bytes(side)) for side in made])
     stairs = [
         build_staircase(side.layers[1], 0 if len(made[0].layers[1].qparams.scale.shape) else None) for side in made
     ]

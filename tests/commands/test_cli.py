@@ -220,7 +220,8 @@ def test_evaluate_prints_what_the_package_computes(
     )
     content, file = encode_file(compressed, simple_cnn)
     assert (report["size_bytes"]["coded"], report["size_bytes"]["file"]) == (file.coded, len(content))
-    assert report["size_bytes"]["best"] == min(size.best.total, file.coded)
+    assert report["size_bytes"]["best"] == len(content)
+    assert report["size_bytes"]["in_memory"] == size.best.total
 
 
 @pytest.mark.parametrize(
@@ -311,10 +312,13 @@ def test_evaluate_removes_zero_filters_and_reports_the_verification(capsys: Capt
     assert report["removed"]["remaining"] == [
         {"layer": "conv1", "channels": 8, "why": "its bias makes their outputs nonzero constants"}
     ]
+    (warning, *_) = report["warnings"]
+    assert warning.startswith("All weights of layer conv1 are zero, so the network gives every image the same answer")
     assert main(options.split()) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[-3].startswith("merged    88 of 186 filters: MACs 1,885,440 -> 582,272, outputs differ by at most ")
-    assert lines[-2].startswith("removable 0 of 98 filters: MACs 582,272 -> 582,272, outputs differ by at most 0 on ")
+    assert f"warning   {warning}" in lines
+    assert lines[-3].startswith("merged    88 of 176 filters: MACs 1,885,440 -> 582,272, outputs differ by at most ")
+    assert lines[-2].startswith("removable 0 of 88 filters: MACs 582,272 -> 582,272, outputs differ by at most 0 on ")
     assert lines[-1] == "remain    8 channels of conv1: its bias makes their outputs nonzero constants"
 
 

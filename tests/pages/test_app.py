@@ -11,7 +11,6 @@ from streamlit.testing.v1 import AppTest
 
 from compression.core.compress import compress
 from compression.evaluation.evaluation import evaluate
-from compression.files.size import count_bytes
 from compression.lessons.methods import METHODS, explanation
 from compression.networks.bundled import bundled_names, load_bundled
 from compression.paths import PROJECT
@@ -19,6 +18,7 @@ from compression.results import landscape
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec, Scheme
 from pages.ui import wording
 from pages.ui.compute import images
+from tests.support.sizes import file_bytes
 
 
 @pytest.fixture
@@ -34,8 +34,8 @@ def metrics(page: AppTest) -> dict[str, str]:
 
 
 def test_it_opens_on_the_float_network(page):
-    size = count_bytes(compress(load_bundled("simple_cnn").module, CompressionSpec("simple_cnn")))
-    assert metrics(page)["In-memory size"] == wording.size(size.float32)
+    compressed = compress(load_bundled("simple_cnn").module, CompressionSpec("simple_cnn"))
+    assert metrics(page)["File size"] == wording.size(file_bytes(compressed))
 
 
 def test_moving_the_sliders_shows_what_compression_computes(page):
@@ -44,7 +44,7 @@ def test_moving_the_sliders_shows_what_compression_computes(page):
     spec = CompressionSpec("simple_cnn", PruneSpec(sparsity=0.5), QuantSpec(4))
     compressed = compress(load_bundled("simple_cnn").module, spec)
     shown = metrics(page)
-    assert shown["In-memory size"] == wording.size(count_bytes(compressed).best.total)
+    assert shown["File size"] == wording.size(file_bytes(compressed))
     assert shown["Sparsity"] == wording.percent(compressed.sparsity)
 
 
@@ -95,7 +95,7 @@ def test_a_scheme_that_cannot_have_the_bits_of_the_slider_says_which_it_takes(pa
     assert said() == ["Ternary weights take 2 bits, not 4."]
     spec = CompressionSpec("simple_cnn", None, QuantSpec(2, "ternary"))
     compressed = compress(load_bundled("simple_cnn").module, spec)
-    assert metrics(page)["In-memory size"] == wording.size(count_bytes(compressed).best.total)
+    assert metrics(page)["File size"] == wording.size(file_bytes(compressed))
     page.select_slider(key="bits").set_value("2").run()
     assert said() == []
 
@@ -138,8 +138,8 @@ def test_every_bundled_network_opens_and_moves():
         page.query_params["model"] = name
         page.query_params["bits"] = "4"
         assert not page.run().exception
-        size = count_bytes(compress(load_bundled(name).module, CompressionSpec(name, weights=QuantSpec(4))))
-        assert metrics(page)["In-memory size"] == wording.size(size.best.total)
+        compressed = compress(load_bundled(name).module, CompressionSpec(name, weights=QuantSpec(4)))
+        assert metrics(page)["File size"] == wording.size(file_bytes(compressed))
 
 
 def test_a_network_picked_on_one_page_stays_picked(page):

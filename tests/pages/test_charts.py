@@ -8,7 +8,7 @@ from compression.core.compress import compress
 from compression.data.cifar10 import CLASSES
 from compression.evaluation.evaluation import Evaluation
 from compression.evaluation.sampling import class_estimates, estimate, plain_order
-from compression.files.size import count_bytes
+from compression.files.ledger import count_file
 from compression.inspect.histogram import build_weight_view
 from compression.networks.bundled import load_bundled
 from compression.spec import CompressionSpec, Granularity, PruneSpec, QuantSpec
@@ -25,10 +25,10 @@ SPECS = (
 @pytest.mark.parametrize("spec", SPECS)
 def test_plotly_finds_nothing_wrong_with_them(spec):
     compressed = compress(load_bundled("resnet20").module, spec)
-    size = count_bytes(compressed)
+    file = count_file(compressed, load_bundled("resnet20"))
     for drawing in (
         explore.weights(build_weight_view(compressed), "all", style.ink("light")),
-        explore.layers(size.layers, size.best_name, [layer.facts for layer in compressed.layers], style.ink("light")),
+        explore.layers(file.layers, [layer.facts for layer in compressed.layers], style.ink("light")),
     ):
         assert go.Figure(drawing.to_dict()).data
 

@@ -15,7 +15,6 @@ from compression.deploy.stopwatch import Stopwatch
 from compression.deploy.variants import VariantKind
 from compression.errors import DataMissing
 from compression.files.ledger import FileLedger, LayerBytes, encode_file, explain_size
-from compression.files.size import count_bytes
 from compression.networks.bundled import load_bundled
 from compression.paths import PROJECT
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
@@ -24,6 +23,7 @@ from pages.ui.charts import deploy as deploy_charts
 from pages.ui.charts import style
 from pages.ui.compute import deploy, images, networks
 from pages.ui.deploy import answer
+from tests.support.sizes import file_bytes
 
 MODEL = "simple_cnn"
 
@@ -57,7 +57,7 @@ def test_the_page_counts_what_compression_counts_and_offers_what_needs_no_work()
     assert not page.exception
     compressed = compress(load_bundled(MODEL).module, CompressionSpec(MODEL, weights=QuantSpec(4)))
     metrics = {metric.label: metric.value for metric in page.metric}
-    assert metrics["In-memory size"] == wording.size(count_bytes(compressed).best.total)
+    assert metrics["File size"] == wording.size(file_bytes(compressed))
     assert any("re-read bit for bit" in each.value for each in page.markdown)
     labels = [button.label for button in page.get("download_button")]
     assert any(label.startswith("Script") for label in labels)

@@ -7,7 +7,6 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from compression.core.compress import compress
-from compression.files.size import count_bytes
 from compression.networks.bundled import load_bundled
 from compression.paths import PROJECT
 from compression.spec import CompressionSpec, LayerSpec, PruneSpec, QuantSpec
@@ -17,6 +16,7 @@ from pages.ui.compute import experiments
 from pages.ui.layers import editor, scan
 from tests.pages.test_app import damaged_data
 from tests.pages.test_more_settings import link_of
+from tests.support.sizes import file_bytes
 
 MODEL = "simple_cnn"
 FOUR_BITS = QuantSpec(4)
@@ -37,7 +37,7 @@ def metrics(page: AppTest) -> dict[str, str]:
 
 
 def size_of(spec: CompressionSpec) -> str:
-    return wording.size(count_bytes(compress(load_bundled(spec.model).module, spec)).best.total)
+    return wording.size(file_bytes(compress(load_bundled(spec.model).module, spec)))
 
 
 def table(page: AppTest) -> list[tuple[str, str, float | None]]:
@@ -48,7 +48,7 @@ def table(page: AppTest) -> list[tuple[str, str, float | None]]:
 
 def test_it_opens_with_all_layers_alike():
     page = opened(bits="4")
-    assert metrics(page)["In-memory size"] == size_of(CompressionSpec(MODEL, weights=FOUR_BITS))
+    assert metrics(page)["File size"] == size_of(CompressionSpec(MODEL, weights=FOUR_BITS))
     assert metrics(page)["Bits per weight"] == "4.00"
     assert {bits for _, bits, _ in table(page)} == {editor.DEFAULT}
 
@@ -56,7 +56,7 @@ def test_it_opens_with_all_layers_alike():
 def test_a_link_says_what_layers_have_of_their_own():
     page = opened(bits="4", layers=to_link(OWN))
     spec = CompressionSpec(MODEL, weights=FOUR_BITS, layers=OWN)
-    assert metrics(page)["In-memory size"] == size_of(spec)
+    assert metrics(page)["File size"] == size_of(spec)
     assert table(page) == [
         ("conv1", "8", None),
         ("conv2", "default", None),
@@ -77,22 +77,22 @@ def test_a_link_says_what_layers_have_of_their_own():
 def test_a_damaged_link_is_told_and_the_page_works(text, words):
     page = opened(layers=text)
     assert words in page.toast[0].value
-    assert metrics(page)["In-memory size"] == size_of(CompressionSpec(MODEL))
+    assert metrics(page)["File size"] == size_of(CompressionSpec(MODEL))
     assert "layers" not in page.query_params
 
 
 def test_what_layers_have_of_their_own_survives_a_change_of_page():
     page = opened(bits="4", layers=to_link(OWN))
-    before = metrics(page)["In-memory size"]
+    before = metrics(page)["File size"]
     page.switch_page("app.py").run()
     page.switch_page("pages/layers.py").run()
-    assert metrics(page)["In-memory size"] == before
+    assert metrics(page)["File size"] == before
 
 
 def test_another_network_has_layers_of_its_own():
     page = opened(layers="conv1:8,fc1:4")
     page.selectbox(key="model").set_value("cnn3").run()
-    assert metrics(page)["In-memory size"] == size_of(CompressionSpec("cnn3"))
+    assert metrics(page)["File size"] == size_of(CompressionSpec("cnn3"))
     assert not page.toast
     page.run()
     assert "layers" not in page.query_params
@@ -101,7 +101,7 @@ def test_another_network_has_layers_of_its_own():
 def test_all_alike_again():
     page = opened(layers=to_link(OWN))
     page.button(key="alike").click().run()
-    assert metrics(page)["In-memory size"] == size_of(CompressionSpec(MODEL))
+    assert metrics(page)["File size"] == size_of(CompressionSpec(MODEL))
     assert {bits for _, bits, _ in table(page)} == {editor.DEFAULT}
 
 
@@ -121,14 +121,14 @@ def test_a_scheme_that_cannot_have_a_layers_bits_gives_it_the_nearest(scheme):
     assert page.toast
     page = opened(bits="4", scheme=scheme, layers="conv1:16,conv2:32")
     assert not page.toast
-    assert metrics(page)["In-memory size"] != size_of(CompressionSpec(MODEL))
+    assert metrics(page)["File size"] != size_of(CompressionSpec(MODEL))
     assert any("conv1 gets the nearest" in caption.value for caption in page.caption)
 
 
 def test_a_recipe_opens_as_the_link_that_it_is():
     spec = CompressionSpec(MODEL, PruneSpec(sparsity=0.3, scope="layer"), FOUR_BITS, OWN, fold_bn=False)
     page = opened(**link_of(from_json(spec.to_json())))
-    assert metrics(page)["In-memory size"] == size_of(spec)
+    assert metrics(page)["File size"] == size_of(spec)
     assert page.query_params["layers"] == "conv1:8,fc1:2/0.5"
 
 
@@ -178,5 +178,5 @@ def test_a_damaged_data_set_is_told_and_all_else_works(tmp_path, nothing_beforeh
         page = opened(bits="4")
     shown = metrics(page)
     assert shown["Accuracy"] == "no images"
-    assert shown["In-memory size"] == size_of(CompressionSpec(MODEL, weights=FOUR_BITS))
+    assert shown["File size"] == size_of(CompressionSpec(MODEL, weights=FOUR_BITS))
     assert "is not a whole Parquet file" in page.warning[0].value

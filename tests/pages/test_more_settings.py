@@ -7,7 +7,6 @@ from compression.core.compress import compress
 from compression.core.record import bit_operations
 from compression.core.training_evidence import evidence_for
 from compression.errors import DataMissing
-from compression.files.size import count_bytes
 from compression.networks.bundled import load_bundled
 from compression.networks.macs import layer_macs
 from compression.paths import PROJECT
@@ -17,6 +16,7 @@ from pages.ui.state import link
 from pages.ui.state.specs import with_spec
 from pages.ui.state.value import Settings
 from tests.pages.test_app import metrics
+from tests.support.sizes import file_bytes
 
 SPEC = CompressionSpec(
     "simple_cnn",
@@ -46,7 +46,7 @@ def test_a_link_of_a_spec_opens_on_that_spec():
     model = load_bundled("simple_cnn")
     compressed = compress(model.module, SPEC, evidence_for(model, SPEC))
     shown = metrics(page)
-    assert shown["In-memory size"] == wording.size(count_bytes(compressed).best.total)
+    assert shown["File size"] == wording.size(file_bytes(compressed))
     assert shown["Sparsity"] == wording.percent(compressed.sparsity)
     assert shown["Bit operations"] == wording.quantity(
         bit_operations(compressed, layer_macs(model.module, model.example))
@@ -96,7 +96,7 @@ def test_a_link_of_a_spec_sets_every_widget(spec: CompressionSpec):
     assert not page.exception
     model = load_bundled(spec.model)
     compressed = compress(model.module, spec, evidence_for(model, spec))
-    assert metrics(page)["In-memory size"] == wording.size(count_bytes(compressed).best.total)
+    assert metrics(page)["File size"] == wording.size(file_bytes(compressed))
     drawn = {key: value for key, value in link_of(spec).items() if key in page.session_state}
     assert drawn.keys() >= {"model", "fold", "inputs", "structure"} & link_of(spec).keys()
     for key, value in drawn.items():

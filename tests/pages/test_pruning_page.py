@@ -8,7 +8,6 @@ from streamlit.testing.v1 import AppTest
 
 from compression.core.compress import compress
 from compression.errors import DataMissing
-from compression.files.size import count_bytes
 from compression.inspect.mosaic import build_mosaic, build_overlap
 from compression.inspect.ranking import rank_filters
 from compression.inspect.scores import Cut
@@ -22,6 +21,7 @@ from pages.ui.charts import pruning as pruning_charts
 from pages.ui.compute import images, pruning
 from pages.ui.settings import target
 from pages.ui.state.specs import is_possible
+from tests.support.sizes import file_bytes
 
 MODEL = "simple_cnn"
 
@@ -62,7 +62,7 @@ def test_moving_the_slider_shows_what_compression_computes():
     page.slider(key="sparsity").set_value(0.8).run()
     compressed = expected(PruneSpec(sparsity=0.8))
     assert metrics(page)["Sparsity"] == wording.percent(compressed.sparsity)
-    assert metrics(page)["In-memory size"] == wording.size(count_bytes(compressed).best.total)
+    assert metrics(page)["File size"] == wording.size(file_bytes(compressed))
 
 
 def test_each_of_the_two_sliders_implies_the_other():

@@ -9,7 +9,6 @@ from streamlit.testing.v1 import AppTest
 from compression.core.compress import compress
 from compression.core.record import CompressedModel
 from compression.evaluation.evaluation import evaluate
-from compression.files.size import count_bytes
 from compression.inspect.integers import quantize_filter
 from compression.inspect.staircase import build_staircase
 from compression.lessons.methods import explanation
@@ -21,6 +20,7 @@ from pages.ui import wording
 from pages.ui.charts import cells, quantization, style
 from pages.ui.quantization.accuracy import comparison_in_words
 from tests.pages.test_app import damaged_data
+from tests.support.sizes import file_bytes
 
 MODEL, LAYER = "simple_cnn", "conv2"
 
@@ -49,7 +49,7 @@ def said(page: AppTest) -> str:
 
 def expect(page: AppTest, left: CompressedModel, right: CompressedModel, channel: int | None = None) -> None:
     both = left, right
-    assert shown(page, "In-memory size") == [wording.size(count_bytes(side).best.total) for side in both]
+    assert shown(page, "File size") == [wording.size(file_bytes(side)) for side in both]
     records = [next(record for record in side.layers if record.name == LAYER) for side in both]
     assert shown(page, "SQNR") == [wording.decibels(build_staircase(record, channel).sqnr_db) for record in records]
     for record in records:

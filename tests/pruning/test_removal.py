@@ -90,7 +90,7 @@ def test_a_zero_filter_is_removed_with_the_weights_that_read_it_on_paper(chain: 
     assert torch.equal(small.conv1.weight, chain.conv1.weight[[0, 2]])
     assert torch.equal(small.bn1.running_mean, chain.bn1.running_mean[[0, 2]])
     assert torch.equal(small.conv2.weight, chain.conv2.weight[:, [0, 2]])
-    assert (smaller.channels_removed, smaller.channels, smaller.remaining) == (2, 11, ())
+    assert (smaller.channels_removed, smaller.channels, smaller.remaining) == (2, 6, ())  # not those of fc
     assert smaller.before.macs == 32 * 32 * 4 * 27 + 30 * 30 * 2 * 36 + 10
     assert smaller.after.macs == 32 * 32 * 2 * 27 + 30 * 30 * 2 * 18 + 10
     assert smaller.before.parameters - smaller.after.parameters == 2 * (27 + 1 + 2) + 2 * 18

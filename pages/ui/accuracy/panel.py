@@ -29,6 +29,7 @@ from pages.ui.charts import show
 from pages.ui.compute import accuracy as compute
 from pages.ui.compute import images
 from pages.ui.frame import frame
+from pages.ui.frame.warnings import show_constant_answer, show_warnings
 from pages.ui.settings import selection, widgets
 from pages.ui.state import session
 
@@ -70,6 +71,10 @@ def sentence(model: str, spec_of: SpecOf = selection.spec) -> None:
             elif isinstance(reading, Neighbours):
                 st.caption(_neighbours_in_words(reading))
 
+        if isinstance(reading, Reading):
+            show_constant_answer(reading.seen)
+
+    show_warnings(spec_of(model))
     poll(lambda: look(spec_of(model)), draw, has_buttons=True)
 
 

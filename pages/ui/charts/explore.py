@@ -5,8 +5,10 @@ from itertools import pairwise
 from typing import Any
 
 from compression.core.record import LayerFacts
-from compression.files.size import LayerSize
+from compression.files.ledger import LayerBytes
+from compression.files.size import packed_bytes
 from compression.inspect.histogram import WeightView
+from compression.spec import FLOAT_BITS
 from pages.ui.charts.style import (
     COMPRESSED,
     FLOAT,
@@ -71,13 +73,12 @@ def _line(at: float) -> dict[str, Any]:
     return {"type": "line", "x0": at, "x1": at, "y0": 0, "y1": 1, "yref": "paper", "line": line}
 
 
-def layers(sizes: Sequence[LayerSize], best_name: str, facts: Sequence[LayerFacts], ink: str) -> Drawing:
-    """Returns the in-memory bytes of each layer's weights before and after, and below them its sparsity.
+def layers(sizes: Sequence[LayerBytes], facts: Sequence[LayerFacts], ink: str) -> Drawing:
+    """Returns the bytes of each layer's weights as float32 and in the packed file, and below them its sparsity.
 
     Both share one chart, which a browser draws faster than two.
     """
     names = [layer.name for layer in sizes]
-    after = [getattr(layer, best_name).total for layer in sizes]
     below = label_pixels(names)
     layout = live_layout(
         "Bytes by layer",
@@ -102,8 +103,8 @@ def layers(sizes: Sequence[LayerSize], best_name: str, facts: Sequence[LayerFact
                 "hovertemplate": "%{x}: %{customdata:,} bytes",
             }
             for name, counts, colour in (
-                ("float32", [layer.float32 for layer in sizes], FLOAT),
-                (f"compressed ({best_name})", after, COMPRESSED),
+                ("float32", [packed_bytes(layer.weights, FLOAT_BITS) for layer in sizes], FLOAT),
+                ("in the packed file", [layer.total for layer in sizes], COMPRESSED),
             )
         ),
         {

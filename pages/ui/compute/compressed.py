@@ -9,8 +9,10 @@ from compression.core.compress import compress
 from compression.core.record import CompressedModel, LayerFacts, LayerRecord, LayerTotals, bit_operations
 from compression.core.training_evidence import evidence_for
 from compression.errors import DataError
+from compression.files.ledger import FileLedger, count_file
 from compression.files.size import Size, count_bytes
 from compression.inspect import histogram, integers, staircase
+from compression.inspect.warnings import find_warnings
 from compression.spec import CompressionSpec, Order
 from pages.ui import wording
 from pages.ui.compute import images, networks
@@ -18,11 +20,18 @@ from pages.ui.compute import images, networks
 
 @dataclass(frozen=True)
 class Answer(LayerTotals):
-    """The facts of a compressed network, without its weights: a thousand of these take less memory than one network."""
+    """The facts of a compressed network, without its weights: a thousand of these take less memory than one network.
 
-    size: Size
+    `file`: where the bytes of its packed file go, whose total is the size of the network. `memory`: its in-memory size.
+    `warnings`: see `inspect.warnings`.
+    """
+
+    spec: CompressionSpec
+    file: FileLedger
+    memory: Size
     bit_operations: int
     layers: tuple[LayerFacts, ...]
+    warnings: tuple[str, ...]
 
 
 @st.cache_resource(max_entries=12, show_spinner=False)  # a VGG-19 and its copy take 160 MB
@@ -35,12 +44,15 @@ def model(spec: CompressionSpec) -> CompressedModel:
 
 @st.cache_resource(max_entries=1024, show_spinner=False)
 def answer(spec: CompressionSpec) -> Answer:
-    """Returns size, bit operations and the facts of each layer, without the network itself."""
+    """Returns sizes, bit operations and the facts of each layer, without the network itself."""
     network = model(spec)
     return Answer(
-        size=count_bytes(network),
+        spec=spec,
+        file=count_file(network, networks.float_model(spec.model)),
+        memory=count_bytes(network),
         bit_operations=bit_operations(network, networks.layer_macs(spec.model)),
         layers=tuple(layer.facts for layer in network.layers),
+        warnings=find_warnings(network, networks.float_model(spec.model).example),
     )
 
 

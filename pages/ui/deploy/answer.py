@@ -36,7 +36,7 @@ def metrics(model: str) -> None:
     """Shows size, sparsity and bit operations."""
     found, as_float = compressed.answer(selection.spec(model)), compressed.answer(CompressionSpec(model))
     size, sparsity, operations = st.columns(3)
-    size_metric(size, found.size)
+    size_metric(size, found)
     sparsity_metric(sparsity, found)
     bit_operations_metric(operations, as_float.bit_operations, found.bit_operations)
 

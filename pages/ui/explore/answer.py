@@ -26,7 +26,7 @@ def metrics(model: str) -> None:
     """Shows size, sparsity and bit operations."""
     answer, _ = _results(model)
     size, sparsity, operations = st.columns(3)
-    size_metric(size, answer.size)
+    size_metric(size, answer)
     sparsity_metric(sparsity, answer)
     bit_operations_metric(operations, compressed.answer(CompressionSpec(model)).bit_operations, answer.bit_operations)
 
@@ -44,4 +44,4 @@ def layers(model: str) -> None:
     """Shows bytes and sparsity of each layer."""
     answer, _ = _results(model)
     alt = "Bytes of each layer before and after compression, and its sparsity"
-    show.chart(explore.layers(answer.size.layers, answer.size.best_name, answer.layers, show.ink()), "layers", alt)
+    show.chart(explore.layers(answer.file.layers, answer.layers, show.ink()), "layers", alt)

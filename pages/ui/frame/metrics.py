@@ -2,37 +2,78 @@
 
 from streamlit.delta_generator import DeltaGenerator
 
+from compression.files.ledger import FileLedger
 from compression.files.size import Size
+from compression.spec import CompressionSpec, Scope, Structure
 from pages.ui import wording
 from pages.ui.compute import compressed
 
 
-def size_metric(place: DeltaGenerator, size: Size) -> None:
-    """Shows the in-memory size of the network, the factor against float32, and what the bytes are for."""
-    best = size.best
-    ratio = size.float32 / best.total
+def size_metric(place: DeltaGenerator, answer: compressed.Answer, border: bool = True) -> None:
+    """Shows the size of the packed file, the factor against float32, and what the bytes are for."""
+    file = answer.file
     show_metric(
         place,
-        "In-memory size",
-        wording.size(best.total),
-        f"{wording.times(ratio)} smaller" if best.total < size.float32 else "same as float32",
-        "The in-memory size: packed codes, before entropy coding, without a file header. As float32 the network "
-        f"takes {size.float32:,} bytes. Stored {size.best_name}: {best.codes:,} bytes for codes, {best.scales:,} for "
-        f"scales, zero points and codebooks, {best.masks:,} for masks, {best.rest:,} for biases and batch norm. "
-        f"Dense storage takes {size.dense.total:,} bytes, sparse storage {size.sparse.total:,}.",
+        "File size",
+        wording.size(file.total),
+        f"{wording.times(file.float32 / file.total)} smaller" if file.total < file.float32 else "not smaller",
+        size_in_words(file, answer.memory),
+        border,
+    )
+
+
+def size_in_words(file: FileLedger, memory: Size) -> str:
+    """Returns where the bytes of the packed file go, and what the same network takes in memory."""
+    codes = sum(layer.codes + layer.model for layer in file.layers)
+    best = memory.best
+    return (
+        f"The packed file on disk, entropy coded: {file.total:,} bytes. Of these, {codes:,} are for the values of "
+        f"weights, {file.steps['places']:,} for the positions of nonzero weights, {file.steps['scales']:,} for scales, "
+        f"zero points and codebooks, {file.rest:,} for float32 biases and batch norm, {file.container:,} for the "
+        f"header.  \nIn memory, before entropy coding and without a header: {best.total:,} bytes ({memory.best_name} "
+        f"storage).  \nAs float32, without a header: {file.float32:,} bytes."
     )
 
 
 def sparsity_metric(place: DeltaGenerator, answer: compressed.Answer) -> None:
-    """Shows the share of weights that are zero, and how many are not."""
+    """Shows the share of weights that are zero, and how many of them were pruned."""
+    pruned = sum(layer.pruned for layer in answer.layers) / answer.weights
     show_metric(
         place,
         "Sparsity",
         wording.percent(answer.sparsity),
-        f"{answer.nonzero:,} nonzero",
-        f"The share of the {answer.weights:,} weights of convolutions and linear layers that are exactly zero: "
-        "pruned, or rounded to zero.",
+        f"{wording.percent(pruned)} pruned" if pruned else f"{answer.nonzero:,} nonzero",
+        sparsity_in_words(answer),
     )
+
+
+def sparsity_in_words(answer: compressed.Answer) -> str:
+    """Returns what share of which weights is zero, for which reasons, and what the settings ask for."""
+    pruned = sum(layer.pruned for layer in answer.layers)
+    zeros = answer.weights - answer.nonzero
+    return (
+        f"{wording.percent(answer.sparsity)} of the {answer.weights:,} weights of convolutions and linear layers are "
+        f"exactly zero: {pruned:,} were pruned, and {zeros - pruned:,} were zero before or rounded to zero. "
+        f"{request_in_words(answer.spec)}"
+    )
+
+
+def request_in_words(spec: CompressionSpec) -> str:
+    """Returns which share of what the settings ask to prune."""
+    prune = spec.prune
+    if prune is None:
+        request = "The settings prune nothing"
+    elif prune.structure is Structure.N_M:
+        request = "The settings ask to keep {} of every {} weights".format(*prune.pattern or ())
+    elif prune.sparsity is None:
+        request = f"The settings ask to prune what scores less than {prune.threshold:g}"
+    else:
+        share = wording.short_percent(prune.sparsity)
+        filters = prune.structure is Structure.FILTER
+        parts = "filters, without those of the last layer," if filters else "weights"
+        place = "of each layer" if prune.scope is Scope.LAYER else "of the whole network"
+        request = f"The settings ask to prune {share} of the {parts} {place}"
+    return f"{request}; some layers have settings of their own." if spec.layers else f"{request}."
 
 
 def bit_operations_metric(place: DeltaGenerator, before: int, after: int) -> None:
@@ -47,6 +88,8 @@ def bit_operations_metric(place: DeltaGenerator, before: int, after: int) -> Non
     )
 
 
-def show_metric(place: DeltaGenerator, label: str, value: str, comparison: str, explanation: str) -> None:
-    """Shows a metric in a frame, a neutral line on how it compares with the float network, and a tooltip."""
-    place.metric(label, value, comparison, delta_color="off", delta_arrow="off", border=True, help=explanation)
+def show_metric(
+    place: DeltaGenerator, label: str, value: str, comparison: str, explanation: str, border: bool = True
+) -> None:
+    """Shows a metric, by default in a frame, a neutral line that compares it with the float network, and a tooltip."""
+    place.metric(label, value, comparison, delta_color="off", delta_arrow="off", border=border, help=explanation)

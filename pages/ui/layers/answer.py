@@ -14,14 +14,14 @@ def metrics(places: Sequence[DeltaGenerator], model: str) -> None:
     """Shows the three metrics, each in one of `places`."""
     answer = compressed.answer(selection.spec(model))
     size, sparsity, bits = places
-    size_metric(size, answer.size)
+    size_metric(size, answer)
     sparsity_metric(sparsity, answer)
-    average = 8 * answer.size.dense.codes / answer.weights
+    average = 8 * answer.memory.dense.codes / answer.weights
     show_metric(
         bits,
         "Bits per weight",
         f"{average:.2f}",
-        "same as float32" if average == FLOAT_BITS else f"{8 * answer.size.best.total / answer.weights:.2f} in total",
-        "The average over all weights of convolutions and linear layers, zeros included. In total: the in-memory size "
-        "with scales, masks, biases and batch norm, divided by the number of these weights.",
+        "same as float32" if average == FLOAT_BITS else f"{8 * answer.file.total / answer.weights:.2f} in the file",
+        "The average over all weights of convolutions and linear layers, zeros included. In the file: the bits of the "
+        "whole packed file, with scales, biases, batch norm and header, divided by the number of these weights.",
     )

@@ -4,6 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from compression.networks.model import FloatModel
+from compression.networks.weights import float_bytes
 from pages.ui import wording
 from pages.ui.charts import networks as networks_charts
 from pages.ui.charts import style
@@ -27,7 +28,7 @@ def facts(name: str, fold: bool) -> None:
             wording.percent(float_accuracy, 2) if float_accuracy else "not known",
             basis,
         ),
-        ("Parameters", wording.quantity(model.parameters), f"{wording.size(4 * model.parameters)} in float32"),
+        ("Parameters", wording.quantity(model.parameters), f"{wording.size(float_bytes(model.module))} in float32"),
         ("Multiply-accumulates", wording.quantity(macs), f"one image, {len(cards)} layers"),
         ("Widest spread", wording.times(worst.spread), f"in {worst.name}"),
     )

@@ -37,7 +37,7 @@ def metrics(model: str) -> None:
     answer = compressed.answer(specs.spec(model))
     sparsity, size = st.columns(2)
     sparsity_metric(sparsity, answer)
-    size_metric(size, answer.size)
+    size_metric(size, answer)
 
 
 @st.fragment(key=controls.CURVE)

@@ -7,6 +7,8 @@ from compression.spec import Clip, CompressionSpec
 from pages.ui import wording
 from pages.ui.charts import quantization, show, style
 from pages.ui.compute import compressed
+from pages.ui.frame.metrics import size_metric
+from pages.ui.frame.warnings import show_warnings
 from pages.ui.quantization import controls
 from pages.ui.quantization.controls import EXPLANATION, FACTS, LAYERS, PICTURES, Side
 from pages.ui.settings import methods
@@ -20,18 +22,9 @@ def facts(model: str, side: Side) -> None:
     @st.fragment(key=f"{FACTS} {side}")
     def draw() -> None:
         spec, stairs = _staircase(model, side)
-        size = compressed.answer(spec).size
         first, second = st.columns(2)
-        first.metric(
-            "In-memory size",
-            wording.size(size.best.total),
-            f"{wording.times(size.float32 / size.best.total)} smaller",
-            delta_color="off",
-            delta_arrow="off",
-            help=f"The in-memory size of the whole network: {size.best.codes:,} bytes for codes, {size.best.scales:,} "
-            f"for scales, zero points and codebooks, {size.best.rest:,} for float32 biases and batch norm. As float32 "
-            f"it takes {size.float32:,} bytes.",
-        )
+        size_metric(first, compressed.answer(spec), border=False)
+        show_warnings(spec)
         second.metric(
             "SQNR",
             wording.decibels(stairs.sqnr_db),
