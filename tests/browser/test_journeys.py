@@ -83,18 +83,25 @@ def test_a_slider_moves_while_images_are_counted(page, server, test_images):
 
 
 def test_an_accuracy_is_dimmed_as_soon_as_the_settings_change(page, server, test_images):
+    """When the sparsity is that of the new settings, the accuracy is too, or it is dimmed."""
     page.goto(f"{server}/?model={LARGE}")
     expect(metric(page, "Accuracy")).to_have_text(re.compile(r"^\d\d\.\d\d"), timeout=SECONDS_90)
     page.evaluate(
         """() => {
-            const tiles = [...document.querySelectorAll('[data-testid=stMetric]')]
-            const box = tiles.find(tile => tile.textContent.includes('Accuracy')).closest('[data-stale]')
-            const look = () => { window.dimmed = window.dimmed || box.dataset.stale === 'true' }
-            new MutationObserver(look).observe(box, {attributes: true})
+            const tile = name => [...document.querySelectorAll('[data-testid=stMetric]')]
+                .find(each => each.querySelector('[data-testid=stMetricLabel]').textContent.includes(name))
+            const value = name => tile(name).querySelector('[data-testid=stMetricValue]').textContent
+            const [accuracy, sparsity] = [value('Accuracy'), value('Sparsity')]
+            new MutationObserver(() => {
+                if (window.valid === undefined && value('Sparsity') !== sparsity)
+                    window.valid = value('Accuracy') === accuracy
+                        && tile('Accuracy').closest('[data-stale]').dataset.stale === 'false'
+            }).observe(document.body, {subtree: true, childList: true, characterData: true})
         }"""
     )
     press(page, "Sparsity", "ArrowRight", 9)
-    page.wait_for_function("window.dimmed", timeout=SECONDS_90)
+    page.wait_for_function("window.valid !== undefined", timeout=SECONDS_90)
+    assert not page.evaluate("window.valid")
 
 
 def test_counting_can_be_stopped_and_goes_on_where_it_was(page, server, test_images):
