@@ -247,7 +247,7 @@ def test_a_network_of_ones_own_is_on_every_page_and_seen_by_nobody_without_its_l
     page.goto(f"{server}/checkpoint")
     page.locator("input[type=file]").set_input_files(public_checkpoint)
     expect(page.get_by_text("ResNet-20 with shortcuts without parameters (option A)")).to_be_visible(timeout=SECONDS_90)
-    expect(page.get_by_text("Normalisation: imagenet")).to_be_visible(timeout=SECONDS_90)
+    expect(page.get_by_role("combobox", name="Normalisation")).to_have_value("imagenet", timeout=SECONDS_90)
     page.get_by_test_id("stMain").get_by_text("Explore resnet20-12fca82f").click()
     expect(metric(page, "Accuracy")).to_contain_text("±", timeout=SECONDS_90)
     expect(page).to_have_url(re.compile("model=resnet20-12fca82f-"))

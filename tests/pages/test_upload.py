@@ -17,6 +17,8 @@ from streamlit.testing.v1 import AppTest
 from torch import nn
 
 from compression.data.cifar10 import CLASSES, SPLITS
+from compression.data.images import load
+from compression.evaluation import normalization_trial
 from compression.evaluation.evaluation import Evaluation
 from compression.evaluation.normalization_trial import choice_in_words
 from compression.networks.architectures.resnet import ResNet
@@ -44,6 +46,15 @@ def stored_compressed(content: bytes) -> bytes:
         for entry in old.namelist():
             new.writestr(entry, old.read(entry))
     return stream.getvalue()
+
+
+@pytest.fixture(autouse=True)
+def few_trial_images(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Normalisations are tried on 500 test images, not on thousands of training images: the page does not care."""
+    images.trial_images.clear()
+    monkeypatch.setattr(normalization_trial, "trial_images", lambda: load()[:500])
+    yield
+    images.trial_images.clear()
 
 
 @pytest.fixture
