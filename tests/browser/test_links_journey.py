@@ -49,7 +49,7 @@ def test_the_tour_takes_every_pair():
 
 def test_every_setting_survives_every_click_in_the_menu_and_every_press_of_back(page, bare_server):
     way = tour()
-    page.goto(f"{bare_server}/{way[0]}?{link.address(CHANGED)}")
+    page.goto(f"{bare_server}/{way[0]}?{urlencode(link.parameters(CHANGED))}")
     expect_all(page, way[0])
     menu, entries = page.get_by_test_id("stSidebar"), page.evaluate("history.length")
     for path in way[1:]:
@@ -64,7 +64,7 @@ def test_every_setting_survives_every_click_in_the_menu_and_every_press_of_back(
 
 @pytest.mark.parametrize("path", PATHS, ids=[path or "explore" for path in PATHS])
 def test_a_link_with_every_setting_opens_in_a_fresh_browser(page, bare_server, path):
-    page.goto(f"{bare_server}/{path}?{link.address(CHANGED)}")
+    page.goto(f"{bare_server}/{path}?{urlencode(link.parameters(CHANGED))}")
     expect_all(page, path)
     expect(page.get_by_test_id("stException")).to_have_count(0)
     expect(page.get_by_test_id("stToast")).to_have_count(0)

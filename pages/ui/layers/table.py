@@ -12,7 +12,6 @@ import streamlit as st
 from compression.spec import FLOAT_BITS, LayerSpec
 from compression.spec.recipe import from_link, to_link
 from pages.ui.state import session, specs
-from pages.ui.state.value import FLOAT
 
 TABLE = "layers table"
 
@@ -62,7 +61,7 @@ def layer_specs() -> tuple[LayerSpec, ...]:
 def unsupported() -> list[LayerSpec]:
     """Returns the layers whose bits the scheme of the network does not support."""
     now = session.now()
-    if now.bits in (None, FLOAT):
+    if now.weight_bits is None:
         return []
     supported = specs.quantizer_of(now).scheme.bits
     return [each for each in layer_specs() if each.bits not in (None, FLOAT_BITS) and each.bits not in supported]

@@ -53,8 +53,7 @@ def quantizer(side: Side) -> QuantSpec:
 
 def bits() -> str:
     """Returns the bits of both sides: those that are set, or an example where none are."""
-    chosen = session.now().bits
-    return EXAMPLE_BITS if chosen in (None, FLOAT) else str(chosen)
+    return str(session.now().weight_bits or EXAMPLE_BITS)
 
 
 def layer(model: str) -> str:
@@ -138,7 +137,7 @@ def shared(model: str) -> None:
 def notes(model: str) -> None:
     """Says that the page shows an example, and which settings it leaves out; shows nothing if neither is so."""
     now = session.now()
-    if now.bits in (None, FLOAT):
+    if now.weight_bits is None:
         st.caption(
             f":material/info: No bits are set yet. This page shows {EXAMPLE_BITS} bits as an example; the slider sets "
             "what all pages show."

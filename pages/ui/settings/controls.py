@@ -57,7 +57,7 @@ def settings(model: str) -> None:
 
 def _quantization() -> None:
     now = session.now()
-    off = now.bits in (None, FLOAT)
+    off = now.weight_bits is None
     bits = now.bits or FLOAT
     st.select_slider(
         "Bits per weight",
@@ -104,7 +104,7 @@ def _quantization() -> None:
 def _other_bits() -> str:
     """Returns a sentence where the scheme does not support the bits of the slider, or else nothing."""
     now = session.now()
-    if now.bits in (None, FLOAT) or int(now.bits) == specs.bits_of(now):
+    if now.weight_bits in (None, specs.bits_of(now)):
         return ""
     if now.scheme == Scheme.STEP:
         return "With the scheme step, the bits follow from the step and the largest weight."
@@ -116,7 +116,7 @@ def _appearance() -> tuple[object, ...]:
     """Returns what decides which widgets and sentences there are, and which widgets are disabled."""
     now = session.now()
     in_groups, step = now.granularity == Granularity.GROUP, now.scheme == Scheme.STEP
-    return now.bits in (None, FLOAT), now.scheme.clippable, in_groups, step, _other_bits()
+    return now.weight_bits is None, now.scheme.clippable, in_groups, step, _other_bits()
 
 
 def _moved() -> None:

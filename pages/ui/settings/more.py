@@ -47,7 +47,7 @@ def draw(model: str) -> None:
 
 def _weights() -> None:
     now = session.now()
-    off = now.bits in (None, FLOAT)
+    off = now.weight_bits is None
     unused = off or not now.scheme.clippable
     st.selectbox("Clipping range", list(Clip), help=CLIPS, disabled=unused, **session.bound("clip", now.clip))
     if now.clip.default_at is not None:
@@ -149,7 +149,7 @@ def _batch_norm(model: str) -> None:
 def _levels(model: str) -> list[str]:
     """Returns how many levels the given step yields; nothing for other schemes."""
     now = session.now()
-    if now.bits in (None, FLOAT) or now.scheme != Scheme.STEP:
+    if now.weight_bits is None or now.scheme != Scheme.STEP:
         return []
     spec = CompressionSpec(model, weights=specs.quantizer_of(now), fold_bn=now.fold)
     if compressed.problem(spec):
@@ -161,7 +161,7 @@ def _levels(model: str) -> list[str]:
 def _changes(model: str) -> list[str]:
     """Returns the settings that differ from the defaults, in words."""
     now = selection.settings(model)
-    quantized, changes = now.bits not in (None, FLOAT), []
+    quantized, changes = now.weight_bits is not None, []
     if quantized and now.scheme.clippable and now.clip != Clip.FULL:
         changes.append(f"clipping range {now.clip}")
     if quantized and now.only != ALL:

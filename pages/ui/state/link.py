@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
-from urllib.parse import urlencode
 
 from compression.spec import (
     AUTOMATIC_SCHEMES,
@@ -50,11 +49,6 @@ def parameters(settings: Settings) -> dict[str, str]:
     """Returns the parameters of the link of `settings`: those that differ from the defaults."""
     values = {field.name: getattr(settings, field.name) for field in fields(Settings)}
     return {key: _written(value) for key, value in values.items() if value != getattr(DEFAULTS, key)}
-
-
-def address(settings: Settings) -> str:
-    """Returns the part of the link after the question mark."""
-    return urlencode(parameters(settings))
 
 
 def read(link: Mapping[str, Sequence[str]]) -> tuple[Settings, tuple[Rejected, ...]]:

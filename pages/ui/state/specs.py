@@ -31,7 +31,7 @@ ANY_SPARSITY = 0.5  # a target where its value does not matter
 def spec_of(settings: Settings, target: float | None = None) -> CompressionSpec:
     """Returns the spec that the settings select. `target`, where given, replaces the sparsity or the threshold."""
     settings = fitting(settings)
-    quantizer = None if settings.bits in (None, FLOAT) else quantizer_of(settings)
+    quantizer = None if settings.weight_bits is None else quantizer_of(settings)
     folds_first = settings.fold and settings.order is Order.FOLD_FIRST
     return CompressionSpec(
         settings.model,
@@ -61,7 +61,7 @@ def fitting(settings: Settings) -> Settings:
 
 def bits_of(settings: Settings) -> int:
     """Returns the bits per weight, or the nearest that the scheme supports. Float counts as the most bits."""
-    return settings.scheme.nearest_bits(MAX_BITS if settings.bits in (None, FLOAT) else int(settings.bits))
+    return settings.scheme.nearest_bits(settings.weight_bits or MAX_BITS)
 
 
 def quantizer_of(settings: Settings) -> QuantSpec:

@@ -90,3 +90,8 @@ class Settings:
     goal: str = DROP
     goal_drop: float = 1.0
     goal_kilobytes: int = 100
+
+    @property
+    def weight_bits(self) -> int | None:
+        """The bits per weight, or None for float, which is also what no choice means."""
+        return None if self.bits in (None, FLOAT) else int(self.bits)
