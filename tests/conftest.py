@@ -32,15 +32,17 @@ os.environ["SQUEEZELAB_NICE"] = "0"  # workers of the lowest priority would wait
 torch.set_num_threads(1)  # one process per core runs tests
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_itemcollected(item: pytest.Item) -> None:
     """Puts each test into the group that one process runs: browser, engine, or a group per file.
 
-    So there is one server, one browser and one cluster of workers, and a fixture of a module is made once. The first
-    two groups take the longest, so they come first.
+    So there is one server, one browser and one cluster of workers, and a fixture of a module is made once. In
+    `pytest_collection_modifyitems` it would be too late: pytest-xdist reads the groups in that hook, and first.
     """
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
+    item.add_marker(pytest.mark.xdist_group(_group(item)))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the two groups first that take the longest."""
     order = {"browser": 0, "engine": 1}
     items.sort(key=lambda item: order.get(_group(item), 2))
 

@@ -5,6 +5,7 @@ from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import app_test
 
 from compression.engine.cluster import Engine
+from compression.engine.evaluator import Evaluator
 
 
 @pytest.fixture(autouse=True)
@@ -20,8 +21,10 @@ def workers_on_request(request: pytest.FixtureRequest, monkeypatch: pytest.Monke
     """Keeps pages from using the engine's workers, unless the test asks for them with the fixture `here`.
 
     Every page that is opened begins to count images. A test that does not wait for the count needs none of it, and the
-    workers would go on counting beside the tests that follow.
+    workers would go on counting beside the tests that follow. The evaluator, which all tests of a process share, notes
+    no task that nobody does, or the next test would wait for it.
     """
     if "here" not in request.fixturenames:
+        monkeypatch.setattr(Evaluator, "_ask", lambda *_: None)
         monkeypatch.setattr(Engine, "ask", lambda *_, **__: None)
         monkeypatch.setattr(Engine, "take", lambda *_: {})
