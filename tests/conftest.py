@@ -17,6 +17,7 @@ from compression.data.cifar10 import TEST, TRAIN
 from compression.data.images import ImageSet, load
 from compression.engine.cluster import Engine, engine
 from compression.errors import DataMissing
+from compression.evaluation import normalization_trial
 from compression.networks.architectures.resnet import ResNet
 from compression.networks.bundled import load_bundled
 from compression.networks.model import FloatModel, freeze_
@@ -42,7 +43,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts the two groups first that take the longest."""
+    """Puts the two groups first that take the longest. Both often wait, so pyproject.toml has a third process."""
     order = {"browser": 0, "engine": 1}
     items.sort(key=lambda item: order.get(_group(item), 2))
 
@@ -98,6 +99,12 @@ def public_checkpoint() -> Path:
     if not PUBLIC_CHECKPOINT.exists():
         pytest.skip(f"there is no public checkpoint {PUBLIC_CHECKPOINT.name} beside the project, in shared/checkpoints")
     return PUBLIC_CHECKPOINT
+
+
+@pytest.fixture
+def few_trial_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Normalisations are tried on 500 test images, not on thousands of training images."""
+    monkeypatch.setattr(normalization_trial, "trial_images", lambda: load()[:500])
 
 
 @pytest.fixture(scope="session")

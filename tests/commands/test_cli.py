@@ -261,7 +261,7 @@ def test_evaluate_without_json_prints_the_same_numbers(capsys: Captured, test_im
 
 
 def test_the_architecture_and_normalization_of_a_checkpoint_are_recognised(
-    capsys: Captured, public_checkpoint: Path, test_images: ImageSet
+    capsys: Captured, public_checkpoint: Path, test_images: ImageSet, few_trial_images: None
 ) -> None:
     report = json_of(capsys, "evaluate", "--checkpoint", str(public_checkpoint), "--images", "125")
     assert report["model"] == public_checkpoint.stem
@@ -285,7 +285,7 @@ def test_a_given_normalization_is_used_without_a_trial(
 
 
 def test_evaluate_without_json_names_the_recognised_architecture_and_normalization(
-    capsys: Captured, public_checkpoint: Path, test_images: ImageSet
+    capsys: Captured, public_checkpoint: Path, test_images: ImageSet, few_trial_images: None
 ) -> None:
     assert main(["evaluate", "--checkpoint", str(public_checkpoint), "--images", "125"]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import torch
 
+from compression.__main__ import main
 from compression.core.compress import compress
 from compression.data.images import ImageSet
 from compression.engine.cluster import Engine
@@ -31,7 +32,7 @@ from tests.conftest import PROJECT
 IMAGES = 500
 FLOAT = CompressionSpec("simple_cnn")
 SPECS = grid("simple_cnn", (None, 4, 3), prune_specs((0.0, 0.5)))
-ALL_BITS = grid("simple_cnn", (None, 8, 6, 5, 4, 3, 2), prune_specs((0.0, 0.5)))
+SEVEN = grid("simple_cnn", (None, 8, 6, 5, 4, 3, 2), prune_specs((0.0,)))
 Make = Callable[..., Sweeper]
 
 
@@ -185,7 +186,7 @@ def test_a_table_with_another_suffix_is_refused(tmp_path):
 def sweep(out: Path, *options: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "compression", "sweep", "--model", "simple_cnn", "--out", str(out)]
     return subprocess.Popen(
-        [*command, *(() if "--images" in options else ("--images", "2000")), *options],
+        [*command, *options],
         cwd=PROJECT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -206,12 +207,12 @@ def read_rows(path: Path) -> list[tuple[str, str]]:
 def test_a_sweep_killed_three_times_continues_and_measures_nothing_twice(tmp_path, monkeypatch, sweeper, simple_cnn):
     results = tmp_path / "kept" / "results.sqlite"
     monkeypatch.setenv("SQUEEZELAB_RESULTS", str(results))
-    options = ("--sparsity", "0,0.5", "--images", "1000")
+    options = ("--sparsity", "0", "--images", "500")
     rows: list[tuple[str, str]] = []
     for _ in range(3):
         process = sweep(tmp_path / "table.csv", *options)
         deadline = time.monotonic() + 100
-        while len(read_rows(results)) < len(rows) + 2:
+        while len(read_rows(results)) < len(rows) + 1:
             assert time.monotonic() < deadline
             assert process.poll() is None
             time.sleep(0.02)
@@ -221,11 +222,11 @@ def test_a_sweep_killed_three_times_continues_and_measures_nothing_twice(tmp_pat
         assert now[: len(rows)] == rows  # nothing replaced what was stored before
         rows = now
     output, errors = sweep(tmp_path / "table.csv", *options).communicate(timeout=200)
-    assert "14 of 14" in output, errors
+    assert "7 of 7" in output, errors
     assert read_rows(results)[: len(rows)] == rows
     specs = [spec for spec, _ in read_rows(results)]
-    assert len(specs) == len(set(specs)) == 14
-    at_once = list(sweeper(1000).follow({"simple_cnn": simple_cnn}, ALL_BITS))[-1]
+    assert len(specs) == len(set(specs)) == 7
+    at_once = list(sweeper().follow({"simple_cnn": simple_cnn}, SEVEN))[-1]
     write_table(tmp_path / "at once.csv", results_table(at_once.results, at_once.before))
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "table.csv"), pd.read_csv(tmp_path / "at once.csv"))
 
@@ -240,9 +241,7 @@ def test_a_sweep_killed_three_times_continues_and_measures_nothing_twice(tmp_pat
     ],
     ids=str,
 )
-def test_wrong_options_are_refused(tmp_path, options, words):
-    process = sweep(tmp_path / "table.csv", *options)
-    _, errors = process.communicate(timeout=100)
-    assert process.returncode == 2
-    assert words in errors
-    assert "Traceback" not in errors
+def test_wrong_options_are_refused(tmp_path, capsys, options, words):
+    out = str(tmp_path / "table.csv")
+    assert main(["sweep", "--model", "simple_cnn", "--out", out, *options]) == 2
+    assert words in capsys.readouterr().err

@@ -10,7 +10,6 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from compression.core.compress import compress
-from compression.evaluation.evaluation import evaluate
 from compression.lessons.methods import METHODS, explanation
 from compression.networks.bundled import bundled_names, load_bundled
 from compression.paths import PROJECT
@@ -210,29 +209,6 @@ def until_exact(page: AppTest) -> str:
         time.sleep(1)
         page.run()
     raise TimeoutError(found)
-
-
-def test_accuracy_is_an_estimate_and_then_exact(page, test_images, here):
-    module = load_bundled("simple_cnn")
-    assert until_exact(page) == wording.percent(module.accuracy, 2)
-    page.select_slider(key="bits").set_value("3").run()
-    shown = until_exact(page)
-    compressed = compress(module.module, CompressionSpec("simple_cnn", weights=QuantSpec(3)))
-    found = evaluate(compressed.module, test_images, module.normalization)
-    assert shown == wording.percent(found.accuracy, 2)
-    said = " ".join(caption.value for caption in page.caption)
-    assert f"{found.correct:,} of 10,000 test images classified correctly" in said
-    assert "a significant drop" in said
-
-
-def test_counting_can_be_stopped_and_goes_on(page, test_images, here, nothing_beforehand):
-    until_exact(page)
-    page.select_slider(key="bits").set_value("5").run()
-    page.button(key="stop").click().run()
-    stopped = page.button(key="on")
-    assert "stopped" in page.get("progress")[0].proto.text.lower()
-    stopped.click().run()
-    assert until_exact(page)
 
 
 def test_the_guide_opens(page):

@@ -17,8 +17,6 @@ from streamlit.testing.v1 import AppTest
 from torch import nn
 
 from compression.data.cifar10 import CLASSES, SPLITS
-from compression.data.images import load
-from compression.evaluation import normalization_trial
 from compression.evaluation.evaluation import Evaluation
 from compression.evaluation.normalization_trial import choice_in_words
 from compression.networks.architectures.resnet import ResNet
@@ -49,10 +47,8 @@ def stored_compressed(content: bytes) -> bytes:
 
 
 @pytest.fixture(autouse=True)
-def few_trial_images(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Normalisations are tried on 500 test images, not on thousands of training images: the page does not care."""
+def own_trial_images(few_trial_images: None) -> Iterator[None]:
     images.trial_images.clear()
-    monkeypatch.setattr(normalization_trial, "trial_images", lambda: load()[:500])
     yield
     images.trial_images.clear()
 
