@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -91,11 +91,16 @@ class Key:
     @classmethod
     def of(cls, model: FloatModel, spec: CompressionSpec, data: str = TEST.fingerprint) -> "Key":
         """Returns the key of `model` compressed as `spec` says, for the images that `data` names, in their order."""
-        return cls(model.digest, replace(spec, model="").to_json(), data, arithmetic())
+        return cls(model.digest, _nameless(spec), data, arithmetic())
 
     @property
     def columns(self) -> tuple[str, str, str, str]:
         return self.weights, self.spec, self.data, self.arithmetic
+
+
+@lru_cache(maxsize=4096)
+def _nameless(spec: CompressionSpec) -> str:
+    return replace(spec, model="").to_json()
 
 
 class Store:

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-import streamlit as st
-
 from compression.core.compress import compress
 from compression.core.record import CompressedModel, LayerFacts, LayerRecord, LayerTotals, bit_operations
 from compression.core.training_evidence import evidence_for
@@ -16,6 +14,7 @@ from compression.inspect.warnings import find_warnings
 from compression.spec import CompressionSpec, Order
 from pages.ui import wording
 from pages.ui.compute import images, networks
+from pages.ui.compute.caching import shared
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class Answer(LayerTotals):
     warnings: tuple[str, ...]
 
 
-@st.cache_resource(max_entries=12, show_spinner=False)  # a VGG-19 and its copy take 160 MB
+@shared(12)  # a VGG-19 and its copy take 160 MB
 def model(spec: CompressionSpec) -> CompressedModel:
     """Returns the compressed network with the record of each layer."""
     fold_first = spec.fold_bn and spec.order is Order.FOLD_FIRST
@@ -42,7 +41,7 @@ def model(spec: CompressionSpec) -> CompressedModel:
     return compress(networks.model(spec.model, fold_first).module, spec, evidence)
 
 
-@st.cache_resource(max_entries=1024, show_spinner=False)
+@shared(1024)
 def answer(spec: CompressionSpec) -> Answer:
     """Returns sizes, bit operations and the facts of each layer, without the network itself."""
     network = model(spec)
@@ -81,32 +80,32 @@ def _record(spec: CompressionSpec, layer: str) -> LayerRecord:
     return next(record for record in model(spec).layers if record.name == layer)
 
 
-@st.cache_resource(max_entries=1024, show_spinner=False)
+@shared(1024)
 def weight_view(spec: CompressionSpec, layer: str | None) -> histogram.WeightView:
     """Returns the histograms of the weights before and after, of one layer or of the whole network."""
     return histogram.build_weight_view(model(spec), layer)
 
 
-@st.cache_resource(max_entries=1024, show_spinner=False)
+@shared(1024)
 def stairs(spec: CompressionSpec, layer: str, channel: int | None) -> staircase.Staircase:
     """Returns the staircase from float to quantized weights, of one output channel or of the whole layer."""
     return staircase.build_staircase(_record(spec, layer), channel)
 
 
-@st.cache_resource(max_entries=1024, show_spinner=False)
+@shared(1024)
 def filter_codes(spec: CompressionSpec, layer: str, channel: int) -> integers.Integers:
     """Returns the integer codes of one filter."""
     return integers.quantize_filter(_record(spec, layer), channel)
 
 
-@st.cache_resource(max_entries=256, show_spinner=False)
+@shared(256)
 def _layer_input(name: str, fold: bool, layer: str) -> Any:
     """Returns the input of `layer` in the float network for the first test image, a tensor."""
     network = networks.model(name, fold)
     return integers.capture_input(network.module, layer, network.normalization(images.load_once()[:1].pixels))
 
 
-@st.cache_resource(max_entries=1024, show_spinner=False)
+@shared(1024)
 def pixel(spec: CompressionSpec, layer: str, channel: int) -> integers.Pixel:
     """Returns the pixel in the middle of the output of `layer` for the first test image, computed in integers."""
     inputs = _layer_input(spec.model, spec.fold_bn, layer)

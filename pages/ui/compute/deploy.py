@@ -11,6 +11,7 @@ from compression.errors import CodecError, DataError
 from compression.files.ledger import FileLedger, encode_and_verify
 from compression.spec import CompressionSpec
 from pages.ui.compute import compressed, images, networks
+from pages.ui.compute.caching import shared
 
 
 @st.cache_resource(show_spinner=False)
@@ -51,7 +52,7 @@ def _measurement(spec: CompressionSpec, fewer_filters: bool) -> tuple[str, Compr
     return networks.float_model(spec.model).digest, spec, fewer_filters
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
+@shared(16)
 def packed_file(spec: CompressionSpec) -> tuple[bytes, FileLedger] | CodecError | ValueError:
     """Returns the packed file, re-read and compared, and where its bytes go; or why there is none. Takes seconds."""
     try:
@@ -60,7 +61,7 @@ def packed_file(spec: CompressionSpec) -> tuple[bytes, FileLedger] | CodecError 
         return error
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
+@shared(4)
 def state_file(spec: CompressionSpec) -> tuple[bytes, bool]:
     """Returns the state dict as a file, and whether it holds exactly what was evaluated."""
     module = compressed.model(spec).module
