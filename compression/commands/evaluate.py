@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from compression.commands.shared.inputs import compressed_network, image_count
 from compression.commands.shared.progress import end, follow_images, plus_minus
-from compression.commands.shared.removed import SmallerForms, as_lines, as_values, smaller_forms
+from compression.commands.shared.smaller_forms import SmallerForms, as_lines, as_values, smaller_forms
 from compression.core.record import CompressedModel
 from compression.data.images import load
 from compression.engine.cluster import engine
@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> None:
             break
     count_of_bytes = Bytes(count_bytes(compressed), count_file(compressed, model))
     smaller = smaller_forms(compressed, model, images)
-    warnings = [*find_warnings(compressed, model.example), *filter(None, [constant_answer(reading.seen)])]
+    warnings = [*find_warnings(compressed, model.example), *filter(None, [constant_answer(reading.visited)])]
     print((as_json if options.json else as_words)(compressed, model, count_of_bytes, reading, smaller, warnings))
     end(reading.notice, reading.exact)
 
@@ -75,17 +75,19 @@ def as_words(
 
 def _accuracy(reading: Reading) -> str:
     """Returns the accuracy, the number of images it stands on, and the change from the float network."""
-    seen, before, estimate = reading.seen, reading.before, reading.estimate
-    if seen is None or estimate is None:
+    visited, before, estimate = reading.visited, reading.before, reading.estimate
+    if visited is None or estimate is None:
         return "stopped before the first images were evaluated"
     if not reading.exact:
         network = "of the float network alone" if before is None else f"float {before.accuracy:.2%}"
-        return f"{plus_minus(estimate)}, an estimate: stopped after {seen.total:,} test images, {network}"
-    low, high = seen.interval
-    exact = f"{seen.accuracy:.2%} on {seen.total:,} test images (95 % confidence interval {low:.2%} to {high:.2%})"
-    if before is None or before is seen:
+        return f"{plus_minus(estimate)}, an estimate: stopped after {visited.total:,} test images, {network}"
+    low, high = visited.interval
+    exact = (
+        f"{visited.accuracy:.2%} on {visited.total:,} test images (95 % confidence interval {low:.2%} to {high:.2%})"
+    )
+    if before is None or before is visited:
         return exact
-    change = flips(before, seen)
+    change = flips(before, visited)
     flipped = f"{change.lost:,} images lost, {change.won:,} won, McNemar test p = {change.p:.2g}"
     return f"{exact}, float {before.accuracy:.2%}\nchange    {flipped}"
 
@@ -108,7 +110,7 @@ def as_json(
     the packed file, and `best` the same; `coded` is the file without its header; `dense` and `sparse` are in-memory
     sizes, and `in_memory` the smaller of these. `warnings` are sentences, see `inspect.warnings`.
     """
-    seen, before, estimate = reading.seen, reading.before, reading.estimate
+    visited, before, estimate = reading.visited, reading.before, reading.estimate
     whole = reading.whole
     change = flips(before, whole) if before and whole else None
     interval = whole.interval if whole else estimate and (estimate.low, estimate.high)
@@ -120,7 +122,7 @@ def as_json(
         "evaluated": dataclasses.asdict(reading.spec),
         "exact": reading.exact,
         "images": reading.images,
-        "correct": seen and seen.correct,
+        "correct": visited and visited.correct,
         "accuracy": estimate and estimate.accuracy,
         "interval": interval,
         "float_accuracy": before and before.accuracy,

@@ -15,7 +15,7 @@ SIMILAR = 1.05  # a ratio up to this is within the differences between two runs
 
 NAMES = {
     VariantKind.FLOAT: "The float network",
-    VariantKind.AS_SET: "The compressed network in float",
+    VariantKind.COMPRESSED: "The compressed network in float",
     VariantKind.INT8: "Int8",
     VariantKind.INT8_CHAIN: "Int8 chain",
     VariantKind.SMALLER: "The network without pruned filters",
@@ -40,7 +40,7 @@ def reasons(
     ]
     if any(kind.integers for kind in kernels):
         sentences.append(_processor(cpu))
-    sparsity = files[VariantKind.AS_SET].sparsity if VariantKind.AS_SET in files else 0.0
+    sparsity = files[VariantKind.COMPRESSED].sparsity if VariantKind.COMPRESSED in files else 0.0
     if sparsity > LEAST_SPARSITY:
         sentences.append(
             f"{sparsity:.1%} of the weights of the compressed network are zero. This does not save time, because these "

@@ -37,12 +37,12 @@ HALF = PruneSpec(sparsity=0.5, structure=Structure.FILTER, scope=Scope.LAYER)
 class VariantKind(StrEnum):
     """The kinds of variants: how the network computes.
 
-    FLOAT: not compressed. AS_SET: compressed, computed in float. INT8: with the integers of the simulation. INT8_CHAIN:
-    with integers between layers too. SMALLER: in float, with zero filters removed and equal filters merged.
+    FLOAT: not compressed. COMPRESSED: compressed, computed in float. INT8: with the integers of the simulation.
+    INT8_CHAIN: with integers between layers too. SMALLER: in float, with zero filters removed and equal filters merged.
     """
 
     FLOAT = "float"
-    AS_SET = "as set"
+    COMPRESSED = "compressed"
     INT8 = "int8"
     INT8_CHAIN = "int8 chain"
     SMALLER = "smaller"
@@ -84,7 +84,7 @@ def variants(spec: CompressionSpec, fewer_filters: bool = False) -> tuple[Varian
     as_float = CompressionSpec(spec.model)
     candidates = [Variant(VariantKind.FLOAT, as_float)]
     if spec != as_float:
-        candidates.append(Variant(VariantKind.AS_SET, spec))
+        candidates.append(Variant(VariantKind.COMPRESSED, spec))
     candidates.append(Variant(VariantKind.INT8, int8_spec(spec)))
     candidates.append(Variant(VariantKind.INT8_CHAIN, int8_spec(spec)))
     if fewer_filters or removes_filters(spec):

@@ -205,7 +205,7 @@ class Evaluator:
         return Reading(
             spec=spec,
             order=plain_order(len(self._images)) if state.whole else state.order,
-            seen=state.whole or state.visited,
+            visited=state.whole or state.visited,
             before=base.whole,
             seconds_left=state.seconds_left,
             notice=self._engine.notice or self._store.problem or stale,

@@ -11,8 +11,8 @@ from compression.spec import CompressionSpec
 class Reading:
     """What is known about the accuracy of `spec` at one moment.
 
-    `seen` is the evaluation of the visited images in the order of their visit, or None before the first one. Once all
-    images are evaluated (`exact`), it is in canonical order. `before` is the evaluation of the float network on all
+    `visited` is the evaluation of the images so far, in the order of their visit, or None before the first one. Once
+    all images are evaluated (`exact`), it is in canonical order. `before` is the evaluation of the float network on all
     images, or None if it is not complete yet. `measured_with` is the version of torch of a result of the committed
     landscape, or None for a result of this machine. `notice` is a sentence on what was replaced or left out, `error` a
     sentence on what went wrong.
@@ -20,7 +20,7 @@ class Reading:
 
     spec: CompressionSpec
     order: VisitingOrder
-    seen: Evaluation | None
+    visited: Evaluation | None
     before: Evaluation | None
     seconds_left: float | None = None
     notice: str | None = None
@@ -30,7 +30,7 @@ class Reading:
     @property
     def images(self) -> int:
         """The number of images that were evaluated."""
-        return self.seen.total if self.seen else 0
+        return self.visited.total if self.visited else 0
 
     @property
     def total(self) -> int:
@@ -50,7 +50,7 @@ class Reading:
     @property
     def whole(self) -> Evaluation | None:
         """The evaluation of all images, or None if some are missing."""
-        return self.seen if self.exact else None
+        return self.visited if self.exact else None
 
     @property
     def is_float(self) -> bool:
@@ -58,9 +58,9 @@ class Reading:
 
     @property
     def estimate(self) -> Estimate | None:
-        return estimate(self.order, self.seen, self.before) if self.seen else None
+        return estimate(self.order, self.visited, self.before) if self.visited else None
 
     @property
     def class_estimates(self) -> dict[str, Estimate]:
         """The estimate of each class by its name; empty until the float network is evaluated."""
-        return class_estimates(self.order, self.seen, self.before) if self.seen and self.before else {}
+        return class_estimates(self.order, self.visited, self.before) if self.visited and self.before else {}

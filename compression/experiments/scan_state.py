@@ -21,7 +21,8 @@ class LayerState:
     """One layer of `scan`, with each of `specs`, and under the same index its key in the store and its evaluation.
 
     An evaluation is None until it is complete. `parts` maps the number of a batch to the evaluations of all missing
-    specs. `asked` has the batches that are asked for. `work` is the number of layers that a batch passes for one spec.
+    specs. `pending` has the batches that are asked for. `work` is the number of layers that a batch passes for one
+    spec.
     """
 
     scan: Scan
@@ -31,7 +32,7 @@ class LayerState:
     evaluations: list[Evaluation | None]
     work: int
     parts: dict[int, list[Evaluation]] = field(default_factory=dict)
-    asked: set[int] = field(default_factory=set)
+    pending: set[int] = field(default_factory=set)
 
     @property
     def missing(self) -> list[int]:
@@ -51,7 +52,7 @@ class LayerState:
     @property
     def tasks(self) -> list[TaskKey]:
         """The tasks that are asked for."""
-        return [(self.name, batch) for batch in self.asked] if self.asked else []
+        return [(self.name, batch) for batch in self.pending] if self.pending else []
 
     def complete(self, batches: int, keeps_margins: bool) -> Iterator[tuple[Key, Evaluation]]:
         """Joins the parts once all `batches` are there, and yields each new evaluation with its key."""
@@ -125,12 +126,12 @@ def batches_to_ask(state: ScanState, ahead: int) -> list[tuple[int, LayerState, 
 
     They come layer by layer, so that one layer after the other is complete.
     """
-    room = max(ahead - sum(len(each.asked) for each in state.layers), 0)
+    room = max(ahead - sum(len(each.pending) for each in state.layers), 0)
     waiting = [
         (number, each, batch)
         for number, each in enumerate(state.layers)
         if each.missing
         for batch in range(state.batches)
-        if batch not in each.parts and batch not in each.asked
+        if batch not in each.parts and batch not in each.pending
     ]
     return waiting[:room]

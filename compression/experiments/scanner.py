@@ -96,9 +96,9 @@ class Scanner:
         return None
 
     def _take(self, state: ScanState, layer: LayerState) -> None:
-        results = self._engine.take(layer.tasks) if layer.asked else {}
+        results = self._engine.take(layer.tasks) if layer.pending else {}
         for (_, batch), part in results.items():
-            layer.asked.discard(batch)
+            layer.pending.discard(batch)
             layer.parts[batch] = part
         if results and state.pace is None:
             state.pace = Pace.from_now(state.share)
@@ -118,12 +118,12 @@ class Scanner:
                 None if self._engine.local else Shared(f"images-{TEST.fingerprint}", self._images),
                 priority=scan_priority(number, TEST.images, batch),
             )
-            layer.asked.add(batch)
+            layer.pending.add(batch)
 
     def _drop(self, state: ScanState) -> None:
         for layer in state.layers:
             self._engine.drop(layer.tasks)
-            layer.asked.clear()
+            layer.pending.clear()
 
     def _reading(self, state: ScanState, error: str | None) -> ScanReading:
         return ScanReading(

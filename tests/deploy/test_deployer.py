@@ -54,7 +54,7 @@ def test_every_variant_becomes_a_file_and_answers_all_images(deployments):
 def test_a_float_file_answers_as_the_simulation_does(deployments, simple_cnn, test_images):
     compressed = compress(simple_cnn.module, SPEC)
     expected = evaluate(compressed.module, test_images[:200], simple_cnn.normalization)
-    check = compare_answers(deployments[VariantKind.AS_SET].answers, expected)
+    check = compare_answers(deployments[VariantKind.COMPRESSED].answers, expected)
     assert (check.images, check.correct, check.agree) == (200, expected.correct, 200)
 
 

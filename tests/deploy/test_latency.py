@@ -164,11 +164,11 @@ def test_the_verdict_gives_the_reasons_that_apply_and_no_others():
 
 
 def test_the_verdict_names_zeros_filters_subnormals_and_an_old_processor():
-    kinds = (VariantKind.FLOAT, VariantKind.AS_SET, VariantKind.INT8_CHAIN, VariantKind.SMALLER)
+    kinds = (VariantKind.FLOAT, VariantKind.COMPRESSED, VariantKind.INT8_CHAIN, VariantKind.SMALLER)
     kernels = {kind: Kernels(*((3, 0, 500) if kind is VariantKind.INT8_CHAIN else (0, 3, 1000))) for kind in kinds}
     times = [latency(kind, batch, 10.0) for kind in kinds for batch in (1, 64)]
     files = {kind: file_of() for kind in kinds} | {
-        VariantKind.AS_SET: file_of(sparsity=0.9, few=7),
+        VariantKind.COMPRESSED: file_of(sparsity=0.9, few=7),
         VariantKind.SMALLER: file_of(macs=50),
     }
     words = " ".join(reasons(files, kernels, times, OLD))
@@ -184,13 +184,13 @@ def test_the_verdict_names_zeros_filters_subnormals_and_an_old_processor():
 
 def test_the_verdict_mentions_only_what_exists():
     """There is no float file to compare with, no convolution, no pruned filter, and one subnormal number."""
-    as_set = {
-        VariantKind.AS_SET: file_of(sparsity=0.999, few=1),
+    compressed = {
+        VariantKind.COMPRESSED: file_of(sparsity=0.999, few=1),
         VariantKind.INT8: file_of(),
         VariantKind.SMALLER: file_of(),
     }
     sentences = reasons(
-        as_set, {kind: Kernels(0, 0, 0) for kind in as_set}, [latency(VariantKind.INT8, 1, 10.0)], Cpu("Pi", ())
+        compressed, {kind: Kernels(0, 0, 0) for kind in compressed}, [latency(VariantKind.INT8, 1, 10.0)], Cpu("Pi", ())
     )
     assert sentences == [
         "This processor (Pi) has no instructions for sums of 8-bit products. The integers are widened first, which "

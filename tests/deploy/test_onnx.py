@@ -209,10 +209,11 @@ def test_int8_keeps_the_integers_and_the_zeros_of_a_network_that_does_not_fold(s
     spec = CompressionSpec("small", PruneSpec(sparsity=0.5), QuantSpec(4))
     specs = {each.kind: each.spec for each in variants(spec)}
     evidence = Evidence(calibration=observe(small_resnet.module, CIFAR10(pixels(20))))
-    as_set, int8 = (
-        compress(small_resnet.module, specs[kind], evidence).layers for kind in (VariantKind.AS_SET, VariantKind.INT8)
+    compressed, int8 = (
+        compress(small_resnet.module, specs[kind], evidence).layers
+        for kind in (VariantKind.COMPRESSED, VariantKind.INT8)
     )
-    for one, other in zip(as_set, int8, strict=True):
+    for one, other in zip(compressed, int8, strict=True):
         same = quantize(one.weight, one.qparams) == quantize(other.weight, other.qparams)
         assert other.bits == 4
         assert same.float().mean() > 0.999  # a weight in the middle between two integers may go to the other one

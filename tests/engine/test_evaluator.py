@@ -79,7 +79,7 @@ def test_readings_are_estimates_from_the_first_images_of_the_float_networks_orde
     readings = [reading for reading in here.follow(simple_cnn, FOUR_BITS) if reading.images]
     for reading in readings[:-1]:
         rows = order.rows[: reading.images]
-        assert torch.equal(reading.seen.predictions, everything.predictions[rows])
+        assert torch.equal(reading.visited.predictions, everything.predictions[rows])
         assert reading.before is before
         assert reading.estimate.images == reading.images < reading.total
         assert reading.estimate.low < reading.estimate.accuracy < reading.estimate.high
@@ -96,10 +96,10 @@ def test_without_a_float_evaluation_there_is_a_number_at_once_and_the_float_netw
     first = until(lambda: here.look("me", simple_cnn, FOUR_BITS), lambda reading: reading.images > 0)
     assert first.before is None
     assert first.images <= FIRST_CHUNKS * BATCH
-    assert torch.equal(first.seen.labels, test_images.labels[: first.images])
+    assert torch.equal(first.visited.labels, test_images.labels[: first.images])
     last = until(lambda: here.look("me", simple_cnn, FOUR_BITS), lambda reading: reading.exact)
     assert last.before.total == 10_000
-    assert torch.equal(last.seen.predictions, evaluate_here(simple_cnn, FOUR_BITS, test_images).predictions)
+    assert torch.equal(last.visited.predictions, evaluate_here(simple_cnn, FOUR_BITS, test_images).predictions)
 
 
 def test_the_same_name_on_other_weights_is_another_network(evaluator, simple_cnn, test_images):
@@ -119,7 +119,7 @@ def test_a_stored_evaluation_is_there_at_once_in_the_next_process(evaluator, sim
     nobody = Engine(address="", workers=1)
     reading = evaluator(engine=nobody, images=500).look("me", simple_cnn, FOUR_BITS)
     assert reading.exact
-    assert torch.equal(reading.seen.predictions, evaluation.predictions)
+    assert torch.equal(reading.visited.predictions, evaluation.predictions)
     assert torch.equal(reading.before.predictions, before.predictions)
     assert nobody.worker_pids == []
 
@@ -158,7 +158,7 @@ def test_evaluations_in_the_background_have_larger_tasks_and_can_become_urgent(
     last = until(lambda: mine.look("me", simple_cnn, FOUR_BITS), lambda reading: reading.exact)
     assert not here.pending
     expected = evaluate_here(simple_cnn, FOUR_BITS, test_images[:2_000])
-    assert torch.equal(last.seen.predictions, expected.predictions)
+    assert torch.equal(last.visited.predictions, expected.predictions)
 
 
 def test_a_stopped_evaluation_keeps_its_images_and_continues(evaluator, simple_cnn, here):
@@ -228,7 +228,7 @@ def test_ten_kills_of_a_worker_change_no_prediction(evaluator, simple_cnn, test_
                 os.kill(chance.choice(alive), signal.SIGKILL)
                 kills, next_kill = kills + 1, time.monotonic() + chance.uniform(0.2, 0.8)
         expected = evaluate_here(simple_cnn, spec, test_images[:4_000])
-        assert torch.equal(reading.seen.predictions, expected.predictions)
+        assert torch.equal(reading.visited.predictions, expected.predictions)
         if kills == 10:
             break
     engine.close()

@@ -257,7 +257,7 @@ def test_a_stopped_scan_rests_and_continues(
             break
     rest = scanner.look(simple_cnn, specs, 3000, go=False)
     deadline = time.monotonic() + 60
-    while any(layer.asked for state in scanner._states.values() for layer in state.layers):
+    while any(layer.pending for state in scanner._states.values() for layer in state.layers):
         rest = scanner.look(simple_cnn, specs, 3000, go=False)
         assert time.monotonic() < deadline
         time.sleep(0.02)

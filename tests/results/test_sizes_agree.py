@@ -8,7 +8,7 @@ import pytest
 
 from compression.commands import evaluate
 from compression.commands.shared.file_formats import write_packed
-from compression.commands.shared.removed import SmallerForms
+from compression.commands.shared.smaller_forms import SmallerForms
 from compression.evaluation.reading import Reading
 from compression.files.ledger import count_file
 from compression.files.size import count_bytes

@@ -169,6 +169,6 @@ FORMATS: dict[str, Callable[[CompressedModel, FloatModel, Path], FileReport]] = 
     ".safetensors": write_packed,
     ".int8-chain.onnx": partial(write_onnx, VariantKind.INT8_CHAIN),
     ".int8.onnx": partial(write_onnx, VariantKind.INT8),
-    ".onnx": partial(write_onnx, VariantKind.AS_SET),
+    ".onnx": partial(write_onnx, VariantKind.COMPRESSED),
     ".json": write_recipe,
 }

@@ -18,26 +18,26 @@ STAGES = (500, 1500, HALF)  # images; a candidate that cannot win any more stops
 class Candidate:
     """A spec of a search. `name` is that of its tasks.
 
-    `seen` is the evaluation of the first images of the search half, `parts` maps the numbers of later batches to
-    theirs, and `asked` has the batches that are asked for.
+    `evaluation` is that of the first images of the search half, `parts` maps the numbers of later batches to
+    theirs, and `pending` has the batches that are asked for.
     """
 
     model: FloatModel
     spec: CompressionSpec
     name: str
-    seen: Evaluation | None = None
+    evaluation: Evaluation | None = None
     costs: Costs | None = None
     parts: dict[int, Evaluation] = field(default_factory=dict)
-    asked: set[int] = field(default_factory=set)
+    pending: set[int] = field(default_factory=set)
 
     @property
     def images(self) -> int:
-        """The number of images in `seen`."""
-        return self.seen.total if self.seen else 0
+        """The number of images in `evaluation`."""
+        return self.evaluation.total if self.evaluation else 0
 
     @property
     def evaluated(self) -> int:
-        """The number of images that were evaluated, including those that do not follow on the ones in `seen`."""
+        """The number of images that were evaluated, including those that do not follow on the ones in `evaluation`."""
         return self.images + BATCH * len(self.parts)
 
     @property
@@ -48,7 +48,7 @@ class Candidate:
     @property
     def score(self) -> Score | None:
         """The score on the whole search half, or None until all of it is seen."""
-        return Score(self.seen.right) if self.seen and self.images == HALF else None
+        return Score(self.evaluation.right) if self.evaluation and self.images == HALF else None
 
     @property
     def costs_task(self) -> TaskKey:
@@ -58,23 +58,23 @@ class Candidate:
     @property
     def batch_tasks(self) -> list[TaskKey]:
         """The tasks of the batches that are asked for."""
-        return [self.batch_task(number) for number in self.asked]
+        return [self.batch_task(number) for number in self.pending]
 
     def batch_task(self, number: int) -> TaskKey:
         """Returns the task that evaluates batch `number`."""
         return f"half-{self.name}", number
 
     def batches_up_to(self, images: int) -> range:
-        """Returns the batches from what is seen up to the first `images`."""
+        """Returns the batches from what is evaluated up to the first `images`."""
         return range(self.images // BATCH, images // BATCH)
 
     def extend(self, images: int) -> bool:
-        """Joins `seen` with the parts up to the first `images`; returns whether it did, which needs all parts."""
+        """Joins `evaluation` with the parts up to the first `images`; returns whether it did, which needs all parts."""
         numbers = self.batches_up_to(images)
         if not numbers or any(number not in self.parts for number in numbers):
             return False
-        earlier = [self.seen] if self.seen else []
-        self.seen = join([*earlier, *(self.parts.pop(number) for number in numbers)])
+        earlier = [self.evaluation] if self.evaluation else []
+        self.evaluation = join([*earlier, *(self.parts.pop(number) for number in numbers)])
         return True
 
 

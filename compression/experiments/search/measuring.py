@@ -34,22 +34,22 @@ class Measuring:
         keys = [(Key.of(model, spec, first_of(SEARCH, images)), images) for images in reversed(STAGES)]
         half = self._images[SEARCH]
         evaluations = (self._store.get(key, half[:images]) for key, images in keys)
-        seen = next((evaluation for evaluation in evaluations if evaluation), None)
-        return Candidate(model, spec, name, seen, self._store.get_costs(Key.of(model, spec)))
+        known = next((evaluation for evaluation in evaluations if evaluation), None)
+        return Candidate(model, spec, name, known, self._store.get_costs(Key.of(model, spec)))
 
     def evaluate(self, candidate: Candidate, images: int, go: bool) -> bool:
         """Takes what has come back and, with `go`, asks for the rest; returns whether the first `images` are seen."""
-        results = self._engine.take(candidate.batch_tasks) if candidate.asked else {}
+        results = self._engine.take(candidate.batch_tasks) if candidate.pending else {}
         for (_, number), part in results.items():
-            candidate.asked.discard(number)
+            candidate.pending.discard(number)
             candidate.parts[number] = part
         if candidate.extend(images):
-            assert candidate.seen
+            assert candidate.evaluation
             key = Key.of(candidate.model, candidate.spec, first_of(SEARCH, images))
-            self._store.put(key, candidate.seen)
+            self._store.put(key, candidate.evaluation)
         elif go:
             for number in candidate.batches_up_to(images):
-                if number not in candidate.parts and number not in candidate.asked:
+                if number not in candidate.parts and number not in candidate.pending:
                     self._ask(candidate, number)
         return candidate.images >= images
 
@@ -68,7 +68,7 @@ class Measuring:
     def drop(self, candidate: Candidate) -> None:
         """Gives up the tasks that are asked for."""
         self._engine.drop([candidate.costs_task, *candidate.batch_tasks])
-        candidate.asked.clear()
+        candidate.pending.clear()
 
     def _ask(self, candidate: Candidate, number: int) -> None:
         self._engine.ask(
@@ -81,4 +81,4 @@ class Measuring:
             None if self._engine.local else Shared(f"images-{TEST.fingerprint}", self._images),
             priority=LATER,
         )
-        candidate.asked.add(number)
+        candidate.pending.add(number)

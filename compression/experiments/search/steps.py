@@ -182,9 +182,9 @@ def _measure(tools: Tools, state: SearchState, candidate: Candidate, go: bool, r
     costs = tools.measuring.count(candidate, go)
     if not _evaluate(tools, state, candidate, candidate.stage, go) or costs is None:
         return None
-    assert candidate.seen
+    assert candidate.evaluation
     assert state.before
-    trial = trial_of(state.before, candidate.spec, costs.file, Score(candidate.seen.right))
+    trial = trial_of(state.before, candidate.spec, costs.file, Score(candidate.evaluation.right))
     if images := next_stage(state.goal, trial, rivals):
         _evaluate(tools, state, candidate, images, go)
         return None

@@ -72,7 +72,7 @@ def sentence(model: str, spec_of: SpecOf = selection.spec) -> None:
                 st.caption(_neighbours_in_words(reading))
 
         if isinstance(reading, Reading):
-            show_constant_answer(reading.seen)
+            show_constant_answer(reading.visited)
 
     show_warnings(spec_of(model))
     poll(lambda: look(spec_of(model)), draw, has_buttons=True)
@@ -177,7 +177,7 @@ def _chart(model: str, reading: AccuracyState) -> None:
             missing_images.explain(problem, compute.landscape_notice(model))
         return
     before, view = reading.before, session.now().chart
-    if view == widgets.PER_CLASS and before and reading.seen:
+    if view == widgets.PER_CLASS and before and reading.visited:
         figure = accuracy_charts.per_class(before, reading.class_estimates, show.ink())
     elif view == widgets.CONFUSION and before and reading.whole:
         figure = accuracy_charts.confusion_matrix(before, reading.whole, show.ink())

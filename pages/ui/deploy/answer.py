@@ -18,7 +18,7 @@ from pages.ui.settings import selection
 UNKNOWN = ""
 FILES = {
     VariantKind.FLOAT: "Float",
-    VariantKind.AS_SET: "Compressed, in float",
+    VariantKind.COMPRESSED: "Compressed, in float",
     VariantKind.INT8: "Int8",
     VariantKind.INT8_CHAIN: "Int8 chain",
     VariantKind.SMALLER: "Fewer filters",

@@ -14,7 +14,7 @@ from pages.ui.settings import selection
 BYTES = "application/octet-stream"
 COLUMNS = 3
 NAMES = {
-    VariantKind.AS_SET: "as-set",
+    VariantKind.COMPRESSED: "compressed",
     VariantKind.FLOAT: "float",
     VariantKind.INT8: "int8",
     VariantKind.INT8_CHAIN: "int8-chain",
