@@ -2,7 +2,6 @@
 
 import streamlit as st
 
-from compression.inspect.histogram import WeightView
 from compression.spec import CompressionSpec
 from pages.ui.charts import explore, show
 from pages.ui.compute import compressed
@@ -12,19 +11,10 @@ from pages.ui.settings import selection
 from pages.ui.state.value import WHOLE
 
 
-def _results(model: str) -> tuple[compressed.Answer, WeightView]:
-    """Returns what all fragments below need. The first of them computes it, so that they reach the browser together.
-
-    Each part that arrives alone costs the browser 10 ms.
-    """
-    spec = selection.spec(model)
-    return compressed.answer(spec), compressed.weight_view(spec, selection.layer(model))
-
-
 @st.fragment(key=frame.METRICS)
 def metrics(model: str) -> None:
     """Shows size, sparsity and bit operations."""
-    answer, _ = _results(model)
+    answer = compressed.answer(selection.spec(model))
     size, sparsity, operations = st.columns(3)
     size_metric(size, answer)
     sparsity_metric(sparsity, answer)
@@ -34,7 +24,7 @@ def metrics(model: str) -> None:
 @st.fragment(key=frame.WEIGHTS)
 def weights(model: str) -> None:
     """Shows the histogram of the weights before and after compression."""
-    _, view = _results(model)
+    view = compressed.weight_view(selection.spec(model), selection.layer(model))
     alt = "Histogram of the weights before and after compression"
     show.chart(explore.weights(view, selection.layer(model) or f"the {WHOLE}", show.ink()), "weights", alt)
 
@@ -42,6 +32,6 @@ def weights(model: str) -> None:
 @st.fragment(key=frame.LAYERS)
 def layers(model: str) -> None:
     """Shows bytes and sparsity of each layer."""
-    answer, _ = _results(model)
+    answer = compressed.answer(selection.spec(model))
     alt = "Bytes of each layer before and after compression, and its sparsity"
     show.chart(explore.layers(answer.file.layers, answer.layers, show.ink()), "layers", alt)
