@@ -22,8 +22,7 @@ class _Layout:
     """Where the frequencies of each run stand, for one number of symbols K.
 
     `runs` (R,) are those that differ for K symbols. The frequencies of run r are the places first[r] to last[r], of
-    which the last one is that of the last symbol. Place i covers the symbols begin[i] to end[i] - 1. `places` (R, K)
-    has the place of each symbol.
+    which the last one is that of the last symbol. Place i covers the symbols begin[i] to end[i] - 1.
     """
 
     runs: Array
@@ -31,7 +30,6 @@ class _Layout:
     last: Array
     begin: Array
     end: Array
-    places: Array
 
 
 def choose_frequencies(counts: Array) -> tuple[int, Array]:
@@ -41,11 +39,12 @@ def choose_frequencies(counts: Array) -> tuple[int, Array]:
     and then of PRECISIONS.
     """
     layout = _layout(len(counts))
-    frequencies = _frequencies(counts, layout)
-    positive = np.flatnonzero(counts)
-    by_symbol = frequencies[:, layout.places]  # (precisions, runs, K)
-    totals = by_symbol.sum(axis=2, keepdims=True)
-    bits = (counts[positive] * np.log2(totals / by_symbol[:, :, positive])).sum(axis=2)
+    sums = np.cumsum(np.append(0, counts))
+    occurrences, widths = sums[layout.end] - sums[layout.begin], layout.end - layout.begin
+    frequencies = _frequencies(occurrences / widths / sums[-1])
+    totals = np.add.reduceat(frequencies * widths, layout.first, axis=1)
+    logarithms = occurrences * np.log2(np.maximum(frequencies, 1))  # a frequency of 0 has no occurrences
+    bits = sums[-1] * np.log2(totals) - np.add.reduceat(logarithms, layout.first, axis=1)
     costs = 1 + _varint_bytes(frequencies, layout) + bits / 8
     run, precision = divmod(int(costs.T.argmin()), len(PRECISIONS))
     return int(layout.runs[run]), frequencies[precision, layout.first[run] : layout.last[run] + 1]
@@ -56,14 +55,12 @@ def symbol_frequencies(run_frequencies: Array, run: int, alphabet: int) -> Array
     return np.append(np.repeat(run_frequencies[:-1], run)[: alphabet - 1], run_frequencies[-1])
 
 
-def _frequencies(counts: Array, layout: _Layout) -> Array:
-    """counts (K,) -> the frequencies of all models (precisions, places).
+def _frequencies(shares: Array) -> Array:
+    """shares (places,) of all symbols -> the frequencies of all models (precisions, places).
 
     A frequency is at least 1 if any of its symbols occurs.
     """
-    sums = np.cumsum(np.append(0, counts))
-    shares = (sums[layout.end] - sums[layout.begin]) / (layout.end - layout.begin)
-    scaled = shares / sums[-1] * np.array([[2**k] for k in PRECISIONS])
+    scaled = shares * np.array([[2**k] for k in PRECISIONS])
     return np.maximum(np.rint(scaled), shares > 0).astype(np.int64)
 
 
@@ -93,12 +90,10 @@ def _layout(symbols: int) -> _Layout:
     lengths = np.array([len(begin) + 1 for begin in begins])
     last = np.cumsum(lengths) - 1
     first = last - lengths + 1
-    places = [np.append(np.arange(symbols - 1) // run, length - 1) for run, length in zip(runs, lengths, strict=True)]
     return _Layout(
         runs=np.array(runs),
         first=first,
         last=last,
         begin=np.concatenate([np.append(begin, symbols - 1) for begin in begins]),
         end=np.concatenate([[*begin[1:], symbols - 1, symbols] for begin in begins]),
-        places=np.array(places) + first[:, None],
     )

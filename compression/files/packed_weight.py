@@ -111,7 +111,7 @@ def pack_weight(record: LayerRecord) -> PackedWeight:
     nonzero = weight.numpy() != 0
     if record.qparams is not None:
         codes = quantize(weight, record.qparams)
-        exact = dequantize(codes, record.qparams).numpy() == weight.numpy()
+        exact = (dequantize(codes, record.qparams) == weight).numpy()
         if exact.all() or exact[nonzero].all():
             low = record.qparams.low if isinstance(record.qparams, QParams) else 0
             numbers = as_numbers(record.qparams)
