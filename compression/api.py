@@ -27,7 +27,7 @@ from compression.files import packed_file
 from compression.files.ledger import FileLedger
 from compression.files.size import Size, count_bytes
 from compression.networks import library
-from compression.networks.model import FloatModel
+from compression.networks.model import FloatModel, with_contiguous_weights
 from compression.networks.normalization import NORMALIZATIONS, Normalization
 from compression.paths import write_whole
 from compression.spec import (
@@ -70,18 +70,22 @@ def load(name: str) -> FloatModel:
     >>> net.parameters, net.normalization.name, net.accuracy
     (272474, 'cifar10', 0.9241)
     """
-    return library.load_network(name)
+    return with_contiguous_weights(library.load_network(name))
 
 
 def load_checkpoint(
-    path: str | PathLike[str], normalization: Normalization | ImageSet, architecture: str | None = None
+    path: str | PathLike[str],
+    normalization: Normalization | ImageSet,
+    architecture: str | None = None,
+    entry: str | None = None,
 ) -> FloatModel:
     """Returns the network in a checkpoint file of PyTorch or safetensors; its architecture is recognized.
 
     With images instead of a `normalization`, each known normalization is tried on them and the one with the lowest loss
     is used; `about["choice"]` says whether it is certain and which one comes next. Training images find it better, and
-    are not counted afterwards. No code in the file is run. Raises CheckpointError where the file cannot be used, with
-    the reason.
+    are not counted afterwards. `entry` is the place of the weights in the file, such as "model_ema", or a prefix of
+    their names; without it the likeliest is taken. No code in the file is run. Raises CheckpointError where the file
+    cannot be used, with the reason.
 
     >>> import tempfile, torch
     >>> import compression as sq
@@ -91,7 +95,7 @@ def load_checkpoint(
     >>> net.name, net.parameters
     ('mine', 272474)
     """
-    return normalization_trial.load_checkpoint(Path(path), normalization, architecture)
+    return with_contiguous_weights(normalization_trial.load_checkpoint(Path(path), normalization, architecture, entry))
 
 
 def load_images(split: str = "test") -> ImageSet:
@@ -240,7 +244,7 @@ def load_compressed(path: str | PathLike[str]) -> FloatModel:
     >>> torch.equal(again.module(pixels), small.module(pixels))
     True
     """
-    return packed_file.load_compressed(Path(path))
+    return with_contiguous_weights(packed_file.load_compressed(Path(path)))
 
 
 def to_onnx(network: Network, normalization: Normalization | None = None) -> bytes:

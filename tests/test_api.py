@@ -9,6 +9,7 @@ from types import FunctionType
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import prune
 
 import compression as sq
 from compression import api, spec
@@ -17,6 +18,7 @@ from compression.core.training_evidence import evidence_for
 from compression.data.images import ImageSet
 from compression.errors import DataMissing, EngineError
 from compression.files.packed_file import fingerprint
+from compression.networks.bundled import load_bundled
 from compression.paths import PROJECT
 
 EXAMPLES = [test for test in doctest.DocTestFinder().find(api) if test.examples]
@@ -205,3 +207,31 @@ def test_a_network_of_ones_own_is_evaluated_and_exported_like_the_others(test_im
 def test_an_unknown_split_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match="split must be one of test, train, got 'validation'"):
         sq.load_images("validation")
+
+
+def test_torch_can_prune_every_network_that_is_returned(tmp_path: Path) -> None:
+    """torch.nn.utils.prune views each weight as one row, which it cannot do in channels-last layout."""
+    net = sq.load("simple_cnn")
+    torch.save(net.module.state_dict(), tmp_path / "mine.pth")
+    small = sq.compress(net, sq.CompressionSpec(weights=sq.QuantSpec(4)))
+    sq.save(small, tmp_path / "small.safetensors")
+    networks = [
+        net.module,
+        small.module,
+        sq.load_checkpoint(tmp_path / "mine.pth", net.normalization).module,
+        sq.load_compressed(tmp_path / "small.safetensors").module,
+    ]
+    for module in networks:
+        layer = module.get_submodule("conv2")
+        prune.l1_unstructured(layer, "weight", 0.5)
+        assert float((layer.weight == 0).float().mean()) >= 0.5
+
+
+def test_the_layout_of_weights_changes_no_prediction(test_images: ImageSet) -> None:
+    spec = sq.CompressionSpec(weights=sq.QuantSpec(3, "k-means"), prune=sq.PruneSpec(sparsity=0.5))
+    planes, channels_last = sq.load("resnet20"), load_bundled("resnet20")
+    assert planes.module.conv1.weight.is_contiguous()
+    assert not channels_last.module.conv1.weight.is_contiguous()
+    evaluations = [sq.evaluate(sq.compress(each, spec), test_images[:250]) for each in (planes, channels_last)]
+    assert torch.equal(evaluations[0].predictions, evaluations[1].predictions)
+    assert evaluations[0].loss_sum == pytest.approx(evaluations[1].loss_sum, rel=1e-5)

@@ -9,12 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from compression.commands.shared.spec_options import FOLD_BN, add_spec_arguments
+from compression.commands.shared.spec_options import FOLD_BN, add_network_arguments, add_spec_arguments
 from compression.spec import AUTOMATIC_SCHEMES, Granularity, Scheme, Scope, Structure
 
 BITS = "8,6,5,4,3,2"
-
-MODEL = "name of a bundled or fetched network; `models` lists them"
 
 IMAGES = "number of test images (default: all)"
 
@@ -70,7 +68,7 @@ def _export(options: argparse.ArgumentParser) -> None:
 
 
 def _sensitivity(options: argparse.ArgumentParser) -> None:
-    options.add_argument("--model", metavar="NAME", required=True, help=MODEL)
+    add_network_arguments(options, options.add_mutually_exclusive_group(required=True))
     settings = options.add_mutually_exclusive_group()
     settings.add_argument("--bits", metavar="B,B,...", help=f"bits per weight (default: {BITS})")
     settings.add_argument("--sparsity", metavar="S,S,...", help="shares of the layer's weights to prune, 0 to 1")
@@ -94,7 +92,7 @@ def _sensitivity(options: argparse.ArgumentParser) -> None:
 
 
 def _sweep(options: argparse.ArgumentParser) -> None:
-    options.add_argument("--model", metavar="NAME,...", help="names of networks; `models` lists them")
+    add_network_arguments(options, options.add_mutually_exclusive_group(), "NAME,...")
     options.add_argument(
         "--bits",
         metavar="B,...",
@@ -132,7 +130,7 @@ def _sweep(options: argparse.ArgumentParser) -> None:
 
 
 def _search(options: argparse.ArgumentParser) -> None:
-    options.add_argument("--model", metavar="NAME", required=True, help=MODEL)
+    add_network_arguments(options, options.add_mutually_exclusive_group(required=True))
     goal = options.add_mutually_exclusive_group(required=True)
     goal.add_argument(
         "--drop", metavar="X", type=float, help="find the smallest file that loses at most X percentage points"

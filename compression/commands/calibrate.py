@@ -1,8 +1,8 @@
 """`calibrate`: measures the input ranges of the bundled networks' layers on training images, and stores them."""
 
 import argparse
-import json
 
+from compression.commands.shared.json_text import to_json
 from compression.core import bundled_calibrations
 from compression.core.training_evidence import SAMPLE_IMAGES, observe_training_sample
 from compression.networks.bundled import bundled_names, load_bundled
@@ -19,4 +19,4 @@ def run(options: argparse.Namespace) -> None:
         if not options.json:
             print(f"{path}: {len(ranges)} layers, {SAMPLE_IMAGES:,} training images")
     if options.json:
-        print(json.dumps({"calibrations": rows}))
+        print(to_json({"calibrations": rows}))

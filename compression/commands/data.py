@@ -1,9 +1,9 @@
 """`data`: shows which copy of CIFAR-10 is used, and downloads it."""
 
 import argparse
-import json
 from typing import Any
 
+from compression.commands.shared.json_text import to_json
 from compression.commands.shared.progress import byte_bar
 from compression.data.cifar10 import SPLITS, TEST
 from compression.data.download import download
@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> None:
         else:
             rows[split.name] = {"images": len(images), "source": images.source}
     if options.json:
-        print(json.dumps({"cache": str(DATA), **rows}))
+        print(to_json({"cache": str(DATA), **rows}))
     else:
         for name, row in rows.items():
             print(f"{name:5} " + row.get("problem", f"{row['images']:,} images, verified: {row.get('source')}"))

@@ -2,11 +2,11 @@
 
 import argparse
 import dataclasses
-import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from compression.commands.shared.inputs import compressed_network, image_count
+from compression.commands.shared.json_text import to_json
 from compression.commands.shared.progress import end, follow_images, plus_minus
 from compression.commands.shared.smaller_forms import SmallerForms, as_lines, as_values, smaller_forms
 from compression.core.record import CompressedModel
@@ -137,7 +137,7 @@ def as_json(
         **as_values(smaller),
         "warnings": list(warnings),
     }
-    return json.dumps(values)
+    return to_json(values)
 
 
 def size_values(count: Bytes) -> dict[str, int]:

@@ -1,10 +1,10 @@
 """`export`: writes a compressed network to a file, in the format that its name ends in, and verifies the file."""
 
 import argparse
-import json
 
 from compression.commands.shared.file_formats import FORMATS
 from compression.commands.shared.inputs import compressed_network
+from compression.commands.shared.json_text import to_json
 
 ENDINGS = f"{', '.join([*FORMATS][:-1])} or {[*FORMATS][-1]}"
 
@@ -17,4 +17,4 @@ def run(options: argparse.Namespace) -> None:
         raise ValueError(f"the name of --out must end in {ENDINGS}, got {path.name!r}")
     model, compressed = compressed_network(options)
     report = write(compressed, model, path)
-    print(json.dumps(report.values) if options.json else report.words)
+    print(to_json(report.values) if options.json else report.words)

@@ -1,8 +1,8 @@
 """`landscape`: measures the results that are bundled with the networks again, where they are out of date."""
 
 import argparse
-import json
 
+from compression.commands.shared.json_text import to_json
 from compression.commands.sweep import sweep
 from compression.data.cifar10 import TEST
 from compression.networks.bundled import bundled_names, load_bundled
@@ -21,4 +21,4 @@ def run(options: argparse.Namespace) -> None:
             raise KeyboardInterrupt
         path = write_landscape(load_bundled(name), reading.results)
         row = {"model": name, "specs": len(reading.specs), "file": path.name, "bytes": path.stat().st_size}
-        print(json.dumps(row) if options.json else f"{name}: {len(reading.specs)} specs, {row['bytes']:,} bytes")
+        print(to_json(row) if options.json else f"{name}: {len(reading.specs)} specs, {row['bytes']:,} bytes")

@@ -1,7 +1,6 @@
 """`latency`: exports a network to ONNX in float and int8, verifies the files, and times them on this machine."""
 
 import argparse
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 
@@ -9,6 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from compression.commands.shared.inputs import image_count, network_and_spec
+from compression.commands.shared.json_text import to_json
 from compression.commands.shared.progress import follow_images
 from compression.data.images import ImageSet, load
 from compression.deploy.deployer import CHUNK
@@ -129,4 +129,4 @@ def as_json(
         for kind, each in files.items()
     }
     words = reasons(files, kernels, latencies, processor)
-    return json.dumps({"kinds": kinds, "missing": dict(failures), "cpu": asdict(processor), "verdict": words})
+    return to_json({"kinds": kinds, "missing": dict(failures), "cpu": asdict(processor), "verdict": words})

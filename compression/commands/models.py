@@ -1,9 +1,9 @@
 """`models`: lists the networks, and downloads public ones."""
 
 import argparse
-import json
 from typing import Any
 
+from compression.commands.shared.json_text import to_json
 from compression.commands.shared.progress import byte_bar
 from compression.data.cifar10 import TEST
 from compression.networks import library, public
@@ -21,7 +21,7 @@ def run(options: argparse.Namespace) -> None:
         rows = [row_of_loaded(name) for name in here]
         rows += [row_of_missing(name) for name in public.PUBLIC if name not in here]
     if options.json:
-        print(json.dumps({"models": rows}))
+        print(to_json({"models": rows}))
         return
     for row in rows:
         print(line(row))

@@ -4,6 +4,8 @@ import argparse
 import json
 from typing import Any
 
+from compression.commands.shared.inputs import named_network
+from compression.commands.shared.json_text import to_json
 from compression.commands.shared.progress import end, follow_share
 from compression.data.images import load
 from compression.engine.cluster import engine
@@ -13,7 +15,6 @@ from compression.experiments.search.goal import Goal, Trial
 from compression.experiments.search.outcome import Finalist, outcome_in_words
 from compression.experiments.search.reading import SearchReading
 from compression.experiments.search.searcher import TRIALS, Searcher
-from compression.networks import library
 from compression.paths import write_whole
 from compression.results.store import Store
 from compression.spec import CompressionSpec
@@ -26,12 +27,12 @@ def run(options: argparse.Namespace) -> None:
     if trials < 1:
         raise ValueError(f"--trials must be at least 1, got {trials}")
     goal = Goal(None if options.drop is None else options.drop / 100, options.bytes)
-    model, images, store = library.load_network(options.model), load(), Store()
+    model, images, store = named_network(options), load(), Store()
     searcher = Searcher(engine(), store, images, Evaluator(engine(), store, images, use_landscape=True))
     reading = follow_share(searcher.follow(model, goal, trials, options.seed), "search", _progress)
     if options.out and (spec := _recipe(reading)):
         write_whole(options.out, f"{spec.to_json()}\n".encode())
-    print(json.dumps(as_values(reading)) if options.json else as_words(reading))
+    print(to_json(as_values(reading)) if options.json else as_words(reading))
     end(reading.notice, reading.done)
 
 

@@ -1,18 +1,17 @@
 """`sensitivity`: measures what compressing each layer alone costs."""
 
 import argparse
-import json
 from collections.abc import Mapping
 
 from compression.commands.arguments import BITS
-from compression.commands.shared.inputs import image_count
+from compression.commands.shared.inputs import image_count, named_network, network_name
+from compression.commands.shared.json_text import to_json
 from compression.commands.shared.progress import end, follow_share
 from compression.data.images import load
 from compression.engine.cluster import engine
 from compression.experiments.assignment import assign
 from compression.experiments.scan import IMAGES, ScanReading
 from compression.experiments.scanner import Scanner
-from compression.networks import library
 from compression.networks.weights import weighted_layers
 from compression.results.store import Store
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec, Scope
@@ -23,7 +22,7 @@ def run(options: argparse.Namespace) -> None:
     """Prints the table, after Ctrl-C as far as it is known; the same command resumes there."""
     images = image_count(options.images, IMAGES)
     specs = specs_from(options)
-    model = library.load_network(options.model)
+    model = named_network(options)
     scanner = Scanner(engine(), Store(), load())
     reading = follow_share(scanner.follow(model, specs, images), "scan")
     weights = {name: weight.numel() for name, weight in weighted_layers(model.module).items()}
@@ -36,14 +35,15 @@ def run(options: argparse.Namespace) -> None:
 
 def specs_from(options: argparse.Namespace) -> tuple[CompressionSpec, ...]:
     """Returns the settings to try, as specs of the whole network. Raises ValueError for options that do not fit."""
+    name = network_name(options)
     how = {key: value for key in ("scheme", "granularity") if (value := getattr(options, key)) is not None}
     if options.sparsity is None:
         quants = [QuantSpec(int(bits), **how) for bits in _numbers("--bits", options.bits or BITS)]
-        return tuple(CompressionSpec(options.model, weights=quant, fold_bn=options.fold_bn) for quant in quants)
+        return tuple(CompressionSpec(name, weights=quant, fold_bn=options.fold_bn) for quant in quants)
     if how:
         raise ValueError(f"--{next(iter(how))} applies to --bits, not to --sparsity")
     prunes = [PruneSpec(sparsity=each, scope=Scope.LAYER) for each in _numbers("--sparsity", options.sparsity)]
-    return tuple(CompressionSpec(options.model, prune, fold_bn=options.fold_bn) for prune in prunes)
+    return tuple(CompressionSpec(name, prune, fold_bn=options.fold_bn) for prune in prunes)
 
 
 def _numbers(option: str, text: str) -> list[float]:
@@ -86,7 +86,7 @@ def as_words(reading: ScanReading, weights: Mapping[str, int], recipe: str | Non
 def as_json(reading: ScanReading, weights: Mapping[str, int], recipe: str | None) -> str:
     """Returns accuracies in 0..1 and losses in nats per image; `layers` is the recipe for the budget, as in a link."""
     before = reading.before
-    return json.dumps(
+    return to_json(
         {
             "model": reading.scan.specs[0].model,
             "exact": reading.done,

@@ -1,14 +1,15 @@
 """`sweep`: evaluates a grid of specs, counts the bytes of each, and writes a table."""
 
 import argparse
-import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
-from compression.commands.shared.inputs import image_count
+from compression.commands.shared.inputs import image_count, named_network, network_name
+from compression.commands.shared.json_text import to_json
 from compression.commands.shared.progress import end, follow_share
 from compression.data.images import load
 from compression.engine.cluster import engine
@@ -17,6 +18,7 @@ from compression.errors import EngineError
 from compression.experiments.sweep import SweepReading
 from compression.experiments.sweeper import Sweeper
 from compression.networks import library
+from compression.networks.model import FloatModel
 from compression.results.store import Store
 from compression.results.table import check_file_name, results_table, write_table
 from compression.spec import AUTOMATIC_SCHEMES, CompressionSpec, Scheme
@@ -28,6 +30,8 @@ FLOAT = "float"
 
 SAVE_SECONDS = 30  # between two writes of the unfinished table, which can be opened meanwhile
 
+NO_MODELS: Mapping[str, FloatModel] = MappingProxyType({})
+
 T = TypeVar("T")
 
 
@@ -35,7 +39,9 @@ def run(options: argparse.Namespace) -> None:
     """Writes the table. After Ctrl-C it has the rows that are done; the same command resumes there."""
     images = image_count(options.images)
     check_file_name(options.out)
-    reading = sweep(specs_from(options), images, partial(_write, options.out))
+    specs = specs_from(options)
+    models = {} if options.checkpoint is None else {network_name(options): named_network(options)}
+    reading = sweep(specs, images, partial(_write, options.out), models)
     _write(options.out, reading)
     print(as_json(reading, options.out) if options.json else as_words(reading, options.out))
     end(reading.notice, reading.done)
@@ -47,15 +53,16 @@ def specs_from(options: argparse.Namespace) -> tuple[CompressionSpec, ...]:
     """Returns the specs of the grid, or of the file --specs. Raises ValueError for options that do not fit."""
     if options.specs:
         return tuple(dict.fromkeys(from_json(line) for line in options.specs.read_text("utf-8").splitlines() if line))
-    if not options.model:
-        raise ValueError("give --model, one name or several separated by commas, or --specs")
+    if not (options.model or options.checkpoint):
+        raise ValueError("give --model, one name or several separated by commas, --checkpoint or --specs")
+    names = options.model.split(",") if options.model else [network_name(options)]
     bits = [None if text == FLOAT else _number(int, "--bits", text) for text in options.bits.split(",")]
     sparsities = [_number(float, "--sparsity", text) for text in options.sparsity.split(",")]
     prunes = prune_specs(sparsities, options.structure.split(","), options.scope)
     schemes, granularities = options.scheme.split(","), options.granularity.split(",")
     return tuple(
         spec
-        for name in options.model.split(",")
+        for name in names
         for spec in grid(name, bits, prunes, [_scheme(each) for each in schemes], granularities, options.fold_bn)
     )
 
@@ -74,13 +81,17 @@ def _scheme(text: str) -> Scheme:
 
 
 def sweep(
-    specs: Sequence[CompressionSpec], images: int, save: Callable[[SweepReading], object] = lambda reading: None
+    specs: Sequence[CompressionSpec],
+    images: int,
+    save: Callable[[SweepReading], object] = lambda reading: None,
+    models: Mapping[str, FloatModel] = NO_MODELS,
 ) -> SweepReading:
     """Evaluates `specs` on the first `images` test images. Returns the last reading; after Ctrl-C, an incomplete one.
 
-    `save` is called with a reading every SAVE_SECONDS.
+    `save` is called with a reading every SAVE_SECONDS. `models` are networks by name; others are loaded.
     """
-    models = {name: library.load_network(name) for name in dict.fromkeys(spec.model for spec in specs)}
+    names = dict.fromkeys(spec.model for spec in specs)
+    models = {name: models[name] if name in models else library.load_network(name) for name in names}
     store = Store()
     sweeper = Sweeper(engine(), store, Evaluator(engine(), store, load()[:images]))
     saved_at = time.monotonic()
@@ -114,7 +125,7 @@ def as_words(reading: SweepReading, path: Path) -> str:
 
 def as_json(reading: SweepReading, path: Path) -> str:
     """Returns how much is done, and where the table is, as one JSON object."""
-    return json.dumps(
+    return to_json(
         {
             "file": str(path),
             "specs": len(reading.specs),

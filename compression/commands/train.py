@@ -2,11 +2,11 @@
 
 import argparse
 import dataclasses
-import json
 
 import torch
 from tqdm import tqdm
 
+from compression.commands.shared.json_text import to_json
 from compression.commands.shared.progress import follow_images
 from compression.data.cifar10 import TEST, TRAIN
 from compression.data.images import load
@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> None:
     }
     bundled.save_network(out, module, about)
     if options.json:
-        print(json.dumps({"file": str(out), **about}))
+        print(to_json({"file": str(out), **about}))
     else:
         print(f"{out}: {result.accuracy:.2%} on CIFAR-10's {result.total:,} test images")
 

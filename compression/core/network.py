@@ -1,11 +1,12 @@
 """A compressed network that knows the float network it comes from: what `import compression as sq` works with."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from torch import nn
 
 from compression.core.record import CompressedModel
-from compression.networks.model import FloatModel
+from compression.networks.model import FloatModel, contiguous_
 from compression.networks.normalization import Normalization
 
 
@@ -19,6 +20,11 @@ class CompressedNetwork(CompressedModel):
     """
 
     source: FloatModel | None = None
+
+    @cached_property
+    def module(self) -> nn.Module:
+        """As of CompressedModel, with contiguous weights, so that torch.nn.utils.prune works on them."""
+        return contiguous_(super().module)
 
 
 Network = CompressedNetwork | FloatModel | nn.Module

@@ -9,7 +9,7 @@ and they are not counted afterwards. If the two best losses differ by no more th
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,8 +23,8 @@ from compression.data.images import ImageSet, load
 from compression.errors import CheckpointError, DataError
 from compression.evaluation.evaluation import BATCH
 from compression.evaluation.temperature import scaled_losses
-from compression.networks.checkpoints.reading import read_checkpoint
-from compression.networks.checkpoints.recognition import Recognition, recognise
+from compression.networks.checkpoints.reading import Checkpoint, read_checkpoint
+from compression.networks.checkpoints.recognition import Recognition, other_entries, recognise_checkpoint
 from compression.networks.folding import fold_batch_norm
 from compression.networks.model import FloatModel
 from compression.networks.normalization import NORMALIZATIONS, Normalization
@@ -240,22 +240,25 @@ def choice_in_words(choice: NormalizationChoice) -> str:
 
 def float_model(
     name: str,
+    file: Checkpoint,
     recognised: Recognition,
     normalization: Normalization | ImageSet,
     origin: str,
     report: Callable[[float], None] = lambda share: None,
-    accuracies: Mapping[str, float] | None = None,
 ) -> FloatModel:
-    """Returns a recognised network as a FloatModel. Given images in its place, the normalisation is found by trials.
+    """Returns the network recognised in `file`. Given images in its place, the normalisation is found by trials.
 
-    `about` then has the NormalizationChoice under `choice`; under `accuracies` it has those that the file states, if
-    any. Raises CheckpointError if no trial gives a finite loss.
+    `about` then has the NormalizationChoice under `choice`. If there are any, it has under `accuracies` those that the
+    file states, and under `entries` the other places of weights in it; and `folded` if batch norm is folded. Raises
+    CheckpointError if no trial gives a finite loss.
     """
     about: dict[str, Any] = {
         "origin": origin,
         "arch": recognised.architecture.name,
         "recognised": recognised.description,
-        **({"accuracies": dict(accuracies)} if accuracies else {}),
+        **({"accuracies": file.accuracies} if file.accuracies else {}),
+        **({"entries": entries} if (entries := other_entries(file, recognised)) else {}),
+        **({"folded": True} if recognised.folded else {}),
     }
     if isinstance(normalization, ImageSet):
         choice = try_normalizations(recognised.module, normalization, report)
@@ -264,8 +267,13 @@ def float_model(
     return FloatModel(name, recognised.module, normalization, None, about)
 
 
-def load_checkpoint(path: Path, normalization: Normalization | ImageSet, arch: str | None = None) -> FloatModel:
-    """Reads a public checkpoint as a FloatModel. `normalization` is as for `float_model`. Raises CheckpointError."""
-    file = read_checkpoint(path)
-    recognised = recognise(file.tensors, arch)
-    return float_model(path.stem, recognised, normalization, str(path), accuracies=file.accuracies)
+def load_checkpoint(
+    path: Path, normalization: Normalization | ImageSet, arch: str | None = None, entry: str | None = None
+) -> FloatModel:
+    """Reads a public checkpoint as a FloatModel. `normalization` is as for `float_model`. Raises CheckpointError.
+
+    `entry` is the place of the weights in the file, None for the likeliest.
+    """
+    file = read_checkpoint(path, entry=entry)
+    recognised = recognise_checkpoint(file, arch)
+    return float_model(path.stem, file, recognised, normalization, str(path))

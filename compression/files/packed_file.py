@@ -129,12 +129,17 @@ def _header(parts: FileParts, model: FloatModel, network: str) -> str:
         "format": FORMAT,
         "arch": model.about["arch"],
         "normalization": model.normalization.name,
-        "spec": json.loads(parts.compressed.spec.to_json()),
+        "spec": json.loads(parts.compressed.spec.to_json()) | _folding(parts.compressed, model),
         "layers": {_key(record): weight.header for record, weight in parts.layers if weight},
         "inputs": parts.inputs,
         "network": network,
     }
     return as_text(header)
+
+
+def _folding(compressed: CompressedModel, model: FloatModel) -> dict[str, bool]:
+    """Returns that batch norm is folded: by the spec, or in the float network already, when it was read."""
+    return {"fold_bn": True} if compressed.spec.fold_bn or model.about.get("folded") else {}
 
 
 def load_compressed(path: Path) -> FloatModel:

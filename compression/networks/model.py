@@ -59,3 +59,17 @@ class FloatModel:
 def freeze_(module: nn.Module) -> nn.Module:
     """Returns `module` itself, now in eval mode, without gradients, and with its kernels in channels-last layout."""
     return module.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def contiguous_(module: nn.Module) -> nn.Module:
+    """Returns `module` itself, now with its kernels in the layout that other libraries expect.
+
+    torch.nn.utils.prune cannot view kernels in channels-last layout as one row.
+    """
+    return module.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+
+
+def with_contiguous_weights(model: FloatModel) -> FloatModel:
+    """Returns `model` itself, which nobody else has yet, with contiguous weights."""
+    contiguous_(model.module)
+    return model

@@ -21,6 +21,7 @@ import torch
 from compression.__main__ import main
 from compression.commands.arguments import COMMANDS
 from compression.commands.shared import file_formats
+from compression.commands.shared.json_text import to_json
 from compression.commands.shared.spec_options import add_spec_arguments, spec_from
 from compression.core import bundled_calibrations
 from compression.core.compress import compress
@@ -553,7 +554,16 @@ def test_calibrate_writes_the_statistics_of_the_inputs_of_layers(
         ("evaluate --model mobilenetv2 --merge 0.5 --fold-bn", "nothing can be merged"),
         ("evaluate --model simple_cnn --images 0", "--images must be in 1..10,000, got 0"),
         ("evaluate --model simple_cnn --images 10001", "--images must be in 1..10,000, got 10001"),
-        ("evaluate --model simple_cnn --arch resnet20", "--arch and --normalization apply to --checkpoint"),
+        (
+            "evaluate --model simple_cnn --arch resnet20",
+            "--arch applies to --checkpoint; a network of --model has its own",
+        ),
+        ("search --model simple_cnn --drop 1 --normalization none", "--normalization applies to --checkpoint"),
+        ("sensitivity --model simple_cnn --entry model_ema", "--entry applies to --checkpoint"),
+        ("sensitivity --checkpoint nowhere.th", "there is no file nowhere.th"),
+        ("search --checkpoint nowhere.th --drop 1", "there is no file nowhere.th"),
+        ("sweep --checkpoint nowhere.th --out table.csv", "there is no file nowhere.th"),
+        ("sweep --out table.csv", "give --model, one name or several separated by commas, --checkpoint or --specs"),
         ("evaluate --checkpoint nowhere.th --arch resnet20 --normalization mnist", "--normalization must be one of"),
         ("evaluate --checkpoint nowhere.th --arch resnet20 --normalization none", "there is no file nowhere.th"),
         ("models --fetch resnet20", "there is no public network 'resnet20'; there are cifar10_resnet20, "),
@@ -657,7 +667,7 @@ main(["models", "--fetch", "nothing"])
 print(sorted(name for name in sys.modules if name.startswith("compression.commands.")), "optuna" in sys.modules)
 """
     process = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True)
-    names = ("arguments", "models", "shared", "shared.progress", "shared.spec_options")
+    names = ("arguments", "models", "shared", "shared.json_text", "shared.progress", "shared.spec_options")
     assert process.stdout == f"{[f'compression.commands.{name}' for name in names]} False\n"
 
 
@@ -700,3 +710,67 @@ def test_data_reports_the_images_and_their_source(copied_project: Path, tmp_path
     report = json.loads(process.stdout)
     assert report["test"] == {"images": TEST.images, "source": f"Parquet in {tmp_path}"}
     assert report["cache"] == str(copied_project / "data")
+
+
+# ---- checkpoints in every command, and JSON that any program reads
+
+
+@pytest.fixture
+def state_file(capsys: Captured, tmp_path: Path) -> Path:
+    """Returns the state file of a compressed network, as `export` writes it."""
+    path = tmp_path / "mine.state.safetensors"
+    assert main(["export", "--model", "cnn3", "--bits", "8", "--out", str(path)]) == 0
+    capsys.readouterr()
+    return path
+
+
+def test_our_own_exports_are_checkpoints(
+    capsys: Captured, test_images: ImageSet, few_trial_images: None, tmp_path: Path
+) -> None:
+    """A network with batch norm: as a packed file, and as a state file with batch norm folded."""
+    options = ["--fold-bn", "--bits", "8"]
+    accuracy = json_of(capsys, "evaluate", "--model", "resnet20", *options, "--images", "125")["accuracy"]
+    for name in ("mine.safetensors", "mine.state.safetensors"):
+        json_of(capsys, "export", "--model", "resnet20", *options, "--out", str(tmp_path / name))
+        report = json_of(capsys, "evaluate", "--checkpoint", str(tmp_path / name), "--images", "125")
+        assert report["accuracy"] == pytest.approx(accuracy, abs=0.01)
+        assert "batch norm is folded" in report["recognised"]
+    json_of(
+        capsys, "export", "--checkpoint", str(tmp_path / name), "--bits", "4", "--out", str(tmp_path / "a.safetensors")
+    )
+    assert main(["evaluate", "--checkpoint", str(tmp_path / "mine.safetensors"), "--normalization", "half"]) == 2
+    assert "--normalization does not apply to a packed file" in capsys.readouterr().err
+
+
+def test_sensitivity_sweep_and_search_take_a_checkpoint(
+    capsys: Captured, test_images: ImageSet, state_file: Path, tmp_path: Path
+) -> None:
+    network = ["--checkpoint", str(state_file), "--arch", "cnn3", "--normalization", "cifar10"]
+    scan = json_of(capsys, "sensitivity", *network, "--bits", "4", "--images", "125")
+    assert (scan["model"], scan["exact"]) == ("mine.state", True)
+    assert {cell["layer"] for cell in scan["cells"]} == {"conv1", "conv2", "conv3", "fc1", "fc2"}
+    table = json_of(capsys, "sweep", *network, "--bits", "4", "--images", "125", "--out", str(tmp_path / "table.csv"))
+    assert (table["results"], table["failures"]) == (2, {})  # the float network, and the one of 4 bits
+    assert "mine.state" in (tmp_path / "table.csv").read_text()
+
+
+def test_json_has_no_number_that_is_none() -> None:
+    values = {"loss": float("nan"), "all": [float("inf"), 1.5, (2, -float("inf"))], "name": "NaN"}
+    assert to_json(values) == '{"loss": null, "all": [null, 1.5, [2, null]], "name": "NaN"}'
+
+
+def test_a_network_whose_outputs_are_no_numbers_has_no_loss_in_json(
+    capsys: Captured, test_images: ImageSet, tmp_path: Path
+) -> None:
+    state = dict(load_bundled("cnn3").module.state_dict())
+    torch.save({key: value * 1e30 for key, value in state.items()}, tmp_path / "broken.pth")
+    report = json_of(
+        capsys, "evaluate", "--checkpoint", str(tmp_path / "broken.pth"), "--normalization", "none", "--images", "125"
+    )
+    assert report["loss"] is None
+
+
+def test_search_takes_a_checkpoint(capsys: Captured, test_images: ImageSet, state_file: Path) -> None:
+    network = ["--checkpoint", str(state_file), "--normalization", "cifar10"]
+    report = json_of(capsys, "search", *network, "--drop", "5", "--trials", "2")
+    assert report["best"]["spec"]["model"] == "mine.state"

@@ -14,7 +14,8 @@ from torch import nn
 
 from compression.errors import CheckpointError
 from compression.networks.checkpoints.accuracies import stated_accuracies
-from compression.networks.checkpoints.reading import MAX_BYTES, WRAPPERS, read_checkpoint, read_tensors
+from compression.networks.checkpoints.boxes import WRAPPERS
+from compression.networks.checkpoints.reading import MAX_BYTES, read_checkpoint, read_tensors
 from tests.support.hostile import storage, tensor, text, zip_of
 from tests.support.networks import KINDS, Tensors, network, save, tensors
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import prune
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.optim.swa_utils import AveragedModel
 
 from compression.errors import CheckpointError
@@ -13,6 +14,7 @@ from compression.networks.architectures.table import ARCHITECTURES
 from compression.networks.architectures.vgg import PLANS, VGG
 from compression.networks.checkpoints.names import translate_names
 from compression.networks.checkpoints.recognition import recognise
+from compression.networks.folding import fold_batch_norm
 from tests.support.networks import Tensors, images, network, tensors
 
 
@@ -185,6 +187,43 @@ def test_a_mask_without_its_weight_or_a_weight_without_its_mask_is_refused(name:
     del state[name]
     (left,) = {"conv1.weight_mask", "conv1.weight_orig"} - {name}
     with pytest.raises(CheckpointError, match=rf"it lacks conv1\.weight; it has unknown {left}"):
+        recognise(state)
+
+
+# ---- batch norm folded
+
+FOLDING = ["resnet8", "resnet8-a", "vgg11_bn", "mobilenetv2", "shufflenetv2_x0_5", "repvgg_a0", "vgg"]
+
+
+@pytest.mark.parametrize("arch", FOLDING)
+def test_a_network_with_batch_norm_folded_is_recognised(arch: str) -> None:
+    folded = fold_batch_norm(network(arch))
+    recognition = recognise(dict(folded.state_dict()))
+    assert (recognition.architecture.name, recognition.folded) == (arch, True)
+    assert recognition.description.endswith("parameters; batch norm is folded")
+    assert_same(recognition.module, folded)
+    assert not recognise(tensors(arch)).folded
+
+
+def test_batch_norm_that_torch_fuses_gives_the_same_tensors() -> None:
+    """A network that anybody fused, with one convolution after another."""
+    module = fresh("resnet8")
+    for parent in [module, *(block for layer in (module.layer1, module.layer2, module.layer3) for block in layer)]:
+        for number in (1, 2) if hasattr(parent, "conv2") else (1,):
+            norm = getattr(parent, f"bn{number}")
+            setattr(parent, f"conv{number}", fuse_conv_bn_eval(getattr(parent, f"conv{number}"), norm))
+            setattr(parent, f"bn{number}", nn.Identity())
+        if isinstance(getattr(parent, "downsample", None), nn.Sequential):
+            parent.downsample = nn.Sequential(fuse_conv_bn_eval(*parent.downsample))
+    recognition = recognise(add_prefix("module.")(dict(module.state_dict())))
+    assert recognition.folded
+    assert_same(recognition.module, module)
+
+
+def test_a_folded_network_that_lacks_a_bias_is_refused_with_its_name() -> None:
+    state = dict(fold_batch_norm(network("resnet8")).state_dict())
+    del state["layer1.0.conv2.bias"]
+    with pytest.raises(CheckpointError, match=r"is not a resnet8: it lacks layer1\.0\.conv2\.bias$"):
         recognise(state)
 
 

@@ -16,13 +16,16 @@ import torch
 from streamlit.testing.v1 import AppTest
 from torch import nn
 
+from compression.core.compress import compress
 from compression.data.cifar10 import CLASSES, SPLITS
 from compression.evaluation.evaluation import Evaluation
 from compression.evaluation.normalization_trial import choice_in_words
+from compression.files.packed_file import to_bytes
 from compression.networks.architectures.resnet import ResNet
-from compression.networks.model import FloatModel
+from compression.networks.model import FloatModel, freeze_
 from compression.networks.normalization import NORMALIZATIONS
 from compression.paths import PROJECT
+from compression.spec import CompressionSpec, QuantSpec
 from pages.ui.checkpoint import shelf, upload
 from pages.ui.compute import images, uploads
 from tests.networks.test_damaged import damage
@@ -131,7 +134,9 @@ def test_what_the_file_says_of_its_accuracy_is_shown(page, no_images):
 
 def test_a_network_without_a_finite_loss_is_refused(page, test_images):
     broken = small().state_dict()
-    broken["bn1.running_var"].fill_(-1.0)
+    broken["fc.weight"].fill_(1e38)
+    broken["fc.bias"].fill_(3e38)
+    broken["bn1.bias"].fill_(1e38)
     send(page, save(broken))
     assert "This file cannot be used: the network gives infinite outputs" in page.error[0].value
     assert not page.session_state["mine"]
@@ -229,6 +234,30 @@ def test_without_images_the_normalisation_is_said_to_be_assumed(page, no_images)
     assert "cannot be found by trying" in told(page)
 
 
+def test_a_packed_file_of_deploy_is_read_with_its_own_normalisation(page, no_images):
+    model = FloatModel("small", freeze_(small()), NORMALIZATIONS["half"], None, {"arch": "resnet8-a"})
+    send(
+        page,
+        to_bytes(compress(model.module, CompressionSpec("small", weights=QuantSpec(4))), model),
+        "small.safetensors",
+    )
+    assert "a packed file, decoded and verified" in told(page)
+    (mine,) = page.session_state["mine"].values()
+    assert mine.normalization.name == "half"
+    assert any("The file states its normalisation: half." in block.value for block in page.caption)
+
+
+def test_a_reader_can_choose_among_several_weights_of_a_file(page, no_images):
+    other = {key: value * 2 for key, value in small().state_dict().items()}
+    send(page, save({"model": small().state_dict(), "model_ema": other}))
+    assert "weights of “model”, not of “model_ema”" in told(page)
+    (name,) = page.session_state["mine"]
+    page.selectbox(key=f"entry {name}").set_value("model_ema").run()
+    assert not page.exception
+    average = page.session_state["mine"][f"{name}-model_ema"]
+    assert torch.equal(average.module.fc.weight, other["fc.weight"])
+
+
 # ---- refused
 
 
@@ -254,6 +283,10 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "unknown": (
         safetensors.torch.save({"a.b": torch.zeros(2)}),
         "no supported architecture has tensors with these names: a.b, …. Supported architectures: ",
+    ),
+    "negative variances": (
+        save(small().state_dict() | {"bn1.running_var": torch.full((16,), -1.0)}),
+        "the tensor bn1.running_var has negative values",
     ),
     "a zip that grows": (stored_compressed(save({"w": torch.zeros(10**6)})), "is a compressed zip archive"),
     "absurd": (save({"conv1.weight": torch.zeros(1).expand(10**9)}), "bytes; the limit is "),

@@ -31,11 +31,11 @@ IMAGES_AND_NETWORKS = {  # imported beside COMPUTES, and digested through the im
     "paths.py",
 }
 READING = {
-    "networks/checkpoints/accuracies.py",
     "networks/bundled.py",
-    "networks/checkpoints/names.py",
-    "networks/checkpoints/pickles.py",
-    "networks/checkpoints/reading.py",
+    *(
+        f"networks/checkpoints/{name}.py"
+        for name in ("accuracies", "boxes", "formats", "metadata", "names", "pickles", "reading")
+    ),
 }
 TEXTS = sources(COMPUTES)
 

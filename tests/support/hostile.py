@@ -156,6 +156,31 @@ def tar() -> bytes:
     return file.getvalue()
 
 
+def numpy_type(name: str = "f8", order: str = "<", fields: bytes = b"NNN", flags: int = 0) -> bytes:
+    """A type of NumPy as numpy.dtype pickles it: the name, and then a state with order, fields and flags."""
+    state = b"(" + integer(3) + text(order) + fields + integer(-1) + integer(-1) + integer(flags) + b"t"
+    return call(symbol("numpy", "dtype"), text(name), b"\x89", b"\x88") + state + b"b"
+
+
+def encoded(value: str, codec: str = "latin1") -> bytes:
+    """Bytes as protocol 2 writes them."""
+    return call(symbol("_codecs", "encode"), text(value), text(codec))
+
+
+def numpy_scalar(kind: bytes, content: bytes) -> bytes:
+    return call(symbol("numpy._core.multiarray", "scalar"), kind, content)
+
+
+def huge_tensor() -> bytes:
+    """A tensor of 10^12 elements over one number."""
+    return tensor(storage(text("0"), 4), (TERA,), (0,))
+
+
+def beside(value: bytes) -> bytes:
+    """A checkpoint with weights, and `value` beside them."""
+    return zip_of(dictionary(w=tensor(storage(text("0"), 4), [4], [1]), best_acc=value), FOUR)
+
+
 TRACE = "it ran"
 SYSTEM = call(symbol("os", "system"), text(f"echo > '{TRACE}'"))
 EVAL = call(symbol("builtins", "eval"), text(f"open('{TRACE}', 'w')"))
@@ -185,12 +210,91 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "a second pickle of the same name": (two_pickles, "two records of one name"),
     "a pickle in capitals": (lambda: zip_of(BYTES, pickle_name="DATA.PKL"), r"without data\.pkl"),
     "a name that is not ASCII": (lambda: zip_of(symbol("ö", "ö")), DAMAGED),
-    "a sparse tensor": (lambda: save({"w": torch.eye(3).to_sparse()}), rf"{CODE} .*_rebuild_sparse_tensor"),
+    "a sparse tensor": (lambda: save({"w": torch.eye(3).to_sparse()}), "holds sparse tensors, which cannot be read"),
     "a quantized tensor": (
         lambda: zip_of(dictionary(w=call(symbol("torch._utils", "_rebuild_qtensor"), storage(text("0"), 4))), FOUR),
-        rf"{CODE} .*_rebuild_qtensor",
+        "holds quantized weights of torch.ao.quantization, which cannot be read",
     ),
-    "a meta tensor": (lambda: save({"w": torch.empty(TERA, device="meta")}), CODE),
+    "a meta tensor": (lambda: save({"w": torch.empty(TERA, device="meta")}), "holds tensors on the device “meta”"),
+    # misuse of what training scripts store beside weights
+    "a scalar of objects": (lambda: beside(numpy_scalar(numpy_type("O8", "|"), SYSTEM)), rf"{CODE} .*numpy\.dtype"),
+    "a scalar of objects, old": (
+        lambda: old(dictionary(a=numpy_scalar(numpy_type("O8", "|"), encoded("\0" * 8))), [], b""),
+        rf"{CODE} .*numpy\.dtype",
+    ),
+    "a type of objects alone": (lambda: beside(numpy_type("O")), rf"{CODE} .*numpy\.dtype"),
+    "a type of a gigabyte": (lambda: beside(numpy_type("V1000000000")), rf"{CODE} .*numpy\.dtype"),
+    "a type with fields": (
+        lambda: beside(numpy_scalar(numpy_type(fields=b"N" + tuple_of(text("a")) + b"}"), encoded("\0" * 8))),
+        rf"{CODE} .*numpy\.dtype with fields",
+    ),
+    "a type with a subarray": (
+        lambda: beside(numpy_type(fields=tuple_of(numpy_type(), tuple_of(integer(TERA))) + b"NN")),
+        rf"{CODE} .*numpy\.dtype with fields",
+    ),
+    "a type that asks for pickled objects": (
+        lambda: beside(numpy_scalar(numpy_type(flags=63), encoded("\0" * 8))),
+        rf"{CODE} .*numpy\.dtype with fields",
+    ),
+    "a type with two states": (lambda: beside(numpy_type() + b"}b"), rf"{CODE} .*numpy\.dtype with fields"),
+    "a type without a state": (
+        lambda: beside(numpy_scalar(call(symbol("numpy", "dtype"), text("f8"), b"\x89", b"\x88"), encoded("\0" * 8))),
+        rf"{CODE} .*another type than a number",
+    ),
+    "a scalar of a tensor": (lambda: beside(numpy_scalar(huge_tensor(), encoded("\0" * 8))), rf"{CODE} .*numpy scalar"),
+    "a scalar that holds a tensor": (lambda: beside(numpy_scalar(numpy_type(), huge_tensor())), rf"{CODE} .*numpy sc"),
+    "a scalar that is too long": (
+        lambda: beside(numpy_scalar(numpy_type(), encoded("\0" * 16))),
+        rf"{CODE} .*another size than its type",
+    ),
+    "an array of NumPy": (
+        lambda: beside(call(symbol("numpy.core.multiarray", "_reconstruct"), symbol("numpy", "ndarray"))),
+        "holds arrays of NumPy, which cannot be read",
+    ),
+    "another function of NumPy": (
+        lambda: beside(call(symbol("numpy", "load"), text("file"))),
+        rf"{CODE} .*numpy\.load",
+    ),
+    "another function beside NumPy's scalars": (
+        lambda: beside(call(symbol("numpy.core.multiarray", "fromfile"), text("file"))),
+        rf"{CODE} .*numpy\.core\.multiarray\.fromfile",
+    ),
+    "a Counter of a tensor of terabytes": (
+        lambda: beside(call(symbol("collections", "Counter"), huge_tensor())),
+        rf"{CODE} .*collections\.Counter",
+    ),
+    "a Counter of a tensor of terabytes, from the memo": (
+        lambda: beside(b"]" + symbol("collections", "Counter") + b"q\x05a" + call(b"h\x05", huge_tensor()) + b"a"),
+        rf"{CODE} .*collections\.Counter",
+    ),
+    "a Counter of a long text": (
+        lambda: beside(call(symbol("collections", "Counter"), text("a" * 2_000_000))),
+        rf"{CODE} .*collections\.Counter",
+    ),
+    "a Counter of a Counter": (
+        lambda: beside(call(symbol("collections", "Counter"), call(symbol("collections", "Counter"), b"}"))),
+        rf"{CODE} .*collections\.Counter",
+    ),
+    "a Counter made as an object": (
+        lambda: beside(symbol("collections", "Counter") + tuple_of(huge_tensor()) + b"\x81"),
+        rf"{CODE} .*collections\.Counter",
+    ),
+    "a Counter whose arguments are no tuple": (
+        lambda: beside(symbol("collections", "Counter") + b"]" + huge_tensor() + b"aR"),
+        rf"{CODE} .*collections\.Counter",
+    ),
+    "bytes that double": (
+        lambda: beside(call(symbol("_codecs", "encode"), encoded("a" * 60, "hex_codec"), text("hex_codec"))),
+        rf"{CODE} .*_codecs\.encode",
+    ),
+    "a codec of a stranger": (lambda: beside(encoded("a", "unicode_escape")), rf"{CODE} .*_codecs\.encode"),
+    "a long text as bytes": (lambda: beside(encoded("a" * 1000)), rf"{CODE} .*_codecs\.encode"),
+    "a device of a tensor": (
+        lambda: beside(call(symbol("torch", "device"), huge_tensor())),
+        rf"{CODE} .*torch\.device",
+    ),
+    "a device that is none": (lambda: beside(call(symbol("torch", "device"), text("os"))), rf"{CODE} .*torch\.device"),
+    "a call of a type of torch": (lambda: beside(call(symbol("torch", "float32"), integer(1))), DAMAGED),
     # structures
     "a million nested tuples as a key": (lambda: zip_of(b"}" + NESTED + b"Ns"), INTRICATE),
     "a tuple of 2^60 as a key": (lambda: zip_of(b"}" + DOUBLED + b"Ns"), INTRICATE),
@@ -276,8 +380,8 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "zeros": (lambda: bytes(1000), DAMAGED),
     "PNG": (lambda: picture("png"), DAMAGED),
     "JPEG": (lambda: picture("jpeg"), DAMAGED),
-    "gzip": (lambda: gzip.compress(save({"w": torch.ones(3)})), DAMAGED),
-    "tar": (tar, DAMAGED),
+    "gzip": (lambda: gzip.compress(save({"w": torch.ones(3)})), "is a compressed file, .*: unpack it first"),
+    "tar": (tar, "is a tar archive, .*: unpack it first"),
     "an empty zip archive": (lambda: archive([]), DAMAGED),
     "a zip archive of something else": (lambda: archive([("notes.txt", b"hello")]), r"without data\.pkl"),
 }

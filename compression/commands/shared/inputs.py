@@ -1,7 +1,6 @@
 """What a command works on: the network and the spec that its options name, and how many images."""
 
 import argparse
-from dataclasses import replace
 
 from compression.commands.shared.spec_options import first_setting, spec_from
 from compression.core.compress import compress
@@ -9,7 +8,9 @@ from compression.core.record import CompressedModel
 from compression.core.training_evidence import evidence_for
 from compression.data.cifar10 import TEST
 from compression.evaluation.normalization_trial import load_checkpoint, trial_images
+from compression.files.exported import is_packed, load_exported
 from compression.networks import library
+from compression.networks.checkpoints.reading import read_metadata
 from compression.networks.model import FloatModel
 from compression.networks.normalization import NORMALIZATIONS
 from compression.spec import CompressionSpec
@@ -27,8 +28,8 @@ def network_and_spec(options: argparse.Namespace) -> tuple[FloatModel, Compressi
     if options.recipe:
         spec = _recipe(options)
         return library.load_network(spec.model), spec
-    spec = spec_from(options, options.model or options.checkpoint.stem)
-    return replace(_float_model(options), name=spec.model), spec
+    spec = spec_from(options, network_name(options))
+    return named_network(options), spec
 
 
 def image_count(count: int | None, default: int = TEST.images) -> int:
@@ -47,13 +48,23 @@ def _recipe(options: argparse.Namespace) -> CompressionSpec:
     return from_json(options.recipe.read_text("utf-8"))
 
 
-def _float_model(options: argparse.Namespace) -> FloatModel:
+def network_name(options: argparse.Namespace) -> str:
+    """Returns the name of the network that --model or --checkpoint names: that of a checkpoint is its file's."""
+    return options.model or options.checkpoint.stem
+
+
+def named_network(options: argparse.Namespace) -> FloatModel:
+    """Returns the float network that --model or --checkpoint names. Raises ValueError for options that do not fit."""
+    chosen = [name for name in ("arch", "normalization", "entry") if getattr(options, name)]
     if options.model:
-        if options.arch or options.normalization:
-            raise ValueError("--arch and --normalization apply to --checkpoint; a network of --model has its own")
+        if chosen:
+            raise ValueError(f"--{chosen[0]} applies to --checkpoint; a network of --model has its own")
         return library.load_network(options.model)
-    if options.normalization is None:
-        return load_checkpoint(options.checkpoint, trial_images(), options.arch)
-    if options.normalization not in NORMALIZATIONS:
+    if options.normalization is not None and options.normalization not in NORMALIZATIONS:
         raise ValueError(f"--normalization must be one of {', '.join(NORMALIZATIONS)}, got {options.normalization!r}")
-    return load_checkpoint(options.checkpoint, NORMALIZATIONS[options.normalization], options.arch)
+    if is_packed(read_metadata(options.checkpoint)):
+        if chosen:
+            raise ValueError(f"--{chosen[0]} does not apply to a packed file, which states its network")
+        return load_exported(options.checkpoint.read_bytes(), str(options.checkpoint), network_name(options))
+    normalization = NORMALIZATIONS[options.normalization] if options.normalization else trial_images()
+    return load_checkpoint(options.checkpoint, normalization, options.arch, options.entry)

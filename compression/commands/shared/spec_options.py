@@ -33,26 +33,28 @@ FIXED: dict[str | None, int] = {scheme: scheme.bits[0] for scheme in Scheme if l
 PRUNING = ("threshold", "unit", "sparsity", "scope", "criterion", "seed", "structure")
 
 SETTINGS = (
-    *("arch", "normalization", "bits", "steps_per_unit", *QUANT, *PRUNING),
+    *("arch", "normalization", "entry", "bits", "steps_per_unit", *QUANT, *PRUNING),
     *("activation_bits", "calibration", "layer", "fold_bn", "order", "merge", "reestimate_bn"),
 )
 
 
 def add_spec_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `evaluate`, `export` and `latency`: which network, and how it is compressed."""
-    _add_network(parser)
+    network = parser.add_mutually_exclusive_group(required=True)
+    add_network_arguments(parser, network)
+    network.add_argument(
+        "--recipe", metavar="FILE", type=Path, help="a recipe: the network and all settings, as `search` writes it"
+    )
     _add_quantization(parser)
     _add_pruning(parser)
     _add_others(parser)
 
 
-def _add_network(parser: argparse.ArgumentParser) -> None:
-    network = parser.add_mutually_exclusive_group(required=True)
-    network.add_argument("--model", metavar="NAME", help="name of a bundled or fetched network; `models` lists them")
+def add_network_arguments(parser: argparse.ArgumentParser, network: Any, models: str = "NAME") -> None:
+    """Adds the options that name a network: one of them to the group `network`, and what a checkpoint may need."""
+    several = "names of networks, separated by commas" if "," in models else "name of a bundled or fetched network"
+    network.add_argument("--model", metavar=models, help=f"{several}; `models` lists them")
     network.add_argument("--checkpoint", metavar="FILE", type=Path, help="a checkpoint file (PyTorch or safetensors)")
-    network.add_argument(
-        "--recipe", metavar="FILE", type=Path, help="a recipe: the network and all settings, as `search` writes it"
-    )
     parser.add_argument(
         "--arch", metavar="NAME", help="architecture of the checkpoint (default: recognized from its tensors)"
     )
@@ -60,7 +62,13 @@ def _add_network(parser: argparse.ArgumentParser) -> None:
         "--normalization",
         metavar="NAME",
         help="input normalization of the checkpoint: imagenet, cifar10, cifar10-small-std, half or none (default: each "
-        "is tried on test images)",
+        "is tried on images)",
+    )
+    parser.add_argument(
+        "--entry",
+        metavar="NAME",
+        help="where the weights are in the checkpoint, such as model_ema, or a prefix of their names such as teacher "
+        "(default: the likeliest)",
     )
 
 

@@ -1,5 +1,7 @@
 """Translates the names of tensors in public checkpoints to those of the architectures of this package."""
 
+import re
+from collections import Counter
 from collections.abc import Mapping
 
 from torch import Tensor
@@ -14,16 +16,62 @@ RENAMES = {"linear": "fc", "shortcut": "downsample"}
 
 COUNTERS = ("num_batches_tracked", "n_averaged")
 
+# Parts of names in a network that is prepared for quantization-aware training; `torch.ao.quantization` numbers some.
+_OBSERVERS = re.compile(r"(^|\.)(weight_fake_quant|bias_fake_quant|activation_post_process(_\d+)?)(\.|$)")
+
+_PARAMETRIZED = re.compile(r"(?P<owner>(.*\.)?parametrizations\.(?P<parameter>[^.]+)\.)(?P<own>.+)")
+
+_INNER_NORM = re.compile(r"(?P<start>(.*\.)?)(?P<layer>conv|)(?P<number>\d{0,4})\.bn(?P<end>\.[^.]+)")
+
 
 def translate_names(tensors: Tensors) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     """Returns the tensors under the names of this package's modules, and a description of each change of names."""
     current = {key: value for key, value in tensors.items() if key.rsplit(".", 1)[-1] not in COUNTERS}
     changes = []
-    for step in (_without_prefixes, _without_wrappers_inside, _with_masks_applied, _with_our_names, _with_our_head):
+    for step in _STEPS:
         current, change = step(current)
         if change:
             changes.append(change)
     return current, tuple(changes)
+
+
+def is_observer(name: str) -> bool:
+    """Whether a tensor belongs to an observer or a fake quantizer, which a network in float does without."""
+    return bool(_OBSERVERS.search(name))
+
+
+def _without_observers(tensors: Tensors) -> tuple[dict[str, Tensor], str]:
+    """Removes observers and fake quantizers, and takes the batch norms that QAT put into convolutions out of them."""
+    left = {_outside(key): value for key, value in tensors.items() if not is_observer(key)}
+    removed = sum(map(is_observer, tensors))
+    if not removed or len(left) < len(tensors) - removed:
+        return dict(tensors), ""
+    return left, f"read in float: {removed} tensors of observers and fake quantizers ignored"
+
+
+def _outside(name: str) -> str:
+    """Returns the name of a batch norm beside its convolution: `conv1.bn.weight` -> `bn1.weight`, `0.bn` -> `1`."""
+    inner = _INNER_NORM.fullmatch(name)
+    if not inner or not (inner["layer"] or inner["number"]):
+        return name
+    if inner["layer"]:
+        return f"{inner['start']}bn{inner['number']}{inner['end']}"
+    return f"{inner['start']}{int(inner['number']) + 1}{inner['end']}"
+
+
+def _without_parametrizations(tensors: Tensors) -> tuple[dict[str, Tensor], str]:
+    """Renames `parametrizations.weight.original` to `weight`, where the parametrization has no tensors of its own."""
+    parametrized = {key: match for key in tensors if (match := _PARAMETRIZED.fullmatch(key))}
+    counts = Counter(match["owner"] for match in parametrized.values())
+    plain = {
+        key: f"{match[2] or ''}{match['parameter']}"
+        for key, match in parametrized.items()
+        if match["own"] == "original" and counts[match["owner"]] == 1
+    }
+    renamed = {plain.get(key, key): value for key, value in tensors.items()}
+    if not plain or len(renamed) < len(tensors):
+        return dict(tensors), ""
+    return renamed, f"{len(plain)} parametrizations without tensors ignored"
 
 
 def _without_prefixes(tensors: Tensors) -> tuple[dict[str, Tensor], str]:
@@ -86,3 +134,14 @@ def _with_our_head(tensors: Tensors) -> tuple[dict[str, Tensor], str]:
     if not moves or len(renamed) < len(tensors):
         return dict(tensors), ""
     return renamed, "the layers of the head renumbered"
+
+
+_STEPS = (
+    _without_prefixes,
+    _without_wrappers_inside,
+    _without_observers,
+    _without_parametrizations,
+    _with_masks_applied,
+    _with_our_names,
+    _with_our_head,
+)

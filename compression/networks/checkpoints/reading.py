@@ -7,7 +7,8 @@ import pickle
 import re
 import struct
 import zipfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,16 @@ from torch import Tensor
 from compression.errors import CheckpointError
 from compression.networks.checkpoints import pickles
 from compression.networks.checkpoints.accuracies import stated_accuracies
+from compression.networks.checkpoints.boxes import find_boxes, likely_boxes, name_entries, with_prefix
+from compression.networks.checkpoints.formats import SAVE, foreign_content, other_format
+from compression.networks.checkpoints.metadata import numpy_replaced
+from compression.networks.checkpoints.names import is_observer
 
 MAX_BYTES = 64_000_000
 
 MAX_HEADER_BYTES = 4_000_000  # of safetensors; a tensor takes about 100 bytes, and several times that in memory
 
 MAX_DIMENSIONS = 8
-
-WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "params")
 
 DAMAGE_ERRORS = (  # what torch and safetensors raise on truncated or altered files
     OSError,
@@ -47,7 +50,7 @@ DAMAGE_ERRORS = (  # what torch and safetensors raise on truncated or altered fi
 
 _CODE = (
     "is not plain weights: reading it would run code that it brings along ({}). "
-    "Save it again with torch.save(model.state_dict(), path) or as .safetensors"
+    f"Save it again with {SAVE} or as .safetensors"
 )
 
 _RECORD = re.compile(  # what torch.load looks for in a zip archive
@@ -57,10 +60,25 @@ _RECORD = re.compile(  # what torch.load looks for in a zip archive
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The tensors of a file by name, as stored in it, and the accuracies (0..1) that it states, by their names."""
+    """What a file holds: `tensors` by name, as stored in it, and the accuracies (0..1) that it states, by their names.
+
+    The tensors are those of its dictionary `entry`, the empty text if that is the whole file; `others` are the places
+    of the dictionaries that may hold weights as well. `metadata` is that of a safetensors file.
+    """
 
     tensors: dict[str, Tensor]
     accuracies: dict[str, float]
+    entry: str = ""
+    others: tuple[str, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def note(self) -> str:
+        """Which weights were taken if there are several, as a clause, or the empty text."""
+        if not self.others:
+            return ""
+        places = (f"“{place or 'the top level'}”" for place in (self.entry, *self.others))
+        return f"weights of {next(places)}, not of {' or '.join(places)}"
 
 
 def read_tensors(source: Path | bytes, name: str | None = None, max_bytes: int = MAX_BYTES) -> dict[str, Tensor]:
@@ -68,10 +86,13 @@ def read_tensors(source: Path | bytes, name: str | None = None, max_bytes: int =
     return read_checkpoint(source, name, max_bytes).tensors
 
 
-def read_checkpoint(source: Path | bytes, name: str | None = None, max_bytes: int = MAX_BYTES) -> Checkpoint:
+def read_checkpoint(
+    source: Path | bytes, name: str | None = None, max_bytes: int = MAX_BYTES, entry: str | None = None
+) -> Checkpoint:
     """Returns what a checkpoint holds. Never runs code from the file.
 
-    `source` is a path, or the content of a file called `name`. The format is detected from the content.
+    `source` is a path, or the content of a file called `name`. The format is detected from the content. `entry` is the
+    place of the dictionary with the weights, or a prefix of their names; None takes the likeliest.
     Raises CheckpointError if the file is missing, damaged, holds no weights, contains code, or if the file or its
     tensors have more than `max_bytes`.
     """
@@ -79,24 +100,59 @@ def read_checkpoint(source: Path | bytes, name: str | None = None, max_bytes: in
     content = source if isinstance(source, bytes) else _content(source, max_bytes)
     if len(content) > max_bytes:
         raise CheckpointError(f"{name} has {len(content):,} bytes; the limit is {max_bytes:,}")
+    if other := other_format(content):
+        raise CheckpointError(f"{name} {other}")
     try:
         loaded = _loaded(content, name)
     except DAMAGE_ERRORS as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise CheckpointError(f"{name} is damaged or not a checkpoint ({first[:200]})") from error
-    accuracies = _metadata_accuracies(content) | stated_accuracies(loaded)
-    for _ in WRAPPERS:
-        loaded = _unwrapped(loaded)
-        accuracies |= stated_accuracies(loaded)
     if not isinstance(loaded, dict):
         raise CheckpointError(f"{name} holds a {type(loaded).__name__}, not a dictionary of weights by name")
-    # dict.items, because a file can set an attribute `items` of an OrderedDict
-    everything = dict.items(loaded)
-    tensors = {key: value.detach() for key, value in everything if isinstance(key, str) and isinstance(value, Tensor)}
-    if not tensors:
-        raise CheckpointError(f"{name} holds no weights")
+    boxes = find_boxes(loaded)
+    if not boxes:
+        entries = name_entries(loaded)
+        raise CheckpointError(f"{name} holds no weights" + (f"; its entries are {entries}" if entries else ""))
+    place, tensors = _chosen(boxes, entry, name)
     _check_tensors(tensors, name, len(content), max_bytes)
-    return Checkpoint(tensors, accuracies)
+    others = tuple(each for each in likely_boxes(boxes) if each != place)
+    metadata = _metadata(content)
+    accuracies = stated_accuracies(metadata) | _accuracies(loaded, place)
+    return Checkpoint(tensors, accuracies, place, others if place in boxes else (), metadata)
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Returns the metadata of a safetensors file, without its tensors; nothing for another file or a damaged one.
+
+    Raises CheckpointError if the file cannot be read.
+    """
+    try:
+        return _metadata(_content(path, MAX_BYTES))
+    except (ValueError, AttributeError, RecursionError):
+        return {}
+
+
+def _chosen(boxes: Mapping[str, dict[str, Tensor]], entry: str | None, name: str) -> tuple[str, dict[str, Tensor]]:
+    """Returns the place and the tensors of `entry`, or of the likeliest dictionary."""
+    if entry is None:
+        return next(iter(boxes.items()))
+    if entry in boxes:
+        return entry, boxes[entry]
+    for place, tensors in boxes.items():
+        if part := with_prefix(tensors, entry.removeprefix(f"{place}.")):
+            return entry, part
+    places = ", ".join(place for place in boxes if place) or "none"
+    raise CheckpointError(f"{name} has no weights under {entry!r}; its dictionaries of tensors are: {places}")
+
+
+def _accuracies(loaded: dict[Any, Any], place: str) -> dict[str, float]:
+    """Returns the accuracies that the dictionary at `place` and those around it state."""
+    accuracies = stated_accuracies(loaded)
+    box: Any = loaded
+    for part in place.split("."):
+        box = dict.get(box, part) if isinstance(box, dict) else None
+        accuracies |= stated_accuracies(box)
+    return accuracies
 
 
 def _check_tensors(tensors: dict[str, Tensor], name: str, content_bytes: int, max_bytes: int) -> None:
@@ -114,7 +170,7 @@ def _check_tensors(tensors: dict[str, Tensor], name: str, content_bytes: int, ma
             )
         if value.is_complex():
             raise CheckpointError(f"the tensor {key} of {name} has complex numbers; only real numbers can be used")
-        if not value.float().isfinite().all():
+        if not is_observer(key) and not value.float().isfinite().all():
             raise CheckpointError(f"the tensor {key} of {name} has NaN or infinite values (as float32)")
 
 
@@ -143,7 +199,10 @@ def _loaded(content: bytes, name: str) -> Any:
         stream = io.BytesIO(content)
         _refuse_code(content, name, number=5)  # one pickle holds the tensors, four others a value or a list
     try:
-        loaded = torch.load(stream, map_location="cpu", weights_only=True)
+        with numpy_replaced():
+            loaded = torch.load(stream, map_location="cpu", weights_only=True)
+    except pickles.ForeignName as code:
+        raise CheckpointError(f"{name} {_CODE.format(code)}") from None
     except pickle.UnpicklingError as error:
         raise CheckpointError(f"{name} {_CODE.format('or it is damaged')}") from error
     if not zipped and stream.tell() < len(content):
@@ -156,12 +215,12 @@ def _is_safetensors(content: bytes) -> bool:
     return content[8:9] == b"{"
 
 
-def _metadata_accuracies(content: bytes) -> dict[str, float]:
-    """Returns the accuracies in the metadata of a safetensors file that was read; nothing for another format."""
+def _metadata(content: bytes) -> dict[str, str]:
+    """Returns the metadata of a safetensors file that was read; nothing for another format."""
     if not _is_safetensors(content):
         return {}
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    return stated_accuracies(header.get("__metadata__"))
+    return header.get("__metadata__") or {}
 
 
 def _refuse_large_header(content: bytes, name: str) -> None:
@@ -209,14 +268,6 @@ def _refuse_code(pickled: bytes, name: str, number: int = 1) -> None:
     try:
         pickles.check_pickles(pickled, number)
     except pickles.ForeignName as code:
-        raise CheckpointError(f"{name} {_CODE.format(code)}") from None
+        raise CheckpointError(f"{name} {foreign_content(str(code)) or _CODE.format(code)}") from None
     except pickles.TooIntricate:
         raise CheckpointError(f"{name} holds more structures than any weights need") from None
-
-
-def _unwrapped(content: Any) -> Any:
-    """Returns the dictionary under one of the names that trainers store weights in, or `content` itself."""
-    if not isinstance(content, dict):
-        return content
-    inside = (dict.get(content, name) for name in WRAPPERS)
-    return next((value for value in inside if isinstance(value, dict)), content)

@@ -1,7 +1,7 @@
 """Recognises the architecture of a checkpoint by the names and shapes of its tensors."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import torch
@@ -11,52 +11,191 @@ from compression.data.cifar10 import TEST
 from compression.errors import CheckpointError
 from compression.networks.architectures.table import ARCHITECTURES, Architecture
 from compression.networks.checkpoints.names import COUNTERS, Tensors, translate_names
+from compression.networks.checkpoints.parts import possible_networks
+from compression.networks.checkpoints.reading import Checkpoint
+from compression.networks.folding import fold_batch_norm
 from compression.networks.model import freeze_
+
+MAX_CODE = 1 << 16
+
+IN_ORDER = "names unknown, so taken in the order of the file"
 
 
 @dataclass(frozen=True)
 class Recognition:
-    """A checkpoint as a network of this package; `name_changes` describes how names of tensors were changed."""
+    """A checkpoint as a network of this package; `name_changes` describes how names of tensors were changed.
+
+    `folded`: its batch norms are folded into the layers before them. `others` are the prefixes of the tensors that are
+    a known network as well, and were not taken.
+    """
 
     architecture: Architecture
     module: nn.Module
     name_changes: tuple[str, ...]
+    folded: bool = False
+    others: tuple[str, ...] = ()
 
     @property
     def description(self) -> str:
         parameters = sum(parameter.numel() for parameter in self.module.parameters())
-        return "; ".join((f"{self.architecture.description}, {parameters:,} parameters", *self.name_changes))
+        folded = ("batch norm is folded",) if self.folded else ()
+        return "; ".join((f"{self.architecture.description}, {parameters:,} parameters", *folded, *self.name_changes))
+
+
+@dataclass(frozen=True)
+class _Match:
+    """Tensors under the names of an architecture, whose batch norms may be folded; `changes` say what was renamed."""
+
+    architecture: Architecture
+    folded: bool
+    tensors: Tensors
+    changes: tuple[str, ...]
+
+    def recognition(self, note: str = "", others: tuple[str, ...] = ()) -> Recognition:
+        """Returns the network. Raises CheckpointError if the tensors are no weights."""
+        _check_numbers(self.tensors)
+        changes = (note, *self.changes) if note else self.changes
+        return Recognition(self.architecture, _filled(self), changes, self.folded, others)
 
 
 @cache
-def _shapes(arch: str) -> dict[str, torch.Size]:
+def _shapes(arch: str, folded: bool) -> dict[str, torch.Size]:
     """Tensor name -> shape for an architecture, without its counters."""
-    state = ARCHITECTURES[arch].make().state_dict()
-    return {key: value.shape for key, value in state.items() if key.rsplit(".", 1)[-1] not in COUNTERS}
+    with torch.device("meta"):
+        state = _untrained(ARCHITECTURES[arch], folded).state_dict()
+    return {key: value.shape for key, value in state.items() if not _is_counter(key)}
+
+
+def _untrained(architecture: Architecture, folded: bool) -> nn.Module:
+    module = architecture.make()
+    return fold_batch_norm(module) if folded else module
+
+
+def _is_counter(name: str) -> bool:
+    return name.rsplit(".", 1)[-1] in COUNTERS
+
+
+def recognise_checkpoint(checkpoint: Checkpoint, arch: str | None = None) -> Recognition:
+    """Returns the network of a file. It says which weights were taken if there are several; otherwise `recognise`."""
+    try:
+        recognition = recognise(checkpoint.tensors, arch)
+    except CheckpointError as error:
+        if not checkpoint.note:
+            raise
+        raise CheckpointError(f"{error}. Read were the {checkpoint.note}") from None
+    notes = (checkpoint.note,) if checkpoint.note else ()
+    return replace(recognition, name_changes=(*notes, *recognition.name_changes))
+
+
+def other_entries(checkpoint: Checkpoint, recognition: Recognition) -> tuple[str, ...]:
+    """Returns the other places of weights in the file, as `read_checkpoint` takes them as `entry`."""
+    prefixes = (f"{checkpoint.entry}.{other}" if checkpoint.entry else other for other in recognition.others)
+    return (*checkpoint.others, *prefixes)
 
 
 def recognise(tensors: Tensors, arch: str | None = None) -> Recognition:
     """Returns the network whose tensors these are. If `arch` is given, only it and its variants are considered.
 
-    Raises CheckpointError, naming the tensors, if no architecture fits.
+    Where some of the tensors are a known network, as those under one prefix, the others are ignored. Raises
+    CheckpointError, naming the tensors, if no architecture fits.
     """
-    translated, name_changes = translate_names(tensors)
+    matches: dict[str, _Match] = {}
+    for part in possible_networks(tensors):
+        if any(f"{part.prefix}.".startswith(f"{other}.") for other in matches):
+            continue  # a part of a network that was recognised
+        translated, changes = translate_names(part.tensors)
+        if match := _match(translated, (*part.changes, *changes), arch):
+            matches[part.prefix] = match
+            if not part.prefix:
+                break
+    if matches:
+        first, *others = matches
+        note = f"“{first}.” taken, not “{'.” or “'.join(others)}.”" if others else ""
+        return matches[first].recognition(note, tuple(others))
+    if arch and (in_order := _in_order(tensors, arch)):
+        return in_order[0].recognition()
+    raise CheckpointError(_refusal(tensors, arch))
+
+
+def _match(tensors: Tensors, changes: tuple[str, ...], arch: str | None) -> _Match | None:
+    """Returns the architecture that has exactly these tensors, or None."""
+    shapes = {key: value.shape for key, value in tensors.items()}
+    for candidate in _candidates(shapes, arch):
+        for folded in (False, True):
+            if _shapes(candidate.name, folded) == shapes:
+                return _Match(candidate, folded, tensors, changes)
+    return None
+
+
+def _in_order(tensors: Tensors, arch: str | None) -> list[_Match]:
+    """Returns the architectures whose tensors have these shapes and these kinds, in this order, with other names.
+
+    The kind of a tensor is the last part of its name. Pre-activation networks have the tensors of others in the same
+    order, so this is no proof.
+    """
+    left = {key: value for key, value in tensors.items() if not _is_counter(key)}
+    sequence = [(key.rpartition(".")[2], value.shape) for key, value in left.items()]
+    matches = []
+    for candidate in ARCHITECTURES.values():
+        if arch is not None and arch not in (candidate.name, candidate.name.partition("-")[0]):
+            continue
+        for folded in (False, True):
+            shapes = _shapes(candidate.name, folded)
+            if sequence == [(key.rpartition(".")[2], shape) for key, shape in shapes.items()]:
+                renamed = dict(zip(shapes, left.values(), strict=True))
+                matches.append(_Match(candidate, folded, renamed, (IN_ORDER,)))
+                break
+    return matches
+
+
+def _check_numbers(tensors: Tensors) -> None:
+    """Raises CheckpointError for integer codes in place of weights, and for variances below zero."""
+    for key, value in tensors.items():
+        if not value.is_floating_point():
+            raise CheckpointError(
+                f"the tensor {key} holds integers ({str(value.dtype).removeprefix('torch.')}): they are codes of a "
+                "quantized network, and their scale is not known. Save the weights before they are converted"
+            )
+        if value.dim() > 1 and value.numel() > 1 and _are_codes(value.float()):
+            raise CheckpointError(
+                f"the tensor {key} holds whole numbers only, up to {value.float().abs().max():.0f}: they are codes of "
+                "a quantized network, and their scale is not known. Save the weights before they are converted"
+            )
+        if key.endswith("running_var") and (value.float() < 0).any():
+            raise CheckpointError(
+                f"the tensor {key} has negative values, down to {value.float().min():.3g}, which no variance has: the "
+                "file is damaged, or its training diverged"
+            )
+
+
+def _are_codes(weights: torch.Tensor) -> bool:
+    """Whether all are whole numbers of at most 16 bits, and not only -1, 0 and 1, which ternary weights are."""
+    return bool(1 < weights.abs().max() <= MAX_CODE and (weights == weights.round()).all())
+
+
+def _refusal(tensors: Tensors, arch: str | None) -> str:
+    """Returns why no architecture fits: how the nearest one differs, or which there are."""
+    translated, _ = translate_names(tensors)
     shapes = {key: value.shape for key, value in translated.items()}
     nearest, most = None, -1
     for candidate in _candidates(shapes, arch):
-        expected = _shapes(candidate.name)
-        if expected == shapes:
-            return Recognition(candidate, _filled(candidate, translated), name_changes)
-        matches = sum(shapes.get(key) == shape for key, shape in expected.items())
-        if matches > most:
-            nearest, most = candidate, matches
-    if nearest is None:
-        few = ", ".join(list(shapes)[:3])
-        raise CheckpointError(
-            f"no supported architecture has tensors with these names: {few}, …. Supported architectures: "
-            "ResNet-8 to -110 for CIFAR, VGG-11 to -19, MobileNetV2, ShuffleNetV2, RepVGG, and the bundled networks"
+        for folded in (False, True):
+            matches = sum(shapes.get(key) == shape for key, shape in _shapes(candidate.name, folded).items())
+            if matches > most:
+                nearest, most = (candidate.name, folded), matches
+    if nearest:
+        return _difference(nearest[0], _shapes(*nearest), shapes)
+    few = ", ".join(list(shapes)[:3])
+    if arch is None and (in_order := [match.architecture.name for match in _in_order(tensors, None)]):
+        return (
+            f"no supported architecture has tensors with these names: {few}, …. In the order of the file, their "
+            f"shapes are those of {' or '.join(in_order)}; --arch {in_order[0]} reads them so, and the accuracy shows "
+            "whether that is right"
         )
-    raise CheckpointError(_difference(nearest.name, _shapes(nearest.name), shapes))
+    return (
+        f"no supported architecture has tensors with these names: {few}, …. Supported architectures: "
+        "ResNet-8 to -110 for CIFAR, VGG-11 to -19, MobileNetV2, ShuffleNetV2, RepVGG, and the bundled networks"
+    )
 
 
 def _candidates(shapes: Mapping[str, torch.Size], arch: str | None) -> Iterator[Architecture]:
@@ -68,9 +207,9 @@ def _candidates(shapes: Mapping[str, torch.Size], arch: str | None) -> Iterator[
             yield candidate
 
 
-def _filled(architecture: Architecture, tensors: Tensors) -> nn.Module:
-    module = architecture.make()
-    module.load_state_dict({**module.state_dict(), **{key: value.float() for key, value in tensors.items()}})
+def _filled(match: _Match) -> nn.Module:
+    module = _untrained(match.architecture, match.folded)
+    module.load_state_dict({**module.state_dict(), **{key: value.float() for key, value in match.tensors.items()}})
     return freeze_(module)
 
 

@@ -18,6 +18,9 @@ def pick(model: FloatModel) -> FloatModel:
 
     With another normalisation it is another network with a name of its own, beside the first one.
     """
+    if model.about.get("packed"):
+        st.caption(f"The file states its normalisation: {model.normalization.name}.")
+        return model
     choice = model.about.get("choice")
     if choice is None:
         st.warning(

@@ -10,8 +10,9 @@ from compression.errors import CheckpointError, DataError
 from compression.evaluation.evaluation import Evaluation
 from compression.evaluation.normalization_trial import float_model
 from compression.evaluation.stated import Agreement, agreement, compare_stated, stated_in_words
+from compression.files.exported import is_packed, load_exported
 from compression.networks.checkpoints.reading import MAX_BYTES, Checkpoint, read_checkpoint
-from compression.networks.checkpoints.recognition import Recognition, recognise
+from compression.networks.checkpoints.recognition import Recognition, recognise_checkpoint
 from compression.networks.model import FloatModel
 from compression.networks.normalization import NORMALIZATIONS
 from compression.spec import CompressionSpec
@@ -48,7 +49,8 @@ def ask() -> tuple[Any, float | None]:
     st.caption(
         "Supported architectures: ResNet-8 to -110 for CIFAR with both kinds of shortcuts, VGG-11 to -19, MobileNetV2, "
         "ShuffleNetV2, RepVGG, and the bundled networks. The state dict may be inside a training script's checkpoint, "
-        "come from DataParallel or torch.compile, or be pruned by torch.nn.utils.prune."
+        "come from DataParallel or torch.compile, be pruned by torch.nn.utils.prune, or have batch norm folded. Files "
+        "that Deploy exports as safetensors are read too."
     )
     return file, None if stated is None else stated / 100
 
@@ -58,16 +60,15 @@ def answer(file: Any, stated: float | None) -> None:
     if file is None:
         st.info("Upload a checkpoint. Your network then appears in the picker of every page.", icon=":material/upload:")
         return
-    content = file.getvalue()
-    name = _name(file.name, content)
-    if name not in uploads.own():
-        try:
-            checkpoint = read_checkpoint(content, _plain(file.name))
-            _store(name, file.name, checkpoint, recognise(checkpoint.tensors))
-        except CheckpointError as error:
-            st.error(f"This file cannot be used: {error}.", icon=":material/broken_image:")
-            return
-    model = uploads.own()[name]
+    name = _name(file.name, file.getvalue())
+    try:
+        model = _network(file, name)
+        if entries := model.about.get("entries"):
+            entry = _entry(name, entries)
+            model = _network(file, f"{name}-{_plain(entry)}", entry) if entry else model
+    except CheckpointError as error:
+        st.error(f"This file cannot be used: {error}.", icon=":material/broken_image:")
+        return
     st.success(f"{wording.capital(model.about['recognised'])}.", icon=":material/verified:")
     model = normalization.pick(model)
     _accuracy(model, stated)
@@ -76,6 +77,29 @@ def answer(file: Any, stated: float | None) -> None:
         label=f"Explore {model.name}",
         icon=":material/tune:",
         query_params=link.parameters(session.of_network(session.now(), model.name)),
+    )
+
+
+def _network(file: Any, name: str, entry: str | None = None) -> FloatModel:
+    """Returns the network called `name` in a file; reads it unless this session has it. Raises CheckpointError."""
+    if name not in uploads.own():
+        content, plain = file.getvalue(), _plain(file.name)
+        checkpoint = read_checkpoint(content, plain, entry=entry)
+        if is_packed(checkpoint.metadata):
+            shelf.put(load_exported(content, plain, name))
+        else:
+            _store(name, plain, checkpoint, recognise_checkpoint(checkpoint))
+    return uploads.own()[name]
+
+
+def _entry(name: str, entries: tuple[str, ...]) -> str | None:
+    """Shows which weights a file with several holds; returns the place of those that the reader picks, if others."""
+    return st.selectbox(
+        "Weights",
+        (None, *entries),
+        key=f"entry {name}",
+        format_func=lambda entry: f"“{_plain(entry)}”" if entry else "the likeliest",
+        help="The file holds weights in several places, such as those of the last step and their moving average.",
     )
 
 
@@ -99,9 +123,8 @@ def _store(name: str, file_name: str, checkpoint: Checkpoint, recognised: Recogn
         bar.progress(share, "Trying normalisations")
 
     show(0.0)
-    origin = f"your file {_plain(file_name)}"
     try:
-        model = float_model(name, recognised, basis, origin, show, checkpoint.accuracies)
+        model = float_model(name, checkpoint, recognised, basis, f"your file {file_name}", show)
     finally:
         bar.empty()
     shelf.put(model)
