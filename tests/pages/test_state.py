@@ -65,6 +65,11 @@ CHANGED = Settings(
     goal="a file size",
     goal_drop=2.0,
     goal_kilobytes=80,
+    sweep_networks=("simple_cnn", "cnn3"),
+    sweep_bits=("float", "3"),
+    sweep_schemes=(specs.Scheme.AFFINE, specs.Scheme.BINARY),
+    sweep_granularities=(),
+    sweep_sparsities=(0.0, 0.55),
 )
 SPECS = [
     *grid("simple_cnn", GRID_BITS, prune_specs((0.0, 0.3))),

@@ -186,8 +186,8 @@ def _spec(bits: int, sparsity: float) -> CompressionSpec:
 
 def test_a_sweep_says_how_many_and_what_it_measures_appears(simple_cnn, test_images, here):
     page = opened(view="Sweep")
-    page.multiselect(key="sweep bits").set_value(["4"])
-    page.multiselect(key="sweep sparsities").set_value([0.55]).run()
+    page.multiselect(key="sweep_bits").set_value(["4"])
+    page.multiselect(key="sweep_sparsities").set_value([0.55]).run()
     page.run()
     specs = grid(MODEL, (4,), prune_specs((0.55,)))
     assert f"{len(specs)} specs" in said(page)

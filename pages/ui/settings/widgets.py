@@ -67,9 +67,9 @@ def threshold_slider(reach: float, label: str = "Threshold on |w|", **options: A
 
 
 def snap(reach: float, threshold: float) -> float:
-    """Returns the position of the slider for `reach` that is nearest to `threshold`."""
+    """Returns the position of the slider for `reach` that is nearest to `threshold`, which may be infinite."""
     top, step = threshold_scale(reach)
-    return min(top, max(0.0, step * round(threshold / step)))
+    return min(top, step * round(min(max(0.0, threshold), top) / step))
 
 
 def threshold_scale(reach: float) -> tuple[float, float]:

@@ -29,6 +29,8 @@ Read = Callable[[str], Any]
 DEFAULTS = Settings()
 MOST_CHARACTERS = 200  # of a name
 CHARTS = ("Overall", "Per class", "Confusion")
+SWEEP_BITS = (FLOAT, *(str(bits) for bits in range(MAX_BITS, 0, -1)))
+SWEEP_SPARSITIES = tuple(each / 20 for each in range(20))
 VIEWS = ("Front", "Bits by sparsity", "Equal bytes", "Compare", "Search", "Sweep")
 # Names and values that older links have, and what they are called now.
 RENAMED = {"bytes": "budget"}
@@ -76,17 +78,17 @@ def _written(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
-        return ",".join(value)
+        return ",".join(map(_written, value))
     if isinstance(value, float):
         short = f"{value:g}"
         return short if float(short) == value else repr(value)
     return str(value)
 
 
-def _one_of(options: Iterable[str]) -> Read:
-    by_name = {str(option): option for option in options}
+def _one_of(options: Iterable[Any]) -> Read:
+    by_name = {_written(option): option for option in options}
 
-    def one_of(text: str) -> str:
+    def one_of(text: str) -> Any:
         if text not in by_name:
             raise ValueError
         return by_name[text]
@@ -137,7 +139,12 @@ def _layers(text: str) -> str:
     return to_link(from_link(text))
 
 
-LISTS = {"also", "pins"}
+def _several(options: Iterable[Any]) -> Read:
+    one = _one_of(options)
+    return lambda text: tuple(dict.fromkeys(one(each) for each in text.split(",") if each))
+
+
+LISTS = {"also", "pins", "sweep_networks", "sweep_bits", "sweep_schemes", "sweep_granularities", "sweep_sparsities"}
 READERS: dict[str, Read] = {
     "model": _name,
     "bits": _one_of((FLOAT, *(str(bits) for bits in range(1, MAX_BITS + 1)))),
@@ -186,4 +193,9 @@ READERS: dict[str, Read] = {
     "goal": _one_of((DROP, FILE_SIZE)),
     "goal_drop": _number(0, 20),
     "goal_kilobytes": _whole(1, 100_000),
+    "sweep_networks": _names,
+    "sweep_bits": _several(SWEEP_BITS),
+    "sweep_schemes": _several(AUTOMATIC_SCHEMES),
+    "sweep_granularities": _several(Granularity),
+    "sweep_sparsities": _several(SWEEP_SPARSITIES),
 }

@@ -126,7 +126,9 @@ def bound(key: str, value: Any, after: Callable[[], None] | None = None, range_o
 def _changed(key: str, after: Callable[[], None] | None) -> None:
     """Stores what the reader has picked, in the type that the setting has."""
     value, default = st.session_state[key], getattr(link.DEFAULTS, key)
-    change(**{key: type(default)(value) if isinstance(default, (Enum, tuple)) else value})
+    if isinstance(value, list):
+        value = tuple(value)
+    change(**{key: type(default)(value) if isinstance(default, Enum) else value})
     if after:
         after()
 

@@ -15,6 +15,7 @@ from compression.spec import (
     Structure,
     Unit,
 )
+from compression.spec.grid import GRID_BITS, GRID_SPARSITIES
 
 FLOAT = "float"
 SPARSITY, THRESHOLD = "sparsity", "threshold"
@@ -32,7 +33,7 @@ class Settings:
 
     `bits`: bits per weight, or "float". `layers`: the settings of single layers, as `recipe.to_link` writes them.
     `layer`: the layer whose weights are shown. `pins`: the names of pinned specs. `budget`: the largest file size, as
-    the slider of Trade-offs shows it.
+    the slider of Trade-offs shows it. `sweep_…`: what a sweep combines.
     """
 
     model: str = "resnet20"
@@ -90,6 +91,11 @@ class Settings:
     goal: str = DROP
     goal_drop: float = 1.0
     goal_kilobytes: int = 100
+    sweep_networks: tuple[str, ...] | None = None
+    sweep_bits: tuple[str, ...] = tuple(str(bits or FLOAT) for bits in GRID_BITS)
+    sweep_schemes: tuple[Scheme, ...] = (Scheme.SYMMETRIC,)
+    sweep_granularities: tuple[Granularity, ...] = (Granularity.CHANNEL,)
+    sweep_sparsities: tuple[float, ...] = GRID_SPARSITIES
 
     @property
     def weight_bits(self) -> int | None:

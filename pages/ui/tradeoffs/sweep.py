@@ -2,24 +2,24 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 import streamlit as st
 
 from compression.errors import DataError
-from compression.spec import AUTOMATIC_SCHEMES, MAX_BITS, CompressionSpec, Granularity, Scheme
-from compression.spec.grid import GRID_BITS, GRID_SPARSITIES, grid, prune_specs
+from compression.spec import AUTOMATIC_SCHEMES, CompressionSpec, Granularity, Scheme
+from compression.spec.grid import grid, prune_specs
 from pages.ui import wording
 from pages.ui.accuracy import missing_images
 from pages.ui.compute import experiments, images, networks
-from pages.ui.state.value import FLOAT
+from pages.ui.frame import frame
+from pages.ui.state import session
+from pages.ui.state.link import SWEEP_BITS, SWEEP_SPARSITIES
+from pages.ui.state.value import FLOAT, Settings
 from pages.ui.tradeoffs import front
 
 SWEEPING = "sweeping"  # in the session: the specs that are being measured
 POLL_SECONDS = 1.0
 MOST = 1_000
-WIDTHS = [FLOAT, *map(str, range(MAX_BITS, 0, -1))]
-SHARES = tuple(each / 20 for each in range(20))
 
 
 def running() -> tuple[CompressionSpec, ...]:
@@ -81,34 +81,26 @@ def draw(model: str, names: Sequence[str]) -> None:
 
 def _choose(model: str) -> None:
     """Shows the widgets that choose specs, and the button that measures them."""
+    now, after = session.now(), frame.rerun_answer
+    chosen = (model,) if now.sweep_networks is None else now.sweep_networks
+    models = [name for name in chosen if name in networks.names()]
     first, second, third = st.columns(3)
-    persistent: dict[str, Any] = {"persist_state": "session"}
     with first:
-        models = st.multiselect("Networks", networks.names(), [model], key="sweep networks", **persistent)
-        widths = st.multiselect(
-            "Bits per weight", WIDTHS, [str(bits or FLOAT) for bits in GRID_BITS], key="sweep bits", **persistent
-        )
+        st.multiselect("Networks", networks.names(), **session.bound("sweep_networks", models, after))
+        st.multiselect("Bits per weight", SWEEP_BITS, **session.bound("sweep_bits", list(now.sweep_bits), after))
     with second:
-        schemes = st.multiselect(
-            "Schemes", list[Scheme](AUTOMATIC_SCHEMES), [Scheme.SYMMETRIC], key="sweep schemes", **persistent
-        )
-        granularities = st.multiselect(
-            "Quantization granularity",
-            list(Granularity),
-            [Granularity.CHANNEL],
-            key="sweep granularities",
-            **persistent,
-        )
+        schemes = session.bound("sweep_schemes", list(now.sweep_schemes), after)
+        st.multiselect("Schemes", list[Scheme](AUTOMATIC_SCHEMES), **schemes)
+        granularities = session.bound("sweep_granularities", list(now.sweep_granularities), after)
+        st.multiselect("Quantization granularity", list(Granularity), **granularities)
     with third:
-        sparsities = st.multiselect(
+        st.multiselect(
             "Sparsities (pruning scope global)",
-            SHARES,
-            list(GRID_SPARSITIES),
-            wording.short_percent,
-            key="sweep sparsities",
-            **persistent,
+            SWEEP_SPARSITIES,
+            format_func=wording.short_percent,
+            **session.bound("sweep_sparsities", list(now.sweep_sparsities), after),
         )
-    specs = _specs(models, widths, schemes, granularities, sparsities)
+    specs, impossible = _specs(models, now)
     missing = _missing(specs)
     with st.container(horizontal=True, vertical_alignment="center"):
         go = st.button(
@@ -118,7 +110,7 @@ def _choose(model: str) -> None:
             icon=":material/play_arrow:",
             disabled=not missing or len(missing) > MOST or bool(running()),
         )
-        st.markdown(_words(specs, missing))
+        st.markdown(" ".join((_words(specs, missing), *impossible)))
     if go:
         st.session_state[SWEEPING] = tuple(missing)
         st.rerun()
@@ -126,17 +118,25 @@ def _choose(model: str) -> None:
         st.warning(f"Not measured: {spec.model}, {why}.", icon=":material/error:")
 
 
-def _specs(
-    models: Sequence[str],
-    widths: Sequence[str],
-    schemes: Sequence[Scheme],
-    granularities: Sequence[Granularity],
-    sparsities: Sequence[float],
-) -> tuple[CompressionSpec, ...]:
-    """Returns every combination of the choices."""
-    bits = [None if width == FLOAT else int(width) for width in widths]
-    grids = (grid(name, bits, prune_specs(sparsities), schemes, granularities) for name in models)
-    return tuple(spec for specs in grids for spec in specs)
+def _specs(models: Sequence[str], settings: Settings) -> tuple[tuple[CompressionSpec, ...], list[str]]:
+    """Returns every possible combination of the choices for the networks `models`, and what is not possible, in words.
+
+    Nothing is measured as long as a choice is empty.
+    """
+    widths = [None if width == FLOAT else int(width) for width in settings.sweep_bits]
+    prunes = prune_specs(settings.sweep_sparsities)
+    if not (models and widths and prunes and settings.sweep_schemes and settings.sweep_granularities):
+        return (), []
+    specs: list[CompressionSpec] = []
+    impossible = []
+    for scheme in settings.sweep_schemes:
+        possible = [bits for bits in widths if bits is None or bits in scheme.bits or len(scheme.bits) == 1]
+        if others := [str(bits) for bits in widths if bits not in possible]:
+            allowed = f"{scheme.bits[0]} to {scheme.bits[-1]} bits"
+            impossible.append(f"{wording.capital(scheme)} weights take {allowed}, not {' or '.join(others)}.")
+        for name in models:
+            specs += grid(name, possible, prunes, (scheme,), settings.sweep_granularities)
+    return tuple(dict.fromkeys(specs)), impossible
 
 
 def _missing(specs: Sequence[CompressionSpec]) -> list[CompressionSpec]:
@@ -148,6 +148,8 @@ def _words(specs: Sequence[CompressionSpec], missing: Sequence[CompressionSpec])
     """Returns how many specs there are, how many are new, and how long they take, in a sentence."""
     if len(missing) > MOST:
         return f"{len(missing):,} specs are not measured yet. A sweep measures at most {MOST:,}."
+    if not specs:
+        return "Choose at least one value of each."
     count = f"{len(specs):,} spec{'s' * (len(specs) != 1)}"
     if not missing:
         return f"{count}, all measured."

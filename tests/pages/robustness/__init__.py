@@ -1,0 +1,1 @@
+"""What strangers may do to the pages."""
