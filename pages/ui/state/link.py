@@ -135,10 +135,6 @@ def _structure(text: str) -> str:
     return text
 
 
-def _layers(text: str) -> str:
-    return to_link(from_link(text))
-
-
 def _several(options: Iterable[Any]) -> Read:
     one = _one_of(options)
     return lambda text: tuple(dict.fromkeys(one(each) for each in text.split(",") if each))
@@ -172,7 +168,7 @@ READERS: dict[str, Read] = {
     "order": _one_of(Order),
     "merge": _number(0, 0.99),
     "reestimate": _switch,
-    "layers": _layers,
+    "layers": lambda text: to_link(from_link(text)),
     "scan": _one_of(("bits", SPARSITY)),
     "layer": _name,
     "chart": _one_of(CHARTS),
