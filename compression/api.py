@@ -22,11 +22,12 @@ from compression.errors import CheckpointError, CompressionError, DataError
 from compression.evaluation import evaluation, normalization_trial
 from compression.evaluation.evaluation import Evaluation
 from compression.evaluation.statistics import Flips
+from compression.files import exported, packed_file
 from compression.files import ledger as ledgers
-from compression.files import packed_file
 from compression.files.ledger import FileLedger
 from compression.files.size import Size, count_bytes
 from compression.networks import library
+from compression.networks.checkpoints.reading import read_metadata
 from compression.networks.model import FloatModel, with_contiguous_weights
 from compression.networks.normalization import NORMALIZATIONS, Normalization
 from compression.paths import write_whole
@@ -84,8 +85,8 @@ def load_checkpoint(
     With images instead of a `normalization`, each known normalization is tried on them and the one with the lowest loss
     is used; `about["choice"]` says whether it is certain and which one comes next. Training images find it better, and
     are not counted afterwards. `entry` is the place of the weights in the file, such as "model_ema", or a prefix of
-    their names; without it the likeliest is taken. No code in the file is run. Raises CheckpointError where the file
-    cannot be used, with the reason.
+    their names; without it the likeliest is taken. A file of `save` states its normalization. No code in the file is
+    run. Raises CheckpointError where the file cannot be used, with the reason.
 
     >>> import tempfile, torch
     >>> import compression as sq
@@ -95,7 +96,13 @@ def load_checkpoint(
     >>> net.name, net.parameters
     ('mine', 272474)
     """
-    return with_contiguous_weights(normalization_trial.load_checkpoint(Path(path), normalization, architecture, entry))
+    path = Path(path)
+    if exported.is_packed(read_metadata(path)):
+        model = exported.load_exported(path.read_bytes(), str(path), path.stem)
+        return with_contiguous_weights(
+            model if isinstance(normalization, ImageSet) else replace(model, normalization=normalization)
+        )
+    return with_contiguous_weights(normalization_trial.load_checkpoint(path, normalization, architecture, entry))
 
 
 def load_images(split: str = "test") -> ImageSet:

@@ -209,16 +209,18 @@ def test_an_unknown_split_is_refused_with_the_known_ones() -> None:
         sq.load_images("validation")
 
 
-def test_torch_can_prune_every_network_that_is_returned(tmp_path: Path) -> None:
+def test_torch_can_prune_every_network_that_is_returned(tmp_path: Path, test_images: ImageSet) -> None:
     """torch.nn.utils.prune views each weight as one row, which it cannot do in channels-last layout."""
     net = sq.load("simple_cnn")
     torch.save(net.module.state_dict(), tmp_path / "mine.pth")
     small = sq.compress(net, sq.CompressionSpec(weights=sq.QuantSpec(4)))
     sq.save(small, tmp_path / "small.safetensors")
+    assert sq.load_checkpoint(tmp_path / "small.safetensors", test_images[:10]).normalization == net.normalization
     networks = [
         net.module,
         small.module,
         sq.load_checkpoint(tmp_path / "mine.pth", net.normalization).module,
+        sq.load_checkpoint(tmp_path / "small.safetensors", net.normalization).module,
         sq.load_compressed(tmp_path / "small.safetensors").module,
     ]
     for module in networks:

@@ -10,10 +10,11 @@ import pytest
 import safetensors.torch
 import torch
 from torch import Tensor, nn
+from torch.ao.quantization import fuse_modules_qat, get_default_qat_qconfig, prepare_qat
 from torch.nn.utils import parametrize, prune
 
 from compression.errors import CheckpointError
-from compression.networks.checkpoints.boxes import MAX_DEPTH, find_boxes
+from compression.networks.checkpoints.boxes import MAX_DEPTH, MAX_OTHERS, find_boxes
 from compression.networks.checkpoints.reading import read_checkpoint
 from compression.networks.checkpoints.recognition import Recognition, other_entries, recognise_checkpoint
 from tests.support.networks import Tensors, network, save, tensors
@@ -196,6 +197,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
 }
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch.jit
 @pytest.mark.parametrize("box", REFUSED)
 def test_weights_in_other_boxes_are_refused_with_the_sentence_that_mends_it(box: str) -> None:
     make, words = REFUSED[box]
@@ -275,3 +277,30 @@ def test_a_name_that_is_no_stray_is_never_ignored() -> None:
     more: dict[str, Tensor] = {"head.weight": torch.ones(10, 10)}
     with pytest.raises(CheckpointError, match=r"it has unknown head\.weight$"):
         recognised(save(WEIGHTS | more))
+
+
+def test_a_file_with_many_networks_names_a_few_of_them() -> None:
+    checkpoint = read_checkpoint(save({f"box{number}": {"a.weight": torch.ones(2, 2)} for number in range(50)}), "net")
+    assert len(checkpoint.others) == MAX_OTHERS
+
+
+def test_names_that_are_endless_are_refused_in_a_moment() -> None:
+    with pytest.raises(CheckpointError, match="no supported architecture has tensors with these names"):
+        recognised(save({f"{'a.' * 100_000}{number}": torch.ones(2, 2) for number in range(40)}))
+
+
+# ---- quantization-aware training by torch itself
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_network_that_torch_prepared_for_quantization_is_read_without_its_observers(fused: bool) -> None:
+    module = network(ARCH).train()
+    if fused:
+        norms = [name for name, _ in module.named_modules() if name.endswith(("bn1", "bn2"))]
+        shortcuts = [[f"{layer}.0.downsample.{part}" for part in (0, 1)] for layer in ("layer2", "layer3")]
+        module = fuse_modules_qat(module, [*([name.replace("bn", "conv"), name] for name in norms), *shortcuts])
+    module.qconfig = get_default_qat_qconfig("x86")
+    recognition = recognised(save(prepare_qat(module).state_dict()))
+    assert same(dict(recognition.module.state_dict()), WEIGHTS)
+    assert "tensors of observers and fake quantizers ignored" in recognition.description

@@ -14,6 +14,8 @@ MAX_DEPTH = 4  # of dictionaries inside dictionaries
 
 MAX_DICTIONARIES = 1000
 
+MAX_OTHERS = 8  # networks in one file, besides the one that is taken
+
 # Names under which training scripts store weights. Where a file has several, the first one of these is taken.
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "params", "model_state", "network", "weights")
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from compression.errors import CheckpointError
 from compression.networks.checkpoints import pickles
 from compression.networks.checkpoints.accuracies import stated_accuracies
-from compression.networks.checkpoints.boxes import find_boxes, likely_boxes, name_entries, with_prefix
+from compression.networks.checkpoints.boxes import MAX_OTHERS, find_boxes, likely_boxes, name_entries, with_prefix
 from compression.networks.checkpoints.formats import SAVE, foreign_content, other_format
 from compression.networks.checkpoints.metadata import numpy_replaced
 from compression.networks.checkpoints.names import is_observer
@@ -115,7 +115,7 @@ def read_checkpoint(
         raise CheckpointError(f"{name} holds no weights" + (f"; its entries are {entries}" if entries else ""))
     place, tensors = _chosen(boxes, entry, name)
     _check_tensors(tensors, name, len(content), max_bytes)
-    others = tuple(each for each in likely_boxes(boxes) if each != place)
+    others = tuple(each for each in likely_boxes(boxes) if each != place)[:MAX_OTHERS]
     metadata = _metadata(content)
     accuracies = stated_accuracies(metadata) | _accuracies(loaded, place)
     return Checkpoint(tensors, accuracies, place, others if place in boxes else (), metadata)

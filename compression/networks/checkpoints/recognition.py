@@ -10,6 +10,7 @@ from torch import nn
 from compression.data.cifar10 import TEST
 from compression.errors import CheckpointError
 from compression.networks.architectures.table import ARCHITECTURES, Architecture
+from compression.networks.checkpoints.boxes import MAX_OTHERS
 from compression.networks.checkpoints.names import COUNTERS, Tensors, translate_names
 from compression.networks.checkpoints.parts import possible_networks
 from compression.networks.checkpoints.reading import Checkpoint
@@ -17,6 +18,10 @@ from compression.networks.folding import fold_batch_norm
 from compression.networks.model import freeze_
 
 MAX_CODE = 1 << 16
+
+MAX_NAME = 500  # characters
+
+MAX_TENSORS = 1000  # of a network of the table; a ResNet-110 has about 600
 
 IN_ORDER = "names unknown, so taken in the order of the file"
 
@@ -61,14 +66,19 @@ class _Match:
 @cache
 def _shapes(arch: str, folded: bool) -> dict[str, torch.Size]:
     """Tensor name -> shape for an architecture, without its counters."""
-    with torch.device("meta"):
-        state = _untrained(ARCHITECTURES[arch], folded).state_dict()
+    state = _untrained(ARCHITECTURES[arch], folded).state_dict()
     return {key: value.shape for key, value in state.items() if not _is_counter(key)}
 
 
 def _untrained(architecture: Architecture, folded: bool) -> nn.Module:
     module = architecture.make()
     return fold_batch_norm(module) if folded else module
+
+
+def _foldings(shapes: Mapping[str, torch.Size]) -> tuple[bool, ...]:
+    """Returns whether batch norm may be folded: not if there are as many batch norms as convolutions."""
+    norms = sum(key.endswith("running_mean") for key in shapes)
+    return (False,) if norms >= sum(len(shape) == 4 for shape in shapes.values()) else (False, True)
 
 
 def _is_counter(name: str) -> bool:
@@ -99,6 +109,8 @@ def recognise(tensors: Tensors, arch: str | None = None) -> Recognition:
     Where some of the tensors are a known network, as those under one prefix, the others are ignored. Raises
     CheckpointError, naming the tensors, if no architecture fits.
     """
+    if any(len(key) > MAX_NAME for key in tensors):  # comparing such names would take long
+        raise CheckpointError(_unknown(list(tensors)))
     matches: dict[str, _Match] = {}
     for part in possible_networks(tensors):
         if any(f"{part.prefix}.".startswith(f"{other}.") for other in matches):
@@ -109,7 +121,7 @@ def recognise(tensors: Tensors, arch: str | None = None) -> Recognition:
             if not part.prefix:
                 break
     if matches:
-        first, *others = matches
+        first, *others = list(matches)[: 1 + MAX_OTHERS]
         note = f"“{first}.” taken, not “{'.” or “'.join(others)}.”" if others else ""
         return matches[first].recognition(note, tuple(others))
     if arch and (in_order := _in_order(tensors, arch)):
@@ -121,7 +133,7 @@ def _match(tensors: Tensors, changes: tuple[str, ...], arch: str | None) -> _Mat
     """Returns the architecture that has exactly these tensors, or None."""
     shapes = {key: value.shape for key, value in tensors.items()}
     for candidate in _candidates(shapes, arch):
-        for folded in (False, True):
+        for folded in _foldings(shapes):
             if _shapes(candidate.name, folded) == shapes:
                 return _Match(candidate, folded, tensors, changes)
     return None
@@ -134,13 +146,16 @@ def _in_order(tensors: Tensors, arch: str | None) -> list[_Match]:
     order, so this is no proof.
     """
     left = {key: value for key, value in tensors.items() if not _is_counter(key)}
+    if len(left) > MAX_TENSORS:
+        return []
     sequence = [(key.rpartition(".")[2], value.shape) for key, value in left.items()]
     matches = []
     for candidate in ARCHITECTURES.values():
         if arch is not None and arch not in (candidate.name, candidate.name.partition("-")[0]):
             continue
-        for folded in (False, True):
-            shapes = _shapes(candidate.name, folded)
+        for folded in _foldings({key: value.shape for key, value in left.items()}):
+            with torch.device("meta"):  # all architectures without their numbers
+                shapes = _shapes(candidate.name, folded)
             if sequence == [(key.rpartition(".")[2], shape) for key, shape in shapes.items()]:
                 renamed = dict(zip(shapes, left.values(), strict=True))
                 matches.append(_Match(candidate, folded, renamed, (IN_ORDER,)))
@@ -179,19 +194,22 @@ def _refusal(tensors: Tensors, arch: str | None) -> str:
     shapes = {key: value.shape for key, value in translated.items()}
     nearest, most = None, -1
     for candidate in _candidates(shapes, arch):
-        for folded in (False, True):
+        for folded in _foldings(shapes):
             matches = sum(shapes.get(key) == shape for key, shape in _shapes(candidate.name, folded).items())
             if matches > most:
                 nearest, most = (candidate.name, folded), matches
     if nearest:
         return _difference(nearest[0], _shapes(*nearest), shapes)
-    few = ", ".join(list(shapes)[:3])
     if arch is None and (in_order := [match.architecture.name for match in _in_order(tensors, None)]):
         return (
-            f"no supported architecture has tensors with these names: {few}, …. In the order of the file, their "
-            f"shapes are those of {' or '.join(in_order)}; --arch {in_order[0]} reads them so, and the accuracy shows "
-            "whether that is right"
+            f"{_unknown(list(shapes))}. In the order of the file, their shapes are those of {' or '.join(in_order)}; "
+            f"--arch {in_order[0]} reads them so, and the accuracy shows whether that is right"
         )
+    return _unknown(list(shapes))
+
+
+def _unknown(names: list[str]) -> str:
+    few = ", ".join(names[:3])
     return (
         f"no supported architecture has tensors with these names: {few}, …. Supported architectures: "
         "ResNet-8 to -110 for CIFAR, VGG-11 to -19, MobileNetV2, ShuffleNetV2, RepVGG, and the bundled networks"
