@@ -28,5 +28,9 @@ class CodecError(CheckpointError):
     """A file is damaged, or it is not the file of a compressed network."""
 
 
+class HistoryError(CompressionError):
+    """The history of a search cannot be read or written."""
+
+
 class EngineError(CompressionError):
     """A task failed on a worker."""

@@ -11,12 +11,12 @@ from functools import cached_property
 import torch
 
 from compression.data.images import ImageSet
+from compression.engine.borrower import Borrower
 from compression.engine.cluster import TaskKey
 from compression.engine.progress import Pace
 from compression.evaluation.evaluation import BATCH, Evaluation, join
 from compression.evaluation.sampling import VisitingOrder
 from compression.networks.macs import layer_macs
-from compression.networks.model import FloatModel
 from compression.results.store import Key
 from compression.spec import CompressionSpec
 
@@ -28,7 +28,7 @@ LATER_TASK_CHUNKS = 8  # at most
 
 
 @dataclass(eq=False)
-class EvaluationState:
+class EvaluationState(Borrower):
     """One evaluation: the chunks that are there, the tasks that are asked for, and the whole once it is complete.
 
     Only the first `limit` chunks are evaluated. `parts` maps the number of a chunk to its evaluation, `tasks` the key
@@ -37,7 +37,6 @@ class EvaluationState:
     """
 
     key: Key
-    model: FloatModel
     spec: CompressionSpec
     order: VisitingOrder
     limit: int

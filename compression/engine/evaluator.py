@@ -17,6 +17,7 @@ import time
 import uuid
 from collections.abc import Collection, Iterator
 from functools import lru_cache, partial
+from weakref import ref
 
 import numpy as np
 
@@ -123,7 +124,9 @@ class Evaluator:
         """
         key = self.key(model, spec)
         is_ordered = before is not None
-        return self._states.use((key, is_ordered), lambda: self._new_state(key, model, spec, before))
+        state = self._states.use((key, is_ordered), lambda: self._new_state(key, model, spec, before))
+        state.lend(model)
+        return state
 
     def _new_state(
         self, key: Key, model: FloatModel, spec: CompressionSpec, before: Evaluation | None
@@ -131,7 +134,7 @@ class Evaluator:
         twin = self._states.get((key, before is None))
         known = (twin.whole, twin.measured_with) if twin and twin.whole else self._kept_evaluation(model, spec)
         order = _order(before) if before else plain_order(len(self._images))
-        state = EvaluationState(key, model, spec, order, 0, *known)
+        state = EvaluationState(ref(model), key, spec, order, 0, *known)
         waits_for_float = before is None and spec != CompressionSpec(spec.model)
         state.limit = min(FIRST_CHUNKS, state.chunks) if waits_for_float else state.chunks
         return state

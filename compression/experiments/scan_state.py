@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from compression.engine.borrower import Borrower
 from compression.engine.cluster import TaskKey
 from compression.engine.progress import Pace
 from compression.evaluation.evaluation import BATCH, Evaluation, join
@@ -67,11 +68,10 @@ class LayerState:
 
 
 @dataclass(eq=False)
-class ScanState:
+class ScanState(Borrower):
     """A scan and its layers. The first of them stands for the float network: a layer that nothing is done to."""
 
     scan: Scan
-    model: FloatModel
     layers: tuple[LayerState, ...]
     pace: Pace | None = None
 

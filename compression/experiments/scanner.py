@@ -19,6 +19,7 @@ another process.
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from weakref import ref
 
 from compression.data.cifar10 import TEST
 from compression.data.images import ImageSet
@@ -60,6 +61,7 @@ class Scanner:
         with self._lock:
             scan = Scan(tuple(specs), tuple(weighted_layers(model.module)), images)
             state = self._states.use((model.digest, scan), lambda: self._new_state(model, scan))
+            state.lend(model)
             error = self._advance(state, go)
             return self._reading(state, error)
 
@@ -71,7 +73,7 @@ class Scanner:
 
     def _new_state(self, model: FloatModel, scan: Scan) -> ScanState:
         layers = [self._new_layer(model, scan, *each) for each in layers_to_scan(model, scan)]
-        return ScanState(scan, model, tuple(layers))
+        return ScanState(ref(model), scan, tuple(layers))
 
     def _new_layer(
         self, model: FloatModel, scan: Scan, layer: str, specs: Mapping[CompressionSpec, CompressionSpec], work: int

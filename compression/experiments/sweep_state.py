@@ -3,7 +3,9 @@
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from weakref import ref
 
+from compression.engine.borrower import Borrower
 from compression.engine.cluster import TaskKey
 from compression.engine.progress import Pace
 from compression.evaluation.evaluation import Evaluation
@@ -15,10 +17,9 @@ from compression.spec import CompressionSpec
 
 
 @dataclass(eq=False)
-class SpecState:
+class SpecState(Borrower):
     """One spec of a sweep. `share` (0..1) of its images are evaluated; `work` is in multiply-accumulates per image."""
 
-    model: FloatModel
     spec: CompressionSpec
     work: int
     evaluation: Evaluation | None = None
@@ -75,4 +76,4 @@ def spec_states(models: Mapping[str, FloatModel], specs: Iterable[CompressionSpe
         name: sum(layer_macs(models[name].module, models[name].example).values())
         for name in {spec.model for spec in unique}
     }
-    return tuple(SpecState(models[spec.model], spec, work[spec.model]) for spec in unique)
+    return tuple(SpecState(ref(models[spec.model]), spec, work[spec.model]) for spec in unique)

@@ -53,6 +53,8 @@ class Sweeper:
         """Returns what is known now of `specs`, each of the one of `models` that it names; with `go`, asks for more."""
         with self._lock:
             state = self._states.use(tuple(specs), lambda: self._new_state(models, specs))
+            for each in state.specs:
+                each.lend(models[each.spec.model])
             if go and state.pace is None:
                 _start(state)
             pending = [each for each in state.specs if not each.done]

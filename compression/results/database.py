@@ -35,6 +35,8 @@ PATIENCE_SECONDS = 1.5  # an operation that does not get its lock is repeated fo
 
 BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
 
+UNWRITABLE = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}
+
 DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
 
 
@@ -85,7 +87,23 @@ class Database:
             except sqlite3.DatabaseError as error:
                 if _kind(error) in DAMAGE or self._file() != file:
                     raise Unusable("was damaged", file) from error
-                raise
+                if _kind(error) not in UNWRITABLE or file is None:
+                    raise
+                return self._read(work, error)
+
+    def _read(self, work: Work[T], error: sqlite3.DatabaseError) -> T:
+        """Returns the value of `work` on a file that cannot be written. Raises `error`, the reason, if it writes.
+
+        SQLite keeps a file beside a database with a write-ahead log even to read it, unless the database is immutable.
+        """
+        address = f"{self.path.absolute().as_uri()}?mode=ro&immutable=1"
+        try:
+            with closing(sqlite3.connect(address, isolation_level=None, uri=True)) as connection:
+                if self._ready(connection):
+                    return work(connection)
+        except sqlite3.DatabaseError:
+            pass
+        raise error
 
     def _ready(self, connection: sqlite3.Connection) -> bool:
         """Whether the file has the tables of this version. A new file gets them in one transaction."""
@@ -158,7 +176,7 @@ class Database:
                 return "the disk is full"
             case sqlite3.SQLITE_IOERR:
                 return "the disk is full or fails"
-            case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
+            case kind if kind in UNWRITABLE:
                 return f"{self.path} cannot be opened for writing"
         return str(error)
 

@@ -182,6 +182,8 @@ def _list_key(model: FloatModel, data: str) -> tuple[str, ...]:
 def _read_all(model: FloatModel, images: ImageSet, database: sqlite3.Connection) -> list[Result]:
     results = []
     for text, *content, costs_text in database.execute(LIST, _list_key(model, images.fingerprint)):
+        if not isinstance(text, bytes):
+            continue
         key = Key(model.digest, text.decode(errors="replace"), images.fingerprint, arithmetic())
         evaluation = _evaluation(tuple(content), key, images)
         costs = _costs(costs_text)

@@ -5,7 +5,6 @@ import sqlite3
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from itertools import product
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -126,13 +125,7 @@ class TwoLayers(nn.Module):
 
 @pytest.fixture(scope="module")
 def two_layers() -> FloatModel:
-    return SimpleNamespace(  # type: ignore[return-value]
-        name="made",
-        module=TwoLayers(),
-        digest="made",
-        normalization=next(iter(NORMALIZATIONS.values())),
-        example=torch.zeros(1, *TEST.shape),
-    )
+    return FloatModel("made", TwoLayers(), next(iter(NORMALIZATIONS.values())))
 
 
 @pytest.fixture

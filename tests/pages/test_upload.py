@@ -26,7 +26,7 @@ from compression.networks.model import FloatModel, freeze_
 from compression.networks.normalization import NORMALIZATIONS
 from compression.paths import PROJECT
 from compression.spec import CompressionSpec, QuantSpec
-from pages.ui.checkpoint import shelf, upload
+from pages.ui.checkpoint import upload
 from pages.ui.compute import images, uploads
 from tests.networks.test_damaged import damage
 from tests.support.networks import save
@@ -221,11 +221,11 @@ def test_it_can_be_forgotten(page):
 
 
 def test_the_shelf_of_a_session_is_bounded(page, no_images):
-    for seed in range(shelf.MOST_OF_ONE_SESSION + 1):
+    for seed in range(uploads.MOST_OF_ONE_SESSION + 1):
         state = small().state_dict()
         state["fc.bias"] = torch.full((10,), float(seed))
         send(page, save(state), f"net{seed}.pt")
-    assert len(page.session_state["mine"]) == shelf.MOST_OF_ONE_SESSION
+    assert len(page.session_state["mine"]) == uploads.MOST_OF_ONE_SESSION
     assert not any(name.startswith("net0-") for name in page.session_state["mine"])
 
 
@@ -328,7 +328,7 @@ def test_two_hundred_damaged_uploads_leave_no_traceback_no_file_and_no_memory(pa
         assert bool(page.error) != bool(page.success)
         refused += bool(page.error)
     assert refused > 100
-    assert len(page.session_state["mine"]) <= shelf.MOST_OF_ONE_SESSION
+    assert len(page.session_state["mine"]) <= uploads.MOST_OF_ONE_SESSION
     assert not list(tmp_path.iterdir())
     assert resident_bytes() - before < 100_000_000
 

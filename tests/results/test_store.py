@@ -412,11 +412,20 @@ def locked() -> Iterator[Store]:
         os.chmod(folder, 0o755)
 
 
-def test_a_folder_that_cannot_be_written_is_reported(locked: Store, as_nobody: None) -> None:
+def test_a_folder_that_cannot_be_written_is_reported_and_gives_what_it_holds(locked: Store, as_nobody: None) -> None:
     locked.put(key(1), evaluation(1))
     assert locked.problem == f"Results cannot be kept: {locked.path} cannot be opened for writing."
-    assert locked.get(key(), IMAGES) is None
-    assert locked.problem == f"Kept results cannot be read: {locked.path} cannot be opened for writing."
+    assert same(locked.get(key(), IMAGES), evaluation())
+    assert locked.get(key(1), IMAGES) is None
+
+
+def test_a_file_that_cannot_be_written_gives_what_it_holds(locked: Store, request: pytest.FixtureRequest) -> None:
+    locked.path.chmod(0o444)
+    locked.path.parent.chmod(0o777)
+    request.getfixturevalue("as_nobody")
+    assert same(locked.get(key(), IMAGES), evaluation())
+    locked.put(key(1), evaluation(1))
+    assert locked.problem == f"Results cannot be kept: {locked.path} cannot be opened for writing."
 
 
 def test_a_damaged_file_that_cannot_be_moved_aside_is_reported(locked: Store, request: pytest.FixtureRequest) -> None:

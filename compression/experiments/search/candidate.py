@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from compression.engine.borrower import Borrower
 from compression.engine.cluster import TaskKey
 from compression.evaluation.evaluation import BATCH, Evaluation, join
 from compression.evaluation.subsets import HALF, Score
 from compression.experiments.search.goal import Goal, Trial, may_win
-from compression.networks.model import FloatModel
 from compression.results.costs import Costs
 from compression.spec import CompressionSpec
 
@@ -15,14 +15,13 @@ STAGES = (500, 1500, HALF)  # images; a candidate that cannot win any more stops
 
 
 @dataclass(eq=False)
-class Candidate:
+class Candidate(Borrower):
     """A spec of a search. `name` is that of its tasks.
 
     `evaluation` is that of the first images of the search half, `parts` maps the numbers of later batches to
     theirs, and `pending` has the batches that are asked for.
     """
 
-    model: FloatModel
     spec: CompressionSpec
     name: str
     evaluation: Evaluation | None = None

@@ -6,7 +6,8 @@ A trial that was proposed and has no result is proposed again after a kill; one 
 import hashlib
 import os
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -14,10 +15,10 @@ from pathlib import Path
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution, distribution_to_json
 from optuna.samplers import NSGAIISampler
-from optuna.storages import RDBStorage
+from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.exc import SQLAlchemyError
 
+from compression.errors import HistoryError
 from compression.experiments.search.goal import Goal, Trial, excess
 from compression.experiments.search.space import BITS, HUNDREDTHS, SCHEME, SCHEMES, SPARSITY, Choice, Space, bits_key
 
@@ -27,6 +28,8 @@ SEEDED, GOAL = "seeded", "goal"  # names of attributes in the file
 
 LOCK_SECONDS = 5
 
+MOST_DAMAGED = 3  # files of one process that are moved aside
+
 RESULTS = {  # the name of each result in the file, and in `Trial`
     "bytes": "file_bytes",
     "images": "images",
@@ -35,16 +38,26 @@ RESULTS = {  # the name of each result in the file, and in `Trial`
     "won": "won",
 }
 
+UNWRITABLE = {  # SQLite's result codes that say nothing about the content of the file, in words
+    sqlite3.SQLITE_FULL: "the disk is full",
+    sqlite3.SQLITE_IOERR: "the disk is full or fails",
+    sqlite3.SQLITE_READONLY: "its file cannot be written",
+    sqlite3.SQLITE_CANTOPEN: "its file cannot be opened",
+    sqlite3.SQLITE_PERM: "its file cannot be opened",
+    sqlite3.SQLITE_BUSY: "another program keeps its file locked",
+    sqlite3.SQLITE_LOCKED: "another program keeps its file locked",
+}
+
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 class Study:
-    """The study of one search.
+    """The study of one search. Every method raises HistoryError if its file cannot be read or written.
 
     `trials` maps the number of each complete trial to it, `running` the number of each proposed one to its choice.
     """
 
-    def __init__(self, storage: RDBStorage, name: str, space: Space, goal: Goal, seed: int) -> None:
+    def __init__(self, storage: BaseStorage, name: str, space: Space, goal: Goal, seed: int) -> None:
         self._goal = goal
         self._proposals: dict[int, optuna.Trial] = {}
         self._distributions = _distributions(space)
@@ -68,17 +81,20 @@ class Study:
     @property
     def is_seeded(self) -> bool:
         """Whether the first choices are set."""
-        return bool(self._study.user_attrs.get(SEEDED))
+        with _in_words():
+            return bool(self._study.user_attrs.get(SEEDED))
 
     def seed(self, choices: Sequence[Choice]) -> None:
         """Sets the choices that are proposed first, in this order."""
-        for choice in choices:
-            self._study.enqueue_trial(dict(choice), skip_if_exists=True)
-        self._study.set_user_attr(SEEDED, True)
+        with _in_words():
+            for choice in choices:
+                self._study.enqueue_trial(dict(choice), skip_if_exists=True)
+            self._study.set_user_attr(SEEDED, True)
 
     def ask(self) -> int:
         """Proposes a trial, which is now `running`; returns its number."""
-        proposal = self._study.ask(self._distributions)
+        with _in_words():
+            proposal = self._study.ask(self._distributions)
         self._proposals[proposal.number] = proposal
         self.running[proposal.number] = proposal.params
         return proposal.number
@@ -89,34 +105,56 @@ class Study:
         Drop and bytes are both minimized; new trials descend rather from those near the goal.
         """
         proposal = self._proposals.pop(number)
-        for name, field in RESULTS.items():
-            proposal.set_user_attr(name, getattr(trial, field))
-        proposal.set_constraint(GOAL, excess(self._goal, trial))
-        self._study.tell(number, (trial.drop, float(trial.file_bytes)), skip_if_finished=True)
+        with _in_words():
+            for name, field in RESULTS.items():
+                proposal.set_user_attr(name, getattr(trial, field))
+            proposal.set_constraint(GOAL, excess(self._goal, trial))
+            self._study.tell(number, (trial.drop, float(trial.file_bytes)), skip_if_finished=True)
         del self.running[number]
         self.trials[number] = trial
 
 
 class StudyFile:
-    """The studies in the file at `path`. `problem` is a sentence on what was wrong with the file, or None."""
+    """The studies in the file at `path`; in memory alone if there can be no such file.
+
+    `problem` is a sentence on what was wrong with the file, or None.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.problem: str | None = None
-        self._storage: RDBStorage | None = None
+        self._storage: BaseStorage | None = None
+        self._damaged = 0
 
     def open(self, name: str, space: Space, goal: Goal, seed: int) -> Study:
-        """Returns the study of that name, a new one if there is none. A damaged file is moved aside first.
+        """Returns the study of that name, a new one if there is none. A file that cannot be used is replaced first."""
+        for _ in range(2):
+            try:
+                with _in_words():
+                    return Study(self._connect(), name, space, goal, seed)
+            except HistoryError as error:
+                self.replace(error)
+        return Study(self._connect(), name, space, goal, seed)
 
-        Raises OSError if no file can be made.
+    def replace(self, error: HistoryError) -> None:
+        """Moves the file aside if `error` says that it is damaged; otherwise goes on in memory.
+
+        After MOST_DAMAGED files it is not the file that is to blame. Raises `error` if it comes from the memory.
         """
-        try:
-            return Study(self._connect(), name, space, goal, seed)
-        except (SQLAlchemyError, sqlite3.DatabaseError, RuntimeError, KeyError, ValueError):
-            self._move_aside()
-            return Study(self._connect(), name, space, goal, seed)
+        if isinstance(self._storage, InMemoryStorage):
+            raise error
+        self._damaged += 1
+        reason = _reason(error) or ("new files are damaged, too" if self._damaged > MOST_DAMAGED else None)
+        if reason is None:
+            try:
+                self._move_aside()
+                return
+            except OSError as failure:
+                reason = f"{self.path} was damaged and cannot be moved aside ({failure.strerror})"
+        self.problem = f"The history of searches is not kept: {reason}."
+        self._storage = InMemoryStorage()
 
-    def _connect(self) -> RDBStorage:
+    def _connect(self) -> BaseStorage:
         if self._storage is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             creator = {"creator": partial(_connection, self.path)}
@@ -130,6 +168,29 @@ class StudyFile:
             self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
         os.replace(self.path, aside)
         self.problem = f"{self.path} was damaged. It is now {aside.name}, and a new file was started."
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    """Raises HistoryError for whatever Optuna raises: from a damaged file that can be any exception."""
+    try:
+        yield
+    except HistoryError:
+        raise
+    except Exception as error:
+        raise HistoryError(f"the history of searches cannot be used: {error}") from error
+
+
+def _reason(error: BaseException) -> str | None:
+    """Returns why the file cannot be opened or written, or None if it is damaged."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, sqlite3.DatabaseError) and getattr(cause, "sqlite_errorcode", 0) & 0xFF in UNWRITABLE:
+            return UNWRITABLE[cause.sqlite_errorcode & 0xFF]
+        if isinstance(cause, OSError):
+            return f"{cause.filename}: {cause.strerror}"
+        cause = cause.__cause__
+    return None
 
 
 def _distributions(space: Space) -> dict[str, BaseDistribution]:

@@ -1,6 +1,7 @@
 """Evaluates candidates on the search half and counts their costs, on the engine; complete results are stored."""
 
 import hashlib
+from weakref import ref
 
 from compression.data.cifar10 import TEST
 from compression.data.images import ImageSet
@@ -35,7 +36,7 @@ class Measuring:
         half = self._images[SEARCH]
         evaluations = (self._store.get(key, half[:images]) for key, images in keys)
         known = next((evaluation for evaluation in evaluations if evaluation), None)
-        return Candidate(model, spec, name, known, self._store.get_costs(Key.of(model, spec)))
+        return Candidate(ref(model), spec, name, known, self._store.get_costs(Key.of(model, spec)))
 
     def evaluate(self, candidate: Candidate, images: int, go: bool) -> bool:
         """Takes what has come back and, with `go`, asks for the rest; returns whether the first `images` are seen."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from compression.engine.borrower import Borrower
 from compression.evaluation.subsets import HALF, Score
 from compression.experiments.search.candidate import Candidate
 from compression.experiments.search.goal import Goal, Trial
@@ -10,12 +11,11 @@ from compression.experiments.search.outcome import Outcome
 from compression.experiments.search.reading import Phase
 from compression.experiments.search.space import Space
 from compression.experiments.search.time_left import Meter, images_left, share_done, work_of
-from compression.networks.model import FloatModel
 from compression.spec import CompressionSpec
 
 
 @dataclass(eq=False)
-class SearchState:
+class SearchState(Borrower):
     """A search of `trial_count` trials. Its trials are in `study`, which is also on the disk.
 
     `base` is the float network, `smallest` has the specs of the smallest files. `running` maps the number of a trial
@@ -24,7 +24,6 @@ class SearchState:
     `share_of_phase` (0..1) of the current phase is done, and `scanned` is that of the scan, None before it begins.
     """
 
-    model: FloatModel
     goal: Goal
     space: Space
     study: Study

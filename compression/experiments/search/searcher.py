@@ -22,13 +22,14 @@ import threading
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from weakref import ref
 
 from compression.data.images import ImageSet
 from compression.engine.cluster import Engine
 from compression.engine.evaluator import Evaluator
 from compression.engine.lru_cache import LruCache
 from compression.engine.progress import follow
-from compression.errors import EngineError
+from compression.errors import EngineError, HistoryError
 from compression.evaluation.subsets import HALF, SEARCH
 from compression.experiments.scanner import Scanner
 from compression.experiments.search.goal import Goal, pick
@@ -72,11 +73,19 @@ class Searcher:
         Searches with different `seed` are different searches. Raises ValueError if there is nothing to search.
         """
         with self._lock:
-            state = self._states.use((model.digest, goal, seed), lambda: self._new_state(model, goal, seed))
+            key = model.digest, goal, seed
+            state = self._states.use(key, lambda: self._new_state(model, goal, seed))
+            for borrower in (state, *state.candidates):
+                borrower.lend(model)
             state.trial_count = trial_count
             error = None
             try:
                 self._advance(state, go)
+            except HistoryError as failure:  # goes on with a new file, or in memory if there can be none
+                self._rest(state)
+                self._states.discard(key)
+                self._studies.replace(failure)
+                return self.look(model, goal, trial_count, seed, go)
             except (EngineError, ValueError) as failure:
                 error = str(failure)
             if error or not go:
@@ -94,7 +103,7 @@ class Searcher:
         study = self._studies.open(f"{model.digest} {goal} {seed} {arithmetic()} {counting()}", space, goal, seed)
         base = self._tools.measuring.candidate(model, CompressionSpec(model.name), f"{goal} float")
         smallest = [self._tools.measuring.candidate(model, spec, f"{goal} smallest") for spec in space.smallest_specs]
-        return SearchState(model, goal, space, study, base, tuple(smallest))
+        return SearchState(ref(model), goal, space, study, base, tuple(smallest))
 
     def _advance(self, state: SearchState, go: bool) -> None:
         """Goes through the phases up to the first one that is not done."""

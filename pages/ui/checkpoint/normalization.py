@@ -9,7 +9,6 @@ from compression.evaluation.normalization_trial import NormalizationChoice, choi
 from compression.networks.model import FloatModel
 from compression.networks.normalization import NORMALIZATIONS
 from pages.ui import wording
-from pages.ui.checkpoint import shelf
 from pages.ui.compute import uploads
 
 
@@ -47,7 +46,7 @@ def pick(model: FloatModel) -> FloatModel:
         return model
     other = f"{model.name}-{name}"
     if other not in uploads.own():
-        shelf.put(replace(model, name=other, normalization=NORMALIZATIONS[name]), keep=model.name)
+        uploads.keep(replace(model, name=other, normalization=NORMALIZATIONS[name]), spared=model.name)
     return uploads.own()[other]
 
 

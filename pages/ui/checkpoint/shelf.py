@@ -5,15 +5,11 @@ import streamlit as st
 from compression.networks.model import FloatModel
 from pages.ui.compute import uploads
 
-MOST_OF_ONE_SESSION = 4
 FORGOTTEN = "forgotten"  # in the session: how many uploads were forgotten
 
 
-def put(model: FloatModel, keep: str = "") -> None:
-    """Stores a network in this session; if the session is full, the oldest but `keep` goes."""
-    own = uploads.own()
-    while len(own) >= MOST_OF_ONE_SESSION:
-        del own[next(name for name in own if name != keep)]
+def put(model: FloatModel) -> None:
+    """Stores a network in this session."""
     uploads.keep(model)
 
 
@@ -23,7 +19,8 @@ def draw() -> None:
     if not own:
         return
     st.caption(
-        f"Your networks ({len(own)} of at most {MOST_OF_ONE_SESSION}). Only those who have the link of one can see it."
+        f"Your networks ({len(own)} of at most {uploads.MOST_OF_ONE_SESSION}). "
+        "Only those who have the link of one can see it."
     )
     for name in list(own):
         with st.container(horizontal=True, vertical_alignment="center"):

@@ -10,6 +10,7 @@ from compression.networks.folding import fold_batch_norm
 from compression.networks.model import FloatModel
 from compression.networks.weights import weighted_layers
 from pages.ui.compute import uploads
+from pages.ui.compute.caching import shared
 
 
 def names() -> list[str]:
@@ -27,7 +28,7 @@ def _shared_model(name: str) -> FloatModel:
     return library.load_network(name)
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
+@shared(16)
 def _folded_model(name: str) -> FloatModel:
     return replace(float_model(name), module=fold_batch_norm(float_model(name).module))
 

@@ -4,14 +4,18 @@ The name of an uploaded network has a part of the hash of its content, so nobody
 """
 
 import time
+from typing import Any
 
 import streamlit as st
 
+from compression.engine.lru_cache import LruCache
 from compression.networks.model import FloatModel
 
+ANSWERS = "answers of uploads"  # in the session: what was computed of its networks
 KEPT_SECONDS = 3600
 MOST_KEPT = 16
-MOST_KEPT_PARAMETERS = 50_000_000  # 200 MB of float32
+MOST_KEPT_PARAMETERS = 30_000_000  # 120 MB of float32
+MOST_OF_ONE_SESSION = 4
 
 
 def own() -> dict[str, FloatModel]:
@@ -19,9 +23,22 @@ def own() -> dict[str, FloatModel]:
     return st.session_state.setdefault("mine", {})
 
 
-def keep(model: FloatModel) -> None:
-    """Puts a network into this session, and keeps it for a reload of the page."""
-    own()[model.name] = model
+def answers(function: str, most: int) -> LruCache[Any, Any]:
+    """Returns what this session has computed by `function` of its networks: the `most` answers used last."""
+    caches: dict[str, LruCache[Any, Any]] = st.session_state.setdefault(ANSWERS, {})
+    return caches.setdefault(function, LruCache(most))
+
+
+def keep(model: FloatModel, spared: str = "") -> None:
+    """Puts a network into this session, and keeps it for a reload of the page.
+
+    If the session is full, its oldest network goes, but not the one called `spared`.
+    """
+    mine = own()
+    while len(mine) >= MOST_OF_ONE_SESSION and model.name not in mine:
+        del mine[next(name for name in mine if name != spared)]
+        st.session_state.pop(ANSWERS, None)
+    mine[model.name] = model
     _shelf()[model.name] = time.monotonic(), model
     _tidy()
 
@@ -38,6 +55,7 @@ def adopt(name: str) -> bool:
 def forget(name: str) -> None:
     """Deletes the network `name`."""
     own().pop(name, None)
+    st.session_state.pop(ANSWERS, None)
     _shelf().pop(name, None)
 
 
