@@ -21,7 +21,7 @@ import torch
 from compression.__main__ import main
 from compression.commands.arguments import COMMANDS, parser
 from compression.commands.shared import file_formats
-from compression.commands.shared.inputs import named_network
+from compression.commands.shared.inputs import named_network, network_and_spec
 from compression.commands.shared.json_text import to_json
 from compression.commands.shared.spec_options import add_spec_arguments, spec_from
 from compression.core import bundled_calibrations
@@ -559,6 +559,8 @@ def test_calibrate_writes_the_statistics_of_the_inputs_of_layers(
             "evaluate --model simple_cnn --arch resnet20",
             "--arch applies to --checkpoint; a network of --model has its own",
         ),
+        ("evaluate", "give --model, --checkpoint or --recipe"),
+        ("evaluate --model simple_cnn --recipe best.json", "--recipe names its network: remove --model"),
         ("search --model simple_cnn --drop 1 --normalization none", "--normalization applies to --checkpoint"),
         ("sensitivity --model simple_cnn --entry model_ema", "--entry applies to --checkpoint"),
         ("sensitivity --checkpoint nowhere.th", "there is no file nowhere.th"),
@@ -586,7 +588,6 @@ def test_a_wrong_option_gives_one_sentence(arguments: str, words: str, capsys: C
     [
         "",
         "compress",
-        "evaluate",
         "evaluate --model a --checkpoint b",
         "evaluate --model simple_cnn --bits four",
         "export --model simple_cnn",
@@ -770,3 +771,13 @@ def test_search_takes_a_checkpoint(state_file: Path) -> None:
     command = ["search", "--checkpoint", str(state_file), "--normalization", "cifar10", "--drop", "5"]
     model = named_network(parser().parse_args(command))
     assert (model.name, model.about["arch"], model.normalization.name) == ("mine.state", "cnn3", "cifar10")
+
+
+def test_a_recipe_that_was_searched_for_a_checkpoint_applies_to_it(state_file: Path, tmp_path: Path) -> None:
+    recipe = CompressionSpec("mine.state", weights=QuantSpec(3))
+    (tmp_path / "best.json").write_text(recipe.to_json())
+    command = ["evaluate", "--recipe", str(tmp_path / "best.json"), "--checkpoint", str(state_file)]
+    model, spec = network_and_spec(parser().parse_args([*command, "--normalization", "half"]))
+    assert (spec, model.name, model.normalization.name) == (recipe, "mine.state", "half")
+    with pytest.raises(ValueError, match="remove --bits, or change the recipe"):
+        network_and_spec(parser().parse_args([*command, "--bits", "4"]))

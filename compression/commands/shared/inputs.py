@@ -1,8 +1,9 @@
 """What a command works on: the network and the spec that its options name, and how many images."""
 
 import argparse
+from dataclasses import replace
 
-from compression.commands.shared.spec_options import first_setting, spec_from
+from compression.commands.shared.spec_options import OF_CHECKPOINT, first_setting, spec_from
 from compression.core.compress import compress
 from compression.core.record import CompressedModel
 from compression.core.training_evidence import evidence_for
@@ -24,10 +25,20 @@ def compressed_network(options: argparse.Namespace) -> tuple[FloatModel, Compres
 
 
 def network_and_spec(options: argparse.Namespace) -> tuple[FloatModel, CompressionSpec]:
-    """Returns the float network that the options name, and its spec; with --recipe, both come from that file."""
+    """Returns the float network that the options name, and its spec.
+
+    With --recipe, the spec comes from that file, and so does the network unless --checkpoint is given.
+    Raises ValueError for options that do not fit.
+    """
+    if options.recipe and options.model:
+        raise ValueError("--recipe names its network: remove --model")
     if options.recipe:
         spec = _recipe(options)
-        return library.load_network(spec.model), spec
+        if options.checkpoint is None:
+            return library.load_network(spec.model), spec
+        return named_network(options), replace(spec, model=network_name(options))
+    if not (options.model or options.checkpoint):
+        raise ValueError("give --model, --checkpoint or --recipe")
     spec = spec_from(options, network_name(options))
     return named_network(options), spec
 
@@ -55,7 +66,7 @@ def network_name(options: argparse.Namespace) -> str:
 
 def named_network(options: argparse.Namespace) -> FloatModel:
     """Returns the float network that --model or --checkpoint names. Raises ValueError for options that do not fit."""
-    chosen = [name for name in ("arch", "normalization", "entry") if getattr(options, name)]
+    chosen = [name for name in OF_CHECKPOINT if getattr(options, name)]
     if options.model:
         if chosen:
             raise ValueError(f"--{chosen[0]} applies to --checkpoint; a network of --model has its own")

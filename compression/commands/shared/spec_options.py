@@ -32,18 +32,22 @@ FIXED: dict[str | None, int] = {scheme: scheme.bits[0] for scheme in Scheme if l
 
 PRUNING = ("threshold", "unit", "sparsity", "scope", "criterion", "seed", "structure")
 
+OF_CHECKPOINT = ("arch", "normalization", "entry")
+
 SETTINGS = (
-    *("arch", "normalization", "entry", "bits", "steps_per_unit", *QUANT, *PRUNING),
+    *(*OF_CHECKPOINT, "bits", "steps_per_unit", *QUANT, *PRUNING),
     *("activation_bits", "calibration", "layer", "fold_bn", "order", "merge", "reestimate_bn"),
 )
 
 
 def add_spec_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `evaluate`, `export` and `latency`: which network, and how it is compressed."""
-    network = parser.add_mutually_exclusive_group(required=True)
-    add_network_arguments(parser, network)
-    network.add_argument(
-        "--recipe", metavar="FILE", type=Path, help="a recipe: the network and all settings, as `search` writes it"
+    add_network_arguments(parser, parser.add_mutually_exclusive_group())
+    parser.add_argument(
+        "--recipe",
+        metavar="FILE",
+        type=Path,
+        help="a recipe: the network and all settings, as `search` writes it; with --checkpoint, for that network",
     )
     _add_quantization(parser)
     _add_pruning(parser)
@@ -134,8 +138,10 @@ def _add_others(parser: argparse.ArgumentParser) -> None:
 
 
 def first_setting(options: argparse.Namespace) -> str | None:
-    """Returns the first option of SETTINGS that was given, such as "--bits", or None."""
+    """Returns the first option of SETTINGS that was given, such as "--bits", or None; not those of a checkpoint."""
     for name in SETTINGS:
+        if options.checkpoint and name in OF_CHECKPOINT:
+            continue
         value = getattr(options, name)
         if value is not None and value is not False and value != []:  # 0 is a value that was given
             return _option(name)
