@@ -93,7 +93,7 @@ class Engine:
     def notice(self) -> str | None:
         """Sentences for the reader: on a cluster that cannot be used, on workers that cannot start; or None."""
         problem = self._start_error or (self._workers.problem if self._workers else None)
-        trouble = f"The processes that compute cannot start on this machine: {problem}" if problem else ""
+        trouble = f"The processes that compute {problem}" if problem else ""
         return " ".join(filter(None, (self._cluster_notice, trouble))) or None
 
     def ask(self, key: TaskKey, function: Callable[..., Any], *arguments: Any, priority: int = 0) -> None:
@@ -160,7 +160,7 @@ class Engine:
             self._workers.tend()
             self._start_error = ""
         except OSError as error:
-            self._start_error = str(error)
+            self._start_error = f"cannot start on this machine: {error}"
 
     def _connect(self) -> None:
         address = (self._workers.address if self._workers else None) if self.local else self.address

@@ -48,7 +48,9 @@ WATCH_MS = 500
 
 LEAST_SECONDS = 1.0  # between two starts of one process, so that one that ends at once costs little
 
-FAILED_STARTS = 3  # in a row, until they are reported: fewer may be a process that somebody ended
+FAILED_STARTS = 3  # in a row, until they are reported if a signal ended each: fewer may be somebody's doing
+
+SLOW_SECONDS = 8.0  # a start that takes longer is reported; on an idle machine it takes two seconds
 
 READY = "SQUEEZELAB_READY"  # names the file that a process makes when it has started
 
@@ -100,7 +102,7 @@ class Workers:
 
     @property
     def problem(self) -> str | None:
-        """The last words of a process that cannot start, or None."""
+        """Why a process does not start, which completes "The processes that compute …", or None."""
         return next((each.problem for each in (self._scheduler, *self._workers) if each.problem), None)
 
     @property
@@ -152,8 +154,18 @@ class _Process:
 
     @property
     def problem(self) -> str | None:
-        """Why it does not start, or None: what it said last, if it ended FAILED_STARTS times before it was ready."""
-        return self.last_words if self.failed_starts >= FAILED_STARTS and not self._ready.exists() else None
+        """Why it does not start, with its last words, or None.
+
+        It was ended FAILED_STARTS times before it was ready, or ended by itself once, or takes SLOW_SECONDS.
+        """
+        if self._ready.exists():
+            return None
+        if self.failed_starts >= FAILED_STARTS:
+            return f"cannot start on this machine: {self.last_words}"
+        seconds = time.monotonic() - self.started_at
+        if self.is_alive and seconds > SLOW_SECONDS:
+            return f"have not started after {seconds:.0f} seconds: {self._log_end() or 'they say nothing'}"
+        return None
 
     def tend(self) -> None:
         """Starts it if it does not run, but not twice within LEAST_SECONDS. Raises OSError."""
@@ -180,9 +192,13 @@ class _Process:
         if self._ready.exists():
             self.failed_starts = 0
             return
+        self.failed_starts += 1 if status < 0 else FAILED_STARTS
+        self.last_words = self._log_end() or f"the process ended with status {status}"
+
+    def _log_end(self) -> str:
+        """Returns the last line of the log, or nothing."""
         lines = self.log.read_text(errors="replace").strip().splitlines()
-        self.failed_starts += 1
-        self.last_words = lines[-1] if lines else f"the process ended with status {status}"
+        return lines[-1] if lines else ""
 
     def _start(self) -> None:
         paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]

@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 
 from compression.core.compress import compress
 from compression.data.images import ImageSet
+from compression.engine import workers
 from compression.engine.cluster import Engine
 from compression.engine.evaluation_state import LATER_TASK_CHUNKS
 from compression.engine.evaluator import FIRST_CHUNKS, Evaluator
@@ -201,6 +203,43 @@ def test_a_reading_reports_workers_that_cannot_start(evaluator, simple_cnn):
         "ModuleNotFoundError: No module named 'no_module_of_this_name'"
     )
     engine.close()
+
+
+def test_a_reading_reports_workers_that_never_become_ready(evaluator, simple_cnn, monkeypatch, tmp_path):
+    (tmp_path / "sleeps_for_ever.py").write_text(
+        "import sys, time; print('I wait', file=sys.stderr, flush=True); time.sleep(1e6)"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr("compression.engine.workers.SLOW_SECONDS", 3.0)
+    engine = Engine(address="", workers=1, preload=["sleeps_for_ever"])
+    mine = evaluator(engine=engine, images=500)
+    words = lambda reading: "The processes that compute have not started after" in (reading.notice or "")
+    reading = until(
+        lambda: mine.look("me", simple_cnn, FOUR_BITS), lambda each: words(each) and "I wait" in (each.notice or "")
+    )
+    assert not reading.error
+    assert mine.look("me", simple_cnn, FOUR_BITS, go=False).images == 0
+    engine.close()
+
+
+def test_one_start_that_ends_by_itself_is_enough_for_a_report(tmp_path):
+    process = workers._Process([sys.executable, "-c", "raise SystemExit('no room')"], tmp_path / "worker")
+    process.tend()
+    assert process.running
+    process.running.wait()
+    process.tend()
+    assert process.problem == "cannot start on this machine: no room"
+
+
+def test_one_start_that_a_signal_ends_is_not_reported(tmp_path):
+    process = workers._Process([sys.executable, "-c", "import time; time.sleep(1e6)"], tmp_path / "worker")
+    process.tend()
+    assert process.running
+    process.running.terminate()
+    process.running.wait()
+    process.tend()
+    assert process.problem is None
+    process.kill()
 
 
 def test_a_reading_reports_a_missing_folder_for_workers(evaluator, simple_cnn, monkeypatch, tmp_path):

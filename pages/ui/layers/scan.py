@@ -111,6 +111,8 @@ def _progress(reading: ScanReading, running: bool) -> None:
             label = "Scan" if not reading.share else "Resume"
             icon = ":material/play_arrow:"
             st.button(label, key="scan start", icon=icon, on_click=lambda: st.session_state.update(start))
+    if reading.notice:
+        st.caption(f":material/info: {reading.notice}")
 
 
 def _assign(model: str, specs: tuple[CompressionSpec, ...]) -> None:
