@@ -294,6 +294,11 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
         rf"{CODE} .*torch\.device",
     ),
     "a device that is none": (lambda: beside(call(symbol("torch", "device"), text("os"))), rf"{CODE} .*torch\.device"),
+    "a call of what is no function": (lambda: beside(call(b"}", huge_tensor())), rf"{CODE} .*unnamed"),
+    "a call of a function after a state": (
+        lambda: beside(symbol("collections", "Counter") + b"}b" + tuple_of(huge_tensor()) + b"R"),
+        rf"{CODE} .*collections\.Counter",
+    ),
     "a call of a type of torch": (lambda: beside(call(symbol("torch", "float32"), integer(1))), DAMAGED),
     # structures
     "a million nested tuples as a key": (lambda: zip_of(b"}" + NESTED + b"Ns"), INTRICATE),

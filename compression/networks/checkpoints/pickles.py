@@ -123,15 +123,18 @@ def check_pickles(pickled: bytes, number: int = 1) -> None:
             steps += 1
             if step.code in ("GLOBAL", "INST", "STACK_GLOBAL") and step.argument not in _ALLOWED:
                 raise ForeignName(step.argument.replace(" ", ".") if step.argument else "unnamed")
-            if isinstance(step.function, _Name) and not _allows(step.function.name, step.arguments):
-                raise ForeignName(step.function.name.replace(" ", "."))
+            if step.code in ("REDUCE", "NEWOBJ") and not _allows(step.function, step.arguments):
+                named = isinstance(step.function, _Name)
+                raise ForeignName(step.function.name.replace(" ", ".") if named else "unnamed")
             if step.made.size > MAX_TUPLE_SIZE or steps > MAX_STEPS:
                 raise TooIntricate
 
 
-def _allows(name: str, arguments: Any) -> bool:
-    """Whether the function called `name` may take these arguments."""
-    return name not in GUARDED or (isinstance(arguments, tuple) and GUARDED[name](arguments))
+def _allows(function: Any, arguments: Any) -> bool:
+    """Whether `function` is one by name, and may take these arguments."""
+    if not isinstance(function, _Name):
+        return False
+    return function.name not in GUARDED or (isinstance(arguments, tuple) and GUARDED[function.name](arguments))
 
 
 def _steps(stream: io.BytesIO) -> Iterator[_Step]:
@@ -167,7 +170,7 @@ def _made(code: str, argument: Any, taken: list[_Item]) -> _Item:
     if "TUPLE" in code:
         size = 1 + sum(each.size for each in taken)
         return _Item(size, tuple(each.value for each in taken) if size <= MAX_TUPLE_SIZE else _Unknown)
-    if re.fullmatch("SETITEMS?|APPENDS?", code):
+    if re.fullmatch("SETITEMS?|APPENDS?|BUILD", code):
         return taken[0]
     if code in ("GLOBAL", "STACK_GLOBAL"):
         return _Item(value=_Name(argument))
