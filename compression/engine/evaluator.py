@@ -63,6 +63,7 @@ class Evaluator:
         self._use_landscape = use_landscape and len(images) == TEST.images
         self._lock = threading.RLock()
         self._watchers: Watchers[EvaluationState] = Watchers()
+        self._base_watchers: Watchers[EvaluationState] = Watchers()
         self._states: LruCache[tuple[Key, bool], EvaluationState] = LruCache(MOST_EVALUATIONS, on_removal=self._rest)
 
     def look(self, who: str, model: FloatModel, spec: CompressionSpec, go: bool = True, urgent: bool = True) -> Reading:
@@ -75,7 +76,7 @@ class Evaluator:
             as_float = CompressionSpec(spec.model)
             base = self._state(model, as_float, None)
             state = base if spec == as_float else self._state(model, spec, base.whole)
-            self._watch(who, state, go)
+            self._watch(who, state, base, go)
             error = self._advance(dict.fromkeys((state, base)), go, urgent)
             return self._reading(spec, state, base, error)
 
@@ -151,11 +152,18 @@ class Evaluator:
 
     # ---- what moves a state on
 
-    def _watch(self, who: str, state: EvaluationState, go: bool) -> None:
+    def _watch(self, who: str, state: EvaluationState, base: EvaluationState, go: bool) -> None:
+        """Notes that `who` waits for `state` and for its float network `base`, and lets rest what nobody waits for.
+
+        The float network goes on for whoever looks at another spec of it, so that a slider does not begin it anew.
+        """
         if not self._watchers.watches(who, state):
             state.asked_at = time.time()
-        for unwatched in self._watchers.look(who, state, stays=go):
-            self._rest(unwatched)
+        kinds = self._watchers, self._base_watchers
+        unwatched = [*self._watchers.look(who, state, stays=go), *self._base_watchers.look(who, base, stays=True)]
+        for each in unwatched:
+            if not any(watchers.is_watched(each) for watchers in kinds):
+                self._rest(each)
 
     def _advance(self, states: Collection[EvaluationState], go: bool, urgent: bool) -> str | None:
         """Takes what has come back and, with `go`, asks for what comes next; returns the error, or None."""

@@ -36,7 +36,11 @@ class Watchers(Generic[T]):
             if now - seen_at > FORGET_SECONDS:
                 del self._watched[watcher]
                 values.append(watched)
-        return [each for each in values if all(each is not watched for watched, _ in self._watched.values())]
+        return [each for each in values if not self.is_watched(each)]
+
+    def is_watched(self, thing: T) -> bool:
+        """Returns whether somebody watches `thing`."""
+        return any(thing is watched for watched, _ in self._watched.values())
 
     @property
     def active(self) -> int:

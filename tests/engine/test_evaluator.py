@@ -23,6 +23,7 @@ from compression.errors import EngineError
 from compression.evaluation.evaluation import BATCH, Evaluation, evaluate
 from compression.evaluation.reading import Reading
 from compression.evaluation.sampling import visiting_order
+from compression.networks.bundled import load_bundled
 from compression.networks.model import FloatModel, freeze_
 from compression.results.store import Store
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
@@ -219,6 +220,16 @@ def test_a_reading_reports_workers_that_never_become_ready(evaluator, simple_cnn
     )
     assert not reading.error
     assert mine.look("me", simple_cnn, FOUR_BITS, go=False).images == 0
+    engine.close()
+
+
+def test_a_network_that_nobody_looks_at_any_more_leaves_no_task(evaluator, simple_cnn):
+    engine = Engine(address="", workers=1, preload=["no_module_of_this_name"])
+    mine, other = evaluator(engine=engine, images=500), load_bundled("cnn3")
+    mine.look("me", simple_cnn, FOUR_BITS)
+    assert {task.arguments[0].value.digest for task in engine._tasks.values()} == {simple_cnn.digest}
+    mine.look("me", other, CompressionSpec("cnn3", weights=QuantSpec(4)))
+    assert {task.arguments[0].value.digest for task in engine._tasks.values()} == {other.digest}
     engine.close()
 
 
