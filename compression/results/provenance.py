@@ -126,7 +126,18 @@ def code(texts: Iterable[str]) -> str:
 
 def _statements(text: str) -> list[str]:
     tree = _OnlyWhatComputes().visit(ast.parse(text))
-    return [ast.unparse(statement) for statement in tree.body]
+    return [_as_text(statement) for statement in tree.body]
+
+
+def _as_text(node: object) -> str:
+    """Returns the syntax tree as a text that is the same in all versions of Python.
+
+    `ast.unparse` and `ast.dump` are not: newer versions write other brackets and quotes, or have fields that are empty.
+    """
+    if isinstance(node, ast.AST):
+        fields = (f"{name}={_as_text(value)}" for name, value in ast.iter_fields(node) if value not in (None, []))
+        return f"{type(node).__name__}({', '.join(fields)})"
+    return f"[{', '.join(map(_as_text, node))}]" if isinstance(node, list) else repr(node)
 
 
 class _OnlyWhatComputes(ast.NodeTransformer):

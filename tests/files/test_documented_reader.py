@@ -5,7 +5,9 @@ import json
 import math
 import struct
 from bisect import bisect_right
+from functools import reduce
 from itertools import accumulate, cycle, pairwise, product
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -51,7 +53,7 @@ def symbols(model: bytes, codes: bytes, count: int, alphabet: int) -> Array:
     length, exponent = model[0], leb128(model[1:])
     frequencies = np.array([each for each in exponent[:-1] for _ in range(length)][:alphabet] + exponent[-1:])
     shares = frequencies / frequencies.sum()
-    scale, total, starts = (2**24 - len(shares)) / sum(shares.tolist()), 0.0, []
+    scale, total, starts = (2**24 - len(shares)) / reduce(add, shares.tolist()), 0.0, []
     for place, share in enumerate(shares.tolist()):
         starts.append(int(total * scale) + place)
         total += share

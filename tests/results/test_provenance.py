@@ -100,9 +100,21 @@ def test_imports_and_messages_of_exceptions_do_not_change_the_digest() -> None:
         '"""Module."""\nfrom compression.a import b, c as d\nfrom torch import nn\nclass A:\n    """Class."""\n'
         'def f():\n    """Function."""\n    # why\n    raise ValueError(f"no {b}")\ndef g():\n    return ("text")'
     )
-    assert code([source]) == (
-        "class A:\n    pass\ndef f():\n    raise ValueError\ndef g():\n    return 'text'\n"
-        "from compression import c as d\nfrom torch import nn"
+    bare = (
+        "from compression import c as d\nfrom torch import nn\nclass A:\n    pass\ndef f():\n    raise ValueError\n"
+        "def g():\n    return 'text'"
+    )
+    assert code([source]) == code([bare])
+
+
+def test_the_digest_is_the_same_in_all_versions_of_python() -> None:
+    """What `ast.unparse` and `ast.dump` write differs between versions: brackets, quotes, fields that are empty."""
+    assert code(['x = {"a": (1, *b), "c": f"{d!r}"}', "def f(*, y=None): ..."]) == (
+        "Assign(targets=[Name(id='x', ctx=Store())], value=Dict(keys=[Constant(value='a'), Constant(value='c')], "
+        "values=[Tuple(elts=[Constant(value=1), Starred(value=Name(id='b', ctx=Load()), ctx=Load())], ctx=Load()), "
+        "JoinedStr(values=[FormattedValue(value=Name(id='d', ctx=Load()), conversion=114)])]))\n"
+        "FunctionDef(name='f', args=arguments(kwonlyargs=[arg(arg='y')], kw_defaults=[Constant()]), "
+        "body=[Expr(value=Constant(value=Ellipsis))])"
     )
 
 
