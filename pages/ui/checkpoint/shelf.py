@@ -2,15 +2,9 @@
 
 import streamlit as st
 
-from compression.networks.model import FloatModel
 from pages.ui.compute import uploads
 
 FORGOTTEN = "forgotten"  # in the session: how many uploads were forgotten
-
-
-def put(model: FloatModel) -> None:
-    """Stores a network in this session."""
-    uploads.keep(model)
 
 
 def draw() -> None:

@@ -86,7 +86,7 @@ def _network(file: Any, name: str, entry: str | None = None) -> FloatModel:
         content, plain = file.getvalue(), _plain(file.name)
         checkpoint = read_checkpoint(content, plain, entry=entry)
         if is_packed(checkpoint.metadata):
-            shelf.put(load_exported(content, plain, name))
+            uploads.keep(load_exported(content, plain, name))
         else:
             _store(name, plain, checkpoint, recognise_checkpoint(checkpoint))
     return uploads.own()[name]
@@ -127,7 +127,7 @@ def _store(name: str, file_name: str, checkpoint: Checkpoint, recognised: Recogn
         model = float_model(name, checkpoint, recognised, basis, f"your file {file_name}", show)
     finally:
         bar.empty()
-    shelf.put(model)
+    uploads.keep(model)
 
 
 def _accuracy(model: FloatModel, stated: float | None) -> None:
