@@ -20,7 +20,7 @@ from compression.engine.evaluator import Evaluator
 from compression.engine.tasks import evaluate_rows
 from compression.evaluation.evaluation import BATCH, Evaluation
 from compression.evaluation.subsets import HALF, HELD_BACK, SEARCH, Score, first_of, rows, score
-from compression.experiments.search import history
+from compression.experiments.search import history, space
 from compression.experiments.search.goal import Goal, Trial, front_of_trials, may_win, meets, pick, surely_meets
 from compression.experiments.search.outcome import outcome_in_words
 from compression.experiments.search.reading import Phase, SearchReading
@@ -356,7 +356,8 @@ def test_another_seed_is_another_search(two_layers, searcher):
 
 def test_a_search_of_another_space_begins_anew_and_leaves_the_file_as_it_is(two_layers, searcher, monkeypatch):
     first = run_to_end(searcher(), two_layers, Goal(0.01), 13)
-    monkeypatch.setattr(history, "BITS", BITS[1:])
+    for module in (history, space):
+        monkeypatch.setattr(module, "BITS", BITS[1:])
     other = run_to_end(searcher(), two_layers, Goal(0.01), 13)
     monkeypatch.undo()
     assert first.notice is other.notice is None
