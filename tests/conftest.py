@@ -103,8 +103,8 @@ def public_checkpoint() -> Path:
 
 @pytest.fixture
 def few_trial_images(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Normalisations are tried on 500 test images, not on thousands of training images."""
-    monkeypatch.setattr(normalization_trial, "trial_images", lambda: load()[:500])
+    """Normalisations are tried on 500 test images, not on thousands of training images, whoever asks for them."""
+    monkeypatch.setattr(normalization_trial, "load", lambda *_: load()[:500])
 
 
 @pytest.fixture(scope="session")
@@ -134,10 +134,10 @@ def random_resnet() -> nn.Module:
         return freeze_(ResNet(3))
 
 
-@pytest.fixture
-def copied_project(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def copied_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package alone, far from any data: what a stranger without CIFAR-10 has."""
-    folder = tmp_path / "squeezelab"
+    folder = tmp_path_factory.mktemp("copied") / "squeezelab"
     shutil.copytree(PROJECT / "compression", folder / "compression", ignore=shutil.ignore_patterns("__pycache__"))
     return folder
 
