@@ -18,7 +18,6 @@ from compression.engine.cluster import Engine
 from compression.engine.evaluation_state import LATER_TASK_CHUNKS
 from compression.engine.evaluator import FIRST_CHUNKS, Evaluator
 from compression.engine.tasks import evaluate_rows
-from compression.engine.workers import Workers
 from compression.errors import EngineError
 from compression.evaluation.evaluation import BATCH, Evaluation, evaluate
 from compression.evaluation.reading import Reading
@@ -29,6 +28,7 @@ from compression.results.store import Store
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
 
 SECONDS = 120
+KILLS = 5  # a worker that is started again imports torch, which takes seconds
 FLOAT = CompressionSpec("simple_cnn")
 FOUR_BITS = CompressionSpec("simple_cnn", PruneSpec(sparsity=0.3), QuantSpec(4))
 Factory = Callable[..., Evaluator]
@@ -266,7 +266,7 @@ def test_a_reading_reports_a_missing_folder_for_workers(evaluator, simple_cnn, m
 # ---- processes that die, and clusters
 
 
-def test_ten_kills_of_a_worker_change_no_prediction(evaluator, simple_cnn, test_images):
+def test_kills_of_workers_change_no_prediction(evaluator, simple_cnn, test_images):
     engine = Engine(address="", workers=2, preload=["compression.engine.tasks"])
     mine = evaluator(engine=engine, images=4_000)
     chance, kills, next_kill = random.Random(0), 0, 0.0
@@ -274,30 +274,28 @@ def test_ten_kills_of_a_worker_change_no_prediction(evaluator, simple_cnn, test_
         spec = CompressionSpec("simple_cnn", PruneSpec(sparsity=percent / 100))
         for reading in mine.follow(simple_cnn, spec):
             alive = engine.worker_pids
-            if kills < 10 and alive and reading.images and not reading.exact and time.monotonic() > next_kill:
+            if kills < KILLS and alive and reading.images and not reading.exact and time.monotonic() > next_kill:
                 os.kill(chance.choice(alive), signal.SIGKILL)
                 kills, next_kill = kills + 1, time.monotonic() + chance.uniform(0.2, 0.8)
         expected = evaluate_here(simple_cnn, spec, test_images[:4_000])
         assert torch.equal(reading.visited.predictions, expected.predictions)
-        if kills == 10:
+        if kills == KILLS:
             break
     engine.close()
-    assert kills == 10
+    assert kills == KILLS
 
 
-def test_two_workers_on_ports_of_their_own_predict_what_one_predicts(evaluator, simple_cnn, tmp_path):
-    predictions = []
-    for count in (1, 2):
-        cluster = Workers(count, ["compression.engine.tasks"])
-        while not cluster.address:
-            time.sleep(0.02)
-        engine = Engine(address=cluster.address)
-        mine = evaluator(engine=engine, store=tmp_path / str(count))
-        predictions.append(mine.evaluate(simple_cnn, FOUR_BITS).predictions)
-        assert not engine.local
-        engine.close()
-        cluster.close()
-    assert torch.equal(predictions[0], predictions[1])
+def test_the_workers_of_a_cluster_predict_what_a_plain_loop_predicts(
+    evaluator, simple_cnn, test_images, here, tmp_path
+):
+    """The images travel to them. The cluster is that of the engine that tests share, under its address."""
+    evaluator().evaluate(simple_cnn, FLOAT)  # starts it
+    engine = Engine(address=here._workers.address)
+    evaluation = evaluator(engine=engine, store=tmp_path / "of the cluster").evaluate(simple_cnn, FOUR_BITS)
+    assert not engine.local
+    assert engine.worker_pids == []
+    engine.close()
+    assert torch.equal(evaluation.predictions, evaluate_here(simple_cnn, FOUR_BITS, test_images[:2_000]).predictions)
 
 
 def test_a_worker_of_another_version_refuses(simple_cnn, test_images):
