@@ -1,7 +1,7 @@
 """Which package may import which, and how long files and functions may be: read off the code."""
 
 import ast
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -39,32 +39,44 @@ def name(path: Path) -> str:
     return path.relative_to(PROJECT).as_posix()
 
 
-def modules(source: str) -> set[str]:
+@cache
+def nodes(source: str) -> list[ast.AST]:
+    """Returns all nodes of the syntax tree. Each file is parsed once for all tests."""
+    return list(ast.walk(ast.parse(source)))
+
+
+@cache
+def modules(source: str) -> frozenset[str]:
     """Returns the modules that `source` imports anywhere; `from a import b` counts as both a and a.b."""
     names = set()
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes(source):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
+    return frozenset(names)
+
+
+@cache
+def text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
 
 
 def libraries(path: Path) -> set[str]:
     """Returns the top-level packages that a file imports."""
-    return {module.partition(".")[0] for module in modules(path.read_text(encoding="utf-8"))}
+    return {module.partition(".")[0] for module in modules(text(path))}
 
 
 def below(root: str, path: Path) -> set[str]:
     """Returns the modules and packages directly below the package `root` that a file imports."""
-    names = modules(path.read_text(encoding="utf-8"))
+    names = modules(text(path))
     return {module.removeprefix(f"{root}.").partition(".")[0] for module in names if module.startswith(f"{root}.")}
 
 
 def caches(source: str) -> bool:
     """Returns whether `source` names a cache of Streamlit: st.cache_data, from streamlit import cache_resource, ..."""
     names = {"cache_data", "cache_resource"}
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes(source):
         if isinstance(node, ast.Attribute) and node.attr in names:
             return True
         if isinstance(node, ast.ImportFrom) and any(alias.name in names for alias in node.names):
@@ -97,9 +109,7 @@ def test_the_table_of_layers_lists_every_package() -> None:
 
 def test_there_is_no_circle_of_imports() -> None:
     files = {module_of(path): path for path in CORE + SCREEN}
-    imports = {
-        module: modules(path.read_text(encoding="utf-8")) & files.keys() - {module} for module, path in files.items()
-    }
+    imports = {module: modules(text(path)) & files.keys() - {module} for module, path in files.items()}
     while leaves := {module for module, below_it in imports.items() if not below_it}:
         imports = {module: below_it - leaves for module, below_it in imports.items() if module not in leaves}
     assert not imports
@@ -109,15 +119,15 @@ def module_of(path: Path) -> str:
     return name(path).removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
-@pytest.mark.parametrize("path", CORE, ids=name)
-def test_the_package_imports_neither_streamlit_nor_plotly_nor_pages(path: Path) -> None:
-    assert not libraries(path) & {"streamlit", "plotly", "pages", "app"}
+def test_the_package_imports_neither_streamlit_nor_plotly_nor_pages() -> None:
+    for path in CORE:
+        assert not libraries(path) & {"streamlit", "plotly", "pages", "app"}, name(path)
 
 
-@pytest.mark.parametrize("path", SCREEN, ids=name)
-def test_pages_import_no_torch(path: Path) -> None:
-    assert not libraries(path) & {"torch", "torchvision", "safetensors"}
-    assert "commands" not in below("compression", path)
+def test_pages_import_neither_torch_nor_commands() -> None:
+    for path in SCREEN:
+        assert not libraries(path) & {"torch", "torchvision", "safetensors"}, name(path)
+        assert "commands" not in below("compression", path), name(path)
 
 
 def test_no_page_imports_the_folder_of_another_page() -> None:
@@ -127,7 +137,7 @@ def test_no_page_imports_the_folder_of_another_page() -> None:
 
 
 def test_only_compute_caches_for_streamlit() -> None:
-    users = {path.parent for path in CORE + SCREEN if caches(path.read_text(encoding="utf-8"))}
+    users = {path.parent for path in CORE + SCREEN if caches(text(path))}
     assert users == {PROJECT / "pages/ui/compute"}
 
 
@@ -148,23 +158,23 @@ def test_only_the_history_of_searches_imports_optuna() -> None:
 def test_only_the_guarded_readers_unpickle() -> None:
     assert importers("pickle") <= {"compression/data/sources.py", "compression/networks/checkpoints/reading.py"}
     for path in CORE + SCREEN:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in nodes(text(path)):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("torch.load", "pickle.load", "pickle.loads"):
                 assert "weights_only=True" in ast.unparse(node), f"{name(path)}:{node.lineno}"
 
 
-@pytest.mark.parametrize("folder", EVERY_FOLDER, ids=name)
-def test_a_folder_has_at_most_14_files(folder: Path) -> None:
-    assert len(list(folder.glob("*.py"))) <= 14
+def test_a_folder_has_at_most_14_files() -> None:
+    for folder in EVERY_FOLDER:
+        assert len(list(folder.glob("*.py"))) <= 14, name(folder)
 
 
-def functions(path: Path) -> Iterator[ast.FunctionDef]:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
+def test_files_are_short() -> None:
+    for most, paths in ((300, CORE), (200, SCREEN)):
+        assert [name(path) for path in paths if len(text(path).splitlines()) > most] == []
 
 
-@pytest.mark.parametrize("path", CORE + SCREEN, ids=name)
-def test_files_and_functions_are_short(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= (300 if path in CORE else 200)
-    for function in functions(path):
-        assert (function.end_lineno or 0) - function.lineno < 50, f"{name(path)}: {function.name}"
+def test_functions_are_short() -> None:
+    for path in CORE + SCREEN:
+        for node in nodes(text(path)):
+            if isinstance(node, ast.FunctionDef):
+                assert (node.end_lineno or 0) - node.lineno < 50, f"{name(path)}: {node.name}"
