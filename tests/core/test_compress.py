@@ -199,18 +199,27 @@ def test_compressing_a_compressed_network_changes_nothing(spec: CompressionSpec,
         torch.testing.assert_close(after.weight, before.weight, rtol=1e-6, atol=0)
 
 
+@pytest.fixture(scope="module")
+def three_layers() -> nn.Module:
+    """Two convolutions and a linear layer of 2,072 weights: more than a codebook of eight bits has values."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3), nn.Linear(128, 10)).eval()
+
+
 @pytest.mark.parametrize("granularity", Granularity)
 @pytest.mark.parametrize(
     ("scheme", "bits"), [(scheme, bits) for scheme in Scheme for bits in (1, 2, 4, 8, 16) if bits in scheme.bits]
 )
 def test_a_pruned_weight_stays_exactly_zero_when_quantized(
-    scheme: Scheme, bits: int, granularity: Granularity, random_resnet: nn.Module
+    scheme: Scheme, bits: int, granularity: Granularity, three_layers: nn.Module
 ) -> None:
     prune = PruneSpec(sparsity=0.6)
-    pruned = compress(random_resnet, CompressionSpec("m", prune))
+    pruned = compress(three_layers, CompressionSpec("m", prune))
     step = 0.01 if scheme is Scheme.STEP else None
-    both = compress(random_resnet, CompressionSpec("m", prune, QuantSpec(bits, scheme, granularity, step=step)))
+    both = compress(three_layers, CompressionSpec("m", prune, QuantSpec(bits, scheme, granularity, step=step)))
     for zeros, layer in zip(pruned.layers, both.layers, strict=True):
+        assert zeros.pruned
         assert (layer.weight[zeros.weight == 0] == 0).all()
         assert layer.pruned == zeros.pruned == zeros.weights - zeros.nonzero
 

@@ -13,7 +13,7 @@ from compression.spec import AUTOMATIC_SCHEMES, Clip, Granularity, QuantSpec, Sc
 
 MOST = 2.0**100  # the square of a difference is still a float32's in the least error's search
 
-searched = settings(deadline=None, max_examples=400, derandomize=True)
+searched = settings(deadline=None, max_examples=200, derandomize=True)
 weights = numpy.arrays(
     "float32",
     numpy.array_shapes(min_dims=2, max_dims=4, max_side=6),

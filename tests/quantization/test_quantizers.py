@@ -26,6 +26,7 @@ from compression.quantization.quantizers import (
 )
 from compression.quantization.ranges import best_gaussian, best_laplace
 from compression.spec import AUTOMATIC_SCHEMES, Clip, Granularity, QuantSpec, Scheme
+from tests.support.pairs import Pairs
 
 WAYS = list(itertools.product(AUTOMATIC_SCHEMES, Granularity))
 BITS = (1, 2, 3, 4, 5, 6, 7, 8, 12, 16)
@@ -33,7 +34,7 @@ ABLE = [(scheme, bits) for scheme in AUTOMATIC_SCHEMES for bits in BITS if bits 
 INTEGER = (Scheme.SYMMETRIC, Scheme.AFFINE)  # with an integer zero point, as torch has them
 INEXACT = (Scheme.MIN_MAX, Scheme.K_MEANS, Scheme.BINARY)  # no code stands for zero
 every_way = pytest.mark.parametrize(("scheme", "granularity"), WAYS)
-every_width = pytest.mark.parametrize(("scheme", "bits"), ABLE)
+every_scheme = pytest.mark.parametrize("scheme", AUTOMATIC_SCHEMES)
 every_granularity = pytest.mark.parametrize("granularity", Granularity)
 
 
@@ -55,6 +56,11 @@ def way(bits: int, scheme: Scheme, granularity: Granularity, clip: Clip = Clip.F
     """Returns a spec with groups of 16, or of the number of codebook values: a channel has two of 16 and one of 4."""
     size = max(16, 2**bits * (scheme is Scheme.K_MEANS)) if granularity is Granularity.GROUP else None
     return QuantSpec(bits, scheme, granularity, clip, group_size=size)
+
+
+def ways(scheme: Scheme) -> list[QuantSpec]:
+    """Returns a spec for each number of bits that `scheme` takes, with each granularity."""
+    return [way(bits, scheme, granularity) for able, bits in ABLE if able is scheme for granularity in Granularity]
 
 
 def snap(weight: Tensor, spec: QuantSpec) -> Tensor:
@@ -156,22 +162,22 @@ def test_levels_are_all_values_that_a_quantizer_gives() -> None:
 # ---- beside torch
 
 
-@pytest.mark.parametrize("bits", BITS[1:])
 @pytest.mark.parametrize("scheme", INTEGER)
 @pytest.mark.parametrize("granularity", [Granularity.TENSOR, Granularity.CHANNEL])
 @pytest.mark.parametrize("kind", ["conv", "linear", "kernel last"])
 def test_values_are_those_of_torchs_fake_quantize_to_the_bit(
-    kind: str, scheme: Scheme, granularity: Granularity, bits: int
+    kind: str, scheme: Scheme, granularity: Granularity
 ) -> None:
     weight = weights(kind)
-    q = choose_qparams(weight, QuantSpec(bits, scheme, granularity))
-    if granularity is Granularity.TENSOR:
-        theirs = torch.fake_quantize_per_tensor_affine(weight, q.scale, q.zero_point, q.low, q.high)
-    else:
-        theirs = torch.fake_quantize_per_channel_affine(
-            weight, q.scale.flatten(), q.zero_point.flatten(), 0, q.low, q.high
-        )
-    assert (dequantize(quantize(weight, q), q) - theirs).abs().max() == 0
+    for bits in BITS[1:]:
+        q = choose_qparams(weight, QuantSpec(bits, scheme, granularity))
+        if granularity is Granularity.TENSOR:
+            theirs = torch.fake_quantize_per_tensor_affine(weight, q.scale, q.zero_point, q.low, q.high)
+        else:
+            theirs = torch.fake_quantize_per_channel_affine(
+                weight, q.scale.flatten(), q.zero_point.flatten(), 0, q.low, q.high
+            )
+        assert (dequantize(quantize(weight, q), q) - theirs).abs().max() == 0, bits
 
 
 @pytest.mark.parametrize("bits", [2, 4, 8])
@@ -204,14 +210,14 @@ def test_k_means_is_no_worse_than_scikit_learns_best_of_ten(count: int, bits: in
 
 
 @pytest.mark.parametrize("bits", [1, 2])
-@pytest.mark.parametrize("seed", range(20))
-def test_the_k_means_of_a_short_row_are_the_best_there_are(bits: int, seed: int) -> None:
-    weight = torch.randn(8, generator=torch.Generator().manual_seed(seed)) ** 3 + 5 * (seed % 2)
-    order = weight.sort().values.double()
-    cuts = itertools.combinations(range(1, 8), 2**bits - 1)
-    parts = [order.tensor_split(cut) for cut in cuts]
-    least = min(sum(float((part - part.mean()).square().sum()) for part in stretch) for stretch in parts)
-    assert k_means_error(weight, bits) == pytest.approx(least, rel=1e-5)
+def test_the_k_means_of_a_short_row_are_the_best_there_are(bits: int) -> None:
+    for seed in range(20):
+        weight = torch.randn(8, generator=torch.Generator().manual_seed(seed)) ** 3 + 5 * (seed % 2)
+        order = weight.sort().values.double()
+        cuts = itertools.combinations(range(1, 8), 2**bits - 1)
+        parts = [order.tensor_split(cut) for cut in cuts]
+        least = min(sum(float((part - part.mean()).square().sum()) for part in stretch) for stretch in parts)
+        assert k_means_error(weight, bits) == pytest.approx(least, rel=1e-5), seed
 
 
 @pytest.mark.parametrize("count", [1, 3, 16, 17])
@@ -252,44 +258,44 @@ def test_each_value_of_k_means_is_the_mean_of_the_weights_nearest_to_it(bits: in
 # ---- laws
 
 
-@every_width
-@every_granularity
-def test_quantizing_twice_changes_nothing(scheme: Scheme, granularity: Granularity, bits: int) -> None:
-    qparams = choose_qparams(weights(), way(bits, scheme, granularity))
-    codes = quantize(weights(), qparams)
-    assert torch.equal(quantize(dequantize(codes, qparams), qparams), codes)
+@every_scheme
+def test_quantizing_twice_gives_the_same_codes(scheme: Scheme) -> None:
+    for spec in ways(scheme):
+        qparams = choose_qparams(weights(), spec)
+        codes = quantize(weights(), qparams)
+        assert torch.equal(quantize(dequantize(codes, qparams), qparams), codes), spec
 
 
-@pytest.mark.parametrize(("scheme", "bits"), [able for able in ABLE if able[0] is not Scheme.K_MEANS])
-@every_granularity
-def test_choosing_the_range_again_gives_the_same_codes(scheme: Scheme, granularity: Granularity, bits: int) -> None:
+@pytest.mark.parametrize("scheme", [scheme for scheme in AUTOMATIC_SCHEMES if scheme is not Scheme.K_MEANS])
+def test_choosing_the_range_again_gives_the_same_codes(scheme: Scheme) -> None:
     """Except for k-means, whose search then starts from other values."""
-    spec = way(bits, scheme, granularity)
-    qparams = choose_qparams(weights(), spec)
-    codes = quantize(weights(), qparams)
-    again = choose_qparams(dequantize(codes, qparams), spec)
-    assert torch.equal(quantize(dequantize(codes, qparams), again), codes)
-    values, same = dequantize(codes, qparams), dequantize(codes, again)
-    torch.testing.assert_close(same, values, rtol=1e-6, atol=1e-6 * float(values.max()))
+    for spec in ways(scheme):
+        qparams = choose_qparams(weights(), spec)
+        codes = quantize(weights(), qparams)
+        values = dequantize(codes, qparams)
+        again = choose_qparams(values, spec)
+        assert torch.equal(quantize(values, again), codes), spec
+        limit = 1e-6 * float(values.max())
+        torch.testing.assert_close(dequantize(codes, again), values, rtol=1e-6, atol=limit, msg=str(spec))
 
 
-@every_width
-@every_granularity
-def test_zero_stays_exactly_zero_if_a_code_stands_for_it(scheme: Scheme, granularity: Granularity, bits: int) -> None:
+@every_scheme
+def test_zero_stays_exactly_zero_if_a_code_stands_for_it(scheme: Scheme) -> None:
     weight = weights()
     weight[:, ::2] = 0
-    zeros = snap(weight, way(bits, scheme, granularity))[:, ::2] == 0
-    assert zeros.all() != (scheme in INEXACT)
+    for spec in ways(scheme):
+        zeros = snap(weight, spec)[:, ::2] == 0
+        assert zeros.all() != (scheme in INEXACT), spec
 
 
-@pytest.mark.parametrize(("scheme", "bits"), [able for able in ABLE if able[0] in QPARAMS])
-@every_granularity
-def test_no_weight_is_further_off_than_one_step(scheme: Scheme, granularity: Granularity, bits: int) -> None:
+@pytest.mark.parametrize("scheme", [scheme for scheme in AUTOMATIC_SCHEMES if scheme in QPARAMS])
+def test_no_weight_is_further_off_than_one_step(scheme: Scheme) -> None:
     """The limit is half a step, plus up to half a step at the ends if the zero point was rounded."""
-    qparams = choose_qparams(weights(), way(bits, scheme, granularity))
-    error = (dequantize(quantize(weights(), qparams), qparams) - weights()).abs()
-    error = (to_groups(error, qparams.group_size) if qparams.group_size else error) / qparams.scale
-    assert error.max() <= (1.0 if scheme is Scheme.AFFINE else 0.5) + 1e-3
+    for spec in ways(scheme):
+        qparams = choose_qparams(weights(), spec)
+        error = (dequantize(quantize(weights(), qparams), qparams) - weights()).abs()
+        error = (to_groups(error, qparams.group_size) if qparams.group_size else error) / qparams.scale
+        assert error.max() <= (1.0 if scheme is Scheme.AFFINE else 0.5) + 1e-3, spec
 
 
 @every_way
@@ -299,13 +305,14 @@ def test_more_bits_never_lower_the_sqnr(scheme: Scheme, granularity: Granularity
     assert scheme not in INTEGER or sqnrs[-1] > sqnrs[0] + 60
 
 
-@every_width
-def test_per_channel_never_has_more_error_than_per_tensor(scheme: Scheme, bits: int) -> None:
-    error = {
-        granularity: (snap(weights(), way(bits, scheme, granularity)) - weights()).square().sum()
-        for granularity in Granularity
-    }
-    assert error[Granularity.CHANNEL] <= error[Granularity.TENSOR]
+@every_scheme
+def test_per_channel_never_has_more_error_than_per_tensor(scheme: Scheme) -> None:
+    for bits in (bits for able, bits in ABLE if able is scheme):
+        per_channel, per_tensor = (
+            (snap(weights(), way(bits, scheme, granularity)) - weights()).square().sum()
+            for granularity in (Granularity.CHANNEL, Granularity.TENSOR)
+        )
+        assert per_channel <= per_tensor, bits
 
 
 @every_way
@@ -357,18 +364,17 @@ def test_the_least_error_is_that_of_an_exhaustive_search(scheme: Scheme, bits: i
 
 
 @pytest.mark.parametrize("scheme", [scheme for scheme in Scheme if scheme.clippable])
-@pytest.mark.parametrize("clip", Clip)
 @every_granularity
-def test_every_range_stays_within_the_weights_and_leaves_zeros_alone(
-    scheme: Scheme, clip: Clip, granularity: Granularity
-) -> None:
-    spec = way(4, scheme, granularity, clip)
+def test_every_range_stays_within_the_weights_and_leaves_zeros_alone(scheme: Scheme, granularity: Granularity) -> None:
     full = range_ends(weights(), way(4, scheme, granularity))
     step = (full[1] - full[0]) / 15
-    low, high = range_ends(weights(), spec)
-    assert full[0] - step <= low < high <= full[1] + step
-    assert torch.isfinite(snap(weights(), spec)).all()
-    assert (snap(weights(), spec)[-1] == 0).all() or granularity is Granularity.TENSOR
+    for clip in Clip:
+        spec = way(4, scheme, granularity, clip)
+        low, high = range_ends(weights(), spec)
+        assert full[0] - step <= low < high <= full[1] + step, clip
+        values = snap(weights(), spec)
+        assert torch.isfinite(values).all(), clip
+        assert (values[-1] == 0).all() or granularity is Granularity.TENSOR, clip
 
 
 @pytest.mark.parametrize("clip", Clip)
@@ -432,14 +438,17 @@ def least_by_trying(weight: Tensor, bits: int) -> float:
 
 
 @pytest.mark.parametrize(
-    ("count", "bits"), [(n, b) for n in (1, 5, 16, 100, 300) for b in (2, 3, 4, 6, 8)] + [(700, 4), (5000, 8)]
+    ("count", "widths"), [*((count, (2, 3, 4, 6, 8)) for count in (1, 5, 16, 100, 300)), (700, (4,)), (5000, (8,))]
 )
 @pytest.mark.parametrize("sparsity", [0.0, 0.6])
-def test_the_range_of_least_divergence_is_that_of_trying_all(count: int, bits: int, sparsity: float) -> None:
+def test_the_range_of_least_divergence_is_that_of_trying_all(
+    count: int, widths: tuple[int, ...], sparsity: float
+) -> None:
     rows = torch.randn(2, count, generator=torch.Generator().manual_seed(count)) ** 3
     rows[:, : int(sparsity * count)] = 0
-    expected = [least_by_trying(row, bits) for row in rows]
-    assert least_divergent_fraction(rows.abs(), bits).flatten().tolist() == pytest.approx(expected)
+    for bits in widths:
+        expected = [least_by_trying(row, bits) for row in rows]
+        assert least_divergent_fraction(rows.abs(), bits).flatten().tolist() == pytest.approx(expected), bits
 
 
 def test_the_least_divergence_clips_outliers_and_no_range_without() -> None:
@@ -457,21 +466,27 @@ def test_with_as_many_codes_as_bins_the_least_divergence_clips_nothing(bits: int
 # ---- groups along the input
 
 
-@pytest.mark.parametrize(
-    ("scheme", "bits", "size"),
-    [(*able, size) for able in ABLE for size in (16, 20, 100) if able[0] is not Scheme.K_MEANS or 2 ** able[1] <= size],
-)
+@every_scheme
 @pytest.mark.parametrize("kind", ["conv", "linear", "kernel last"])
-def test_a_group_is_quantized_as_a_tensor_of_its_own(kind: str, size: int, scheme: Scheme, bits: int) -> None:
-    for clip in Clip if scheme.clippable else [Clip.FULL]:
-        weight = weights(kind)[-3:]  # with the channel of zeros
+def test_a_group_is_quantized_as_a_tensor_of_its_own(kind: str, scheme: Scheme) -> None:
+    """For all bits that the scheme takes, and for every pair of bits, size and clipping that can be."""
+    weight = weights(kind)[-3:]  # with the channel of zeros
+    options = {
+        "bits": [bits for able, bits in ABLE if able is scheme and (scheme is not Scheme.K_MEANS or 2**bits <= 100)],
+        "size": (16, 20, 100),
+        "clip": tuple(Clip) if scheme.clippable else (Clip.FULL,),
+    }
+    for row in Pairs(kind).rows(options):
+        bits, size, clip = row["bits"], row["size"], row["clip"]
+        if scheme is Scheme.K_MEANS and 2**bits > size:
+            continue
         spec = QuantSpec(bits, scheme, Granularity.GROUP, clip, group_size=size)
         alone = QuantSpec(bits, scheme, Granularity.TENSOR, clip)
-        expected = [snap(part, alone) for row in weight.flatten(1) for part in row.split(size)]
-        assert torch.equal(snap(weight, spec).flatten(), torch.cat(expected)), clip
+        expected = [snap(part, alone) for channel in weight.flatten(1) for part in channel.split(size)]
+        assert torch.equal(snap(weight, spec).flatten(), torch.cat(expected)), spec
 
 
-@pytest.mark.parametrize("scheme", AUTOMATIC_SCHEMES)
+@every_scheme
 def test_there_is_a_scale_or_a_codebook_for_each_group(scheme: Scheme) -> None:
     qparams = choose_qparams(weights(), QuantSpec(some_bits(scheme), scheme, "group", group_size=32))
     assert len(vars(qparams)["values" if isinstance(qparams, Codebook) else "scale"]) == 8 * 2  # of 32 and of 4
@@ -516,12 +531,12 @@ def test_a_step_that_would_take_more_than_sixteen_bits_is_refused_with_one_that_
 
 
 @every_way
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-def test_nan_and_infinite_weights_are_refused(scheme: Scheme, granularity: Granularity, value: float) -> None:
-    weight = weights()
-    weight[2, 1, 0, 0] = value
-    with pytest.raises(ValueError, match="NaN, infinite"):
-        choose_qparams(weight, way(some_bits(scheme), scheme, granularity))
+def test_nan_and_infinite_weights_are_refused(scheme: Scheme, granularity: Granularity) -> None:
+    for value in (math.nan, math.inf, -math.inf):
+        weight = weights()
+        weight[2, 1, 0, 0] = value
+        with pytest.raises(ValueError, match="NaN, infinite"):
+            choose_qparams(weight, way(some_bits(scheme), scheme, granularity))
 
 
 @every_way
