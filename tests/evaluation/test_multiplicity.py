@@ -11,7 +11,7 @@ from compression.evaluation.evaluation import Evaluation, flips
 from compression.evaluation.multiplicity import compare_best, holm
 from compression.evaluation.statistics import Flips
 
-IMAGES, CHANGE, CANDIDATES, ROUNDS = 1000, 0.04, 64, 400
+IMAGES, CHANGE, CANDIDATES, ROUNDS = 1000, 0.04, 64, 200
 LABELS = torch.zeros(IMAGES, dtype=torch.int64)
 
 

@@ -5,7 +5,7 @@ import json
 import random
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +54,14 @@ def evidence() -> Evidence:
     return Evidence(Sample(inputs, torch.arange(4)), observe(network(ARCH), inputs))
 
 
+@cache
 def compress_model(spec: CompressionSpec) -> CompressedModel:
     return compress(model().module, spec, evidence())
 
 
-def file_of(compressed: CompressedModel) -> bytes:
-    return to_bytes(compressed, model())
+@cache
+def file_of(spec: CompressionSpec) -> bytes:
+    return to_bytes(compress_model(spec), model())
 
 
 def decode(folder: Path, content: bytes) -> FloatModel:
@@ -109,7 +111,7 @@ def test_every_file_decodes_to_the_network_that_was_evaluated(tmp_path: Path) ->
     """All schemes with all granularities and structures, and other settings. No quantized layer is stored as float."""
     for spec in SPECS:
         compressed = compress_model(spec)
-        network = decode(tmp_path, file_of(compressed))
+        network = decode(tmp_path, file_of(spec))
         state = network.module.state_dict()
         for key, value in compressed.module.state_dict().items():
             assert key.endswith("num_batches_tracked") or torch.equal(state[key], value), (spec, key)
@@ -123,8 +125,7 @@ def test_every_file_decodes_to_the_network_that_was_evaluated(tmp_path: Path) ->
 
 def test_the_bytes_of_a_file_are_known_without_making_it() -> None:
     for spec in SPECS:
-        compressed = compress_model(spec)
-        assert count_file(compressed, model()).total == len(file_of(compressed)), spec
+        assert count_file(compress_model(spec), model()).total == len(file_of(spec)), spec
 
 
 @pytest.mark.parametrize(
@@ -145,8 +146,8 @@ def test_a_channel_stores_only_the_numbers_that_its_quantizer_needs(scheme: Sche
 
 
 def test_the_quantizers_of_activations_are_restored(tmp_path: Path) -> None:
-    compressed = compress_model(CompressionSpec("small", activations=ActivationSpec(3)))
-    module = decode(tmp_path, file_of(compressed)).module
+    spec = CompressionSpec("small", activations=ActivationSpec(3))
+    compressed, module = compress_model(spec), decode(tmp_path, file_of(spec)).module
     assert [list(part._forward_pre_hooks.values()) for part in module.modules()] == [
         list(part._forward_pre_hooks.values()) for part in compressed.module.modules()
     ]
@@ -178,7 +179,7 @@ def test_weights_that_do_not_determine_their_codes_are_stored_as_float() -> None
 
 
 def test_the_file_is_safetensors_with_bytes_and_float32(tmp_path: Path) -> None:
-    tensors = safetensors.torch.load(file_of(compress_model(CompressionSpec("small", SPARSE, QuantSpec(4)))))
+    tensors = safetensors.torch.load(file_of(CompressionSpec("small", SPARSE, QuantSpec(4))))
     assert {key: value.dtype for key, value in tensors.items() if key.endswith(("conv1.weight", "bn1.bias"))} == {
         key: torch.uint8 if "conv" in key else torch.float32
         for key in network(ARCH).state_dict()
@@ -197,7 +198,7 @@ def test_a_network_of_an_unknown_architecture_is_refused() -> None:
 @pytest.fixture(scope="module")
 def whole() -> bytes:
     spec = CompressionSpec("small", SPARSE, QuantSpec(4), (LayerSpec("fc", bits=32),), activations=ActivationSpec(4))
-    return file_of(compress_model(spec))
+    return file_of(spec)
 
 
 def flip_bit(content: bytes, chance: random.Random, upto: int | None = None) -> bytes:

@@ -36,7 +36,8 @@ def test_every_weight_is_in_a_bin_or_a_zero(
     bits: int, scheme: Scheme, granularity: Granularity, random_resnet: nn.Module
 ) -> None:
     """An affine grid is moved so that it contains zero, which can put a level beyond the largest float weight."""
-    compressed = compress(random_resnet, spec(PruneSpec(sparsity=0.5), QuantSpec(bits, scheme, granularity)))
+    some_layers = nn.Sequential(random_resnet.conv1, random_resnet.layer1)
+    compressed = compress(some_layers, spec(PruneSpec(sparsity=0.5), QuantSpec(bits, scheme, granularity)))
     view = build_weight_view(compressed)
     assert sum(view.before.counts) == view.weights == compressed.weights
     assert sum(view.after.counts) + view.zeros == view.weights

@@ -64,8 +64,9 @@ def test_the_depth_is_six_times_the_blocks_plus_two(blocks: int) -> None:
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_images_become_ten_logits(arch: str) -> None:
-    with torch.inference_mode():
-        assert network(arch)(images(2)).shape == (2, 10)
+    """Checked by the shapes alone."""
+    with torch.device("meta"), torch.inference_mode():
+        assert ARCHITECTURES[arch].make().eval()(torch.empty(2, 3, 32, 32)).shape == (2, 10)
 
 
 @pytest.mark.parametrize(

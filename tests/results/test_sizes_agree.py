@@ -13,6 +13,7 @@ from compression.evaluation.reading import Reading
 from compression.files.ledger import count_file
 from compression.files.size import count_bytes
 from compression.networks.bundled import bundled_names, load_bundled
+from compression.networks.weights import weighted_layers
 from compression.results.costs import costs
 from compression.spec import ActivationSpec, CompressionSpec, LayerSpec, PruneSpec, QuantSpec
 from compression.spec.grid import landscape_specs
@@ -30,7 +31,7 @@ SETTINGS = [
 ]
 # Recipes: the first and the last layer of each network have settings of their own.
 OWN = (("bits", 8, None), ("sparsity", None, 0.7), ("both", 3, 0.4), ("float", 32, None))
-TESTED = {"simple_cnn": 16, "cnn3": 10, "resnet20": 8, "mobilenetv2": 4, "vgg": 2}
+TESTED = {"simple_cnn": 16, "cnn3": 13, "resnet20": 8, "mobilenetv2": 2, "vgg": 1}
 
 
 def recipe(spec: CompressionSpec, first: str, last: str, number: int) -> CompressionSpec:
@@ -45,7 +46,7 @@ def recipe(spec: CompressionSpec, first: str, last: str, number: int) -> Compres
 def specs() -> list[CompressionSpec]:
     chosen = []
     for name in bundled_names():
-        names = [layer.name for layer in compressed.answer(CompressionSpec(name)).layers]
+        names = list(weighted_layers(load_bundled(name).module))
         settings = [replace(spec, model=name) for spec in SETTINGS]
         settings = [*settings, *(replace(spec, fold_bn=not spec.fold_bn) for spec in settings)][: TESTED[name]]
         chosen += [recipe(spec, names[0], names[-1], number) for number, spec in enumerate(settings)]
