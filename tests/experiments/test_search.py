@@ -137,7 +137,7 @@ def searcher(tmp_path) -> Callable[..., Searcher]:
     return make
 
 
-def run_to_end(searcher: Searcher, model: FloatModel, goal: Goal, trials: int = 24) -> SearchReading:
+def run_to_end(searcher: Searcher, model: FloatModel, goal: Goal, trials: int = 13) -> SearchReading:
     for _ in range(20 * trials):
         reading = searcher.look(model, goal, trials)
         if reading.done or reading.error:
@@ -248,7 +248,7 @@ def test_a_search_finds_what_exhaustive_search_finds(two_layers, searcher):
     losses = [int(((images < before) & (images >= accuracy(spec))).sum()) for spec in every]
     each = [Trial(spec, nbytes(spec), HALF, HALF - count, count, 0) for spec, count in zip(every, losses, strict=True)]
     optimum = pick(Goal(0.01), each, HALF, surely=True)
-    reading = run_to_end(searcher(), two_layers, Goal(0.01), 150)
+    reading = run_to_end(searcher(), two_layers, Goal(0.01), 80)
     assert optimum
     assert reading.outcome
     assert reading.outcome.winner
@@ -277,9 +277,9 @@ def test_the_held_out_half_has_no_influence(two_layers, searcher):
 def test_no_image_of_the_held_out_half_is_evaluated_before_the_winner_is_picked(two_layers, searcher):
     engine = Formula()
     here = searcher(engine)
-    while here.look(two_layers, Goal(0.01), 30).phase not in (Phase.CONFIRM, Phase.DONE):
+    while here.look(two_layers, Goal(0.01), 15).phase not in (Phase.CONFIRM, Phase.DONE):
         rows = {row for _, images in engine.asked for row in images}
-        if here.look(two_layers, Goal(0.01), 30, go=False).phase not in (Phase.CONFIRM, Phase.DONE):
+        if here.look(two_layers, Goal(0.01), 15, go=False).phase not in (Phase.CONFIRM, Phase.DONE):
             assert all(row % 2 == 0 for row in rows)
     assert any(row % 2 for _, images in engine.asked for row in images)
 
@@ -350,8 +350,8 @@ def test_every_uniform_spec_that_could_beat_the_winner_is_tried(two_layers, sear
 def test_another_seed_is_another_search(two_layers, searcher):
     here = searcher()
     first = run_to_end(here, two_layers, Goal(0.01))
-    assert here.look(two_layers, Goal(0.01), 24, seed=1, go=False).trials == ()
-    assert here.look(two_layers, Goal(0.01), 24, go=False).trials == first.trials
+    assert here.look(two_layers, Goal(0.01), 13, seed=1, go=False).trials == ()
+    assert here.look(two_layers, Goal(0.01), 13, go=False).trials == first.trials
 
 
 def test_a_search_of_another_space_begins_anew_and_leaves_the_file_as_it_is(two_layers, searcher, monkeypatch):
