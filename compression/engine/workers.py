@@ -1,8 +1,10 @@
 """A Dask scheduler and workers as processes of this machine, which end with the process that started them.
 
-Each worker has one thread and the lowest priority, so that the pages stay quick. SQUEEZELAB_NICE=0 in the environment
-leaves workers at normal priority: tests set it, because nothing else computes beside them. All processes listen on the
-loopback interface alone, because whoever reaches a Dask port can run any code.
+Each worker has one thread and the nice value that SQUEEZELAB_NICE in the environment says, by default NICENESS. With
+it, sliders are as quick as beside workers of idle priority (SCHED_IDLE), which would stand still beside any busy
+program. The command line sets it to 0, because nobody moves a slider there, and so do the tests.
+
+All processes listen on the loopback interface alone, because whoever reaches a Dask port can run any code.
 """
 
 import json
@@ -40,7 +42,7 @@ SETTINGS = {
     "MALLOC_TRIM_THRESHOLD_": "268435456",
 }
 
-NICENESS = 19 if os.name == "posix" else getattr(psutil, "BELOW_NORMAL_PRIORITY_CLASS", 0)
+NICENESS, MOST_NICENESS = 10, 19  # 10: a tenth of a core beside a program of normal priority, half beside its equal
 
 OWN_GROUP: dict[str, Any] = {"process_group": 0} if os.name == "posix" else {}  # Ctrl-C goes to its parent
 
@@ -60,14 +62,19 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def niceness(text: str) -> int:
+    """Returns the nice value (0..MOST_NICENESS) that `text` says, NICENESS if it is empty. Raises ValueError."""
+    if text and not (text.isdecimal() and int(text) <= MOST_NICENESS):
+        raise ValueError(f"{NICE} must be an integer from 0 to {MOST_NICENESS}, got {text!r}")
+    return int(text) if text else NICENESS
+
+
 def dask_setup(server: Any) -> None:
-    """Dask calls this in each scheduler and worker. Workers give up their priority; all end when their parent ends."""
+    """Dask calls this in each scheduler and worker. Workers give up some priority; all end when their parent ends."""
     me = psutil.Process()
     parent = me.parent()
-    if hasattr(server, "nanny") and os.environ.get(NICE) != "0":
-        me.nice(NICENESS)
-        if hasattr(os, "SCHED_IDLE"):  # Linux: any other process that wakes up runs at once, not milliseconds later
-            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    if hasattr(server, "nanny") and (nice_value := niceness(os.environ.get(NICE, ""))):
+        me.nice(max(nice_value, me.nice()) if os.name == "posix" else psutil.BELOW_NORMAL_PRIORITY_CLASS)
 
     def watch() -> None:
         if parent is None or not parent.is_running() or me.ppid() != parent.pid:

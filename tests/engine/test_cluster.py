@@ -11,8 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from compression.__main__ import main
 from compression.engine.cluster import Engine, Shared, TaskKey
-from compression.engine.workers import Workers
+from compression.engine.workers import NICENESS, Workers, niceness
 from compression.errors import EngineError
 from compression.paths import PROJECT
 from tests.support.work import need, shared_length, square, write_down
@@ -149,21 +150,38 @@ def test_all_ports_are_on_the_loopback_interface(engine: Engine) -> None:
     assert addresses == {"127.0.0.1"}
 
 
-@pytest.mark.parametrize(("switch", "niced"), [(None, True), ("0", False)])
-def test_workers_are_niced_unless_the_environment_says_otherwise(
-    monkeypatch: pytest.MonkeyPatch, switch: str | None, niced: bool
+@pytest.mark.parametrize(("setting", "value"), [("", NICENESS), ("0", 0), ("15", 15)])
+def test_workers_have_the_nice_value_of_the_environment_and_an_ordinary_share_of_the_processor(
+    monkeypatch: pytest.MonkeyPatch, setting: str, value: int
 ) -> None:
-    if switch is None:
-        monkeypatch.delenv("SQUEEZELAB_NICE", raising=False)
-    else:
-        monkeypatch.setenv("SQUEEZELAB_NICE", switch)
+    monkeypatch.setenv("SQUEEZELAB_NICE", setting)
     engine = Engine(address="", workers=1)
     engine.ask(("warm", 0), pow, 3, 2)
     assert collect(engine, [("warm", 0)]) == {("warm", 0): 9}
     (worker,) = (psutil.Process(pid) for pid in engine.worker_pids)
     scheduler = psutil.Process(engine._workers._scheduler.running.pid)
-    assert (worker.nice() > scheduler.nice()) is niced
+    assert worker.nice() == max(value, scheduler.nice())
+    assert scheduler.nice() == psutil.Process().nice()
+    if hasattr(os, "sched_getscheduler"):  # at SCHED_IDLE, workers would stop beside any busy program
+        assert os.sched_getscheduler(worker.pid) == os.SCHED_OTHER
     engine.close()
+
+
+@pytest.mark.parametrize("text", ["-5", "20", "low", "1.5"])
+def test_an_impossible_nice_value_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=f"SQUEEZELAB_NICE must be an integer from 0 to 19, got '{text}'"):
+        niceness(text)
+
+
+def test_the_command_line_computes_at_normal_priority_unless_the_environment_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("SQUEEZELAB_NICE")
+    assert main(["models", "--json"]) == 0
+    assert niceness(os.environ["SQUEEZELAB_NICE"]) == 0
+    monkeypatch.setenv("SQUEEZELAB_NICE", "7")
+    assert main(["models", "--json"]) == 0
+    assert niceness(os.environ["SQUEEZELAB_NICE"]) == 7
 
 
 def test_workers_end_with_their_parent_even_if_it_is_killed() -> None:
