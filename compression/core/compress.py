@@ -114,16 +114,15 @@ def _quant_spec(spec: CompressionSpec, layer: LayerSpec | None, selected: bool) 
 
 
 def _compress_layer(name: str, weight: Weight, pruning: LayerMask | None, quant: QuantSpec | None) -> LayerRecord:
-    """Prunes and quantizes one weight. The quantizer sees pruned weights as zeros, and they stay exactly zero."""
+    """Prunes and quantizes one weight. Zeros stay exactly zero: those pruned here, and those of the float network."""
     original = values = weight.channels_first
     if pruning:
         values = values * pruning.mask
     qparams, bits = None, FLOAT_BITS
     if quant:
         qparams = choose_qparams(values, quant)
-        values = fake_quantize(values, qparams)
-        if pruning and not qparams.zero_is_exact:
-            values = values * pruning.mask
+        rounded = fake_quantize(values, qparams)
+        values = rounded if qparams.zero_is_exact else rounded * (values != 0)
         bits = code_bits(qparams) if quant.scheme is Scheme.STEP else quant.bits
     return LayerRecord(
         name=name,

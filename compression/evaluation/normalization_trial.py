@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from compression.data.cifar10 import TRAIN
 from compression.data.images import ImageSet, load
 from compression.errors import CheckpointError, DataError
+from compression.evaluation.architecture_trial import choose_twin
 from compression.evaluation.evaluation import BATCH
 from compression.evaluation.temperature import scaled_losses
 from compression.networks.checkpoints.reading import Checkpoint, read_checkpoint
@@ -248,10 +249,13 @@ def float_model(
 ) -> FloatModel:
     """Returns the network recognised in `file`. Given images in its place, the normalisation is found by trials.
 
-    `about` then has the NormalizationChoice under `choice`. If there are any, it has under `accuracies` those that the
-    file states, and under `entries` the other places of weights in it; and `folded` if batch norm is folded. Raises
-    CheckpointError if no trial gives a finite loss.
+    Where two architectures have the same tensors, a trial decides between them as well. `about` then has the
+    NormalizationChoice under `choice`. If there are any, it has under `accuracies` those that the file states, and
+    under `entries` the other places of weights in it; and `folded` if batch norm is folded. Raises CheckpointError if
+    no trial gives a finite loss.
     """
+    if isinstance(normalization, ImageSet):
+        recognised = choose_twin(recognised, normalization)
     about: dict[str, Any] = {
         "origin": origin,
         "arch": recognised.architecture.name,

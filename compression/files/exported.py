@@ -15,7 +15,7 @@ from typing import Any
 from compression.errors import CheckpointError
 from compression.files.codings import MOST_SYMBOLS, Coding
 from compression.files.packed_file import ABOUT, CHECKSUM, load_compressed
-from compression.networks.architectures.table import ARCHITECTURES
+from compression.networks.architectures.table import find_architecture
 from compression.networks.checkpoints.reading import MAX_BYTES, read_checkpoint
 from compression.networks.model import FloatModel
 from compression.quantization.activations import InputQuantizer
@@ -57,7 +57,7 @@ def load_exported(content: bytes, file_name: str, name: str) -> FloatModel:
         raise CheckpointError(f"{file_name} decodes to weights that are NaN or infinite")
     folded = bool(header["spec"]["fold_bn"])
     parts = (
-        f"{ARCHITECTURES[header['arch']].description}, {model.parameters:,} parameters",
+        f"{find_architecture(header['arch']).description}, {model.parameters:,} parameters",
         "a packed file, decoded and verified",
         *(("batch norm is folded",) if folded else ()),
         *((f"the inputs of {len(quantizers)} layers are quantized",) if quantizers else ()),

@@ -6,7 +6,7 @@ float32, and every other tensor as float32. 0 and -0 count as equal. The metadat
 
     squeezelab   JSON text without spaces, an object with these members:
         format          1
-        arch            the architecture, a name in `ARCHITECTURES`
+        arch            the architecture, a name for `find_architecture`
         normalization   the normalization of images, a name in `NORMALIZATIONS`
         spec            the compression spec; `fold_bn` says whether batch norm was folded into the weights
         layers          tensor name -> the header of its packed weight (`PackedWeight.header`)
@@ -36,7 +36,7 @@ from compression.core.record import CompressedModel, LayerRecord
 from compression.errors import CodecError
 from compression.files.bits import Array
 from compression.files.packed_weight import PackedWeight, pack_weight, unpack_weight
-from compression.networks.architectures.table import ARCHITECTURES
+from compression.networks.architectures.table import ARCHITECTURES, find_architecture
 from compression.networks.checkpoints.names import COUNTERS
 from compression.networks.checkpoints.reading import DAMAGE_ERRORS
 from compression.networks.folding import fold_batch_norm
@@ -120,14 +120,15 @@ def _header(parts: FileParts, model: FloatModel, network: str) -> str:
 
     Raises ValueError if the architecture of `model` is unknown.
     """
-    if model.about.get("arch") not in ARCHITECTURES:
+    arch = model.about.get("arch", "")
+    if arch.partition(":")[0] not in ARCHITECTURES:
         raise ValueError(
             f"{model.name} has no known architecture, so a packed file cannot name it; "
             f"known architectures: {', '.join(ARCHITECTURES)}"
         )
     header = {
         "format": FORMAT,
-        "arch": model.about["arch"],
+        "arch": arch,
         "normalization": model.normalization.name,
         "spec": json.loads(parts.compressed.spec.to_json()) | _folding(parts.compressed, model),
         "layers": {_key(record): weight.header for record, weight in parts.layers if weight},
@@ -181,7 +182,7 @@ def _load(file: Any, name: str) -> FloatModel:
     header = json.loads(text)
     if header["format"] != FORMAT:
         raise CodecError(f"{name} has format {header['format']}; this version reads format {FORMAT} only")
-    module = ARCHITECTURES[header["arch"]].make().eval()
+    module = find_architecture(header["arch"]).make().eval()
     module = fold_batch_norm(module) if header["spec"]["fold_bn"] else module
     expected = dict(_tensors(module))
     if keys != sorted(expected):

@@ -101,7 +101,10 @@ class Mask(NamedTuple):
 
 
 def possible_masks(layer: LayerRecord) -> list[Mask]:
-    """Returns all masks that fit `layer`; the first one, with one bit per weight, fits any layer."""
+    """Returns all masks that fit `layer`; the first one, with one bit per weight, fits any layer.
+
+    If no code stands for zero, a mask must leave out all zeros, those that were zero before pruning too.
+    """
     masks = [Mask(layer.weights, layer.nonzero)]
     if layer.filters is not None:
         count = len(layer.filters)
@@ -111,6 +114,8 @@ def possible_masks(layer: LayerRecord) -> list[Mask]:
         inputs = layer.weight.shape[1]
         groups = inputs // m * (layer.weights // inputs)
         masks.append(Mask(groups * (math.comb(m, n) - 1).bit_length(), layer.weights - groups * (m - n)))
+    if layer.qparams and not layer.qparams.zero_is_exact:
+        return [mask for mask in masks if mask.codes == layer.nonzero]
     return masks
 
 
@@ -121,7 +126,7 @@ def _layer_size(layer: LayerRecord) -> LayerSize:
     masks = possible_masks(layer)
     smallest_mask = min(packed_bytes(mask.bits, 1) for mask in masks)
     sparse = [Ledger(packed_bytes(mask.codes, layer.bits), scales, packed_bytes(mask.bits, 1)) for mask in masks]
-    needs_mask = bool(layer.pruned and layer.qparams and not layer.qparams.zero_is_exact)
+    needs_mask = bool(layer.nonzero < layer.weights and layer.qparams and not layer.qparams.zero_is_exact)
     return LayerSize(
         name=layer.name,
         float32=packed_bytes(layer.weights, FLOAT_BITS),

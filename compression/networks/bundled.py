@@ -9,7 +9,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor, nn
 
-from compression.networks.architectures.table import ARCHITECTURES
+from compression.networks.architectures.table import find_architecture
 from compression.networks.model import FloatModel, freeze_
 from compression.networks.normalization import NORMALIZATIONS
 from compression.paths import ASSETS, write_whole
@@ -31,7 +31,7 @@ def load_network_file(path: Path) -> FloatModel:
     """Returns the network in a file that `save_network` wrote; the header names its architecture."""
     with safetensors.safe_open(path, "pt") as file:
         about = json.loads(file.metadata()["squeezelab"])
-    module = ARCHITECTURES[about["arch"]].make()
+    module = find_architecture(about["arch"]).make()
     module.load_state_dict({key: value.float() for key, value in safetensors.torch.load_file(path).items()})
     return FloatModel(path.stem, freeze_(module), NORMALIZATIONS[about["normalization"]], about["test_accuracy"], about)
 

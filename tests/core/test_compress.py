@@ -224,6 +224,22 @@ def test_a_pruned_weight_stays_exactly_zero_when_quantized(
         assert layer.pruned == zeros.pruned == zeros.weights - zeros.nonzero
 
 
+@pytest.mark.parametrize("fold_bn", [False, True])
+@pytest.mark.parametrize("scheme", [*AUTOMATIC_SCHEMES])
+def test_a_network_that_arrives_pruned_is_quantized_as_if_it_were_pruned_here(
+    scheme: Scheme, fold_bn: bool, random_resnet: nn.Module
+) -> None:
+    """Its zeros stay zeros, and take no part in the choice of a codebook, in every scheme."""
+    bits = {Scheme.TERNARY: 2, Scheme.BINARY: 1}.get(scheme, 3)
+    here = CompressionSpec("m", PruneSpec(sparsity=0.5), QuantSpec(bits, scheme), fold_bn=fold_bn)
+    pruned = compress(random_resnet, replace(here, weights=None)).module
+    arrived = compress(pruned, replace(here, prune=None, fold_bn=False)).layers
+    for ours, theirs in zip(compress(random_resnet, here).layers, arrived, strict=True):
+        assert torch.equal(ours.weight, theirs.weight), ours.name
+        assert (ours.nonzero, theirs.pruned) == (theirs.nonzero, 0)
+        assert 0 < theirs.nonzero < theirs.weights
+
+
 @pytest.mark.parametrize("sparsity", [0.1, 0.5, 0.9, 1.0])
 def test_the_sparsity_is_exactly_the_target(sparsity: float, random_resnet: nn.Module) -> None:
     compressed = compress(random_resnet, CompressionSpec("m", PruneSpec(sparsity=sparsity)))

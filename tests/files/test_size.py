@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from compression.core.compress import compress
-from compression.files.size import Ledger, Size, count_bytes, packed_bytes
+from compression.files.size import Ledger, Mask, Size, count_bytes, packed_bytes, possible_masks
 from compression.spec import CompressionSpec, LayerSpec, PruneSpec, QuantSpec
 
 # The network `net`: conv has 2x1x2x2 = 8 weights, fc 3x2 = 6. The float rest has 13 numbers, 52 bytes: conv's 2 biases,
@@ -41,16 +41,17 @@ def test_the_size_of_the_float_network(net: nn.Module) -> None:
         (QuantSpec(4, "symmetric", "tensor"), Ledger(codes=4 + 3, scales=2 * 4, rest=REST)),
         (QuantSpec(3, "affine", "tensor"), Ledger(codes=3 + 3, scales=2 * (4 + 1), rest=REST)),
         (QuantSpec(9, "affine", "channel"), Ledger(codes=9 + 7, scales=5 * (4 + 2), rest=REST)),
-        (QuantSpec(4, "min-max", "channel"), Ledger(codes=4 + 3, scales=5 * (4 + 4), rest=REST)),
+        (QuantSpec(4, "min-max", "channel"), Ledger(codes=4 + 3, scales=5 * (4 + 4), masks=1, rest=REST)),
         (QuantSpec(4, "power-of-two", "channel"), Ledger(codes=4 + 3, scales=5 * 4, rest=REST)),
-        (QuantSpec(2, "k-means", "tensor"), Ledger(codes=2 + 2, scales=2 * 4 * 4, rest=REST)),
+        (QuantSpec(2, "k-means", "tensor"), Ledger(codes=2 + 2, scales=2 * 4 * 4, masks=1, rest=REST)),
         (QuantSpec(2, "ternary", "channel"), Ledger(codes=2 + 2, scales=5 * 4, rest=REST)),
-        (QuantSpec(1, "binary", "tensor"), Ledger(codes=1 + 1, scales=2 * 4, rest=REST)),
+        (QuantSpec(1, "binary", "tensor"), Ledger(codes=1 + 1, scales=2 * 4, masks=1, rest=REST)),
         (QuantSpec(16, "step", step=0.5), Ledger(codes=5 + 4, scales=2 * (4 + 4), rest=REST)),  # both take 5 bits
     ],
     ids=lambda value: f"{value.scheme}-{value.granularity}" if isinstance(value, QuantSpec) else "",
 )
 def test_the_size_of_dense_codes_with_their_scales(quant: QuantSpec, dense: Ledger, net: nn.Module) -> None:
+    """One of the weights of conv is zero and stays so, with a mask where no code stands for zero."""
     assert size(net, None, quant).dense == dense
 
 
@@ -85,16 +86,20 @@ def test_each_group_of_a_channel_has_a_scale_and_so_has_a_shorter_last_group(qua
 )
 def test_pruned_weights_take_a_mask_if_no_code_stands_for_zero(quant: QuantSpec, masks: int, net: nn.Module) -> None:
     assert size(net, PruneSpec(threshold=0.65), quant).dense.masks == masks
-    assert size(net, None, quant).dense.masks == 0
+    assert size(net, None, quant).dense.masks == masks / 2  # one weight of conv is zero, none of fc
 
 
 def test_the_mask_of_pruned_filters_takes_one_bit_per_filter(net: nn.Module) -> None:
-    """Of conv's two filters, with mean |w| 2.25 and 0.325, the second is pruned: 2 bits, and 4 of 8 weights remain (one
-    of them is zero). fc is the last layer: 6 weights, none of them zero, with one bit each.
+    """Of conv's two filters, with mean |w| 2.25 and 0.325, the second is pruned: 2 bits, and 4 of 8 weights remain. One
+    of them is zero, so where no code stands for zero, the mask has one bit for each weight, and 3 weights have codes.
+    fc is the last layer: 6 weights, none of them zero, with one bit each.
     """
-    sizes = size(net, PruneSpec(sparsity=0.5, structure="filter"), QuantSpec(16, "min-max", "tensor"))
-    conv, fc = sizes.layers
-    assert conv.sparse == Ledger(codes=4 * 2, scales=8, masks=1)
+    prune = PruneSpec(sparsity=0.5, structure="filter")
+    conv, fc = size(net, prune, QuantSpec(16, "affine", "tensor")).layers
+    assert possible_masks(compress(net, CompressionSpec("m", prune)).layers[0]) == [Mask(8, 3), Mask(2, 4)]
+    assert conv.sparse == Ledger(codes=3 * 2, scales=4 + 2, masks=1)
+    conv, fc = size(net, prune, QuantSpec(16, "min-max", "tensor")).layers
+    assert conv.sparse == Ledger(codes=3 * 2, scales=8, masks=1)
     assert conv.dense == Ledger(codes=8 * 2, scales=8, masks=1)  # min-max has no code for zero
     assert fc.sparse == Ledger(codes=6 * 2, scales=8, masks=1)
 

@@ -13,7 +13,7 @@ from compression.data.cifar10 import TRAIN
 from compression.data.images import ImageSet
 from compression.evaluation.evaluation import evaluate
 from compression.evaluation.normalization_trial import load_checkpoint
-from compression.networks.architectures import mobilenetv2, repvgg, shufflenetv2, vgg
+from compression.networks.architectures import repvgg, shufflenetv2, vgg
 from compression.networks.architectures.plain import SimpleCNN
 from compression.networks.architectures.resnet import BasicBlock, PadShortcut, ResNet
 from compression.networks.architectures.table import ARCHITECTURES
@@ -167,7 +167,7 @@ def test_our_mobilenetv2_is_torchvisions(width: float) -> None:
     rows = [[1, 16, 1, 1], [6, 24, 2, 1], [6, 32, 3, 2], [6, 64, 4, 2], [6, 96, 3, 1], [6, 160, 3, 2], [6, 320, 1, 1]]
     theirs = torchvision.models.mobilenetv2.MobileNetV2(10, width, inverted_residual_setting=rows)
     theirs.features[0][0].stride = (1, 1)
-    same_outputs(randomize_norms(mobilenetv2.with_width(width)), theirs, images(1))
+    same_outputs(network(f"mobilenetv2_x{width}".replace(".", "_")), theirs, images(1))
 
 
 @pytest.mark.parametrize("size", shufflenetv2.WIDTHS)
@@ -185,6 +185,17 @@ def test_our_basic_block_is_torchvisions(channels: int, stride: int) -> None:
     shortcut = None if stride == 1 else nn.Sequential(nn.Conv2d(16, 32, 1, 2, bias=False), nn.BatchNorm2d(32))
     theirs = torchvision.models.resnet.BasicBlock(16, channels, stride, shortcut)
     same_outputs(ours, theirs, torch.randn(2, 16, 8, 8, generator=torch.Generator().manual_seed(0)))
+
+
+@pytest.mark.parametrize("pool", [False, True])
+@pytest.mark.parametrize("depth", [18, 50])
+def test_our_wide_resnets_are_torchvisions(depth: int, pool: bool) -> None:
+    """torchvision's are for images of 224 pixels; ours have no stride in the first convolution."""
+    theirs = getattr(torchvision.models, f"resnet{depth}")(num_classes=10)
+    theirs.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
+    if not pool:
+        theirs.maxpool = nn.Identity()
+    same_outputs(network(f"resnet{depth}-maxpool" if pool else f"resnet{depth}"), theirs, images(1))
 
 
 @pytest.mark.parametrize(("channels", "stride"), [(4, 1), (4, 2), (6, 1)])

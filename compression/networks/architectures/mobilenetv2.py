@@ -63,10 +63,23 @@ class InvertedResidual(nn.Module):
 
 
 class MobileNetV2(nn.Module):
-    """(N, 3, 32, 32) images -> (N, classes) logits. `stem` and `last` are the channels before and after the blocks."""
+    """(N, 3, 32, 32) images -> (N, classes) logits. `stem` and `last` are the channels before and after the blocks.
 
-    def __init__(self, rows: tuple[Row, ...], stem: int, last: int, classes: int = len(CLASSES)) -> None:
+    `widths` replace the channels of the stem, of each row, and of the last convolution.
+    """
+
+    def __init__(
+        self,
+        rows: tuple[Row, ...],
+        stem: int,
+        last: int,
+        classes: int = len(CLASSES),
+        widths: tuple[int, ...] | None = None,
+    ) -> None:
         super().__init__()
+        if widths:
+            stem, *channels_of_rows, last = widths
+            rows = tuple(row._replace(channels=own) for row, own in zip(rows, channels_of_rows, strict=True))
         layers: list[nn.Module] = [conv_norm_relu6(3, stem, kernel=3)]
         channels = stem
         for expansion, width, repeats, first_stride in rows:
@@ -86,12 +99,10 @@ class MobileNetV2(nn.Module):
         return run_stages(self.stages(), x)
 
 
-def with_width(width: float, classes: int = len(CLASSES)) -> MobileNetV2:
-    """Returns the paper's network with each number of channels times `width`, rounded to a multiple of eight."""
-    rows = tuple(row._replace(channels=_multiple_of_eight(width * row.channels)) for row in ROWS)
-    return MobileNetV2(
-        rows, stem=_multiple_of_eight(width * 32), last=_multiple_of_eight(max(1.0, width) * 1280), classes=classes
-    )
+def scaled_widths(factor: float) -> tuple[int, ...]:
+    """Returns the widths of the paper's network times `factor`, rounded to multiples of eight."""
+    channels = (32, *(row.channels for row in ROWS))
+    return (*(_multiple_of_eight(factor * each) for each in channels), _multiple_of_eight(max(1.0, factor) * 1280))
 
 
 def _multiple_of_eight(channels: float) -> int:

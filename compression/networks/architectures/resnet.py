@@ -1,9 +1,13 @@
-"""Residual networks for 32x32 images, He et al. 2016 (arXiv:1512.03385), section 4.2.
+"""Residual networks for 32x32 images, He et al. 2016 (arXiv:1512.03385).
 
-Layer names follow torchvision (`downsample`, `fc`). If a stage halves the image, the shortcut is either a strided 1x1
+Those of section 4.2 have three stages and 6n + 2 layers. ResNet-18 and its siblings (table 1) have four stages; for
+small images their first convolution is 3x3 with stride 1, in most public networks without the max-pool after it. Layer
+names follow torchvision (`downsample`, `fc`). If a stage halves the image, the shortcut is either a strided 1x1
 convolution with batch norm (option B), or it takes every second pixel and pads the channels with zeros on both sides,
 without parameters (option A).
 """
+
+from collections.abc import Sequence
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,6 +16,8 @@ from compression.data.cifar10 import CLASSES
 from compression.networks.architectures.stages import Stage, image_mean, run_stages
 
 STAGES = (16, 32, 64)
+
+FOUR_STAGES = (64, 128, 256, 512)
 
 
 class PadShortcut(nn.Module):
@@ -31,6 +37,7 @@ class BasicBlock(nn.Module):
 
     FOLDS = (("conv1", "bn1"), ("conv2", "bn2"))
     CHAINS = (("conv1", "conv2"),)
+    EXPANSION = 1
 
     def __init__(self, channels_in: int, channels: int, stride: int, option: str) -> None:
         super().__init__()
@@ -39,15 +46,7 @@ class BasicBlock(nn.Module):
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(channels)
         self.relu = nn.ReLU(inplace=True)
-        self.downsample: nn.Module
-        if stride == 1 and channels_in == channels:
-            self.downsample = nn.Identity()
-        elif option == "A":
-            self.downsample = PadShortcut(channels - channels_in)
-        else:
-            self.downsample = nn.Sequential(
-                nn.Conv2d(channels_in, channels, 1, stride, bias=False), nn.BatchNorm2d(channels)
-            )
+        self.downsample = _shortcut(channels_in, channels, stride, option)
 
     def forward(self, x: Tensor) -> Tensor:
         out = self.relu(self.bn1(self.conv1(x)))
@@ -55,38 +54,86 @@ class BasicBlock(nn.Module):
         return self.relu(out + self.downsample(x))
 
 
+class Bottleneck(nn.Module):
+    """A 1x1 convolution to `channels`, a 3x3 one, and a 1x1 one to four times as many, added to a shortcut."""
+
+    FOLDS = (("conv1", "bn1"), ("conv2", "bn2"), ("conv3", "bn3"))
+    CHAINS = (("conv1", "conv2"), ("conv2", "conv3"))
+    EXPANSION = 4
+
+    def __init__(self, channels_in: int, channels: int, stride: int, option: str) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels_in, channels, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, stride, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.conv3 = nn.Conv2d(channels, 4 * channels, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(4 * channels)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = _shortcut(channels_in, 4 * channels, stride, option)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.relu(self.bn1(self.conv1(x)))
+        out = self.relu(self.bn2(self.conv2(out)))
+        out = self.bn3(self.conv3(out))
+        return self.relu(out + self.downsample(x))
+
+
 class ResNet(nn.Module):
-    """(N, 3, 32, 32) images -> (N, classes) logits; depth = 6 * blocks + 2 (ResNet-20: blocks = 3)."""
+    """(N, 3, 32, 32) images -> (N, classes) logits. One stage for each of `widths`; each stage halves but the first.
+
+    `blocks` are the blocks of each stage, or of all stages if they have equally many: ResNet-20 has 3, and
+    6 * blocks + 2 layers. `pool` is a max-pool after the first convolution.
+    """
 
     FOLDS = (("conv1", "bn1"),)
 
-    def __init__(self, blocks: int, option: str = "B", classes: int = len(CLASSES)) -> None:
+    def __init__(
+        self,
+        blocks: int | Sequence[int],
+        option: str = "B",
+        classes: int = len(CLASSES),
+        widths: Sequence[int] = STAGES,
+        block: type[BasicBlock | Bottleneck] = BasicBlock,
+        pool: bool = False,
+    ) -> None:
         super().__init__()
         if option not in ("A", "B"):
             raise ValueError(f"shortcut option must be 'A' or 'B', got {option!r}")
-        self.conv1 = nn.Conv2d(3, STAGES[0], 3, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(STAGES[0])
+        counts = [blocks] * len(widths) if isinstance(blocks, int) else blocks
+        channels = widths[0]
+        self.conv1 = nn.Conv2d(3, channels, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
         self.relu = nn.ReLU(inplace=True)
-        self.layer1 = _stage(STAGES[0], STAGES[0], blocks, 1, option)
-        self.layer2 = _stage(STAGES[0], STAGES[1], blocks, 2, option)
-        self.layer3 = _stage(STAGES[1], STAGES[2], blocks, 2, option)
-        self.fc = nn.Linear(STAGES[2], classes)
+        if pool:
+            self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+        for number, (width, count) in enumerate(zip(widths, counts, strict=True), 1):
+            strides = (1 if number == 1 else 2, *[1] * (count - 1))
+            parts = []
+            for stride in strides:
+                parts.append(block(channels, width, stride, option))
+                channels = block.EXPANSION * width
+            self.add_module(f"layer{number}", nn.Sequential(*parts))
+        self.fc = nn.Linear(channels, classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.kaiming_normal_(module.weight)
 
     def stages(self) -> tuple[Stage, ...]:
-        return self._stem, self.layer1, self.layer2, self.layer3, image_mean, self.fc
+        layers = [part for name, part in self.named_children() if name.startswith("layer")]
+        return self._stem, *layers, image_mean, self.fc
 
     def forward(self, x: Tensor) -> Tensor:
         return run_stages(self.stages(), x)
 
     def _stem(self, x: Tensor) -> Tensor:
-        return self.relu(self.bn1(self.conv1(x)))
+        x = self.relu(self.bn1(self.conv1(x)))
+        return self.maxpool(x) if hasattr(self, "maxpool") else x
 
 
-def _stage(channels_in: int, channels: int, blocks: int, stride: int, option: str) -> nn.Sequential:
-    return nn.Sequential(
-        BasicBlock(channels_in, channels, stride, option),
-        *(BasicBlock(channels, channels, 1, option) for _ in range(blocks - 1)),
-    )
+def _shortcut(channels_in: int, channels: int, stride: int, option: str) -> nn.Module:
+    if stride == 1 and channels_in == channels:
+        return nn.Identity()
+    if option == "A":
+        return PadShortcut(channels - channels_in)
+    return nn.Sequential(nn.Conv2d(channels_in, channels, 1, stride, bias=False), nn.BatchNorm2d(channels))

@@ -22,6 +22,9 @@ PLANS: dict[str, Plan] = {  # configurations A, B, D and E of the paper's table 
     "vgg19": (64, 64, POOL, 128, 128, POOL, *(256,) * 4, POOL, *(512,) * 4, POOL, *(512,) * 4, POOL),
 }
 
+# The network of the laboratories of MIT's course 6.5940, TinyML and Efficient Deep Learning Computing.
+LAB: Plan = (64, 128, POOL, 256, 256, POOL, 512, 512, POOL, 512, 512, POOL)
+
 SMALL: Plan = (32, 48, POOL, 48, 96, POOL, 96, 192, POOL, 192, 384, POOL, 512)
 
 
@@ -29,7 +32,8 @@ class VGG(nn.Module):
     """(N, 3, 32, 32) images -> (N, classes) logits.
 
     Convolutions as in `plan`, the mean over the image, linear layers of the widths `hidden`, and one to the classes.
-    `bias` gives the convolutions a bias, as in public checkpoints, although batch norm makes it superfluous.
+    `bias` gives the convolutions a bias, as in public checkpoints, although batch norm makes it superfluous. `widths`
+    replace those of `plan` and `hidden`, in this order.
     """
 
     def __init__(
@@ -39,8 +43,13 @@ class VGG(nn.Module):
         classes: int = len(CLASSES),
         bias: bool = False,
         norm: bool = True,
+        widths: tuple[int, ...] | None = None,
     ) -> None:
         super().__init__()
+        if widths:
+            others = iter(widths)
+            plan = tuple(layer if layer == POOL else next(others) for layer in plan)
+            hidden = tuple(others)
         layers: list[nn.Module] = []
         channels = 3
         for width in plan:
@@ -52,13 +61,13 @@ class VGG(nn.Module):
             layers.append(nn.ReLU(inplace=True))
             channels = width
         self.features = nn.Sequential(*layers)
-        widths = (channels, *hidden)
+        linear = (channels, *hidden)
         between = [
             layer
-            for before, after in pairwise(widths)
+            for before, after in pairwise(linear)
             for layer in (nn.Linear(before, after), nn.ReLU(inplace=True), nn.Dropout())
         ]
-        self.classifier = nn.Sequential(*between, nn.Linear(widths[-1], classes))
+        self.classifier = nn.Sequential(*between, nn.Linear(linear[-1], classes))
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -21,6 +21,9 @@ _OBSERVERS = re.compile(r"(^|\.)(weight_fake_quant|bias_fake_quant|activation_po
 
 _PARAMETRIZED = re.compile(r"(?P<owner>(.*\.)?parametrizations\.(?P<parameter>[^.]+)\.)(?P<own>.+)")
 
+# Layers of the VGG of MIT 6.5940, which have numbers of their own: backbone.conv0, backbone.bn0, backbone.conv1, …
+_LAB_LAYER = re.compile(r"backbone\.(?P<kind>conv|bn)(?P<number>\d)\.(?P<own>.+)")
+
 _INNER_NORM = re.compile(r"(?P<start>(.*\.)?)(?P<layer>conv|)(?P<number>\d{0,4})\.bn(?P<end>\.[^.]+)")
 
 
@@ -120,6 +123,19 @@ def _with_our_names(tensors: Tensors) -> tuple[dict[str, Tensor], str]:
     return renamed, ", ".join(f"“{old}” read as “{RENAMES[old]}”" for old in used)
 
 
+def _with_our_features(tensors: Tensors) -> tuple[dict[str, Tensor], str]:
+    """Numbers the layers of a `backbone` as `features`: convolution, batch norm, ReLU, and a pool after two of them."""
+    layers = {key: match for key in tensors if (match := _LAB_LAYER.fullmatch(key))}
+    if len(layers) + 2 < len(tensors):  # beside them there is a linear layer only
+        return dict(tensors), ""
+    renamed = dict(tensors)
+    for key, match in layers.items():
+        number = int(match["number"])
+        place = 3 * number + number // 2 + (match["kind"] == "bn")
+        renamed[f"features.{place}.{match['own']}"] = renamed.pop(key)
+    return renamed, "“backbone” read as “features”" if layers else ""
+
+
 def _with_our_head(tensors: Tensors) -> tuple[dict[str, Tensor], str]:
     """Numbers the linear layers of a VGG's head 0, 3, 6, whether it is a single layer or begins with a dropout."""
     moves = {}
@@ -143,5 +159,6 @@ _STEPS = (
     _without_parametrizations,
     _with_masks_applied,
     _with_our_names,
+    _with_our_features,
     _with_our_head,
 )

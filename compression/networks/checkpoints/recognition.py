@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import lru_cache
 
 import torch
 from torch import nn
 
 from compression.data.cifar10 import TEST
 from compression.errors import CheckpointError
-from compression.networks.architectures.table import ARCHITECTURES, Architecture
+from compression.networks.architectures.table import ARCHITECTURES, Architecture, find_architecture
 from compression.networks.checkpoints.boxes import MAX_OTHERS
 from compression.networks.checkpoints.names import COUNTERS, Tensors, translate_names
 from compression.networks.checkpoints.parts import possible_networks
@@ -46,6 +46,21 @@ class Recognition:
         folded = ("batch norm is folded",) if self.folded else ()
         return "; ".join((f"{self.architecture.description}, {parameters:,} parameters", *folded, *self.name_changes))
 
+    def with_note(self, note: str) -> "Recognition":
+        """Returns the same with one more remark in its description."""
+        return replace(self, name_changes=(*self.name_changes, note))
+
+
+def as_twin(recognition: Recognition) -> Recognition:
+    """Returns the same weights as a network of the other architecture that has these tensors."""
+    twin = _Match(
+        find_architecture(recognition.architecture.twin or ""),
+        recognition.folded,
+        recognition.module.state_dict(),
+        recognition.name_changes,
+    )
+    return replace(recognition, architecture=twin.architecture, module=_filled(twin))
+
 
 @dataclass(frozen=True)
 class _Match:
@@ -63,10 +78,11 @@ class _Match:
         return Recognition(self.architecture, _filled(self), changes, self.folded, others)
 
 
-@cache
+@lru_cache(maxsize=256)
 def _shapes(arch: str, folded: bool) -> dict[str, torch.Size]:
     """Tensor name -> shape for an architecture, without its counters."""
-    state = _untrained(ARCHITECTURES[arch], folded).state_dict()
+    with torch.device("meta"):  # without memory for its numbers
+        state = _untrained(find_architecture(arch), folded).state_dict()
     return {key: value.shape for key, value in state.items() if not _is_counter(key)}
 
 
@@ -154,8 +170,7 @@ def _in_order(tensors: Tensors, arch: str | None) -> list[_Match]:
         if arch is not None and arch not in (candidate.name, candidate.name.partition("-")[0]):
             continue
         for folded in _foldings({key: value.shape for key, value in left.items()}):
-            with torch.device("meta"):  # all architectures without their numbers
-                shapes = _shapes(candidate.name, folded)
+            shapes = _shapes(candidate.name, folded)
             if sequence == [(key.rpartition(".")[2], shape) for key, shape in shapes.items()]:
                 renamed = dict(zip(shapes, left.values(), strict=True))
                 matches.append(_Match(candidate, folded, renamed, (IN_ORDER,)))
@@ -212,17 +227,41 @@ def _unknown(names: list[str]) -> str:
     few = ", ".join(names[:3])
     return (
         f"no supported architecture has tensors with these names: {few}, …. Supported architectures: "
-        "ResNet-8 to -110 for CIFAR, VGG-11 to -19, MobileNetV2, ShuffleNetV2, RepVGG, and the bundled networks"
+        "ResNet-8 to -110 for CIFAR, ResNet-18, -34 and -50, VGG-11 to -19, MobileNet, MobileNetV2, ShuffleNetV2, "
+        "RepVGG, LeNet-5, and the bundled networks"
     )
 
 
 def _candidates(shapes: Mapping[str, torch.Size], arch: str | None) -> Iterator[Architecture]:
-    if arch is not None and arch not in ARCHITECTURES:
-        raise CheckpointError(f"there is no architecture {arch!r}. Supported architectures: {', '.join(ARCHITECTURES)}")
-    for candidate in ARCHITECTURES.values():
-        eligible = arch is None or arch in (candidate.name, candidate.name.partition("-")[0])
-        if eligible and (arch is not None or all(name in shapes for name in candidate.landmarks)):
-            yield candidate
+    """Yields each architecture that has the landmarks of these tensors, or is `arch` or a variant of it.
+
+    All follow once more with the widths of these tensors, where they have others.
+    """
+    try:
+        base = find_architecture(arch).name.partition(":")[0] if arch else None
+    except ValueError as error:
+        raise CheckpointError(str(error)) from None
+    if base is None:
+        candidates = [each for each in ARCHITECTURES.values() if all(name in shapes for name in each.landmarks)]
+    else:
+        candidates = [each for each in ARCHITECTURES.values() if base in (each.name, each.name.partition("-")[0])]
+    yield from candidates
+    yield from filter(None, (_resized(candidate, shapes) for candidate in candidates))
+
+
+def _resized(architecture: Architecture, shapes: Mapping[str, torch.Size]) -> Architecture | None:
+    """Returns `architecture` with the widths of these tensors, or None if it has them or cannot have them."""
+    own = _shapes(architecture.name, False)
+    names = architecture.width_names
+    if not names or any(len(shapes.get(name, ())) != len(own[name]) for name in names):
+        return None
+    widths = tuple(shapes[name][0] for name in names)
+    if widths == tuple(own[name][0] for name in names):
+        return None
+    try:
+        return find_architecture(f"{architecture.name}:{','.join(map(str, widths))}")
+    except ValueError:
+        return None
 
 
 def _filled(match: _Match) -> nn.Module:

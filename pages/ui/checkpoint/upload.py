@@ -47,10 +47,11 @@ def ask() -> tuple[Any, float | None]:
         help="For comparison with the measured accuracy. A wrong normalisation costs up to a point without warning.",
     )
     st.caption(
-        "Supported architectures: ResNet-8 to -110 for CIFAR with both kinds of shortcuts, VGG-11 to -19, MobileNetV2, "
-        "ShuffleNetV2, RepVGG, and the bundled networks. The state dict may be inside a training script's checkpoint, "
-        "come from DataParallel or torch.compile, be pruned by torch.nn.utils.prune, or have batch norm folded. Files "
-        "that Deploy exports as safetensors are read too."
+        "Supported architectures: ResNet-8 to -110 for CIFAR with both kinds of shortcuts, ResNet-18, -34 and -50, "
+        "VGG-11 to -19, MobileNet, MobileNetV2, ShuffleNetV2, RepVGG, LeNet-5 and the network of PyTorch's tutorial, "
+        "and the bundled networks; most of them at any width. The state dict may be inside a training script's "
+        "checkpoint, come from DataParallel or torch.compile, be pruned by torch.nn.utils.prune, or have batch norm "
+        "folded. Files that Deploy exports as safetensors are read too."
     )
     return file, None if stated is None else stated / 100
 
