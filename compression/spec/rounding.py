@@ -1,0 +1,11 @@
+"""How weights are rounded to the values of their quantizer: `Rounding`."""
+
+from enum import StrEnum
+
+
+class Rounding(StrEnum):
+    """How weights become values of their quantizer; see `reconstruction`. All but nearest need training images."""
+
+    NEAREST = "nearest"
+    COMPENSATED = "compensated"
+    LEARNED = "learned"
