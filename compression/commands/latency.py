@@ -11,7 +11,7 @@ from compression.commands.shared.inputs import image_count, network_and_spec
 from compression.commands.shared.json_text import to_json
 from compression.commands.shared.progress import follow_images
 from compression.data.images import ImageSet, load
-from compression.deploy.deployer import CHUNK
+from compression.deploy.deployer import MOST_IMAGES
 from compression.deploy.deployment import Check, compare_answers
 from compression.deploy.explanation import reasons
 from compression.deploy.latency import Latency, check_threads, measure_latencies
@@ -70,8 +70,8 @@ def _checks(
         reading = follow_images(evaluator.follow(model, kinds[kind].spec), len(images), kind)
         if reading.whole is None:
             raise KeyboardInterrupt
-        chunks = range(0, len(images), CHUNK)
-        pixels = (images[start : start + CHUNK].pixels.numpy() for start in chunks)
+        chunks = range(0, len(images), MOST_IMAGES)
+        pixels = (images[start : start + MOST_IMAGES].pixels.numpy() for start in chunks)
         parts = [predict_classes(each.graph, part) for part in tqdm(pixels, f"{kind}, ONNX", len(chunks), leave=False)]
         checks[kind] = compare_answers(np.concatenate(parts), reading.whole)
     return checks

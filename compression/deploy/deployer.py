@@ -21,6 +21,7 @@ from compression.deploy.deployment import BUILD, Deployment, VariantState
 from compression.deploy.tasks import build_on_worker, predict_classes
 from compression.deploy.variants import OnnxFile, Variant, variants
 from compression.engine.cluster import Engine, Shared
+from compression.engine.evaluation_state import LATER_TASK_MACS
 from compression.engine.lru_cache import LruCache
 from compression.engine.priorities import LATER
 from compression.errors import EngineError
@@ -28,7 +29,7 @@ from compression.networks.model import FloatModel
 from compression.results.provenance import arithmetic
 from compression.spec import CompressionSpec
 
-CHUNK = 1000  # test images of one task
+MOST_IMAGES = 1000  # of one task
 
 AHEAD = 4  # pending tasks of one variant
 
@@ -49,7 +50,6 @@ class Deployer:
     ) -> None:
         """`images` are the test images or the first of them. If None, files are built and classify nothing."""
         self._engine, self._images = engine, images
-        self._chunks = -(-len(images) // CHUNK) if images else 0
         self._lock = threading.RLock()
         self._now = 0.0  # when the current look began
         self._states: LruCache[tuple[str, Variant], VariantState] = LruCache(
@@ -74,7 +74,7 @@ class Deployer:
                 if go and state.error is None:
                     self._ask(state, model)
             self._states.make_room()
-            return tuple(state.reading(self._chunks) for state in states)
+            return tuple(state.reading(self._chunks(state)) for state in states)
 
     def rest(self, model: FloatModel, spec: CompressionSpec) -> None:
         """Withdraws the pending tasks of the variants of `spec`, and clears errors, so that they can be retried."""
@@ -120,11 +120,16 @@ class Deployer:
         elif self._images:
             self._ask_answers(state, state.file, self._images)
 
+    def _chunks(self, state: VariantState) -> int:
+        """Returns into how many tasks the test images are divided; 0 as long as there is no file."""
+        return -(-len(self._images) // _images_per_task(state.file)) if self._images and state.file else 0
+
     def _ask_answers(self, state: VariantState, file: OnnxFile, images: ImageSet) -> None:
         graph = Shared(f"graph-{state.name}", file.graph)
-        numbers = [n for n in range(self._chunks) if n not in state.parts and n not in state.pending]
+        size = _images_per_task(file)
+        numbers = [n for n in range(self._chunks(state)) if n not in state.parts and n not in state.pending]
         for number in numbers[: AHEAD - len(state.pending)]:
-            pixels = images[number * CHUNK : (number + 1) * CHUNK].pixels.numpy()
+            pixels = images[number * size : (number + 1) * size].pixels.numpy()
             self._engine.ask((state.name, number), predict_classes, graph, pixels, priority=LATER)
             state.pending.add(number)
 
@@ -132,3 +137,8 @@ class Deployer:
         """Withdraws the pending tasks."""
         self._engine.drop((state.name, number) for number in state.pending)
         state.pending.clear()
+
+
+def _images_per_task(file: OnnxFile) -> int:
+    """Returns how many images one task classifies: so few that the first images of a slider wait no longer for it."""
+    return max(1, min(MOST_IMAGES, LATER_TASK_MACS // max(file.macs, 1)))

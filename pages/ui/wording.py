@@ -2,6 +2,8 @@
 
 import math
 
+from compression.engine.jobs import Place
+
 NARROW = "\N{NARROW NO-BREAK SPACE}"
 TIMES = "\N{MULTIPLICATION SIGN}"
 SIGNIFICANCE = 0.05  # a difference with a smaller p of McNemar's test is called significant
@@ -96,3 +98,16 @@ def duration(seconds: float) -> str:
 def seconds_left(seconds: float) -> str:
     """75 -> "about 1 min 15 s left"."""
     return f"about {duration(seconds)} left"
+
+
+def outlook(seconds: float | None, place: Place) -> str:
+    """Returns what a job waits for, or else how long the rest takes, as the end of a sentence; nothing if not known.
+
+    Two jobs of the same session first -> ", 2 jobs are before this one"; no progress beside three other
+    sessions -> ", waiting for 3 others"; 75 s -> ", about 1 min 15 s left".
+    """
+    if not place.runs:
+        return f", {place.before} job{' is' if place.before == 1 else 's are'} before this one"
+    if place.is_starved:
+        return f", waiting for {place.sessions} other{'s' * (place.sessions != 1)}"
+    return "" if seconds is None else f", {seconds_left(seconds)}"

@@ -16,7 +16,7 @@ from compression.core.record import CompressedModel
 from compression.core.training_evidence import evidence_for
 from compression.data.cifar10 import TEST
 from compression.data.images import ImageSet, load
-from compression.deploy.deployer import CHUNK
+from compression.deploy.deployer import MOST_IMAGES
 from compression.deploy.deployment import Check, compare_answers
 from compression.deploy.pytorch_files import holds, state_file
 from compression.deploy.tasks import predict_classes
@@ -108,10 +108,10 @@ def noise_images(model: FloatModel) -> ImageSet:
 
 
 def _compare_with_pytorch(graph: bytes, simulation: CompressedModel, model: FloatModel, images: ImageSet) -> Check:
-    chunks = range(0, len(images), CHUNK)
+    chunks = range(0, len(images), MOST_IMAGES)
     parts, expected = [], []
-    for start in tqdm(chunks, "checking", unit_scale=CHUNK, unit="image", leave=False):
-        part = images[start : start + CHUNK]
+    for start in tqdm(chunks, "checking", unit_scale=MOST_IMAGES, unit="image", leave=False):
+        part = images[start : start + MOST_IMAGES]
         parts.append(predict_classes(graph, part.pixels.numpy()))
         expected.append(evaluate(simulation.module, part, model.normalization))
     return compare_answers(np.concatenate(parts), join(expected))

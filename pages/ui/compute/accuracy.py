@@ -1,12 +1,11 @@
 """Accuracy: counted on the engine for all sessions at once, read from the store, or measured beforehand."""
 
-import uuid
-
 import streamlit as st
 
 from compression.data.cifar10 import TEST
 from compression.engine.cluster import engine
 from compression.engine.evaluator import Evaluator
+from compression.engine.jobs import JobKind
 from compression.errors import DataError
 from compression.evaluation.reading import Reading
 from compression.networks import public
@@ -14,7 +13,7 @@ from compression.results import neighbours
 from compression.results.landscape import read_landscape
 from compression.results.store import Store
 from compression.spec import CompressionSpec
-from pages.ui.compute import compressed, images, networks
+from pages.ui.compute import compressed, images, jobs, networks
 
 LEAST_POLL_SECONDS = 0.25  # more often, and painting takes the browser more than counting takes the server
 SECONDS_PER_LOOKER = 0.06
@@ -37,8 +36,10 @@ def look(spec: CompressionSpec, go: bool = True, side: str = "") -> Reading:
 
     A session looks at one spec at a time, or at one on each `side` of a page.
     """
-    session = st.session_state.setdefault("who", uuid.uuid4().hex) + side
-    return evaluator().look(session, networks.float_model(spec.model), spec, go)
+    reading = evaluator().look(jobs.session_name() + side, networks.float_model(spec.model), spec, go)
+    if go and not side:
+        jobs.look(JobKind.COUNT, reading.whole is None and reading.error is None, reading.images / reading.total)
+    return reading
 
 
 def look_beforehand(spec: CompressionSpec) -> Reading | neighbours.Neighbours | None:

@@ -1,22 +1,24 @@
 """The button that exports, verifies and times a network, and the progress of that."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import streamlit as st
 
 from compression.deploy.deployment import Check, Deployment, compare_answers
 from compression.deploy.stopwatch import Timing
 from compression.deploy.variants import VariantKind, removes_filters
+from compression.engine.jobs import JobKind, Place
 from compression.engine.workers import cores
 from compression.errors import DataError
 from compression.spec import CompressionSpec
 from pages.ui import wording
-from pages.ui.compute import accuracy, deploy, images
+from pages.ui.compute import accuracy, deploy, images, jobs
 from pages.ui.settings import selection, widgets
 from pages.ui.state import session
 
 GOING = "deploying"
+FIRST = Place()
 POLL_SECONDS = 1.0
 FILES, TIMES = 0.8, 0.2  # shares of the bar
 WORDS = """\
@@ -30,12 +32,16 @@ shows what fewer filters do for the speed; its accuracy is that of a broken netw
 
 @dataclass(frozen=True, eq=False)
 class Known:
-    """The files of one spec, their comparison with the simulation, and the timing, as far as they are known."""
+    """The files of one spec, their comparison with the simulation, and the timing, as far as they are known.
+
+    `place` is that of this work among the jobs of the session.
+    """
 
     files: tuple[Deployment, ...]
     checks: Mapping[VariantKind, Check]
     timing: Timing
     share: float
+    place: Place = FIRST
 
     @property
     def done(self) -> bool:
@@ -110,7 +116,8 @@ def threads() -> int:
 
 def known(spec: CompressionSpec) -> Known:
     """Returns what is known of `spec` now; asks for more if its deployment is running."""
-    go = _going(spec)
+    going = _going(spec)
+    go = jobs.look(JobKind.EXPORT, going).runs and going
     files = deploy.exports(spec, go, asks_for_fewer_filters())
     checks: dict[VariantKind, Check] = {}
     shares = []
@@ -125,7 +132,8 @@ def known(spec: CompressionSpec) -> Known:
     share = sum(shares) / len(shares)
     times_now = go and share == 1 and any(each.file for each in files)
     timing = deploy.timing(spec, threads(), times_now, asks_for_fewer_filters())
-    return Known(files, checks, timing, FILES * share + TIMES * timing.share)
+    result = Known(files, checks, timing, FILES * share + TIMES * timing.share)
+    return replace(result, place=jobs.look(JobKind.EXPORT, going and not result.done, result.share))
 
 
 def _button(spec: CompressionSpec, found: Known, going: bool) -> None:
@@ -145,6 +153,10 @@ def _go(state: Mapping[str, object], spec: CompressionSpec) -> None:
 
 
 def _progress(found: Known) -> str:
+    return _step(found) + wording.outlook(None, found.place)
+
+
+def _step(found: Known) -> str:
     built = sum(each.file is not None or each.error is not None for each in found.files)
     if built < len(found.files):
         return f"Exporting: {built} of {len(found.files)} files"

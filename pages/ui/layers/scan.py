@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import streamlit as st
 
+from compression.engine.jobs import JobKind, Place
 from compression.errors import DataError
 from compression.experiments.assignment import assign, cost_per_weight
 from compression.experiments.scan import ScanReading
@@ -12,7 +13,7 @@ from compression.spec.recipe import to_link
 from pages.ui import wording
 from pages.ui.accuracy import missing_images
 from pages.ui.charts import drops, show
-from pages.ui.compute import experiments, images, networks
+from pages.ui.compute import experiments, images, jobs, networks
 from pages.ui.layers import table
 from pages.ui.settings import selection
 from pages.ui.state import session
@@ -73,8 +74,10 @@ def _watch(specs: tuple[CompressionSpec, ...]) -> None:
     def watch() -> None:
         if _is_scanning(specs) != running:
             st.rerun()
-        reading = experiments.scan(specs, go=running)
-        _progress(reading, running)
+        place = jobs.look(JobKind.SCAN, running)
+        reading = experiments.scan(specs, go=running and place.runs)
+        place = jobs.look(JobKind.SCAN, running and not (reading.done or reading.error), reading.share)
+        _progress(reading, running, place)
         with st.container(height=HEIGHT if len(reading.scan.layers) > MOST_ROWS else "content", border=False):
             show.chart(drops.sensitivity(reading, show.ink()), "sensitivity", "Accuracy drop by layer")
         if running and (reading.done or reading.error):
@@ -84,7 +87,7 @@ def _watch(specs: tuple[CompressionSpec, ...]) -> None:
     watch()
 
 
-def _progress(reading: ScanReading, running: bool) -> None:
+def _progress(reading: ScanReading, running: bool, place: Place) -> None:
     """Draws how far the scan is, and a button that starts or stops it."""
     specs = reading.scan.specs
     with st.container(horizontal=True, vertical_alignment="center", height=44, border=False):
@@ -96,11 +99,10 @@ def _progress(reading: ScanReading, running: bool) -> None:
                 "test images. Small drops may be chance: one image is 0.1 percentage points."
             )
         else:
-            left = "" if reading.seconds_left is None else f", {wording.seconds_left(reading.seconds_left)}"
             done = (
                 "Compresses each layer alone and keeps the others in float"
-                if not reading.share
-                else f"{wording.percent(reading.share, 0)} scanned{left}"
+                if not (reading.share or running)
+                else f"{wording.percent(reading.share, 0)} scanned{wording.outlook(reading.seconds_left, place)}"
             )
             st.progress(min(reading.share, 1.0), done)
         if running and not reading.done:

@@ -4,6 +4,7 @@ import re
 
 import streamlit as st
 
+from compression.engine.jobs import JobKind, Place
 from compression.errors import DataError
 from compression.evaluation.subsets import Score
 from compression.experiments.search.goal import Goal
@@ -13,7 +14,7 @@ from compression.spec.title import title
 from pages.ui import wording
 from pages.ui.accuracy import missing_images
 from pages.ui.charts import search, show
-from pages.ui.compute import experiments, images
+from pages.ui.compute import experiments, images, jobs
 from pages.ui.frame import frame
 from pages.ui.state import session
 from pages.ui.state.value import DROP, FILE_SIZE
@@ -64,8 +65,10 @@ def _show_live(model: str, goal: Goal) -> None:
     def watch() -> None:
         if _is_running(model, goal) != running:
             st.rerun()
-        reading = experiments.search(model, goal, go=running)
-        _progress(model, reading, running)
+        place = jobs.look(JobKind.SEARCH, running)
+        reading = experiments.search(model, goal, go=running and place.runs)
+        place = jobs.look(JobKind.SEARCH, running and not (reading.done or reading.error), reading.share)
+        _progress(model, reading, running, place)
         if reading.trials or reading.uniform:
             figure = search.tried(reading, show.ink())
             show.chart(figure, "search front", "Accuracy of the tried specs against their file size")
@@ -78,7 +81,7 @@ def _show_live(model: str, goal: Goal) -> None:
     watch()
 
 
-def _progress(model: str, reading: SearchReading, running: bool) -> None:
+def _progress(model: str, reading: SearchReading, running: bool, place: Place) -> None:
     """Shows the progress of the search, and a button that starts or stops it."""
     with st.container(horizontal=True, vertical_alignment="center", height=44, border=False):
         if reading.error:
@@ -86,7 +89,7 @@ def _progress(model: str, reading: SearchReading, running: bool) -> None:
         elif reading.done:
             st.caption(f"{len(reading.trials):,} specs were tried, on up to 5,000 images each.", help=HALVES)
         else:
-            st.progress(min(reading.share, 1.0), _progress_in_words(reading), width="stretch")
+            st.progress(min(reading.share, 1.0), _progress_in_words(reading, place), width="stretch")
         if running and not reading.done:
             stop = {SEARCHING: None}
             st.button("Stop", key="search stop", icon=":material/stop:", on_click=lambda: st.session_state.update(stop))
@@ -99,11 +102,10 @@ def _progress(model: str, reading: SearchReading, running: bool) -> None:
         st.caption(reading.notice)
 
 
-def _progress_in_words(reading: SearchReading) -> str:
-    if not reading.share:
+def _progress_in_words(reading: SearchReading, place: Place) -> str:
+    if not reading.share and place.runs:
         return f"Searches for {reading.goal.words}, with bits for each layer, on half of the test images"
-    time_left = "" if reading.seconds_left is None else f", {wording.seconds_left(reading.seconds_left)}"
-    return f"{wording.capital(reading.words)}{time_left}"
+    return f"{wording.capital(reading.words)}{wording.outlook(reading.seconds_left, place)}"
 
 
 def _outcome(model: str, outcome: Outcome) -> None:

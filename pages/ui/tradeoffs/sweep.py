@@ -5,12 +5,13 @@ from functools import partial
 
 import streamlit as st
 
+from compression.engine.jobs import JobKind
 from compression.errors import DataError
 from compression.spec import AUTOMATIC_SCHEMES, CompressionSpec, Granularity, Scheme
 from compression.spec.grid import grid, prune_specs
 from pages.ui import wording
 from pages.ui.accuracy import missing_images
-from pages.ui.compute import experiments, images, networks
+from pages.ui.compute import experiments, images, jobs, networks
 from pages.ui.frame import frame
 from pages.ui.state import session
 from pages.ui.state.link import SWEEP_BITS, SWEEP_SPARSITIES
@@ -48,10 +49,11 @@ def progress() -> None:
     def watch() -> None:
         if running() != specs:
             st.rerun()
-        reading = experiments.sweep(specs, go=True)
+        reading = experiments.sweep(specs, go=jobs.look(JobKind.SWEEP).runs)
+        place = jobs.look(JobKind.SWEEP, not reading.done, reading.share)
         with st.container(horizontal=True, vertical_alignment="center"):
-            time_left = "" if reading.seconds_left is None else f", {wording.seconds_left(reading.seconds_left)}"
-            progress = f"{len(reading.results):,} of {len(specs):,} specs measured{time_left}"
+            outlook = wording.outlook(reading.seconds_left, place)
+            progress = f"{len(reading.results):,} of {len(specs):,} specs measured{outlook}"
             st.progress(min(reading.share, 1.0), progress)
             st.button("Stop", key="sweep stop", icon=":material/stop:", on_click=_stop, args=(specs,))
         if reading.notice:
@@ -65,6 +67,7 @@ def progress() -> None:
 
 def _stop(specs: tuple[CompressionSpec, ...]) -> None:
     experiments.sweep(specs, go=False)
+    jobs.look(JobKind.SWEEP, going=False)
     st.session_state[SWEEPING] = None
 
 
