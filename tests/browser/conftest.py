@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Error, Page, ViewportSize, expect
 
 from compression.paths import PROJECT
 from tests.support.serving import browsing, chromium, serving
 
 expect.set_options(timeout=30_000)  # a machine with much to do is slow, not wrong
+
+SCREEN: ViewportSize = {"width": 1280, "height": 800}
 
 
 @pytest.fixture(scope="session")
@@ -58,28 +60,44 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def context(browser: Browser) -> Iterator[BrowserContext]:
-    """One context for all pages. To Streamlit each tab is a person of its own; a context of its own for each page would
-    load and compile all of Streamlit's scripts again."""
+    """One context for all pages. To Streamlit each visit of a tab is a person of its own.
+
+    Without a graphics processor, moving placeholders and spinners take a third of the browser's time.
+    """
     context = browser.new_context(
-        viewport={"width": 1280, "height": 800}, permissions=["clipboard-read", "clipboard-write"]
+        viewport=SCREEN, permissions=["clipboard-read", "clipboard-write"], reduced_motion="reduce"
     )
     context.set_default_timeout(60_000)
     yield context
     context.close()
 
 
+@pytest.fixture(scope="session")
+def idle_tabs() -> list[Page]:
+    """Tabs that no test uses now. In a new tab, the scripts of Streamlit and Plotly would be compiled again."""
+    return []
+
+
 @pytest.fixture
-def page_of(context: BrowserContext) -> Iterator[Callable[[], Page]]:
-    """Opens tabs, each a person of its own, which are closed after the test."""
+def page_of(context: BrowserContext, idle_tabs: list[Page]) -> Iterator[Callable[[], Page]]:
+    """Opens tabs, each a person of its own, as if they were new."""
     pages = []
 
     def open_page() -> Page:
-        pages.append(context.new_page())
+        pages.append(idle_tabs.pop() if idle_tabs else context.new_page())
         return pages[-1]
 
     yield open_page
     for page in pages:
-        page.close()
+        try:
+            page.evaluate("sessionStorage.clear()")
+            page.goto("about:blank")
+            page.emulate_media(color_scheme="light")
+            page.set_viewport_size(SCREEN)
+        except Error:
+            page.close()
+        else:
+            idle_tabs.append(page)
 
 
 @pytest.fixture

@@ -1,8 +1,10 @@
 """What a person does with the pages, in a real browser."""
 
 import re
+from pathlib import Path
 
 import pytest
+import torch
 from playwright.sync_api import Locator, Page, expect
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
@@ -120,9 +122,8 @@ def test_counting_can_be_stopped_and_goes_on_where_it_was(page, server, test_ima
 
 def test_a_move_draws_the_answer_and_the_links_of_the_menu_and_nothing_else(page, server, test_images):
     drawn = []
-    page.on(
-        "websocket", lambda socket: socket.on("framereceived", lambda data: drawn.append(ForwardMsg.FromString(data)))
-    )
+    listen = lambda socket: socket.on("framereceived", lambda data: drawn.append(ForwardMsg.FromString(data)))
+    page.once("websocket", listen)
     # While nothing is counted: a timer that fires between a move and its message would have it answered twice.
     page.goto(f"{server}/?model={LARGE}&bits=8&sparsity={MEASURED.sparsity}")
     expect(page.get_by_text("Measured beforehand")).to_be_visible()
@@ -241,37 +242,50 @@ def test_what_is_picked_and_set_goes_along_from_page_to_page(page, bare_server):
     expect(page).to_have_url(re.compile(f"model={MODEL}"))
 
 
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory) -> Path:
+    """A file of somebody's own, with a small network."""
+    path = tmp_path_factory.mktemp("checkpoint") / "mine-1a2b.pth"
+    torch.save(load_bundled(MODEL).module.state_dict(), path)
+    return path
+
+
 def test_a_network_of_ones_own_is_on_every_page_and_seen_by_nobody_without_its_link(
-    page, page_of, server, public_checkpoint, test_images
+    page, page_of, server, checkpoint, test_images
 ):
     page.goto(f"{server}/checkpoint")
-    page.locator("input[type=file]").set_input_files(public_checkpoint)
-    expect(page.get_by_text("ResNet-20 with shortcuts without parameters (option A)")).to_be_visible(timeout=SECONDS_90)
-    expect(page.get_by_role("combobox", name="Normalisation")).to_have_value("imagenet", timeout=SECONDS_90)
-    page.get_by_test_id("stMain").get_by_text("Explore resnet20-12fca82f").click()
-    expect(metric(page, "Accuracy")).to_contain_text("±", timeout=SECONDS_90)
-    expect(page).to_have_url(re.compile("model=resnet20-12fca82f-"))
+    page.locator("input[type=file]").set_input_files(checkpoint)
+    expect(page.get_by_text("two convolutions and two linear layers, 268,650 parameters")).to_be_visible(
+        timeout=SECONDS_90
+    )
+    normalization = load_bundled(MODEL).normalization.name
+    expect(page.get_by_role("combobox", name="Normalisation")).to_have_value(normalization, timeout=SECONDS_90)
+    page.get_by_test_id("stMain").get_by_text("Explore mine-1a2b").click()
+    expect(metric(page, "Accuracy")).to_contain_text(re.compile(r"\d"), timeout=SECONDS_90)
+    expect(page).to_have_url(re.compile("model=mine-1a2b-"))
     link = page.url
     page.get_by_test_id("stSidebar").get_by_text("Networks", exact=True).click()
-    expect(page.get_by_text("Your file resnet20-12fca82f.th")).to_be_visible()
+    expect(page.get_by_text("Your file mine-1a2b.pth")).to_be_visible()
     page.reload()
-    expect(page.get_by_text("Your file resnet20-12fca82f.th")).to_be_visible()
+    expect(page.get_by_text("Your file mine-1a2b.pth")).to_be_visible()
     other = page_of()
     other.goto(f"{server}/networks")
     expect(other.get_by_test_id("stMetric").first).to_be_visible()
-    expect(other.get_by_text("12fca82f-")).to_have_count(0)
+    expect(other.get_by_text("1a2b-")).to_have_count(0)
     other.goto(link)
-    expect(other.get_by_role("combobox", name="Network")).to_have_value(re.compile("^resnet20-12fca82f-"))
+    expect(other.get_by_role("combobox", name="Network")).to_have_value(re.compile("^mine-1a2b-"))
 
 
-def test_a_damaged_upload_is_told_and_the_next_one_is_taken(page, server, public_checkpoint, tmp_path):
+def test_a_damaged_upload_is_told_and_the_next_one_is_taken(page, server, checkpoint, tmp_path):
     page.goto(f"{server}/checkpoint")
     cut = tmp_path / "cut.th"
-    cut.write_bytes(public_checkpoint.read_bytes()[:300_000])
+    cut.write_bytes(checkpoint.read_bytes()[:300_000])
     page.locator("input[type=file]").set_input_files(cut)
     expect(page.get_by_text("This file cannot be used: cut.th is damaged")).to_be_visible()
-    page.locator("input[type=file]").set_input_files(public_checkpoint)
-    expect(page.get_by_text("ResNet-20 with shortcuts without parameters (option A)")).to_be_visible(timeout=SECONDS_90)
+    page.locator("input[type=file]").set_input_files(checkpoint)
+    expect(page.get_by_text("two convolutions and two linear layers, 268,650 parameters")).to_be_visible(
+        timeout=SECONDS_90
+    )
 
 
 def test_the_card_shows_what_one_scale_does_to_a_depthwise_layer(page, bare_server):
