@@ -10,13 +10,18 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from compression.core.compress import compress
+from compression.data import images as data
+from compression.data.images import ImageSet
+from compression.data.images import load as real_load
+from compression.evaluation.evaluation import evaluate
 from compression.lessons.methods import METHODS, explanation
 from compression.networks.bundled import bundled_names, load_bundled
 from compression.paths import PROJECT
 from compression.results import landscape
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec, Scheme
 from pages.ui import wording
-from pages.ui.compute import images
+from pages.ui.compute import accuracy, images
+from tests.support.pairs import Pairs
 from tests.support.sizes import file_bytes
 
 
@@ -74,14 +79,15 @@ def test_what_float_does_not_need_turns_grey_and_comes_alive_again(page):
         assert all(widget.disabled is off for widget in drawn)
 
 
-@pytest.mark.parametrize("scope", ["global", "layer"])
-@pytest.mark.parametrize("scheme", Scheme)
-@pytest.mark.parametrize("granularity", ["tensor", "channel"])
-def test_every_choice_survives_the_ends_of_the_sliders(page, scope, scheme, granularity):
+CHOICES = {"scheme": tuple(Scheme), "granularity": ("tensor", "channel"), "scope": ("global", "layer")}
+
+
+@pytest.mark.parametrize("choices", [*Pairs("sliders").rows(CHOICES)], ids=lambda row: "-".join(row.values()))
+def test_every_pair_of_choices_survives_the_ends_of_the_sliders(page, choices):
     page.select_slider(key="bits").set_value("2").run()
-    page.selectbox(key="scheme").set_value(scheme)
-    page.segmented_control(key="granularity").set_value(granularity)
-    page.segmented_control(key="scope").set_value(scope)
+    page.selectbox(key="scheme").set_value(choices["scheme"])
+    for key in ("granularity", "scope"):
+        page.segmented_control(key=key).set_value(choices[key])
     page.slider(key="sparsity").set_value(0.99).run()
     assert float(metrics(page)["Sparsity"].split()[0]) >= 99
 
@@ -179,13 +185,31 @@ def test_without_images_a_stale_landscape_is_reported(tmp_path, monkeypatch):
     assert any("The committed landscape of simple_cnn cannot be read" in each.value for each in page.caption)
 
 
-def test_images_that_appear_are_counted_from_the_next_move_on(tmp_path, test_images, here, nothing_beforehand):
+@pytest.fixture
+def a_thousand_images(test_images, monkeypatch) -> Iterator[ImageSet]:
+    """The first 1,000 test images are all that there are."""
+    few, caches = test_images[:1000], (images.test_images, images.load_once, accuracy.evaluator)
+    monkeypatch.setattr(data, "load", lambda: few)
+    for cache in caches:
+        cache.clear()
+    yield few
+    for cache in caches:
+        cache.clear()
+
+
+def test_images_that_appear_are_counted_from_the_next_move_on(
+    tmp_path, here, nothing_beforehand, a_thousand_images, monkeypatch
+):
     page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=120)
     page.query_params["model"] = "simple_cnn"
-    with damaged_data(tmp_path):
+    with damaged_data(tmp_path), monkeypatch.context() as patch:
+        patch.setattr(data, "load", real_load)
         assert metrics(page.run())["Accuracy"] == "no images"
     page.slider(key="sparsity").set_value(0.5).run()
-    assert "%" in until_exact(page)
+    found = until_exact(page)
+    model, spec = load_bundled("simple_cnn"), CompressionSpec("simple_cnn", PruneSpec(sparsity=0.5))
+    counted = evaluate(compress(model.module, spec).module, a_thousand_images, model.normalization)
+    assert found == wording.percent(counted.accuracy, 2)
 
 
 def test_a_python_that_is_too_old_is_refused_in_a_sentence_each_time(monkeypatch):
