@@ -6,14 +6,12 @@ from functools import partial
 import streamlit as st
 
 from compression.errors import DataError
-from compression.evaluation.evaluation import Evaluation, flips
 from compression.evaluation.reading import Reading
 from compression.evaluation.sampling import Estimate
 from compression.results.neighbours import Neighbours
 from compression.spec import CompressionSpec
-from compression.spec.title import title
 from pages.ui import wording
-from pages.ui.accuracy import missing_images
+from pages.ui.accuracy import missing_images, outdated, words
 from pages.ui.accuracy.polling import (
     STOPPED,
     AccuracyState,
@@ -42,14 +40,23 @@ SpecOf = Callable[[str], CompressionSpec]
 SENTENCE_PIXELS = 64  # three lines, or one line and a bar; a fixed height keeps what is below from jumping
 
 
-@st.fragment(key=frame.ACCURACY)
 def metric(model: str, spec_of: SpecOf = selection.spec) -> None:
-    """Shows the accuracy as a metric, live.
+    """Shows the accuracy as a metric, live, and dims it from a move until it is that of the new settings.
 
     `spec_of` returns the spec that the widgets of the page select for a network.
     """
+    st.fragment(key=frame.CURRENT)(lambda: outdated.dim_others(spec_of(model)))()
+    _number(model, spec_of)
+
+
+@st.fragment(key=frame.ACCURACY)
+def _number(model: str, spec_of: SpecOf) -> None:
+    def draw(reading: AccuracyState) -> None:
+        with outdated.container(spec_of(model)):
+            show_number(reading)
+
     wait_for_painting(look(spec_of(model), go=False))
-    poll(lambda: look_patiently(spec_of(model)), show_number)
+    poll(lambda: look_patiently(spec_of(model)), draw)
 
 
 def fragment_order(model: str) -> list[str]:
@@ -69,7 +76,7 @@ def sentence(model: str, spec_of: SpecOf = selection.spec) -> None:
                     show_state(reading, is_stopped(reading.spec))
                 _button(reading)
             elif isinstance(reading, Neighbours):
-                st.caption(_neighbours_in_words(reading))
+                st.caption(words.neighbours_in_words(reading))
 
         if isinstance(reading, Reading):
             show_constant_answer(reading.visited)
@@ -100,9 +107,9 @@ def show_state(reading: Reading, stopped: bool = False) -> None:
     if reading.error:
         st.warning(f"Counting stopped: {reading.error}.", icon=":material/error:")
     elif reading.whole:
-        st.caption(result_in_words(reading.whole, reading.before) + _origin(reading))
+        st.caption(words.result_in_words(reading.whole, reading.before) + words.origin_in_words(reading))
     else:
-        st.progress(reading.images / reading.total, _progress_in_words(reading, stopped))
+        st.progress(reading.images / reading.total, words.progress_in_words(reading, stopped))
     if reading.notice:
         st.caption(f":material/info: {reading.notice}")
 
@@ -140,36 +147,6 @@ def show_number(reading: AccuracyState, border: bool = True) -> None:
     )
 
 
-def result_in_words(after: Evaluation, before: Evaluation | None) -> str:
-    """Returns the number of correct images, and whether the change against the float network is significant."""
-    counted = f"{after.correct:,} of {after.total:,} test images classified correctly"
-    if before is None or before is after:
-        return f"{counted}."
-    change = flips(before, after)
-    if change.lost == change.won == 0:
-        return f"{counted}, the same images as by the float network."
-    direction = "drop" if change.lost > change.won else "gain"
-    meaning = f"a significant {direction}" if change.p < wording.SIGNIFICANCE else "the change may be chance"
-    return (
-        f"{counted}. Against the float network, {change.lost:,} images were lost and {change.won:,} gained: "
-        f"**{meaning}** (McNemar test, {wording.p_value(change.p)})."
-    )
-
-
-def _origin(reading: Reading) -> str:
-    """Returns where a number comes from that was not counted here, or else nothing."""
-    return f" Measured beforehand, with PyTorch {reading.measured_with}." if reading.measured_with else ""
-
-
-def _neighbours_in_words(neighbours: Neighbours) -> str:
-    """Returns a sentence on the worst and the best measured spec around one that was not measured."""
-    ranked = sorted(neighbours.results, key=lambda each: each.evaluation.correct)
-    worst, best = (
-        f"{wording.percent(each.evaluation.accuracy, 2)} ({title(each.spec)})" for each in (ranked[0], ranked[-1])
-    )
-    return f"These settings were not measured, and there are no test images. Measured neighbours: {worst} to {best}."
-
-
 def _chart(model: str, reading: AccuracyState) -> None:
     if not isinstance(reading, Reading):
         problem = reading if isinstance(reading, DataError) else images.test_images()
@@ -185,12 +162,3 @@ def _chart(model: str, reading: AccuracyState) -> None:
         unknown = Estimate(0.0, 0.0, 1.0, 0, reading.total)
         figure = accuracy_charts.overall(before, reading.estimate or unknown, show.ink())
     show.chart(figure, "accuracy", "Accuracy of the float and the compressed network")
-
-
-def _progress_in_words(reading: Reading, stopped: bool) -> str:
-    if not reading.images:
-        return "Stopped before the first images" if stopped else "Counting the first images …"
-    counted = f"Estimated from {reading.images:,} of {reading.total:,} images"
-    if stopped:
-        return f"{counted}, stopped"
-    return counted if reading.seconds_left is None else f"{counted}, {wording.seconds_left(reading.seconds_left)}"

@@ -14,10 +14,10 @@ from pages.ui.state.link import Rejected
 SIDEBAR_PIXELS = 240
 MOST_TOASTS = 3
 METRICS, WEIGHTS, LAYERS, IMPLIED = "metrics", "weights", "layers", "grey"
-ACCURACY, SENTENCE, CHART = "accuracy", "sentence", "chart"
+CURRENT, ACCURACY, SENTENCE, CHART = "current", "accuracy", "sentence", "chart"
 LINKS = "links"
 # The fragments that a slider redraws, in this order.
-ANSWER = (METRICS, WEIGHTS, LAYERS, IMPLIED, ACCURACY, SENTENCE, CHART, LINKS)
+ANSWER = (CURRENT, METRICS, WEIGHTS, LAYERS, IMPLIED, ACCURACY, SENTENCE, CHART, LINKS)
 MENU = (
     ("app.py", "Explore", ":material/tune:"),
     ("pages/quantization.py", "Quantization", ":material/stairs:"),

@@ -14,7 +14,7 @@ from pages.ui.state.value import SPARSITY
 CURVE, MOSAIC, OVERLAP, RANKING, REMOVAL, MACS = "curve", "mosaic", "overlap", "ranking", "removal", "macs"
 NOTES = "notes"
 ANSWER = (
-    *(frame.METRICS, frame.IMPLIED, NOTES, CURVE, MOSAIC, OVERLAP, RANKING, REMOVAL, MACS),
+    *(frame.CURRENT, frame.METRICS, frame.IMPLIED, NOTES, CURVE, MOSAIC, OVERLAP, RANKING, REMOVAL, MACS),
     *(frame.ACCURACY, frame.SENTENCE, frame.LINKS),
 )  # the fragments that a slider redraws, in this order
 
