@@ -1,11 +1,14 @@
-# Two targets do everything on a fresh machine: `make app` and `make test`.
+# On a fresh machine, `make app` serves on this machine alone, `make class` in its network, and `make test` runs all checks.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: app test
+.PHONY: app class test
 
 app: .venv/app
 	$(BIN)/streamlit run app.py
+
+class: .venv/app
+	$(BIN)/streamlit run class_server.py --server.address 0.0.0.0 --server.headless true --client.showErrorDetails none
 
 test: .venv/test
 	$(BIN)/ruff check .

@@ -7,6 +7,7 @@ from compression.data.download import download
 from compression.errors import DataError, DataMissing
 from pages.ui.compute import images
 from pages.ui.frame import fetch_bar
+from pages.ui.frame.warnings import show_notice, without_folders
 
 
 def explain(problem: DataError, notice: str | None = None) -> None:
@@ -14,10 +15,9 @@ def explain(problem: DataError, notice: str | None = None) -> None:
 
     `notice` is a sentence on why the committed results are not used either, or None.
     """
-    if notice:
-        st.caption(f":material/info: {notice}")
+    show_notice(notice)
     if not isinstance(problem, DataMissing):
-        st.warning(f"There is no accuracy: {problem}.", icon=":material/broken_image:")
+        st.warning(f"There is no accuracy: {without_folders(str(problem))}.", icon=":material/broken_image:")
         return
     st.info(
         "The accuracy needs the test images of CIFAR-10, and there are none here. Download them, or set the "

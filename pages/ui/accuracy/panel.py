@@ -27,7 +27,7 @@ from pages.ui.charts import show
 from pages.ui.compute import accuracy as compute
 from pages.ui.compute import images
 from pages.ui.frame import frame
-from pages.ui.frame.warnings import show_constant_answer, show_warnings
+from pages.ui.frame.warnings import show_constant_answer, show_notice, show_warnings, without_folders
 from pages.ui.settings import selection, widgets
 from pages.ui.state import session
 
@@ -105,13 +105,12 @@ def _button(reading: Reading) -> None:
 def show_state(reading: Reading, stopped: bool = False) -> None:
     """Shows the result of the count, or how far it is, or the error that ended it."""
     if reading.error:
-        st.warning(f"Counting stopped: {reading.error}.", icon=":material/error:")
+        st.warning(f"Counting stopped: {without_folders(reading.error)}.", icon=":material/error:")
     elif reading.whole:
         st.caption(words.result_in_words(reading.whole, reading.before) + words.origin_in_words(reading))
     else:
         st.progress(reading.images / reading.total, words.progress_in_words(reading, stopped))
-    if reading.notice:
-        st.caption(f":material/info: {reading.notice}")
+    show_notice(reading.notice)
 
 
 def show_number(reading: AccuracyState, border: bool = True) -> None:

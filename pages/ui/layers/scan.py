@@ -14,6 +14,7 @@ from pages.ui import wording
 from pages.ui.accuracy import missing_images
 from pages.ui.charts import drops, show
 from pages.ui.compute import experiments, images, jobs, networks
+from pages.ui.frame.warnings import show_notice, without_folders
 from pages.ui.layers import table
 from pages.ui.settings import selection
 from pages.ui.state import session
@@ -92,7 +93,7 @@ def _progress(reading: ScanReading, running: bool, place: Place) -> None:
     specs = reading.scan.specs
     with st.container(horizontal=True, vertical_alignment="center", height=44, border=False):
         if reading.error:
-            st.warning(f"The scan stopped: {reading.error}.", icon=":material/error:")
+            st.warning(f"The scan stopped: {without_folders(reading.error)}.", icon=":material/error:")
         elif reading.done:
             st.caption(
                 f"Accuracy drop in percentage points against the float network, on the first {reading.scan.images:,} "
@@ -113,8 +114,7 @@ def _progress(reading: ScanReading, running: bool, place: Place) -> None:
             label = "Scan" if not reading.share else "Resume"
             icon = ":material/play_arrow:"
             st.button(label, key="scan start", icon=icon, on_click=lambda: st.session_state.update(start))
-    if reading.notice:
-        st.caption(f":material/info: {reading.notice}")
+    show_notice(reading.notice)
 
 
 def _assign(model: str, specs: tuple[CompressionSpec, ...]) -> None:

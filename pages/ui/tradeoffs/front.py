@@ -13,6 +13,7 @@ from pages.ui.charts import show, tradeoffs
 from pages.ui.charts.tradeoffs import BEST, CHOSEN, SETTINGS, SMALLEST, Limits
 from pages.ui.compute import compressed, experiments
 from pages.ui.frame import frame
+from pages.ui.frame.warnings import show_notice
 from pages.ui.settings import selection
 from pages.ui.state import session
 from pages.ui.tradeoffs import answers, budgets, opening, pins
@@ -54,8 +55,7 @@ def draw(model: str, names: Sequence[str]) -> None:
 def show_notices(names: Sequence[str]) -> None:
     """Shows for which networks the committed results are not used, and why."""
     for name in names:
-        if notice := experiments.known_results(name).notice:
-            st.caption(f":material/info: {notice}")
+        show_notice(experiments.known_results(name).notice)
 
 
 def explain_no_points(model: str) -> None:

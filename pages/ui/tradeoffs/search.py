@@ -16,6 +16,7 @@ from pages.ui.accuracy import missing_images
 from pages.ui.charts import search, show
 from pages.ui.compute import experiments, images, jobs
 from pages.ui.frame import frame
+from pages.ui.frame.warnings import show_notice, without_folders
 from pages.ui.state import session
 from pages.ui.state.value import DROP, FILE_SIZE
 from pages.ui.tradeoffs import opening
@@ -85,7 +86,7 @@ def _progress(model: str, reading: SearchReading, running: bool, place: Place) -
     """Shows the progress of the search, and a button that starts or stops it."""
     with st.container(horizontal=True, vertical_alignment="center", height=44, border=False):
         if reading.error:
-            st.warning(f"The search stopped: {reading.error}.", icon=":material/error:")
+            st.warning(f"The search stopped: {without_folders(reading.error)}.", icon=":material/error:")
         elif reading.done:
             st.caption(f"{len(reading.trials):,} specs were tried, on up to 5,000 images each.", help=HALVES)
         else:
@@ -98,8 +99,7 @@ def _progress(model: str, reading: SearchReading, running: bool, place: Place) -
             label = "Continue" if reading.share else "Search"
             icon = ":material/play_arrow:"
             st.button(label, key="search go", icon=icon, on_click=lambda: st.session_state.update(start))
-    if reading.notice:
-        st.caption(reading.notice)
+    show_notice(reading.notice)
 
 
 def _progress_in_words(reading: SearchReading, place: Place) -> str:

@@ -13,6 +13,7 @@ from pages.ui import wording
 from pages.ui.accuracy import missing_images
 from pages.ui.compute import experiments, images, jobs, networks
 from pages.ui.frame import frame
+from pages.ui.frame.warnings import show_notice
 from pages.ui.state import session
 from pages.ui.state.link import SWEEP_BITS, SWEEP_SPARSITIES
 from pages.ui.state.value import FLOAT, Settings
@@ -56,8 +57,7 @@ def progress() -> None:
             progress = f"{len(reading.results):,} of {len(specs):,} specs measured{outlook}"
             st.progress(min(reading.share, 1.0), progress)
             st.button("Stop", key="sweep stop", icon=":material/stop:", on_click=_stop, args=(specs,))
-        if reading.notice:
-            st.caption(f":material/info: {reading.notice}")
+        show_notice(reading.notice)
         if reading.done:
             st.session_state.update({SWEEPING: None, "sweep failed": list(reading.failures.items())})
             st.rerun()
