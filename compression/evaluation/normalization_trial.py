@@ -42,6 +42,8 @@ STANDARD_ERRORS = 3.0
 # Of the images. Below, training was so short that a wrong normalisation may have a lower loss on any images.
 LEAST_ACCURACY = 0.5
 
+LEAST_CONSTANT = 100  # images: fewer may have the same answer by chance
+
 MOST_ZEROS = 0.05  # share of the weights: above, the network was pruned
 
 
@@ -64,7 +66,7 @@ class NormalizationChoice:
 
     `difference` is the mean loss of the runner-up minus that of the best, in nats, on the same images of `split`, and
     `standard_error` is its standard error. `doubt` is why the lowest loss may be that of a wrong normalisation
-    although the two differ, as a clause, or None.
+    although the two differ, as a clause, or None. `is_constant` says that all images get the same answer.
     """
 
     trials: tuple[Trial, ...]
@@ -72,6 +74,7 @@ class NormalizationChoice:
     standard_error: float
     split: str
     doubt: str | None = None
+    is_constant: bool = False
 
     @property
     def best(self) -> Trial:
@@ -86,7 +89,7 @@ class NormalizationChoice:
     @property
     def is_certain(self) -> bool:
         """Whether the best one differs from the runner-up by more than chance, and nothing else speaks against it."""
-        return self.doubt is None and self.differs
+        return self.doubt is None and self.differs and not self.is_constant
 
     @property
     def differs(self) -> bool:
@@ -114,6 +117,12 @@ class _Count:
     def accuracy(self) -> float:
         """The share of images that are classified correctly."""
         return float((self.logits.argmax(1) == self.labels).double().mean())
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether all images get the same answer, and there are enough of them."""
+        answers = self.logits.argmax(1)
+        return self.images >= LEAST_CONSTANT and bool((answers == answers[0]).all())
 
     @cached_property
     def losses(self) -> Tensor:
@@ -183,6 +192,7 @@ def try_normalizations(
         *_difference(runner_up, best),
         images.split.name,
         _doubt(module, best),
+        best.is_constant,
     )
 
 
@@ -231,6 +241,8 @@ def choice_in_words(choice: NormalizationChoice) -> str:
             f"The normalisation is uncertain: {losses} {second.normalization} {gap}, and {why}. {best.normalization} "
             f"is used. Choose {second.normalization} if you know that the network was trained with it."
         )
+    if choice.is_constant:
+        words = f"The network gives each of {images} the same answer: it is damaged or not trained. {words}"
     if choice.leaks:
         words += (
             " There are no training images here, so the normalisation was found with test images, which are also "
