@@ -39,6 +39,7 @@ __all__ = [
     "Order",
     "PruneSpec",
     "QuantSpec",
+    "Rounding",
     "Sample",
     "Scheme",
     "Scope",

@@ -44,6 +44,7 @@ from compression.spec import (
     Order,
     PruneSpec,
     QuantSpec,
+    Rounding,
     Scheme,
     Scope,
     Structure,

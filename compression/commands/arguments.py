@@ -9,7 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from compression.commands.shared.spec_options import FOLD_BN, add_network_arguments, add_spec_arguments
+from compression.commands.shared.spec_options import (
+    FOLD_BN,
+    add_network_arguments,
+    add_recovery_arguments,
+    add_spec_arguments,
+)
 from compression.spec import AUTOMATIC_SCHEMES, Granularity, Scheme, Scope, Structure
 
 BITS = "8,6,5,4,3,2"
@@ -122,6 +127,7 @@ def _sweep(options: argparse.ArgumentParser) -> None:
         "--scope", default=Scope.GLOBAL, help=f"pruning scope of a sparsity: {' or '.join(Scope)} (default: global)"
     )
     options.add_argument("--fold-bn", action="store_true", help=FOLD_BN)
+    add_recovery_arguments(options)
     options.add_argument(
         "--specs", metavar="FILE", type=Path, help="a file with one recipe per line, as JSON, instead of the grid"
     )

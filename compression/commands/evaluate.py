@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -118,8 +119,8 @@ def as_json(
         "model": compressed.spec.model,
         "normalization": model.normalization.name,
         **_recognition_values(model, reading),
-        "spec": dataclasses.asdict(compressed.spec),
-        "evaluated": dataclasses.asdict(reading.spec),
+        "spec": json.loads(compressed.spec.to_json()),
+        "evaluated": json.loads(reading.spec.to_json()),
         "exact": reading.exact,
         "images": reading.images,
         "correct": visited and visited.correct,

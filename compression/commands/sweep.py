@@ -3,6 +3,7 @@
 import argparse
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -11,6 +12,7 @@ from typing import TypeVar
 from compression.commands.shared.inputs import image_count, named_network, network_name
 from compression.commands.shared.json_text import to_json
 from compression.commands.shared.progress import end, follow_share
+from compression.commands.shared.spec_options import recovery_from
 from compression.data.images import load
 from compression.engine.cluster import engine
 from compression.engine.evaluator import Evaluator
@@ -60,11 +62,13 @@ def specs_from(options: argparse.Namespace) -> tuple[CompressionSpec, ...]:
     sparsities = [_number(float, "--sparsity", text) for text in options.sparsity.split(",")]
     prunes = prune_specs(sparsities, options.structure.split(","), options.scope)
     schemes, granularities = options.scheme.split(","), options.granularity.split(",")
-    return tuple(
+    specs = (
         spec
         for name in names
         for spec in grid(name, bits, prunes, [_scheme(each) for each in schemes], granularities, options.fold_bn)
     )
+    recovery = recovery_from(options)
+    return tuple(replace(spec, **recovery) if spec.prunes or spec.quantizes_weights else spec for spec in specs)
 
 
 def _number(kind: type[T], option: str, text: str) -> T:

@@ -15,24 +15,27 @@ from compression.core.batch_norm import has_statistics
 from compression.core.evidence import NO_EVIDENCE, Evidence, Sample
 from compression.core.pruning_plan import plan_pruning
 from compression.core.record import CompressedModel, LayerRecord, sqnr_db, with_weights
+from compression.core.recovery import recover
 from compression.networks.folding import fold_batch_norm
 from compression.networks.weights import Weight, compressible_weights, swap_channels, weighted_layers
 from compression.pruning.masks import LayerMask
 from compression.pruning.merging import merge_filters
 from compression.quantization.activations import input_quantizers
 from compression.quantization.quantizers import choose_qparams, code_bits, fake_quantize
+from compression.reconstruction.equalization import equalize
 from compression.spec import FLOAT_BITS, Also, CompressionSpec, LayerSpec, Only, Order, QuantSpec, Scheme
 
 
 def compress(model: nn.Module, spec: CompressionSpec, evidence: Evidence = NO_EVIDENCE) -> CompressedModel:
     """Returns `model` compressed as `spec` says; `model` stays unchanged.
 
-    Folds batch norm and merges filters if `spec` says so. Then prunes and quantizes the weights of all convolutions and
-    linear layers, and of the kinds of layers in `spec.also`. A parameter that several layers share is compressed once
-    and stays shared. The inputs of convolutions and linear layers are quantized by the calibration of the float
-    network, independent of the weights. If a layer uses the weight of another layer, its inputs stay float.
+    Folds batch norm, merges filters and equalizes channels if `spec` says so. Then prunes and quantizes the weights of
+    all convolutions and linear layers, and of the kinds of layers in `spec.also`, and at last sets them so that outputs
+    stay, if `spec` says so. A parameter that several layers share is compressed once and stays shared.
+    The inputs of convolutions and linear layers are quantized by the calibration of the float network, independent of
+    the weights. If a layer uses the weight of another layer, its inputs stay float.
     Raises ValueError if there is no layer to compress, a weight is not finite, `spec` needs evidence that is missing or
-    a batch norm that does not exist, no filters can be merged, or `spec` names a layer that the network does not have.
+    a batch norm that does not exist, nothing can be merged or equalized, or `spec` names a layer that does not exist.
     """
     fold_last = spec.order is Order.QUANTIZE_FIRST
     original = fold_batch_norm(model) if spec.fold_bn else model
@@ -41,6 +44,9 @@ def compress(model: nn.Module, spec: CompressionSpec, evidence: Evidence = NO_EV
     _check(model, spec, weights)
     if spec.merge is not None:  # a spec merges only if it folds first
         original = start = merge_filters(original, spec.merge).module
+        weights = compressible_weights(original, spec.also)
+    if spec.equalize:
+        original = start = equalize(original)
         weights = compressible_weights(original, spec.also)
     tensors = {name: weight.channels_first for name, weight in weights.items()}
     masks = plan_pruning(start, tensors, spec, evidence)
@@ -54,12 +60,12 @@ def compress(model: nn.Module, spec: CompressionSpec, evidence: Evidence = NO_EV
             for layer in layers
         ]
     inputs = input_quantizers(weighted_layers(original), spec, evidence.calibration)
-    return CompressedModel(
-        spec,
-        original,
-        tuple(replace(layer, inputs=inputs.get(layer.name)) for layer in layers),
-        _sample(original, spec, evidence) if spec.reestimate_bn else None,
-    )
+    layers = [replace(layer, inputs=inputs.get(layer.name)) for layer in layers]
+    vectors: dict[str, Tensor] = {}
+    sample = _sample(original, spec, evidence) if spec.reestimate_bn else None
+    if spec.recovers:
+        layers, vectors = recover(original, layers, masks, quants, spec, evidence)
+    return CompressedModel(spec, original, tuple(layers), sample, vectors)
 
 
 def _check(model: nn.Module, spec: CompressionSpec, weights: Mapping[str, Weight]) -> None:

@@ -27,7 +27,8 @@ class Sample:
 class Evidence:
     """A field is None if it is unavailable; code that needs it then raises ValueError.
 
-    `sample`: images to re-estimate batch norm on. `calibration`: statistics of the inputs of each float layer.
+    `sample`: images to re-estimate batch norm on, or to reconstruct layers from. `calibration`: statistics of the
+    inputs of each layer of the float network, equalized if the spec equalizes.
     `gradients`: layer name -> gradient of the loss on the sample by the float weight (C_out, ...), after folding if the
     spec folds first.
     """

@@ -1,6 +1,6 @@
 """A compressed network that knows the float network it comes from: what `import compression as sq` works with."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 from torch import nn
@@ -32,7 +32,8 @@ Network = CompressedNetwork | FloatModel | nn.Module
 
 def with_source(compressed: CompressedModel, source: FloatModel | None) -> CompressedNetwork:
     """Returns `compressed` together with the float network that it comes from."""
-    return CompressedNetwork(compressed.spec, compressed.original, compressed.layers, compressed.sample, source)
+    parts = {each.name: getattr(compressed, each.name) for each in fields(CompressedModel)}
+    return CompressedNetwork(**parts, source=source)
 
 
 def module_of(network: Network) -> nn.Module:

@@ -2,8 +2,8 @@
 
 import copy
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from compression.networks.weights import swap_channels
 from compression.quantization.activations import InputQuantizer
 from compression.quantization.codebooks import Codebook
 from compression.quantization.quantizers import QParams
+from compression.reconstruction.reconstruct import write_vectors_
 from compression.spec import FLOAT_BITS, CompressionSpec
 
 
@@ -105,22 +106,25 @@ class CompressedModel(LayerTotals):
     """A compressed network: its layers in the order of its modules, and the float network that they come from.
 
     `original`: the float network, folded and merged as `spec` says. `sample`: the images to re-estimate batch norm on,
-    None if its statistics stay.
+    None if its statistics stay. `vectors`: the biases, means and scales of batch norm that differ from those of
+    `original`, by their names in the state dict.
     """
 
     spec: CompressionSpec
     original: nn.Module
     layers: tuple[LayerRecord, ...]
     sample: Sample | None = None
+    vectors: Mapping[str, Tensor] = field(default_factory=dict)
 
     @cached_property
     def module(self) -> nn.Module:
         """A new network in eval mode with the compressed weights; forward pre-hooks quantize the inputs of layers.
 
-        Everything else is copied from `original`. The output of a pruned filter is zero, because its bias and its batch
-        norm are zero too. Re-estimating batch norm takes a second or more.
+        Everything else but `vectors` is copied from `original`. The output of a pruned filter is zero, because its bias
+        and its batch norm are zero too. Re-estimating batch norm takes a second or more.
         """
         module = with_weights(self.original, self.layers)
+        write_vectors_(module, self.vectors)
         for layer in self.layers:
             if layer.inputs:
                 module.get_submodule(layer.name).register_forward_pre_hook(layer.inputs)

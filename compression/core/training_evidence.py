@@ -1,9 +1,9 @@
 """Evidence from training images: the first thousand in canonical order, which is independent of their classes."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from compression.core import bundled_calibrations
 from compression.core.evidence import Evidence, Sample
@@ -18,6 +18,7 @@ from compression.networks.model import FloatModel
 from compression.networks.normalization import Normalization
 from compression.pruning.merging import merge_filters
 from compression.quantization.calibration import LayerInputs
+from compression.reconstruction.equalization import equalize
 from compression.spec import Also, CompressionSpec
 
 SAMPLE_IMAGES = 1000
@@ -34,6 +35,7 @@ class _Network:
     digest: str
     fold: bool
     merge: float | None
+    equalize: bool
     also: tuple[Also, ...]
     model: FloatModel = field(compare=False)
 
@@ -43,10 +45,10 @@ def evidence_for(model: FloatModel, spec: CompressionSpec) -> Evidence:
 
     Raises DataError if training images are needed and missing, ValueError if a calibration file is damaged.
     """
-    network = _Network(model.digest, spec.folds_first, spec.merge, spec.also, model)
+    network = _Network(model.digest, spec.folds_first, spec.merge, spec.equalize, spec.also, model)
     return Evidence(
         sample=training_sample(model.normalization) if spec.needs_sample else None,
-        calibration=network_calibration(model) if spec.needs_calibration else None,
+        calibration=_calibration(network) if spec.needs_calibration else None,
         gradients=_gradients(network) if spec.needs_gradients else None,
     )
 
@@ -90,10 +92,25 @@ def observe_training_sample(model: FloatModel) -> LayerInputs:
     return observe(model.module, sample.inputs)
 
 
+def _calibration(network: _Network) -> LayerInputs:
+    """Statistics of the inputs of each layer of the float network or, if equalized, of the equalized one."""
+    return _equalized_calibration(network) if network.equalize else network_calibration(network.model)
+
+
 @lru_cache(maxsize=4)
-def _gradients(network: _Network) -> dict[str, Tensor]:
-    """Gradients on the training sample; computing them takes seconds."""
+def _equalized_calibration(network: _Network) -> LayerInputs:
+    return observe_training_sample(replace(network.model, module=_prepared(network)))
+
+
+def _prepared(network: _Network) -> nn.Module:
+    """The float network as `compress` prunes and quantizes it: folded, merged and equalized."""
     module = fold_batch_norm(network.model.module) if network.fold else network.model.module
     if network.merge is not None:
         module = merge_filters(module, network.merge).module
-    return loss_gradients(module, training_sample(network.model.normalization), network.also)
+    return equalize(module) if network.equalize else module
+
+
+@lru_cache(maxsize=4)
+def _gradients(network: _Network) -> dict[str, Tensor]:
+    """Gradients on the training sample; computing them takes seconds."""
+    return loss_gradients(_prepared(network), training_sample(network.model.normalization), network.also)

@@ -113,6 +113,10 @@ def smaller_spec(spec: CompressionSpec) -> CompressionSpec:
         fold_bn=spec.folds_first,
         merge=spec.merge,
         reestimate_bn=spec.reestimate_bn,
+        reconstruct=spec.reconstruct,
+        repair_activations=spec.repair_activations,
+        correct_bias=spec.correct_bias,
+        equalize=spec.equalize,
     )
 
 
@@ -122,8 +126,9 @@ def int8_spec(spec: CompressionSpec) -> CompressionSpec:
     It folds batch norm, and has inputs of 8 bits and symmetric weights of at most 8 bits. Layers that `spec` names as
     float stay float; layers that it skips without naming them do not.
 
-    If `spec` does not fold batch norm, it is folded last. Then the same weights are pruned, and symmetric weights with
-    a scale per channel keep their codes, unless their range was clipped. If `spec` re-estimates batch norm, `compress`
+    If `spec` does not fold batch norm, it is folded last, or first if `spec` recovers accuracy from images. If it is
+    last, the same weights are pruned, and symmetric weights with a scale per channel keep their codes, unless their
+    range was clipped. If `spec` re-estimates batch norm, `compress`
     refuses the result, because no batch norm is left to re-estimate.
     """
     own, activations = spec.weights, spec.activations
@@ -136,16 +141,15 @@ def int8_spec(spec: CompressionSpec) -> CompressionSpec:
         replace(layer, bits=min(layer.bits, BITS)) if layer.bits not in (None, FLOAT_BITS) else layer
         for layer in spec.layers
     )
-    return CompressionSpec(
-        spec.model,
-        spec.prune,
-        weights,
-        tuple(layers),
+    fold_last = not spec.fold_bn and not spec.recovers
+    return replace(
+        spec,
+        weights=weights,
+        layers=tuple(layers),
         fold_bn=True,
         activations=replace(activations, bits=BITS) if activations else ActivationSpec(BITS),
-        order=spec.order if spec.fold_bn else Order.QUANTIZE_FIRST,
-        merge=spec.merge,
-        reestimate_bn=spec.reestimate_bn,
+        order=Order.QUANTIZE_FIRST if fold_last else spec.order,
+        also=(),
     )
 
 

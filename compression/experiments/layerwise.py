@@ -25,7 +25,7 @@ from compression.networks.folding import fold_batch_norm, fold_layer
 from compression.networks.model import FloatModel
 from compression.networks.weights import weighted_layers
 from compression.quantization.activations import InputQuantizer
-from compression.spec import FLOAT_BITS, CompressionSpec, LayerSpec, Order
+from compression.spec import FLOAT_BITS, CompressionSpec, LayerSpec, Order, Rounding
 
 
 class LayerChange(NamedTuple):
@@ -137,10 +137,20 @@ class Walk:
 def single_layer_spec(spec: CompressionSpec, layer: str, names: Sequence[str]) -> CompressionSpec:
     """Returns the spec that compresses `layer` as `spec` says, and leaves all other layers of `names` in float.
 
-    Batch norm is not re-estimated, because that would change statistics in all of the network.
+    Weights are rounded to nearest, and nothing is re-estimated or reconstructed, because that would change all of the
+    network.
     """
     others = tuple(LayerSpec(name, FLOAT_BITS, 0.0) for name in names if name != layer)
-    return replace(spec, layers=others, also=(), reestimate_bn=False)
+    return replace(
+        spec,
+        layers=others,
+        also=(),
+        reestimate_bn=False,
+        rounding=Rounding.NEAREST,
+        reconstruct=False,
+        repair_activations=False,
+        correct_bias=False,
+    )
 
 
 def _note(reached: list[str], name: str, *_: object) -> None:

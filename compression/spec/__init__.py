@@ -22,6 +22,7 @@ from compression.spec.quantize import (
     QuantSpec,
     Scheme,
 )
+from compression.spec.rounding import Rounding
 
 __all__ = [
     "AUTOMATIC_SCHEMES",
@@ -45,6 +46,7 @@ __all__ = [
     "Order",
     "PruneSpec",
     "QuantSpec",
+    "Rounding",
     "Scheme",
     "Scope",
     "Structure",

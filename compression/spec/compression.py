@@ -12,6 +12,7 @@ from enum import StrEnum
 from compression.spec.checks import FLOAT_BITS, fraction, member
 from compression.spec.prune import Criterion, PruneSpec
 from compression.spec.quantize import ActivationSpec, QuantSpec, whole_bits
+from compression.spec.rounding import Rounding
 
 
 class Order(StrEnum):
@@ -65,6 +66,12 @@ class CompressionSpec:
     `merge`: the share (0..1) of the filters of each layer that is removed by merging, after folding; see
     `pruning.merging`.
     `reestimate_bn`: whether the statistics of batch norm are re-estimated on training images at the end.
+    `rounding`: how quantized weights are rounded; reset to nearest if no weights are quantized.
+    `reconstruct`: whether weights that pruning keeps move so that outputs of layers stay; reset if nothing is pruned.
+    `repair_activations`, `correct_bias`: whether the spread and the mean of each output channel are given back.
+    `equalize`: whether channels between two layers are rescaled so that both use their ranges equally, after folding.
+
+    These five need batch norm that is folded first or not at all, and all but `equalize` need training images.
     """
 
     model: str = ""
@@ -77,9 +84,15 @@ class CompressionSpec:
     also: tuple[Also, ...] = ()
     merge: float | None = None
     reestimate_bn: bool = False
+    rounding: Rounding = Rounding.NEAREST
+    reconstruct: bool = False
+    repair_activations: bool = False
+    correct_bias: bool = False
+    equalize: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "order", member(Order, self.order))
+        object.__setattr__(self, "rounding", member(Rounding, self.rounding))
         if self.prune and self.prune.takes_nothing:
             object.__setattr__(self, "prune", None)
         if self.merge is not None:
@@ -96,6 +109,23 @@ class CompressionSpec:
                 raise ValueError(f"layer {name} is given twice")
         if not (self.fold_bn and self.quantizes_weights):
             object.__setattr__(self, "order", Order.FOLD_FIRST)
+        if not self.quantizes_weights:
+            object.__setattr__(self, "rounding", Rounding.NEAREST)
+        if not self.prunes:
+            object.__setattr__(self, "reconstruct", False)
+        self._check_order()
+
+    def _check_order(self) -> None:
+        """Raises ValueError for steps that need another order of folding."""
+        if self.recovers and self.order is Order.QUANTIZE_FIRST:
+            raise ValueError(
+                "rounding other than nearest, reconstruct, repair_activations and correct_bias need batch norm folded "
+                "first or not at all: set the order fold-first"
+            )
+        if self.equalize and not self.folds_first:
+            raise ValueError(
+                "equalize needs batch norm folded into the weights first: set fold_bn and the order fold-first"
+            )
         if self.merge and (not self.fold_bn or self.order is Order.QUANTIZE_FIRST):
             raise ValueError(
                 "merge needs batch norm folded into the filters first: set fold_bn and the order fold-first"
@@ -107,6 +137,16 @@ class CompressionSpec:
         return self.weights is not None or any(layer.bits not in (None, FLOAT_BITS) for layer in self.layers)
 
     @property
+    def prunes(self) -> bool:
+        """Whether weights of any layer are pruned."""
+        return self.prune is not None or any(layer.sparsity for layer in self.layers)
+
+    @property
+    def recovers(self) -> bool:
+        """Whether weights, biases or batch norm are set so that the outputs of layers on training images stay."""
+        return self.rounding is not Rounding.NEAREST or self.reconstruct or self.repair_activations or self.correct_bias
+
+    @property
     def folds_first(self) -> bool:
         """Whether batch norm is folded before any other step."""
         return self.fold_bn and self.order is Order.FOLD_FIRST
@@ -114,7 +154,7 @@ class CompressionSpec:
     @property
     def needs_sample(self) -> bool:
         """Whether `compress` needs training images."""
-        return self.reestimate_bn
+        return self.reestimate_bn or self.recovers
 
     @property
     def needs_gradients(self) -> bool:
@@ -127,5 +167,18 @@ class CompressionSpec:
         return self.activations is not None
 
     def to_json(self) -> str:
-        """Returns canonical JSON: equal specs have equal strings."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        """Returns canonical JSON: equal specs have equal strings.
+
+        Settings that came later are left out at their defaults, so the keys of results stored before are valid.
+        """
+        values = {name: value for name, value in asdict(self).items() if name not in LATER or value != LATER[name]}
+        return json.dumps(values, sort_keys=True, separators=(",", ":"))
+
+
+LATER = {
+    "rounding": Rounding.NEAREST,
+    "reconstruct": False,
+    "repair_activations": False,
+    "correct_bias": False,
+    "equalize": False,
+}  # fields of CompressionSpec with their defaults

@@ -3,6 +3,7 @@
 from compression.spec.compression import CompressionSpec, Order
 from compression.spec.prune import Criterion, PruneSpec, Scope, Structure, Unit
 from compression.spec.quantize import Clip, Granularity, QuantSpec, Scheme
+from compression.spec.rounding import Rounding
 
 FLOAT = "float"
 
@@ -22,9 +23,21 @@ def title(spec: CompressionSpec) -> str:
         parts.append("batch norm folded" if spec.order is Order.FOLD_FIRST else "batch norm folded last")
     if spec.merge:
         parts.append(f"{_percent(spec.merge)} of filters merged")
+    parts += _recovery(spec)
     if spec.reestimate_bn:
         parts.append("batch norm re-estimated")
     return ", ".join(parts) or FLOAT
+
+
+def _recovery(spec: CompressionSpec) -> list[str]:
+    steps = {
+        f"{spec.rounding} rounding": spec.rounding is not Rounding.NEAREST,
+        "survivors moved": spec.reconstruct,
+        "activations repaired": spec.repair_activations,
+        "bias corrected": spec.correct_bias,
+        "channels equalized": spec.equalize,
+    }
+    return [words for words, is_taken in steps.items() if is_taken]
 
 
 def _weights(quant: QuantSpec) -> list[str]:

@@ -231,6 +231,16 @@ def test_evaluate_prints_what_the_package_computes(
     [
         ("--reestimate-bn", CompressionSpec("m", reestimate_bn=True)),
         (
+            "--bits 3 --rounding compensated --correct-bias --repair-activations",
+            CompressionSpec(
+                "m", weights=QuantSpec(3), rounding="compensated", correct_bias=True, repair_activations=True
+            ),
+        ),
+        (
+            "--sparsity 0.5 --reconstruct --fold-bn --equalize",
+            CompressionSpec("m", PruneSpec(sparsity=0.5), fold_bn=True, reconstruct=True, equalize=True),
+        ),
+        (
             "--sparsity 0.5 --criterion taylor --structure filter --scope layer",
             CompressionSpec("m", PruneSpec(None, 0.5, "layer", criterion="taylor", structure="filter")),
         ),
@@ -244,6 +254,17 @@ def test_options_give_the_spec_that_they_name(options: str, spec: CompressionSpe
     parser = argparse.ArgumentParser()
     add_spec_arguments(parser)
     assert spec_from(parser.parse_args(["--model", "m", *options.split()]), "m") == spec
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [("--rounding compensated", "add --bits"), ("--bits 4 --reconstruct", "add --sparsity")],
+)
+def test_options_that_would_have_no_effect_are_refused(options: str, problem: str) -> None:
+    parser = argparse.ArgumentParser()
+    add_spec_arguments(parser)
+    with pytest.raises(ValueError, match=problem):
+        spec_from(parser.parse_args(["--model", "m", *options.split()]), "m")
 
 
 def test_settings_of_a_layer_change_only_that_layer(capsys: Captured, test_images: ImageSet) -> None:

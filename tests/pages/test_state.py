@@ -41,6 +41,11 @@ CHANGED = Settings(
     order=specs.Order.QUANTIZE_FIRST,
     merge=0.25,
     reestimate=True,
+    rounding=link.Rounding.COMPENSATED,
+    reconstruct=True,
+    repair=True,
+    correct_bias=True,
+    equalize=True,
     layers="conv1:8,fc1:2/0.5",
     scan="sparsity",
     layer="conv2",
@@ -79,6 +84,8 @@ SPECS = [
     CompressionSpec("resnet20", PruneSpec(sparsity=1.0, scope="layer"), QuantSpec(8, clip="percentile", clip_at=60)),
     CompressionSpec("resnet20", weights=QuantSpec(16, "step", step=1e-4), fold_bn=True, merge=0.95),
     CompressionSpec("resnet20", weights=QuantSpec(4, "k-means", "group", group_size=4096), reestimate_bn=True),
+    CompressionSpec("resnet20", weights=QuantSpec(3), fold_bn=True, rounding="learned", equalize=True),
+    CompressionSpec("vgg", PruneSpec(sparsity=0.8), reconstruct=True, repair_activations=True, correct_bias=True),
     CompressionSpec("resnet20", layers=(LayerSpec("a/b,c:d", 32, 1 / 3),)),
 ]
 

@@ -60,9 +60,39 @@ def test_json_is_canonical_text() -> None:
     )
 
 
+def test_settings_that_came_later_are_in_the_json_only_where_they_are_set() -> None:
+    """So results that were stored before are found under the same keys."""
+    later = ("rounding", "reconstruct", "repair_activations", "correct_bias", "equalize")
+    assert not any(name in CompressionSpec("m", PruneSpec(sparsity=0.5), QuantSpec(4)).to_json() for name in later)
+    spec = CompressionSpec("m", weights=QuantSpec(4), rounding="compensated", correct_bias=True)
+    assert '"correct_bias":true' in spec.to_json()
+    assert '"rounding":"compensated"' in spec.to_json()
+    assert "reconstruct" not in spec.to_json()
+
+
+@pytest.mark.parametrize(
+    "how", [{"rounding": "learned"}, {"reconstruct": True}, {"correct_bias": True}, {"repair_activations": True}]
+)
+def test_accuracy_is_not_recovered_where_batch_norm_is_folded_last(how: dict) -> None:
+    with pytest.raises(ValueError, match="set the order fold-first"):
+        CompressionSpec("m", PruneSpec(sparsity=0.5), QuantSpec(4), fold_bn=True, order="quantize-first", **how)
+
+
+def test_channels_are_equalized_only_with_batch_norm_folded_first() -> None:
+    with pytest.raises(ValueError, match="equalize needs batch norm folded"):
+        CompressionSpec("m", equalize=True)
+
+
+def test_rounding_is_one_of_three() -> None:
+    with pytest.raises(ValueError, match="rounding must be one of nearest, compensated, learned, got 'up'"):
+        CompressionSpec("m", weights=QuantSpec(4), rounding="up")
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [
+        (CompressionSpec("m", rounding="compensated"), CompressionSpec("m")),
+        (CompressionSpec("m", weights=QuantSpec(4), reconstruct=True), CompressionSpec("m", weights=QuantSpec(4))),
         (CompressionSpec("m", PruneSpec(threshold=0)), CompressionSpec("m")),
         (CompressionSpec("m", PruneSpec(sparsity=0.0, scope="layer")), CompressionSpec("m")),
         (CompressionSpec("m", PruneSpec(sparsity=1)), CompressionSpec("m", PruneSpec(sparsity=1.0))),
@@ -93,6 +123,8 @@ def test_json_is_canonical_text() -> None:
         ),
     ],
     ids=[
+        "rounding-without-codes",
+        "survivors-without-pruning",
         "threshold-0",
         "sparsity-0",
         "sparsity-1",
@@ -147,6 +179,12 @@ def test_quantizers_that_mean_the_same_are_equal_in_every_way(one: QuantSpec, ot
         {"activations": ActivationSpec(8)},
         {"order": Order.FOLD_FIRST},
         {"reestimate_bn": True},
+        {"order": "fold-first", "rounding": "compensated"},
+        {"order": "fold-first", "rounding": "learned"},
+        {"order": "fold-first", "reconstruct": True},
+        {"order": "fold-first", "repair_activations": True},
+        {"order": "fold-first", "correct_bias": True},
+        {"order": "fold-first", "equalize": True},
     ],
     ids=str,
 )

@@ -61,6 +61,14 @@ from compression.spec.title import title
             CompressionSpec("net", PruneSpec(sparsity=0.8), reestimate_bn=True),
             "80 % sparse, batch norm re-estimated",
         ),
+        (
+            CompressionSpec("net", weights=QuantSpec(3), rounding="compensated", correct_bias=True),
+            "3 bits, compensated rounding, bias corrected",
+        ),
+        (
+            CompressionSpec("net", PruneSpec(sparsity=0.8), reconstruct=True, repair_activations=True),
+            "80 % sparse, survivors moved, activations repaired",
+        ),
     ],
 )
 def test_a_title_names_the_settings_that_differ_from_the_defaults(spec: CompressionSpec, words: str) -> None:

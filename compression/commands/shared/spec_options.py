@@ -18,6 +18,7 @@ from compression.spec import (
     Order,
     PruneSpec,
     QuantSpec,
+    Rounding,
     Scheme,
     Scope,
     Unit,
@@ -34,9 +35,11 @@ PRUNING = ("threshold", "unit", "sparsity", "scope", "criterion", "seed", "struc
 
 OF_CHECKPOINT = ("arch", "normalization", "entry")
 
+RECOVERY = ("rounding", "reconstruct", "repair_activations", "correct_bias", "equalize")
+
 SETTINGS = (
     *(*OF_CHECKPOINT, "bits", "steps_per_unit", *QUANT, *PRUNING),
-    *("activation_bits", "calibration", "layer", "fold_bn", "order", "merge", "reestimate_bn"),
+    *("activation_bits", "calibration", "layer", "fold_bn", "order", "merge", "reestimate_bn", *RECOVERY),
 )
 
 
@@ -135,6 +138,31 @@ def _add_others(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="re-estimate the batch norm statistics on 1,000 training images after compression",
     )
+    add_recovery_arguments(parser)
+
+
+def add_recovery_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that give accuracy back without training; all but --equalize need 1,000 training images."""
+    add = parser.add_argument
+    add(
+        "--rounding",
+        metavar="R",
+        help=f"how weights are rounded: {', '.join(Rounding)} (default: nearest). The others keep the outputs of "
+        "layers on training images",
+    )
+    add("--reconstruct", action="store_true", help="move the weights that pruning keeps so that outputs of layers stay")
+    add("--repair-activations", action="store_true", help="give each output channel its mean and its spread back")
+    add("--correct-bias", action="store_true", help="give each output channel its mean back")
+    add(
+        "--equalize",
+        action="store_true",
+        help="rescale channels between two layers so that both use their ranges equally; needs --fold-bn",
+    )
+
+
+def recovery_from(options: argparse.Namespace) -> dict[str, Any]:
+    """Returns the fields of a CompressionSpec that the options of `add_recovery_arguments` set."""
+    return {name: value for name in RECOVERY if (value := getattr(options, name))}
 
 
 def first_setting(options: argparse.Namespace) -> str | None:
@@ -166,10 +194,20 @@ def spec_from(options: argparse.Namespace, model: str) -> CompressionSpec:
         order=options.order or Order.FOLD_FIRST,
         merge=options.merge,
         reestimate_bn=options.reestimate_bn,
+        **recovery_from(options),
     )
+    _check_rounding(options, spec)
     if options.order and not (spec.fold_bn and spec.quantizes_weights):
         raise ValueError("--order is the order of folding and quantizing weights: add --fold-bn and --bits")
     return spec
+
+
+def _check_rounding(options: argparse.Namespace, spec: CompressionSpec) -> None:
+    """Raises ValueError for options that have no effect on `spec`."""
+    if options.rounding and not spec.quantizes_weights:
+        raise ValueError("--rounding applies to quantized weights: add --bits")
+    if options.reconstruct and not spec.prunes:
+        raise ValueError("--reconstruct moves the weights that pruning keeps: add --sparsity or another way to prune")
 
 
 def _weights(options: argparse.Namespace) -> QuantSpec | None:

@@ -43,7 +43,21 @@ def spec_of(settings: Settings, target: float | None = None) -> CompressionSpec:
         order=settings.order if settings.fold else Order.FOLD_FIRST,
         merge=settings.merge if folds_first else None,
         reestimate_bn=settings.reestimate and not settings.fold,
+        **_recovery(settings, folds_first),
     )
+
+
+def _recovery(settings: Settings, folds_first: bool) -> dict[str, Any]:
+    """Returns the steps that give accuracy back. Where batch norm is folded last, there are none."""
+    if settings.fold and not folds_first:
+        return {}
+    return {
+        "rounding": settings.rounding,
+        "reconstruct": settings.reconstruct,
+        "repair_activations": settings.repair,
+        "correct_bias": settings.correct_bias,
+        "equalize": settings.equalize and folds_first,
+    }
 
 
 @lru_cache(4096)
@@ -110,6 +124,8 @@ def with_spec(settings: Settings, spec: CompressionSpec) -> Settings:
     """
     changes: dict[str, Any] = {"model": spec.model, "fold": spec.fold_bn, "order": spec.order, "bits": FLOAT}
     changes |= {"reestimate": spec.reestimate_bn, "merge": spec.merge or 0.0, "inputs": FLOAT, "structure": "weight"}
+    changes |= {"rounding": spec.rounding, "reconstruct": spec.reconstruct, "repair": spec.repair_activations}
+    changes |= {"correct_bias": spec.correct_bias, "equalize": spec.equalize}
     changes |= {"by": SPARSITY, "sparsity": 0.0, "layers": to_link(spec.layers)}
     if spec.weights:
         changes |= _quantizer_settings(spec.weights)

@@ -10,6 +10,7 @@ from compression.spec import (
     Criterion,
     Granularity,
     Order,
+    Rounding,
     Scheme,
     Scope,
     Structure,
@@ -64,6 +65,11 @@ class Settings:
     order: Order = Order.FOLD_FIRST
     merge: float = 0.0
     reestimate: bool = False
+    rounding: Rounding = Rounding.NEAREST
+    reconstruct: bool = False
+    repair: bool = False
+    correct_bias: bool = False
+    equalize: bool = False
 
     layers: str = ""
     scan: str = "bits"
