@@ -1,13 +1,17 @@
 """The process that measures latencies, and the files through which it communicates with the process that starts it.
 
-    python -m compression.deploy.latency_process FOLDER
+    python -m compression.deploy.latency_process FOLDER PARENT
 
-FOLDER holds the graphs as NAME.onnx, and the request. The process writes the share (0..1) that is done, and at the end
+FOLDER holds the graphs as NAME.onnx, and the request. PARENT is the process id of the process that starts it; when that
+has ended, however it did, this one ends, too. The process writes the share (0..1) that is done, and at the end
 it writes the result. It does not import torch, so that it starts quickly.
 """
 
 import json
+import os
 import sys
+import threading
+import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +20,8 @@ from compression.deploy.latency import Latency, Measurements, measure_latencies
 from compression.deploy.runtime import Kernels, count_kernels
 
 SUFFIX = ".onnx"
+
+WATCH_SECONDS = 0.5
 
 REQUEST, SHARE, RESULT = "request.json", "share", "result.json"
 
@@ -58,5 +64,17 @@ def measure_folder(folder: Path) -> None:
     (folder / RESULT).write_text(json.dumps({"latencies": [asdict(each) for each in latencies], "kernels": kernels}))
 
 
+def end_with(parent: int) -> None:
+    """Ends this process soon after its `parent` has ended. Where children keep the id of a dead parent, it does not."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(WATCH_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 if __name__ == "__main__":
+    end_with(int(sys.argv[2]))
     measure_folder(Path(sys.argv[1]))

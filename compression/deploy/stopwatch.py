@@ -7,10 +7,8 @@ normal priority, so that it goes before the workers of the engine.
 
 import atexit
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ from pathlib import Path
 from compression.deploy.latency import ROUNDS, Measurements
 from compression.deploy.latency_process import read_result, read_share, write_request
 from compression.engine.lru_cache import LruCache
+from compression.engine.scratch import Scratch
 from compression.engine.workers import OWN_GROUP
 from compression.paths import PROJECT
 
@@ -50,7 +49,7 @@ class Stopwatch:
         self._rounds = rounds
         self._lock = threading.RLock()
         self._timings: LruCache[MeasurementKey, Timing] = LruCache(MOST_TIMINGS)
-        self._running: tuple[MeasurementKey, Path, subprocess.Popen[bytes]] | None = None
+        self._running: tuple[MeasurementKey, Scratch, subprocess.Popen[bytes]] | None = None
         atexit.register(self.close)
 
     def look(self, what: object, graphs: Mapping[str, bytes], threads: int, go: bool = True) -> Timing:
@@ -64,7 +63,7 @@ class Stopwatch:
             if self._timings.get(key) is None and go and self._running is None:
                 self._start(key, graphs, threads)
             if self._running and self._running[0] == key:
-                return Timing(share=read_share(self._running[1]))
+                return Timing(share=read_share(self._running[1].path))
             return self._timings.get(key) or Timing()
 
     def forget(self, what: object, threads: int) -> None:
@@ -78,27 +77,27 @@ class Stopwatch:
         """Ends the running measurement, if there is one."""
         with self._lock:
             if self._running:
-                _, folder, process = self._running
+                _, scratch, process = self._running
                 process.kill()
                 process.wait()
-                shutil.rmtree(folder, ignore_errors=True)
+                scratch.remove()
                 self._running = None
 
     def _start(self, key: MeasurementKey, graphs: Mapping[str, bytes], threads: int) -> None:
-        folder = Path(tempfile.mkdtemp(prefix="squeezelab-"))
+        scratch = Scratch()
         try:
-            write_request(folder, graphs, threads, self._rounds)
-            self._running = key, folder, _start_process(folder)
+            write_request(scratch.path, graphs, threads, self._rounds)
+            self._running = key, scratch, _start_process(scratch.path)
         except OSError as error:
-            shutil.rmtree(folder, ignore_errors=True)
+            scratch.remove()
             self._timings.put(key, Timing(error=str(error)))
 
     def _collect(self) -> None:
         """Keeps the result of a process that has ended."""
         if self._running is None or self._running[2].poll() is None:
             return
-        key, folder, _ = self._running
-        self._timings.put(key, _timing(folder))
+        key, scratch, _ = self._running
+        self._timings.put(key, _timing(scratch.path))
         self.close()
 
 
@@ -107,7 +106,7 @@ def _start_process(folder: Path) -> subprocess.Popen[bytes]:
     paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
     with (folder / ERRORS).open("wb") as errors:
         return subprocess.Popen(
-            [sys.executable, "-m", "compression.deploy.latency_process", str(folder)],
+            [sys.executable, "-m", "compression.deploy.latency_process", str(folder), str(os.getpid())],
             cwd=PROJECT,  # `-m` imports from the working directory first
             env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
             stdin=subprocess.DEVNULL,

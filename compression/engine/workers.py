@@ -10,10 +10,8 @@ All processes listen on the loopback interface alone, because whoever reaches a 
 import json
 import math
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +21,7 @@ from typing import Any
 import psutil
 from tornado.ioloop import PeriodicCallback
 
+from compression.engine.scratch import Scratch
 from compression.paths import PROJECT
 
 NICE = "SQUEEZELAB_NICE"
@@ -90,7 +89,8 @@ class Workers:
 
     def __init__(self, count: int, preload: Sequence[str]) -> None:
         """Starts `count` workers that import the modules `preload` first. Raises OSError if that is not possible."""
-        self._folder = Path(tempfile.mkdtemp(prefix="squeezelab-"))
+        self._scratch = Scratch()
+        self._folder = self._scratch.path
         self._contact = self._folder / "scheduler.json"
         modules = [word for module in (__name__, *preload) for word in ("--preload", module)]
         dask = [sys.executable, "-m"]
@@ -133,7 +133,7 @@ class Workers:
         """Ends all processes and removes their folder."""
         for process in (*self._workers, self._scheduler):
             process.kill()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._scratch.remove()
 
 
 @dataclass

@@ -23,9 +23,8 @@ OLD = Cpu("Old", ("AVX2",))
 MOVED = 3072 + 12288 + 12288 + 4  # pixels into Cast, floats out of it and into the sum, one number out
 
 
-@pytest.fixture(scope="module")
-def graph() -> bytes:
-    """pixels -> their sums as floats."""
+def sum_graph() -> bytes:
+    """Returns a graph: pixels -> their sums as floats."""
     nodes = [
         helper.make_node("Cast", [PIXELS], ["x"], to=TensorProto.FLOAT),
         helper.make_node("ReduceSum", ["x"], [LOGITS], keepdims=0),
@@ -36,6 +35,11 @@ def graph() -> bytes:
     return helper.make_model(
         helper.make_graph(nodes, "sum", inputs, outputs), opset_imports=opset, ir_version=10
     ).SerializeToString()
+
+
+@pytest.fixture(scope="module")
+def graph() -> bytes:
+    return sum_graph()
 
 
 def latency(kind: VariantKind, batch: int, median_ms: float) -> Latency:

@@ -337,3 +337,20 @@ def test_a_file_name_is_shown_and_not_rendered(page):
     send(page, b"rubbish", "**bold** [link](http://nowhere) <b>x</b>.pt")
     assert "[link]" not in page.error[0].value
     assert "<b>" not in page.error[0].value
+
+
+@pytest.mark.parametrize(
+    ("file_name", "shown"),
+    [
+        ("resnet20_cifar_v2.pth", "resnet20_cifar_v2"),
+        ("_my_net_.pth", "my_net"),
+        ("__init__.pth", "init"),
+        ("a**b** [c](d).pth", "a_b_c_d"),
+        ("\u56fe.pth", "network"),
+        ("x" * 300 + ".pth", "x" * 36),
+    ],
+)
+def test_the_name_of_a_network_reads_in_markdown_as_it_is(file_name: str, shown: str) -> None:
+    name, _, digest = upload._name(file_name, b"content").rpartition("-")
+    assert name == shown
+    assert len(digest) == 12

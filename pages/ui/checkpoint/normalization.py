@@ -18,7 +18,10 @@ def pick(model: FloatModel) -> FloatModel:
     With another normalisation it is another network with a name of its own, beside the first one.
     """
     if model.about.get("packed"):
-        st.caption(f"The file states its normalisation: {model.normalization.name}.")
+        st.caption(
+            f"The file states its normalisation: {model.normalization.name}. Its checksums reveal damage, not a change "
+            "that somebody made on purpose: whoever changes a packed file can compute them again."
+        )
         return model
     choice = model.about.get("choice")
     if choice is None:

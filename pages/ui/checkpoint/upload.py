@@ -105,13 +105,17 @@ def _entry(name: str, entries: tuple[str, ...]) -> str | None:
 
 
 def _plain(file_name: str) -> str:
-    """Returns a file name without characters that Markdown would render, at most NAME_LENGTH long."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", file_name)[-NAME_LENGTH:]
+    """Returns a file name without characters that Markdown would render, at most NAME_LENGTH long.
+
+    Underscores stay between letters or digits, where Markdown does not render them.
+    """
+    words = re.sub(r"[^A-Za-z0-9._-]+", "_", file_name)[-NAME_LENGTH:]
+    return re.sub(r"(?<![A-Za-z0-9])_+|_+(?![A-Za-z0-9])", "", words)
 
 
 def _name(file_name: str, content: bytes) -> str:
     """Returns a name that no other content has, and that cannot be guessed without the content."""
-    return f"{_plain(file_name).rpartition('.')[0]}-{hashlib.sha256(content).hexdigest()[:12]}"
+    return f"{_plain(file_name).rpartition('.')[0].strip('-.') or 'network'}-{hashlib.sha256(content).hexdigest()[:12]}"
 
 
 def _store(name: str, file_name: str, checkpoint: Checkpoint, recognised: Recognition) -> None:
