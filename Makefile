@@ -2,13 +2,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: app class test
+.PHONY: app class lock test
 
 app: .venv/app
 	$(BIN)/streamlit run app.py
 
 class: .venv/app
 	$(BIN)/streamlit run class_server.py --server.address 0.0.0.0 --server.headless true --client.showErrorDetails none
+
+lock: .venv/test
+	PATH="$(BIN):$$PATH" $(BIN)/python -m docs.lock
 
 test: .venv/test
 	$(BIN)/ruff check .
