@@ -146,6 +146,7 @@ def _search(options: argparse.ArgumentParser) -> None:
     )
     options.add_argument("--trials", metavar="N", type=int, help="number of settings to try (default: 150)")
     options.add_argument("--seed", metavar="S", type=int, default=0, help="seed of the search (default: 0)")
+    add_recovery_arguments(options)
     options.add_argument(
         "--out", metavar="FILE", type=Path, help="write the winner's recipe, which other commands take as --recipe"
     )

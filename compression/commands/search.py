@@ -7,6 +7,7 @@ from typing import Any
 from compression.commands.shared.inputs import named_network
 from compression.commands.shared.json_text import to_json
 from compression.commands.shared.progress import end, follow_share
+from compression.commands.shared.spec_options import recovery_from
 from compression.data.images import load
 from compression.engine.cluster import engine
 from compression.engine.evaluator import Evaluator
@@ -28,8 +29,9 @@ def run(options: argparse.Namespace) -> None:
         raise ValueError(f"--trials must be at least 1, got {trials}")
     goal = Goal(None if options.drop is None else options.drop / 100, options.bytes)
     model, images, store = named_network(options), load(), Store()
+    recovery = tuple(sorted(recovery_from(options).items()))
     searcher = Searcher(engine(), store, images, Evaluator(engine(), store, images, use_landscape=True))
-    reading = follow_share(searcher.follow(model, goal, trials, options.seed), "search", _progress)
+    reading = follow_share(searcher.follow(model, goal, trials, options.seed, recovery), "search", _progress)
     if options.out and (spec := _recipe(reading)):
         write_whole(options.out, f"{spec.to_json()}\n".encode())
     print(to_json(as_values(reading)) if options.json else as_words(reading))

@@ -24,7 +24,8 @@ from compression.commands.arguments import COMMANDS, parser
 from compression.commands.shared import file_formats
 from compression.commands.shared.inputs import named_network, network_and_spec
 from compression.commands.shared.json_text import to_json
-from compression.commands.shared.spec_options import add_spec_arguments, spec_from
+from compression.commands.shared.spec_options import add_spec_arguments, recovery_from, spec_from
+from compression.commands.sweep import specs_from
 from compression.core import bundled_calibrations
 from compression.core.compress import compress
 from compression.core.training_evidence import evidence_for, observe_training_sample, training_sample
@@ -254,6 +255,20 @@ def test_options_give_the_spec_that_they_name(options: str, spec: CompressionSpe
     parser = argparse.ArgumentParser()
     add_spec_arguments(parser)
     assert spec_from(parser.parse_args(["--model", "m", *options.split()]), "m") == spec
+
+
+def test_a_sweep_recovers_the_accuracy_of_all_but_the_float_network() -> None:
+    options = "sweep --model m --bits float,3 --rounding compensated --correct-bias --out t.csv"
+    float_spec, three_bits = specs_from(parser().parse_args(options.split()))
+    assert float_spec == CompressionSpec("m")
+    assert three_bits == CompressionSpec("m", weights=QuantSpec(3), rounding="compensated", correct_bias=True)
+
+
+def test_a_search_takes_the_steps_that_recover_accuracy() -> None:
+    options = "search --model m --drop 1 --rounding learned --equalize"
+    assert recovery_from(parser().parse_args(options.split())) == {"rounding": "learned", "equalize": True}
+    with pytest.raises(ValueError, match="rounding must be one of nearest, compensated, learned, got 'up'"):
+        recovery_from(parser().parse_args(["search", "--model", "m", "--drop", "1", "--rounding", "up"]))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import argparse
 import sqlite3
 from collections.abc import Callable, Iterable
 from contextlib import closing
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -235,6 +236,17 @@ def test_the_same_bits_in_all_layers_are_the_uniform_spec(two_layers):
     spec = space.spec({"bits first": 8, "bits second": 2, SPARSITY: 0, SCHEME: 0})
     assert (bits_of(spec, "first"), bits_of(spec, "second")) == (8, 2)
     assert space.spec(space.uniform_choice(4, 0, 1)).weights == QuantSpec(4, Scheme.AFFINE, Granularity.TENSOR)
+
+
+def test_steps_that_recover_accuracy_are_part_of_every_spec_that_they_apply_to(two_layers):
+    space = replace(space_of(two_layers, (("equalize", True), ("rounding", "compensated"))), fold_bn=True)
+    specs = [space.spec(space.uniform_choice(4, 30)), *space.rivals, *space.smallest_specs]
+    assert {spec.rounding for spec in specs} == {"compensated"}
+    assert all(spec.equalize == spec.fold_bn for spec in specs)
+    assert len({spec.fold_bn for spec in specs}) == 2
+    plain = replace(space, recovery=())
+    assert [replace(spec, rounding="nearest", equalize=False) for spec in space.rivals] == list(plain.rivals)
+    assert space.layer_specs == plain.layer_specs
 
 
 # ---- searches

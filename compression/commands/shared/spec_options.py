@@ -24,6 +24,7 @@ from compression.spec import (
     Unit,
     structure_from,
 )
+from compression.spec.checks import member
 
 FOLD_BN = "fold batch norm into the preceding convolution first, as for deployment"
 
@@ -161,8 +162,12 @@ def add_recovery_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def recovery_from(options: argparse.Namespace) -> dict[str, Any]:
-    """Returns the fields of a CompressionSpec that the options of `add_recovery_arguments` set."""
-    return {name: value for name in RECOVERY if (value := getattr(options, name))}
+    """Returns the fields of a CompressionSpec that the options of `add_recovery_arguments` set.
+
+    Raises ValueError for a rounding that does not exist.
+    """
+    steps = {name: value for name in RECOVERY if (value := getattr(options, name))}
+    return steps | {"rounding": member(Rounding, options.rounding)} if options.rounding else steps
 
 
 def first_setting(options: argparse.Namespace) -> str | None:

@@ -37,7 +37,7 @@ from compression.experiments.search.history import StudyFile
 from compression.experiments.search.measuring import Measuring
 from compression.experiments.search.reading import Phase, SearchReading
 from compression.experiments.search.search_state import SearchState
-from compression.experiments.search.space import space_of
+from compression.experiments.search.space import Recovery, space_of
 from compression.experiments.search.steps import STEPS, Tools
 from compression.networks.model import FloatModel
 from compression.results.provenance import arithmetic, counting
@@ -63,18 +63,27 @@ class Searcher:
         self._tools = Tools(Measuring(engine, store, images), Scanner(engine, store, images, SEARCH), evaluator)
         self._studies = StudyFile(path or store.path.with_name("searches.sqlite"))
         self._lock = threading.RLock()
-        self._states: LruCache[tuple[str, Goal, int], SearchState] = LruCache(MOST_SEARCHES, on_removal=self._rest)
+        self._states: LruCache[tuple[str, Goal, int, Recovery], SearchState] = LruCache(
+            MOST_SEARCHES, on_removal=self._rest
+        )
 
     def look(
-        self, model: FloatModel, goal: Goal, trial_count: int = TRIALS, seed: int = 0, go: bool = True
+        self,
+        model: FloatModel,
+        goal: Goal,
+        trial_count: int = TRIALS,
+        seed: int = 0,
+        go: bool = True,
+        recovery: Recovery = (),
     ) -> SearchReading:
         """Returns what is known now; with `go`, asks workers for more, else lets the search rest.
 
-        Searches with different `seed` are different searches. Raises ValueError if there is nothing to search.
+        Searches with different `seed` or `recovery` are different searches. Raises ValueError if there is nothing to
+        search.
         """
         with self._lock:
-            key = model.digest, goal, seed
-            state = self._states.use(key, lambda: self._new_state(model, goal, seed))
+            key = model.digest, goal, seed, recovery
+            state = self._states.use(key, lambda: self._new_state(model, goal, seed, recovery))
             for borrower in (state, *state.candidates):
                 borrower.lend(model)
             state.trial_count = trial_count
@@ -85,7 +94,7 @@ class Searcher:
                 self._rest(state)
                 self._states.discard(key)
                 self._studies.replace(failure)
-                return self.look(model, goal, trial_count, seed, go)
+                return self.look(model, goal, trial_count, seed, go, recovery)
             except (EngineError, ValueError) as failure:
                 error = str(failure)
             if error or not go:
@@ -93,14 +102,17 @@ class Searcher:
             return self._reading(state, error)
 
     def follow(
-        self, model: FloatModel, goal: Goal, trial_count: int = TRIALS, seed: int = 0
+        self, model: FloatModel, goal: Goal, trial_count: int = TRIALS, seed: int = 0, recovery: Recovery = ()
     ) -> Iterator[SearchReading]:
         """Yields readings until the search is done. Raises EngineError if a task fails."""
-        return follow(partial(self.look, model, goal, trial_count, seed))
+        return follow(partial(self.look, model, goal, trial_count, seed, recovery=recovery))
 
-    def _new_state(self, model: FloatModel, goal: Goal, seed: int) -> SearchState:
-        space = space_of(model)
-        study = self._studies.open(f"{model.digest} {goal} {seed} {arithmetic()} {counting()}", space, goal, seed)
+    def _new_state(self, model: FloatModel, goal: Goal, seed: int, recovery: Recovery) -> SearchState:
+        space = space_of(model, recovery)
+        steps = "".join(f" {name}={value}" for name, value in recovery)
+        study = self._studies.open(
+            f"{model.digest} {goal} {seed}{steps} {arithmetic()} {counting()}", space, goal, seed
+        )
         base = self._tools.measuring.candidate(model, CompressionSpec(model.name), f"{goal} float")
         smallest = [self._tools.measuring.candidate(model, spec, f"{goal} smallest") for spec in space.smallest_specs]
         return SearchState(ref(model), goal, space, study, base, tuple(smallest))

@@ -4,7 +4,8 @@ A choice is a point of that space in the form in which Optuna keeps it: whole nu
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from compression.experiments.assignment import assign
 from compression.experiments.scan import ScanReading
@@ -38,18 +39,23 @@ RIVALS = (
 
 Choice = Mapping[str, int]
 
+Recovery = tuple[tuple[str, Any], ...]
+
 
 @dataclass(frozen=True)
 class Space:
     """The space of the network called `model`. `weights` has the number of weights of each layer.
 
-    `fold_bn` says whether the network has batch norm to fold. A choice has the bits of each layer under `bits_key`, the
-    sparsity in hundredths under SPARSITY, and an index of SCHEMES under SCHEME.
+    `fold_bn` says whether the network has batch norm to fold. `recovery`: fields of a CompressionSpec that give
+    accuracy back, with their values, for all specs but those of the scan, which compress one layer alone. A choice has
+    the bits of each layer under `bits_key`, the sparsity in hundredths under SPARSITY, and an index of SCHEMES under
+    SCHEME.
     """
 
     model: str
     weights: Mapping[str, int]
     fold_bn: bool
+    recovery: Recovery = ()
 
     def spec(self, choice: Choice) -> CompressionSpec:
         """Returns the spec of a choice: the most frequent bits for the network, other bits for their layers."""
@@ -58,7 +64,12 @@ class Space:
         exceptions = tuple(LayerSpec(layer, each) for layer, each in bits.items() if each != usual)
         prune = PruneSpec(sparsity=choice[SPARSITY] / 100)
         weights = _quant_spec(usual, choice[SCHEME])
-        return CompressionSpec(self.model, prune, weights, layers=exceptions, fold_bn=self.fold_bn)
+        return self._recovered(CompressionSpec(self.model, prune, weights, layers=exceptions, fold_bn=self.fold_bn))
+
+    def _recovered(self, spec: CompressionSpec) -> CompressionSpec:
+        """Returns `spec` with the steps of `recovery`; without batch norm folded, nothing can be equalized."""
+        steps = dict(self.recovery)
+        return replace(spec, **steps | {"equalize": bool(steps.get("equalize")) and spec.folds_first})
 
     def uniform_choice(self, bits: int, hundredths: int, scheme: int = 0) -> Choice:
         """Returns the choice of the same bits in all layers."""
@@ -80,7 +91,7 @@ class Space:
         for fold_bn in {False, self.fold_bn}:
             for schemes, bits, sparsities in RIVALS:
                 rivals += grid(self.model, bits, prune_specs(sparsities), schemes, RIVAL_GRANULARITIES, fold_bn)[1:]
-        return tuple(dict.fromkeys(rivals))
+        return tuple(dict.fromkeys(map(self._recovered, rivals)))
 
     @property
     def layer_specs(self) -> tuple[tuple[CompressionSpec, ...], ...]:
@@ -113,10 +124,10 @@ def bits_key(layer: str) -> str:
     return f"bits {layer}"
 
 
-def space_of(model: FloatModel) -> Space:
-    """Returns the space of the choices for `model`."""
+def space_of(model: FloatModel, recovery: Recovery = ()) -> Space:
+    """Returns the space of the choices for `model`, all with the steps of `recovery`."""
     weights = {name: weight.numel() for name, weight in weighted_layers(model.module).items()}
-    return Space(model.name, weights, fold_batch_norm(model.module) is not model.module)
+    return Space(model.name, weights, fold_batch_norm(model.module) is not model.module, recovery)
 
 
 def _quant_spec(bits: int, scheme: int) -> QuantSpec:
