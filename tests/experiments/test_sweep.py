@@ -17,7 +17,7 @@ import torch
 from compression.__main__ import main
 from compression.core.compress import compress
 from compression.data.images import ImageSet
-from compression.engine.cluster import Engine
+from compression.engine.cluster import ADDRESS, Engine
 from compression.engine.evaluator import Evaluator
 from compression.evaluation.evaluation import evaluate, flips
 from compression.experiments.sweeper import Sweeper
@@ -183,11 +183,13 @@ def test_a_table_with_another_suffix_is_refused(tmp_path):
 # ---- the command
 
 
-def sweep(out: Path, *options: str) -> subprocess.Popen[str]:
+def sweep(out: Path, *options: str, cluster: str) -> subprocess.Popen[str]:
+    """Starts the command on the workers of the scheduler `cluster`, or on workers of its own if that is empty."""
     command = [sys.executable, "-m", "compression", "sweep", "--model", "simple_cnn", "--out", str(out)]
     return subprocess.Popen(
         [*command, *options],
         cwd=PROJECT,
+        env=os.environ | {ADDRESS: cluster},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -204,13 +206,17 @@ def read_rows(path: Path) -> list[tuple[str, str]]:
         return []
 
 
-def test_a_sweep_killed_three_times_continues_and_measures_nothing_twice(tmp_path, monkeypatch, sweeper, simple_cnn):
+def test_a_sweep_killed_three_times_continues_and_measures_nothing_twice(
+    tmp_path, monkeypatch, sweeper, simple_cnn, here
+):
+    """The first time, its workers are killed with it. Later it uses those of the tests, which have started already."""
+    *_, at_once = sweeper(1_000).follow({"simple_cnn": simple_cnn}, SEVEN)
     results = tmp_path / "kept" / "results.sqlite"
     monkeypatch.setenv("SQUEEZELAB_RESULTS", str(results))
-    options = ("--sparsity", "0", "--images", "500")
+    options = ("--sparsity", "0", "--images", "1000")
     rows: list[tuple[str, str]] = []
-    for _ in range(3):
-        process = sweep(tmp_path / "table.csv", *options)
+    for cluster in ("", here._workers.address, here._workers.address):
+        process = sweep(tmp_path / "table.csv", *options, cluster=cluster)
         deadline = time.monotonic() + 100
         while len(read_rows(results)) < len(rows) + 1:
             assert time.monotonic() < deadline
@@ -221,12 +227,12 @@ def test_a_sweep_killed_three_times_continues_and_measures_nothing_twice(tmp_pat
         now = read_rows(results)
         assert now[: len(rows)] == rows  # nothing replaced what was stored before
         rows = now
-    output, errors = sweep(tmp_path / "table.csv", *options).communicate(timeout=200)
+    last = sweep(tmp_path / "table.csv", *options, cluster=here._workers.address)
+    output, errors = last.communicate(timeout=200)
     assert "7 of 7" in output, errors
     assert read_rows(results)[: len(rows)] == rows
     specs = [spec for spec, _ in read_rows(results)]
     assert len(specs) == len(set(specs)) == 7
-    at_once = list(sweeper().follow({"simple_cnn": simple_cnn}, SEVEN))[-1]
     write_table(tmp_path / "at once.csv", results_table(at_once.results, at_once.before))
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "table.csv"), pd.read_csv(tmp_path / "at once.csv"))
 
