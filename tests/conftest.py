@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -105,6 +106,14 @@ def public_checkpoint() -> Path:
 def few_trial_images(monkeypatch: pytest.MonkeyPatch) -> None:
     """Normalisations are tried on 500 test images, not on thousands of training images, whoever asks for them."""
     monkeypatch.setattr(normalization_trial, "load", lambda *_: load()[:500])
+
+
+@pytest.fixture(scope="session")
+def torchvision() -> ModuleType:
+    """The package torchvision. Its import takes seconds, which a module would take in every process that collects."""
+    from tests.support.vision import torchvision
+
+    return torchvision
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -24,7 +25,6 @@ from compression.paths import ASSETS
 from compression.results.landscape import read_landscape
 from compression.spec import CompressionSpec
 from tests.support.networks import images, network, randomize_norms
-from tests.support.vision import torchvision
 
 each_bundled = pytest.mark.parametrize("name", bundled_names())
 
@@ -149,7 +149,7 @@ def same_outputs(ours: nn.Module, theirs: nn.Module, x: torch.Tensor) -> None:
     ("arch", "configuration"),
     [("vgg11_bn", "A"), ("vgg13_bn", "B"), ("vgg13", "B"), ("vgg16_bn", "D"), ("vgg19_bn", "E")],
 )
-def test_our_vgg_is_torchvisions(arch: str, configuration: str) -> None:
+def test_our_vgg_is_torchvisions(arch: str, configuration: str, torchvision: ModuleType) -> None:
     """torchvision's linear layers are for images of 224 pixels; those of public networks for CIFAR-10 replace them."""
     theirs_of = torchvision.models.vgg
     with torch.device("meta"):
@@ -162,7 +162,7 @@ def test_our_vgg_is_torchvisions(arch: str, configuration: str) -> None:
 
 
 @pytest.mark.parametrize("width", [0.5, 0.75, 1.0, 1.4])
-def test_our_mobilenetv2_is_torchvisions(width: float) -> None:
+def test_our_mobilenetv2_is_torchvisions(width: float, torchvision: ModuleType) -> None:
     """torchvision's is for images of 224 pixels; ours has no stride in the first convolution and in the second row."""
     rows = [[1, 16, 1, 1], [6, 24, 2, 1], [6, 32, 3, 2], [6, 64, 4, 2], [6, 96, 3, 1], [6, 160, 3, 2], [6, 320, 1, 1]]
     theirs = torchvision.models.mobilenetv2.MobileNetV2(10, width, inverted_residual_setting=rows)
@@ -171,7 +171,7 @@ def test_our_mobilenetv2_is_torchvisions(width: float) -> None:
 
 
 @pytest.mark.parametrize("size", shufflenetv2.WIDTHS)
-def test_our_shufflenetv2_is_torchvisions(size: str) -> None:
+def test_our_shufflenetv2_is_torchvisions(size: str, torchvision: ModuleType) -> None:
     """torchvision's is for images of 224 pixels; ours has no stride in the first convolution and no max-pool."""
     theirs = torchvision.models.shufflenetv2.ShuffleNetV2([4, 8, 4], list(shufflenetv2.WIDTHS[size]), 10)
     theirs.conv1[0].stride = (1, 1)
@@ -180,7 +180,7 @@ def test_our_shufflenetv2_is_torchvisions(size: str) -> None:
 
 
 @pytest.mark.parametrize(("channels", "stride"), [(16, 1), (32, 2)])
-def test_our_basic_block_is_torchvisions(channels: int, stride: int) -> None:
+def test_our_basic_block_is_torchvisions(channels: int, stride: int, torchvision: ModuleType) -> None:
     ours = randomize_norms(BasicBlock(16, channels, stride, "B"))
     shortcut = None if stride == 1 else nn.Sequential(nn.Conv2d(16, 32, 1, 2, bias=False), nn.BatchNorm2d(32))
     theirs = torchvision.models.resnet.BasicBlock(16, channels, stride, shortcut)
@@ -189,7 +189,7 @@ def test_our_basic_block_is_torchvisions(channels: int, stride: int) -> None:
 
 @pytest.mark.parametrize("pool", [False, True])
 @pytest.mark.parametrize("depth", [18, 50])
-def test_our_wide_resnets_are_torchvisions(depth: int, pool: bool) -> None:
+def test_our_wide_resnets_are_torchvisions(depth: int, pool: bool, torchvision: ModuleType) -> None:
     """torchvision's are for images of 224 pixels; ours have no stride in the first convolution."""
     theirs = getattr(torchvision.models, f"resnet{depth}")(num_classes=10)
     theirs.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)

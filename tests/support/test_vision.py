@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -11,7 +12,6 @@ import torch
 from PIL import Image
 
 from compression.networks.normalization import NORMALIZATIONS, Normalization
-from tests.support.vision import torchvision
 
 PROJECT = Path(__file__).parents[2]
 
@@ -56,7 +56,9 @@ def test_other_errors_of_the_import_show(error: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("normalization", NORMALIZATIONS.values(), ids=lambda n: n.name)
-def test_our_normalization_gives_the_bits_of_to_tensor_and_normalize(normalization: Normalization) -> None:
+def test_our_normalization_gives_the_bits_of_to_tensor_and_normalize(
+    normalization: Normalization, torchvision: ModuleType
+) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
     transforms = torchvision.transforms
     theirs = transforms.Compose([transforms.ToTensor(), transforms.Normalize(normalization.mean, normalization.std)])(
