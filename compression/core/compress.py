@@ -15,7 +15,7 @@ from compression.core.batch_norm import has_statistics
 from compression.core.evidence import NO_EVIDENCE, Evidence, Sample
 from compression.core.pruning_plan import plan_pruning
 from compression.core.record import CompressedModel, LayerRecord, sqnr_db, with_weights
-from compression.core.recovery import recover
+from compression.core.recovery import Report, no_report, recover
 from compression.networks.folding import fold_batch_norm
 from compression.networks.weights import Weight, compressible_weights, swap_channels, weighted_layers
 from compression.pruning.masks import LayerMask
@@ -26,14 +26,17 @@ from compression.reconstruction.equalization import equalize
 from compression.spec import FLOAT_BITS, Also, CompressionSpec, LayerSpec, Only, Order, QuantSpec, Scheme
 
 
-def compress(model: nn.Module, spec: CompressionSpec, evidence: Evidence = NO_EVIDENCE) -> CompressedModel:
+def compress(
+    model: nn.Module, spec: CompressionSpec, evidence: Evidence = NO_EVIDENCE, report: Report = no_report
+) -> CompressedModel:
     """Returns `model` compressed as `spec` says; `model` stays unchanged.
 
     Folds batch norm, merges filters and equalizes channels if `spec` says so. Then prunes and quantizes the weights of
     all convolutions and linear layers, and of the kinds of layers in `spec.also`, and at last sets them so that outputs
     stay, if `spec` says so. A parameter that several layers share is compressed once and stays shared.
     The inputs of convolutions and linear layers are quantized by the calibration of the float network, independent of
-    the weights. If a layer uses the weight of another layer, its inputs stay float.
+    the weights. If a layer uses the weight of another layer, its inputs stay float. `report` is called with how many
+    layers are set from images, and of how many; what it raises ends the work.
     Raises ValueError if there is no layer to compress, a weight is not finite, `spec` needs evidence that is missing or
     a batch norm that does not exist, nothing can be merged or equalized, or `spec` names a layer that does not exist.
     """
@@ -64,7 +67,7 @@ def compress(model: nn.Module, spec: CompressionSpec, evidence: Evidence = NO_EV
     vectors: dict[str, Tensor] = {}
     sample = _sample(original, spec, evidence) if spec.reestimate_bn else None
     if spec.recovers:
-        layers, vectors = recover(original, layers, masks, quants, spec, evidence)
+        layers, vectors = recover(original, layers, masks, quants, spec, evidence, report)
     return CompressedModel(spec, original, tuple(layers), sample, vectors)
 
 

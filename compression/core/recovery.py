@@ -1,7 +1,7 @@
 """Gives accuracy back without training: sets the weights of a compressed network again, layer by layer, from images."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +17,12 @@ from compression.spec import CompressionSpec, QuantSpec
 
 Vectors = dict[str, Tensor]
 
+Report = Callable[[int, int], None]
+
+
+def no_report(layers: int, total: int) -> None:
+    """Ignores how many `layers` of `total` are done."""
+
 
 def recover(
     original: nn.Module,
@@ -25,6 +31,7 @@ def recover(
     quants: Mapping[str, QuantSpec | None],
     spec: CompressionSpec,
     evidence: Evidence,
+    report: Report,
 ) -> tuple[list[LayerRecord], Vectors]:
     """Returns `layers` with the steps of `spec` applied, and the biases and batch norm that changed, by name.
 
@@ -50,7 +57,11 @@ def recover(
         mean=spec.correct_bias or spec.repair_activations,
     )
     inputs = {layer.name: layer.inputs for layer in layers if layer.inputs}
-    solutions = {each.name: each for each in reconstruct(original, start, plans, steps, evidence.sample.inputs, inputs)}
+    solutions: dict[str, LayerSolution] = {}
+    report(0, len(plans))
+    for solution in reconstruct(original, start, plans, steps, evidence.sample.inputs, inputs):
+        solutions[solution.name] = solution
+        report(len(solutions), len(plans))
     vectors = {name: vector for solution in solutions.values() for name, vector in solution.vectors.items()}
     return [_recovered(layer, solutions.get(layer.name)) for layer in layers], vectors
 

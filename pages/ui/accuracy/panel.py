@@ -11,10 +11,11 @@ from compression.evaluation.sampling import Estimate
 from compression.results.neighbours import Neighbours
 from compression.spec import CompressionSpec
 from pages.ui import wording
-from pages.ui.accuracy import missing_images, outdated, words
+from pages.ui.accuracy import missing_images, outdated, recovery, words
 from pages.ui.accuracy.polling import (
     STOPPED,
     AccuracyState,
+    StandIn,
     is_counting,
     is_stopped,
     look,
@@ -81,6 +82,7 @@ def sentence(model: str, spec_of: SpecOf = selection.spec) -> None:
         if isinstance(reading, Reading):
             show_constant_answer(reading.visited)
 
+    recovery.show(spec_of(model))
     show_warnings(spec_of(model))
     poll(lambda: look(spec_of(model)), draw, has_buttons=True)
 
@@ -93,6 +95,8 @@ def chart(model: str) -> None:
 
 def _button(reading: Reading) -> None:
     """Draws the button that stops or resumes the count."""
+    if isinstance(reading, StandIn):
+        return
     if reading.error:
         st.button("Try again", key="again", icon=":material/refresh:")
     elif is_stopped(reading.spec):
@@ -106,6 +110,8 @@ def show_state(reading: Reading, stopped: bool = False) -> None:
     """Shows the result of the count, or how far it is, or the error that ended it."""
     if reading.error:
         st.warning(f"Counting stopped: {without_folders(reading.error)}.", icon=":material/error:")
+    elif isinstance(reading, StandIn):
+        st.caption(words.stand_in_in_words(reading))
     elif reading.whole:
         st.caption(words.result_in_words(reading.whole, reading.before) + words.origin_in_words(reading))
     else:

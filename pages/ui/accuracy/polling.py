@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeGuard
 
 import streamlit as st
@@ -10,7 +11,7 @@ from compression.errors import DataError
 from compression.evaluation.reading import Reading
 from compression.results.neighbours import Neighbours
 from compression.spec import CompressionSpec
-from pages.ui.compute import accuracy, images
+from pages.ui.compute import accuracy, images, recovery
 from pages.ui.frame import frame
 
 PAINT_SECONDS = 0.1
@@ -58,12 +59,24 @@ def poll(
     again()
 
 
+@dataclass(frozen=True, eq=False)
+class StandIn(Reading):
+    """The reading of a network that is shown until the first images of the right one are counted."""
+
+
 def look(spec: CompressionSpec, go: bool = True, side: str = "") -> AccuracyState:
-    """Returns what is known about the accuracy of `spec`; without test images, what was measured beforehand."""
+    """Returns what is known about the accuracy of `spec`; without test images, what was measured beforehand.
+
+    Until workers have the network of a spec that takes long, this is that of the same spec without the slow steps.
+    """
     dataset = images.test_images()
     if isinstance(dataset, DataError):
         return accuracy.look_beforehand(spec) or dataset
-    return accuracy.look(spec, go and not is_stopped(spec), side)
+    goes = go and not is_stopped(spec)
+    reading = accuracy.look(spec, goes, side)
+    if reading.images or reading.error or not spec.recovers:
+        return reading
+    return StandIn(**vars(accuracy.look(recovery.without(spec), goes, f"{side} stand-in")))
 
 
 def look_patiently(spec: CompressionSpec) -> AccuracyState:
@@ -85,4 +98,6 @@ def is_stopped(spec: CompressionSpec) -> bool:
 
 def is_counting(reading: AccuracyState) -> TypeGuard[Reading]:
     """Returns whether more images will be counted."""
+    if isinstance(reading, StandIn):
+        return not reading.error
     return isinstance(reading, Reading) and not (reading.exact or reading.error or is_stopped(reading.spec))

@@ -44,3 +44,9 @@ def progress_in_words(reading: Reading, stopped: bool) -> str:
     if stopped:
         return f"{counted}, stopped"
     return counted if reading.seconds_left is None else f"{counted}, {wording.seconds_left(reading.seconds_left)}"
+
+
+def stand_in_in_words(reading: Reading) -> str:
+    """Returns that the accuracy is that of rounding to nearest, and what it stands on."""
+    counted = "" if not reading.images else f", on {reading.images:,} of {reading.total:,} images"
+    return f"The accuracy of the same settings without recovery{counted}. That of the recovered network follows."

@@ -1,12 +1,16 @@
-"""The charts of accuracy: overall, by class, and the confusion matrix. Imports no streamlit."""
+"""The charts of accuracy: overall, by class, the confusion matrix, and the ladder of recovery. Imports no streamlit."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from compression.evaluation.evaluation import Evaluation, confusion
 from compression.evaluation.sampling import Estimate
 from pages.ui import wording
-from pages.ui.charts.style import COMPRESSED, FLOAT, NO_LOSS, SHARE, SMALL, Drawing, live_layout
+from pages.ui.charts.style import COMPRESSED, FLOAT, GAIN, LOSS, NO_LOSS, SHARE, SMALL, Drawing, live_layout
+
+ROOM = 0.1  # of the axis above the highest and below the lowest column of the ladder
+LEAST_SPAN = 0.02  # of that axis, so that differences of single images do not fill the chart
 
 
 def confusion_matrix(before: Evaluation, after: Evaluation, ink: str) -> Drawing:
@@ -121,3 +125,51 @@ def _error(estimates: Sequence[Estimate]) -> dict[str, Any]:
         "thickness": 2,
         "color": "#777777",
     }
+
+
+def ladder(names: Sequence[str], before: float, accuracies: Sequence[float], ink: str) -> Drawing:
+    """Returns the accuracy (0..1) of the float network, the loss by compression, and what each rung wins.
+
+    `names` are those of all rungs, and `accuracies` of those that are known so far; the first is that of the compressed
+    network without recovery. The last column is the accuracy of the last known rung.
+    """
+    levels = [before, *accuracies]
+    columns = list(pairwise(levels))
+    low, high = min(levels), max(levels)
+    span = max(high - low, LEAST_SPAN)
+    bottom = max(0.0, low - 2 * ROOM * span)
+    labels = ["float", "lost", *names[1:], "recovered"]
+    ends = [(0, before, FLOAT), (len(labels) - 1, levels[-1], COMPRESSED)] if accuracies else [(0, before, FLOAT)]
+    bars = {
+        "type": "bar",
+        "x": [*(place for place, _, _ in ends), *range(1, len(columns) + 1)],
+        "base": [*(bottom for _ in ends), *(start for start, _ in columns)],
+        "y": [*(level - bottom for _, level, _ in ends), *(end - start for start, end in columns)],
+        "marker": {
+            "color": [*(colour for _, _, colour in ends), *(GAIN if end > start else LOSS for start, end in columns)]
+        },
+        "hoverinfo": "skip",
+    }
+    texts = [
+        *(wording.percent(level, 2) for _, level, _ in ends),
+        *(wording.points(end - start) for start, end in columns),
+    ]
+    numbers = {
+        "type": "scatter",
+        "mode": "text",
+        "x": bars["x"],
+        "y": [*(level for _, level, _ in ends), *(max(each) for each in columns)],
+        "text": texts,
+        "textposition": "top center",
+        "textfont": {"size": SMALL, "color": ink},
+        "hoverinfo": "skip",
+    }
+    x = {"tickvals": list(range(len(labels))), "ticktext": labels, "tickangle": 0, "range": [-0.5, len(labels) - 0.5]}
+    y = {
+        "title": "accuracy",
+        "tickformat": ".0%",
+        "range": [bottom, min(1.0 + ROOM, high + 2 * ROOM * span)],
+        "nticks": 6,
+    }
+    layout = live_layout("Accuracy given back, step by step", x, y, below=30, ink=ink, showlegend=False)
+    return Drawing(layout, bars, numbers)

@@ -13,7 +13,7 @@ from compression.inspect import histogram, integers, staircase
 from compression.inspect.warnings import find_warnings
 from compression.spec import CompressionSpec, Order
 from pages.ui import wording
-from pages.ui.compute import images, networks
+from pages.ui.compute import images, networks, recovery
 from pages.ui.compute.caching import shared
 
 
@@ -35,15 +35,25 @@ class Answer(LayerTotals):
 
 @shared(12)  # a VGG-19 and its copy take 160 MB
 def model(spec: CompressionSpec) -> CompressedModel:
-    """Returns the compressed network with the record of each layer."""
+    """Returns the compressed network with the record of each layer. Takes seconds if its steps look at images."""
+    reading = recovery.look(spec)
+    if reading and reading.network:
+        return reading.network
     fold_first = spec.fold_bn and spec.order is Order.FOLD_FIRST
     evidence = evidence_for(networks.float_model(spec.model), spec)
     return compress(networks.model(spec.model, fold_first).module, spec, evidence)
 
 
-@shared(1024)
 def answer(spec: CompressionSpec) -> Answer:
-    """Returns sizes, bit operations and the facts of each layer, without the network itself."""
+    """Returns sizes, bit operations and the facts of each layer, without the network itself.
+
+    Its `spec` is the one that can be shown now, see `recovery.present`.
+    """
+    return _answer(recovery.present(spec))
+
+
+@shared(1024)
+def _answer(spec: CompressionSpec) -> Answer:
     network = model(spec)
     return Answer(
         spec=spec,
@@ -72,7 +82,7 @@ def explain(error: DataError | ValueError) -> str:
 
 def levels(spec: CompressionSpec) -> tuple[int, int]:
     """Returns the smallest and the largest number of levels that the quantizer of a layer has."""
-    counts = [layer.qparams.codes for layer in model(spec).layers if layer.qparams]
+    counts = [layer.qparams.codes for layer in model(recovery.present(spec)).layers if layer.qparams]
     return min(counts, default=0), max(counts, default=0)
 
 
@@ -80,9 +90,13 @@ def _record(spec: CompressionSpec, layer: str) -> LayerRecord:
     return next(record for record in model(spec).layers if record.name == layer)
 
 
-@shared(1024)
 def weight_view(spec: CompressionSpec, layer: str | None) -> histogram.WeightView:
     """Returns the histograms of the weights before and after, of one layer or of the whole network."""
+    return _weight_view(recovery.present(spec), layer)
+
+
+@shared(1024)
+def _weight_view(spec: CompressionSpec, layer: str | None) -> histogram.WeightView:
     return histogram.build_weight_view(model(spec), layer)
 
 

@@ -23,6 +23,7 @@ MENU = (
     ("pages/quantization.py", "Quantization", ":material/stairs:"),
     ("pages/pruning.py", "Pruning", ":material/content_cut:"),
     ("pages/layers.py", "Layers", ":material/layers:"),
+    ("pages/recover.py", "Recover", ":material/healing:"),
     ("pages/tradeoffs.py", "Trade-offs", ":material/balance:"),
     ("pages/deploy.py", "Deploy", ":material/rocket_launch:"),
     ("pages/networks.py", "Networks", ":material/hub:"),

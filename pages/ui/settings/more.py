@@ -15,7 +15,7 @@ from compression.spec import (
     structure_from,
 )
 from pages.ui.compute import compressed, networks
-from pages.ui.settings import methods, selection
+from pages.ui.settings import methods, recovery, selection
 from pages.ui.settings.widgets import CLIPS, including
 from pages.ui.state import session, specs
 from pages.ui.state.value import ALL, FLOAT
@@ -31,7 +31,10 @@ GROUPS = [16, 32, 64, 128, 256, 512]
 def draw(model: str) -> None:
     """Draws the popover, and below it the line on what differs from the defaults."""
     with st.popover("More settings", icon=":material/tune:", width="stretch"):
-        weights, activations, pruning, batch_norm = st.tabs(["Weights", "Activations", "Pruning", "Batch norm"])
+        names = ["Weights", "Activations", "Pruning", "Batch norm", "Recovery"]
+        weights, activations, pruning, batch_norm, recovery_tab = st.tabs(names)
+        with recovery_tab:
+            recovery.draw(model)
         with batch_norm:
             _batch_norm(model)
         with weights:

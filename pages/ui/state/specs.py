@@ -117,6 +117,18 @@ def is_possible(
         return False
 
 
+def with_recovery(settings: Settings, spec: CompressionSpec) -> Settings:
+    """Returns the settings with those steps of `spec` that give accuracy back."""
+    return replace(
+        settings,
+        reestimate=spec.reestimate_bn,
+        rounding=spec.rounding,
+        reconstruct=spec.reconstruct,
+        repair=spec.repair_activations,
+        correct_bias=spec.correct_bias,
+    )
+
+
 def with_spec(settings: Settings, spec: CompressionSpec) -> Settings:
     """Returns `settings` with those of `spec`. What is not part of a spec, such as the layer shown, stays.
 

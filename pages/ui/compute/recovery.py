@@ -1,0 +1,44 @@
+"""Networks whose compression takes longer than a slider may wait: they are computed beside the page."""
+
+from dataclasses import replace
+
+import streamlit as st
+
+from compression.engine.recoverer import Recoverer, RecoveryReading
+from compression.spec import CompressionSpec, Rounding
+from pages.ui.compute import networks
+from pages.ui.compute.jobs import session_name
+
+
+@st.cache_resource(show_spinner=False)
+def _recoverer() -> Recoverer:
+    return Recoverer()
+
+
+def look(spec: CompressionSpec) -> RecoveryReading | None:
+    """Returns how far the network of `spec` is, and goes on with it; None if it is not one that takes long."""
+    return time(spec) if spec.recovers else None
+
+
+def time(spec: CompressionSpec, side: str = "") -> RecoveryReading:
+    """Returns how far the network of `spec` is and how long it takes, and goes on with it.
+
+    A session waits for one network at a time, or for one on each `side` of a page.
+    """
+    return _recoverer().look(session_name() + side, networks.float_model(spec.model), spec)
+
+
+def without(spec: CompressionSpec) -> CompressionSpec:
+    """Returns `spec` without the steps that look at images while they set weights and biases."""
+    return replace(spec, rounding=Rounding.NEAREST, reconstruct=False, repair_activations=False, correct_bias=False)
+
+
+def present(spec: CompressionSpec) -> CompressionSpec:
+    """Returns the spec of the network that can be shown at once: `spec`, or until it is there, `without` its steps.
+
+    Raises ValueError if the network cannot be made.
+    """
+    reading = look(spec)
+    if reading and reading.error:
+        raise ValueError(reading.error)
+    return spec if reading is None or reading.network else without(spec)

@@ -1,0 +1,177 @@
+"""The ladder: works out one rung after another, and lets the reader use one on all pages."""
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from compression.engine.jobs import JobKind, Place
+from compression.errors import DataError
+from compression.evaluation.reading import Reading
+from compression.experiments.ladder import Rung, rungs
+from compression.spec import CompressionSpec
+from pages.ui import wording
+from pages.ui.accuracy import missing_images
+from pages.ui.charts import accuracy as accuracy_charts
+from pages.ui.charts import show
+from pages.ui.compute import accuracy, images, jobs, networks, recovery
+from pages.ui.settings import selection
+from pages.ui.state import session, specs
+
+CLIMBING, SECONDS = "climbing", "seconds of rungs"
+POLL_SECONDS = 1.0
+COLUMNS = [1.4, 3, 1.2, 1.2, 0.9, 1]
+HEADS = ("Step", "What it does", "Accuracy", "Points won", "Seconds", "")
+NOTHING = "These settings compress nothing, so there is nothing to give back. Lower the bits or prune weights."
+FOLDED_LAST = "Where batch norm is folded after quantization, nothing can be given back. Fold it first, or not at all."
+WORDS = """\
+Every step keeps those above it. None looks at a label, and none trains: each uses 1,000 training images, and the
+accuracy is counted on all 10,000 test images, which no step sees. Seconds are those of this server, for the whole
+network with all steps up to that one."""
+
+
+@dataclass(frozen=True)
+class Climb:
+    """What is known of a rung: the accuracy so far, None where nobody looked, and the seconds that its network took."""
+
+    rung: Rung
+    reading: Reading | None
+    seconds: float | None
+    error: str | None = None
+
+    @property
+    def exact(self) -> bool:
+        """Whether its accuracy is exact."""
+        return self.reading is not None and self.reading.exact
+
+    @property
+    def done(self) -> bool:
+        """Whether its accuracy is exact and its time is known."""
+        return self.exact and self.seconds is not None
+
+
+def draw(model: str) -> None:
+    """Draws the ladder of the settings of now, or what to do if there are no test images."""
+    dataset = images.test_images()
+    if isinstance(dataset, DataError):
+        missing_images.explain(dataset)
+        return
+    ladder = rungs(selection.spec(model), networks.has_batch_norm(model))
+    if len(ladder) == 1:
+        spec = ladder[0].spec
+        st.info(FOLDED_LAST if spec.quantizes_weights or spec.prunes else NOTHING, icon=":material/info:")
+        return
+    _watch(ladder)
+
+
+def _is_climbing(ladder: tuple[Rung, ...]) -> bool:
+    return st.session_state.get(CLIMBING) == ladder[0].spec
+
+
+def _watch(ladder: tuple[Rung, ...]) -> None:
+    """Draws the ladder, and draws it again while it is worked out."""
+    running = _is_climbing(ladder)
+
+    @st.fragment(run_every=POLL_SECONDS if running else None)
+    def watch() -> None:
+        if _is_climbing(ladder) != running:
+            st.rerun()
+        place = jobs.look(JobKind.LADDER, running)
+        climbs = climb(ladder, running and place.runs)
+        done = sum(each.done for each in climbs)
+        finished = done == len(climbs) or any(each.error for each in climbs)
+        place = jobs.look(JobKind.LADDER, running and not finished, done / len(climbs))
+        _progress(ladder, climbs, running, place)
+        _chart(climbs)
+        _table(climbs)
+        if running and finished:
+            st.session_state[CLIMBING] = None
+            st.rerun()
+
+    watch()
+
+
+def climb(ladder: tuple[Rung, ...], go: bool) -> tuple[Climb, ...]:
+    """Returns what is known of each rung; with `go`, the first one that is not exact and timed is worked out."""
+    climbs: list[Climb] = []
+    times = st.session_state.setdefault(SECONDS, {})
+    for number, rung in enumerate(ladder):
+        turn = go and all(each.done for each in climbs)
+        reading = accuracy.look(rung.spec, turn, side=f"rung {number}")
+        error = reading.error
+        if turn and rung.spec not in times:
+            network = recovery.time(rung.spec, "rung")
+            error = error or network.error
+            if network.network:
+                times[rung.spec] = network.seconds
+        climbs.append(Climb(rung, reading if reading.images else None, times.get(rung.spec), error))
+    return tuple(climbs)
+
+
+def _progress(ladder: tuple[Rung, ...], climbs: tuple[Climb, ...], running: bool, place: Place) -> None:
+    """Draws how far the ladder is, and the button that starts or stops it."""
+    done = sum(each.exact for each in climbs)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if error := next((each.error for each in climbs if each.error), None):
+            st.warning(f"The ladder stopped: {error}.", icon=":material/error:")
+        elif done == len(climbs) and not running:
+            st.caption(WORDS)
+        elif running:
+            current = next((each for each in climbs if not each.done), climbs[-1])
+            counted = f": {current.reading.images:,} of {current.reading.total:,} images" if current.reading else ""
+            left = current.reading.seconds_left if current.reading else None
+            number = climbs.index(current)
+            words = f"{current.rung.name}, step {number} of {len(climbs) - 1}{counted}{wording.outlook(left, place)}"
+            st.progress(done / len(climbs), words)
+        else:
+            st.caption("Works out step by step what gives accuracy back without training. This takes some minutes.")
+        if running:
+            stop: dict[str, CompressionSpec | None] = {CLIMBING: None}
+            st.button("Stop", key="stop ladder", icon=":material/stop:", on_click=lambda: st.session_state.update(stop))
+        elif done < len(climbs):
+            start = {CLIMBING: ladder[0].spec}
+            label = "Resume" if done > 1 else "Work out"
+            st.button(
+                label,
+                key="start ladder",
+                icon=":material/play_arrow:",
+                type="primary",
+                on_click=lambda: st.session_state.update(start),
+            )
+
+
+def _chart(climbs: tuple[Climb, ...]) -> None:
+    known = [each.reading.estimate.accuracy for each in climbs if each.reading and each.reading.estimate]
+    before = climbs[0].reading.before if climbs[0].reading else None
+    if before is None:
+        return
+    figure = accuracy_charts.ladder([each.rung.name for each in climbs], before.accuracy, known, show.ink())
+    show.chart(
+        figure, "ladder", "Accuracy of the float network, the loss by compression, and what each step gives back"
+    )
+
+
+def _table(climbs: tuple[Climb, ...]) -> None:
+    """Draws a row for each rung, with a button that uses its settings on all pages."""
+    for place, head in zip(st.columns(COLUMNS), HEADS, strict=True):
+        place.caption(head)
+    now = selection.spec(climbs[0].rung.spec.model)
+    before: float | None = None
+    for number, each in enumerate(climbs):
+        name, deed, number_place, won, seconds, use = st.columns(COLUMNS, vertical_alignment="center")
+        name.markdown(f"**{each.rung.name}**")
+        deed.markdown(each.rung.deed)
+        estimate = each.reading.estimate if each.reading else None
+        if estimate:
+            number_place.markdown(
+                wording.percent(estimate.accuracy, 2)
+                if each.exact
+                else wording.plus_minus(estimate.accuracy, estimate.half_width)
+            )
+            if before is not None:
+                won.markdown(wording.points(estimate.accuracy - before))
+            before = estimate.accuracy
+        seconds.markdown("" if each.seconds is None else f"{each.seconds:.1f}")
+        is_used = each.rung.spec == now
+        if use.button("In use" if is_used else "Use", key=f"use {number}", disabled=is_used, width="stretch"):
+            session.step(specs.with_recovery(session.now(), each.rung.spec))
+            st.rerun()

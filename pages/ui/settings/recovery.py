@@ -1,0 +1,45 @@
+"""The settings that give accuracy back without training."""
+
+import streamlit as st
+
+from compression.spec import Order, Rounding
+from pages.ui.settings import selection
+from pages.ui.state import session
+
+
+def draw(model: str) -> None:
+    """Draws the steps that set weights and biases from 1,000 training images; the page Recover shows what each wins."""
+    now = selection.settings(model)
+    folds_last = now.fold and now.order != Order.FOLD_FIRST
+    unchanged = now.weight_bits is None and not now.layers
+    st.selectbox(
+        "Rounding",
+        list(Rounding),
+        help="Nearest: each weight to the nearest value. Compensated (GPTQ): one weight after another, and the next "
+        "ones make up for the error of a layer's output. Learned (AdaRound): up or down, found by gradient descent for "
+        "each layer; takes longest.",
+        disabled=folds_last or unchanged,
+        **session.bound("rounding", now.rounding),
+    )
+    for key, label, text in (
+        (
+            "reconstruct",
+            "Move the weights that pruning keeps",
+            "So that the outputs of each layer stay (least squares).",
+        ),
+        ("repair", "Give channels their spread back", "The mean and the standard deviation of each output channel."),
+        ("correct_bias", "Give channels their mean back", "Bias correction (Nagel et al. 2019), from images."),
+    ):
+        st.toggle(
+            label,
+            help=f"{text} Uses 1,000 training images without their labels.",
+            disabled=folds_last,
+            **session.bound(key, getattr(now, key)),
+        )
+    st.toggle(
+        "Equalize channels",
+        help="Rescales channels between two layers so that both use their ranges equally (Nagel et al. 2019). The "
+        "float network computes the same; one scale per tensor then fits more channels. Needs folded batch norm.",
+        disabled=not now.fold or folds_last,
+        **session.bound("equalize", now.equalize),
+    )

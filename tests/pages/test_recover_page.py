@@ -1,0 +1,131 @@
+"""The page Recover: the ladder of the settings of now, and rungs that become settings of all pages."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from streamlit.testing.v1 import AppTest
+
+from compression.data.cifar10 import CLASSES
+from compression.data.images import ImageSet
+from compression.engine.recoverer import Recoverer, RecoveryReading
+from compression.evaluation.evaluation import Evaluation
+from compression.evaluation.reading import Reading
+from compression.evaluation.sampling import VisitingOrder
+from compression.experiments.ladder import rungs
+from compression.paths import PROJECT
+from compression.spec import ActivationSpec, CompressionSpec, Order, PruneSpec, QuantSpec, Rounding
+from pages.ui.accuracy import polling
+from pages.ui.charts import accuracy as accuracy_charts
+from pages.ui.compute import accuracy, images, recovery
+from tests.pages.test_more_settings import link_of
+
+QUANTIZED = CompressionSpec("simple_cnn", weights=QuantSpec(3))
+PRUNED = CompressionSpec("simple_cnn", PruneSpec(sparsity=0.5))
+
+
+@pytest.fixture(autouse=True)
+def waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No network is recovered in these tests."""
+    monkeypatch.setattr(Recoverer, "look", lambda *_: RecoveryReading(1, 4, 2.0))
+
+
+def names(spec: CompressionSpec, has_batch_norm: bool = True) -> list[str]:
+    return [rung.name for rung in rungs(spec, has_batch_norm)]
+
+
+def test_a_ladder_has_the_steps_that_the_settings_allow() -> None:
+    assert names(CompressionSpec("m")) == ["Compressed"]
+    assert names(QUANTIZED) == ["Compressed", "Batch norm", "Bias", "Spread", "Rounding"]
+    assert names(PRUNED, has_batch_norm=False) == ["Compressed", "Bias", "Spread", "Survivors"]
+    assert names(replace(QUANTIZED, prune=PRUNED.prune, fold_bn=True)) == [
+        *("Compressed", "Bias", "Spread", "Survivors", "Rounding")
+    ]
+    assert names(CompressionSpec("m", activations=ActivationSpec(4)))[1:] == ["Batch norm", "Bias", "Spread"]
+    assert names(replace(QUANTIZED, fold_bn=True, order=Order.QUANTIZE_FIRST)) == ["Compressed"]
+
+
+def test_each_rung_has_the_steps_before_it_and_the_first_has_none() -> None:
+    ladder = rungs(replace(QUANTIZED, rounding=Rounding.LEARNED, reestimate_bn=True), has_batch_norm=True)
+    assert ladder[0].spec == QUANTIZED
+    assert ladder[-1].spec == replace(
+        QUANTIZED, reestimate_bn=True, correct_bias=True, repair_activations=True, rounding=Rounding.COMPENSATED
+    )
+
+
+def opened(**link: str) -> AppTest:
+    page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=120)
+    for key, value in {"model": "simple_cnn", **link}.items():
+        page.query_params[key] = value
+    page.switch_page("pages/recover.py").run()
+    assert not page.exception
+    return page
+
+
+def labels(page: AppTest) -> list[str]:
+    return [each.label for each in page.button if each.key.startswith("use")]
+
+
+def test_settings_that_compress_nothing_have_no_ladder(test_images: ImageSet) -> None:
+    assert any("These settings compress nothing" in each.value for each in opened().info)
+
+
+def test_a_rung_becomes_a_setting_of_all_pages(test_images: ImageSet) -> None:
+    page = opened(bits="3")
+    assert labels(page) == ["In use", "Use", "Use", "Use"]
+    page.button(key="use 3").click().run()
+    assert not page.exception
+    assert labels(page) == ["Use", "Use", "Use", "In use"]
+    link = link_of(rungs(QUANTIZED, has_batch_norm=False)[-1].spec)
+    expected = {key: link[key] for key in ("model", "bits", "rounding", "repair", "correct_bias")}
+    assert {key: page.query_params[key] for key in expected} == expected
+    assert any("layer 1 of 4" in each.proto.text for each in page.get("progress"))
+
+
+def test_the_waterfall_ends_where_the_last_known_rung_does() -> None:
+    drawing = accuracy_charts.ladder(["Compressed", "Bias", "Rounding"], 0.9, [0.5, 0.7], "#000000").to_dict()
+    bars, numbers = drawing["data"]
+    assert drawing["layout"]["xaxis"]["ticktext"] == ["float", "lost", "Bias", "Rounding", "recovered"]
+    tops = [base + height for base, height in zip(bars["base"], bars["y"], strict=True)]
+    assert bars["x"] == [0, 4, 1, 2]
+    assert tops == pytest.approx([0.9, 0.7, 0.5, 0.7])
+    assert numbers["text"][:2] == ["90.00\N{NARROW NO-BREAK SPACE}%", "70.00\N{NARROW NO-BREAK SPACE}%"]
+    assert len(accuracy_charts.ladder(["Compressed", "Bias"], 0.9, [], "#000000").to_dict()["data"][0]["x"]) == 1
+
+
+# ---- until the network is there
+
+
+def reading(spec: CompressionSpec, counted: int) -> Reading:
+    rows = torch.arange(4)
+    evaluation = Evaluation(torch.zeros(counted, dtype=torch.uint8), torch.zeros(counted).long(), CLASSES, counted, 0.0)
+    return Reading(spec, VisitingOrder(rows, torch.zeros(4)), evaluation if counted else None, None)
+
+
+def test_another_network_stands_in_until_the_first_images_of_the_right_one_are_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recovered = replace(QUANTIZED, rounding=Rounding.COMPENSATED)
+    counted = {recovered: 0, QUANTIZED: 4}
+    monkeypatch.setattr(images, "test_images", lambda: object())
+    monkeypatch.setattr(polling, "is_stopped", lambda _: False)
+    monkeypatch.setattr(accuracy, "look", lambda spec, go, side: reading(spec, counted[spec]))
+    first = polling.look(recovered)
+    assert isinstance(first, polling.StandIn)
+    assert (first.spec, first.exact) == (QUANTIZED, True)
+    assert polling.is_counting(first)  # the right one follows
+    counted[recovered] = 4
+    second = polling.look(recovered)
+    assert not isinstance(second, polling.StandIn)
+    assert (second.spec, polling.is_counting(second)) == (recovered, False)
+
+
+def test_sizes_are_those_without_recovery_until_the_network_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    recovered = replace(QUANTIZED, rounding=Rounding.COMPENSATED, correct_bias=True)
+    monkeypatch.setattr(recovery, "session_name", lambda: "a")
+    assert recovery.present(recovered) == QUANTIZED == recovery.present(QUANTIZED)
+    monkeypatch.setattr(Recoverer, "look", lambda *_: RecoveryReading(network=object()))
+    assert recovery.present(recovered) == recovered
+    monkeypatch.setattr(Recoverer, "look", lambda *_: RecoveryReading(error="there are no images"))
+    with pytest.raises(ValueError, match="there are no images"):
+        recovery.present(recovered)
