@@ -16,7 +16,7 @@ from typing import Any
 
 import dask
 import torch
-from distributed import Client, Future, KilledWorker, get_worker
+from distributed import Client, Future, KilledWorker, Security, get_worker
 
 from compression.engine.lru_cache import LruCache
 from compression.engine.priorities import SHARED_VALUE
@@ -166,8 +166,9 @@ class Engine:
         address = (self._workers.address if self._workers else None) if self.local else self.address
         if not address:
             return
+        security = Security(require_encryption=False) if self.local else None  # None: as Dask's settings say
         try:
-            self._client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+            self._client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False, security=security)
         except (OSError, ValueError) as error:
             if not self.local:
                 self._stand_in(f"cannot be reached ({error})")

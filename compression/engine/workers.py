@@ -32,6 +32,7 @@ SETTINGS = {
     "DASK_DISTRIBUTED__SCHEDULER__WORKER_SATURATION": "1.0",  # tasks wait at the scheduler, in order of priority
     "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "20",  # deaths of workers until a task is held to be the cause
     "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",  # an idle worker costs 1 % of a core instead of 5 %
+    "DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION": "False",  # all talk on the loopback interface
     "DASK_DISTRIBUTED__ADMIN__TICK__INTERVAL": "1s",
     "DASK_DISTRIBUTED__ADMIN__TICK__CYCLE": "5s",
     "OMP_NUM_THREADS": "1",
