@@ -84,6 +84,8 @@ class Database:
                     if not self._ready(connection):
                         raise Unusable("was written by another version of the laboratory", file)
                     return work(connection)
+            except UnicodeDecodeError as error:  # SQLite's message quotes bytes of a damaged file
+                raise Unusable("was damaged", file) from error
             except sqlite3.DatabaseError as error:
                 if _kind(error) in DAMAGE or self._file() != file:
                     raise Unusable("was damaged", file) from error

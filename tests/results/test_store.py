@@ -279,7 +279,7 @@ def test_garbage_anywhere_in_the_file_never_gives_a_wrong_result(full: Store) ->
     """Garbage in a row loses one or two rows; garbage in the index of pages loses all rows."""
     whole = full.path.read_bytes()
     outcomes = set()
-    for at in range(0, len(whole), 997):
+    for at in (3738, *range(0, len(whole), 997)):  # at 3738, SQLite's message has bytes that are not UTF-8
         full.path.write_bytes(whole)
         overwrite(full.path, at, GARBAGE)
         outcomes.add(len(numbers_in(full)))
