@@ -6,6 +6,7 @@ from streamlit.testing.v1 import app_test
 
 from compression.engine.cluster import Engine
 from compression.engine.evaluator import Evaluator
+from compression.engine.recoverer import Recoverer, RecoveryReading
 
 
 @pytest.fixture(autouse=True)
@@ -28,3 +29,9 @@ def workers_on_request(request: pytest.FixtureRequest, monkeypatch: pytest.Monke
         monkeypatch.setattr(Evaluator, "_ask", lambda *_: None)
         monkeypatch.setattr(Engine, "ask", lambda *_, **__: None)
         monkeypatch.setattr(Engine, "take", lambda *_: {})
+
+
+@pytest.fixture(autouse=True)
+def nothing_recovers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keeps pages from recovering networks, which would go on in a thread beside the tests that follow."""
+    monkeypatch.setattr(Recoverer, "look", lambda *_: RecoveryReading(1, 4, 2.0))

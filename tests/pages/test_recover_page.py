@@ -24,12 +24,6 @@ QUANTIZED = CompressionSpec("simple_cnn", weights=QuantSpec(3))
 PRUNED = CompressionSpec("simple_cnn", PruneSpec(sparsity=0.5))
 
 
-@pytest.fixture(autouse=True)
-def waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No network is recovered in these tests."""
-    monkeypatch.setattr(Recoverer, "look", lambda *_: RecoveryReading(1, 4, 2.0))
-
-
 def names(spec: CompressionSpec, has_batch_norm: bool = True) -> list[str]:
     return [rung.name for rung in rungs(spec, has_batch_norm)]
 
