@@ -123,3 +123,13 @@ def test_sizes_are_those_without_recovery_until_the_network_is_there(monkeypatch
     monkeypatch.setattr(Recoverer, "look", lambda *_: RecoveryReading(error="there are no images"))
     with pytest.raises(ValueError, match="there are no images"):
         recovery.present(recovered)
+
+
+def test_files_follow_when_the_network_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=120)
+    for key, value in link_of(replace(QUANTIZED, rounding=Rounding.COMPENSATED)).items():
+        page.query_params[key] = value
+    page.switch_page("pages/deploy.py").run()
+    assert not page.exception
+    assert any(each.value == "The files follow when the network is recovered." for each in page.caption)
+    assert not page.get("download_button")

@@ -28,6 +28,12 @@ def time(spec: CompressionSpec, side: str = "") -> RecoveryReading:
     return _recoverer().look(session_name() + side, networks.float_model(spec.model), spec)
 
 
+def is_there(spec: CompressionSpec) -> bool:
+    """Returns whether the network of `spec` needs no more time; if it does, goes on with it."""
+    reading = look(spec)
+    return reading is None or reading.network is not None
+
+
 def without(spec: CompressionSpec) -> CompressionSpec:
     """Returns `spec` without the steps that look at images while they set weights and biases."""
     return replace(spec, rounding=Rounding.NEAREST, reconstruct=False, repair_activations=False, correct_bias=False)

@@ -7,7 +7,7 @@ from compression.deploy.pytorch_files import script
 from compression.deploy.variants import VariantKind
 from compression.networks import library
 from pages.ui import wording
-from pages.ui.compute import deploy
+from pages.ui.compute import deploy, recovery
 from pages.ui.deploy import run
 from pages.ui.settings import selection
 
@@ -23,8 +23,10 @@ NAMES = {
 
 
 def draw(model: str) -> None:
-    """Shows one download button per file."""
+    """Shows one download button per file; nothing until the network is there."""
     spec = selection.spec(model)
+    if not recovery.is_there(spec):
+        return
     found = run.known(spec)
     st.subheader("Files to download", anchor=False)
     first, *places = (column for _ in range(3) for column in st.columns(COLUMNS))

@@ -6,7 +6,7 @@ import streamlit as st
 from compression.files.ledger import FileLedger, explain_size
 from pages.ui.charts import deploy as deploy_charts
 from pages.ui.charts import show
-from pages.ui.compute import deploy
+from pages.ui.compute import deploy, recovery
 from pages.ui.settings import selection
 
 WORDS = """\
@@ -18,8 +18,12 @@ NUMBERS = ("Weights", "Nonzero", "Bytes", "Bound")
 
 def draw(model: str) -> None:
     """Shows the steps from float32 weights to the file on disk."""
+    spec = selection.spec(model)
+    if not recovery.is_there(spec):
+        st.caption("The files follow when the network is recovered.")
+        return
     with st.spinner("Packing the weights"):
-        found = deploy.packed_file(selection.spec(model))
+        found = deploy.packed_file(spec)
     if isinstance(found, Exception):
         st.caption(f":material/info: There is no packed file: {found}.")
         return
