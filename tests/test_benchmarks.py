@@ -1,6 +1,6 @@
 """The parts of benchmarks that need no measurement."""
 
-from benchmarks.lessons import lessons, specs
+from benchmarks.accuracy.lessons import lessons, specs
 
 
 def test_the_lessons_compare_scales_per_tensor_with_scales_per_channel() -> None:

@@ -1,6 +1,6 @@
 """Accuracy given back without training, on all 10,000 test images, beside the same compression without it.
 
-    python -m benchmarks.recover [--model resnet20] [--threads 1]
+    python -m benchmarks.accuracy.recover [--model resnet20] [--threads 1]
 
 Prints a markdown table: for each network and setting the accuracy of nearest rounding or of pruning alone, the accuracy
 with recovery, and the seconds and CPU seconds that recovery takes, loading excluded. The images that recovery looks at

@@ -1,6 +1,6 @@
 """How differently the bundled networks react to the same settings, on all 10,000 test images, without fine-tuning.
 
-    python -m benchmarks.lessons [--images 10000]
+    python -m benchmarks.accuracy.lessons [--images 10000]
 
 Prints a markdown table of accuracies: float; 4 bits with one scale per tensor or per channel, with batch norm as is or
 folded; and global pruning of the smallest weights. Sentences on the largest differences follow.
