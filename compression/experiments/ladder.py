@@ -18,25 +18,13 @@ class Rung:
     spec: CompressionSpec
 
 
-def without_recovery(spec: CompressionSpec) -> CompressionSpec:
-    """Returns `spec` without any step that gives accuracy back."""
-    return replace(
-        spec,
-        reestimate_bn=False,
-        rounding=Rounding.NEAREST,
-        reconstruct=False,
-        repair_activations=False,
-        correct_bias=False,
-    )
-
-
 def rungs(spec: CompressionSpec, has_batch_norm: bool) -> tuple[Rung, ...]:
     """Returns the steps that are possible for `spec`, each with those before it; the first has none of them.
 
     Batch norm that is folded cannot be re-estimated, and if it is folded last, weights cannot be set from images:
     then the first rung is the only one. `has_batch_norm` says whether the network has any.
     """
-    base = without_recovery(spec)
+    base = spec.without_recovery
     ladder = [Rung(AS_SET, "All settings without any recovery.", base)]
     for name, deed, changes in _steps(base, has_batch_norm):
         ladder.append(Rung(name, deed, replace(ladder[-1].spec, **changes)))

@@ -25,7 +25,7 @@ from compression.networks.folding import fold_batch_norm, fold_layer
 from compression.networks.model import FloatModel
 from compression.networks.weights import weighted_layers
 from compression.quantization.activations import InputQuantizer
-from compression.spec import FLOAT_BITS, CompressionSpec, LayerSpec, Order, Rounding
+from compression.spec import FLOAT_BITS, CompressionSpec, LayerSpec, Order
 
 
 class LayerChange(NamedTuple):
@@ -141,16 +141,7 @@ def single_layer_spec(spec: CompressionSpec, layer: str, names: Sequence[str]) -
     network.
     """
     others = tuple(LayerSpec(name, FLOAT_BITS, 0.0) for name in names if name != layer)
-    return replace(
-        spec,
-        layers=others,
-        also=(),
-        reestimate_bn=False,
-        rounding=Rounding.NEAREST,
-        reconstruct=False,
-        repair_activations=False,
-        correct_bias=False,
-    )
+    return replace(spec.without_recovery, layers=others, also=())
 
 
 def _note(reached: list[str], name: str, *_: object) -> None:

@@ -6,7 +6,7 @@ ValueError that says what is wrong.
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 
 from compression.spec.checks import FLOAT_BITS, fraction, member
@@ -145,6 +145,18 @@ class CompressionSpec:
     def recovers(self) -> bool:
         """Whether weights, biases or batch norm are set so that the outputs of layers on training images stay."""
         return self.rounding is not Rounding.NEAREST or self.reconstruct or self.repair_activations or self.correct_bias
+
+    @property
+    def without_recovery(self) -> "CompressionSpec":
+        """The same, but weights are rounded to nearest, and nothing is set or re-estimated from images."""
+        return replace(
+            self,
+            reestimate_bn=False,
+            rounding=Rounding.NEAREST,
+            reconstruct=False,
+            repair_activations=False,
+            correct_bias=False,
+        )
 
     @property
     def folds_first(self) -> bool:

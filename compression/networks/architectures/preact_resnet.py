@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from compression.data.cifar10 import CLASSES
-from compression.networks.architectures.resnet import FOUR_STAGES
+from compression.networks.architectures.resnet import FOUR_STAGES, add_layers_, layers_of
 from compression.networks.architectures.stages import Stage, image_mean, run_stages
 
 
@@ -41,19 +41,12 @@ class PreActResNet(nn.Module):
 
     def __init__(self, blocks: int, classes: int = len(CLASSES), widths: Sequence[int] = FOUR_STAGES) -> None:
         super().__init__()
-        channels = widths[0]
-        self.conv1 = nn.Conv2d(3, channels, 3, padding=1, bias=False)
-        for number, width in enumerate(widths, 1):
-            parts = []
-            for stride in (1 if number == 1 else 2, *[1] * (blocks - 1)):
-                parts.append(PreActBlock(channels, width, stride))
-                channels = width
-            self.add_module(f"layer{number}", nn.Sequential(*parts))
-        self.fc = nn.Linear(channels, classes)
+        self.conv1 = nn.Conv2d(3, widths[0], 3, padding=1, bias=False)
+        add_layers_(self, [blocks] * len(widths), widths, PreActBlock)
+        self.fc = nn.Linear(widths[-1], classes)
 
     def stages(self) -> tuple[Stage, ...]:
-        layers = [part for name, part in self.named_children() if name.startswith("layer")]
-        return self.conv1, *layers, image_mean, self.fc
+        return self.conv1, *layers_of(self), image_mean, self.fc
 
     def forward(self, x: Tensor) -> Tensor:
         return run_stages(self.stages(), x)

@@ -7,7 +7,8 @@ convolution with batch norm (option B), or it takes every second pixel and pads 
 without parameters (option A).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -107,21 +108,14 @@ class ResNet(nn.Module):
         self.relu = nn.ReLU(inplace=True)
         if pool:
             self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
-        for number, (width, count) in enumerate(zip(widths, counts, strict=True), 1):
-            strides = (1 if number == 1 else 2, *[1] * (count - 1))
-            parts = []
-            for stride in strides:
-                parts.append(block(channels, width, stride, option))
-                channels = block.EXPANSION * width
-            self.add_module(f"layer{number}", nn.Sequential(*parts))
-        self.fc = nn.Linear(channels, classes)
+        add_layers_(self, counts, widths, partial(block, option=option), block.EXPANSION)
+        self.fc = nn.Linear(block.EXPANSION * widths[-1], classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.kaiming_normal_(module.weight)
 
     def stages(self) -> tuple[Stage, ...]:
-        layers = [part for name, part in self.named_children() if name.startswith("layer")]
-        return self._stem, *layers, image_mean, self.fc
+        return self._stem, *layers_of(self), image_mean, self.fc
 
     def forward(self, x: Tensor) -> Tensor:
         return run_stages(self.stages(), x)
@@ -129,6 +123,32 @@ class ResNet(nn.Module):
     def _stem(self, x: Tensor) -> Tensor:
         x = self.relu(self.bn1(self.conv1(x)))
         return self.maxpool(x) if hasattr(self, "maxpool") else x
+
+
+def add_layers_(
+    network: nn.Module,
+    counts: Sequence[int],
+    widths: Sequence[int],
+    block: Callable[[int, int, int], nn.Module],
+    expansion: int = 1,
+) -> None:
+    """Adds one layer of blocks for each of `widths` to `network`, with as many blocks as `counts` says.
+
+    `block` makes a block from its input channels, its width and its stride; its output has `expansion` times the width.
+    The first block of each layer but the first has stride 2.
+    """
+    channels = widths[0]
+    for number, (width, count) in enumerate(zip(widths, counts, strict=True), 1):
+        parts = []
+        for stride in (1 if number == 1 else 2, *[1] * (count - 1)):
+            parts.append(block(channels, width, stride))
+            channels = expansion * width
+        network.add_module(f"layer{number}", nn.Sequential(*parts))
+
+
+def layers_of(network: nn.Module) -> list[nn.Module]:
+    """Returns what `add_layers_` added, in this order."""
+    return [part for name, part in network.named_children() if name.startswith("layer")]
 
 
 def _shortcut(channels_in: int, channels: int, stride: int, option: str) -> nn.Module:

@@ -167,7 +167,7 @@ def _in_order(tensors: Tensors, arch: str | None) -> list[_Match]:
     sequence = [(key.rpartition(".")[2], value.shape) for key, value in left.items()]
     matches = []
     for candidate in ARCHITECTURES.values():
-        if arch is not None and arch not in (candidate.name, candidate.name.partition("-")[0]):
+        if arch is not None and not _is_variant(candidate, arch):
             continue
         for folded in _foldings({key: value.shape for key, value in left.items()}):
             shapes = _shapes(candidate.name, folded)
@@ -244,9 +244,14 @@ def _candidates(shapes: Mapping[str, torch.Size], arch: str | None) -> Iterator[
     if base is None:
         candidates = [each for each in ARCHITECTURES.values() if all(name in shapes for name in each.landmarks)]
     else:
-        candidates = [each for each in ARCHITECTURES.values() if base in (each.name, each.name.partition("-")[0])]
+        candidates = [each for each in ARCHITECTURES.values() if _is_variant(each, base)]
     yield from candidates
     yield from filter(None, (_resized(candidate, shapes) for candidate in candidates))
+
+
+def _is_variant(architecture: Architecture, name: str) -> bool:
+    """Whether `name` is that of the architecture, or of the family that it is a variant of."""
+    return name in (architecture.name, architecture.name.partition("-")[0])
 
 
 def _resized(architecture: Architecture, shapes: Mapping[str, torch.Size]) -> Architecture | None:

@@ -38,6 +38,7 @@ def neighbours_in_words(neighbours: Neighbours) -> str:
 
 
 def progress_in_words(reading: Reading, stopped: bool) -> str:
+    """Returns how far the count is."""
     if not reading.images:
         return "Stopped before the first images" if stopped else "Counting the first images …"
     counted = f"Estimated from {reading.images:,} of {reading.total:,} images"
@@ -47,6 +48,6 @@ def progress_in_words(reading: Reading, stopped: bool) -> str:
 
 
 def stand_in_in_words(reading: Reading) -> str:
-    """Returns that the accuracy is that of rounding to nearest, and what it stands on."""
+    """Returns that the accuracy is that of another network, without recovery, and what it stands on."""
     counted = "" if not reading.images else f", on {reading.images:,} of {reading.total:,} images"
     return f"The accuracy of the same settings without recovery{counted}. That of the recovered network follows."

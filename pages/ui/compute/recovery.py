@@ -5,7 +5,7 @@ from dataclasses import replace
 import streamlit as st
 
 from compression.engine.recoverer import Recoverer, RecoveryReading
-from compression.spec import CompressionSpec, Rounding
+from compression.spec import CompressionSpec
 from pages.ui.compute import networks
 from pages.ui.compute.jobs import session_name
 
@@ -35,8 +35,8 @@ def is_there(spec: CompressionSpec) -> bool:
 
 
 def without(spec: CompressionSpec) -> CompressionSpec:
-    """Returns `spec` without the steps that look at images while they set weights and biases."""
-    return replace(spec, rounding=Rounding.NEAREST, reconstruct=False, repair_activations=False, correct_bias=False)
+    """Returns `spec` without the steps that take seconds; re-estimating batch norm does not."""
+    return replace(spec.without_recovery, reestimate_bn=spec.reestimate_bn)
 
 
 def present(spec: CompressionSpec) -> CompressionSpec:

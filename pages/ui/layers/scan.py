@@ -1,6 +1,7 @@
 """The scan: the accuracy drop of each layer alone at several settings, as a heat map, and settings assigned from it."""
 
 from dataclasses import replace
+from functools import partial
 
 import streamlit as st
 
@@ -14,6 +15,7 @@ from pages.ui import wording
 from pages.ui.accuracy import missing_images
 from pages.ui.charts import drops, show
 from pages.ui.compute import experiments, images, jobs, networks
+from pages.ui.frame.start_stop import start_or_stop
 from pages.ui.frame.warnings import show_notice, without_folders
 from pages.ui.layers import table
 from pages.ui.settings import selection
@@ -56,9 +58,7 @@ def columns(base: CompressionSpec, by: str) -> tuple[CompressionSpec, ...]:
         return tuple(CompressionSpec(base.model, prune, fold_bn=base.fold_bn) for prune in prunes)
     quant = base.weights or QuantSpec(BITS[0])
     distinct_bits = dict.fromkeys(quant.scheme.nearest_bits(bits) for bits in BITS)
-    plain = replace(
-        base, prune=None, layers=(), merge=None, reestimate_bn=False
-    )  # a scan compresses one layer and nothing else
+    plain = replace(base.without_recovery, prune=None, layers=(), merge=None)  # one layer at a time, and nothing else
     return tuple(replace(plain, weights=replace(quant, bits=bits)) for bits in distinct_bits)
 
 
@@ -75,9 +75,7 @@ def _watch(specs: tuple[CompressionSpec, ...]) -> None:
     def watch() -> None:
         if _is_scanning(specs) != running:
             st.rerun()
-        place = jobs.look(JobKind.SCAN, running)
-        reading = experiments.scan(specs, go=running and place.runs)
-        place = jobs.look(JobKind.SCAN, running and not (reading.done or reading.error), reading.share)
+        reading, place = jobs.take_turn(JobKind.SCAN, running, partial(experiments.scan, specs))
         _progress(reading, running, place)
         with st.container(height=HEIGHT if len(reading.scan.layers) > MOST_ROWS else "content", border=False):
             show.chart(drops.sensitivity(reading, show.ink()), "sensitivity", "Accuracy drop by layer")
@@ -106,14 +104,8 @@ def _progress(reading: ScanReading, running: bool, place: Place) -> None:
                 else f"{wording.percent(reading.share, 0)} scanned{wording.outlook(reading.seconds_left, place)}"
             )
             st.progress(min(reading.share, 1.0), done)
-        if running and not reading.done:
-            stop = {SCANNING: None}
-            st.button("Stop", key="scan stop", icon=":material/stop:", on_click=lambda: st.session_state.update(stop))
-        elif not reading.done:
-            start = {SCANNING: specs}
-            label = "Scan" if not reading.share else "Resume"
-            icon = ":material/play_arrow:"
-            st.button(label, key="scan start", icon=icon, on_click=lambda: st.session_state.update(start))
+        if not reading.done:
+            start_or_stop("scan", SCANNING, specs, running, "Resume" if reading.share else "Scan")
     show_notice(reading.notice)
 
 

@@ -1,6 +1,7 @@
 """The ladder: works out one rung after another, and lets the reader use one on all pages."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import streamlit as st
 
@@ -8,12 +9,12 @@ from compression.engine.jobs import JobKind, Place
 from compression.errors import DataError
 from compression.evaluation.reading import Reading
 from compression.experiments.ladder import Rung, rungs
-from compression.spec import CompressionSpec
 from pages.ui import wording
 from pages.ui.accuracy import missing_images
 from pages.ui.charts import accuracy as accuracy_charts
 from pages.ui.charts import show
 from pages.ui.compute import accuracy, images, jobs, networks, recovery
+from pages.ui.frame.start_stop import start_or_stop
 from pages.ui.settings import selection
 from pages.ui.state import session, specs
 
@@ -49,6 +50,32 @@ class Climb:
         return self.exact and self.seconds is not None
 
 
+@dataclass(frozen=True)
+class LadderReading:
+    """What is known of all rungs, from the first to the last."""
+
+    climbs: tuple[Climb, ...]
+
+    @property
+    def done(self) -> bool:
+        return all(each.done for each in self.climbs)
+
+    @property
+    def error(self) -> str | None:
+        """What ended the work, if something did."""
+        return next((each.error for each in self.climbs if each.error), None)
+
+    @property
+    def share(self) -> float:
+        """The share (0..1) of the rungs that are done."""
+        return sum(each.done for each in self.climbs) / len(self.climbs)
+
+    @property
+    def exact(self) -> int:
+        """The number of rungs whose accuracy is exact."""
+        return sum(each.exact for each in self.climbs)
+
+
 def draw(model: str) -> None:
     """Draws the ladder of the settings of now, or what to do if there are no test images."""
     dataset = images.test_images()
@@ -75,22 +102,18 @@ def _watch(ladder: tuple[Rung, ...]) -> None:
     def watch() -> None:
         if _is_climbing(ladder) != running:
             st.rerun()
-        place = jobs.look(JobKind.LADDER, running)
-        climbs = climb(ladder, running and place.runs)
-        done = sum(each.done for each in climbs)
-        finished = done == len(climbs) or any(each.error for each in climbs)
-        place = jobs.look(JobKind.LADDER, running and not finished, done / len(climbs))
-        _progress(ladder, climbs, running, place)
-        _chart(climbs)
-        _table(climbs)
-        if running and finished:
+        reading, place = jobs.take_turn(JobKind.LADDER, running, partial(climb, ladder))
+        _progress(reading, running, place)
+        _chart(reading.climbs)
+        _table(reading.climbs)
+        if running and (reading.done or reading.error):
             st.session_state[CLIMBING] = None
             st.rerun()
 
     watch()
 
 
-def climb(ladder: tuple[Rung, ...], go: bool) -> tuple[Climb, ...]:
+def climb(ladder: tuple[Rung, ...], go: bool) -> LadderReading:
     """Returns what is known of each rung; with `go`, the first one that is not exact and timed is worked out."""
     climbs: list[Climb] = []
     times = st.session_state.setdefault(SECONDS, {})
@@ -104,15 +127,15 @@ def climb(ladder: tuple[Rung, ...], go: bool) -> tuple[Climb, ...]:
             if network.network:
                 times[rung.spec] = network.seconds
         climbs.append(Climb(rung, reading if reading.images else None, times.get(rung.spec), error))
-    return tuple(climbs)
+    return LadderReading(tuple(climbs))
 
 
-def _progress(ladder: tuple[Rung, ...], climbs: tuple[Climb, ...], running: bool, place: Place) -> None:
+def _progress(reading: LadderReading, running: bool, place: Place) -> None:
     """Draws how far the ladder is, and the button that starts or stops it."""
-    done = sum(each.exact for each in climbs)
+    climbs, done = reading.climbs, reading.exact
     with st.container(horizontal=True, vertical_alignment="center"):
-        if error := next((each.error for each in climbs if each.error), None):
-            st.warning(f"The ladder stopped: {error}.", icon=":material/error:")
+        if reading.error:
+            st.warning(f"The ladder stopped: {reading.error}.", icon=":material/error:")
         elif done == len(climbs) and not running:
             st.caption(WORDS)
         elif running:
@@ -124,19 +147,9 @@ def _progress(ladder: tuple[Rung, ...], climbs: tuple[Climb, ...], running: bool
             st.progress(done / len(climbs), words)
         else:
             st.caption("Works out step by step what gives accuracy back without training. This takes some minutes.")
-        if running:
-            stop: dict[str, CompressionSpec | None] = {CLIMBING: None}
-            st.button("Stop", key="stop ladder", icon=":material/stop:", on_click=lambda: st.session_state.update(stop))
-        elif done < len(climbs):
-            start = {CLIMBING: ladder[0].spec}
+        if running or done < len(climbs):
             label = "Resume" if done > 1 else "Work out"
-            st.button(
-                label,
-                key="start ladder",
-                icon=":material/play_arrow:",
-                type="primary",
-                on_click=lambda: st.session_state.update(start),
-            )
+            start_or_stop("ladder", CLIMBING, climbs[0].rung.spec, running, label, type="primary")
 
 
 def _chart(climbs: tuple[Climb, ...]) -> None:

@@ -135,9 +135,7 @@ def with_spec(settings: Settings, spec: CompressionSpec) -> Settings:
     Raises ValueError if `spec` has settings that no widget shows.
     """
     changes: dict[str, Any] = {"model": spec.model, "fold": spec.fold_bn, "order": spec.order, "bits": FLOAT}
-    changes |= {"reestimate": spec.reestimate_bn, "merge": spec.merge or 0.0, "inputs": FLOAT, "structure": "weight"}
-    changes |= {"rounding": spec.rounding, "reconstruct": spec.reconstruct, "repair": spec.repair_activations}
-    changes |= {"correct_bias": spec.correct_bias, "equalize": spec.equalize}
+    changes |= {"merge": spec.merge or 0.0, "equalize": spec.equalize, "inputs": FLOAT, "structure": "weight"}
     changes |= {"by": SPARSITY, "sparsity": 0.0, "layers": to_link(spec.layers)}
     if spec.weights:
         changes |= _quantizer_settings(spec.weights)
@@ -145,7 +143,7 @@ def with_spec(settings: Settings, spec: CompressionSpec) -> Settings:
         changes |= {"inputs": str(spec.activations.bits), "calibration": spec.activations.calibration}
     if spec.prune:
         changes |= _pruning_settings(spec.prune)
-    chosen = replace(settings, **changes)
+    chosen = replace(with_recovery(settings, spec), **changes)
     if spec_of(chosen) != spec:
         raise ValueError("it has settings that no widget shows, such as a seed or compressed embeddings")
     return chosen

@@ -1,6 +1,7 @@
 """The search: a goal, what is tried for it, and what comes of it beside the best uniform spec."""
 
 import re
+from functools import partial
 
 import streamlit as st
 
@@ -16,6 +17,7 @@ from pages.ui.accuracy import missing_images
 from pages.ui.charts import search, show
 from pages.ui.compute import experiments, images, jobs
 from pages.ui.frame import frame
+from pages.ui.frame.start_stop import start_or_stop
 from pages.ui.frame.warnings import show_notice, without_folders
 from pages.ui.state import session
 from pages.ui.state.value import DROP, FILE_SIZE
@@ -66,9 +68,7 @@ def _show_live(model: str, goal: Goal) -> None:
     def watch() -> None:
         if _is_running(model, goal) != running:
             st.rerun()
-        place = jobs.look(JobKind.SEARCH, running)
-        reading = experiments.search(model, goal, go=running and place.runs)
-        place = jobs.look(JobKind.SEARCH, running and not (reading.done or reading.error), reading.share)
+        reading, place = jobs.take_turn(JobKind.SEARCH, running, partial(experiments.search, model, goal))
         _progress(model, reading, running, place)
         if reading.trials or reading.uniform:
             figure = search.tried(reading, show.ink())
@@ -91,14 +91,9 @@ def _progress(model: str, reading: SearchReading, running: bool, place: Place) -
             st.caption(f"{len(reading.trials):,} specs were tried, on up to 5,000 images each.", help=HALVES)
         else:
             st.progress(min(reading.share, 1.0), _progress_in_words(reading, place), width="stretch")
-        if running and not reading.done:
-            stop = {SEARCHING: None}
-            st.button("Stop", key="search stop", icon=":material/stop:", on_click=lambda: st.session_state.update(stop))
-        elif not reading.done:
-            start = {SEARCHING: (model, reading.goal)}
+        if not reading.done:
             label = "Continue" if reading.share else "Search"
-            icon = ":material/play_arrow:"
-            st.button(label, key="search go", icon=icon, on_click=lambda: st.session_state.update(start))
+            start_or_stop("search", SEARCHING, (model, reading.goal), running, label)
     show_notice(reading.notice)
 
 

@@ -50,8 +50,7 @@ def progress() -> None:
     def watch() -> None:
         if running() != specs:
             st.rerun()
-        reading = experiments.sweep(specs, go=jobs.look(JobKind.SWEEP).runs)
-        place = jobs.look(JobKind.SWEEP, not reading.done, reading.share)
+        reading, place = jobs.take_turn(JobKind.SWEEP, True, partial(experiments.sweep, specs))
         with st.container(horizontal=True, vertical_alignment="center"):
             outlook = wording.outlook(reading.seconds_left, place)
             progress = f"{len(reading.results):,} of {len(specs):,} specs measured{outlook}"
