@@ -53,13 +53,9 @@ class Recognition:
 
 def as_twin(recognition: Recognition) -> Recognition:
     """Returns the same weights as a network of the other architecture that has these tensors."""
-    twin = _Match(
-        find_architecture(recognition.architecture.twin or ""),
-        recognition.folded,
-        recognition.module.state_dict(),
-        recognition.name_changes,
-    )
-    return replace(recognition, architecture=twin.architecture, module=_filled(twin))
+    architecture = find_architecture(recognition.architecture.twin or "")
+    match = _Match(architecture, recognition.folded, recognition.module.state_dict(), ())
+    return replace(recognition, architecture=architecture, module=_filled(match))
 
 
 @dataclass(frozen=True)
