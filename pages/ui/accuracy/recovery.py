@@ -20,7 +20,11 @@ def show(spec: CompressionSpec) -> None:
         reading = recovery.look(spec)
         if reading is None or reading.is_final:
             st.rerun()
-        done = f"layer {reading.layers} of {reading.total}" if reading.total else "waiting for its turn"
+        done = (
+            f"layer {reading.layers} of {reading.total}"
+            if reading.total
+            else "waiting for its turn and for the training images"
+        )
         left = "" if reading.seconds_left is None else f", {wording.seconds_left(reading.seconds_left)}"
         words = f"Recovering accuracy: {done}{left}. Until then, sizes and weights are those without recovery."
         st.progress(reading.layers / (reading.total or 1), words)

@@ -1,24 +1,24 @@
 """The ladder: works out one rung after another, and lets the reader use one on all pages."""
 
-from dataclasses import dataclass
 from functools import partial
 
 import streamlit as st
 
 from compression.engine.jobs import JobKind, Place
 from compression.errors import DataError
-from compression.evaluation.reading import Reading
 from compression.experiments.ladder import Rung, rungs
 from pages.ui import wording
 from pages.ui.accuracy import missing_images
 from pages.ui.charts import accuracy as accuracy_charts
 from pages.ui.charts import show
-from pages.ui.compute import accuracy, images, jobs, networks, recovery
+from pages.ui.compute import images, jobs, networks
 from pages.ui.frame.start_stop import start_or_stop
+from pages.ui.frame.warnings import without_folders
+from pages.ui.recover.climb import Climb, LadderReading, climb
 from pages.ui.settings import selection
 from pages.ui.state import session, specs
 
-CLIMBING, SECONDS = "climbing", "seconds of rungs"
+CLIMBING = "climbing"
 POLL_SECONDS = 1.0
 COLUMNS = [1.4, 3, 1.2, 1.2, 0.9, 1]
 HEADS = ("Step", "What it does", "Accuracy", "Points won", "Seconds", "")
@@ -28,52 +28,6 @@ WORDS = """\
 Every step keeps those above it. None looks at a label, and none trains: each uses 1,000 training images, and the
 accuracy is counted on all 10,000 test images, which no step sees. Seconds are those of this server, for the whole
 network with all steps up to that one."""
-
-
-@dataclass(frozen=True)
-class Climb:
-    """What is known of a rung: the accuracy so far, None where nobody looked, and the seconds that its network took."""
-
-    rung: Rung
-    reading: Reading | None
-    seconds: float | None
-    error: str | None = None
-
-    @property
-    def exact(self) -> bool:
-        """Whether its accuracy is exact."""
-        return self.reading is not None and self.reading.exact
-
-    @property
-    def done(self) -> bool:
-        """Whether its accuracy is exact and its time is known."""
-        return self.exact and self.seconds is not None
-
-
-@dataclass(frozen=True)
-class LadderReading:
-    """What is known of all rungs, from the first to the last."""
-
-    climbs: tuple[Climb, ...]
-
-    @property
-    def done(self) -> bool:
-        return all(each.done for each in self.climbs)
-
-    @property
-    def error(self) -> str | None:
-        """What ended the work, if something did."""
-        return next((each.error for each in self.climbs if each.error), None)
-
-    @property
-    def share(self) -> float:
-        """The share (0..1) of the rungs that are done."""
-        return sum(each.done for each in self.climbs) / len(self.climbs)
-
-    @property
-    def exact(self) -> int:
-        """The number of rungs whose accuracy is exact."""
-        return sum(each.exact for each in self.climbs)
 
 
 def draw(model: str) -> None:
@@ -113,29 +67,12 @@ def _watch(ladder: tuple[Rung, ...]) -> None:
     watch()
 
 
-def climb(ladder: tuple[Rung, ...], go: bool) -> LadderReading:
-    """Returns what is known of each rung; with `go`, the first one that is not exact and timed is worked out."""
-    climbs: list[Climb] = []
-    times = st.session_state.setdefault(SECONDS, {})
-    for number, rung in enumerate(ladder):
-        turn = go and all(each.done for each in climbs)
-        reading = accuracy.look(rung.spec, turn, side=f"rung {number}")
-        error = reading.error
-        if turn and rung.spec not in times:
-            network = recovery.time(rung.spec, "rung")
-            error = error or network.error
-            if network.network:
-                times[rung.spec] = network.seconds
-        climbs.append(Climb(rung, reading if reading.images else None, times.get(rung.spec), error))
-    return LadderReading(tuple(climbs))
-
-
 def _progress(reading: LadderReading, running: bool, place: Place) -> None:
     """Draws how far the ladder is, and the button that starts or stops it."""
     climbs, done = reading.climbs, reading.exact
     with st.container(horizontal=True, vertical_alignment="center"):
         if reading.error:
-            st.warning(f"The ladder stopped: {reading.error}.", icon=":material/error:")
+            st.warning(f"The ladder stopped: {without_folders(reading.error)}.", icon=":material/error:")
         elif done == len(climbs) and not running:
             st.caption(WORDS)
         elif running:
