@@ -11,6 +11,7 @@ from pages.ui.charts import pruning as pruning_charts
 from pages.ui.compute import compressed, networks, pruning
 from pages.ui.frame import frame
 from pages.ui.frame.metrics import show_metric, size_metric, sparsity_metric
+from pages.ui.frame.warnings import without_folders
 from pages.ui.pruning import controls, specs
 from pages.ui.settings import selection, target
 from pages.ui.state.specs import ANY_SPARSITY
@@ -74,7 +75,7 @@ def overlap(model: str) -> None:
     try:
         view = pruning.overlap(specs.spec(model), other, selection.layer(model))
     except (DataError, ValueError) as error:
-        st.info(compressed.explain(error), icon=":material/image_search:")
+        st.info(without_folders(compressed.explain(error)), icon=":material/image_search:")
         return
     alt = "Mosaic of the weights that one criterion prunes and the other keeps"
     show.chart(cells.overlap(view, _rows(model), show.ink()), "overlap", alt)

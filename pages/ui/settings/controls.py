@@ -11,6 +11,7 @@ from compression.spec import MAX_BITS, Criterion, Granularity, Scheme, Scope, St
 from pages.ui import wording
 from pages.ui.compute import compressed, networks
 from pages.ui.frame import frame
+from pages.ui.frame.warnings import without_folders
 from pages.ui.settings import more, own_layers, selection, target
 from pages.ui.settings.widgets import (
     MOST_SPARSE,
@@ -172,5 +173,5 @@ def stop_where_impossible(model: str) -> None:
     """
     any_target = None if session.now().criterion == Criterion.L1 else specs.ANY_SPARSITY
     if problem := compressed.problem(selection.spec(model, any_target)):
-        st.info(problem, icon=":material/error:")
+        st.info(without_folders(problem), icon=":material/error:")
         st.stop()
