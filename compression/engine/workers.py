@@ -54,6 +54,9 @@ FAILED_STARTS = 3  # in a row, until they are reported if a signal ended each: f
 
 SLOW_SECONDS = 8.0  # a start that takes longer is reported; on an idle machine it takes two seconds
 
+# The process that starts others, which it tells them: they may look at their parent only after it has ended already.
+PARENT = "SQUEEZELAB_PARENT"
+
 READY = "SQUEEZELAB_READY"  # names the file that a process makes when it has started
 
 
@@ -73,11 +76,12 @@ def dask_setup(server: Any) -> None:
     """Dask calls this in each scheduler and worker. Workers give up some priority; all end when their parent ends."""
     me = psutil.Process()
     parent = me.parent()
+    starter = int(os.environ.get(PARENT, me.ppid()))
     if hasattr(server, "nanny") and (nice_value := niceness(os.environ.get(NICE, ""))):
         me.nice(max(nice_value, me.nice()) if os.name == "posix" else psutil.BELOW_NORMAL_PRIORITY_CLASS)
 
     def watch() -> None:
-        if parent is None or not parent.is_running() or me.ppid() != parent.pid:
+        if parent is None or not parent.is_running() or me.ppid() != starter:
             os._exit(1)
 
     server.periodic_callbacks["parent"] = PeriodicCallback(watch, WATCH_MS)
@@ -212,10 +216,13 @@ class _Process:
         paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
         self.started_at = time.monotonic()
         self._ready.unlink(missing_ok=True)
+        own = {"PYTHONPATH": os.pathsep.join(paths), READY: str(self._ready)}
+        if os.name == "posix":  # elsewhere the parent of a Python process may be one that starts Python
+            own[PARENT] = str(os.getpid())
         with self.log.open("wb") as log:
             self.running = subprocess.Popen(
                 self.command,
-                env=os.environ | SETTINGS | {"PYTHONPATH": os.pathsep.join(paths), READY: str(self._ready)},
+                env=os.environ | SETTINGS | own,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=log,

@@ -203,6 +203,21 @@ def test_workers_end_with_their_parent_even_if_it_is_killed() -> None:
     assert not [each for each in alive if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
 
 
+def test_workers_end_even_if_their_parent_ended_before_they_had_started() -> None:
+    script = (
+        "import os\n"
+        "from compression.engine.workers import Workers\n"
+        "workers = Workers(1, [])\n"
+        "print(*workers.pids, workers._scheduler.running.pid, flush=True)\n"
+        "os._exit(0)\n"
+    )
+    output = subprocess.run([sys.executable, "-c", script], cwd=PROJECT, stdout=subprocess.PIPE, text=True).stdout
+    children = [psutil.Process(int(pid)) for pid in output.split()]
+    assert len(children) == 2
+    _, alive = psutil.wait_procs(children, timeout=SECONDS)
+    assert not [each for each in alive if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
+
+
 def test_an_unreachable_cluster_is_reported_and_this_machine_computes() -> None:
     engine = Engine(address="tcp://127.0.0.1:9", workers=1, preload=["tests.support.work"])
     engine.ask(("instead", 0), square, 5)
