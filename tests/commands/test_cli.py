@@ -389,20 +389,23 @@ def test_a_stored_evaluation_needs_no_worker(capsys: Captured, here: Engine, tes
 def test_ctrl_c_leaves_an_estimate_with_its_interval(test_images: ImageSet) -> None:
     """As in a terminal, the signal goes to the whole process group. The float network was evaluated before.
 
-    A process in the background of a shell ignores Ctrl-C, and so would those that it starts.
+    A process in the background of a shell ignores Ctrl-C, and so would those that it starts. The count of this network
+    takes seconds, so that it does not end before the signal comes.
     """
-    model = load_bundled("cnn3")
-    as_float = CompressionSpec("cnn3")
-    before, whole = map(read_landscape(model).get, (as_float, CompressionSpec("cnn3", weights=QuantSpec(4))))
+    model = load_bundled("resnet20")
+    as_float = CompressionSpec("resnet20")
+    before, whole = map(read_landscape(model).get, (as_float, CompressionSpec("resnet20", weights=QuantSpec(4))))
     assert before
     Store().put(Key.of(model, as_float), before.evaluation)
-    command = [sys.executable, "-m", "compression", "evaluate", "--model", "cnn3", "--bits", "4", "--json"]
+    command = [sys.executable, "-m", "compression", "evaluate", "--model", "resnet20", "--bits", "4", "--json"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     hearing = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     process = subprocess.Popen(command, cwd=PROJECT, **pipes, start_new_session=True, preexec_fn=hearing)
     output = ""
     while not re.search(r"compressed: .* ± ", output):
-        output += process.stderr.read(1)
+        character = process.stderr.read(1)
+        assert character, f"the count ended before an estimate was printed: {output}"
+        output += character
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130
