@@ -5,13 +5,14 @@ import streamlit as st
 import pages.ui.supported  # noqa: F401
 from pages.ui.accuracy import panel
 from pages.ui.deploy import answer, files, packed_file, run
-from pages.ui.frame import frame
+from pages.ui.frame import frame, look
 from pages.ui.settings import controls, own_layers
 
 frame.open_page("Deploy")
 model = frame.pick_network()
 st.subheader("Is it faster where it runs, and are its predictions the same?", anchor=False)
-side, main = st.columns([1, 3], gap="medium")
+with st.container(key=look.PAGE):
+    side, main = st.columns([1, 3], gap="medium")
 
 with side:
     controls.settings(model)
@@ -20,7 +21,8 @@ with side:
 
 with main:
     controls.stop_where_impossible(model)
-    first, others = st.columns([1, 3])
+    with st.container(key=look.ANSWER):
+        first, others = st.columns([1, 3])
     said = st.container()
     below = st.container()
 

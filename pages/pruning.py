@@ -4,13 +4,14 @@ import streamlit as st
 
 import pages.ui.supported  # noqa: F401
 from pages.ui.accuracy import panel
-from pages.ui.frame import frame
+from pages.ui.frame import frame, look
 from pages.ui.pruning import answer, controls, specs
 
 frame.open_page("Pruning")
 model = frame.pick_network()
 st.subheader("Which weights are pruned, and what does it cost?", anchor=False)
-settings_place, main = st.columns([1, 3], gap="medium")  # widths in eighths of a pixel, see charts/style.py
+with st.container(key=look.PAGE):
+    settings_place, main = st.columns([1, 3], gap="medium")  # widths in eighths of a pixel, see charts/style.py
 
 with settings_place:
     controls.draw(model)
@@ -20,7 +21,8 @@ with main:
     if problem:
         st.info(problem, icon=":material/image_search:")
         st.stop()
-    accuracy_place, metrics_place, macs_place = st.columns([1, 2, 1])
+    with st.container(key=look.ANSWER):
+        accuracy_place, metrics_place, macs_place = st.columns([1, 2, 1])
     sentence_place = st.container()
     controls.notes(model)
     left, mosaic_place = st.columns(2)

@@ -3,7 +3,7 @@
 import streamlit as st
 
 import pages.ui.supported  # noqa: F401
-from pages.ui.frame import frame
+from pages.ui.frame import frame, look
 from pages.ui.quantization import accuracy, answer, controls, integers
 from pages.ui.quantization.controls import Side
 
@@ -11,7 +11,8 @@ frame.open_page("Quantization")
 model = frame.pick_network()
 st.subheader("Which quantizer is better, and why?", anchor=False)
 shared_place = st.container()
-sides = dict(zip(Side, st.columns(2, gap="medium"), strict=True))
+with st.container(key=look.PAGE):
+    sides = dict(zip(Side, st.columns(2, gap="medium"), strict=True))
 comparison_place = st.container()
 controls.notes(model)
 pictures = dict(zip(Side, st.columns(2, gap="medium"), strict=True))
@@ -20,7 +21,8 @@ numbers, others = {}, {}
 for side, place in sides.items():
     with place:
         controls.pick(side)
-        numbers[side], others[side] = st.columns([1, 2])
+        with st.container(key=f"{look.ANSWER}-{side}"):
+            numbers[side], others[side] = st.columns([1, 2])
 with shared_place:
     controls.shared(model)
 for side, place in others.items():

@@ -5,7 +5,7 @@ import streamlit as st
 import pages.ui.supported  # noqa: F401
 from pages.ui.accuracy import panel
 from pages.ui.compute import compressed
-from pages.ui.frame import frame
+from pages.ui.frame import frame, look
 from pages.ui.frame.metrics import size_metric, sparsity_metric
 from pages.ui.recover import ladder
 from pages.ui.settings import controls, own_layers, selection
@@ -13,7 +13,8 @@ from pages.ui.settings import controls, own_layers, selection
 frame.open_page("Recover")
 model = frame.pick_network()
 st.subheader("How much accuracy comes back without training?", anchor=False)
-side, main = st.columns([1, 3], gap="medium")
+with st.container(key=look.PAGE):
+    side, main = st.columns([1, 3], gap="medium")
 
 with side:
     controls.settings(model)
@@ -21,7 +22,8 @@ with side:
 
 with main:
     controls.stop_where_impossible(model)
-    accuracy_place, size_place, sparsity_place = st.columns(3)
+    with st.container(key=look.ANSWER):
+        accuracy_place, size_place, sparsity_place = st.columns(3)
     answer = compressed.answer(selection.spec(model))
     size_metric(size_place, answer)
     sparsity_metric(sparsity_place, answer)

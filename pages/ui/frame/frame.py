@@ -97,8 +97,9 @@ def show_data_status(name: str | None = None) -> None:
     with st.sidebar:
         dataset = images.test_images()
         if isinstance(dataset, DataError):
-            source = "measured beforehand" if name and accuracy.is_measured(name) else "no accuracy"
-            st.badge(f"No CIFAR-10: {source}", icon=":material/image_not_supported:", color="orange")
+            known = name and accuracy.is_measured(name)
+            st.badge("No CIFAR-10", icon=":material/image_not_supported:", color="orange")
+            st.caption("Accuracies were measured beforehand." if known else "Accuracies cannot be counted.")
         else:
             words = f"{len(dataset):,} test images, verified"
             st.badge(words, icon=":material/verified:", color="green")

@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-PAGE, ANSWER = "page", "answer"  # keys of containers: the settings beside the answer, and the numbers of the answer
+# Keys of containers: the settings beside the answer, and the numbers of the answer (its key may go on behind this word).
+PAGE, ANSWER = "page", "answer"
 
 # Labels of disabled widgets keep the colour of text: Streamlit's grey has a contrast of 2.3, and 4.5 is legible (WCAG).
 # Formulas do not scroll, because only a mouse could do that.
@@ -13,16 +14,17 @@ LEGIBLE = """
 # On a phone the numbers of the answer stay above the settings while these scroll, four in a row.
 NARROW = f"""
 @media (max-width: 640px) {{
-  .st-key-{PAGE} [data-testid="stColumn"]:has(.st-key-{ANSWER}),
-  .st-key-{PAGE} [data-testid="stColumn"]:has(.st-key-{ANSWER}) > [data-testid="stVerticalBlock"],
-  [data-testid="stLayoutWrapper"]:has(> .st-key-{ANSWER}) {{ display: contents; }}
-  .st-key-{ANSWER} {{ order: -1; position: sticky; top: 3.75rem; z-index: 99; background: Canvas; }}
-  .st-key-{ANSWER} [data-testid="stHorizontalBlock"] {{ flex-wrap: nowrap; gap: 0.25rem; }}
-  .st-key-{ANSWER} [data-testid="stColumn"] {{ min-width: 0; }}
-  .st-key-{ANSWER} [data-testid="stMetric"] {{ padding: 0.25rem 0.4rem !important; }}
-  .st-key-{ANSWER} [data-testid="stMetricLabel"] * {{ font-size: 0.75rem; white-space: normal; }}
-  .st-key-{ANSWER} [data-testid="stMetricValue"] {{ font-size: 1rem; }}
-  .st-key-{ANSWER} [data-testid="stMetricDelta"], .st-key-{ANSWER} .stTooltipIcon {{ display: none; }}
+  .st-key-{PAGE} [data-testid="stColumn"]:has([class*="st-key-{ANSWER}"]),
+  .st-key-{PAGE} [data-testid="stColumn"]:has([class*="st-key-{ANSWER}"]) > [data-testid="stVerticalBlock"],
+  [data-testid="stLayoutWrapper"]:has(> [class*="st-key-{ANSWER}"]) {{ display: contents; }}
+  [class*="st-key-{ANSWER}"] {{ order: -1; position: sticky; top: 3.75rem; z-index: 99; background: Canvas; }}
+  [class*="st-key-{ANSWER}"] [data-testid="stHorizontalBlock"] {{ flex-wrap: nowrap; gap: 0.25rem; }}
+  [class*="st-key-{ANSWER}"] [data-testid="stColumn"] {{ min-width: 0; }}
+  [class*="st-key-{ANSWER}"] [data-testid="stMetric"] {{ padding: 0.25rem !important; }}
+  [class*="st-key-{ANSWER}"] [data-testid="stMetric"] > div {{ padding: 0; }}
+  [class*="st-key-{ANSWER}"] [data-testid="stMetricLabel"] * {{ font-size: 0.75rem; white-space: normal; }}
+  [class*="st-key-{ANSWER}"] [data-testid="stMetricValue"] {{ font-size: 1rem; }}
+  [class*="st-key-{ANSWER}"] [data-testid="stMetricDelta"], [class*="st-key-{ANSWER}"] .stTooltipIcon {{ display: none; }}
 }}
 """
 
