@@ -84,13 +84,16 @@ class Stopwatch:
                 self._running = None
 
     def _start(self, key: MeasurementKey, graphs: Mapping[str, bytes], threads: int) -> None:
-        scratch = Scratch()
         try:
-            write_request(scratch.path, graphs, threads, self._rounds)
-            self._running = key, scratch, _start_process(scratch.path)
+            scratch = Scratch()
+            try:
+                write_request(scratch.path, graphs, threads, self._rounds)
+                self._running = key, scratch, _start_process(scratch.path)
+            except OSError:
+                scratch.remove()
+                raise
         except OSError as error:
-            scratch.remove()
-            self._timings.put(key, Timing(error=str(error)))
+            self._timings.put(key, Timing(error=error.strerror or str(error)))
 
     def _collect(self) -> None:
         """Keeps the result of a process that has ended."""

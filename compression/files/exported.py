@@ -37,7 +37,7 @@ def load_exported(content: bytes, file_name: str, name: str) -> FloatModel:
     """Returns the network called `name` in a packed file, as float weights that have the values of their codes.
 
     The input quantizers of the file belong to the network. Its `about` says so, with `packed` and `folded`.
-    Raises CheckpointError if the file is damaged, is no packed file or is too large.
+    Raises CheckpointError if the file is damaged, is no packed file or is too large, or if the disk is full.
     """
     file = read_checkpoint(content, file_name)
     try:
@@ -46,10 +46,15 @@ def load_exported(content: bytes, file_name: str, name: str) -> FloatModel:
             _check_layer(layer)
     except (LookupError, AttributeError, TypeError, ValueError) as error:
         raise CheckpointError(f"{file_name} is damaged or is not a packed file ({str(error)[:200]})") from None
-    with tempfile.TemporaryDirectory() as folder:  # load_compressed reads from a disk
-        path = Path(folder) / "the file"
-        path.write_bytes(content)
-        model = load_compressed(path)
+    try:
+        with tempfile.TemporaryDirectory() as folder:  # load_compressed reads from a disk
+            path = Path(folder) / "the file"
+            path.write_bytes(content)
+            model = load_compressed(path)
+    except OSError as error:
+        raise CheckpointError(
+            f"{file_name} cannot be decoded here, which takes a temporary file: {error.strerror}"
+        ) from None
     quantizers = [hook for part in model.module.modules() for hook in part._forward_pre_hooks.values()]
     if not all(isinstance(each, InputQuantizer) and _is_possible(each) for each in quantizers):
         raise CheckpointError(f"{file_name} has quantizers of layer inputs that no network can have")

@@ -17,6 +17,7 @@ from compression.deploy.runtime import LOGITS, PIXELS, Kernels, moved_bytes, ove
 from compression.deploy.stopwatch import Stopwatch, Timing
 from compression.deploy.variants import OnnxFile, VariantKind
 from compression.paths import PROJECT
+from tests.support.disks import full_disk
 
 XEON = Cpu("Xeon", ("VNNI", "AVX-512", "AVX2"))
 OLD = Cpu("Old", ("AVX2",))
@@ -112,6 +113,11 @@ def test_a_stopwatch_that_cannot_write_says_so_and_leaves_nothing_behind(graph, 
     timing = wait(Stopwatch({1: 2}), "x", {"no/such/folder": graph})
     assert "No such file" in timing.error
     assert not list(tmp_path.iterdir())
+
+
+def test_a_stopwatch_says_that_the_disk_is_full(graph, monkeypatch):
+    monkeypatch.setattr(tempfile, "mkdtemp", full_disk)
+    assert wait(Stopwatch({1: 2}), "x", {"a": graph}).error == "No space left on device"
 
 
 def test_a_stopwatch_says_why_it_could_not_measure():

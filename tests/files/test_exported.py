@@ -1,6 +1,7 @@
 """Our own exports are networks to compress again, and files that only look like them are refused."""
 
 import json
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from compression.networks.model import FloatModel, freeze_
 from compression.networks.normalization import NORMALIZATIONS
 from compression.quantization.activations import InputQuantizer
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
+from tests.support.disks import full_disk
 from tests.support.networks import images, network
 
 ARCH = "resnet8"
@@ -73,6 +75,12 @@ def test_a_folded_state_file_is_read_and_packed_again(tmp_path: Path) -> None:
     again = compress(model.module, CompressionSpec("small", weights=QuantSpec(4)))
     (tmp_path / "again.safetensors").write_bytes(to_bytes(again, model))
     assert torch.equal(logits(load_compressed(tmp_path / "again.safetensors").module), logits(again.module))
+
+
+def test_a_packed_file_is_refused_with_the_reason_if_the_disk_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "mkdtemp", full_disk)
+    with pytest.raises(CheckpointError, match=r"temporary file: No space left on device$"):
+        load_exported(packed(), "small.safetensors", "small")
 
 
 def test_other_files_are_no_packed_files(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-# Keys of containers: the settings beside the answer, and the numbers of the answer (its key may go on behind this word).
+# Keys of containers: the settings beside the answer, and the numbers of the answer. More may follow the second word.
 PAGE, ANSWER = "page", "answer"
 
 # Labels of disabled widgets keep the colour of text: Streamlit's grey has a contrast of 2.3, and 4.5 is legible (WCAG).
@@ -24,7 +24,7 @@ NARROW = f"""
   [class*="st-key-{ANSWER}"] [data-testid="stMetric"] > div {{ padding: 0; }}
   [class*="st-key-{ANSWER}"] [data-testid="stMetricLabel"] * {{ font-size: 0.75rem; white-space: normal; }}
   [class*="st-key-{ANSWER}"] [data-testid="stMetricValue"] {{ font-size: 1rem; }}
-  [class*="st-key-{ANSWER}"] [data-testid="stMetricDelta"], [class*="st-key-{ANSWER}"] .stTooltipIcon {{ display: none; }}
+  [class*="st-key-{ANSWER}"] :is([data-testid="stMetricDelta"], .stTooltipIcon) {{ display: none; }}
 }}
 """
 
