@@ -1,6 +1,7 @@
 """The same weights in many boxes: each is read to the same tensors, or refused with the sentence that mends it."""
 
 import io
+import warnings
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +12,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 from torch.ao.quantization import fuse_modules_qat, get_default_qat_qconfig, prepare_qat
-from torch.nn.utils import parametrize, prune
+from torch.nn.utils import parametrizations, parametrize, prune, weight_norm
 
 from compression.errors import CheckpointError
 from compression.networks.checkpoints.boxes import MAX_DEPTH, MAX_OTHERS, find_boxes
@@ -56,6 +57,16 @@ def parametrized() -> bytes:
     module = network(ARCH)
     parametrize.register_parametrization(module.layer1[0].conv1, "weight", nn.Identity())
     parametrize.register_parametrization(module.fc, "weight", nn.Identity())
+    return save(module.state_dict())
+
+
+def normalized(module: nn.Module) -> bytes:
+    """The state of `module` with weight norms of both kinds that torch has, along several dimensions."""
+    with warnings.catch_warnings(action="ignore", category=FutureWarning):
+        weight_norm(module.conv1)
+    parametrizations.weight_norm(module.layer1[0].conv1)
+    parametrizations.weight_norm(module.layer1[0].conv2, dim=1)
+    parametrizations.weight_norm(module.fc, dim=None)
     return save(module.state_dict())
 
 
@@ -143,6 +154,22 @@ def test_weights_in_every_box_are_read_to_the_same_tensors(box: str) -> None:
     recognition = recognised(READ[box]())
     assert recognition.architecture.name == ARCH
     assert same(dict(recognition.module.state_dict()), WEIGHTS)
+
+
+def test_weight_norms_are_multiplied_out() -> None:
+    module = network(ARCH)
+    recognition = recognised(normalized(module))
+    for name in ("conv1", "layer1.0.conv1", "layer1.0.conv2", "fc"):
+        weight = module.get_submodule(name).weight
+        torch.testing.assert_close(recognition.module.get_submodule(name).weight, weight.detach())
+    assert "4 weight norms multiplied out" in recognition.description
+
+
+@pytest.mark.parametrize("lengths", [torch.ones(3), torch.ones(2, 2), torch.ones(10, 64), torch.ones(2, 1, 1)])
+def test_two_tensors_that_are_no_weight_norm_are_left_alone(lengths: torch.Tensor) -> None:
+    state = {key: value for key, value in WEIGHTS.items() if key != "fc.weight"}
+    with pytest.raises(CheckpointError):
+        recognised(save(state | {"fc.weight_g": lengths, "fc.weight_v": WEIGHTS["fc.weight"]}))
 
 
 def torch_script() -> bytes:

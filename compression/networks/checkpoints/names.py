@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
 
 Tensors = Mapping[str, Tensor]
@@ -20,6 +21,9 @@ COUNTERS = ("num_batches_tracked", "n_averaged")
 _OBSERVERS = re.compile(r"(^|\.)(weight_fake_quant|bias_fake_quant|activation_post_process(_\d+)?)(\.|$)")
 
 _PARAMETRIZED = re.compile(r"(?P<owner>(.*\.)?parametrizations\.(?P<parameter>[^.]+)\.)(?P<own>.+)")
+
+# The two tensors of a weight norm, lengths first, as torch names them today. Before, they were weight_g and weight_v.
+_NORMALIZED = re.compile(r"(?P<owner>(.*\.)?)parametrizations\.(?P<own>[^.]+)\.original(?P<which>[01])")
 
 # Layers of the VGG of MIT 6.5940, which have numbers of their own: backbone.conv0, backbone.bn0, backbone.conv1, …
 _LAB_LAYER = re.compile(r"backbone\.(?P<kind>conv|bn)(?P<number>\d)\.(?P<own>.+)")
@@ -112,6 +116,27 @@ def _with_masks_applied(tensors: Tensors) -> tuple[dict[str, Tensor], str]:
     return left | products, f"{len(pruned)} masks of torch.nn.utils.prune applied" if pruned else ""
 
 
+def _with_norms_applied(tensors: Tensors) -> tuple[dict[str, Tensor], str]:
+    """Computes g·v/‖v‖ from the two tensors of a weight norm (Salimans and Kingma 2016).
+
+    The norm is taken over the dimensions in which g has one element, or over all if g is a single number.
+    """
+    renamed = {_NORMALIZED.sub(_older_name, key): value for key, value in tensors.items()}
+    count = 0
+    for name in [key.removesuffix("_g") for key in renamed if key.endswith("_g")]:
+        g, v = renamed[f"{name}_g"].float(), renamed.get(f"{name}_v", torch.tensor(0)).float()
+        over = [place for place in range(v.dim()) if not g.dim() or g.shape[place : place + 1] == (1,)]
+        if over and g.dim() in (0, v.dim()) and all(a in (1, b) for a, b in zip(g.shape, v.shape, strict=False)):
+            renamed[name] = v * (g / torch.linalg.vector_norm(v, dim=over, keepdim=True))
+            del renamed[f"{name}_g"], renamed[f"{name}_v"]
+            count += 1
+    return (renamed, f"{count} weight norms multiplied out") if count else (dict(tensors), "")
+
+
+def _older_name(match: re.Match[str]) -> str:
+    return f"{match['owner']}{match['own']}_{'gv'[int(match['which'])]}"
+
+
 def _with_our_names(tensors: Tensors) -> tuple[dict[str, Tensor], str]:
     """Renames `linear` to `fc` and `shortcut` to `downsample`, unless the network has both names."""
     if any("rbr_" in key for key in tensors):
@@ -158,6 +183,7 @@ _STEPS = (
     _without_observers,
     _without_parametrizations,
     _with_masks_applied,
+    _with_norms_applied,
     _with_our_names,
     _with_our_features,
     _with_our_head,
