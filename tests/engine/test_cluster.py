@@ -199,7 +199,7 @@ def test_workers_end_with_their_parent_even_if_it_is_killed() -> None:
     assert len(children) == 2
     parent.kill()
     parent.wait()
-    _, alive = psutil.wait_procs(children, timeout=10)
+    _, alive = psutil.wait_procs(children, timeout=SECONDS)
     assert not [each for each in alive if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,9 @@ class Client:
         async def receive() -> Any:
             return {"type": "http.request"}
 
-        asyncio.run(self._guard({"type": "http", "method": method, "path": path, "headers": []}, receive, send))
+        request = {"type": "http", "method": method, "path": path, "headers": []}
+        with ThreadPoolExecutor(1) as other:  # in this thread a browser of other tests may have its event loop
+            other.submit(asyncio.run, self._guard(request, receive, send)).result()
         return messages[0]["status"]
 
 
