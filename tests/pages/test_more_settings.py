@@ -55,6 +55,28 @@ def test_a_link_of_a_spec_opens_on_that_spec():
     assert line == "With clipping range laplace, 8-bit activations (kl), 2:4 pruning"
 
 
+RECOVERY = {"repair": "true", "correct_bias": "true", "equalize": "true", "reconstruct": "true"}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        (
+            {"bits": "3", "rounding": "compensated", "sparsity": "0.5", "fold": "true", **RECOVERY},
+            "compensated rounding, remaining weights moved, spread of channels restored, mean of channels restored, "
+            "channels equalized",
+        ),
+        ({"rounding": "learned", **RECOVERY}, "spread of channels restored, mean of channels restored"),
+        ({"bits": "3", "rounding": "learned", "fold": "true", "order": "quantize-first"}, "folding after quantization"),
+    ],
+    ids=["all", "nothing is rounded or pruned or folded", "folded last"],
+)
+def test_the_line_names_the_steps_of_recovery_that_take_effect(parameters, words):
+    page = opened(model="resnet20", **parameters)
+    assert not page.exception
+    assert [caption.value for caption in page.caption if caption.value.startswith("With ")] == [f"With {words}"]
+
+
 def test_filters_are_pruned_as_a_whole():
     page = opened(sparsity="0.5", structure="filter", criterion="l2")
     model = load_bundled("simple_cnn")

@@ -183,4 +183,4 @@ def _changes(model: str) -> list[str]:
         changes.append("merged filters")
     if now.reestimate and not now.fold:
         changes.append("batch norm re-estimated")
-    return changes
+    return changes + recovery.words(now)

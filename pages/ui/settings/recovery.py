@@ -4,7 +4,8 @@ import streamlit as st
 
 from compression.spec import Order, Rounding
 from pages.ui.settings import selection
-from pages.ui.state import session
+from pages.ui.state import session, specs
+from pages.ui.state.value import Settings
 
 
 def draw(model: str) -> None:
@@ -43,3 +44,16 @@ def draw(model: str) -> None:
         disabled=not now.fold or folds_last,
         **session.bound("equalize", now.equalize),
     )
+
+
+def words(now: Settings) -> list[str]:
+    """Returns the steps that take effect with the settings `now`, in words. Re-estimated batch norm is none of them."""
+    spec = specs.spec_of(now)
+    steps = {
+        f"{spec.rounding} rounding": spec.rounding is not Rounding.NEAREST,
+        "remaining weights moved": spec.reconstruct,
+        "spread of channels restored": spec.repair_activations,
+        "mean of channels restored": spec.correct_bias,
+        "channels equalized": spec.equalize,
+    }
+    return [step for step, is_taken in steps.items() if is_taken]

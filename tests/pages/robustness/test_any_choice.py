@@ -18,6 +18,7 @@ from compression.spec import (
     Granularity,
     Only,
     Order,
+    Rounding,
     Scheme,
     Scope,
     Unit,
@@ -61,6 +62,11 @@ OPTIONS: dict[str, tuple[Hashable, ...]] = {
     "order": tuple(Order),
     "merge": (0.0, 0.99),
     "reestimate": (False, True),
+    "rounding": tuple(Rounding),
+    "reconstruct": (False, True),
+    "repair": (False, True),
+    "correct_bias": (False, True),
+    "equalize": (False, True),
     "layers": ("", "conv1:8,fc1:2/0.5", "conv2:32/1", "fc2:2"),
 }
 
