@@ -1,12 +1,27 @@
 """What the tests of all pages share."""
 
+from collections.abc import Iterator
+from functools import cache
+
 import pytest
+from streamlit.components.v2 import manifest_scanner
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import app_test
 
 from compression.engine.cluster import Engine
 from compression.engine.evaluator import Evaluator
 from compression.engine.recoverer import Recoverer, RecoveryReading
+
+
+@pytest.fixture(scope="session", autouse=True)
+def packages_searched_once() -> Iterator[None]:
+    """Lets AppTest search the installed packages for components once, as a server does when it starts.
+
+    Otherwise each run of a page does, which takes five times as long as the page.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifest_scanner, "scan_component_manifests", cache(manifest_scanner.scan_component_manifests))
+        yield
 
 
 @pytest.fixture(autouse=True)
