@@ -7,6 +7,9 @@ process that computes nothing else, such as a worker, and not in the server of t
 """
 
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
 
 import onnx
 import torch
@@ -30,6 +33,30 @@ class _OfPixels(nn.Module):
         return self.module(self.normalization(pixels))
 
 
+OPERATORS = "from_torchlib"  # the method of torch's ONNXRegistry that reads all operators that torch can export
+
+
+@cache
+def _operators_reader() -> Callable[..., object]:
+    """Returns torch's own reader of operators, with what it has read."""
+    from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+    return cache(getattr(ONNXRegistry, OPERATORS))
+
+
+@contextmanager
+def _operators_read_once() -> Iterator[None]:
+    """Keeps torch from reading its operators at every export of this process, which takes a third of the export."""
+    from torch.onnx._internal.exporter._registration import ONNXRegistry  # takes seconds, which an import need not
+
+    reader, original = _operators_reader(), vars(ONNXRegistry)[OPERATORS]
+    setattr(ONNXRegistry, OPERATORS, staticmethod(reader))
+    try:
+        yield
+    finally:
+        setattr(ONNXRegistry, OPERATORS, original)
+
+
 def weight_name(layer: str) -> str:
     """Returns the name of the weight of `layer` in a graph of `to_onnx`."""
     return f"module.{layer}.weight"
@@ -39,7 +66,7 @@ def to_onnx(module: nn.Module, normalization: Normalization, shape: Shape = SHAP
     """Returns the ONNX file of `module`, with batch norm folded. Forward pre-hooks, which quantize inputs, are kept."""
     whole = _OfPixels(fold_batch_norm(module), normalization).eval()
     example = torch.zeros(2, *shape, dtype=torch.uint8)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _operators_read_once():
         warnings.simplefilter("ignore")  # torch warns about its own internals
         program = torch.onnx.export(
             whole,

@@ -13,7 +13,7 @@ from compression.core.compress import compress
 from compression.core.evidence import Evidence
 from compression.core.observe import observe
 from compression.core.training_evidence import evidence_for
-from compression.deploy.float_onnx import to_onnx, weight_name
+from compression.deploy.float_onnx import OPERATORS, to_onnx, weight_name
 from compression.deploy.int8_onnx import to_int8
 from compression.deploy.pytorch_files import holds, state_file
 from compression.deploy.runtime import count_kernels, count_subnormals, logits, open_session
@@ -80,6 +80,15 @@ def test_a_graph_answers_as_pytorch_does_for_any_number_of_images(simple_cnn, si
     for count in (1, 3):
         expected = simple_cnn.module(simple_cnn.normalization(pixels(count)))
         assert torch.allclose(run_graph(simple_graph, pixels(count)), expected, atol=1e-4)
+
+
+def test_torch_reads_its_operators_once_and_stays_as_it_was(simple_cnn, simple_graph, monkeypatch):
+    from torch.onnx._internal.exporter import _registration  # takes seconds, in whatever process collects
+
+    own = vars(_registration.ONNXRegistry)[OPERATORS]
+    monkeypatch.setattr(_registration.onnxscript_apis, "get_torchlib_ops", None)  # whoever calls it fails
+    assert to_onnx(simple_cnn.module, simple_cnn.normalization) == simple_graph
+    assert vars(_registration.ONNXRegistry)[OPERATORS] is own
 
 
 def test_a_graph_contains_no_path_of_this_machine(chain):
