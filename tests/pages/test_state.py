@@ -1,6 +1,8 @@
 """The settings as one value: their link, the spec that they select, and their history."""
 
 from dataclasses import fields, replace
+from itertools import pairwise, permutations
+from urllib.parse import parse_qsl
 
 import pytest
 from hypothesis import given, settings
@@ -10,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 from compression.paths import PROJECT
 from compression.spec import ActivationSpec, CompressionSpec, LayerSpec, PruneSpec, QuantSpec
 from compression.spec.grid import GRID_BITS, grid, prune_specs
+from pages.ui.frame.frame import MENU
 from pages.ui.state import link, specs
 from pages.ui.state.value import Settings
 
@@ -190,16 +193,40 @@ def test_layers_of_a_network_come_back_with_it():
     assert page.query_params == {"model": "simple_cnn", "layers": "conv1:8,fc1:4"}
 
 
+def tour() -> list[str]:
+    """A way through the pages that takes every ordered pair of two different pages once."""
+    paths = [path for path, *_ in MENU]
+    remaining = {path: [other for other in paths if other != path] for path in paths}
+    way, stack = [], [paths[0]]
+    while stack:
+        if remaining[stack[-1]]:
+            stack.append(remaining[stack[-1]].pop())
+        else:
+            way.append(stack.pop())
+    return way[::-1]
+
+
+def test_the_tour_takes_every_pair():
+    assert sorted(pairwise(tour())) == sorted(permutations([path for path, *_ in MENU], 2))
+
+
+def test_from_each_page_to_each_other_all_settings_stay_and_all_links_of_the_menu_say_them():
+    parameters = link.parameters(CHANGED)
+    page = explore(**parameters)
+    for path in tour()[1:]:
+        page.switch_page(path).run()
+        assert not page.exception
+        assert not page.toast
+        assert page.query_params == parameters, path
+        links = {
+            each.proto.label: dict(parse_qsl(each.proto.query_string, keep_blank_values=True))
+            for each in page.sidebar.get("page_link")
+        }
+        assert links.keys() >= {label for _, label, _ in MENU}
+        assert all(each == parameters for each in links.values()), path
+
+
 PATHS = ["quantization", "pruning", "layers", "tradeoffs", "deploy", "networks", "checkpoint", "guide"]
-
-
-@pytest.mark.parametrize("path", PATHS)
-def test_a_page_opens_with_all_settings_and_changes_none(path):
-    page = explore(**link.parameters(CHANGED))
-    page.switch_page(f"pages/{path}.py").run()
-    assert not page.exception
-    assert not page.toast
-    assert page.query_params == link.parameters(CHANGED)
 
 
 @pytest.mark.parametrize("path", PATHS)
