@@ -179,6 +179,12 @@ def _calibrate(options: argparse.ArgumentParser) -> None:
 
 def _landscape(options: argparse.ArgumentParser) -> None:
     options.add_argument("--model", metavar="NAME", help="one bundled network (default: all)")
+    options.add_argument(
+        "--again",
+        action="store_true",
+        help="measure all settings, also those whose committed results have the weights, images, code and version of "
+        "torch of now",
+    )
 
 
 COMMANDS = {
@@ -192,5 +198,7 @@ COMMANDS = {
     "latency": Command("export to ONNX in float and int8, verify the files and time them on this machine", _latency),
     "train": Command("train a bundled network again (resumes after a stop)", _train),
     "calibrate": Command("measure the input ranges of layers of the bundled networks on training images", _calibrate),
-    "landscape": Command("measure the bundled networks on a grid of settings, and store the results", _landscape),
+    "landscape": Command(
+        "measure the bundled networks on a grid of settings, where results are missing or out of date", _landscape
+    ),
 }

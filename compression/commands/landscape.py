@@ -1,12 +1,17 @@
-"""`landscape`: measures the results that are bundled with the networks again, where they are out of date."""
+"""`landscape`: measures the results that are bundled with the networks, where they are missing or out of date."""
 
 import argparse
+
+import torch
 
 from compression.commands.shared.json_text import to_json
 from compression.commands.sweep import sweep
 from compression.data.cifar10 import TEST
 from compression.networks.bundled import bundled_names, load_bundled
-from compression.results.landscape import write_landscape
+from compression.networks.model import FloatModel
+from compression.results.landscape import read_landscape, write_landscape
+from compression.results.result import Result
+from compression.spec import CompressionSpec
 from compression.spec.grid import landscape_specs
 
 
@@ -16,9 +21,22 @@ def run(options: argparse.Namespace) -> None:
     if options.model not in (None, *names):
         raise ValueError(f"--model must be one of {', '.join(names)}, got {options.model!r}")
     for name in [options.model] if options.model else names:
-        reading = sweep(landscape_specs(name), TEST.images)
-        if len(reading.results) < len(reading.specs):
-            raise KeyboardInterrupt
-        path = write_landscape(load_bundled(name), reading.results)
-        row = {"model": name, "specs": len(reading.specs), "file": path.name, "bytes": path.stat().st_size}
-        print(to_json(row) if options.json else f"{name}: {len(reading.specs)} specs, {row['bytes']:,} bytes")
+        model, specs = load_bundled(name), landscape_specs(name)
+        results = {} if options.again else usable_results(model)
+        missing = [spec for spec in specs if spec not in results]
+        if missing:
+            reading = sweep(missing, TEST.images)
+            if len(reading.results) < len(missing):
+                raise KeyboardInterrupt
+            results |= {result.spec: result for result in reading.results}
+        path = write_landscape(model, [results[spec] for spec in specs])
+        row = {"model": name, "specs": len(specs), "measured": len(missing), "file": path.name}
+        row["bytes"] = path.stat().st_size
+        words = f"{name}: {len(specs)} specs, {len(missing)} of them measured now, {row['bytes']:,} bytes"
+        print(to_json(row) if options.json else words)
+
+
+def usable_results(model: FloatModel) -> dict[CompressionSpec, Result]:
+    """Returns the committed results whose weights, images, code and version of torch are those of now, by spec."""
+    committed = read_landscape(model)
+    return {result.spec: result for result in committed.results} if committed.torch == torch.__version__ else {}

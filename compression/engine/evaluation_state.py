@@ -53,6 +53,11 @@ class EvaluationState(Borrower):
         rows = self.order.rows.numpy().tobytes()
         return f"count-{hashlib.sha256(repr(self.key).encode() + rows).hexdigest()[:24]}"
 
+    @cached_property
+    def network_name(self) -> str:
+        """The name under which workers share its compressed network."""
+        return f"compressed-{hashlib.sha256(repr(self.key).encode()).hexdigest()[:24]}"
+
     @property
     def chunks(self) -> int:
         """The number of all chunks."""

@@ -15,12 +15,13 @@ An evaluation is split into chunks of images, which workers take in order. It is
 import threading
 import time
 import uuid
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache, partial
 from weakref import ref
 
 import numpy as np
 
+from compression.core.record import CompressedModel
 from compression.data.cifar10 import TEST
 from compression.data.images import ImageSet
 from compression.engine.cluster import Engine, Shared
@@ -47,6 +48,9 @@ FIRST_CHUNKS = 8  # of a spec whose float network is not evaluated yet: a first 
 
 MOST_EVALUATIONS = 512
 
+# Returns a compressed network, which workers then need not make themselves, or None until it is there.
+NetworkSource = Callable[[], CompressedModel | None]
+
 
 class Evaluator:
     """The evaluations of all sessions of this process. Every method may be called from any thread.
@@ -66,23 +70,35 @@ class Evaluator:
         self._base_watchers: Watchers[EvaluationState] = Watchers()
         self._states: LruCache[tuple[Key, bool], EvaluationState] = LruCache(MOST_EVALUATIONS, on_removal=self._rest)
 
-    def look(self, who: str, model: FloatModel, spec: CompressionSpec, go: bool = True, urgent: bool = True) -> Reading:
+    def look(
+        self,
+        who: str,
+        model: FloatModel,
+        spec: CompressionSpec,
+        go: bool = True,
+        urgent: bool = True,
+        compressed: NetworkSource | None = None,
+    ) -> Reading:
         """Returns what is known of `spec` now; with `go`, asks workers for more, else lets its evaluation rest.
 
         `who` watches one spec at a time: the evaluation of its last one rests if nobody else watches that. Tasks that
-        are not `urgent` come after all urgent ones.
+        are not `urgent` come after all urgent ones. With `compressed`, workers get that network and are asked for
+        nothing before it is there; without, each of them makes it. What `compressed` raises is EngineError.
         """
         with self._lock:
             as_float = CompressionSpec(spec.model)
             base = self._state(model, as_float, None)
             state = base if spec == as_float else self._state(model, spec, base.whole)
             self._watch(who, state, base, go)
-            error = self._advance(dict.fromkeys((state, base)), go, urgent)
+            error = self._advance({state: compressed, base: None}, go, urgent)
             return self._reading(spec, state, base, error)
 
-    def follow(self, model: FloatModel, spec: CompressionSpec, urgent: bool = True) -> Iterator[Reading]:
+    def follow(
+        self, model: FloatModel, spec: CompressionSpec, urgent: bool = True, compressed: NetworkSource | None = None
+    ) -> Iterator[Reading]:
         """Yields readings until all images are evaluated. Raises EngineError if a task fails."""
-        return follow(partial(self.look, f"follow-{uuid.uuid4().hex}", model, spec, urgent=urgent))
+        who = f"follow-{uuid.uuid4().hex}"
+        return follow(partial(self.look, who, model, spec, urgent=urgent, compressed=compressed))
 
     def evaluate(self, model: FloatModel, spec: CompressionSpec, urgent: bool = False) -> Evaluation:
         """Waits for the evaluation on all images, and returns it. Raises EngineError if a task fails."""
@@ -165,15 +181,15 @@ class Evaluator:
             if not any(watchers.is_watched(each) for watchers in kinds):
                 self._rest(each)
 
-    def _advance(self, states: Collection[EvaluationState], go: bool, urgent: bool) -> str | None:
+    def _advance(self, sources: Mapping[EvaluationState, NetworkSource | None], go: bool, urgent: bool) -> str | None:
         """Takes what has come back and, with `go`, asks for what comes next; returns the error, or None."""
         try:
-            for state in states:
+            for state, source in sources.items():
                 self._take(state)
                 if go:
-                    self._ask(state, urgent)
+                    self._ask(state, urgent, source)
         except EngineError as error:
-            for state in states:
+            for state in sources:
                 self._rest(state)
             return str(error)
         return None
@@ -187,9 +203,13 @@ class Evaluator:
             state.parts.clear()
             self._store.put(state.key, state.whole)
 
-    def _ask(self, state: EvaluationState, urgent: bool) -> None:
+    def _ask(self, state: EvaluationState, urgent: bool, source: NetworkSource | None) -> None:
         if state.whole:
             return
+        network = source() if source else None
+        if source and network is None:
+            return
+        module = Shared(state.network_name, network.module) if network else None
         for chunks in next_tasks(state, urgent):
             task = f"{state.name}-{len(chunks)}", chunks.start
             self._engine.ask(
@@ -200,6 +220,7 @@ class Evaluator:
                 state.order.rows[chunks.start * BATCH : chunks.stop * BATCH].numpy().astype(np.uint16),
                 arithmetic(),
                 None if self._engine.local else Shared(f"images-{TEST.fingerprint}", self._images),
+                module,
                 priority=evaluation_priority(state.asked_at, chunks.start, urgent),
             )
             state.tasks[task] = chunks

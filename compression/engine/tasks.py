@@ -31,10 +31,11 @@ def evaluate_chunks(
     rows: npt.NDArray[np.uint16],
     version: str,
     images: ImageSet | None = None,
+    compressed: nn.Module | None = None,
 ) -> list[Evaluation]:
     """Returns `evaluate_rows` for each chunk of BATCH images of `rows`; the last chunk may be smaller."""
     starts = range(0, len(rows), BATCH)
-    return [evaluate_rows(model, spec, rows[start : start + BATCH], version, images) for start in starts]
+    return [evaluate_rows(model, spec, rows[start : start + BATCH], version, images, compressed) for start in starts]
 
 
 def evaluate_rows(
@@ -43,14 +44,16 @@ def evaluate_rows(
     rows: npt.NDArray[np.uint16],
     version: str,
     images: ImageSet | None = None,
+    compressed: nn.Module | None = None,
 ) -> Evaluation:
     """Evaluates `model`, compressed as `spec` says, on the test images `rows` (N,); on the GPU if there is one.
 
     `version` is the `arithmetic` of the process that asks. `images` are all test images; None means those on the disk
-    of this machine. Raises RuntimeError if the code here has another version, DataError if there are no images.
+    of this machine. `compressed` is the module of the compressed network; None means that it is made here. Raises
+    RuntimeError if the code here has another version, DataError if there are no images.
     """
     images = images_for(version, images)
-    network = _networks.use((model.digest, spec), lambda: _compressed_network(model, spec))
+    network = _networks.use((model.digest, spec), lambda: _prepared(compressed or _compressed_module(model, spec)))
     return evaluate_batch(network, images[torch.from_numpy(rows.astype(np.int64))], model.normalization)
 
 
@@ -65,11 +68,15 @@ def _images_on_disk() -> ImageSet:
     return test_images.load()
 
 
-def _compressed_network(model: FloatModel, spec: CompressionSpec) -> nn.Module:
-    """Returns the compressed network on the device that computes, with batch norm folded for speed."""
+def _compressed_module(model: FloatModel, spec: CompressionSpec) -> nn.Module:
+    return compress(model.module, spec, evidence_for(model, spec)).module
+
+
+def _prepared(module: nn.Module) -> nn.Module:
+    """Returns `module` on the device that computes, with batch norm folded for speed."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.backends.cudnn.allow_tf32 = False  # TF32 has 10 bits of mantissa, which changes many predictions
-    return fold_batch_norm(compress(model.module, spec, evidence_for(model, spec)).module).to(device)
+    return fold_batch_norm(module).to(device)
 
 
 def _nbytes(module: nn.Module) -> int:

@@ -181,20 +181,26 @@ def least_error(rows: Tensor, spec: QuantSpec) -> Range:
     Formula: [\alpha \min w, \alpha \max w], \quad \alpha = \arg\min_\alpha \sum (w - \hat w_\alpha)^2
     Source: OMSE, Choukroun et al. 2019 (arXiv:1902.06822).
     Fails: if the squared error of the weights predicts the accuracy badly: one large clipped weight may cost more
-        accuracy than many rounded ones.
+        accuracy than many rounded ones. Of more than 512 weights, only 512 evenly spaced quantiles are judged, with
+        the smallest and the largest among them. Few extreme weights then count too much, and the range is too wide for
+        the least error of all weights: its error is 2.46 times that for the layer features.17 of vgg at 6 bits with one
+        scale per tensor. For accuracy this need not be worse.
 
-    For rows longer than LEAST_ERROR_SAMPLE the error is computed on that many evenly spaced quantiles.
+    For rows longer than LEAST_ERROR_SAMPLE the error is computed on that many evenly spaced quantiles. Errors are
+    computed in units of a power of two near the largest weight, so that their squares do not overflow.
     """
     sample = rows
     if rows.shape[1] > LEAST_ERROR_SAMPLE:
         positions = torch.linspace(0, rows.shape[1] - 1, LEAST_ERROR_SAMPLE).long()
         sample = torch.from_numpy(np.sort(rows.numpy(), axis=1))[:, positions]
     low, high = rows.aminmax(dim=1, keepdim=True)
+    exponent = torch.frexp(torch.maximum(-low, high)).exponent
     least = torch.full_like(low, torch.inf)
     best = torch.ones_like(low)
     for fraction in torch.linspace(1, 0.2, WEIGHT_FRACTIONS):
         qparams = QPARAMS[spec.scheme](fraction * low, fraction * high, spec.bits)
-        error = (dequantize(quantize(sample, qparams), qparams) - sample).square_().sum(1, keepdim=True)
+        difference = dequantize(quantize(sample, qparams), qparams) - sample
+        error = torch.ldexp(difference, -exponent).square_().sum(1, keepdim=True)
         best = torch.where(error < least, fraction, best)
         least = torch.minimum(error, least)
     return best * low, best * high

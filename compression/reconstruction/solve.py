@@ -81,17 +81,22 @@ def solve_layer(
     nonzero = weight != 0 if plan.keep is None else plan.keep & (weight != 0)
     keep = None if plan.keep is None and nonzero.all() else as_rows(nonzero, groups)
     simple = _on_grid(as_rows(weight, groups).double(), weight, keep, qparams)
-    best, damping = simple, None
+    simple_error = objective.error(simple)
+    best, error, damping = simple, simple_error, None
     if (quant and steps.rounding is not Rounding.NEAREST) or (plan.keep is not None and steps.survivors):
         system = _system(objective, as_rows(weight, groups).double())
         damping = system.factor.damping
         for candidate in _candidates(system, weight, keep, qparams, steps, groups):
-            best = _better(objective, best, _on_grid(candidate, weight, keep, qparams))
+            rows = _on_grid(candidate, weight, keep, qparams)
+            other = objective.error(rows)
+            best = torch.where((other < error)[:, :, None], rows, best)
+            error = torch.minimum(error, other)
     gain = spread_gain(moments, best) if steps.spread else torch.ones_like(moments.output_sum)
+    if steps.spread:
+        error = objective.error(best * gain[:, :, None])
     shift = mean_shift(moments, best * gain[:, :, None]) if steps.mean else torch.zeros_like(gain)
     if plan.filters is not None:
         shift = shift * plan.filters.view(shift.shape)
-    errors = [float(objective.error(rows).sum()) for rows in (simple, best * gain[:, :, None])]
     energy = float(objective.energy.sum()) or 1.0
     return LayerSolution(
         name,
@@ -99,8 +104,8 @@ def solve_layer(
         qparams,
         gain.float().flatten(),
         shift.float().flatten(),
-        errors[0] / energy,
-        errors[1] / energy,
+        float(simple_error.sum()) / energy,
+        float(error.sum()) / energy,
         damping,
     )
 
@@ -124,7 +129,8 @@ def _system(moments: Moments, rows: Tensor) -> _System:
     order = importance_order(moments.second)
     factor = factor_inverse(reorder(moments.second, order), moments.count)
     second = damped(moments.second, factor.damping.share)
-    cross = moments.cross + rows @ (second - moments.second)
+    added = (second - moments.second).diagonal(dim1=1, dim2=2)
+    cross = moments.cross + rows * added[:, None]
     place = order[:, None].expand_as(cross)
     ordered = cross.gather(2, place) @ factor.upper.transpose(1, 2) @ factor.upper
     return _System(second, cross, torch.empty_like(cross).scatter_(2, place, ordered), order, factor)
@@ -153,12 +159,6 @@ def _on_grid(rows: Tensor, weight: Tensor, keep: Tensor | None, qparams: QParams
         return masked.float().double()
     values = fake_quantize(masked.reshape(weight.shape).float(), qparams).reshape(rows.shape)
     return (values if keep is None or qparams.zero_is_exact else values * keep).double()
-
-
-def _better(moments: Moments, rows: Tensor, others: Tensor) -> Tensor:
-    """Returns for each channel the weights with less error; of equal ones the first."""
-    better = moments.error(others) < moments.error(rows)
-    return torch.where(better[:, :, None], others, rows)
 
 
 def has_channel_scales(qparams: QParams | Codebook, channels: int) -> bool:

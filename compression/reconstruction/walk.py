@@ -41,6 +41,31 @@ class _Stops:
             raise _Reached(name, inputs)
 
 
+class _Places:
+    """Random places in the outputs of layers, the same in all layers whose outputs have as many."""
+
+    def __init__(self, images: int) -> None:
+        self._images = images
+        self._most = max(1, -(-MOST_COLUMNS // images))
+        self._known: dict[int, Tensor] = {}
+
+    def among(self, count: int) -> Tensor:
+        """Returns for each image flat places among `count`, (images, min(count, most)), all different."""
+        if count <= self._most:
+            return torch.arange(count).expand(self._images, -1)
+        if count not in self._known:
+            generator = torch.Generator().manual_seed(0)
+            self._known[count] = torch.cat(
+                [
+                    torch.rand(min(BATCH, self._images - start), count, generator=generator)
+                    .argsort(1)[:, : self._most]
+                    .clone()  # a view would keep all places in memory
+                    for start in range(0, self._images, BATCH)
+                ]
+            )
+        return self._known[count]
+
+
 def walk(
     original: nn.Module, changing: nn.Module, names: Collection[str], images: Tensor
 ) -> Iterator[tuple[str, Moments]]:
@@ -57,11 +82,12 @@ def walk(
         for name in names
     ]
     before, after = list(images.split(BATCH)), list(images.split(BATCH))
+    places = _Places(len(images))
     try:
         for stage, changing_stage in zip(stages_of(original), stages_of(changing), strict=True):
             while name := _first_stop(changing_stage, after[0]):
                 stops.wanted[:] = [name]
-                yield name, _moments(original.get_submodule(name), (stage, changing_stage), (before, after))
+                yield name, _moments(original.get_submodule(name), (stage, changing_stage), (before, after), places)
                 stops.wanted.clear()
                 stops.waiting.discard(name)
             waiting = set(stops.waiting)
@@ -96,25 +122,19 @@ def _inputs(stage: Stage, inputs: Tensor) -> Tensor:
     raise AssertionError("a layer was reached on one batch of images and not on another")
 
 
-def _moments(layer: nn.Module, stages: tuple[Stage, Stage], batches: tuple[list[Tensor], list[Tensor]]) -> Moments:
+def _moments(
+    layer: nn.Module, stages: tuple[Stage, Stage], batches: tuple[list[Tensor], list[Tensor]], places: _Places
+) -> Moments:
     """Returns the moments of the wanted layer; `layer` is the float one."""
     rows = as_rows(layer.get_parameter("weight").detach(), weight_groups(layer))
-    places = torch.Generator().manual_seed(0)
-    most = max(1, -(-MOST_COLUMNS // sum(map(len, batches[0]))))
-    total = None
+    total, start = None, 0
     with torch.no_grad():
         for pair in zip(*batches, strict=True):
             target, inputs = (_inputs(stage, x) for stage, x in zip(stages, pair, strict=True))
-            positions = _positions(len(inputs), output_positions(layer, inputs), most, places)
+            positions = places.among(output_positions(layer, inputs))[start : start + len(inputs)]
+            start += len(inputs)
             outputs = sampled_columns(layer, target, positions) @ rows.transpose(1, 2)
             part = moments_of(sampled_columns(layer, inputs, positions), outputs)
             total = total + part if total else part
     assert total is not None
     return total
-
-
-def _positions(images: int, count: int, most: int, generator: torch.Generator) -> Tensor:
-    """Returns flat places in the output of each image, (images, min(count, most)), all different."""
-    if count <= most:
-        return torch.arange(count).expand(images, -1)
-    return torch.rand(images, count, generator=generator).argsort(1)[:, :most]

@@ -114,6 +114,29 @@ def test_the_same_name_on_other_weights_is_another_network(evaluator, simple_cnn
     assert not torch.equal(here.evaluate(other, FLOAT).predictions, first.predictions)
 
 
+# ---- a network that takes long to make
+
+
+def test_workers_evaluate_the_network_that_they_are_given(evaluator, simple_cnn, test_images):
+    here, network = evaluator(images=500), compress(simple_cnn.module, CompressionSpec("m", weights=QuantSpec(2)))
+    *_, last = here.follow(simple_cnn, FOUR_BITS, compressed=lambda: network)
+    expected = evaluate(network.module, test_images[:500], simple_cnn.normalization)
+    assert torch.equal(last.whole.predictions, expected.predictions)  # those of two bits: no worker compressed again
+    assert torch.equal(last.before.predictions, evaluate_here(simple_cnn, FLOAT, test_images[:500]).predictions)
+
+
+def test_nothing_is_asked_until_the_network_is_there_and_an_error_is_told(evaluator, simple_cnn):
+    here = evaluator(images=500)
+    here.evaluate(simple_cnn, FLOAT)
+    reading = here.look("me", simple_cnn, FOUR_BITS, compressed=lambda: None)
+    assert (reading.images, reading.error, here._engine.pending) == (0, None, [])
+
+    def fail() -> None:
+        raise EngineError("there are no images")
+
+    assert here.look("me", simple_cnn, FOUR_BITS, compressed=fail).error == "there are no images"
+
+
 # ---- nothing is evaluated twice
 
 

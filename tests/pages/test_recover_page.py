@@ -9,6 +9,7 @@ from streamlit.testing.v1 import AppTest
 from compression.data.cifar10 import CLASSES
 from compression.data.images import ImageSet
 from compression.engine.recoverer import Recoverer, RecoveryReading
+from compression.errors import EngineError
 from compression.evaluation.evaluation import Evaluation
 from compression.evaluation.reading import Reading
 from compression.evaluation.sampling import VisitingOrder
@@ -123,6 +124,17 @@ def test_sizes_are_those_without_recovery_until_the_network_is_there(monkeypatch
     monkeypatch.setattr(Recoverer, "look", lambda *_: RecoveryReading(error="there are no images"))
     with pytest.raises(ValueError, match="there are no images"):
         recovery.present(recovered)
+
+
+def test_workers_get_the_network_that_the_page_shows_and_nothing_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    recovered, network = replace(QUANTIZED, rounding=Rounding.COMPENSATED), object()
+    monkeypatch.setattr(recovery, "session_name", lambda: "a")
+    assert accuracy._recovered(recovered, "") is None
+    monkeypatch.setattr(Recoverer, "look", lambda *_: RecoveryReading(network=network))
+    assert accuracy._recovered(recovered, "") is network
+    monkeypatch.setattr(Recoverer, "look", lambda *_: RecoveryReading(error="there are no images"))
+    with pytest.raises(EngineError, match="there are no images"):
+        accuracy._recovered(recovered, "")
 
 
 def test_files_follow_when_the_network_is_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Callable
 from contextlib import nullcontext
 
 import numpy as np
@@ -11,6 +12,7 @@ from sklearn.cluster import KMeans
 from torch import Tensor
 
 from compression.core.record import sqnr_db
+from compression.networks.bundled import load_bundled
 from compression.quantization.codebooks import Codebook
 from compression.quantization.groups import to_groups
 from compression.quantization.kl import least_divergent_fraction
@@ -349,6 +351,51 @@ def test_a_range_on_paper(clip: Clip, reach: float) -> None:
 def test_the_best_ranges_are_those_of_aciqs_authors(bits: int, gaussian: float, laplace: float) -> None:
     assert best_gaussian(bits) == pytest.approx(gaussian, abs=0.01)
     assert best_laplace(bits) == pytest.approx(laplace, abs=0.01)
+
+
+def decibels_above_the_least(density: Callable[[Tensor], Tensor], half_width: float, bits: int) -> float:
+    """Returns by how much the error of symmetric levels up to `half_width` exceeds that of the best half-width."""
+    values = torch.linspace(-30, 30, 60_001, dtype=torch.float64)
+    chances = density(values) / density(values).sum()
+    top = 2 ** (bits - 1) - 1
+
+    def error(reach: float) -> float:
+        step = reach / top
+        rounded = (values / step).round().clamp(-top, top) * step
+        return float(((values - rounded).square() * chances).sum())
+
+    return 10 * math.log10(error(half_width) / min(error(number / 100) for number in range(50, 600, 2)))
+
+
+@pytest.mark.parametrize(("bits", "gaussian", "laplace"), [(2, 1.27, 0.73), (3, 0.19, 0.15), (4, 0.03, 0.03)])
+def test_aciqs_ranges_are_not_the_best_at_few_bits(bits: int, gaussian: float, laplace: float) -> None:
+    normal, peaked = lambda x: torch.exp(-x.square() / 2), lambda x: torch.exp(-x.abs())
+    assert decibels_above_the_least(normal, best_gaussian(bits), bits) == pytest.approx(gaussian, abs=0.006)
+    assert decibels_above_the_least(peaked, best_laplace(bits), bits) == pytest.approx(laplace, abs=0.006)
+
+
+def test_the_percentile_clips_nothing_of_fewer_than_a_thousand_weights() -> None:
+    spec = QuantSpec(8, granularity=Granularity.TENSOR, clip=Clip.PERCENTILE)
+    weight = torch.arange(1, 1002).float()
+    assert snap(weight[:999], spec).max() == pytest.approx(999)
+    assert snap(weight, spec).max() == pytest.approx(1000)
+
+
+def test_the_least_error_of_a_large_layer_is_judged_on_quantiles_which_count_its_extremes_too_much() -> None:
+    weight = load_bundled("vgg").module.get_submodule("features.17").weight.detach()
+    least = QuantSpec(6, granularity=Granularity.TENSOR, clip=Clip.LEAST_ERROR)
+    ends = weight.min(), weight.max()
+    grids = [QPARAMS[Scheme.SYMMETRIC](each * ends[0], each * ends[1], 6) for each in torch.linspace(1, 0.2, 33)]
+    errors = [float((dequantize(quantize(weight, q), q) - weight).square().sum()) for q in grids]
+    assert float((snap(weight, least) - weight).square().sum()) / min(errors) == pytest.approx(2.46, abs=0.005)
+
+
+@pytest.mark.parametrize("unit", [2.0**-100, 2.0**-40, 2.0**62, 2.0**123])  # squares of the last two overflow
+def test_the_least_error_does_not_depend_on_the_unit_of_the_weights(unit: float) -> None:
+    weight, spec = weights(), QuantSpec(3, granularity=Granularity.TENSOR, clip=Clip.LEAST_ERROR)
+    expected = snap(weight, spec)
+    assert not torch.equal(expected, snap(weight, QuantSpec(3, granularity=Granularity.TENSOR)))
+    assert torch.equal(snap(weight * unit, spec) / unit, expected)
 
 
 @pytest.mark.parametrize("scheme", [scheme for scheme in Scheme if scheme.clippable])

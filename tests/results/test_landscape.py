@@ -1,11 +1,15 @@
 """The committed landscape: what was written is read unchanged, and never used if it does not hold any more."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from compression.__main__ import main
+from compression.commands import landscape as command
 from compression.data.cifar10 import TEST
 from compression.engine.evaluator import Evaluator
 from compression.evaluation.evaluation import Evaluation
@@ -195,6 +199,32 @@ def test_with_images_a_committed_result_is_not_evaluated_again(here, tmp_path, t
     assert torch.equal(reading.whole.predictions, evaluated.predictions)
     again = Evaluator(here, Store(tmp_path / "results.sqlite"), test_images, use_landscape=True)
     assert again.look("me", simple_cnn, spec).measured_with is None  # a result of this machine replaces a committed one
+
+
+# ---- the command that measures
+
+
+def test_only_missing_results_are_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    model, missing = load_bundled(NAME), CompressionSpec(NAME, weights=QuantSpec(7))
+    committed = {result.spec: result for result in read_landscape(model).results}
+    new = replace(committed[CompressionSpec(NAME, weights=QuantSpec(8))], spec=missing)
+    asked: list[list[CompressionSpec]] = []
+    monkeypatch.setattr(command, "write_landscape", partial(write_landscape, folder=tmp_path))
+    monkeypatch.setattr(command, "landscape_specs", lambda name: (*landscape_specs(name), missing))
+    monkeypatch.setattr(command, "sweep", lambda specs, _: asked.append(specs) or SimpleNamespace(results=[new]))
+    assert main(["landscape", "--model", NAME]) == 0
+    assert asked == [[missing]]
+    written = {result.spec: result for result in read_landscape(model, tmp_path).results}
+    assert list(written) == [*committed, missing]
+    for spec, result in committed.items():
+        assert written[spec].costs == result.costs
+        assert torch.equal(written[spec].evaluation.predictions, result.evaluation.predictions)
+
+
+def test_results_of_another_torch_are_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(command.usable_results(load_bundled(NAME))) == len(landscape_specs(NAME))
+    monkeypatch.setattr(torch, "__version__", "0.1")
+    assert command.usable_results(load_bundled(NAME)) == {}
 
 
 # ---- what is committed

@@ -1,19 +1,22 @@
 """Accuracy: counted on the engine for all sessions at once, read from the store, or measured beforehand."""
 
+from functools import partial
+
 import streamlit as st
 
+from compression.core.record import CompressedModel
 from compression.data.cifar10 import TEST
 from compression.engine.cluster import engine
 from compression.engine.evaluator import Evaluator
 from compression.engine.jobs import JobKind
-from compression.errors import DataError
+from compression.errors import DataError, EngineError
 from compression.evaluation.reading import Reading
 from compression.networks import public
 from compression.results import neighbours
 from compression.results.landscape import read_landscape
 from compression.results.store import Store
 from compression.spec import CompressionSpec
-from pages.ui.compute import compressed, images, jobs, networks
+from pages.ui.compute import compressed, images, jobs, networks, recovery
 
 LEAST_POLL_SECONDS = 0.25  # more often, and painting takes the browser more than counting takes the server
 SECONDS_PER_LOOKER = 0.06
@@ -34,12 +37,23 @@ def evaluator() -> Evaluator:
 def look(spec: CompressionSpec, go: bool = True, side: str = "") -> Reading:
     """Returns what is known about the accuracy of `spec` now; with `go`, workers go on counting.
 
-    A session looks at one spec at a time, or at one on each `side` of a page.
+    A session looks at one spec at a time, or at one on each `side` of a page. A network that is recovered, which takes
+    seconds, is made once for all sessions and workers, and its images are counted as soon as it is there.
     """
-    reading = evaluator().look(jobs.session_name() + side, networks.float_model(spec.model), spec, go)
+    source = partial(_recovered, spec, side) if spec.recovers else None
+    model = networks.float_model(spec.model)
+    reading = evaluator().look(jobs.session_name() + side, model, spec, go, compressed=source)
     if go and not side:
         jobs.look(JobKind.COUNT, reading.whole is None and reading.error is None, reading.images / reading.total)
     return reading
+
+
+def _recovered(spec: CompressionSpec, side: str) -> CompressedModel | None:
+    """Returns the recovered network, or None until it is there. Raises EngineError if it cannot be made."""
+    reading = recovery.time(spec, side)
+    if reading.error:
+        raise EngineError(reading.error)
+    return reading.network
 
 
 def look_beforehand(spec: CompressionSpec) -> Reading | neighbours.Neighbours | None:
