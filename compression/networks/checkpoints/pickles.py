@@ -2,7 +2,6 @@
 
 import io
 import pickletools
-import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -68,6 +67,27 @@ class _Item(NamedTuple):
 
     size: int = 1
     value: Any = _Unknown
+
+
+_PLAIN = _Item()
+
+_CHANGES = {"SETITEM", "SETITEMS", "APPEND", "APPENDS", "BUILD"}  # the opcodes that change an object and return it
+
+
+class _Effect(NamedTuple):
+    """How many objects an opcode takes from the stack, not counting those above a mark, and how many it puts on it."""
+
+    taken: int
+    to_mark: bool
+    put: int
+
+
+def _effect(code: pickletools.OpcodeInfo) -> _Effect:
+    before, mark = code.stack_before, pickletools.markobject
+    return _Effect(before.index(mark) if mark in before else len(before), mark in before, len(code.stack_after))
+
+
+_EFFECTS = {code.name: _effect(code) for code in pickletools.opcodes}
 
 
 class _Step(NamedTuple):
@@ -143,7 +163,7 @@ def _steps(stream: io.BytesIO) -> Iterator[_Step]:
     below_marks: list[list[_Item]] = []
     memo: dict[Any, _Item] = {}
     for code, argument, _ in pickletools.genops(stream):
-        made, function, arguments = _Item(), _Unknown, _Unknown
+        made, function, arguments = _PLAIN, _Unknown, _Unknown
         if code.name == "MARK":
             below_marks.append(stack)
             stack = []
@@ -153,15 +173,14 @@ def _steps(stream: io.BytesIO) -> Iterator[_Step]:
             stack.append(memo[argument])
         else:
             above: list[_Item] = []
-            below = len(code.stack_before)
-            if pickletools.markobject in code.stack_before:
+            effect = _EFFECTS[code.name]
+            if effect.to_mark:
                 above, stack = stack, below_marks.pop()
-                below = code.stack_before.index(pickletools.markobject)
-            taken = [stack.pop() for _ in range(below)][::-1] + above
+            taken = [stack.pop() for _ in range(effect.taken)][::-1] + above
             made = _made(code.name, argument, taken)
             if code.name in ("REDUCE", "NEWOBJ"):
                 function, arguments = (each.value for each in taken)
-            stack += [made] * len(code.stack_after)
+            stack += [made] * effect.put
         yield _Step(code.name, argument, made, function, arguments)
 
 
@@ -170,7 +189,7 @@ def _made(code: str, argument: Any, taken: list[_Item]) -> _Item:
     if "TUPLE" in code:
         size = 1 + sum(each.size for each in taken)
         return _Item(size, tuple(each.value for each in taken) if size <= MAX_TUPLE_SIZE else _Unknown)
-    if re.fullmatch("SETITEMS?|APPENDS?|BUILD", code):
+    if code in _CHANGES:
         return taken[0]
     if code in ("GLOBAL", "STACK_GLOBAL"):
         return _Item(value=_Name(argument))
@@ -180,4 +199,4 @@ def _made(code: str, argument: Any, taken: list[_Item]) -> _Item:
         return _Item(value=code == "NEWTRUE")
     if isinstance(argument, int) or (isinstance(argument, str) and len(argument) <= MAX_TEXT):
         return _Item(value=argument)
-    return _Item()
+    return _PLAIN
