@@ -222,9 +222,10 @@ def test_only_missing_results_are_measured(monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 def test_results_of_another_torch_are_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert len(command.usable_results(load_bundled(NAME))) == len(landscape_specs(NAME))
+    model = load_bundled(NAME)
+    assert len(command.usable_results(model)) == len(landscape_specs(NAME))
     monkeypatch.setattr(torch, "__version__", "0.1")
-    assert command.usable_results(load_bundled(NAME)) == {}
+    assert command.usable_results(model) == {}
 
 
 # ---- what is committed
