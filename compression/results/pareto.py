@@ -44,6 +44,14 @@ def pareto_front(points: Iterable[Point]) -> list[Point]:
     return front
 
 
+def recovered_pairs(points: Iterable[Point]) -> list[tuple[Point, Point]]:
+    """Returns each point whose spec gives accuracy back, after the one of the same spec without, if that is there."""
+    points = list(points)
+    by_spec = {point.spec: point for point in points}
+    bases = [(by_spec.get(point.spec.without_recovery), point) for point in points]
+    return [(before, point) for before, point in bases if before is not None and before is not point]
+
+
 def least_correct(before: Point, drop: float) -> int:
     """Returns how many images a network classifies correctly if it loses `drop` (0..1) of accuracy against `before`."""
     return math.ceil(before.correct - drop * before.total - 1e-6)

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from urllib.parse import parse_qs
 
 import pytest
@@ -17,13 +18,14 @@ from compression.paths import PROJECT
 from compression.results import landscape
 from compression.results.bits_by_sparsity import arrange
 from compression.results.costs import Costs, costs
-from compression.results.pareto import Point, most_accurate, pareto_front, smallest
+from compression.results.pareto import Point, most_accurate, pareto_front, recovered_pairs, smallest
 from compression.results.prune_or_quantize import Way, best_of_each_way
 from compression.results.store import Key, Store
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
 from compression.spec.grid import GRID_BITS, grid, prune_specs
 from compression.spec.title import full_title, title
 from pages.ui import wording
+from pages.ui.charts import tradeoffs
 from pages.ui.charts.tradeoffs import Limits
 from pages.ui.compute import accuracy, experiments
 from pages.ui.tradeoffs import answers, comparison_tables, front, pins
@@ -117,6 +119,24 @@ def test_every_spec_is_a_point_and_the_front_is_drawn(swept):
     assert stairs["x"] == [point.file_bytes for point in pareto_front(points())]
     assert f"{len(points())} specs, each measured on all 10,000 test images" in said(page)
     assert set(front.landmarks(points())) == {"float", "int8"}
+
+
+def test_what_recovery_wins_is_an_arrow_and_a_number(swept, simple_cnn, test_images):
+    spec = CompressionSpec(MODEL, weights=QuantSpec(2))
+    recovered = replace(spec, rounding="compensated", correct_bias=True)
+    before, labels = next(point for point in points() if point.spec == spec), test_images.labels
+    assert recovered_pairs(points()) == []
+    assert tradeoffs.RECOVERED not in [trace["name"] for trace in traces(opened())]
+    store, key = Store(), Key.of(simple_cnn, recovered)
+    predictions = labels.clone()
+    predictions[:1000] = (labels[:1000] + 1) % 10
+    store.put(key, Evaluation(predictions.to(torch.uint8), labels, test_images.classes, 9500, 1.0))
+    store.put_costs(key, Costs(1000, 900, 4000, 1000, 800, 700, 20_000, 5000, 80000))
+    page = opened()
+    (arrows,) = [trace for trace in traces(page) if trace["name"] == tradeoffs.RECOVERED]
+    assert arrows["x"] == [before.file_bytes, 20_000, None]
+    assert arrows["y"] == [before.accuracy, 0.9, None]
+    assert f"{wording.points(0.9 - before.accuracy)} by recovery" in said(page)  # it is the answer to both budgets
 
 
 def test_several_networks_are_told_apart(swept):

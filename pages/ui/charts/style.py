@@ -6,6 +6,8 @@ from typing import Any
 
 from plotly.basedatatypes import BaseFigure
 
+from compression.spec import Scheme
+
 FLOAT = "#0072B2"
 COMPRESSED = "#E69F00"
 COMPRESSED_OTHERWISE = "#D55E00"  # the second of two compressed networks side by side
@@ -13,6 +15,19 @@ REMOVED = "#999999"
 INK = {"light": "#555962", "dark": "#b3b7bf"}  # each is legible on the other background too, until the chart is redrawn
 LOSS = "#CC79A7"
 GAIN = "#009E73"
+FLOAT_WEIGHTS = "float weights"
+SCHEMES = {  # the colours of schemes and of float weights
+    FLOAT_WEIGHTS: FLOAT,
+    Scheme.SYMMETRIC: COMPRESSED,
+    Scheme.AFFINE: COMPRESSED_OTHERWISE,
+    Scheme.MIN_MAX: LOSS,
+    Scheme.POWER_OF_TWO: GAIN,
+    Scheme.K_MEANS: "#56B4E9",
+    Scheme.TERNARY: "#F0E442",
+    Scheme.BINARY: REMOVED,
+    Scheme.STEP: "#7A5FB5",
+}
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "pentagon", "cross", "hexagon", "triangle-down", "x")
 NO_LOSS = {INK["light"]: "#ffffff", INK["dark"]: "#262730"}
 WORST = {INK["light"]: "#6b2a4f", INK["dark"]: "#ffd9ee"}
 HEIGHT = 225

@@ -5,37 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from compression.results.pareto import Point, pareto_front
-from compression.spec import Scheme
+from compression.results.pareto import Point, pareto_front, recovered_pairs
 from compression.spec.title import full_title
 from pages.ui import wording
-from pages.ui.charts.style import (
-    COMPRESSED,
-    COMPRESSED_OTHERWISE,
-    FLOAT,
-    LOSS,
-    REMOVED,
-    SHARE,
-    Drawing,
-    live_layout,
-)
+from pages.ui.charts.style import FLOAT_WEIGHTS, GAIN, REMOVED, SCHEMES, SHARE, SYMBOLS, Drawing, live_layout
 
-GAIN = "#009E73"
-FLOAT_WEIGHTS = "float weights"
-COLOURS = {
-    FLOAT_WEIGHTS: FLOAT,
-    Scheme.SYMMETRIC: COMPRESSED,
-    Scheme.AFFINE: COMPRESSED_OTHERWISE,
-    Scheme.MIN_MAX: LOSS,
-    Scheme.POWER_OF_TWO: GAIN,
-    Scheme.K_MEANS: "#56B4E9",
-    Scheme.TERNARY: "#F0E442",
-    Scheme.BINARY: REMOVED,
-    Scheme.STEP: "#7A5FB5",
-}
-SYMBOLS = ("circle", "square", "diamond", "triangle-up", "pentagon", "cross", "hexagon", "triangle-down", "x")
 SMALLEST, BEST, CHOSEN, SETTINGS = "smallest", "most accurate", "clicked", "your settings"
 RINGS = {SMALLEST: "square-open", BEST: "diamond-open", CHOSEN: "circle-open", SETTINGS: "star-open"}
+RECOVERED = "won by recovery"
 HEIGHT, LOWER_HEIGHT = 400, 320
 TICKS = [each * 10**k for k in range(2, 10) for each in (1, 2, 5)]
 LEGEND_PIXELS = 140
@@ -68,9 +45,9 @@ def scatter(
     networks = list(dict.fromkeys(point.spec.model for point in points))
     symbols = {name: SYMBOLS[number % len(SYMBOLS)] for number, name in enumerate(networks)}
     if len(networks) == 1:  # then shapes and colours both tell schemes apart, for readers who see few colours
-        symbols = dict(zip(COLOURS, SYMBOLS, strict=True))
+        symbols = dict(zip(SCHEMES, SYMBOLS, strict=True))
     kind = "scatter" if len(points) <= MOST_AS_SVG else "scattergl"
-    traces = [_front(points, ink), *_clouds(points, symbols, kind)]
+    traces = [_front(points, ink), *_recovered(points), *_clouds(points, symbols, kind)]
     if len(networks) > 1:
         traces += [_key(name, symbol) for name, symbol in symbols.items()]
     traces += [_ring(text, point, ink) for text, point in rings.items()]
@@ -147,12 +124,28 @@ def _front(points: Sequence[Point], ink: str) -> dict[str, Any]:
     }
 
 
+def _recovered(points: Sequence[Point]) -> list[dict[str, Any]]:
+    """Returns an arrow from each network to the one that recovery makes of it, or nothing."""
+    pairs = recovered_pairs(points)
+    trace = {
+        "type": "scatter",
+        "mode": "lines+markers",
+        "name": RECOVERED,
+        "x": [x for before, after in pairs for x in (before.file_bytes, after.file_bytes, None)],
+        "y": [y for before, after in pairs for y in (before.accuracy, after.accuracy, None)],
+        "line": {"color": GAIN, "width": 1.5, "dash": "dot"},
+        "marker": {"symbol": "arrow", "angleref": "previous", "size": [0, 12, 0] * len(pairs), "standoff": 7},
+        "hoverinfo": "skip",
+    }
+    return [trace] if pairs else []
+
+
 def _clouds(points: Sequence[Point], symbols: Mapping[str, str], kind: str) -> list[dict[str, Any]]:
     """Returns one trace per scheme. Each point carries the name that it has in a link.
 
     `symbols`: the shape of the marks, by scheme or by network.
     """
-    clouds: dict[str, list[Point]] = {name: [] for name in COLOURS}
+    clouds: dict[str, list[Point]] = {name: [] for name in SCHEMES}
     for point in points:
         clouds[point.spec.weights.scheme if point.spec.weights else FLOAT_WEIGHTS].append(point)
     opacity = 0.85
@@ -167,7 +160,7 @@ def _clouds(points: Sequence[Point], symbols: Mapping[str, str], kind: str) -> l
             "text": [words(point) for point in own],
             "hovertemplate": "%{text}<extra></extra>",
             "marker": {
-                "color": COLOURS[name],
+                "color": SCHEMES[name],
                 "size": [round(7 + 10 * point.costs.sparsity, 1) for point in own],
                 "symbol": [symbols.get(name) or symbols[point.spec.model] for point in own],
                 "opacity": opacity,

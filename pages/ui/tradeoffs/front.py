@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from compression.results.pareto import Point, most_accurate, smallest
+from compression.results.pareto import Point, most_accurate, recovered_pairs, smallest
 from compression.spec import CompressionSpec, QuantSpec
 from compression.spec.title import full_title
 from pages.ui import wording
@@ -95,7 +95,8 @@ def chart(model: str, points: Sequence[Point], limits: Limits, best: Best) -> No
             selection_mode="points",
         )
         if chosen := clicked or best.smallest or best.most_accurate:
-            details(chosen, "The point that you clicked" if clicked else "The answer; click a point for its details")
+            why = "The point that you clicked" if clicked else "The answer; click a point for its details"
+            details(chosen, why, next((before for before, after in recovered_pairs(points) if after is chosen), None))
 
 
 def picture(names: Sequence[str]) -> None:
@@ -139,13 +140,14 @@ def landmarks(points: Sequence[Point]) -> dict[str, Point]:
     return landmarks
 
 
-def details(point: Point, why: str) -> None:
-    """Shows the numbers of a point, and buttons to open and to pin it."""
+def details(point: Point, why: str, before: Point | None) -> None:
+    """Shows the numbers of a point, and buttons to open and to pin it. `before`: the same without its recovery."""
     pinned = pins.names()
+    won = f"; {wording.points(point.accuracy - before.accuracy)} by recovery" if before else ""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(
             f"**{full_title(point.spec)}**: {wording.percent(point.accuracy, 2)} "
-            f"({wording.interval(*point.interval)}), {point.file_bytes:,} bytes",
+            f"({wording.interval(*point.interval)}), {point.file_bytes:,} bytes{won}",
             help=f"{why}. Measured on all {point.total:,} test images, "
             f"{'beforehand' if point.precomputed else 'on this machine'}, with the 95 % confidence interval.",
             width="content",
