@@ -27,7 +27,8 @@ FOLDED_LAST = "Where batch norm is folded after quantization, nothing can be giv
 WORDS = """\
 Every step keeps those above it. None looks at a label, and none trains: each uses 1,000 training images, and the
 accuracy is counted on all 10,000 test images, which no step sees. Seconds are those of this server, for the whole
-network with all steps up to that one."""
+network with all steps up to that one. With few bits, compensated rounding makes the file larger: fewer weights become
+zero."""
 
 
 def draw(model: str) -> None:
