@@ -539,7 +539,7 @@ kills = rows = 0
 chance = random.Random(0)
 evaluations = [evaluation(number, 50_000) for number in range(20)]
 until = time.monotonic() + 4
-while time.monotonic() < until:
+while time.monotonic() < until or min(kills, rows) <= 20:  # a busy machine takes longer
     if kills % 20 == 0:
         shutil.rmtree(path.parent, ignore_errors=True)
         kept = 0
