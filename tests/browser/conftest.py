@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, Error, Page, ViewportSi
 from compression.paths import PROJECT
 from tests.support.serving import browsing, chromium, serving
 
-expect.set_options(timeout=30_000)  # a machine with much to do is slow, not wrong
+expect.set_options(timeout=60_000)  # a machine with much to do is slow, not wrong
 
 SCREEN: ViewportSize = {"width": 1280, "height": 800}
 
