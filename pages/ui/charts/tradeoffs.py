@@ -127,6 +127,7 @@ def _front(points: Sequence[Point], ink: str) -> dict[str, Any]:
 def _recovered(points: Sequence[Point]) -> list[dict[str, Any]]:
     """Returns an arrow from each network to the one that recovery makes of it, or nothing."""
     pairs = recovered_pairs(points)
+    standoff = [pixels for _, after in pairs for pixels in (0, 2 + _size(after) / 2, 0)]  # outside of the mark
     trace = {
         "type": "scatter",
         "mode": "lines+markers",
@@ -134,10 +135,15 @@ def _recovered(points: Sequence[Point]) -> list[dict[str, Any]]:
         "x": [x for before, after in pairs for x in (before.file_bytes, after.file_bytes, None)],
         "y": [y for before, after in pairs for y in (before.accuracy, after.accuracy, None)],
         "line": {"color": GAIN, "width": 1.5, "dash": "dot"},
-        "marker": {"symbol": "arrow", "angleref": "previous", "size": [0, 12, 0] * len(pairs), "standoff": 7},
+        "marker": {"symbol": "arrow", "angleref": "previous", "size": [0, 12, 0] * len(pairs), "standoff": standoff},
         "hoverinfo": "skip",
     }
     return [trace] if pairs else []
+
+
+def _size(point: Point) -> float:
+    """Returns the width of a mark in pixels."""
+    return round(7 + 10 * point.costs.sparsity, 1)
 
 
 def _clouds(points: Sequence[Point], symbols: Mapping[str, str], kind: str) -> list[dict[str, Any]]:
@@ -161,7 +167,7 @@ def _clouds(points: Sequence[Point], symbols: Mapping[str, str], kind: str) -> l
             "hovertemplate": "%{text}<extra></extra>",
             "marker": {
                 "color": SCHEMES[name],
-                "size": [round(7 + 10 * point.costs.sparsity, 1) for point in own],
+                "size": [_size(point) for point in own],
                 "symbol": [symbols.get(name) or symbols[point.spec.model] for point in own],
                 "opacity": opacity,
                 "line": {"width": 0.5, "color": "rgba(60, 60, 60, 0.6)"},
