@@ -1,5 +1,6 @@
 """The page Recover: the ladder of the settings of now, and rungs that become settings of all pages."""
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -18,7 +19,7 @@ from compression.paths import PROJECT
 from compression.spec import ActivationSpec, CompressionSpec, Order, PruneSpec, QuantSpec, Rounding
 from pages.ui.accuracy import polling
 from pages.ui.charts import accuracy as accuracy_charts
-from pages.ui.compute import accuracy, images, recovery
+from pages.ui.compute import accuracy, compressed, images, recovery
 from tests.pages.test_more_settings import link_of
 
 QUANTIZED = CompressionSpec("simple_cnn", weights=QuantSpec(3))
@@ -122,8 +123,26 @@ def test_sizes_are_those_without_recovery_until_the_network_is_there(monkeypatch
     monkeypatch.setattr(Recoverer, "look", lambda *_: RecoveryReading(network=object()))
     assert recovery.present(recovered) == recovered
     monkeypatch.setattr(Recoverer, "look", lambda *_: RecoveryReading(error="there are no images"))
-    with pytest.raises(ValueError, match="there are no images"):
-        recovery.present(recovered)
+    assert recovery.present(recovered) == QUANTIZED
+    assert compressed.problem(recovered) == "There are no images."
+
+
+@pytest.mark.parametrize("first", [0, 1, 2, 5])
+@pytest.mark.parametrize("path", ["app.py", "pages/layers.py"])
+def test_a_recovery_that_fails_while_a_page_is_drawn_is_told_at_its_next_run(
+    monkeypatch: pytest.MonkeyPatch, path: str, first: int
+) -> None:
+    """The failure is known from the look number `first` on."""
+    looks, failed = itertools.count(), RecoveryReading(error="there are no images")
+    monkeypatch.setattr(Recoverer, "look", lambda *_: failed if next(looks) >= first else RecoveryReading())
+    page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=120)
+    for key, value in link_of(replace(QUANTIZED, rounding=Rounding.COMPENSATED)).items():
+        page.query_params[key] = value
+    page.switch_page(path).run()
+    assert not page.exception
+    page.run()
+    assert not page.exception
+    assert [each.value for each in page.info] == ["There are no images."]
 
 
 def test_workers_get_the_network_that_the_page_shows_and_nothing_before(monkeypatch: pytest.MonkeyPatch) -> None:

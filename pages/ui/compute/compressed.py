@@ -71,7 +71,8 @@ def problem(spec: CompressionSpec) -> str | None:
         answer(spec)
     except (DataError, ValueError) as error:
         return explain(error)
-    return None
+    error = recovery.problem(spec)
+    return f"{wording.capital(error)}." if error else None
 
 
 def explain(error: DataError | ValueError) -> str:

@@ -39,12 +39,16 @@ def without(spec: CompressionSpec) -> CompressionSpec:
     return replace(spec.without_recovery, reestimate_bn=spec.reestimate_bn)
 
 
-def present(spec: CompressionSpec) -> CompressionSpec:
-    """Returns the spec of the network that can be shown at once: `spec`, or until it is there, `without` its steps.
-
-    Raises ValueError if the network cannot be made.
-    """
+def problem(spec: CompressionSpec) -> str | None:
+    """Returns why the network of `spec` cannot be made, as far as that is known, or None."""
     reading = look(spec)
-    if reading and reading.error:
-        raise ValueError(reading.error)
-    return spec if reading is None or reading.network else without(spec)
+    return reading.error if reading else None
+
+
+def present(spec: CompressionSpec) -> CompressionSpec:
+    """Returns the spec of the network that can be shown at once: `spec`, or `without` its steps until it is there.
+
+    If it cannot be made, that may become known while a page is drawn. The page then goes on `without`, and the next
+    `problem` says why.
+    """
+    return spec if is_there(spec) else without(spec)

@@ -26,10 +26,9 @@ def problem(model: str) -> str | None:
     try:
         pruning.criterion_scores(target.scoring(model))
         pruning.criterion_scores(target.scoring_filters(model))
-        compressed.answer(specs.spec(model, ANY_SPARSITY))
     except (DataError, ValueError) as error:
         return compressed.explain(error)
-    return None
+    return compressed.problem(specs.spec(model, ANY_SPARSITY))
 
 
 @st.fragment(key=frame.METRICS)
