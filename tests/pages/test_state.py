@@ -147,7 +147,7 @@ KEYS = some.one_of(some.sampled_from(sorted(link.READERS)), some.text(max_size=8
 LINKS = some.dictionaries(KEYS, WORDS, max_size=9)
 
 
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=2_000, deadline=None)
 @given(LINKS)
 def test_any_link_selects_a_spec_and_is_used_or_reported(parameters):
     chosen, rejected = link.read({key: [text] for key, text in parameters.items()})
