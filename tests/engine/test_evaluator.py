@@ -118,8 +118,10 @@ def test_the_same_name_on_other_weights_is_another_network(evaluator, simple_cnn
 
 
 def test_workers_evaluate_the_network_that_they_are_given(evaluator, simple_cnn, test_images):
+    """They keep networks by their specs, so this spec is of no other test."""
     here, network = evaluator(images=500), compress(simple_cnn.module, CompressionSpec("m", weights=QuantSpec(2)))
-    *_, last = here.follow(simple_cnn, FOUR_BITS, compressed=lambda: network)
+    own = CompressionSpec("simple_cnn", PruneSpec(sparsity=0.123), QuantSpec(7))
+    *_, last = here.follow(simple_cnn, own, compressed=lambda: network)
     expected = evaluate(network.module, test_images[:500], simple_cnn.normalization)
     assert torch.equal(last.whole.predictions, expected.predictions)  # those of two bits: no worker compressed again
     assert torch.equal(last.before.predictions, evaluate_here(simple_cnn, FLOAT, test_images[:500]).predictions)

@@ -71,8 +71,8 @@ def problem(spec: CompressionSpec) -> str | None:
         answer(spec)
     except (DataError, ValueError) as error:
         return explain(error)
-    error = recovery.problem(spec)
-    return f"{wording.capital(error)}." if error else None
+    reason = recovery.problem(spec)
+    return f"{wording.capital(reason)}." if reason else None
 
 
 def explain(error: DataError | ValueError) -> str:
