@@ -12,6 +12,7 @@ import math
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from tornado.ioloop import PeriodicCallback
 
 from compression.engine.scratch import Scratch
 from compression.paths import PROJECT
@@ -46,7 +46,7 @@ NICENESS, MOST_NICENESS = 10, 19  # 10: a tenth of a core beside a program of no
 
 OWN_GROUP: dict[str, Any] = {"process_group": 0} if os.name == "posix" else {}  # Ctrl-C goes to its parent
 
-WATCH_MS = 500
+WATCH_SECONDS = 0.5
 
 LEAST_SECONDS = 1.0  # between two starts of one process, so that one that ends at once costs little
 
@@ -73,20 +73,25 @@ def niceness(text: str) -> int:
 
 
 def dask_setup(server: Any) -> None:
-    """Dask calls this in each scheduler and worker. Workers give up some priority; all end when their parent ends."""
+    """Dask calls this in each scheduler and worker when it starts. Workers give up some priority."""
     me = psutil.Process()
-    parent = me.parent()
-    starter = int(os.environ.get(PARENT, me.ppid()))
     if hasattr(server, "nanny") and (nice_value := niceness(os.environ.get(NICE, ""))):
         me.nice(max(nice_value, me.nice()) if os.name == "posix" else psutil.BELOW_NORMAL_PRIORITY_CLASS)
-
-    def watch() -> None:
-        if parent is None or not parent.is_running() or me.ppid() != starter:
-            os._exit(1)
-
-    server.periodic_callbacks["parent"] = PeriodicCallback(watch, WATCH_MS)
     if READY in os.environ:
         Path(os.environ[READY]).touch()
+
+
+def _end_with_parent() -> None:
+    """Ends this process when its parent has ended. It needs a thread: Dask waits for a scheduler without looking up."""
+    me = psutil.Process()
+    parent, starter = me.parent(), int(os.environ.pop(PARENT, me.ppid()))
+    while parent is not None and parent.is_running() and me.ppid() == starter:
+        time.sleep(WATCH_SECONDS)
+    os._exit(1)
+
+
+if READY in os.environ:  # in a scheduler or a worker, which import this module first
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 class Workers:

@@ -203,12 +203,14 @@ def test_workers_end_with_their_parent_even_if_it_is_killed() -> None:
     assert not [each for each in alive if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
 
 
-def test_workers_end_even_if_their_parent_ended_before_they_had_started() -> None:
+@pytest.mark.parametrize("has_scheduler", [True, False])
+def test_workers_end_even_if_their_parent_ended_before_they_had_started(has_scheduler: bool) -> None:
     script = (
         "import os\n"
         "from compression.engine.workers import Workers\n"
         "workers = Workers(1, [])\n"
         "print(*workers.pids, workers._scheduler.running.pid, flush=True)\n"
+        f"{'' if has_scheduler else 'workers._scheduler.running.kill()'}\n"
         "os._exit(0)\n"
     )
     output = subprocess.run([sys.executable, "-c", script], cwd=PROJECT, stdout=subprocess.PIPE, text=True).stdout
