@@ -124,7 +124,8 @@ def test_workers_evaluate_the_network_that_they_are_given(evaluator, simple_cnn,
     *_, last = here.follow(simple_cnn, own, compressed=lambda: network)
     expected = evaluate(network.module, test_images[:500], simple_cnn.normalization)
     assert torch.equal(last.whole.predictions, expected.predictions)  # those of two bits: no worker compressed again
-    assert torch.equal(last.before.predictions, evaluate_here(simple_cnn, FLOAT, test_images[:500]).predictions)
+    before = here.evaluate(simple_cnn, FLOAT)
+    assert torch.equal(before.predictions, evaluate_here(simple_cnn, FLOAT, test_images[:500]).predictions)
 
 
 def test_nothing_is_asked_until_the_network_is_there_and_an_error_is_told(evaluator, simple_cnn):
