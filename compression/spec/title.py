@@ -1,11 +1,20 @@
 """A short title for a spec, for a legend, a row or a sentence. Default settings are left out."""
 
+from collections.abc import Mapping
+
 from compression.spec.compression import CompressionSpec, Order
 from compression.spec.prune import Criterion, PruneSpec, Scope, Structure, Unit
 from compression.spec.quantize import Clip, Granularity, QuantSpec, Scheme
 from compression.spec.rounding import Rounding
 
 FLOAT = "float"
+
+RECOVERY = {
+    "reconstruct": "survivors moved",
+    "repair_activations": "activations repaired",
+    "correct_bias": "bias corrected",
+    "equalize": "channels equalized",
+}
 
 
 def title(spec: CompressionSpec) -> str:
@@ -23,21 +32,16 @@ def title(spec: CompressionSpec) -> str:
         parts.append("batch norm folded" if spec.order is Order.FOLD_FIRST else "batch norm folded last")
     if spec.merge:
         parts.append(f"{_percent(spec.merge)} of filters merged")
-    parts += _recovery(spec)
+    parts += recovery_steps(spec)
     if spec.reestimate_bn:
         parts.append("batch norm re-estimated")
     return ", ".join(parts) or FLOAT
 
 
-def _recovery(spec: CompressionSpec) -> list[str]:
-    steps = {
-        f"{spec.rounding} rounding": spec.rounding is not Rounding.NEAREST,
-        "survivors moved": spec.reconstruct,
-        "activations repaired": spec.repair_activations,
-        "bias corrected": spec.correct_bias,
-        "channels equalized": spec.equalize,
-    }
-    return [words for words, is_taken in steps.items() if is_taken]
+def recovery_steps(spec: CompressionSpec, words: Mapping[str, str] = RECOVERY) -> list[str]:
+    """Returns the steps that give accuracy back and take effect, in order; `words` says a step by its field."""
+    rounding = [] if spec.rounding is Rounding.NEAREST else [f"{spec.rounding} rounding"]
+    return rounding + [text for field, text in words.items() if getattr(spec, field)]
 
 
 def _weights(quant: QuantSpec) -> list[str]:

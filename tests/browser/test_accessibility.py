@@ -47,7 +47,8 @@ def test_on_a_phone_every_slider_shares_the_screen_with_the_answer(
     page.set_viewport_size({"width": 420, "height": 800})
     page.goto(f"{bare_server}/{path}?{LINK}")
     expect(page.get_by_test_id("stMetricValue").nth(2)).to_be_visible()
-    expect(page.get_by_test_id("stPlotlyChart").nth(charts - 1) if charts else page.locator("body")).to_be_attached()
+    if charts:
+        expect(page.get_by_test_id("stPlotlyChart").nth(charts - 1)).to_be_attached()
     for name in sliders:
         slider = page.get_by_role("slider", name=name)
         slider.focus()

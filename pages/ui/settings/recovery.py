@@ -3,9 +3,17 @@
 import streamlit as st
 
 from compression.spec import Order, Rounding
+from compression.spec.title import recovery_steps
 from pages.ui.settings import selection
 from pages.ui.state import session, specs
 from pages.ui.state.value import Settings
+
+WORDS = {  # as the labels of the widgets say, by field of the spec
+    "reconstruct": "remaining weights moved",
+    "repair_activations": "spread of channels restored",
+    "correct_bias": "mean of channels restored",
+    "equalize": "channels equalized",
+}
 
 
 def draw(model: str) -> None:
@@ -48,12 +56,4 @@ def draw(model: str) -> None:
 
 def words(now: Settings) -> list[str]:
     """Returns the steps that take effect with the settings `now`, in words. Re-estimated batch norm is none of them."""
-    spec = specs.spec_of(now)
-    steps = {
-        f"{spec.rounding} rounding": spec.rounding is not Rounding.NEAREST,
-        "remaining weights moved": spec.reconstruct,
-        "spread of channels restored": spec.repair_activations,
-        "mean of channels restored": spec.correct_bias,
-        "channels equalized": spec.equalize,
-    }
-    return [step for step, is_taken in steps.items() if is_taken]
+    return recovery_steps(specs.spec_of(now), WORDS)
