@@ -24,6 +24,7 @@ MENU = (
     ("pages/pruning.py", "Pruning", ":material/content_cut:"),
     ("pages/layers.py", "Layers", ":material/layers:"),
     ("pages/recover.py", "Recover", ":material/healing:"),
+    ("pages/inside.py", "Inside", ":material/troubleshoot:"),
     ("pages/tradeoffs.py", "Trade-offs", ":material/balance:"),
     ("pages/deploy.py", "Deploy", ":material/rocket_launch:"),
     ("pages/networks.py", "Networks", ":material/hub:"),

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from compression.inside.flips import Matrix
 from compression.spec import (
     DEFAULT_CLIP_AT,
     GROUP_SIZE,
@@ -34,7 +35,9 @@ class Settings:
 
     `bits`: bits per weight, or "float". `layers`: the settings of single layers, as `recipe.to_link` writes them.
     `layer`: the layer whose weights are shown. `pins`: the names of pinned specs. `budget`: the largest file size, as
-    the slider of Trade-offs shows it. `sweep_…`: what a sweep combines.
+    the slider of Trade-offs shows it. `sweep_…`: what a sweep combines. `section` to `picture`: what the page Inside
+    shows; `cell`: the row and the column of a confusion matrix, as "3-5"; `gallery`: the page of the gallery;
+    `picture`: the number of a test image.
     """
 
     model: str = "resnet20"
@@ -85,6 +88,14 @@ class Settings:
     right_granularity: Granularity = Granularity.TENSOR
     card_fold: bool = True
     card_bits: str = "4"
+
+    section: str = "Flips"
+    flips: str = "Lost"
+    true_class: str = ALL
+    matrix: Matrix = Matrix.CHANGE
+    cell: str = ""
+    gallery: int = 1
+    picture: int = 0
 
     threads: str = "1"
     fewer_filters: bool = False

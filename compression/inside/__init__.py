@@ -1,0 +1,32 @@
+"""What happens inside a compressed network: which images it loses, how sure it is, and where it looks.
+
+`from compression import inside` offers the functions of `__all__` to notebooks and scripts.
+"""
+
+from compression.inside.flips import (
+    Change,
+    ClassChange,
+    Comparison,
+    Matrix,
+    OftenLost,
+    class_changes,
+    compare,
+    confusion,
+    in_cell,
+    often_lost,
+    sort_surest_first,
+)
+
+__all__ = [
+    "Change",
+    "ClassChange",
+    "Comparison",
+    "Matrix",
+    "OftenLost",
+    "class_changes",
+    "compare",
+    "confusion",
+    "in_cell",
+    "often_lost",
+    "sort_surest_first",
+]

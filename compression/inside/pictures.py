@@ -1,0 +1,19 @@
+"""Pixels as PNG files, for pages and notebooks."""
+
+import base64
+import io
+
+from PIL import Image
+from torch import Tensor
+
+
+def to_png(pixels: Tensor) -> bytes:
+    """pixels (3, H, W) uint8, RGB -> a PNG file of exactly these pixels, not enlarged."""
+    file = io.BytesIO()
+    Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy()).save(file, "PNG")
+    return file.getvalue()
+
+
+def to_data_uri(pixels: Tensor) -> str:
+    """pixels (3, H, W) uint8, RGB -> the PNG file as an address that a page can show without a further request."""
+    return f"data:image/png;base64,{base64.b64encode(to_png(pixels)).decode()}"

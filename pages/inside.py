@@ -1,0 +1,40 @@
+"""The page Inside: which images a compressed network loses, and why."""
+
+import streamlit as st
+
+import pages.ui.supported  # noqa: F401
+from pages.ui.accuracy import panel
+from pages.ui.frame import frame, look
+from pages.ui.inside import classes, flips, metrics
+from pages.ui.settings import controls, own_layers
+from pages.ui.state import session
+from pages.ui.state.link import SECTIONS
+
+DRAWS = {"Flips": flips.draw, "Classes": classes.draw}
+
+frame.open_page("Inside")
+model = frame.pick_network()
+st.subheader("Which images does the compressed network lose, and why?", anchor=False)
+with st.container(key=look.PAGE):
+    side, main = st.columns([1, 3], gap="medium")
+
+with side:
+    controls.settings(model)
+    own_layers.draw()
+
+with main:
+    controls.stop_where_impossible(model)
+    with st.container(key=look.ANSWER):
+        accuracy_place, *places = st.columns(4)
+    with accuracy_place:
+        panel.metric(model)
+    metrics.draw(model, places)
+    panel.sentence(model)
+    section = st.segmented_control(
+        "Section",
+        SECTIONS,
+        required=True,
+        label_visibility="collapsed",
+        **session.bound("section", session.now().section),
+    )
+    DRAWS[section](model)

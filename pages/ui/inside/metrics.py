@@ -1,0 +1,40 @@
+"""The numbers above all sections of the page Inside: how many images change sides."""
+
+from collections.abc import Sequence
+
+from streamlit.delta_generator import DeltaGenerator
+
+from compression.evaluation.statistics import Flips
+from compression.inside.flips import Change
+from pages.ui import wording
+from pages.ui.compute import inside
+from pages.ui.settings import selection
+
+HELP = {
+    Change.LOST: "Images that the float network classifies correctly and the compressed network does not.",
+    Change.WON: "Images that the compressed network classifies correctly and the float network does not.",
+    Change.BOTH_WRONG: "Images that both networks classify wrongly, each as another class.",
+}
+
+
+def draw(model: str, places: Sequence[DeltaGenerator]) -> None:
+    """Shows the lost images, the won ones, and those that both networks classify wrongly but differently."""
+    comparison = inside.comparison(selection.spec(model))
+    counts = comparison.counts if comparison else {}
+    notes = {Change.LOST: "", Change.WON: "", Change.BOTH_WRONG: "another class"}
+    if counts:
+        p = Flips(counts[Change.LOST], counts[Change.WON]).p
+        notes |= {
+            Change.LOST: f"{wording.percent(counts[Change.LOST] / sum(counts.values()), 2)} of all",
+            Change.WON: f"McNemar {wording.p_value(p)}",
+        }
+    for place, (change, explanation) in zip(places, HELP.items(), strict=True):
+        place.metric(
+            change.value,
+            f"{counts[change]:,}" if counts else "…",
+            notes[change] or "counting",
+            delta_color="off",
+            delta_arrow="off",
+            border=True,
+            help=explanation,
+        )

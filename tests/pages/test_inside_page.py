@@ -1,0 +1,112 @@
+"""The page Inside: what it shows is what `compression` computes from the predictions."""
+
+import re
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from compression.data.images import ImageSet
+from compression.errors import DataMissing
+from compression.inside.flips import Change, Comparison, Matrix, class_changes, compare, in_cell, sort_surest_first
+from compression.networks.bundled import load_bundled
+from compression.paths import PROJECT
+from compression.results.landscape import read_landscape
+from compression.spec import CompressionSpec, QuantSpec
+from pages.ui.compute import images
+from pages.ui.inside import flips
+from pages.ui.inside.gallery import TILES
+from pages.ui.state.link import FLIPS, SECTIONS
+
+SPEC = CompressionSpec("simple_cnn", weights=QuantSpec(3))
+
+
+def opened(**link: str) -> AppTest:
+    page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=120)
+    for key, value in {"model": "simple_cnn", "bits": "3", **link}.items():
+        page.query_params[key] = value
+    page.switch_page("pages/inside.py").run()
+    assert not page.exception
+    return page
+
+
+def comparison() -> Comparison:
+    landscape = read_landscape(load_bundled("simple_cnn"))
+    before, after = landscape.get(CompressionSpec("simple_cnn")), landscape.get(SPEC)
+    assert before
+    assert after
+    return compare(before.evaluation, after.evaluation)
+
+
+def gallery(page: AppTest) -> str:
+    [html] = [each.proto.body for each in page.get("html") if "inside-gallery" in each.proto.body]
+    return html
+
+
+def numbers(page: AppTest) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"</b> · (\d+)<", gallery(page)))
+
+
+def test_the_gallery_begins_with_the_lost_image_that_float_is_surest_of(test_images: ImageSet) -> None:
+    page = opened()
+    change = comparison()
+    counts = {metric.label: metric.value for metric in page.metric}
+    assert counts["Lost"] == f"{change.counts[Change.LOST]:,}"
+    assert counts["Won"] == f"{change.counts[Change.WON]:,}"
+    assert numbers(page) == sort_surest_first(change, change.changes[Change.LOST])[:TILES]
+    assert gallery(page).count("<img ") == TILES
+
+
+def test_a_filter_and_a_cell_of_the_matrix_choose_the_images(test_images: ImageSet) -> None:
+    change = comparison()
+    cats = change.changes[Change.LOST] & (change.labels == 3)
+    page = opened(true_class="cat", gallery="2")
+    assert numbers(page) == sort_surest_first(change, cats)[TILES : 2 * TILES]
+    page = opened(cell="3-5", matrix=Matrix.AFTER)
+    assert numbers(page) == sort_surest_first(change, in_cell(change, Matrix.AFTER, 3, 5))[:TILES]
+    page.button(key="clear cell").click().run()
+    assert not page.exception
+    assert numbers(page) == sort_surest_first(change, change.changes[Change.LOST])[:TILES]
+
+
+@pytest.mark.parametrize("kind", FLIPS)
+def test_every_kind_of_flip_has_a_gallery(kind: str, test_images: ImageSet) -> None:
+    assert numbers(opened(flips=kind))
+
+
+def test_links_of_cells_and_classes_that_do_not_exist_show_all_images(test_images: ImageSet) -> None:
+    assert numbers(opened(cell="12-3", true_class="unicorn", gallery="999"))
+    assert flips.cell_of("3-12", 10) is None
+    assert flips.cell_of("3-9", 10) == (3, 9)
+
+
+def test_the_classes_are_those_that_lose_most(test_images: ImageSet) -> None:
+    page = opened(section="Classes")
+    table = page.dataframe[0].value
+    assert list(table["Class"]) == [each.name for each in class_changes(comparison())]
+    assert list(table["Lost"]) == [each.lost for each in class_changes(comparison())]
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_the_float_network_loses_nothing(section: str, test_images: ImageSet) -> None:
+    page = opened(bits="float", section=section)
+    assert {metric.label: metric.value for metric in page.metric}["Lost"] == "0"
+
+
+@pytest.fixture
+def no_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "test_images", lambda: DataMissing("there are no test images"))
+
+
+def test_without_images_flips_work_from_predictions_and_the_page_offers_the_pictures(no_images: None) -> None:
+    page = opened()
+    change = comparison()
+    assert numbers(page) == sort_surest_first(change, change.changes[Change.LOST])[:TILES]
+    assert gallery(page).count("no picture<") == TILES
+    assert "<img " not in gallery(page)
+    assert page.button(key="download").label == "Download 24 MB"
+
+
+def test_without_images_settings_that_were_not_measured_have_a_sentence(no_images: None) -> None:
+    page = opened(scheme="k-means", granularity="group")
+    assert any("were not measured beforehand" in each.value for each in page.caption)
+    assert not page.get("html") or all("inside-gallery" not in each.proto.body for each in page.get("html"))
