@@ -17,6 +17,8 @@ from compression.commands.shared.spec_options import (
 )
 from compression.spec import AUTOMATIC_SCHEMES, Granularity, Scheme, Scope, Structure
 
+INSPECTIONS = ("flips", "calibration")
+
 BITS = "8,6,5,4,3,2"
 
 IMAGES = "number of test images (default: all)"
@@ -58,6 +60,11 @@ def _data(options: argparse.ArgumentParser) -> None:
 def _evaluate(options: argparse.ArgumentParser) -> None:
     add_spec_arguments(options)
     options.add_argument("--images", metavar="N", type=int, help=IMAGES)
+
+
+def _inspect(options: argparse.ArgumentParser) -> None:
+    options.add_argument("what", choices=INSPECTIONS, help="what to look at")
+    _evaluate(options)
 
 
 def _export(options: argparse.ArgumentParser) -> None:
@@ -191,6 +198,7 @@ COMMANDS = {
     "models": Command("list the networks, and download public ones", _models),
     "data": Command("show which copy of CIFAR-10 is used, and download it", _data),
     "evaluate": Command("compress a network, count its bytes and measure its accuracy", _evaluate),
+    "inspect": Command("look inside a compressed network: which images it loses, and how sure it is", _inspect),
     "export": Command("compress a network and write it to a file, which is read again and verified", _export),
     "sensitivity": Command("measure what compressing each layer alone costs (resumes after a stop)", _sensitivity),
     "sweep": Command("evaluate a grid of settings into a table (resumes after a stop)", _sweep),

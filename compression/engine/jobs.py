@@ -29,6 +29,7 @@ class JobKind(StrEnum):
     SEARCH = "search"
     SCAN = "scan of layers"
     EXPORT = "export"
+    INSPECTION = "look inside"
     LADDER = "ladder of recovery"
 
 

@@ -3,6 +3,7 @@
 `from compression import inside` offers the functions of `__all__` to notebooks and scripts.
 """
 
+from compression.inside.calibration import Calibration, Reliability, calibrate, measure_reliability
 from compression.inside.flips import (
     Change,
     ClassChange,
@@ -18,15 +19,19 @@ from compression.inside.flips import (
 )
 
 __all__ = [
+    "Calibration",
     "Change",
     "ClassChange",
     "Comparison",
     "Matrix",
     "OftenLost",
+    "Reliability",
+    "calibrate",
     "class_changes",
     "compare",
     "confusion",
     "in_cell",
+    "measure_reliability",
     "often_lost",
     "sort_surest_first",
 ]

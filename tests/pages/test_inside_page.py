@@ -1,17 +1,21 @@
 """The page Inside: what it shows is what `compression` computes from the predictions."""
 
 import re
+import time
+from collections.abc import Callable
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from compression.data.images import ImageSet
+from compression.engine.cluster import Engine
 from compression.errors import DataMissing
 from compression.inside.flips import Change, Comparison, Matrix, class_changes, compare, in_cell, sort_surest_first
 from compression.networks.bundled import load_bundled
 from compression.paths import PROJECT
 from compression.results.landscape import read_landscape
 from compression.spec import CompressionSpec, QuantSpec
+from pages.ui import wording
 from pages.ui.compute import images
 from pages.ui.inside import flips
 from pages.ui.inside.gallery import TILES
@@ -110,3 +114,24 @@ def test_without_images_settings_that_were_not_measured_have_a_sentence(no_image
     page = opened(scheme="k-means", granularity="group")
     assert any("were not measured beforehand" in each.value for each in page.caption)
     assert not page.get("html") or all("inside-gallery" not in each.proto.body for each in page.get("html"))
+
+
+def test_confidence_is_known_once_the_workers_have_the_probabilities(test_images: ImageSet, here: Engine) -> None:
+    page = opened(section="Confidence")
+    page.button(key="calibration start").click().run()
+    until(page, lambda: len(page.table) == 1)
+    table = page.table[0].value
+    before = read_landscape(load_bundled("simple_cnn")).get(CompressionSpec("simple_cnn"))
+    assert before
+    half = before.evaluation.right[1::2].float().mean()
+    assert table["Accuracy"].iloc[0] == wording.percent(float(half))
+
+
+def until(page: AppTest, condition: Callable[[], bool]) -> None:
+    """Runs the page again and again until the condition holds."""
+    end = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.3)
+        page.run()
+        assert not page.exception

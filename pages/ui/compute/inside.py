@@ -1,8 +1,15 @@
 """What a compressed network does with single images, beside the float network."""
 
+from typing import Any
+
+import streamlit as st
+
+from compression.engine.cluster import engine
 from compression.errors import DataError
 from compression.inside.answers import Answer, answers
+from compression.inside.calibration import Calibration
 from compression.inside.flips import Comparison, OftenLost, compare, often_lost
+from compression.inside.inspector import InspectionReading, Inspector, calibrate_results, logit_calls
 from compression.inside.pictures import to_data_uri
 from compression.results.known import KnownResults
 from compression.spec import CompressionSpec
@@ -50,3 +57,38 @@ def pictures(rows: tuple[int, ...]) -> tuple[str, ...] | None:
 def is_pending(spec: CompressionSpec) -> bool:
     """Returns whether the network of `spec` still takes seconds to make."""
     return not recovery.is_there(spec)
+
+
+@st.cache_resource(show_spinner=False)
+def _inspector() -> Inspector:
+    return Inspector(engine())
+
+
+def logits(spec: CompressionSpec, go: bool) -> InspectionReading:
+    """Returns how far the logits of all test images are, of the float network and then of `spec`."""
+    before = _logits(CompressionSpec(spec.model), go)
+    after = _logits(spec, go and before.done)
+    return InspectionReading(
+        before.results + after.results,
+        after.seconds_left or before.seconds_left,
+        before.notice,
+        before.error or after.error,
+    )
+
+
+def _logits(spec: CompressionSpec, go: bool) -> InspectionReading:
+    module = compressed.model(spec).module if spec.recovers else None
+    model = networks.float_model(spec.model)
+    return _inspector().look(logit_calls(engine(), model, spec, images.load_once(), module), go)
+
+
+def calibrations(spec: CompressionSpec, reading: InspectionReading) -> tuple[Calibration, Calibration]:
+    """Returns the calibration of the float network and of `spec`, from the logits of both."""
+    half = len(reading.results) // 2
+    before = _calibration(CompressionSpec(spec.model), reading.results[:half])
+    return before, _calibration(spec, reading.results[half:])
+
+
+@shared(64)
+def _calibration(spec: CompressionSpec, _parts: tuple[Any, ...]) -> Calibration:
+    return calibrate_results(_parts, images.load_once().labels)

@@ -33,7 +33,7 @@ CHARTS = ("Overall", "Per class", "Confusion")
 SWEEP_BITS = (FLOAT, *(str(bits) for bits in range(MAX_BITS, 0, -1)))
 SWEEP_SPARSITIES = tuple(each / 20 for each in range(20))
 VIEWS = ("Front", "Bits by sparsity", "Equal bytes", "Compare", "Search", "Sweep")
-SECTIONS = ("Flips", "Classes")
+SECTIONS = ("Flips", "Classes", "Confidence")
 FLIPS = ("Lost", "Won", "Both wrong", "Lost most often")
 # Names and values that older links have, and what they are called now.
 RENAMED = {"bytes": "budget"}

@@ -1,0 +1,178 @@
+"""Looks inside networks in the background; shared by all sessions, readable while running.
+
+A look is a list of calls that workers make, behind all evaluations. It is
+
+    resting     nothing more is asked for, though calls that were asked for are still taken
+    running     up to CALLS_AHEAD calls are asked for
+    done        all results are there
+
+    resting -> running    a look has `go`
+    running -> resting    a look has `go=False`, or a call fails: then its calls are dropped
+    any     -> done       the last result comes back
+
+Results are kept in memory, those of the last MOST_LOOKS looks.
+"""
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from compression.data.cifar10 import TEST
+from compression.data.images import ImageSet
+from compression.engine.cluster import Engine, Shared, TaskKey
+from compression.engine.lru_cache import LruCache
+from compression.engine.priorities import scan_priority
+from compression.engine.progress import Pace, follow
+from compression.errors import EngineError
+from compression.inside.calibration import Calibration, calibrate
+from compression.inside.tasks import compute_logits
+from compression.networks.model import FloatModel
+from compression.results.provenance import arithmetic
+from compression.spec import CompressionSpec
+
+CALLS_AHEAD = 6
+
+MOST_LOOKS = 64
+
+CHUNK = 500  # images of one call
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """A call of `function` that a worker makes. `name` says all that its result depends on."""
+
+    name: str
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class InspectionReading:
+    """What is known of a look at one moment: `results` of its calls, in their order, None where they are missing."""
+
+    results: tuple[Any, ...]
+    seconds_left: float | None = None
+    notice: str | None = None
+    error: str | None = None
+
+    @property
+    def share(self) -> float:
+        """The share (0..1) of the calls that are done."""
+        return sum(each is not None for each in self.results) / len(self.results)
+
+    @property
+    def done(self) -> bool:
+        """Whether all results are there."""
+        return all(each is not None for each in self.results)
+
+
+@dataclass(eq=False)
+class _State:
+    task: str
+    results: list[Any]
+    pending: set[int] = field(default_factory=set)
+    pace: Pace | None = None
+
+    @property
+    def share(self) -> float:
+        return sum(each is not None for each in self.results) / len(self.results)
+
+    @property
+    def tasks(self) -> list[TaskKey]:
+        return [(self.task, number) for number in self.pending]
+
+
+class Inspector:
+    """The looks of all sessions of this process. Every method may be called from any thread; only `follow` waits."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._lock = threading.RLock()
+        self._states: LruCache[str, _State] = LruCache(MOST_LOOKS, on_removal=self._drop)
+
+    @property
+    def engine(self) -> Engine:
+        return self._engine
+
+    def look(self, calls: Sequence[Call], go: bool = True) -> InspectionReading:
+        """Returns what is known now; with `go`, asks workers for more, else lets the look rest."""
+        names = repr([arithmetic(), *(call.name for call in calls)])
+        task = f"inside-{hashlib.sha256(names.encode()).hexdigest()[:24]}"
+        with self._lock:
+            state = self._states.use(task, lambda: _State(task, [None] * len(calls)))
+            error = self._advance(state, calls, go)
+            left = state.pace.seconds_left(state.share) if state.pace else None
+            return InspectionReading(tuple(state.results), left, self._engine.notice, error)
+
+    def follow(self, calls: Sequence[Call]) -> Iterator[InspectionReading]:
+        """Yields readings until the look is done. Raises EngineError if a call fails."""
+        return follow(partial(self.look, calls))
+
+    def _advance(self, state: _State, calls: Sequence[Call], go: bool) -> str | None:
+        try:
+            for (_, number), result in (self._engine.take(state.tasks) if state.pending else {}).items():
+                state.pending.discard(number)
+                state.results[number] = result
+            if not go:
+                self._drop(state)
+                state.pace = None
+            else:
+                state.pace = state.pace or Pace.from_now(state.share)
+                self._ask(state, calls)
+        except EngineError as error:
+            self._drop(state)
+            return str(error)
+        return None
+
+    def _ask(self, state: _State, calls: Sequence[Call]) -> None:
+        for number, call in enumerate(calls):
+            if len(state.pending) >= CALLS_AHEAD:
+                return
+            if state.results[number] is None and number not in state.pending:
+                priority = scan_priority(0, len(calls), number)
+                self._engine.ask((state.task, number), call.function, *call.arguments, priority=priority)
+                state.pending.add(number)
+
+    def _drop(self, state: _State) -> None:
+        self._engine.drop(state.tasks)
+        state.pending.clear()
+
+
+def shared_arguments(engine: Engine, model: FloatModel, images: ImageSet) -> tuple[Shared, Shared | None]:
+    """Returns the network and the test images as arguments of many calls; None for images that workers have."""
+    return (
+        Shared(f"network-{model.digest}", model),
+        None if engine.local else Shared(f"images-{TEST.fingerprint}", images),
+    )
+
+
+def logit_calls(
+    engine: Engine, model: FloatModel, spec: CompressionSpec, images: ImageSet, compressed: Any = None
+) -> list[Call]:
+    """Returns the calls that compute the logits of `model`, compressed as `spec` says, for all of `images`.
+
+    `compressed` is the module of a network that takes seconds to make; None means that each worker makes it.
+    """
+    network, pixels = shared_arguments(engine, model, images)
+    name = f"logits {model.digest} {spec.to_json()}"
+    module = Shared(f"module {name}", compressed) if compressed is not None else None
+    return [
+        Call(
+            f"{name} {start}",
+            compute_logits,
+            (network, spec, start, min(start + CHUNK, len(images)), arithmetic(), pixels, module),
+        )
+        for start in range(0, len(images), CHUNK)
+    ]
+
+
+def calibrate_results(parts: Sequence[Any], labels: Tensor) -> Calibration:
+    """Returns the calibration of a network from the results of its `logit_calls`, with the labels of the images."""
+    return calibrate(torch.from_numpy(np.concatenate(parts)), labels)

@@ -1,0 +1,59 @@
+"""What workers compute for a look inside: logits, so far."""
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from compression.core.compress import compress
+from compression.core.training_evidence import evidence_for
+from compression.data.images import ImageSet
+from compression.engine.lru_cache import LruCache
+from compression.engine.tasks import CACHE_BYTES, images_for
+from compression.evaluation.evaluation import BATCH
+from compression.networks.folding import fold_batch_norm
+from compression.networks.model import FloatModel
+from compression.networks.weights import float_bytes
+from compression.spec import CompressionSpec
+
+Logits = npt.NDArray[np.float32]
+
+
+def network_for(model: FloatModel, spec: CompressionSpec, compressed: nn.Module | None) -> nn.Module:
+    """Returns the network that `spec` makes of `model`, folded for speed; the last ones are kept by the worker.
+
+    `compressed` is the module of the compressed network; None means that it is made here.
+    """
+
+    def make() -> nn.Module:
+        return fold_batch_norm(compressed or compress(model.module, spec, evidence_for(model, spec)).module)
+
+    return _networks.use((model.digest, spec), make)
+
+
+def compute_logits(
+    model: FloatModel,
+    spec: CompressionSpec,
+    start: int,
+    stop: int,
+    version: str,
+    images: ImageSet | None = None,
+    compressed: nn.Module | None = None,
+) -> Logits:
+    """Returns the logits (stop - start, classes) of `model`, compressed as `spec` says, for a range of test images.
+
+    `version`, `images` and the exceptions are those of `engine.tasks.evaluate_rows`.
+    """
+    images = images_for(version, images)
+    network = network_for(model, spec, compressed)
+    return logits_of(network, model, images.pixels[start:stop])
+
+
+def logits_of(network: nn.Module, model: FloatModel, pixels: torch.Tensor) -> Logits:
+    """pixels (N, 3, H, W) uint8 -> the logits (N, classes) of `network`, with the normalisation of `model`."""
+    with torch.inference_mode():
+        parts = [network(model.normalization(batch)).float() for batch in pixels.split(BATCH)]
+    return torch.cat(parts).numpy()
+
+
+_networks: LruCache[tuple[str, CompressionSpec], nn.Module] = LruCache(most_bytes=CACHE_BYTES, nbytes=float_bytes)

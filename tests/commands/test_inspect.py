@@ -1,0 +1,55 @@
+"""`inspect`: the numbers of the package, as JSON and as words."""
+
+from pathlib import Path
+
+import pytest
+
+from compression.commands.arguments import INSPECTIONS
+from compression.commands.inspect import REPORTS
+from compression.data.images import ImageSet
+from compression.engine.cluster import Engine
+from compression.evaluation.evaluation import flips
+from compression.networks.bundled import load_bundled
+from compression.results.landscape import read_landscape
+from compression.spec import CompressionSpec, QuantSpec
+from tests.commands.test_cli import Captured, json_of
+from tests.support.session import command_session
+
+
+def test_every_inspection_has_a_report() -> None:
+    assert set(INSPECTIONS) == set(REPORTS)
+
+
+def test_flips_are_those_of_the_committed_predictions(capsys: Captured, test_images: ImageSet) -> None:
+    values = json_of(capsys, "inspect", "flips", "--model", "simple_cnn", "--bits", "3")
+    landscape = read_landscape(load_bundled("simple_cnn"))
+    before = landscape.get(CompressionSpec("simple_cnn"))
+    after = landscape.get(CompressionSpec("simple_cnn", weights=QuantSpec(3)))
+    assert before
+    assert after
+    change = flips(before.evaluation, after.evaluation)
+    assert (values["counts"]["lost"], values["counts"]["won"]) == (change.lost, change.won)
+    assert len(values["lost"]) == change.lost
+    assert set(values["lost"]).isdisjoint(values["won"])
+    assert sum(each["lost"] for each in values["classes"]) == change.lost
+    assert sum(map(sum, values["confusion"]["change"])) == 10_000
+
+
+def test_without_images_flips_come_from_what_was_measured_beforehand(copied_project: Path) -> None:
+    with command_session(copied_project) as session:
+        known = session.run("inspect", "flips", "--model", "simple_cnn", "--bits", "3")
+        assert known.returncode == 0
+        assert "10,000 images:" in known.stdout
+        unknown = session.run("inspect", "flips", "--model", "simple_cnn", "--bits", "3", "--images", "100")
+        assert (unknown.returncode, unknown.stdout) == (2, "")
+        assert "there are no CIFAR-10 test images here" in unknown.stderr
+
+
+def test_calibration_reports_both_networks(capsys: Captured, here: Engine, test_images: ImageSet) -> None:
+    values = json_of(capsys, "inspect", "calibration", "--model", "simple_cnn", "--bits", "2", "--images", "1000")
+    for network in ("float", "compressed"):
+        assert values[network]["plain"]["images"] == 500
+        assert values[network]["plain"]["accuracy"] == values[network]["scaled"]["accuracy"]
+        assert 0 < values[network]["scaled"]["expected_calibration_error"] < 0.2
+    assert values["compressed"]["plain"]["accuracy"] < values["float"]["plain"]["accuracy"]
+    assert values["float"]["temperature"] == pytest.approx(1, abs=0.6)
