@@ -26,6 +26,10 @@ LAYERS = {
     "lessons": {"spec", "quantization", "pruning"},
     "core": {"spec", "data", "networks", "quantization", "pruning", "reconstruction"},
     "files": {"spec", "networks", "quantization", "pruning", "core"},
+    "recover": {
+        *("spec", "data", "networks", "quantization", "pruning"),
+        *("reconstruction", "core", "evaluation", "training"),
+    },
     "inspect": {"spec", "data", "networks", "quantization", "pruning", "core", "evaluation"},
     "results": {"spec", "data", "networks", "core", "evaluation", "files"},
     "engine": {"spec", "data", "networks", "core", "evaluation", "results"},

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from compression.data.images import ImageSet
-from compression.networks.checkpoints.reading import DAMAGE_ERRORS
 from compression.networks.normalization import NORMALIZATIONS
+from compression.training.checkpoint import load_checkpoint, save_checkpoint
 from compression.training.recipe import TrainingProgress, TrainingRecipe
 
 
@@ -139,19 +139,13 @@ def _step_(run: _Run, pixels: Tensor, labels: Tensor, recipe: TrainingRecipe) ->
 
 def _save(run: _Run, recipe: TrainingRecipe, epochs_done: int, path: Path) -> None:
     state = {name: part.state_dict() for name, part in vars(run).items()}
-    partial = path.with_suffix(".partial")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save({**state, "recipe": dataclasses.asdict(recipe), "epochs_done": epochs_done}, partial)
-    partial.replace(path)
+    save_checkpoint(path, {**state, "recipe": dataclasses.asdict(recipe), "epochs_done": epochs_done})
 
 
 def _resume_(run: _Run, recipe: TrainingRecipe, path: Path) -> int:
     """Loads the saved state into the parts of `run`; returns the number of epochs done. Raises ValueError."""
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        saved_recipe, epochs_done = state["recipe"], state["epochs_done"]
-    except DAMAGE_ERRORS as error:
-        raise ValueError(f"{path} is damaged; move it away to start a new run") from error
+    state = load_checkpoint(path)
+    saved_recipe, epochs_done = state.get("recipe"), state.get("epochs_done", 0)
     if saved_recipe != dataclasses.asdict(recipe):
         raise ValueError(
             f"{path} belongs to a run with another recipe: {saved_recipe}; move it away to start a new run"

@@ -1,0 +1,207 @@
+"""A network in training: float weights that are pruned and rounded on every way through, and what becomes of them.
+
+The optimizer moves latent float weights. Each forward pass uses their pruned and rounded values, so that the network
+that is trained is the compressed one. Pruned weights are zero in the latent weights too, and get no gradient: momentum
+and weight decay leave them at zero.
+"""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from compression.core.evidence import Evidence
+from compression.core.pruning_plan import plan_pruning
+from compression.core.record import CompressedModel, LayerRecord, sqnr_db
+from compression.networks.checkpoints.names import COUNTERS
+from compression.networks.folding import norms_after
+from compression.networks.weights import compressible_weights, swap_channels
+from compression.pruning.masks import LayerMask
+from compression.quantization.activations import InputQuantizer
+from compression.reconstruction.reconstruct import write_vectors_
+from compression.recover.recipe import FIXED_VALUES
+from compression.recover.straight_through import (
+    TrainedInput,
+    gains_of,
+    grown_input,
+    least_error_gain,
+    round_weight,
+    scaled,
+)
+from compression.spec import CompressionSpec, Order
+
+Masks = Mapping[str, LayerMask]
+
+
+@dataclass(eq=False)
+class Latent:
+    """The network `start` in training.
+
+    `module`: a copy of its float network in train mode, whose parameters are the latent ones. `keys`: layer name -> the
+    name of its weight there. `masks`: layer name -> which of its weights are pruned now. `held`: names of parameters ->
+    where they are not zero (bool). `gains`: layer name -> the factor of the scale of each group. `input_gains`: layer
+    name -> the factor of the scale of its inputs.
+    """
+
+    start: CompressedModel
+    module: nn.Module
+    keys: Mapping[str, str]
+    masks: Masks
+    held: dict[str, Tensor]
+    gains: dict[str, Tensor]
+    input_gains: dict[str, Tensor]
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """inputs (N, ...) -> the logits (N, classes) of the compressed network; gradients reach the latent weights."""
+        return functional_call(self.module, self._used(), (inputs,))
+
+    def network(self) -> CompressedModel:
+        """Returns the compressed network of the latent weights of now. Their masks must be those of the whole spec."""
+        with torch.no_grad():
+            used = dict(self.module.named_parameters()) | self._used()
+            weights = {name: used[key].detach().clone() for name, key in self.keys.items()}
+            state = {key: value.clone() for key, value in (self.module.state_dict() | used).items()}
+        layers = tuple(self._record(record, weights[record.name]) for record in self.start.layers)
+        own = set(self.keys.values())
+        vectors = {
+            key: value for key, value in state.items() if key not in own and key.rpartition(".")[2] not in COUNTERS
+        }
+        return CompressedModel(self.start.spec, self.start.original, layers, None, vectors)
+
+    def pruned(self, masks: Masks) -> "Latent":
+        """Returns the network as `masks` prune it, with the same latent weights, which stay as they are."""
+        return replace(self, masks=masks, held=_held(self.module, self.keys, masks, self.start.layers))
+
+    def prune_(self, masks: Masks) -> None:
+        """Prunes by `masks` from now on: what they prune becomes zero in the latent weights."""
+        self.masks, self.held = masks, self.pruned(masks).held
+        with torch.no_grad():
+            parameters = dict(self.module.named_parameters())
+            for key, keep in self.held.items():
+                parameters[key].mul_(keep)
+
+    def start_gains_(self, inputs: Mapping[str, InputQuantizer]) -> None:
+        """Sets all gains to where learning begins: the least squared error of the latent weights.
+
+        Those of layer inputs take the scale of `inputs` (layer name -> quantizer) if it has the same zero point.
+        """
+        with torch.no_grad():
+            parameters = dict(self.module.named_parameters())
+            quant = self.start.spec.weights
+            is_fixed = quant is not None and quant.scheme in FIXED_VALUES
+            for record in self.start.layers:
+                if record.qparams and not is_fixed:
+                    weight = swap_channels(parameters[self.keys[record.name]].detach(), record.transposed_groups)
+                    self.gains[record.name].copy_(least_error_gain(weight, record.qparams))
+                other = inputs.get(record.name)
+                if record.inputs and other and other.zero_point == record.inputs.zero_point:
+                    self.input_gains[record.name].fill_(other.scale / record.inputs.scale)
+
+    def state(self) -> dict[str, Any]:
+        """Returns a copy of all that training changes, as `load_` takes it."""
+        return {
+            "module": {key: value.clone() for key, value in self.module.state_dict().items()},
+            "gains": {name: gain.detach().clone() for name, gain in self.gains.items()},
+            "input_gains": {name: gain.detach().clone() for name, gain in self.input_gains.items()},
+            "masks": {name: tuple(mask) for name, mask in self.masks.items()},
+        }
+
+    def load_(self, state: dict[str, Any]) -> None:
+        """Continues from what `state` returned. Raises RuntimeError if it belongs to another network."""
+        self.module.load_state_dict(state["module"])
+        with torch.no_grad():
+            for name, gain in self.gains.items():
+                gain.copy_(state["gains"][name])
+            for name, gain in self.input_gains.items():
+                gain.copy_(state["input_gains"][name])
+        self.prune_({name: LayerMask(*mask) for name, mask in state["masks"].items()})
+
+    def _used(self) -> dict[str, Tensor]:
+        """Returns the values of parameters in a forward pass, where they differ from the latent ones."""
+        parameters = dict(self.module.named_parameters())
+        used = {key: parameters[key] * keep for key, keep in self.held.items()}
+        for record in self.start.layers:
+            if record.qparams is None:
+                continue
+            key, groups = self.keys[record.name], record.transposed_groups
+            values = swap_channels(used.get(key, parameters[key]), groups)
+            rounded = swap_channels(round_weight(values, record.qparams, self.gains[record.name]), groups)
+            used[key] = rounded if record.qparams.zero_is_exact or key not in self.held else rounded * self.held[key]
+        return used
+
+    def _record(self, record: LayerRecord, weight: Tensor) -> LayerRecord:
+        mask, gain = self.masks.get(record.name), self.gains.get(record.name)
+        return replace(
+            record,
+            weight=weight,
+            pruned=int((~mask.mask).sum()) if mask else 0,
+            threshold=mask.threshold if mask else 0.0,
+            nonzero=int(np.count_nonzero(weight.numpy())),
+            qparams=scaled(record.qparams, gain.detach()) if record.qparams and gain is not None else record.qparams,
+            sqnr_db=sqnr_db(record.original.detach(), weight),
+            filters=mask.filters if mask else None,
+            pattern=mask.pattern if mask else None,
+            inputs=grown_input(record.inputs, self.input_gains[record.name]) if record.inputs else None,
+        )
+
+
+def latent_network(start: CompressedModel, masks: Masks, from_rounded: bool) -> Latent:
+    """Returns `start`, with all weights pruned that `masks` prune, ready for training.
+
+    The latent weights are the float weights; with `from_rounded` the weights of `start`, where rounding has moved them.
+    """
+    module = copy.deepcopy(start.original).train().requires_grad_(True)
+    write_vectors_(module, start.vectors)
+    names = {id(parameter): key for key, parameter in start.original.named_parameters()}
+    keys = {record.name: names[id(record.original)] for record in start.layers}
+    if from_rounded:
+        write_vectors_(module, {keys[record.name]: record.weight for record in start.layers})
+    gains = {record.name: gains_of(record.qparams) for record in start.layers if record.qparams}
+    input_gains = {record.name: torch.ones(()) for record in start.layers if record.inputs}
+    for record in start.layers:
+        if record.inputs:
+            hook = TrainedInput(record.inputs, input_gains[record.name])
+            module.get_submodule(record.name).register_forward_pre_hook(hook)
+    latent = Latent(start, module, keys, masks, {}, gains, input_gains)
+    latent.prune_(masks)
+    return latent
+
+
+def masks_of(network: nn.Module, spec: CompressionSpec, evidence: Evidence) -> Masks:
+    """Returns the masks with which `spec` prunes `network`, which is folded, merged and equalized already."""
+    weights = {name: weight.channels_first for name, weight in compressible_weights(network, spec.also).items()}
+    return plan_pruning(network, weights, spec, evidence)
+
+
+def plans_on_folded(spec: CompressionSpec) -> bool:
+    """Whether the weights that are scored for pruning are those that are trained: not if they are folded later."""
+    return not (spec.fold_bn and spec.order is Order.QUANTIZE_FIRST)
+
+
+def _held(
+    module: nn.Module, keys: Mapping[str, str], masks: Masks, layers: tuple[LayerRecord, ...]
+) -> dict[str, Tensor]:
+    """Returns where parameters are not zero, by their names: of pruned weights, and of what belongs to pruned filters.
+
+    Where no code stands for zero, the zeros of the start are held too.
+    """
+    held: dict[str, Tensor] = {}
+    norms = norms_after(module)
+    names = {id(parameter): key for key, parameter in module.named_parameters()}
+    for record in layers:
+        mask = masks.get(record.name)
+        if mask:
+            held[keys[record.name]] = swap_channels(mask.mask, record.transposed_groups).clone()
+        elif record.qparams and not record.qparams.zero_is_exact and record.nonzero < record.weights:
+            held[keys[record.name]] = record.weight != 0
+        if mask and mask.filters is not None:
+            norm = norms.get(record.name)
+            for vector in (module.get_submodule(record.name).bias, norm and norm.weight, norm and norm.bias):
+                if isinstance(vector, Tensor):
+                    held[names[id(vector)]] = mask.filters
+    return held

@@ -1,0 +1,156 @@
+"""How a compressed network is trained, as frozen values: `Recipe` and its options."""
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+
+from compression.spec import CompressionSpec, Criterion, Scheme, Structure
+from compression.spec.checks import member
+
+MOST_EPOCHS = 1000
+
+RATES = {"sgd": 0.02, "adam": 0.001}
+
+
+class Optimizer(StrEnum):
+    """What makes a step of a gradient: SGD with Nesterov momentum, or Adam with decoupled weight decay."""
+
+    SGD = "sgd"
+    ADAM = "adam"
+
+
+class RateSchedule(StrEnum):
+    """The learning rate over the steps: it falls to zero in a line or by a cosine, or stays."""
+
+    LINEAR = "linear"
+    COSINE = "cosine"
+    CONSTANT = "constant"
+
+
+class Quantizers(StrEnum):
+    """Whether the scales and codebooks of the start stay, or the scale of each group is learned with the weights."""
+
+    FROZEN = "frozen"
+    LEARNED = "learned"
+
+
+class SparsitySchedule(StrEnum):
+    """When weights are pruned: all at the start, or more and more of them, by a cubic curve or in equal stages."""
+
+    ONE_SHOT = "one-shot"
+    CUBIC = "cubic"
+    ITERATIVE = "iterative"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a compressed network is trained. Raises ValueError for numbers out of range.
+
+    `epochs`: passes over the training images, also parts of one. `steps`: optimizer steps instead, or None.
+    `learning_rate`: the highest, at the beginning, or None for the one of the `optimizer` in RATES. `weight_decay` acts
+    on weights, not on biases and batch norm. `quantizers`: whether scales are learned; those of
+    FIXED_VALUES stay in any case. `gain_rate`: the highest
+    learning rate of scales, relative to their size. `sparsity_schedule`: when weights are pruned; the target is reached
+    after the share `pruned_by` (0..1) of the steps. `distillation`: the share (0..1) of the loss that compares with the
+    outputs of a teacher at `temperature`. `held_out`: how many training images are not trained on but counted for the
+    curve, `points` times and at the start.
+    """
+
+    epochs: float = 1.0
+    steps: int | None = None
+    optimizer: Optimizer = Optimizer.SGD
+    learning_rate: float | None = None
+    rate_schedule: RateSchedule = RateSchedule.LINEAR
+    batch_size: int = 128
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    crop_pad_pixels: int = 4
+    seed: int = 0
+    quantizers: Quantizers = Quantizers.LEARNED
+    gain_rate: float = 0.002
+    sparsity_schedule: SparsitySchedule = SparsitySchedule.ONE_SHOT
+    pruned_by: float = 0.5
+    distillation: float = 0.0
+    temperature: float = 4.0
+    held_out: int = 1000
+    points: int = 8
+
+    def __post_init__(self) -> None:
+        for name, enum in (
+            ("optimizer", Optimizer),
+            ("rate_schedule", RateSchedule),
+            ("quantizers", Quantizers),
+            ("sparsity_schedule", SparsitySchedule),
+        ):
+            object.__setattr__(self, name, member(enum, getattr(self, name)))
+        if self.learning_rate is None:
+            object.__setattr__(self, "learning_rate", RATES[self.optimizer])
+        for name in ("batch_size", "held_out", "points", *(() if self.steps is None else ("steps",))):
+            if not (isinstance(value := getattr(self, name), int) and value >= 1):
+                raise ValueError(f"{name} must be a whole number of at least 1, got {value}")
+        if not 0 < self.epochs <= MOST_EPOCHS:
+            raise ValueError(f"epochs must be above 0 and at most {MOST_EPOCHS}, got {self.epochs}")
+        for name in ("learning_rate", "gain_rate", "temperature"):
+            if not (0 < getattr(self, name) < math.inf):
+                raise ValueError(f"{name} must be a finite number above 0, got {getattr(self, name)}")
+        for name in ("distillation", "pruned_by"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be in 0..1, got {getattr(self, name)}")
+        for name in ("momentum", "weight_decay"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 0 and below 1, got {getattr(self, name)}")
+
+    @property
+    def rate(self) -> float:
+        """The highest learning rate, at the beginning."""
+        assert self.learning_rate is not None
+        return self.learning_rate
+
+    def total_steps(self, images: int) -> int:
+        """Returns the number of optimizer steps for `images` training images, of which some are held out."""
+        return self.steps or max(1, round(self.epochs * self.steps_per_epoch(images)))
+
+    def steps_per_epoch(self, images: int) -> int:
+        """Returns the number of batches in the training images that are not held out; an incomplete one is left out.
+
+        Raises ValueError if not even one batch is left.
+        """
+        steps = (images - self.held_out) // self.batch_size
+        if steps < 1:
+            raise ValueError(
+                f"{images:,} training images are too few for a batch of {self.batch_size} beside {self.held_out:,} "
+                "that are held out: give a smaller batch_size or fewer held_out"
+            )
+        return steps
+
+    def to_json(self) -> str:
+        """Returns canonical JSON: equal recipes have equal strings."""
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+
+
+def recipe_from_json(text: str) -> Recipe:
+    """Returns the recipe that `Recipe.to_json` wrote. Raises ValueError for other text."""
+    try:
+        return Recipe(**json.loads(text))
+    except TypeError as error:
+        raise ValueError(f"not a training recipe: {error}") from None
+
+
+def check_fits(recipe: Recipe, spec: CompressionSpec) -> None:
+    """Raises ValueError if a network compressed as `spec` says cannot be trained by `recipe`."""
+    if not (spec.prunes or spec.quantizes_weights or spec.activations):
+        raise ValueError("there is nothing to recover from: the spec neither prunes nor quantizes")
+    if recipe.sparsity_schedule is SparsitySchedule.ONE_SHOT:
+        return
+    prune = spec.prune
+    if prune is None or prune.sparsity is None or prune.structure is Structure.N_M:
+        raise ValueError(
+            f"a {recipe.sparsity_schedule} sparsity schedule needs a sparsity target; "
+            "thresholds, n:m and layers alone are pruned one-shot"
+        )
+    if prune.criterion is Criterion.SIGNED or spec.needs_gradients:
+        raise ValueError(f"the criterion {prune.criterion} is for one-shot pruning")
+
+
+FIXED_VALUES = (Scheme.POWER_OF_TWO, Scheme.STEP)  # scaled, they would be no powers of two, or have another step

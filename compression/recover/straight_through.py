@@ -1,0 +1,146 @@
+"""Rounding that lets gradients pass: straight-through estimators for weights and for inputs of layers.
+
+The forward pass uses the quantizer of the spec itself. In the backward pass rounding counts as the identity, and the
+gradient is zero for values outside the clip: those whose error is more than half a step beyond the last value (Bengio
+et al. 2013, arXiv:1308.3432; torch's fake_quantize has the same gradient). The gain of a quantizer, a factor of all its
+values, has the gradient of learned steps: sum of (rounded - value) inside, of the last value outside (LSQ, Esser et
+al. 2020, arXiv:1902.08153, equation 3).
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from compression.quantization.activations import InputQuantizer
+from compression.quantization.codebooks import Codebook
+from compression.quantization.groups import from_groups, to_groups
+from compression.quantization.quantizers import QParams, fake_quantize
+
+Quantizer = QParams | Codebook
+
+FRACTIONS = 33  # of the scale of the start, from which a learned scale begins
+
+
+def gains_of(qparams: Quantizer) -> Tensor:
+    """Returns a gain of 1 for each group, in the shape of the scales, or (groups, 1) for codebooks."""
+    return torch.ones_like(qparams.values[:, :1] if isinstance(qparams, Codebook) else qparams.scale)
+
+
+def scaled(qparams: Quantizer, gain: Tensor) -> Quantizer:
+    """Returns `qparams` with all values of each group multiplied by its gain; codes keep their meaning."""
+    if isinstance(qparams, Codebook):
+        return replace(qparams, values=qparams.values * gain, bounds=qparams.bounds * gain)
+    return replace(qparams, scale=qparams.scale * gain)
+
+
+def least_error_gain(weight: Tensor, qparams: Quantizer) -> Tensor:
+    """Returns the gain of each group, of FRACTIONS, with the least squared error of weight (C_out, ...)."""
+    best, least = gains_of(qparams), torch.full_like(gains_of(qparams), torch.inf)
+    for fraction in torch.linspace(1, 0.2, FRACTIONS):
+        gain = torch.full_like(best, float(fraction))
+        error = _sum_groups((fake_quantize(weight, scaled(qparams, gain)) - weight).square(), qparams, gain)
+        best = torch.where(error < least, gain, best)
+        least = torch.minimum(error, least)
+    return best
+
+
+def clip_of(qparams: Quantizer) -> tuple[Tensor, Tensor]:
+    """Returns the ends of the clip in the shape of the gains: the first and the last value, and half a step more."""
+    if isinstance(qparams, Codebook):
+        first, last = qparams.values[:, :1], qparams.values[:, -1:]
+        step_below, step_above = qparams.values[:, 1:2] - first, last - qparams.values[:, -2:-1]
+        return first - step_below / 2, last + step_above / 2
+    low, high = (end - qparams.zero_point for end in (qparams.low - 0.5, qparams.high + 0.5))
+    return low * qparams.scale, high * qparams.scale
+
+
+def round_weight(weight: Tensor, qparams: Quantizer, gain: Tensor) -> Tensor:
+    """Returns weight (C_out, ...) rounded by `qparams` with `gain`; gradients pass to both."""
+    return _RoundedWeight.apply(weight, gain, qparams)
+
+
+class _RoundedWeight(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, gain: Tensor, qparams: Quantizer) -> Tensor:
+        grown = scaled(qparams, gain.detach())
+        rounded = fake_quantize(weight.detach(), grown)
+        low, high = (_spread(end, weight, qparams) for end in clip_of(grown))
+        ctx.save_for_backward(weight, gain, rounded, (weight >= low) & (weight <= high))
+        ctx.qparams = qparams
+        return rounded
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor, Tensor | None, None]:
+        weight, gain, rounded, inside = ctx.saved_tensors
+        passed = gradients[0] * inside
+        if not ctx.needs_input_grad[1]:
+            return passed, None, None
+        product = gradients[0] * rounded - passed * weight
+        return passed, _sum_groups(product, ctx.qparams, gain) / gain, None
+
+
+def _spread(numbers: Tensor, weight: Tensor, qparams: Quantizer) -> Tensor:
+    """Returns one number per group as a tensor that broadcasts with `weight` (C_out, ...)."""
+    if qparams.group_size:
+        return from_groups(numbers.expand(-1, qparams.group_size).contiguous(), weight.shape)
+    if isinstance(qparams, Codebook):
+        return numbers.view(-1, *[1] * (weight.dim() - 1))
+    return numbers
+
+
+def _sum_groups(values: Tensor, qparams: Quantizer, gain: Tensor) -> Tensor:
+    """values (C_out, ...) -> their sums in each group, in the shape of `gain`."""
+    if qparams.group_size:
+        return to_groups(values, qparams.group_size).sum(1, keepdim=True)
+    return values.reshape(gain.numel(), -1).sum(1).view(gain.shape)
+
+
+@dataclass(eq=False)
+class TrainedInput:
+    """Quantizes the inputs of a layer as `quantizer` with `gain` () does, and lets gradients pass; a pre-hook."""
+
+    quantizer: InputQuantizer
+    gain: Tensor
+
+    def __call__(self, layer: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        x, *others = inputs
+        return _RoundedInput.apply(x, self.gain, self.quantizer), *others
+
+
+def grown_input(quantizer: InputQuantizer, gain: Tensor) -> InputQuantizer:
+    """Returns `quantizer` with its scale multiplied by gain ()."""
+    return replace(quantizer, scale=float(np.float32(quantizer.scale * float(gain))))
+
+
+class _RoundedInput(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, gain: Tensor, quantizer: InputQuantizer) -> Tensor:
+        grown = grown_input(quantizer, gain)
+        ctx.ends = tuple(
+            (end - quantizer.zero_point) * grown.scale for end in (-0.5, 2**quantizer.bits - 0.5)
+        )  # of the clip
+        [rounded] = grown(_NO_LAYER, (x.detach(),))
+        ctx.save_for_backward(x, gain, rounded if gain.requires_grad else None)
+        return rounded
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, Tensor | None, None]:
+        x, gain, rounded = ctx.saved_tensors
+        passed = torch.ops.aten.hardtanh_backward(gradients[0], x, *ctx.ends)
+        if rounded is None:
+            return passed, None, None
+        product = torch.dot(_flat(gradients[0], x), _flat(rounded, x)) - torch.dot(_flat(passed, x), _flat(x, x))
+        return passed, product.view(gain.shape) / gain, None
+
+
+_NO_LAYER = nn.Identity()  # the hook does not look at its layer
+
+
+def _flat(values: Tensor, like: Tensor) -> Tensor:
+    """Returns `values` as one row in the order in which `like` lies in memory, without a copy where they agree."""
+    if like.dim() == 4 and like.is_contiguous(memory_format=torch.channels_last):
+        values = values.permute(0, 2, 3, 1)
+    return values.reshape(-1)

@@ -1,0 +1,280 @@
+"""Trains a compressed network step by step. The state between two steps is a value: a run is a function of it.
+
+The order of the images follows from (seed, epoch), their crops and flips from (seed, step). A run that is continued
+from its state therefore ends with the same bits as one that was never interrupted, on the same machine with the same
+number of threads.
+"""
+
+import math
+import time
+import zlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from compression.core.compress import compress
+from compression.core.evidence import NO_EVIDENCE, Evidence
+from compression.core.record import CompressedModel
+from compression.data.images import ImageSet
+from compression.evaluation.evaluation import evaluate
+from compression.networks.model import FloatModel
+from compression.pruning.masks import LayerMask
+from compression.quantization.activations import InputQuantizer, input_quantizer
+from compression.recover.latent import Latent, latent_network, masks_of, plans_on_folded
+from compression.recover.lineage import Lineage, Point
+from compression.recover.optimizers import Optimizers
+from compression.recover.recipe import Quantizers, Recipe, SparsitySchedule, check_fits
+from compression.recover.schedules import point_steps, rate_share, sparsity_at
+from compression.spec import Calibration, CompressionSpec
+from compression.training.train import pad_crop_flip
+
+State = dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """What a run begins with: the float network, the network compressed without training, and the masks of its spec."""
+
+    model: FloatModel
+    compressed: CompressedModel
+    masks: Mapping[str, LayerMask]
+    evidence: Evidence = NO_EVIDENCE
+
+
+def prepare(model: FloatModel, spec: CompressionSpec, evidence: Evidence) -> Start:
+    """Returns the start of a run. Raises ValueError where the spec does not fit the network."""
+    compressed = compress(model.module, spec, evidence)
+    planned_on = compressed.original if plans_on_folded(spec) else model.module
+    return Start(model, compressed, masks_of(planned_on, spec, evidence), evidence)
+
+
+class Training:
+    """A run of a recipe on training images, of which the last are held out. `step` steps are done.
+
+    `points` are counted so far, and `problem` says why the run has ended early. `teacher` is distilled from.
+    """
+
+    def __init__(self, start: Start, recipe: Recipe, images: ImageSet, teacher: FloatModel | None = None) -> None:
+        """`images`: the training images. Without a `teacher`, a recipe that distils takes the float network.
+
+        Raises ValueError if recipe, spec and images do not fit.
+        """
+        check_fits(recipe, start.compressed.spec)
+        self.start, self.recipe, self.images = start, recipe, images
+        self.total, self.steps_per_epoch = recipe.total_steps(len(images)), recipe.steps_per_epoch(len(images))
+        self.teacher = (teacher or start.model) if recipe.distillation else None
+        self.step, self.seconds, self.problem = 0, 0.0, ""
+        self.points: list[Point] = []
+        self._point_steps = point_steps(recipe, self.total)
+        self._latent = self._new_latent()
+        self._optimizers = Optimizers(self._latent, recipe)
+        self._best = self._latent.state() | {"step": 0}
+        self._sparsity = -1.0
+        self._loss_sum, self._losses = 0.0, 0
+
+    @property
+    def spec(self) -> CompressionSpec:
+        return self.start.compressed.spec
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all steps are done and counted, or the run has ended early."""
+        return bool(self.problem) or (self._is_counted and self.step == self.total)
+
+    @property
+    def share(self) -> float:
+        """The share (0..1) of the steps that is done."""
+        return self.step / self.total
+
+    def advance(self, steps: int) -> None:
+        """Takes up to `steps` steps, and counts held-out images where it is their turn, after which it returns."""
+        began = time.monotonic()
+        if not self.points:
+            self._count(began)
+        else:
+            end = min(self.step + steps, *(at for at in (*self._point_steps, self.total) if at > self.step))
+            while self.step < end and not self.problem:
+                self._train_step()
+            if self.step in self._point_steps and not self._is_counted and not self.problem:
+                self._count(began)
+        self.seconds += time.monotonic() - began
+
+    def network(self) -> CompressedModel:
+        """Returns the network that came out, as its packed file holds it, bit for bit.
+
+        It is the one after all steps. If the run has ended early, it is the best of those that were counted.
+        """
+        if self._is_whole:
+            return self._finished(self._latent).network()
+        latent = self._new_latent()
+        latent.load_(self._best)
+        return self._finished(latent).network()
+
+    def lineage(self) -> Lineage:
+        """Returns the lineage of `network`."""
+        steps = self.step if self._is_whole else self._best["step"]
+        return Lineage(
+            parent=self.start.model.name,
+            digest=self.start.model.digest,
+            spec=self.spec,
+            recipe=self.recipe,
+            teacher=self.teacher.name if self.teacher else None,
+            steps=steps,
+            epochs=steps / self.steps_per_epoch,
+            images=self.images.fingerprint,
+            seconds=self.seconds,
+            points=tuple(self.points),
+        )
+
+    def state(self) -> State:
+        """Returns where the run stands: tensors, numbers and texts, from which `load` continues."""
+        return {
+            "run": self._name,
+            "latent": self._latent.state(),
+            "optimizers": self._optimizers.state(),
+            "best": self._best,
+            "points": [asdict(point) for point in self.points],
+            "numbers": [self.step, self._sparsity, self._loss_sum, self._losses, self.seconds, self.problem],
+        }
+
+    def load(self, state: State) -> None:
+        """Continues from `state`. Raises ValueError if it belongs to another network, spec or recipe."""
+        if state.get("run") != self._name:
+            raise ValueError("the saved run is of another network, spec or recipe; move it away to start a new one")
+        self._latent.load_(state["latent"])
+        self._optimizers.load_(state["optimizers"])
+        self._best = state["best"]
+        self.points = [Point(**point) for point in state["points"]]
+        self.step, self._sparsity, self._loss_sum, self._losses, self.seconds, self.problem = state["numbers"]
+
+    @property
+    def _name(self) -> list[str]:
+        """What the run depends on, besides the images."""
+        model, teacher = self.start.model, self.teacher
+        return [model.digest, self.spec.to_json(), self.recipe.to_json(), teacher.digest if teacher else ""]
+
+    @property
+    def _is_counted(self) -> bool:
+        return bool(self.points) and self.points[-1].step == self.step
+
+    @property
+    def _is_whole(self) -> bool:
+        return self.step == self.total and not self.problem
+
+    @property
+    def _is_gradual(self) -> bool:
+        return self.recipe.sparsity_schedule is not SparsitySchedule.ONE_SHOT
+
+    def _new_latent(self) -> Latent:
+        if self._is_gradual:
+            return latent_network(self.start.compressed, {}, from_rounded=False)
+        return latent_network(self.start.compressed, self.start.masks, from_rounded=self.spec.recovers)
+
+    def _finished(self, latent: Latent) -> Latent:
+        """Returns `latent` pruned as the whole spec says, even if training has not come so far yet."""
+        return latent.pruned(masks_of(latent.module, self.spec, self.start.evidence)) if self._is_gradual else latent
+
+    def _train_step(self) -> None:
+        """Takes one optimizer step, unless the loss is not a number."""
+        if self._is_gradual:
+            self._prune()
+        if self.step == 0 and self.recipe.quantizers is Quantizers.LEARNED:
+            self._latent.start_gains_(_least_error_inputs(self.start))
+        pixels, labels = self._batch()
+        with torch.enable_grad(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(_seed(self.recipe.seed, "layers", self.step))  # of dropout
+            loss = self._loss(pixels, labels)
+            value = float(loss.detach())
+            if not math.isfinite(value):
+                self.problem = f"training ended after step {self.step:,}: the loss is {value}; lower the learning rate"
+                return
+            self._optimizers.step_(loss, rate_share(self.recipe, self.step, self.total))
+        self.step += 1
+        self._loss_sum, self._losses = self._loss_sum + value, self._losses + 1
+
+    def _batch(self) -> tuple[Tensor, Tensor]:
+        """Returns the normalised images and the labels of this step."""
+        epoch, number = divmod(self.step, self.steps_per_epoch)
+        order = _order(_seed(self.recipe.seed, "order", epoch), len(self.images) - self.recipe.held_out)
+        rows = order[number * self.recipe.batch_size :][: self.recipe.batch_size]
+        generator = torch.Generator().manual_seed(_seed(self.recipe.seed, "crops", self.step))
+        pixels = pad_crop_flip(self.images.pixels[rows], self.recipe.crop_pad_pixels, generator)
+        return self.start.model.normalization(pixels), self.images.labels[rows]
+
+    def _loss(self, inputs: Tensor, labels: Tensor) -> Tensor:
+        """Returns the cross-entropy or, with a teacher, its mean with the divergence from the teacher's outputs.
+
+        Source: Hinton et al. 2015 (arXiv:1503.02531), section 2; the divergence is multiplied by temperature^2.
+        """
+        logits = self._latent(inputs)
+        loss = F.cross_entropy(logits, labels)
+        if self.teacher is None:
+            return loss
+        with torch.no_grad():
+            targets = (self.teacher.module(inputs) / self.recipe.temperature).log_softmax(1)
+        outputs = (logits / self.recipe.temperature).log_softmax(1)
+        divergence = F.kl_div(outputs, targets, reduction="batchmean", log_target=True) * self.recipe.temperature**2
+        return (1 - self.recipe.distillation) * loss + self.recipe.distillation * divergence
+
+    def _prune(self) -> None:
+        """Prunes as many weights as the schedule says for this step."""
+        assert self.spec.prune is not None
+        assert self.spec.prune.sparsity is not None
+        target = self.spec.prune.sparsity
+        sparsity = sparsity_at(self.recipe, target, self.step, self.total)
+        if sparsity != self._sparsity:
+            spec = with_share_of_pruning(self.spec, sparsity / target)
+            self._latent.prune_(masks_of(self._latent.module, spec, self.start.evidence))
+            self._optimizers.forget_(self._latent.held)
+            self._sparsity = sparsity
+
+    def _count(self, began: float) -> None:
+        """Counts the held-out images, and ends the run if the loss has risen above that of guessing."""
+        held_out = self.images[len(self.images) - self.recipe.held_out :]
+        network = self._finished(self._latent).network()
+        evaluation = evaluate(network.module, held_out, self.start.model.normalization)
+        loss = self._loss_sum / self._losses if self._losses else None
+        seconds = self.seconds + time.monotonic() - began
+        self.points.append(Point(self.step, loss, evaluation.correct, evaluation.total, seconds))
+        self._loss_sum, self._losses = 0.0, 0
+        if evaluation.correct >= max(point.correct for point in self.points):
+            self._best = self._latent.state() | {"step": self.step}
+        first = next((point.loss for point in self.points if point.loss is not None), None)
+        if loss and first and loss > max(first, math.log(len(self.images.classes))):
+            self.problem = (
+                f"training ended after step {self.step:,}: the loss has risen from {first:.2f} to {loss:.2f}; lower "
+                "the learning rate"
+            )
+
+
+def with_share_of_pruning(spec: CompressionSpec, share: float) -> CompressionSpec:
+    """Returns `spec` with all sparsities multiplied by `share` (0..1)."""
+    assert spec.prune is not None
+    assert spec.prune.sparsity is not None
+    layers = tuple(
+        layer if layer.sparsity is None else replace(layer, sparsity=layer.sparsity * share) for layer in spec.layers
+    )
+    return replace(spec, prune=replace(spec.prune, sparsity=spec.prune.sparsity * share), layers=layers)
+
+
+def _least_error_inputs(start: Start) -> dict[str, InputQuantizer]:
+    """Layer name -> the quantizer of its inputs with the least squared error, if inputs are quantized."""
+    activations, calibration = start.compressed.spec.activations, start.evidence.calibration
+    if not activations or not calibration:
+        return {}
+    spec = replace(activations, calibration=Calibration.LEAST_ERROR)
+    return {name: input_quantizer(stats, spec) for name, stats in calibration.items()}
+
+
+@lru_cache(maxsize=2)
+def _order(seed: int, images: int) -> Tensor:
+    return torch.randperm(images, generator=torch.Generator().manual_seed(seed))
+
+
+def _seed(seed: int, what: str, number: int) -> int:
+    return zlib.crc32(f"{seed} {what} {number}".encode())

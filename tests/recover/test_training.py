@@ -1,0 +1,177 @@
+"""Trained compressed networks: zeros stay, files hold the result, the seed decides, gradients are those of torch."""
+
+import copy
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from compression.core.evidence import NO_EVIDENCE
+from compression.core.network import with_source
+from compression.data.cifar10 import TRAIN
+from compression.data.images import ImageSet
+from compression.files.packed_file import fingerprint, to_bytes, verify_file
+from compression.networks.model import FloatModel, freeze_
+from compression.networks.normalization import NORMALIZATIONS
+from compression.quantization.quantizers import QParams
+from compression.recover.lineage import lineage_from_json
+from compression.recover.recipe import Recipe, recipe_from_json
+from compression.recover.run import recover
+from compression.recover.schedules import point_steps, rate_share, sparsity_at
+from compression.recover.straight_through import round_weight
+from compression.recover.training import Training, prepare
+from compression.spec import CompressionSpec, PruneSpec, QuantSpec
+from tests.support.networks import network
+
+RECIPE = Recipe(steps=4, batch_size=16, held_out=32, points=2, learning_rate=0.05, weight_decay=0.1)
+
+
+def images(count: int = 96) -> ImageSet:
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 255, (count, 3, 32, 32), generator=generator, dtype=torch.uint8)
+    return ImageSet(pixels, torch.arange(count) % 10, "made up", TRAIN)
+
+
+def model(arch: str = "resnet8") -> FloatModel:
+    return FloatModel(arch, freeze_(network(arch)), NORMALIZATIONS["cifar10"], about={"arch": arch})
+
+
+def training(spec: CompressionSpec, recipe: Recipe = RECIPE, arch: str = "resnet8") -> Training:
+    return Training(prepare(model(arch), replace(spec, model=arch), NO_EVIDENCE), recipe, images())
+
+
+def finish(run: Training) -> Training:
+    while not run.is_done:
+        run.advance(1)
+    return run
+
+
+SPECS = [
+    CompressionSpec(prune=PruneSpec(sparsity=0.9)),
+    CompressionSpec(prune=PruneSpec(structure="n:m")),
+    CompressionSpec(prune=PruneSpec(sparsity=0.5, structure="filter"), fold_bn=True),
+    CompressionSpec(weights=QuantSpec(2)),
+    CompressionSpec(weights=QuantSpec(2, "ternary", "group")),
+    CompressionSpec(weights=QuantSpec(1, "binary")),
+    CompressionSpec(weights=QuantSpec(3, "k-means", "tensor")),
+    CompressionSpec(weights=QuantSpec(4, "power-of-two")),
+    CompressionSpec(weights=QuantSpec(4, "min-max"), prune=PruneSpec(sparsity=0.5)),
+]
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.to_json()[-150:])
+def test_zeros_stay_zero_and_the_file_holds_what_was_evaluated(spec: CompressionSpec, tmp_path: Path) -> None:
+    run = finish(training(spec))
+    assert not run.problem
+    result, start = run.network(), run.start.compressed
+    for after, mask in ((layer, run.start.masks.get(layer.name)) for layer in result.layers):
+        if mask:
+            assert not after.channels_first[~mask.mask].any(), after.name
+    assert any(
+        not torch.equal(one.weight, other.weight) for one, other in zip(result.layers, start.layers, strict=True)
+    )
+    path = tmp_path / "net.safetensors"
+    path.write_bytes(to_bytes(with_source(result, run.start.model), run.start.model))
+    verify_file(path, result)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("schedule", ["cubic", "iterative"])
+def test_gradual_pruning_ends_at_the_target(schedule: str, optimizer: str) -> None:
+    recipe = replace(RECIPE, sparsity_schedule=schedule, optimizer=optimizer)
+    result = finish(training(CompressionSpec(prune=PruneSpec(sparsity=0.8)), recipe)).network()
+    assert result.nonzero == result.weights - int(0.8 * result.weights)
+
+
+def test_a_run_that_is_killed_after_any_step_ends_with_the_same_bits() -> None:
+    spec = CompressionSpec(weights=QuantSpec(2), prune=PruneSpec(sparsity=0.5))
+    recipe = replace(RECIPE, sparsity_schedule="cubic")
+    whole = finish(training(spec, recipe))
+    run = training(spec, recipe)
+    while not run.is_done:
+        run.advance(1)
+        state = copy.deepcopy(run.state())
+        run = training(spec, recipe)
+        run.load(state)
+    assert fingerprint(run.network().module) == fingerprint(whole.network().module)
+    other = finish(training(spec, replace(recipe, seed=1)))
+    assert fingerprint(other.network().module) != fingerprint(whole.network().module)
+    with pytest.raises(ValueError, match="another network, spec or recipe"):
+        training(spec, RECIPE).load(state)
+
+
+def test_training_that_diverges_ends_with_a_sentence_and_keeps_the_best_so_far() -> None:
+    run = finish(training(CompressionSpec(weights=QuantSpec(2)), replace(RECIPE, steps=40, learning_rate=1e30)))
+    assert "lower the learning rate" in run.problem
+    assert run.lineage().steps == 0
+    assert all(layer.weight.isfinite().all() for layer in run.network().layers)
+
+
+def test_a_run_saved_to_a_file_is_not_repeated_and_its_lineage_is_text(tmp_path: Path) -> None:
+    spec = CompressionSpec("resnet8", prune=PruneSpec(sparsity=0.5))
+    first, lineage = recover(model(), spec, RECIPE, images(), tmp_path / "run.pt")
+    steps: list[int] = []
+    again, _ = recover(model(), spec, RECIPE, images(), tmp_path / "run.pt", lambda run: steps.append(run.step))
+    assert steps == []
+    assert fingerprint(first.module) == fingerprint(again.module)
+    assert lineage_from_json(lineage.to_json()) == lineage
+    assert (lineage.parent, lineage.steps, lineage.epochs) == ("resnet8", 4, 1.0)
+    assert recipe_from_json(RECIPE.to_json()) == RECIPE
+
+
+def test_the_gradient_of_weights_is_that_of_torch_and_zero_outside_the_clip() -> None:
+    weight = torch.tensor([[-3.0, -0.2, 0.4, 0.9], [2.0, 0.1, 9.0, -0.6]], requires_grad=True)
+    scale, zero = torch.tensor([0.5, 1.0]), torch.zeros(2, dtype=torch.int32)
+    ours = round_weight(weight, QParams(scale[:, None], zero[:, None], -3, 3), torch.ones(2, 1))
+    theirs = torch.fake_quantize_per_channel_affine(weight, scale, zero, 0, -3, 3)
+    assert torch.equal(ours, theirs)
+    assert torch.equal(gradient(ours, weight), gradient(theirs, weight))
+    assert gradient(ours, weight)[0, 0] == 0
+
+
+def test_the_gradient_of_a_learned_scale_is_that_of_torch() -> None:
+    weight, scale = torch.randn(40, generator=torch.Generator().manual_seed(0)), torch.tensor([0.5], requires_grad=True)
+    theirs = torch._fake_quantize_learnable_per_tensor_affine(weight, scale, torch.zeros(1), -3, 3, 1.0)
+    gain = torch.ones((), requires_grad=True)
+    ours = round_weight(weight, QParams(torch.tensor(0.5), torch.zeros((), dtype=torch.int32), -3, 3), gain)
+    assert float(gradient(ours, gain)) == pytest.approx(0.5 * float(gradient(theirs, scale)), rel=1e-4)
+
+
+def gradient(output: Tensor, by: Tensor) -> Tensor:
+    return torch.autograd.grad((output * torch.arange(output.numel()).view(output.shape)).sum(), by, retain_graph=True)[
+        0
+    ]
+
+
+def test_schedules_on_paper() -> None:
+    cubic = Recipe(sparsity_schedule="cubic", pruned_by=0.5)
+    assert [sparsity_at(cubic, 0.8, step, 100) for step in (24, 50, 99)] == pytest.approx([0.8 * 0.875, 0.8, 0.8])
+    iterative = Recipe(sparsity_schedule="iterative", pruned_by=0.5)
+    assert sparsity_at(iterative, 0.9, 0, 100) == pytest.approx(1 - 0.1 ** (1 / 5))
+    assert [rate_share(Recipe(), step, 10) for step in (0, 5, 9)] == pytest.approx([1.0, 0.5, 0.1])
+    assert point_steps(Recipe(points=2), 5) == (0, 2, 5)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"epochs": 0}, "epochs must be above 0"),
+        ({"steps": 0}, "steps must be a whole number"),
+        ({"learning_rate": -1.0}, "learning_rate must be"),
+        ({"distillation": 2.0}, "distillation must be in 0..1"),
+    ],
+)
+def test_nonsense_in_a_recipe_is_refused(change: dict, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        replace(RECIPE, **change)
+
+
+def test_what_cannot_be_trained_is_refused() -> None:
+    with pytest.raises(ValueError, match="nothing to recover from"):
+        training(CompressionSpec())
+    with pytest.raises(ValueError, match="needs a sparsity target"):
+        training(CompressionSpec(prune=PruneSpec(threshold=0.1)), replace(RECIPE, sparsity_schedule="cubic"))
+    with pytest.raises(ValueError, match="too few for a batch"):
+        training(CompressionSpec(weights=QuantSpec(2)), replace(RECIPE, batch_size=1000))
