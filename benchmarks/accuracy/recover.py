@@ -9,7 +9,7 @@ are 1,000 training images; test images are counted once, at the end.
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -22,17 +22,14 @@ from compression.data.images import ImageSet, load
 from compression.evaluation.evaluation import evaluate
 from compression.networks.model import FloatModel
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec, Rounding, Structure
+from compression.spec.grid import PRUNED, ROUNDED
 
 MODELS = ("resnet20", "vgg", "mobilenetv2")
-
-ROUNDED: dict[str, Any] = {"rounding": Rounding.COMPENSATED, "correct_bias": True}
-
-PRUNED: dict[str, Any] = {"reconstruct": True, "repair_activations": True}
 
 HEADER = ("network and setting", "without", "with recovery", "seconds", "CPU seconds", "recipe")
 
 
-def settings(model: str) -> Iterator[tuple[str, CompressionSpec, dict[str, Any]]]:
+def settings(model: str) -> Iterator[tuple[str, CompressionSpec, Mapping[str, Any]]]:
     """Yields a name, the spec without recovery, and the steps of recovery, for each setting of the network `model`."""
     for bits in (4, 3, 2):
         yield f"{bits} bits per channel", CompressionSpec(model, weights=QuantSpec(bits), fold_bn=True), ROUNDED
@@ -40,7 +37,7 @@ def settings(model: str) -> Iterator[tuple[str, CompressionSpec, dict[str, Any]]
     yield "2:4 sparse", CompressionSpec(model, PruneSpec(structure=Structure.N_M)), PRUNED
 
 
-def row(model: FloatModel, name: str, spec: CompressionSpec, steps: dict[str, Any], images: ImageSet) -> list[str]:
+def row(model: FloatModel, name: str, spec: CompressionSpec, steps: Mapping[str, Any], images: ImageSet) -> list[str]:
     """Returns the row of one setting."""
     recovered = replace(spec, **steps)
     evidence = evidence_for(model, recovered)

@@ -1,17 +1,30 @@
 """Sets of specs that a sweep evaluates."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import product
+from types import MappingProxyType
+from typing import Any
 
 from compression.spec.compression import CompressionSpec
 from compression.spec.prune import PruneSpec, Scope, Structure, structure_from
 from compression.spec.quantize import AUTOMATIC_SCHEMES, Granularity, QuantSpec, Scheme
+from compression.spec.rounding import Rounding
 
 GRID_BITS = (None, 8, 6, 5, 4, 3, 2)
 
 GRID_SPARSITIES = (0.0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 TWO_OF_FOUR = "2:4"
+
+RECOVERED_BITS = (4, 3, 2)
+
+RECOVERED_SPARSITIES = (0.6, 0.7, 0.8, 0.9)
+
+# The steps of recovery that the landscape measures, which `benchmarks.accuracy.recover` measures too.
+ROUNDED: Mapping[str, Any] = MappingProxyType({"rounding": Rounding.COMPENSATED, "correct_bias": True})
+
+PRUNED: Mapping[str, Any] = MappingProxyType({"reconstruct": True, "repair_activations": True})
 
 
 def grid(
@@ -50,9 +63,20 @@ def prune_specs(
 def landscape_specs(model: str) -> tuple[CompressionSpec, ...]:
     """Returns the specs of the committed landscape.
 
-    All bit widths by all sparsities for the default scheme, the other schemes without pruning, and 2:4.
+    All bit widths by all sparsities for the default scheme, the other schemes without pruning, and 2:4. At the end
+    the specs of the default scheme that `recovered_specs` names, with recovery.
     """
     specs = grid(model, GRID_BITS, prune_specs(GRID_SPARSITIES))
     specs += grid(model, GRID_BITS, schemes=AUTOMATIC_SCHEMES, granularities=(Granularity.CHANNEL, Granularity.TENSOR))
     specs += grid(model, (None, 8, 4), prune_specs((), (TWO_OF_FOUR,)))
-    return tuple(dict.fromkeys(specs))
+    return tuple(dict.fromkeys(specs + recovered_specs(model)))
+
+
+def recovered_specs(model: str) -> tuple[CompressionSpec, ...]:
+    """Returns few bits with compensated rounding and corrected biases, and pruning with survivors moved.
+
+    `without_recovery` of each is in the landscape too.
+    """
+    rounded = (CompressionSpec(model, weights=QuantSpec(bits)) for bits in RECOVERED_BITS)
+    pruned = (CompressionSpec(model, PruneSpec(sparsity=share)) for share in RECOVERED_SPARSITIES)
+    return (*(replace(spec, **ROUNDED) for spec in rounded), *(replace(spec, **PRUNED) for spec in pruned))

@@ -158,9 +158,10 @@ def _is_possible(tools: Tools, state: SearchState, go: bool) -> bool:
 
 
 def _committed_trials(state: SearchState) -> tuple[Trial, ...]:
-    """Returns the trials of the committed landscape, on the search half."""
+    """Returns the trials of the committed landscape, on the search half, without those with recovery."""
     assert state.before
-    results = (read_landscape(state.model).get(spec) for spec in landscape_specs(state.model.name))
+    specs = (spec for spec in landscape_specs(state.model.name) if not spec.recovers)
+    results = map(read_landscape(state.model).get, specs)
     return tuple(
         trial_of(state.before, each.spec, each.costs.file, score(each.evaluation, SEARCH)) for each in results if each
     )
