@@ -48,12 +48,12 @@ def one_move(model: FloatModel, macs: dict[str, int], spec: CompressionSpec) -> 
     view = build_weight_view(compressed)
     marks.append(time.perf_counter())
     count_bytes(compressed)
-    file = count_file(compressed, model)
+    file = count_file(compressed, model, quick=True)
     bit_operations(compressed, macs)
     marks.append(time.perf_counter())
     for figure in (
         explore.weights(view, "the network", style.ink("light")),
-        explore.layers(file.layers, [layer.facts for layer in compressed.layers], style.ink("light")),
+        explore.layers(file, [layer.facts for layer in compressed.layers], style.ink("light")),
     ):
         figure.to_json()
     marks.append(time.perf_counter())

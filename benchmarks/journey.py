@@ -153,10 +153,10 @@ def specs(model: str, number: int) -> Iterator[CompressionSpec]:
 def answer(model: FloatModel, macs: dict[str, int], spec: CompressionSpec) -> dict[str, Any]:
     """Returns what the page must show for `spec`: three metrics, and the heights of the bars of two charts."""
     compressed = compress(model.module, spec)
-    file = count_file(compressed, model)
+    file = count_file(compressed, model, quick=True)
     figures = (
         explore.weights(build_weight_view(compressed), "the network", style.ink("light")),
-        explore.layers(file.layers, [layer.facts for layer in compressed.layers], style.ink("light")),
+        explore.layers(file, [layer.facts for layer in compressed.layers], style.ink("light")),
     )
     return {
         "metrics": {

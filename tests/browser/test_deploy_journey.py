@@ -4,7 +4,8 @@ from playwright.sync_api import expect
 
 from compression.core.compress import compress
 from compression.files.ledger import encode_file, explain_size
-from compression.files.packed_file import fingerprint, load_compressed
+from compression.files.packed_file import fingerprint
+from compression.files.packed_reader import load_compressed
 from compression.networks.bundled import load_bundled
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
 from pages.ui import wording

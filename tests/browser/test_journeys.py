@@ -15,7 +15,7 @@ from compression.results.landscape import read_landscape
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
 from pages.ui import wording
 from tests.browser.views import in_every_view
-from tests.support.sizes import file_bytes
+from tests.support.sizes import size_pattern
 
 MODEL = "simple_cnn"
 LARGE = "vgg"  # slow enough that one can move on while it is evaluated
@@ -46,7 +46,7 @@ def test_moving_the_sliders_shows_what_compression_computes(page, bare_server):
     press(page, "Sparsity", "ArrowRight", 3)
     spec = CompressionSpec(MODEL, PruneSpec(sparsity=0.4), QuantSpec(4))
     compressed = compress(load_bundled(MODEL).module, spec)
-    expect(metric(page, "File size")).to_have_text(wording.size(file_bytes(compressed)))
+    expect(metric(page, "File size")).to_have_text(size_pattern(compressed))
     expect(metric(page, "Sparsity")).to_have_text(wording.percent(compressed.sparsity))
 
 
@@ -80,7 +80,7 @@ def test_a_slider_moves_while_images_are_counted(page, server, test_images):
     expect(stop_button(page)).to_be_visible(timeout=SECONDS_90)
     press(page, "Bits per weight", "ArrowRight", 1)
     compressed = compress(load_bundled(LARGE).module, CompressionSpec(LARGE, UNMEASURED, QuantSpec(4)))
-    expect(metric(page, "File size")).to_have_text(wording.size(file_bytes(compressed)))
+    expect(metric(page, "File size")).to_have_text(size_pattern(compressed))
     expect(page.get_by_text(re.compile("^Estimated from [0-9,]+ of 10,000 images"))).to_be_visible(timeout=SECONDS_90)
 
 
@@ -131,7 +131,7 @@ def test_a_move_draws_the_answer_and_the_links_of_the_menu_and_nothing_else(page
     drawn.clear()
     press(page, "Bits per weight", "ArrowRight", 1)
     compressed = compress(load_bundled(LARGE).module, CompressionSpec(LARGE, MEASURED, QuantSpec(7)))
-    expect(metric(page, "File size")).to_have_text(wording.size(file_bytes(compressed)))
+    expect(metric(page, "File size")).to_have_text(size_pattern(compressed))
     expect(page.get_by_test_id("stPageLink").first.get_by_role("link")).to_have_attribute("href", re.compile("bits=7"))
     expect(metric(page, "Accuracy")).to_contain_text("±", timeout=SECONDS_90)
     deltas = [message.delta for message in drawn if message.WhichOneof("type") == "delta"]
@@ -144,7 +144,7 @@ def test_a_move_before_the_page_is_whole_begins_the_page_again(page, bare_server
     page.get_by_role("slider", name="Bits per weight").wait_for()
     press(page, "Bits per weight", "ArrowRight", 2)
     compressed = compress(load_bundled(LARGE).module, CompressionSpec(LARGE, weights=QuantSpec(6)))
-    expect(metric(page, "File size")).to_have_text(wording.size(file_bytes(compressed)))
+    expect(metric(page, "File size")).to_have_text(size_pattern(compressed))
     expect(page.get_by_test_id("stPlotlyChart")).to_have_count(3, timeout=SECONDS_90)
     expect(page.get_by_label("Weights shown")).to_be_visible()
     expect(page.get_by_test_id("stException")).to_have_count(0)
@@ -156,7 +156,7 @@ def test_what_was_moved_goes_along_to_another_page_and_back(page, bare_server):
     press(page, "Bits per weight", "ArrowRight", 3)
     press(page, "Sparsity", "ArrowRight", 3)
     compressed = compress(load_bundled(MODEL).module, CompressionSpec(MODEL, PruneSpec(sparsity=0.3), QuantSpec(5)))
-    size = wording.size(file_bytes(compressed))
+    size = size_pattern(compressed)
     expect(metric(page, "File size")).to_have_text(size)
     menu = page.get_by_test_id("stSidebar")
     expect(menu.get_by_role("link", name="Networks")).to_have_attribute(
@@ -168,7 +168,7 @@ def test_what_was_moved_goes_along_to_another_page_and_back(page, bare_server):
     expect(metric(page, "File size")).to_have_text(size)
     press(page, "Bits per weight", "ArrowRight", 1)
     compressed = compress(load_bundled(MODEL).module, CompressionSpec(MODEL, PruneSpec(sparsity=0.3), QuantSpec(4)))
-    expect(metric(page, "File size")).to_have_text(wording.size(file_bytes(compressed)))
+    expect(metric(page, "File size")).to_have_text(size_pattern(compressed))
 
 
 def test_a_link_shows_the_same_picture_to_somebody_else(page, page_of, bare_server):
@@ -177,7 +177,9 @@ def test_a_link_shows_the_same_picture_to_somebody_else(page, page_of, bare_serv
     press(page, "Sparsity", "ArrowRight", 3)
     expect(page).to_have_url(re.compile("sparsity=0.3$"))
     expect(metric(page, "Sparsity")).to_contain_text("30.")
-    size = metric(page, "File size").inner_text()
+    compressed = compress(load_bundled(MODEL).module, CompressionSpec(MODEL, PruneSpec(sparsity=0.3), QuantSpec(5)))
+    size = size_pattern(compressed)
+    expect(metric(page, "File size")).to_have_text(size)
     page.reload()
     expect(metric(page, "File size")).to_have_text(size)
     other = page_of()
@@ -210,7 +212,7 @@ def test_without_images_there_is_what_was_measured_beforehand_and_the_place_says
     expect(metric(page, "Accuracy")).to_have_text(wording.percent(measured.accuracy, 2))
     expect(page.get_by_text("Measured beforehand, with PyTorch")).to_be_visible()
     compressed = compress(load_bundled(MODEL).module, spec)
-    expect(metric(page, "File size")).to_have_text(wording.size(file_bytes(compressed)))
+    expect(metric(page, "File size")).to_have_text(size_pattern(compressed))
     page.goto(f"{bare_server}/?model={MODEL}&bits=7&sparsity=0.55")
     expect(page.get_by_text("Measured neighbours")).to_be_visible()
     page.goto(f"{bare_server}/?model={MODEL}&bits=4&scheme=affine&sparsity=0.55")
@@ -238,7 +240,7 @@ def test_what_is_picked_and_set_goes_along_from_page_to_page(page, bare_server):
     expect(page.get_by_test_id("stMetricValue").nth(1)).to_have_text(wording.quantity(load_bundled(MODEL).parameters))
     menu.get_by_text("Explore", exact=True).click()
     compressed = compress(load_bundled(MODEL).module, CompressionSpec(MODEL, PruneSpec(sparsity=0.3), QuantSpec(4)))
-    expect(metric(page, "File size")).to_have_text(wording.size(file_bytes(compressed)))
+    expect(metric(page, "File size")).to_have_text(size_pattern(compressed))
     expect(page).to_have_url(re.compile(f"model={MODEL}"))
 
 

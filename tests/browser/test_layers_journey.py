@@ -8,17 +8,16 @@ from playwright.sync_api import Locator, Page, TimeoutError, expect
 from compression.core.compress import compress
 from compression.networks.bundled import load_bundled
 from compression.spec import CompressionSpec, LayerSpec, QuantSpec
-from pages.ui import wording
 from tests.browser.test_journeys import SECONDS_90, metric
-from tests.support.sizes import file_bytes
+from tests.support.sizes import size_pattern
 
 MODEL = "simple_cnn"
 HEADER, ROW = 35, 28  # pixels of the table
 
 
-def size_of(*layers: LayerSpec) -> str:
+def size_of(*layers: LayerSpec) -> re.Pattern[str]:
     spec = CompressionSpec(MODEL, weights=QuantSpec(4), layers=layers)
-    return wording.size(file_bytes(compress(load_bundled(MODEL).module, spec)))
+    return size_pattern(compress(load_bundled(MODEL).module, spec))
 
 
 def open_cell(page: Page, row: int) -> Locator:

@@ -9,12 +9,11 @@ from playwright.sync_api import Page, expect
 from compression.core.compress import compress
 from compression.networks.bundled import load_bundled
 from compression.spec import CompressionSpec, LayerSpec, QuantSpec
-from pages.ui import wording
 from pages.ui.frame.frame import MENU
 from pages.ui.state import link
 from tests.browser.test_journeys import metric, press
 from tests.pages.test_state import CHANGED
-from tests.support.sizes import file_bytes
+from tests.support.sizes import size_pattern
 
 PATHS = ["" if entry[0] == "app.py" else entry[0].removeprefix("pages/").removesuffix(".py") for entry in MENU]
 LABELS = {path: entry[1] for path, entry in zip(PATHS, MENU, strict=True)}
@@ -59,9 +58,10 @@ def test_a_link_with_every_setting_opens_in_a_fresh_browser(page, bare_server, p
 def test_one_press_of_back_undoes_one_step_and_undo_does_too(page, bare_server):
     page.goto(f"{bare_server}/?model=simple_cnn")
     expect(metric(page, "Sparsity")).to_be_visible()
-    sizes = []
-    for bits in ("16", "8"):
-        sizes.append(metric(page, "File size").inner_text())
+    before = [CompressionSpec("simple_cnn"), CompressionSpec("simple_cnn", weights=QuantSpec(16))]
+    sizes = [size_pattern(compress(load_bundled("simple_cnn").module, spec)) for spec in before]
+    for size, bits in zip(sizes, ("16", "8"), strict=True):
+        expect(metric(page, "File size")).to_have_text(size)
         press(page, "Bits per weight", "ArrowRight", 1)
         expect(page).to_have_url(re.compile(f"bits={bits}$"))
         page.wait_for_timeout(1_100)  # presses that follow each other faster are one step
@@ -78,7 +78,7 @@ def test_one_press_of_back_undoes_one_step_and_undo_does_too(page, bare_server):
 def test_settings_of_layers_are_deployed_and_shown_on_every_page(page, bare_server):
     own = (LayerSpec("conv1", 8), LayerSpec("fc1", 2, 0.5))
     spec = CompressionSpec("simple_cnn", weights=QuantSpec(4), layers=own)
-    size = wording.size(file_bytes(compress(load_bundled("simple_cnn").module, spec)))
+    size = size_pattern(compress(load_bundled("simple_cnn").module, spec))
     page.goto(f"{bare_server}/?model=simple_cnn&bits=4&layers=conv1:8,fc1:2/0.5")
     for label in ("Explore", "Layers", "Deploy"):
         page.get_by_test_id("stSidebar").get_by_role("link", name=label, exact=True).click()

@@ -10,7 +10,7 @@ from compression.spec import CompressionSpec, PruneSpec, Structure
 from pages.ui import wording
 from tests.browser.test_journeys import SECONDS_90, metric, press
 from tests.browser.views import in_every_view
-from tests.support.sizes import file_bytes
+from tests.support.sizes import size_pattern
 
 MODEL = "simple_cnn"
 
@@ -27,7 +27,7 @@ def test_the_two_sliders_move_the_cut_and_explore_opens_with_it(page: Page, bare
     expect(menu.get_by_role("link", name="Explore")).to_have_attribute("href", re.compile("sparsity=0.6"))
     menu.get_by_role("link", name="Explore").click()
     expect(page.get_by_text("How small can this network get")).to_be_visible()
-    expect(metric(page, "File size")).to_have_text(wording.size(file_bytes(compressed)))
+    expect(metric(page, "File size")).to_have_text(size_pattern(compressed))
 
 
 def test_filters_are_taken_out_for_good_and_the_next_move_asks_again(page: Page, bare_server: str) -> None:

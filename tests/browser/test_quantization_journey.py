@@ -11,7 +11,7 @@ from compression.results.landscape import read_landscape
 from compression.spec import CompressionSpec, QuantSpec
 from pages.ui import wording
 from tests.browser.views import in_every_view
-from tests.support.sizes import file_bytes
+from tests.support.sizes import size_pattern
 
 MODEL = "simple_cnn"
 SECONDS_90 = 90_000
@@ -25,7 +25,7 @@ def values(page: Page, label: str) -> Locator:
 
 def expect_answer(page: Page, *both: QuantSpec) -> None:
     made = [compress(load_bundled(MODEL).module, CompressionSpec(MODEL, None, quant)) for quant in both]
-    expect(values(page, "File size")).to_have_text([wording.size(file_bytes(side)) for side in made])
+    expect(values(page, "File size")).to_have_text([size_pattern(side) for side in made])
     stairs = [
         build_staircase(side.layers[1], 0 if len(made[0].layers[1].qparams.scale.shape) else None) for side in made
     ]

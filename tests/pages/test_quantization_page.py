@@ -20,7 +20,7 @@ from pages.ui import wording
 from pages.ui.charts import cells, quantization, style
 from pages.ui.quantization.accuracy import comparison_in_words
 from tests.pages.test_app import damaged_data
-from tests.support.sizes import file_bytes
+from tests.support.sizes import size_texts
 
 MODEL, LAYER = "simple_cnn", "conv2"
 
@@ -49,7 +49,7 @@ def said(page: AppTest) -> str:
 
 def expect(page: AppTest, left: CompressedModel, right: CompressedModel, channel: int | None = None) -> None:
     both = left, right
-    assert shown(page, "File size") == [wording.size(file_bytes(side)) for side in both]
+    assert all(text in size_texts(side) for text, side in zip(shown(page, "File size"), both, strict=True))
     records = [next(record for record in side.layers if record.name == LAYER) for side in both]
     assert shown(page, "SQNR") == [wording.decibels(build_staircase(record, channel).sqnr_db) for record in records]
     for record in records:

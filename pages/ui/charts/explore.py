@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 from compression.core.record import LayerFacts
-from compression.files.ledger import LayerBytes
+from compression.files.ledger import FileLedger
 from compression.files.size import packed_bytes
 from compression.inspect.histogram import WeightView
 from compression.spec import FLOAT_BITS
@@ -73,11 +73,12 @@ def _line(at: float) -> dict[str, Any]:
     return {"type": "line", "x0": at, "x1": at, "y0": 0, "y1": 1, "yref": "paper", "line": line}
 
 
-def layers(sizes: Sequence[LayerBytes], facts: Sequence[LayerFacts], ink: str) -> Drawing:
+def layers(file: FileLedger, facts: Sequence[LayerFacts], ink: str) -> Drawing:
     """Returns the bytes of each layer's weights as float32 and in the packed file, and below them its sparsity.
 
     Both share one chart, which a browser draws faster than two.
     """
+    sizes, about = file.layers, "" if file.exact else "about "
     names = [layer.name for layer in sizes]
     below = label_pixels(names)
     layout = live_layout(
@@ -100,11 +101,11 @@ def layers(sizes: Sequence[LayerBytes], facts: Sequence[LayerFacts], ink: str) -
                 "name": name,
                 "marker": {"color": colour},
                 "customdata": counts,
-                "hovertemplate": "%{x}: %{customdata:,} bytes",
+                "hovertemplate": f"%{{x}}: {words}%{{customdata:,}} bytes",
             }
-            for name, counts, colour in (
-                ("float32", [packed_bytes(layer.weights, FLOAT_BITS) for layer in sizes], FLOAT),
-                ("in the packed file", [layer.total for layer in sizes], COMPRESSED),
+            for name, counts, colour, words in (
+                ("float32", [packed_bytes(layer.weights, FLOAT_BITS) for layer in sizes], FLOAT, ""),
+                ("in the packed file", [layer.total for layer in sizes], COMPRESSED, about),
             )
         ),
         {

@@ -1,32 +1,41 @@
 """A compressed network: its size and layers, its histograms, its integers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+import streamlit as st
 
 from compression.core.compress import compress
 from compression.core.record import CompressedModel, LayerFacts, LayerRecord, LayerTotals, bit_operations
 from compression.core.training_evidence import evidence_for
+from compression.engine.cluster import engine
 from compression.errors import DataError
+from compression.experiments.file_counter import FileCounter
 from compression.files.ledger import FileLedger, count_file
 from compression.files.size import Size, count_bytes
 from compression.inspect import histogram, integers, staircase
 from compression.inspect.warnings import find_warnings
+from compression.results.landscape import read_landscape
 from compression.spec import CompressionSpec, Order
 from pages.ui import wording
 from pages.ui.compute import images, networks, recovery
 from pages.ui.compute.caching import shared
+from pages.ui.compute.jobs import session_name
 
 
 @dataclass(frozen=True)
 class Answer(LayerTotals):
     """The facts of a compressed network, without its weights: a thousand of these take less memory than one network.
 
-    `file`: where the bytes of its packed file go, whose total is the size of the network. `memory`: its in-memory size.
-    `warnings`: see `inspect.warnings`.
+    `file_bytes` is the size of its packed file, which is the size of the network, and `file` says where they go. Both
+    are an estimate of a few percent until workers have counted, see `count_exactly`; the size of what was measured
+    beforehand is known. `memory`: its in-memory size. `warnings`: see `inspect.warnings`.
     """
 
     spec: CompressionSpec
     file: FileLedger
+    file_bytes: int
+    file_is_exact: bool
     memory: Size
     bit_operations: int
     layers: tuple[LayerFacts, ...]
@@ -49,20 +58,46 @@ def answer(spec: CompressionSpec) -> Answer:
 
     Its `spec` is the one that can be shown now, see `recovery.present`.
     """
-    return _answer(recovery.present(spec))
+    quick = _answer(recovery.present(spec))
+    exact = _file_counter().known(networks.float_model(spec.model), quick.spec)
+    return replace(quick, file=exact, file_bytes=exact.total, file_is_exact=True) if exact else quick
 
 
 @shared(1024)
 def _answer(spec: CompressionSpec) -> Answer:
-    network = model(spec)
+    network, as_float = model(spec), networks.float_model(spec.model)
+    file, measured = count_file(network, as_float, quick=True), read_landscape(as_float).get(spec)
     return Answer(
         spec=spec,
-        file=count_file(network, networks.float_model(spec.model)),
+        file=file,
+        file_bytes=measured.costs.file if measured else file.total,
+        file_is_exact=file.exact or measured is not None,
         memory=count_bytes(network),
         bit_operations=bit_operations(network, networks.layer_macs(spec.model)),
         layers=tuple(layer.facts for layer in network.layers),
-        warnings=find_warnings(network, networks.float_model(spec.model).example),
+        warnings=find_warnings(network, as_float.example),
     )
+
+
+@st.cache_resource(show_spinner=False)
+def _file_counter() -> FileCounter:
+    return FileCounter(engine())
+
+
+def count_exactly(spec: CompressionSpec, side: str = "") -> None:
+    """Lets workers count the bytes of the packed file of `answer`, if these are an estimate.
+
+    A session waits for one file at a time, or for one on each `side` of a page.
+    """
+    shown = answer(spec)
+    if not shown.file_is_exact:
+        network = model(shown.spec) if shown.spec.recovers else None
+        _file_counter().look(session_name() + side, networks.float_model(spec.model), shown.spec, network)
+
+
+def remember_file(spec: CompressionSpec, file: FileLedger) -> None:
+    """Shows from now on the bytes of a packed file that was written."""
+    _file_counter().put(networks.float_model(spec.model), spec, file)
 
 
 def problem(spec: CompressionSpec) -> str | None:

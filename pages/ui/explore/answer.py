@@ -34,4 +34,4 @@ def layers(model: str) -> None:
     """Shows bytes and sparsity of each layer."""
     answer = compressed.answer(selection.spec(model))
     alt = "Bytes of each layer before and after compression, and its sparsity"
-    show.chart(explore.layers(answer.file.layers, answer.layers, show.ink()), "layers", alt)
+    show.chart(explore.layers(answer.file, answer.layers, show.ink()), "layers", alt)

@@ -2,36 +2,57 @@
 
 from streamlit.delta_generator import DeltaGenerator
 
-from compression.files.ledger import FileLedger
-from compression.files.size import Size
 from compression.spec import CompressionSpec, Scope, Structure
 from pages.ui import wording
 from pages.ui.compute import compressed
 
+ESTIMATE = "The file takes longer to count than a slider may wait; the exact number follows with the exact accuracy."
 
-def size_metric(place: DeltaGenerator, answer: compressed.Answer, border: bool = True) -> None:
-    """Shows the size of the packed file, the factor against float32, and what the bytes are for."""
-    file = answer.file
+
+def size_metric(place: DeltaGenerator, answer: compressed.Answer, border: bool = True, side: str = "") -> None:
+    """Shows the size of the packed file, the factor against float32, and what the bytes are for.
+
+    Lets workers count what is an estimate; the exact size is shown when the metric is drawn again. `side`: which one of
+    the networks of a page it is.
+    """
+    compressed.count_exactly(answer.spec, side)
+    size, float32 = answer.file_bytes, answer.file.float32
     show_metric(
         place,
         "File size",
-        wording.size(file.total),
-        f"{wording.times(file.float32 / file.total)} smaller" if file.total < file.float32 else "not smaller",
-        size_in_words(file, answer.memory),
+        size_of(answer),
+        f"{wording.times(float32 / size)} smaller" if size < float32 else "not smaller",
+        size_in_words(answer),
         border,
     )
 
 
-def size_in_words(file: FileLedger, memory: Size) -> str:
+def size_of(answer: compressed.Answer) -> str:
+    """Returns the size of the packed file: 134217 -> "134 kB", with "≈" before an estimate."""
+    return f"{'' if answer.file_is_exact else '≈ '}{wording.size(answer.file_bytes)}"
+
+
+def size_in_words(answer: compressed.Answer) -> str:
     """Returns where the bytes of the packed file go, and what the same network takes in memory."""
-    codes = sum(layer.codes + layer.model for layer in file.layers)
-    best = memory.best
+    file, best = answer.file, answer.memory.best
+    parts = {
+        "the values of weights": sum(layer.codes + layer.model for layer in file.layers),
+        "the positions of nonzero weights": file.steps["places"],
+        "scales, zero points and codebooks": file.steps["scales"],
+        "biases and batch norm": file.rest,
+        "the header": file.container,
+    }
+    if file.exact:
+        shares = ", ".join(f"{count:,} are for {words}" for words, count in parts.items())
+    else:
+        shares = ", ".join(
+            f"about {wording.percent(count / file.total, 0)} are for {words}" for words, count in parts.items()
+        )
+    about, note = ("", "") if answer.file_is_exact else ("about ", f" {ESTIMATE}")
     return (
-        f"The packed file on disk, entropy coded: {file.total:,} bytes. Of these, {codes:,} are for the values of "
-        f"weights, {file.steps['places']:,} for the positions of nonzero weights, {file.steps['scales']:,} for scales, "
-        f"zero points and codebooks, {file.rest:,} for float32 biases and batch norm, {file.container:,} for the "
-        f"header.  \nIn memory, before entropy coding and without a header: {best.total:,} bytes ({memory.best_name} "
-        f"storage).  \nAs float32, without a header: {file.float32:,} bytes."
+        f"The packed file on disk, entropy coded: {about}{answer.file_bytes:,} bytes. "
+        f"Of these, {shares}.{note}  \nIn memory, before entropy coding and without a header: {best.total:,} bytes "
+        f"({answer.memory.best_name} storage).  \nAs float32, without a header: {file.float32:,} bytes."
     )
 
 

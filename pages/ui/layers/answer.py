@@ -16,12 +16,14 @@ def metrics(places: Sequence[DeltaGenerator], model: str) -> None:
     size, sparsity, bits = places
     size_metric(size, answer)
     sparsity_metric(sparsity, answer)
-    average = 8 * answer.memory.dense.codes / answer.weights
+    average, in_file = 8 * answer.memory.dense.codes / answer.weights, 8 * answer.file_bytes / answer.weights
     show_metric(
         bits,
         "Bits per weight",
         f"{average:.2f}",
-        "same as float32" if average == FLOAT_BITS else f"{8 * answer.file.total / answer.weights:.2f} in the file",
+        "same as float32"
+        if average == FLOAT_BITS
+        else f"{'' if answer.file_is_exact else '≈ '}{in_file:.2f} in the file",
         "The average over all weights of convolutions and linear layers, zeros included. In the file: the bits of the "
         "whole packed file, with scales, biases, batch norm and header, divided by the number of these weights.",
     )

@@ -23,7 +23,7 @@ def facts(model: str, side: Side) -> None:
     def draw() -> None:
         spec, stairs = _staircase(model, side)
         first, second = st.columns(2)
-        size_metric(first, compressed.answer(spec), border=False)
+        size_metric(first, compressed.answer(spec), border=False, side=side)
         show_warnings(spec)
         second.metric(
             "SQNR",

@@ -28,7 +28,7 @@ def test_plotly_finds_nothing_wrong_with_them(spec):
     file = count_file(compressed, load_bundled("resnet20"))
     for drawing in (
         explore.weights(build_weight_view(compressed), "all", style.ink("light")),
-        explore.layers(file.layers, [layer.facts for layer in compressed.layers], style.ink("light")),
+        explore.layers(file, [layer.facts for layer in compressed.layers], style.ink("light")),
     ):
         assert go.Figure(drawing.to_dict()).data
 
