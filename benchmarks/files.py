@@ -18,7 +18,8 @@ from benchmarks.setting import conditions, table
 from compression.core.compress import compress
 from compression.core.record import CompressedModel
 from compression.files.ledger import FileLedger, LayerBytes, encode_file
-from compression.files.packed_file import fingerprint, load_compressed
+from compression.files.packed_file import fingerprint
+from compression.files.packed_reader import load_compressed
 from compression.networks.bundled import bundled_names, load_bundled
 from compression.networks.model import FloatModel
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec

@@ -22,7 +22,7 @@ from compression.errors import CheckpointError, CompressionError, DataError
 from compression.evaluation import evaluation, normalization_trial
 from compression.evaluation.evaluation import Evaluation
 from compression.evaluation.statistics import Flips
-from compression.files import exported, packed_file
+from compression.files import exported, packed_file, packed_reader
 from compression.files import ledger as ledgers
 from compression.files.ledger import FileLedger
 from compression.files.size import Size, count_bytes
@@ -233,7 +233,7 @@ def save(compressed: CompressedNetwork, path: str | PathLike[str]) -> int:
     """
     content = packed_file.to_bytes(compressed, source_of(compressed))
     write_whole(Path(path), content)
-    packed_file.verify_file(Path(path), compressed)
+    packed_reader.verify_file(Path(path), compressed)
     return len(content)
 
 
@@ -252,7 +252,7 @@ def load_compressed(path: str | PathLike[str]) -> FloatModel:
     >>> torch.equal(again.module(pixels), small.module(pixels))
     True
     """
-    return with_contiguous_weights(packed_file.load_compressed(Path(path)))
+    return with_contiguous_weights(packed_reader.load_compressed(Path(path)))
 
 
 def to_onnx(network: Network, normalization: Normalization | None = None) -> bytes:

@@ -125,7 +125,8 @@ st.header("Size", anchor=False)
 st.markdown(
     """
 The **size** of a network is that of its packed file on disk, to the byte, header included (1 kB is 1,000 bytes): see
-*Files*. It is compared with float32, in which networks are trained: four bytes for every number that inference reads.
+*Files*. With "≈" before it, it is an estimate of a few percent from a quicker coding; the exact number follows. It is
+compared with float32, in which networks are trained: four bytes for every number that inference reads.
 
 The **in-memory size**, in the tooltip, counts the packed weights and everything that is needed to read them, before
 entropy coding. **Dense** stores every code, packed at *b* bits. **Sparse** stores one bit per weight that says whether
@@ -137,15 +138,16 @@ rest are part of both. Because of the one bit per weight, 90 % zeros do not make
 st.header("Files", anchor=False)
 st.markdown(
     """
-The **packed file**, on the page *Deploy*, is the network on disk. Each weight tensor is stored in the shortest of four
-codings: packed codes; a bitmap and the nonzero codes; gaps between nonzero weights; or entropy coding, which gives
-frequent codes fewer bits. Nothing is lost: the file that you can download has been read again and compared, number by
-number, with the network that was evaluated. In Python, `sq.load_compressed(path)` after `import compression as sq`
-reads the file.
+The **packed file**, on the page *Deploy*, is the network on disk. Each weight tensor is stored in the shortest of five
+codings: packed codes; a bitmap and the nonzero codes; gaps between nonzero weights; entropy coding, which gives
+frequent codes fewer bits; or entropy coding with contexts, where what is frequent depends on the weights around.
+Scales, biases and batch norm are entropy coded too, without loss. Nothing is lost: the file that you can download has
+been read again and compared, number by number, with the network that was evaluated. In Python,
+`sq.load_compressed(path)` after `import compression as sq` reads the file.
 
-The **order-0 bound** is the entropy of the codes: the fewest bits of any coding that stores one weight after another,
-whatever its neighbours. If 90 % zeros make a file less than ten times smaller, the chart shows what takes the other
-bytes.
+The **order-0 bound** is the entropy of the codes: the fewest bits of any coding that looks at each weight alone,
+whatever its neighbours. Coding with contexts can take less. If 90 % zeros make a file less than ten times smaller, the
+chart shows what takes the other bytes.
 
 **ONNX** is for running a network elsewhere. *As set* computes in float, with weights of few values. *Int8* computes in
 integers: weights and inputs of layers have 8 bits, with the codes and scales that are simulated here. Where two layers

@@ -7,22 +7,22 @@ counts as places: N h(k / N) bits for N weights of which k are nonzero, with the
 entropy, Shannon 1948, section 6). In a layer that was not pruned, zero is a value like any other.
 """
 
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from compression.core.record import CompressedModel, LayerRecord
-from compression.files.ans import entropy_bits
-from compression.files.codings import Coding
-from compression.files.packed_file import FileParts, as_text, assemble, count_file_bytes, pack_layers, verify_file
+from compression.files.coding.ans import entropy_bits
+from compression.files.coding.codings import Coding
+from compression.files.packed_file import FileParts, assemble, count_file_bytes, pack_layers
 from compression.files.packed_quantizer import QuantizerKind
 from compression.files.packed_weight import PackedWeight
 from compression.files.size import packed_bytes
 from compression.networks.model import FloatModel
 from compression.networks.weights import float_bytes
 from compression.spec import FLOAT_BITS
+
+ENTROPY_CODINGS = (Coding.ENTROPY, Coding.CONTEXTS)
 
 LEAST_SHARE = 0.005  # of the file; smaller shares are not mentioned in words
 
@@ -42,7 +42,8 @@ class LayerBytes:
     weights if the layer was not pruned, and `bits` the bits of a code. `coding` names the coding, or is "float32" if
     the weight is not packed. All other fields are bytes: `codes` and `places` (see above), `model` with the frequencies
     for entropy coding, and `scales` with zero points and codebooks. `bound` is the order-0 entropy of the codes, where
-    zero is one more symbol, plus the float32 weights if there are no codes.
+    zero is one more symbol, plus the float32 weights if there are no codes. `contexts` is what coding with contexts
+    saves on the codes, against the order-0 entropy; 0 for other codings.
     """
 
     name: str
@@ -55,6 +56,7 @@ class LayerBytes:
     model: int
     scales: int
     bound: float
+    contexts: int = 0
 
     @property
     def total(self) -> int:
@@ -65,15 +67,16 @@ class LayerBytes:
 class FileLedger:
     """The bytes of a whole packed file.
 
-    `float32`: the uncompressed network. `inputs`: the quantizers of the inputs of layers. `rest`: float32 biases and
-    batch norm. `container`: the header of the file, with names, shapes, codings, spec and checksums.
+    `float32`: the uncompressed network. `rest`: biases and batch norm, coded. `container`: the header of the file, with
+    codings, lengths, spec, the quantizers of the inputs of layers, and checksums. With `exact` False, all are an
+    estimate of a few percent that takes a part of the time, see `packed_file.FileParts`.
     """
 
     float32: int
     layers: tuple[LayerBytes, ...]
-    inputs: int
     rest: int
     container: int
+    exact: bool = True
 
     @property
     def total(self) -> int:
@@ -83,11 +86,11 @@ class FileLedger:
     @property
     def coded(self) -> int:
         """The bytes without the container: what `size` counts for the other ways to store a network."""
-        return sum(layer.total for layer in self.layers) + self.inputs + self.rest
+        return sum(layer.total for layer in self.layers) + self.rest
 
     @property
     def bound(self) -> float:
-        """The order-0 entropy of codes and places in bytes: no coding that ignores neighbours takes fewer."""
+        """The order-0 entropy of codes and places in bytes: no coding that looks at each code alone takes fewer."""
         return sum(layer.bound for layer in self.layers)
 
     @property
@@ -100,7 +103,8 @@ class FileLedger:
         """The bytes of the weights as float32, then what each step adds to them (or saves, below 0) down to the file.
 
         The values sum to `total`. "pruned" is what is saved if zero weights take no bits at all; "entropy coding" is
-        what the coding saves beyond that, and "places" is what the positions of the nonzero weights take.
+        what the coding saves beyond that if it looks at each code alone, and "contexts" what it saves by looking at
+        other codes as well; "places" is what the positions of the nonzero weights take.
         """
         layers = self.layers
         float32 = sum(packed_bytes(layer.weights, FLOAT_BITS) for layer in layers)
@@ -110,20 +114,21 @@ class FileLedger:
             "float32": float32,
             "fewer bits": narrow - float32,
             "pruned": pruned - narrow,
-            "entropy coding": sum(layer.codes + layer.model for layer in layers) - pruned,
-            "scales": sum(layer.scales for layer in layers) + self.inputs,
+            "entropy coding": sum(layer.codes + layer.model + layer.contexts for layer in layers) - pruned,
+            "contexts": -sum(layer.contexts for layer in layers),
+            "scales": sum(layer.scales for layer in layers),
             "places": sum(layer.places for layer in layers),
             "rest": self.rest,
             "container": self.container,
         }
 
 
-def count_file(compressed: CompressedModel, model: FloatModel) -> FileLedger:
-    """Returns where the bytes of the packed file go, exactly, without making the file.
+def count_file(compressed: CompressedModel, model: FloatModel, quick: bool = False) -> FileLedger:
+    """Returns where the bytes of the packed file go, without making the file: exactly, or a `quick` estimate.
 
     `model` is the float network that was compressed. Raises ValueError if its architecture is unknown.
     """
-    parts = pack_layers(compressed)
+    parts = pack_layers(compressed, quick)
     return file_ledger(parts, count_file_bytes(parts, model))
 
 
@@ -134,38 +139,32 @@ def encode_file(compressed: CompressedModel, model: FloatModel) -> tuple[bytes, 
     return content, file_ledger(parts, len(content))
 
 
-def encode_and_verify(compressed: CompressedModel, model: FloatModel) -> tuple[bytes, FileLedger]:
-    """Returns the same as `encode_file` after reading the file back from a disk.
-
-    Raises CodecError if it does not decode to the compressed network.
-    """
-    content, ledger = encode_file(compressed, model)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "packed.safetensors")
-        path.write_bytes(content)
-        verify_file(path, compressed)
-    return content, ledger
-
-
 def file_ledger(parts: FileParts, nbytes: int) -> FileLedger:
     """Returns the ledger of the file of `nbytes` bytes that was assembled from `parts`."""
-    layers = tuple(_layer_bytes(record, weight) for record, weight in parts.layers)
-    float32 = float_bytes(parts.compressed.original)
-    inputs = len(as_text(parts.inputs)) if parts.inputs else 0
-    rest = float32 - sum(packed_bytes(layer.weights, FLOAT_BITS) for layer in layers)
-    container = nbytes - sum(layer.total for layer in layers) - inputs - rest
-    return FileLedger(float32, layers, inputs, rest, container)
+    layers = tuple(_layer_bytes(record, weight, parts) for record, weight in parts.layers)
+    rest = sum(len(content) for content, _ in parts.floats.values())
+    rest -= sum(_bytes_of_floats(record, weight, parts) for record, weight in parts.layers)
+    container = nbytes - sum(layer.total for layer in layers) - rest
+    return FileLedger(float_bytes(parts.compressed.original), layers, rest, container, parts.exact)
 
 
-def _layer_bytes(record: LayerRecord, packed: PackedWeight | None) -> LayerBytes:
+def _bytes_of_floats(record: LayerRecord, packed: PackedWeight | None, parts: FileParts) -> int:
+    """Returns the bytes of a layer's float32 numbers: their share, by count, of all that are coded together."""
+    kind, count = (packed.kind_of_floats, len(packed.numbers.floats)) if packed else ("weights", record.weights)
+    content, numbers = parts.floats[kind]
+    return len(content) * count // max(numbers, 1)
+
+
+def _layer_bytes(record: LayerRecord, packed: PackedWeight | None, parts: FileParts) -> LayerBytes:
     survivors = record.nonzero if record.pruned else record.weights
+    floats = _bytes_of_floats(record, packed, parts)
     if packed is None:
-        float32 = packed_bytes(record.weights, FLOAT_BITS)
-        return LayerBytes(record.name, record.weights, survivors, FLOAT_BITS, "float32", float32, 0, 0, 0, float32)
-    is_float = packed.kind is QuantizerKind.FLOAT
-    values = len(packed.numbers) * is_float
+        return LayerBytes(record.name, record.weights, survivors, FLOAT_BITS, "float32", floats, 0, 0, 0, floats)
+    is_float = packed.numbers.kind is QuantizerKind.FLOAT
+    values = floats * is_float
+    is_in_contexts = packed.stream.coding is Coding.CONTEXTS
     codes = len(packed.stream.codes) - _places_in_codes(record, packed, survivors)
-    model = len(packed.stream.model) if packed.stream.coding is Coding.ENTROPY else 0
+    model = len(packed.stream.model) if packed.stream.coding in ENTROPY_CODINGS else 0
     return LayerBytes(
         name=record.name,
         weights=record.weights,
@@ -175,19 +174,20 @@ def _layer_bytes(record: LayerRecord, packed: PackedWeight | None) -> LayerBytes
         codes=codes + values,
         places=packed.payload_bytes - codes - model,
         model=model,
-        scales=len(packed.numbers) - values,
+        scales=floats - values + packed.zero_point_bytes,
         bound=packed.entropy_bits / 8 + values,
+        contexts=round(packed.stream_entropy_bits / 8) - len(packed.stream.codes) if is_in_contexts else 0,
     )
 
 
 def _places_in_codes(record: LayerRecord, packed: PackedWeight, survivors: int) -> int:
     """Returns how many bytes of the encoded codes hold the positions of nonzero weights."""
     codes = len(packed.stream.codes)
-    if packed.kind is QuantizerKind.FLOAT:
+    if packed.numbers.kind is QuantizerKind.FLOAT:
         return codes
     if not record.pruned:
         return 0
-    if packed.stream.coding is Coding.ENTROPY:
+    if packed.stream.coding in ENTROPY_CODINGS:
         zeros = int(packed.places.mask.sum()) - survivors
         return min(codes, round(entropy_bits(np.array([survivors, zeros])) / 8))
     return max(0, codes - packed_bytes(survivors, record.bits))
@@ -204,7 +204,7 @@ def explain_size(ledger: FileLedger) -> str:
     if codes in (0, steps["float32"]):
         fact = "All weights are stored as float32." if codes else "All weights are zero."
         return f"{fact} {shares}." if shares else fact
-    saved = -steps["entropy coding"] / codes
+    saved = -(steps["entropy coding"] + steps["contexts"]) / codes
     coding = f"entropy coding shortens the codes by {100 * saved:.0f} %" if saved >= LEAST_SHARE else ""
     times, expected = f"{ledger.float32 / ledger.total:.3g}", f"{steps['float32'] / codes:.3g}"
     fact = f"The file is {times} times smaller than the float32 network"

@@ -1,29 +1,35 @@
-"""Writes a compressed network as a packed file and reads it back as the network that was evaluated, bit for bit.
+"""Writes a compressed network as a packed file, which `packed_reader` reads back bit for bit as it was evaluated.
 
-A packed file is a valid safetensors file. It has one tensor for each tensor that inference reads, under the name of the
-state dict: a weight of a compressed layer as uint8 with the content of `packed_weight`, if that is shorter than
-float32, and every other tensor as float32. 0 and -0 count as equal. The metadata of its header has two entries:
+A packed file is a valid safetensors file with one tensor of bytes, `network`, and the entry `squeezelab` in its header,
+which is the number of the format. 0 and -0 count as equal. The bytes of the tensor are, in this order:
 
-    squeezelab   JSON text without spaces, an object with these members:
-        format          1
-        arch            the architecture, a name for `find_architecture`
-        normalization   the normalization of images, a name in `NORMALIZATIONS`
-        spec            the compression spec; `fold_bn` says whether batch norm was folded into the weights
-        layers          tensor name -> the header of its packed weight (`PackedWeight.header`)
-        inputs          layer name -> [bits, scale, zero point] of the quantizer of its inputs
-        network         the `fingerprint` of the decoded network
-    sha256       SHA-256 of the JSON text and of all tensors as they are stored, see `_checksum`
+    checksum    the first 16 bytes of the SHA-256 of all bytes after it
+    network     the first 16 bytes of the `fingerprint` of the decoded network
+    about       a block (`bits.block`) with raw DEFLATE of JSON text, an object with these members:
+                    arch            the architecture, a name for `find_architecture`
+                    normalization   the name, mean and standard deviation with which images are normalised
+                    classes         the names of the classes
+                    tensors         module -> tensor -> its shape, in the order of the state dict
+                    spec            the compression spec; `fold_bn` says whether batch norm was folded into the weights
+                    inputs          layer name -> [bits, scale, zero point] of the quantizer of its inputs
+    directory   a block with raw DEFLATE of variable-length integers: for each tensor with two or more dimensions, in
+                the order of the state dict, 0, or 1 and the entry of its packed weight (`packed_weight`)
+    weights     the contents of the packed weights
+    floats      for each kind of float32 numbers, sorted by its name: a block of `floats`. The numbers of a packed
+                weight are of the kind of its quantizer, behind "quantizer "; those of every other tensor that inference
+                reads are of the kind "weights" if it has two or more dimensions, else of the kind that the last part of
+                its name says. All are in the order of the state dict
 
 The checksum is compared before anything is decoded. Nothing in the file is executed.
 """
 
 import hashlib
 import json
+import zlib
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import prod
-from pathlib import Path
-from typing import Any
+from functools import cached_property
 
 import numpy as np
 import safetensors
@@ -33,32 +39,42 @@ import torch
 from torch import Tensor, nn
 
 from compression.core.record import CompressedModel, LayerRecord
-from compression.errors import CodecError
-from compression.files.bits import Array
-from compression.files.packed_weight import PackedWeight, pack_weight, unpack_weight
-from compression.networks.architectures.table import ARCHITECTURES, find_architecture
+from compression.files.coding.bits import Array, block, varint
+from compression.files.coding.floats import encode_floats
+from compression.files.packed_quantizer import flat
+from compression.files.packed_weight import PackedWeight, pack_weight
+from compression.networks.architectures.table import ARCHITECTURES
 from compression.networks.checkpoints.names import COUNTERS
-from compression.networks.checkpoints.reading import DAMAGE_ERRORS
-from compression.networks.folding import fold_batch_norm
-from compression.networks.model import FloatModel, freeze_
-from compression.networks.normalization import NORMALIZATIONS
+from compression.networks.model import FloatModel
 from compression.networks.weights import FLOAT_BYTES
-from compression.quantization.activations import InputQuantizer
 
-ABOUT, CHECKSUM = "squeezelab", "sha256"
+FORMAT_KEY, CONTENT = "squeezelab", "network"
 
-FORMAT = 1
+FORMAT = "2"
+
+DIGEST_BYTES = 16
+
+Floats = dict[str, list[Array]]
 
 
 @dataclass(frozen=True, eq=False)
 class FileParts:
     """The packed weights of a compressed network, before they are written to a file.
 
-    `layers` pairs each record with its packed weight, or with None if the weight is shorter as float32.
+    `layers` pairs each record with its packed weight, or with None if the weight is not packed but stored as float32.
+    `quick` parts are for a count of bytes while a slider moves: the coding that takes longest was not tried, and the
+    tensors that are not packed are those of the uncompressed network, because re-estimating batch norm takes long.
     """
 
     compressed: CompressedModel
     layers: tuple[tuple[LayerRecord, PackedWeight | None], ...]
+    quick: bool = False
+
+    @property
+    def exact(self) -> bool:
+        """Whether all bytes are those of the file: `quick` makes no difference for a network that stays as it is."""
+        unchanged = all(weight is None for _, weight in self.layers) and not self.compressed.spec.reestimate_bn
+        return unchanged or not self.quick
 
     @property
     def inputs(self) -> dict[str, tuple[int, float, int]]:
@@ -66,17 +82,30 @@ class FileParts:
         quantizers = {record.name: record.inputs for record, _ in self.layers if record.inputs}
         return {name: (each.bits, each.scale, each.zero_point) for name, each in quantizers.items()}
 
+    @cached_property
+    def floats(self) -> dict[str, tuple[bytes, int]]:
+        """For each kind of float32 numbers: how they are coded, and how many they are."""
+        weights = {_key(record): weight for record, weight in self.layers}
+        kinds: Floats = defaultdict(list)
+        for key, tensor in tensors_of(self.compressed.original if self.quick else self.compressed.module):
+            if weight := weights.get(key):
+                kinds[weight.kind_of_floats].append(weight.numbers.floats)
+            else:
+                kinds[kind_of_tensor(key, tensor)].append(flat(tensor))
+        joined = {kind: np.concatenate(arrays) for kind, arrays in sorted(kinds.items())}
+        return {kind: (encode_floats(values), len(values)) for kind, values in joined.items()}
 
-def pack_layers(compressed: CompressedModel) -> FileParts:
-    """Packs the weight of each compressed layer; the network may have any architecture."""
-    return FileParts(compressed, tuple((record, _pack_if_shorter(record)) for record in compressed.layers))
+
+def pack_layers(compressed: CompressedModel, quick: bool = False) -> FileParts:
+    """Packs the weight of each compressed layer; the network may have any architecture. `quick`: see `FileParts`."""
+    return FileParts(compressed, tuple((each, _pack_if_shorter(each, quick)) for each in compressed.layers), quick)
 
 
-def _pack_if_shorter(record: LayerRecord) -> PackedWeight | None:
+def _pack_if_shorter(record: LayerRecord, quick: bool) -> PackedWeight | None:
     """Returns the packed weight, or None if float32 is as short, as it is for float weights without a zero."""
     if record.qparams is None and record.nonzero == record.weights:
         return None
-    weight = pack_weight(record)
+    weight = pack_weight(record, quick)
     return weight if weight.nbytes < FLOAT_BYTES * record.weights else None
 
 
@@ -90,52 +119,60 @@ def to_bytes(compressed: CompressedModel, model: FloatModel) -> bytes:
 
 
 def assemble(parts: FileParts, model: FloatModel) -> bytes:
-    """Returns the content of the packed file of layers that are packed already; otherwise like `to_bytes`."""
-    compressed = parts.compressed
-    text = _header(parts, model, fingerprint(compressed.module))
-    tensors = {key: value.contiguous() for key, value in _tensors(compressed.module)}
-    for record, weight in parts.layers:
-        if weight:
-            tensors[_key(record)] = torch.frombuffer(bytearray(weight.content), dtype=torch.uint8)
-    return safetensors.torch.save(tensors, {ABOUT: text, CHECKSUM: _checksum(text, sorted(tensors.items()))})
+    """Returns the content of the packed file of layers that are packed already and not `quick`; see `to_bytes`."""
+    assert not parts.quick
+    network = bytes.fromhex(fingerprint(parts.compressed.module))[:DIGEST_BYTES]
+    body = b"".join((network, *_body(parts, model)))
+    content = hashlib.sha256(body).digest()[:DIGEST_BYTES] + body
+    tensor = torch.frombuffer(bytearray(content), dtype=torch.uint8)
+    return safetensors.torch.save({CONTENT: tensor}, {FORMAT_KEY: FORMAT})
 
 
 def count_file_bytes(parts: FileParts, model: FloatModel) -> int:
-    """Returns the length of what `assemble` returns, in a small part of its time.
-
-    It depends on the shapes of the tensors and on the header, in which all digests are equally long.
-    """
-    digest = hashlib.sha256().hexdigest()
-    tensors: dict[str, Array] = {
-        key: np.empty(value.shape, np.float32) for key, value in _tensors(parts.compressed.original)
-    }
-    for record, weight in parts.layers:
-        if weight:
-            tensors[_key(record)] = np.empty(weight.nbytes, np.uint8)
-    return len(safetensors.numpy.save(tensors, {ABOUT: _header(parts, model, digest), CHECKSUM: digest}))
+    """Returns the length of what `assemble` returns, without the time of its digests; an estimate of it if `quick`."""
+    length = 2 * DIGEST_BYTES + sum(map(len, _body(parts, model)))
+    return length + len(safetensors.numpy.save({CONTENT: np.empty(length, np.uint8)}, {FORMAT_KEY: FORMAT})) - length
 
 
-def _header(parts: FileParts, model: FloatModel, network: str) -> str:
-    """Returns the JSON text of the header; `network` is the fingerprint of the compressed network.
+def _body(parts: FileParts, model: FloatModel) -> Iterator[bytes]:
+    """Yields what follows the digests. Raises ValueError if the architecture of `model` is unknown."""
+    yield block(deflate(settings_text(parts, model).encode()))
+    weights = {_key(record): weight for record, weight in parts.layers if weight}
+    large = [key for key, tensor in tensors_of(parts.compressed.original) if tensor.dim() > 1]
+    entries = [[1, *weights[key].entry] if key in weights else [0] for key in large]
+    yield block(deflate(b"".join(varint(number) for entry in entries for number in entry)))
+    yield from (weights[key].content for key in large if key in weights)
+    yield from (block(content) for content, _ in parts.floats.values())
 
-    Raises ValueError if the architecture of `model` is unknown.
-    """
+
+def settings_text(parts: FileParts, model: FloatModel) -> str:
+    """Returns the JSON text of the file. Raises ValueError if the architecture of `model` is unknown."""
     arch = model.about.get("arch", "")
     if arch.partition(":")[0] not in ARCHITECTURES:
         raise ValueError(
             f"{model.name} has no known architecture, so a packed file cannot name it; "
             f"known architectures: {', '.join(ARCHITECTURES)}"
         )
-    header = {
-        "format": FORMAT,
-        "arch": arch,
-        "normalization": model.normalization.name,
-        "spec": json.loads(parts.compressed.spec.to_json()) | _folding(parts.compressed, model),
-        "layers": {_key(record): weight.header for record, weight in parts.layers if weight},
-        "inputs": parts.inputs,
-        "network": network,
-    }
-    return as_text(header)
+    return json.dumps(
+        {
+            "arch": arch,
+            "normalization": [model.normalization.name, model.normalization.mean, model.normalization.std],
+            "classes": model.classes,
+            "tensors": shapes_of(parts.compressed.original),
+            "spec": json.loads(parts.compressed.spec.to_json()) | _folding(parts.compressed, model),
+            "inputs": parts.inputs,
+        },
+        separators=(",", ":"),
+    )
+
+
+def shapes_of(module: nn.Module) -> dict[str, dict[str, list[int]]]:
+    """Returns module -> tensor -> shape."""
+    shapes: dict[str, dict[str, list[int]]] = {}
+    for key, tensor in tensors_of(module):
+        owner, _, name = key.rpartition(".")
+        shapes.setdefault(owner, {})[name] = list(tensor.shape)
+    return shapes
 
 
 def _folding(compressed: CompressedModel, model: FloatModel) -> dict[str, bool]:
@@ -143,63 +180,10 @@ def _folding(compressed: CompressedModel, model: FloatModel) -> dict[str, bool]:
     return {"fold_bn": True} if compressed.spec.fold_bn or model.about.get("folded") else {}
 
 
-def load_compressed(path: Path) -> FloatModel:
-    """Returns the network in the packed file at `path`, bit for bit as it was evaluated.
-
-    Its `about` is the JSON object of the file's header. Tensors are decoded one after another. Raises CodecError if the
-    file is missing, cannot be read, is damaged or is not a packed file.
-    """
-    try:
-        with path.open("rb"):
-            pass
-    except FileNotFoundError:
-        raise CodecError(f"there is no file {path}") from None
-    except OSError as error:
-        raise CodecError(f"{path} cannot be read: {error.strerror}") from error
-    try:
-        with safetensors.safe_open(path, "pt") as file:
-            return _load(file, path.name)
-    except DAMAGE_ERRORS as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise CodecError(f"{path.name} is damaged or is not a packed file ({first[:200]})") from error
-
-
-def verify_file(path: Path, compressed: CompressedModel) -> None:
-    """Decodes the packed file at `path`. Raises CodecError if a number of it differs from that in `compressed`."""
-    if fingerprint(load_compressed(path).module) != fingerprint(compressed.module):
-        raise CodecError(f"{path.name} does not decode to the network that was compressed")
-
-
-def _load(file: Any, name: str) -> FloatModel:
-    """Returns the network in an open safetensors file; lets errors of safetensors, NumPy and torch pass through."""
-    metadata = file.metadata() or {}
-    if metadata.keys() != {ABOUT, CHECKSUM}:
-        raise CodecError(f"{name} is not a packed file: its header must have the entries {ABOUT} and {CHECKSUM} only")
-    text = metadata[ABOUT]
-    keys = sorted(file.keys())
-    if _checksum(text, ((key, file.get_tensor(key)) for key in keys)) != metadata[CHECKSUM]:
-        raise CodecError(f"{name} is damaged: its content does not match its checksum")
-    header = json.loads(text)
-    if header["format"] != FORMAT:
-        raise CodecError(f"{name} has format {header['format']}; this version reads format {FORMAT} only")
-    module = find_architecture(header["arch"]).make().eval()
-    module = fold_batch_norm(module) if header["spec"]["fold_bn"] else module
-    expected = dict(_tensors(module))
-    if keys != sorted(expected):
-        raise CodecError(f"{name} does not have the tensors of the architecture {header['arch']}")
-    with torch.no_grad():
-        for key, value in expected.items():
-            value.copy_(_decode_tensor(file, key, value, header["layers"].get(key)))
-    for layer, quantizer in header["inputs"].items():
-        module.get_submodule(layer).register_forward_pre_hook(InputQuantizer(*quantizer))
-    if fingerprint(module) != header["network"]:
-        raise CodecError(f"{name} does not decode to the network that was written")
-    return FloatModel(Path(name).stem, freeze_(module), NORMALIZATIONS[header["normalization"]], None, header)
-
-
-def as_text(value: Any) -> str:
-    """Returns `value` as JSON text without spaces, as in the header of a packed file."""
-    return json.dumps(value, separators=(",", ":"))
+def deflate(content: bytes) -> bytes:
+    """Returns raw DEFLATE data (RFC 1951)."""
+    compressor = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    return compressor.compress(content) + compressor.flush()
 
 
 def fingerprint(module: nn.Module) -> str:
@@ -209,7 +193,7 @@ def fingerprint(module: nn.Module) -> str:
     for each layer with quantized inputs, in the order of the modules: the Python text of (name, quantizer).
     """
     digest = hashlib.sha256()
-    for key, tensor in sorted(_tensors(module)):
+    for key, tensor in sorted(tensors_of(module)):
         digest.update(repr((key, tensor.dtype, tuple(tensor.shape))).encode())
         digest.update((tensor + 0.0).contiguous().numpy().data)
     for name, part in module.named_modules():
@@ -218,37 +202,16 @@ def fingerprint(module: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def _checksum(text: str, tensors: Any) -> str:
-    """Returns the SHA-256 of the header's text and of (name, tensor) pairs, sorted by name, as they are stored.
-
-    Of each pair: the Python text of (name, torch dtype, shape), then the bytes of the tensor.
-    """
-    digest = hashlib.sha256(text.encode())
-    for key, tensor in tensors:
-        digest.update(repr((key, tensor.dtype, tuple(tensor.shape))).encode())
-        digest.update(tensor.numpy().data)
-    return digest.hexdigest()
+def kind_of_tensor(key: str, tensor: Tensor) -> str:
+    """Returns which numbers those of a tensor that is not packed are coded with."""
+    return "weights" if tensor.dim() > 1 else key.rsplit(".", 1)[-1]
 
 
-def _decode_tensor(file: Any, key: str, expected: Tensor, header: dict[str, Any] | None) -> Tensor:
-    """Returns one tensor of the network. Raises ValueError before it takes more memory than the `expected` one."""
-    stored = file.get_tensor(key)
-    if header is not None and (min(header["shape"]) < 1 or prod(header["shape"]) != expected.numel()):
-        raise ValueError(f"{key} must have the shape {tuple(expected.shape)}, got {header['shape']}")
-    tensor = stored if header is None else unpack_weight(stored.numpy().tobytes(), header)
-    if tensor.dtype != expected.dtype or tensor.shape != expected.shape:
-        raise ValueError(
-            f"{key} must be {expected.dtype} of the shape {tuple(expected.shape)}, "
-            f"got {tensor.dtype} of {tuple(tensor.shape)}"
-        )
-    return tensor
-
-
-def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+def tensors_of(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """Yields the tensors that inference reads, by their names in the state dict; counters are left out."""
     return ((key, each) for key, each in module.state_dict().items() if key.rsplit(".", 1)[-1] not in COUNTERS)
 
 
 def _key(record: LayerRecord) -> str:
     """Returns the name of the weight of a layer in the state dict."""
-    return f"{record.name}.weight"
+    return f"{record.name}.weight".removeprefix(".")  # a network that is a single layer has no name

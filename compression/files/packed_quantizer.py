@@ -1,29 +1,34 @@
-"""Conversion of a quantizer's numbers to bytes and back: what a file needs to turn codes into weights again.
+"""Conversion of a quantizer to numbers and back: what a file needs to turn codes into weights again.
 
-    kind       numbers, for all groups one after another                     weight
-    even       all scales; then all zero points, unless all are zero         (code - zero point) * scale
-    codebook   the K values of each group                                    the value at index `code`
-    powers     the largest of the K values of each group, called a           -a / 2^k, a / 2^k or, if K is odd, zero
-    float      the nonzero weights themselves; there are no codes            the number
+    kind       floats, for all groups one after another              whole numbers      weight
+    even       all scales; then the zero points, if they are floats  the zero points    (code - zero point) * scale
+    codebook   the K values of each group                            none               the value at index `code`
+    powers     the largest of the K values of each group, called a   none               -a / 2^k, a / 2^k or zero
+    float      the nonzero weights themselves                        none               the number
 
-A group is a tensor, an output channel, or `group_size` weights of a channel. Numbers are float32, except integer zero
-points, which take one byte for at most 256 codes and two bytes for more. The values of `powers` are sorted from -a to
-a, with k = 0, 1, ..., K // 2 - 1 on either side. Ternary and binary codebooks are powers with k = 0 alone. All bytes
-are little-endian.
+Scales are quotients, a range of weights divided by the number of steps, and have long mantissas even if the weights
+have short ones, as those that were stored as float16. Scales that are a number with a short mantissa (SHORT), divided
+by the number of steps or by half of it, are stored as this number and the `divisor`.
+
+A group is a tensor, an output channel, or `group_size` weights of a channel. Zero points are left out if all of them
+are zero. The values of `powers` are sorted from -a to a, with k = 0, 1, ..., K // 2 - 1 on either side, and with zero
+between them if K is odd. Ternary and binary codebooks are powers with k = 0 alone.
 """
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from itertools import product
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from compression.files.coding.bits import Array
+from compression.files.coding.floats import round_mantissas
 from compression.quantization.codebooks import SMALLEST_NORMAL, Codebook
 from compression.quantization.quantizers import QParams
 
-FLOAT32 = np.dtype("<f4")
+SHORT = (7, 10, 13)  # bits of a mantissa: bfloat16, float16, and the difference of two numbers in float16
 
 
 class QuantizerKind(StrEnum):
@@ -35,48 +40,78 @@ class QuantizerKind(StrEnum):
     FLOAT = "float"
 
 
-def as_numbers(qparams: QParams | Codebook) -> tuple[QuantizerKind, bytes, dict[str, Any]]:
-    """Returns the kind of a quantizer, the bytes of its numbers, and the header fields that a reader also needs.
+class Zeros(StrEnum):
+    """How the zero points of kind EVEN are stored."""
 
-    Fields: `group_size` for quantization per group; of kind EVEN, `low`, the smallest code, and `zero_point`, the NumPy
-    type of the zero points, which is missing if all of them are zero.
+    NONE = "none"
+    WHOLES = "wholes"
+    FLOATS = "floats"
+
+
+@dataclass(frozen=True, eq=False)
+class Numbers:
+    """What turns codes into weights: `floats` (n,) float32, and `wholes` from 0 up; see the table of this module.
+
+    `low` is the smallest code of kind EVEN; whole zero points are counted from it. `group_size` is 0 without groups.
+    All `floats` are to be divided by `divisor`, in float32.
     """
-    fields: dict[str, Any] = {"group_size": qparams.group_size} if qparams.group_size else {}
+
+    kind: QuantizerKind
+    floats: Array
+    wholes: tuple[int, ...] = ()
+    zeros: Zeros = Zeros.NONE
+    low: int = 0
+    group_size: int = 0
+    divisor: int = 1
+
+
+def as_numbers(qparams: QParams | Codebook) -> Numbers:
+    """Returns the numbers of a quantizer."""
+    size = qparams.group_size or 0
     if isinstance(qparams, Codebook):
         if qparams.stored_values == qparams.codes:
-            return QuantizerKind.CODEBOOK, as_bytes(qparams.values), fields
-        return QuantizerKind.POWERS, as_bytes(qparams.values[:, -1]), fields
-    fields["low"] = qparams.low
-    if not qparams.zero_point.any():
-        return QuantizerKind.EVEN, as_bytes(qparams.scale), fields
-    integer = np.dtype("u1" if qparams.codes <= 256 else "<u2")
-    fields["zero_point"] = (integer if qparams.zero_is_exact else FLOAT32).str
-    numbers = as_bytes(qparams.scale) + as_bytes(qparams.zero_point, fields["zero_point"])
-    return QuantizerKind.EVEN, numbers, fields
+            return Numbers(QuantizerKind.CODEBOOK, flat(qparams.values), group_size=size)
+        return Numbers(QuantizerKind.POWERS, flat(qparams.values[:, -1]), group_size=size)
+    floats, zeros, low = flat(qparams.scale), qparams.zero_point.flatten().numpy(), qparams.low
+    divided, divisor = _as_quotients(floats, qparams.codes - 1)
+    if not zeros.any():
+        return Numbers(QuantizerKind.EVEN, divided, low=low, group_size=size, divisor=divisor)
+    if qparams.zero_is_exact and low <= zeros.min() and zeros.max() <= qparams.high:
+        return Numbers(QuantizerKind.EVEN, divided, tuple((zeros - low).tolist()), Zeros.WHOLES, low, size, divisor)
+    both = np.concatenate([floats, zeros.astype(np.float32)])
+    return Numbers(QuantizerKind.EVEN, both, (), Zeros.FLOATS, low, size)
 
 
-def from_numbers(
-    kind: QuantizerKind, numbers: bytes, codes: int, dimensions: int, fields: Mapping[str, Any]
-) -> QParams | Codebook:
+def _as_quotients(scales: Array, steps: int) -> tuple[Array, int]:
+    """Returns numbers and a divisor such that dividing, in float32, gives the scales (n,) exactly."""
+    for bits, divisor in product(SHORT, (steps, steps // 2)):
+        if divisor > 1:
+            numbers = round_mantissas(scales * np.float32(divisor), bits)
+            if np.array_equal(numbers / np.float32(divisor), scales):
+                return numbers, divisor
+    return scales, 1
+
+
+def from_numbers(numbers: Numbers, codes: int, dimensions: int) -> QParams | Codebook:
     """Returns the quantizer with `codes` codes that `as_numbers` wrote, for a weight with `dimensions` dimensions.
 
     The result can `dequantize` but not quantize: a file does not hold the bounds between the values of a codebook.
     """
-    group_size = fields.get("group_size")
-    if kind is not QuantizerKind.EVEN:
-        values = as_floats(numbers)
-        book = values.view(-1, codes) if kind is QuantizerKind.CODEBOOK else _powers(values[:, None], codes)
-        return Codebook(book, book.new_empty(len(book), 0), book.shape[1], group_size)
-    zero_type = np.dtype(fields.get("zero_point", "V0"))
-    groups = len(numbers) // (FLOAT32.itemsize + zero_type.itemsize)
-    shape = (-1, 1) if group_size else (-1, *[1] * (dimensions - 1)) if groups > 1 else ()
-    scales, zeros = numbers[: FLOAT32.itemsize * groups], numbers[FLOAT32.itemsize * groups :]
+    floats = torch.from_numpy(numbers.floats / np.float32(numbers.divisor))
+    size = numbers.group_size or None
+    if numbers.kind is not QuantizerKind.EVEN:
+        is_book = numbers.kind is QuantizerKind.CODEBOOK
+        book = floats.view(-1, codes) if is_book else _powers(floats[:, None], codes)
+        return Codebook(book, book.new_empty(len(book), 0), book.shape[1], size)
+    groups = len(floats) // (1 + (numbers.zeros is Zeros.FLOATS))
+    shape = (-1, 1) if size else (-1, *[1] * (dimensions - 1)) if groups > 1 else ()
     zero_point = torch.zeros(groups, dtype=torch.int32)
-    if zero_type.itemsize:
-        array = np.frombuffer(zeros, zero_type)
-        zero_point = torch.from_numpy(array.astype(np.float32 if zero_type == FLOAT32 else np.int32))
-    low = fields["low"]
-    return QParams(as_floats(scales).view(shape), zero_point.view(shape), low, low + codes - 1, group_size)
+    if numbers.zeros is Zeros.WHOLES:
+        zero_point = torch.tensor(numbers.wholes, dtype=torch.int32) + numbers.low
+    elif numbers.zeros is Zeros.FLOATS:
+        zero_point = floats[groups:]
+    scale = floats[:groups]
+    return QParams(scale.view(shape), zero_point.view(shape), numbers.low, numbers.low + codes - 1, size)
 
 
 def _powers(largest: Tensor, codes: int) -> Tensor:
@@ -86,11 +121,6 @@ def _powers(largest: Tensor, codes: int) -> Tensor:
     return torch.cat([-steps, torch.zeros(len(largest), codes % 2), steps.flip(1)], 1)
 
 
-def as_bytes(numbers: Tensor, dtype: str = FLOAT32.str) -> bytes:
-    """Returns the bytes of `numbers`, of any shape, converted to the NumPy type `dtype`."""
-    return numbers.numpy().astype(dtype).tobytes()
-
-
-def as_floats(content: bytes) -> Tensor:
-    """Returns the float32 numbers (n,) that `as_bytes` wrote."""
-    return torch.from_numpy(np.frombuffer(content, FLOAT32).astype(np.float32))
+def flat(numbers: Tensor) -> Array:
+    """Returns `numbers`, of any shape, as float32 (n,)."""
+    return numbers.flatten().numpy().astype(np.float32)

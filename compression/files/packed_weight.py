@@ -1,34 +1,44 @@
 """Packs the weight of one layer without loss into as few bytes as possible, and unpacks it. 0 and -0 count as equal.
 
-The content of a packed weight is, in this order:
+A packed weight has three parts, which a file keeps apart because each is coded best with its like:
 
-    1. the numbers of its quantizer (`packed_quantizer`), or its nonzero weights if it has none
-    2. which weights have codes (`places`); nothing if all have
-    3. the model of the coding, the positions of the nonzero weights, and the codes (`codings`)
-
-The lengths of all parts but the codes stand in the header of the weight; the codes take the rest.
+    entry    whole numbers that say how to decode it: `PackedWeight.entry`
+    floats   the scales, codebooks or nonzero weights as float32 (`packed_quantizer`)
+    content  its zero points, if they are whole; which weights have codes (`places`), nothing if all have; the model of
+             the coding, the positions of the nonzero weights, and the codes (`codings`)
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import accumulate, pairwise
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Size, Tensor
 
 from compression.core.record import LayerRecord
-from compression.files.ans import entropy_bits
-from compression.files.bits import Array
-from compression.files.codings import CodedWeights, Coding, Stream, decode, encode
-from compression.files.packed_quantizer import QuantizerKind, as_bytes, as_floats, as_numbers, from_numbers
-from compression.files.places import decode_choices, decode_filters, encode_choices, encode_filters
+from compression.files.coding.ans import entropy_bits
+from compression.files.coding.bits import Array, DamagedStream, Reader, pack, unpack, width
+from compression.files.coding.codings import MOST_SYMBOLS, CodedWeights, Coding, Stream, decode, encode
+from compression.files.coding.places import decode_choices, decode_filters, encode_choices, encode_filters
+from compression.files.packed_quantizer import Numbers, QuantizerKind, Zeros, as_numbers, flat, from_numbers
 from compression.networks.weights import swap_channels
 from compression.quantization.quantizers import QParams, dequantize, quantize
 from compression.spec import Structure
 
 Pattern = tuple[int, int]
+
+T = TypeVar("T")
+
+# The numbers of these in a file are their places here.
+KINDS, CODINGS, STRUCTURES, ZEROS = list(QuantizerKind), list(Coding), list(Structure), list(Zeros)
+
+MOST_OF_A_GROUP = 64  # m in n:m
+
+MOST_CODES = 1 << 20
+
+MODEL_BYTES = 5 * (MOST_SYMBOLS + 3)  # at most five bytes for each number
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,62 +57,92 @@ class Places:
 
 @dataclass(frozen=True, eq=False)
 class PackedWeight:
-    """The weight of one layer as bytes (`content`), with what a reader must know beside them (`header`).
+    """The weight of one layer, packed.
 
-    `shape` has the output channels first. `transposed`: `LayerRecord.transposed_groups`. `numbers`: of the quantizer,
-    or the nonzero weights as float32. `fields`: the header fields that belong to `numbers`. `alphabet`: the number of
-    different codes. `entropy_bits`: the order-0 entropy of all codes, where zero weights are one more symbol.
+    `shape` has the output channels first. `transposed`: `LayerRecord.transposed_groups`. `alphabet`: the number of
+    different codes. `entropy_bits`: the order-0 entropy of all codes, where zero weights are one more symbol;
+    `stream_entropy_bits`: of those in the stream.
     """
 
-    kind: QuantizerKind
     shape: Size
     transposed: int
-    numbers: bytes
-    fields: dict[str, Any]
+    numbers: Numbers
     places: Places
     stream: Stream
     alphabet: int
     entropy_bits: float
+    stream_entropy_bits: float
+
+    @property
+    def content(self) -> bytes:
+        return b"".join(self._parts)
 
     @property
     def payload_bytes(self) -> int:
-        """The bytes of `content` without those of `numbers`."""
+        """The bytes of `content` without those of the zero points."""
         return len(self.places.encoding) + self.stream.nbytes
 
     @property
     def nbytes(self) -> int:
-        return len(self.numbers) + self.payload_bytes
+        """The bytes of `content`, and of the floats before they are coded."""
+        return self.payload_bytes + self.zero_point_bytes + self.numbers.floats.nbytes
 
     @property
-    def content(self) -> bytes:
-        return b"".join((*self._parts, self.stream.codes))
+    def zero_point_bytes(self) -> int:
+        return len(self._parts[0])
 
     @property
-    def header(self) -> dict[str, Any]:
-        """What `unpack_weight` must know beside `content`, as values for JSON.
-
-        `lengths` are those of the numbers, the encoded places, the model and the positions. Left out are `structure`
-        and `pattern` if all weights have codes, and `transposed` if it is 0.
-        """
-        return {
-            "shape": list(self.shape),
-            "kind": self.kind,
-            "coding": self.stream.coding,
-            "alphabet": self.alphabet,
-            "lengths": [len(part) for part in self._parts],
-            **({"structure": self.places.structure} if self.places.encoding else {}),
-            **({"pattern": self.places.pattern} if self.places.pattern else {}),
-            **({"transposed": self.transposed} if self.transposed else {}),
-            **self.fields,
-        }
+    def kind_of_floats(self) -> str:
+        """What the float32 numbers are, so that a file can code them together with those of other weights."""
+        return kind_of_floats(self.numbers.kind)
 
     @property
+    def entry(self) -> list[int]:
+        """What `unpack_weight` must know beside floats and content, as whole numbers from 0 up."""
+        numbers, pattern = self.numbers, self.places.pattern or ()
+        return [
+            KINDS.index(numbers.kind),
+            CODINGS.index(self.stream.coding),
+            STRUCTURES.index(self.places.structure),
+            *pattern,
+            self.transposed,
+            self.alphabet,
+            ZEROS.index(numbers.zeros),
+            -2 * numbers.low if numbers.low <= 0 else 2 * numbers.low - 1,
+            numbers.group_size,
+            numbers.divisor,
+            len(numbers.floats),
+            *(len(part) for part in self._parts),
+        ]
+
+    @cached_property
     def _parts(self) -> tuple[bytes, ...]:
-        return self.numbers, self.places.encoding, self.stream.model, self.stream.positions
+        zero_points, stream = pack(np.array(self.numbers.wholes, np.int64), width(self.alphabet)), self.stream
+        return zero_points, self.places.encoding, stream.model, stream.positions, stream.codes
 
 
-def pack_weight(record: LayerRecord) -> PackedWeight:
-    """Packs the weight of a layer into the fewest bytes.
+def kind_of_floats(kind: QuantizerKind) -> str:
+    """Returns what the float32 numbers of a packed weight are called in a file."""
+    return f"quantizer {kind}"
+
+
+@dataclass(frozen=True, eq=False)
+class Codes:
+    """A weight as whole numbers: `codes` (C_out, ...) in 0..alphabet-1, which `numbers` turn into weights again.
+
+    `nonzero` (C_out, ...) is True for weights that are not 0, and `exact` where a code decodes to its weight; it does
+    for all nonzero weights. Of float weights, the nonzero ones are in `numbers`, and no code says more.
+    """
+
+    numbers: Numbers
+    codes: Array
+    alphabet: int
+    nonzero: Array
+    exact: Array
+
+
+def codes_of(record: LayerRecord) -> Codes:
+    """Returns the codes of the weight of a layer.
 
     If quantizing and dequantizing the weight does not give it back exactly, its nonzero values are stored as float32:
     where values of neighbouring codes differ in the last bit of a float32, quantizing may yield the other code.
@@ -114,61 +154,124 @@ def pack_weight(record: LayerRecord) -> PackedWeight:
         exact = (dequantize(codes, record.qparams) == weight).numpy()
         if exact.all() or exact[nonzero].all():
             low = record.qparams.low if isinstance(record.qparams, QParams) else 0
-            numbers = as_numbers(record.qparams)
-            return _shortest(record, *numbers, codes.numpy() - low, record.qparams.codes, nonzero, exact)
+            numbers = _without_unused(as_numbers(record.qparams), nonzero)
+            return Codes(numbers, codes.numpy() - low, record.qparams.codes, nonzero, exact)
     no_codes = np.zeros(weight.shape, np.int64)
-    numbers = QuantizerKind.FLOAT, as_bytes(weight[torch.from_numpy(nonzero)]), {}
-    return _shortest(record, *numbers, no_codes, 1, nonzero, nonzero)
+    numbers = Numbers(QuantizerKind.FLOAT, flat(weight[torch.from_numpy(nonzero)]))
+    return Codes(numbers, no_codes, 1, nonzero, nonzero)
 
 
-def unpack_weight(content: bytes, header: dict[str, Any]) -> Tensor:
-    """Returns the weight that `pack_weight` packed, float32, in the shape that it has in its module.
+def pack_weight(record: LayerRecord, quick: bool = False) -> PackedWeight:
+    """Packs the weight of a layer into the fewest bytes; `quick`: see `codings.encode`.
 
-    Raises DamagedStream, or the errors of NumPy and torch, if `content` and `header` do not describe a weight.
+    Of all ways to encode the places, the shortest is taken, and of equally short ones the simplest.
     """
-    shape, kind, alphabet = Size(header["shape"]), QuantizerKind(header["kind"]), header["alphabet"]
-    ends = [0, *accumulate(header["lengths"])]
-    numbers, encoding, model, positions = (content[start:end] for start, end in pairwise(ends))
-    mask = _decode_places(Structure(header.get("structure", Structure.WEIGHT)), encoding, shape, header.get("pattern"))
-    codes, nonzero = np.zeros(shape, np.int64), np.zeros(shape, bool)
-    stream = Stream(Coding(header["coding"]), content[ends[-1] :], positions, model)
-    codes[mask], nonzero[mask] = decode(stream, int(mask.sum()), alphabet)
-    weight = torch.zeros(shape)
-    stored = torch.from_numpy(nonzero)
-    if kind is QuantizerKind.FLOAT:
-        weight[stored] = as_floats(numbers)
-    else:
-        qparams = from_numbers(kind, numbers, alphabet, len(shape), header)
-        weight = torch.where(stored, dequantize(torch.from_numpy(codes + header.get("low", 0)).int(), qparams), weight)
-    return swap_channels(weight, header.get("transposed", 0))
-
-
-def _shortest(
-    record: LayerRecord,
-    kind: QuantizerKind,
-    numbers: bytes,
-    fields: dict[str, Any],
-    codes: Array,
-    alphabet: int,
-    nonzero: Array,
-    exact: Array,
-) -> PackedWeight:
-    """Returns the shortest packed weight over all ways to encode the places; of equally short ones, the simplest.
-
-    All arrays are (C_out, ...). `codes` are 0..alphabet-1, and `exact` is True where a code decodes to its weight.
-    """
-    every = CodedWeights(codes.ravel(), alphabet, nonzero.ravel())
-    bound = entropy_bits(every.counts)
-    candidates = []
-    for places in _possible_places(nonzero, record.pattern):
-        mask = places.mask
-        some = CodedWeights(codes[mask], alphabet, nonzero[mask]) if places.encoding else every
-        stream = encode(some, zeros_have_codes=bool(exact[mask].all() if places.encoding else exact.all()))
-        shape = Size(nonzero.shape)
-        candidates.append(
-            PackedWeight(kind, shape, record.transposed_groups, numbers, fields, places, stream, alphabet, bound)
-        )
+    weight, bound, candidates = codes_of(record), 0.0, []
+    for places in _possible_places(weight.nonzero, record.pattern):
+        mask: Array | slice = places.mask if places.encoding else slice(None)  # a mask takes a copy
+        rows = _shape_of(places.mask, places.structure)
+        some = CodedWeights(weight.codes[mask].ravel(), weight.alphabet, weight.nonzero[mask].ravel(), rows)
+        entropy = entropy_bits(some.counts)
+        bound = bound or entropy  # of all weights, which come first
+        stream = encode(some, bool(weight.exact[mask].all()), quick)
+        about = Size(weight.codes.shape), record.transposed_groups, weight.numbers
+        candidates.append(PackedWeight(*about, places, stream, weight.alphabet, bound, entropy))
     return min(candidates, key=lambda candidate: candidate.nbytes)
+
+
+def _without_unused(numbers: Numbers, nonzero: Array) -> Numbers:
+    """Returns numbers that are 0 for each group without a nonzero weight; nonzero (C_out, ...) bool.
+
+    Its weights are zero whatever its scale is, and zeros take hardly any bytes.
+    """
+    rows = nonzero.reshape(len(nonzero), -1)
+    if size := numbers.group_size:
+        rows = np.pad(rows, ((0, 0), (0, -rows.shape[1] % size))).reshape(-1, size)
+    used = rows.sum(1) > 0
+    if used.all() or numbers.zeros is Zeros.FLOATS or len(numbers.floats) % len(rows):
+        return numbers
+    floats = numbers.floats.reshape(len(rows), -1) * used[:, None]
+    return replace(numbers, floats=floats.ravel())
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What `PackedWeight.entry` says: how to decode a weight, how many floats it has, and the lengths of its parts."""
+
+    kind: QuantizerKind
+    coding: Coding
+    structure: Structure
+    pattern: Pattern | None
+    transposed: int
+    alphabet: int
+    zeros: Zeros
+    low: int
+    group_size: int
+    divisor: int
+    floats: int
+    lengths: tuple[int, ...]
+
+
+def read_entry(reader: Reader, weights: int) -> Entry:
+    """Reads the entry of a weight with so many `weights`.
+
+    Raises DamagedStream if decoding it could take much more time or memory than its weights.
+    """
+    kind, coding = _choose(KINDS, reader.varint()), _choose(CODINGS, reader.varint())
+    structure = _choose(STRUCTURES, reader.varint())
+    pattern = (reader.varint(), reader.varint()) if structure is Structure.N_M else None
+    transposed, alphabet = reader.varint(), reader.varint()
+    zeros, low, group_size = _choose(ZEROS, reader.varint()), reader.varint(), reader.varint()
+    divisor, floats, lengths = reader.varint(), reader.varint(), tuple(reader.varint() for _ in range(5))
+    most = MOST_SYMBOLS if coding in (Coding.ENTROPY, Coding.CONTEXTS) else MOST_CODES
+    if (
+        not 1 <= alphabet <= most
+        or not 1 <= divisor <= MOST_CODES
+        or floats > max(weights, 1) * 2
+        or lengths[2] > MODEL_BYTES
+        or (pattern and not 0 < pattern[0] <= pattern[1] <= MOST_OF_A_GROUP)
+    ):
+        raise DamagedStream
+    low = -low // 2 if low % 2 == 0 else (low + 1) // 2
+    return Entry(
+        kind, coding, structure, pattern, transposed, alphabet, zeros, low, group_size, divisor, floats, lengths
+    )
+
+
+def _choose(options: Sequence[T], number: int) -> T:
+    if number >= len(options):
+        raise DamagedStream
+    return options[number]
+
+
+def unpack_weight(entry: Entry, floats: Array, content: Reader, expected: Size) -> Tensor:
+    """Returns the weight that `pack_weight` packed, float32, in the shape that it has in its module, `expected`.
+
+    Raises DamagedStream, or the errors of NumPy and torch, if the parts do not describe a weight.
+    """
+    shape = swap_channels(torch.empty(expected, device="meta"), entry.transposed).shape
+    zero_points, encoding, model, positions, codes_content = map(content.take, entry.lengths)
+    count = entry.floats if entry.zeros is Zeros.WHOLES else 0
+    wholes = tuple(unpack(zero_points, count, width(entry.alphabet)).tolist())
+    numbers = Numbers(entry.kind, floats, wholes, entry.zeros, entry.low, entry.group_size, entry.divisor)
+    mask = _decode_places(entry.structure, encoding, shape, entry.pattern)
+    codes, nonzero = np.zeros(shape, np.int64), np.zeros(shape, bool)
+    stream = Stream(entry.coding, codes_content, positions, model)
+    codes[mask], nonzero[mask] = decode(stream, _shape_of(mask, entry.structure), entry.alphabet)
+    weight, stored = torch.zeros(shape), torch.from_numpy(nonzero)
+    if entry.kind is QuantizerKind.FLOAT:
+        weight[stored] = torch.from_numpy(floats)
+    else:
+        qparams = from_numbers(numbers, entry.alphabet, len(shape))
+        weight = torch.where(stored, dequantize(torch.from_numpy(codes + entry.low).int(), qparams), weight)
+    return swap_channels(weight, entry.transposed)
+
+
+def _shape_of(mask: Array, structure: Structure) -> tuple[int, ...]:
+    """Returns the shape of the weights with codes: whole channels, or a row of them for n:m."""
+    if structure is Structure.N_M:
+        return (int(mask.sum()),)
+    return int(mask.reshape(len(mask), -1).any(1).sum()), *mask.shape[1:]
 
 
 def _possible_places(nonzero: Array, pattern: Pattern | None) -> Iterator[Places]:

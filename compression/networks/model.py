@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from compression.data.cifar10 import SHAPE
+from compression.data.cifar10 import CLASSES, SHAPE
 from compression.data.split import Shape
 from compression.networks.checkpoints.names import COUNTERS
 from compression.networks.normalization import Normalization
@@ -28,6 +28,7 @@ class FloatModel:
     accuracy: float | None = None
     about: dict[str, Any] = field(default_factory=dict)
     input_shape: Shape = SHAPE
+    classes: tuple[str, ...] = CLASSES
 
     @property
     def example(self) -> Tensor:

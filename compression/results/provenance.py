@@ -77,15 +77,17 @@ COMPUTES = (
 )
 
 COUNTS = (
-    "files/ans.py",
-    "files/bits.py",
-    "files/codings.py",
-    "files/frequencies.py",
+    "files/coding/ans.py",
+    "files/coding/bits.py",
+    "files/coding/codings.py",
+    "files/coding/contexts.py",
+    "files/coding/floats.py",
+    "files/coding/frequencies.py",
+    "files/coding/places.py",
     "files/ledger.py",
     "files/packed_file.py",
     "files/packed_quantizer.py",
     "files/packed_weight.py",
-    "files/places.py",
     "files/size.py",
     "networks/macs.py",
     "results/costs.py",

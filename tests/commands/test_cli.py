@@ -39,7 +39,8 @@ from compression.evaluation.evaluation import evaluate
 from compression.experiments.scan import IMAGES as SCAN_IMAGES
 from compression.experiments.search.searcher import TRIALS
 from compression.files.ledger import encode_file
-from compression.files.packed_file import fingerprint, load_compressed
+from compression.files.packed_file import fingerprint
+from compression.files.packed_reader import load_compressed
 from compression.files.size import count_bytes
 from compression.networks import library
 from compression.networks.architectures.table import ARCHITECTURES

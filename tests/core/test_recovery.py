@@ -12,7 +12,8 @@ from compression.core.record import CompressedModel
 from compression.core.training_evidence import evidence_for, training_sample
 from compression.data.images import ImageSet
 from compression.evaluation.evaluation import evaluate
-from compression.files.packed_file import to_bytes, verify_file
+from compression.files.packed_file import to_bytes
+from compression.files.packed_reader import verify_file
 from compression.networks.bundled import load_bundled
 from compression.networks.model import FloatModel
 from compression.networks.normalization import NORMALIZATIONS

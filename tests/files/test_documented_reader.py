@@ -4,9 +4,11 @@ import hashlib
 import json
 import math
 import struct
+import zlib
 from bisect import bisect_right
+from copy import deepcopy
 from functools import reduce
-from itertools import accumulate, cycle, pairwise, product
+from itertools import cycle, pairwise, product
 from operator import add
 from typing import Any
 
@@ -17,7 +19,9 @@ import torch
 from torch import nn
 
 from compression.core.compress import compress
+from compression.files.coding.codings import Coding
 from compression.files.packed_file import to_bytes
+from compression.files.packed_quantizer import QuantizerKind
 from compression.networks.architectures.table import ARCHITECTURES
 from compression.networks.model import FloatModel, freeze_
 from compression.networks.normalization import NORMALIZATIONS
@@ -49,37 +53,149 @@ def leb128(data: bytes) -> list[int]:
     return values
 
 
-def symbols(model: bytes, codes: bytes, count: int, alphabet: int) -> Array:
-    length, exponent = model[0], leb128(model[1:])
-    frequencies = np.array([each for each in exponent[:-1] for _ in range(length)][:alphabet] + exponent[-1:])
-    shares = frequencies / frequencies.sum()
-    scale, total, starts = (2**24 - len(shares)) / reduce(add, shares.tolist()), 0.0, []
-    for place, share in enumerate(shares.tolist()):
-        starts.append(int(total * scale) + place)
-        total += share
-    starts.append(2**24)
-    words, state, decoded_symbols = list(struct.unpack(f"<{len(codes) // 4}I", codes)), 0, []
-    for place in range(count + 1):
-        while state < 2**32 and words:
-            state = state << 32 | words.pop()
-        if place < count:
-            rest = state % 2**24
+class Bytes:
+    """Reads from the front."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content, self.place = content, 0
+
+    def take(self, length: int) -> bytes:
+        assert length <= len(self.content) - self.place
+        self.place += length
+        return self.content[self.place - length : self.place]
+
+    def number(self) -> int:
+        number = shift = 0
+        while (byte := self.take(1)[0]) >= 128:
+            number, shift = number | (byte & 127) << shift, shift + 7
+        return number | byte << shift
+
+    def block(self) -> bytes:
+        return self.take(self.number())
+
+    def rest(self) -> bytes:
+        return self.take(len(self.content) - self.place)
+
+
+class Words:
+    """The decoder of asymmetric numeral systems."""
+
+    def __init__(self, content: bytes) -> None:
+        self.words, self.state = list(struct.unpack(f"<{len(content) // 4}I", content)), 0
+        self.fill()
+
+    def fill(self) -> None:
+        while self.state < 2**32 and self.words:
+            self.state = self.state << 32 | self.words.pop()
+
+    def symbols(self, weights: list[float], count: int) -> list[int]:
+        scale, total, starts = (2**24 - len(weights)) / reduce(add, weights), 0.0, []
+        for place, share in enumerate(weights):
+            starts.append(int(total * scale) + place)
+            total += share
+        starts.append(2**24)
+        decoded = []
+        for _ in range(count):
+            rest = self.state % 2**24
             symbol = bisect_right(starts, rest) - 1
-            state = (state >> 24) * (starts[symbol + 1] - starts[symbol]) + rest - starts[symbol]
-            decoded_symbols.append(symbol)
-    assert state == 0
-    assert not words
-    return np.array(decoded_symbols)
+            self.state = (self.state >> 24) * (starts[symbol + 1] - starts[symbol]) + rest - starts[symbol]
+            decoded.append(symbol)
+            self.fill()
+        return decoded
+
+    def end(self) -> None:
+        assert self.state == 0
+        assert not self.words
 
 
-def decode(entry: dict[str, Any], parts: list[bytes], count: int) -> tuple[Array, Array]:
-    """Returns the codes of `count` weights, and which of these weights are nonzero."""
+def frequencies_of(model: bytes, alphabet: int) -> Array:
+    length, numbers = model[0], leb128(model[1:])
+    return np.array([each for each in numbers[:-1] for _ in range(length)][:alphabet] + numbers[-1:])
+
+
+def symbols(model: bytes, codes: bytes, count: int, alphabet: int) -> Array:
+    frequencies, words = frequencies_of(model, alphabet), Words(codes)
+    decoded = words.symbols((frequencies / frequencies.sum()).tolist(), count)
+    words.end()
+    return np.array(decoded, np.int64)
+
+
+def symbols_in_contexts(model: bytes, codes: bytes, shape: tuple[int, ...], alphabet: int) -> Array:
+    reader, words = Bytes(model), Words(codes)
+    zero, f = reader.number(), frequencies_of(reader.rest(), alphabet)
+    value = np.append(np.arange(alphabet) - zero, 0)
+    largest = int(np.abs(value).max())
+    d = math.ceil(largest / 6)
+    most = math.ceil(largest / d)
+    class_of = np.array([most + int(np.sign(v)) * math.ceil(abs(v) / d) for v in value[:-1].tolist()] + [2 * most + 1])
+    opposite = np.array([2 * most - j for j in range(2 * most + 1)] + [2 * most + 1])
+    of_class = np.array([f[class_of == j].sum() for j in range(2 * most + 2)])
+    shares = (of_class + of_class[opposite]) / 2
+    m = (f * np.abs(value)).sum() / f.sum()
+    k = math.prod(shape[2:])
+    steps = k if k > 1 else 16
+    decoded = np.zeros((shape[0], shape[1], k), np.int64)
+    known = np.zeros(decoded.shape, bool)
+    occurred = np.zeros((24, len(of_class)))
+    o, i, place = np.indices(decoded.shape)
+    passes = 2 * ((o + i + place) % steps) + (o + i) // steps % 2
+    for number in range(2 * steps):
+        v = np.where(known, value[decoded], 0)
+
+        filters, channels, kernel_places = (
+            (np.abs(v).sum(axes, keepdims=True) / m + 4) / (known.sum(axes, keepdims=True) + 4)
+            for axes in ((1, 2), (0, 2), (0, 1))
+        )
+        e = filters * channels * kernel_places
+        n = known.sum(2, keepdims=True)
+        b = (2 * np.abs(v).sum(2, keepdims=True) / m + e) / (2 * n + 1)
+        t = v.sum(2, keepdims=True) / (m * (n + 1) * e)
+        x = ((e * b)[..., None] >= 2.0 ** np.arange(-3, 4)).sum(-1)
+        y = (np.abs(t)[..., None] >= np.array([0.4, 1.0])).sum(-1)
+        ours, context, mirrored = passes == number, 3 * x + y, (y > 0) & (t < 0)
+        classes = np.zeros(decoded.shape, np.int64)
+        for each in range(24):
+            where = ours & (context == each)
+            weights = occurred[each] * shares.sum() + 20 * shares
+            classes[where] = words.symbols(weights.tolist(), int(where.sum()))
+        np.add.at(occurred, (context[ours], classes[ours]), 1)
+        classes = np.where(mirrored, opposite[classes], classes)
+        for each in range(2 * most + 2):
+            where, members = ours & (classes == each), np.flatnonzero(class_of == each)
+            if where.any():
+                chosen = words.symbols(f[members].tolist(), int(where.sum())) if len(members) > 1 else 0
+                decoded[where] = members[chosen]
+        known |= ours
+    words.end()
+    return decoded.ravel()
+
+
+def floats(content: bytes, count: int) -> Array:
+    """Returns the float32 numbers of a block."""
+    if not content:
+        return np.zeros(0, np.float32)
+    reader = Bytes(content)
+    [size] = reader.take(1)
+    upper = symbols(reader.block(), reader.block(), count, 512)
+    occurring = sorted(set(upper.tolist()))
+    with_mantissa = dict(zip(occurring, bits(reader.take(-(-len(occurring) // 8)), 1, len(occurring)), strict=True))
+    stored = np.array([bool(with_mantissa[each]) for each in upper.tolist()])
+    mantissas = np.zeros(count, np.int64)
+    mantissas[stored] = bits(reader.rest(), size, int(stored.sum())) << (23 - size)
+    return (upper << 23 | mantissas).astype("<u4").view("<f4")
+
+
+def decode(entry: dict[str, Any], parts: list[bytes], shape: tuple[int, ...]) -> tuple[Array, Array]:
+    """Returns the codes of the weights that have one, whose shape is `shape`, and which of them are nonzero."""
     _, _, model, positions, codes = parts
-    width = (entry["alphabet"] - 1).bit_length()
+    count, width = math.prod(shape), (entry["alphabet"] - 1).bit_length()
     nonzero = np.ones(count, bool)
-    if entry["coding"] == "entropy":
-        numbers = symbols(model, codes, count, entry["alphabet"])
-        return numbers, numbers < entry["alphabet"]
+    if entry["coding"] in ("entropy", "contexts"):
+        alphabet = entry["alphabet"]
+        in_contexts = entry["coding"] == "contexts"
+        read = symbols_in_contexts if in_contexts else symbols
+        numbers = read(model, codes, shape if in_contexts else count, alphabet)
+        return numbers, numbers < alphabet
     if entry["coding"] == "bitmap":
         nonzero = bits(positions, 1, count) == 1
     if entry["coding"] == "gaps":
@@ -97,9 +213,9 @@ def have_codes(entry: dict[str, Any], places: bytes) -> Array:
     """Returns which weights have a code, as booleans of the shape of the weight."""
     shape = entry["shape"]
     have = np.ones(shape, bool)
-    if entry.get("structure") == "filter":
+    if entry["structure"] == "filter":
         have[bits(places, 1, shape[0]) == 0] = False
-    if entry.get("structure") == "n:m":
+    if entry["structure"] == "n:m":
         n, m = entry["pattern"]
         whole = shape[1] // m * m
         groups = have[:, :whole].reshape(shape[0], whole // m, m, *shape[2:])
@@ -116,22 +232,21 @@ def have_codes(entry: dict[str, Any], places: bytes) -> Array:
     return have
 
 
-def values(entry: dict[str, Any], numbers: bytes, codes: Array) -> Array:
+def values(entry: dict[str, Any], numbers: Array, wholes: Array, codes: Array) -> Array:
     """Returns the float32 weights that `codes` (C_out, ...) stand for, also where a weight is zero in fact."""
     shape, alphabet = codes.shape, entry["alphabet"]
     rows = codes.reshape(shape[0] if len(shape) > 1 else 1, -1)
     length = rows.shape[1]
-    if size := entry.get("group_size"):
+    if size := entry["group_size"]:
         rows = np.pad(rows, ((0, 0), (0, -length % size))).reshape(-1, size)
     if entry["kind"] == "even":
-        kind = np.dtype(entry.get("zero_point", "V0"))
-        groups = len(numbers) // (4 + kind.itemsize)
-        scale = np.frombuffer(numbers[: 4 * groups], "<f4")[:, None]
-        zero = np.frombuffer(numbers[4 * groups :], kind)[:, None] if kind.itemsize else np.int32(0)
-        steps = (rows + entry["low"]).astype(np.int32) - zero.astype(np.float32 if kind.kind == "f" else np.int32)
-        weights = steps.astype(np.float32) * scale
+        groups = len(numbers) // (2 if entry["zeros"] == 2 else 1)
+        scale, zero = numbers[:groups, None], np.int32(0)
+        if entry["zeros"]:
+            zero = (wholes + entry["low"]).astype(np.int32)[:, None] if entry["zeros"] == 1 else numbers[groups:, None]
+        weights = ((rows + entry["low"]).astype(np.int32) - zero).astype(np.float32) * scale
     else:
-        table = np.frombuffer(numbers, "<f4").reshape(-1, alphabet if entry["kind"] == "codebook" else 1)
+        table = numbers.reshape(-1, alphabet if entry["kind"] == "codebook" else 1)
         if entry["kind"] == "powers":
             steps = table * np.float32(2.0) ** -np.arange(alphabet // 2, dtype=np.float32)
             steps = np.where(steps < TINY, np.float32(0), steps)
@@ -140,44 +255,82 @@ def values(entry: dict[str, Any], numbers: bytes, codes: Array) -> Array:
     return weights.reshape(shape[0] if len(shape) > 1 else 1, -1)[:, :length].reshape(shape)
 
 
-def weight(entry: dict[str, Any], content: bytes) -> Array:
-    ends = [0, *accumulate(entry["lengths"]), len(content)]
-    parts = [content[start:end] for start, end in pairwise(ends)]
+def weight(entry: dict[str, Any], parts: list[bytes], numbers: Array) -> Array:
     have = have_codes(entry, parts[1])
     codes, nonzero = np.zeros(entry["shape"], np.int64), np.zeros(entry["shape"], bool)
-    codes[have], nonzero[have] = decode(entry, parts, int(have.sum()))
+    rows = int(have.reshape(len(have), -1).any(1).sum()), *have.shape[1:]
+    shape = (int(have.sum()),) if entry["structure"] == "n:m" else rows
+    codes[have], nonzero[have] = decode(entry, parts, shape)
     if entry["kind"] == "float":
         weights = np.zeros(entry["shape"], np.float32)
-        weights[nonzero] = np.frombuffer(parts[0], "<f4")
+        weights[nonzero] = numbers
         return weights
-    return np.where(nonzero, values(entry, parts[0], np.minimum(codes, entry["alphabet"] - 1)), np.float32(0))
+    wholes = bits(parts[0], (entry["alphabet"] - 1).bit_length(), len(numbers) if entry["zeros"] == 1 else 0)
+    return np.where(nonzero, values(entry, numbers, wholes, np.minimum(codes, entry["alphabet"] - 1)), np.float32(0))
 
 
-def header(file: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Returns the container's header with its length, and the JSON that says how to decode."""
-    [length] = struct.unpack("<Q", file[:8])
-    container = json.loads(file[8 : 8 + length])
-    return {**container, "length": length}, json.loads(container["__metadata__"]["squeezelab"])
-
-
-def read_file(file: bytes) -> dict[str, Array]:
-    """Returns the tensors of a packed file by name."""
-    container, about = header(file)
-    content, metadata = file[8 + container.pop("length") :], container.pop("__metadata__")
-    parts = {name: content[slice(*each["data_offsets"])] for name, each in container.items()}
-    digest = hashlib.sha256(metadata["squeezelab"].encode())
-    for name, each in sorted(container.items()):
-        dtype = {"U8": "torch.uint8", "F32": "torch.float32"}[each["dtype"]]
-        shape = ", ".join(map(str, each["shape"])) + "," * (len(each["shape"]) == 1)
-        digest.update(f"('{name}', {dtype}, ({shape}))".encode() + parts[name])
-    assert digest.hexdigest() == metadata["sha256"]
-    assert about["format"] == 1
+def entry_of(directory: Bytes, shape: list[int]) -> dict[str, Any] | None:
+    if not directory.number():
+        return None
+    kind, coding, structure = (directory.number() for _ in range(3))
+    pattern = [directory.number(), directory.number()] if structure == 1 else None
+    transposed, alphabet, zeros, low, group_size, divisor, count = (directory.number() for _ in range(7))
+    assert not transposed
     return {
-        name: weight(about["layers"][name], parts[name])
-        if name in about["layers"]
-        else np.frombuffer(parts[name], "<f4").reshape(each["shape"])
-        for name, each in container.items()
+        "shape": shape,
+        "kind": ("even", "codebook", "powers", "float")[kind],
+        "coding": ("dense", "bitmap", "gaps", "entropy", "contexts")[coding],
+        "structure": ("weight", "n:m", "filter")[structure],
+        "pattern": pattern,
+        "alphabet": alphabet,
+        "zeros": zeros,
+        "low": (low + 1) // 2 if low % 2 else -low // 2,
+        "group_size": group_size,
+        "divisor": divisor,
+        "count": count,
+        "lengths": [directory.number() for _ in range(5)],
     }
+
+
+def read_file(file: bytes) -> tuple[dict[str, Array], list[dict[str, Any]]]:
+    """Returns the tensors of a packed file by name, and the entries of its packed weights."""
+    [length] = struct.unpack("<Q", file[:8])
+    header = json.loads(file[8 : 8 + length])
+    assert header["__metadata__"] == {"squeezelab": "2"}
+    content = file[8 + length :][slice(*header["network"]["data_offsets"])]
+    assert hashlib.sha256(content[16:]).digest()[:16] == content[:16]
+    reader = Bytes(content[32:])
+    settings = json.loads(zlib.decompress(reader.block(), -15))
+    shapes = {f"{owner}.{name}": shape for owner, each in settings["tensors"].items() for name, shape in each.items()}
+    directory = Bytes(zlib.decompress(reader.block(), -15))
+    entries = {name: entry_of(directory, shape) for name, shape in shapes.items() if len(shape) > 1}
+    parts = {name: [reader.take(size) for size in entry["lengths"]] for name, entry in entries.items() if entry}
+    kinds: dict[str, list[tuple[str, int]]] = {}
+    for name, shape in shapes.items():
+        entry = entries.get(name)
+        kind = f"quantizer {entry['kind']}" if entry else "weights" if len(shape) > 1 else name.rpartition(".")[2]
+        kinds.setdefault(kind, []).append((name, entry["count"] if entry else math.prod(shape)))
+    numbers: dict[str, Array] = {}
+    for kind in sorted(kinds):
+        joined = floats(reader.block(), sum(count for _, count in kinds[kind]))
+        for name, count in kinds[kind]:
+            numbers[name], joined = joined[:count], joined[count:]
+    tensors = {
+        name: weight(entry, parts[name], numbers[name] / np.float32(entry["divisor"]))
+        if (entry := entries.get(name))
+        else numbers[name].reshape(shape)
+        for name, shape in shapes.items()
+    }
+    assert fingerprint_of(tensors)[:16] == content[16:32]
+    return tensors, [entry for entry in entries.values() if entry]
+
+
+def fingerprint_of(tensors: dict[str, Array]) -> bytes:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        shape = ", ".join(map(str, tensor.shape)) + "," * (tensor.ndim == 1)
+        digest.update(f"('{name}', torch.float32, ({shape}))".encode() + (tensor + np.float32(0)).tobytes())
+    return digest.digest()
 
 
 def tensors(module: nn.Module) -> dict[str, Array]:
@@ -195,14 +348,14 @@ def net() -> FloatModel:
 
 
 def compress_and_read(net: FloatModel, prune: PruneSpec | None, quant: QuantSpec | None) -> list[dict[str, Any]]:
-    """Compresses, writes and reads `net`; returns the header's entries of its weights."""
+    """Compresses, writes and reads `net`; returns the entries of its packed weights."""
     compressed = compress(net.module, CompressionSpec(net.name, prune, quant))
     file = to_bytes(compressed, net)
-    expected, ours = tensors(compressed.module), read_file(file)
+    expected, (ours, entries) = tensors(compressed.module), read_file(file)
     assert ours.keys() == expected.keys()
     for name, tensor in expected.items():
         np.testing.assert_array_equal(ours[name], tensor, err_msg=f"{quant} {name}")
-    return list(header(file)[1]["layers"].values())
+    return entries
 
 
 GRANULARITIES = (Granularity.CHANNEL, Granularity.TENSOR, Granularity.GROUP)
@@ -229,8 +382,15 @@ def test_it_reads_every_structure(net: FloatModel, prune: PruneSpec, scheme: Sch
     quant = QuantSpec(scheme.nearest_bits(4), scheme)
     entries = compress_and_read(net, prune, quant) + compress_and_read(net, prune, None)
     assert "float" in {entry["kind"] for entry in entries}
-    structures = {entry.get("structure", Structure.WEIGHT) for entry in entries}
+    structures = {entry["structure"] for entry in entries}
     assert prune.structure in structures
+
+
+def test_it_reads_scales_that_are_quotients(net: FloatModel) -> None:
+    """Weights that were float16 have scales that are their largest, divided by the number of steps."""
+    half = FloatModel(net.name, freeze_(deepcopy(net.module).half().float()), net.normalization, about=net.about)
+    entries = compress_and_read(half, None, QuantSpec(4)) + compress_and_read(half, None, QuantSpec(8, Scheme.AFFINE))
+    assert {entry["divisor"] for entry in entries} >= {14, 255}
 
 
 def test_every_coding_occurs_and_is_read(net: FloatModel) -> None:
@@ -239,12 +399,12 @@ def test_every_coding_occurs_and_is_read(net: FloatModel) -> None:
     for sparsity, width in ((0.5, 4), (0.5, 16), (0.9, 12), (0.98, 16)):
         codings |= {entry["coding"] for entry in compress_and_read(net, PruneSpec(sparsity=sparsity), QuantSpec(width))}
     codings |= {entry["coding"] for entry in compress_and_read(net, None, QuantSpec(16))}
-    assert codings == {"dense", "bitmap", "gaps", "entropy"}
+    assert codings == {"dense", "bitmap", "gaps", "entropy", "contexts"}
 
 
-def test_the_document_names_everything_that_the_header_of_a_weight_can_hold() -> None:
+def test_the_document_names_everything_that_settings_hold() -> None:
     document = (PROJECT / "docs" / "files.md").read_text(encoding="utf-8")
-    for entry in ("shape", "kind", "coding", "alphabet", "lengths", "structure", "pattern", "transposed", "low"):
-        assert f"`{entry}`" in document or f'"{entry}"' in document
-    for entry in ("group_size", "zero_point", *("even", "codebook", "powers", "float"), *("dense", "bitmap", "gaps")):
-        assert f"`{entry}`" in document
+    for name in ("arch", "normalization", "classes", "tensors", "spec", "inputs"):
+        assert f"| `{name}` |" in document
+    for name in (*QuantizerKind, *Coding):
+        assert f"`{name}`" in document

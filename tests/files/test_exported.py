@@ -1,13 +1,10 @@
 """Our own exports are networks to compress again, and files that only look like them are refused."""
 
-import json
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import safetensors.torch
 import torch
 from torch import nn
 
@@ -17,14 +14,15 @@ from compression.deploy.pytorch_files import state_file
 from compression.errors import CheckpointError
 from compression.evaluation.normalization_trial import load_checkpoint
 from compression.files.exported import is_packed, load_exported
-from compression.files.packed_file import ABOUT, CHECKSUM, _checksum, fingerprint, load_compressed, to_bytes
+from compression.files.packed_file import DIGEST_BYTES, fingerprint, to_bytes
+from compression.files.packed_reader import load_compressed
 from compression.networks.checkpoints.reading import read_checkpoint, read_metadata
 from compression.networks.model import FloatModel, freeze_
 from compression.networks.normalization import NORMALIZATIONS
 from compression.quantization.activations import InputQuantizer
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
-from tests.support.disks import full_disk
 from tests.support.networks import images, network
+from tests.support.packed import OpenFile, open_file
 
 ARCH = "resnet8"
 
@@ -77,58 +75,54 @@ def test_a_folded_state_file_is_read_and_packed_again(tmp_path: Path) -> None:
     assert torch.equal(logits(load_compressed(tmp_path / "again.safetensors").module), logits(again.module))
 
 
-def test_a_packed_file_is_refused_with_the_reason_if_the_disk_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "mkdtemp", full_disk)
-    with pytest.raises(CheckpointError, match=r"temporary file: No space left on device$"):
-        load_exported(packed(), "small.safetensors", "small")
-
-
 def test_other_files_are_no_packed_files(tmp_path: Path) -> None:
     for content in (state_file(network(ARCH)), b"", b"text", b"\x05\0\0\0\0\0\0\0{oops"):
         (tmp_path / "file").write_bytes(content)
         assert not is_packed(read_metadata(tmp_path / "file"))
-    with pytest.raises(CheckpointError, match="is damaged or is not a packed file"):
+    with pytest.raises(CheckpointError, match="net is not a packed file"):
         load_exported(state_file(network(ARCH)), "net", "net")
 
 
 # ---- files that somebody wrote with correct checksums
 
 
-def changed(change: Callable[[dict[str, Any]], object]) -> bytes:
-    """Returns a packed file with another header and the checksum of it."""
-    content = packed()
-    header = json.loads(read_checkpoint(content).metadata[ABOUT])
-    change(header)
-    text, tensors = json.dumps(header), safetensors.torch.load(content)
-    return safetensors.torch.save(tensors, {ABOUT: text, CHECKSUM: _checksum(text, sorted(tensors.items()))})
+def changed(change: Callable[[OpenFile], object]) -> bytes:
+    """Returns a packed file with something changed, and the checksum of that."""
+    file = open_file(packed())
+    change(file)
+    return file.close()
 
 
-def in_first_layer(**values: Any) -> Callable[[dict[str, Any]], object]:
-    return lambda header: next(iter(header["layers"].values())).update(values)
+def in_settings(**values: Any) -> Callable[[OpenFile], object]:
+    return lambda file: file.about.update(values)
+
+
+def in_first_entry(place: int, number: int) -> Callable[[OpenFile], object]:
+    """Changes a number of the first packed weight; its places are those of the table in docs/files.md."""
+
+    def change(file: OpenFile) -> None:
+        file.directory[file.directory.index(1) + 1 + place] = number
+
+    return change
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (in_first_layer(alphabet=10**12), "a layer must have 1 to .* codes, got 1000000000000"),
-        (in_first_layer(alphabet="many"), "a layer must have 1 to .* codes, got many"),
-        (in_first_layer(lengths=[0, 0, 10**7, 0]), "the frequencies of a layer take at most"),
-        (in_first_layer(lengths=[0, -1, 0, 0]), "a layer must have four lengths"),
-        (in_first_layer(pattern=[5 * 10**5, 10**6]), "a pattern must be n:m with"),
-        (in_first_layer(shape=[10**6, 10**6]), "is damaged or is not a packed file"),
-        (in_first_layer(kind="other"), "is damaged or is not a packed file"),
-        (lambda header: header.update(layers=[1, 2]), "is damaged or is not a packed file"),
-        (lambda header: header.update(arch="alexnet"), "is damaged or is not a packed file"),
-        (lambda header: header.update(normalization=[]), "is damaged or is not a packed file"),
-        (
-            lambda header: header.update(inputs={"conv1": [8, 0.1, 3]}),
-            "does not decode to the network that was written",
-        ),
-        (lambda header: header.update(inputs={"nowhere": [8, 0.1, 3]}), "is damaged or is not a packed file"),
-        (lambda header: header.update(network="0"), "does not decode to the network that was written"),
+        *((in_first_entry(place, 10**12), "is damaged or is not a packed file") for place in range(13)),
+        (in_first_entry(0, 4), "is damaged or is not a packed file"),
+        (in_first_entry(1, 9), "is damaged or is not a packed file"),
+        (in_first_entry(4, 1 << 20), "is damaged or is not a packed file"),
+        (in_settings(tensors=[1, 2]), "is damaged or is not a packed file"),
+        (in_settings(arch="alexnet"), "is damaged or is not a packed file"),
+        (in_settings(arch="resnet20"), "does not have the tensors of the architecture resnet20"),
+        (in_settings(normalization=[]), "is damaged or is not a packed file"),
+        (in_settings(inputs={"conv1": [8, 0.1, 3]}), "does not decode to the network that was written"),
+        (in_settings(inputs={"nowhere": [8, 0.1, 3]}), "is damaged or is not a packed file"),
+        (lambda file: setattr(file, "fingerprint", bytes(16)), "does not decode to the network that was written"),
     ],
 )
-def test_a_header_that_somebody_changed_is_refused_in_a_moment(change: Callable[[dict], object], words: str) -> None:
+def test_a_file_that_somebody_changed_is_refused_in_a_moment(change: Callable[[OpenFile], object], words: str) -> None:
     with pytest.raises(CheckpointError, match=words):
         load_exported(changed(change), "net", "net")
 
@@ -141,6 +135,7 @@ def test_a_quantizer_that_no_network_can_have_is_refused(numbers: tuple[Any, ...
     """With the fingerprint of a network that has it."""
     module = load_exported(packed(), "net", "net").module
     module.conv1.register_forward_pre_hook(InputQuantizer(*numbers))
-    inputs = {"inputs": {"conv1": numbers}, "network": fingerprint(module)}
+    file = open_file(packed())
+    file.about["inputs"], file.fingerprint = {"conv1": numbers}, bytes.fromhex(fingerprint(module))[:DIGEST_BYTES]
     with pytest.raises(CheckpointError, match="net has quantizers of layer inputs that no network can have"):
-        load_exported(changed(lambda header: header.update(inputs)), "net", "net")
+        load_exported(file.close(), "net", "net")

@@ -9,8 +9,9 @@ from torch import nn
 
 from compression.core.compress import compress
 from compression.errors import CodecError
-from compression.files.ledger import FileLedger, LayerBytes, encode_and_verify, encode_file, explain_size, file_ledger
-from compression.files.packed_file import pack_layers, verify_file
+from compression.files.ledger import FileLedger, LayerBytes, count_file, encode_file, explain_size, file_ledger
+from compression.files.packed_file import pack_layers
+from compression.files.packed_reader import verify_content, verify_file
 from compression.files.size import count_bytes
 from compression.networks.bundled import load_bundled
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
@@ -39,7 +40,7 @@ each_spec = pytest.mark.parametrize("spec", SPECS, ids=lambda spec: f"{spec.prun
 def test_the_steps_go_from_32_bits_per_weight_to_the_bytes_on_the_disk(spec: CompressionSpec) -> None:
     file, nbytes = ledger(spec)
     assert sum(file.steps.values()) == file.total == nbytes
-    assert file.steps["float32"] + file.rest == file.float32
+    assert file.steps["float32"] + file.rest <= file.float32
     assert file.steps["fewer bits"] <= 0
     assert file.steps["pruned"] <= 0
     assert min(file.steps[name] for name in ("scales", "places", "rest", "container")) >= 0
@@ -51,10 +52,21 @@ def test_the_file_takes_no_more_than_the_in_memory_size(spec: CompressionSpec) -
     file, _ = ledger(spec)
     size = count_bytes(compress(load_bundled("simple_cnn").module, spec))
     assert file.coded <= size.best.total
-    assert file.rest == size.best.rest
+    assert file.rest <= size.best.rest
     assert file.float32 == size.float32
     for layer, layer_size in zip(file.layers, size.layers, strict=True):
         assert layer.total <= min(layer_size.dense.total, layer_size.sparse.total)
+
+
+@each_spec
+def test_an_estimate_while_a_slider_moves_is_at_most_5_percent_too_high(spec: CompressionSpec) -> None:
+    """It leaves out a coding that can only save bytes, so it is never too low."""
+    model, (file, _) = load_bundled("simple_cnn"), ledger(spec)
+    quick = count_file(compress(model.module, spec), model, quick=True)
+    assert file.exact
+    assert quick.exact == (spec == CompressionSpec(spec.model))
+    assert file.total <= quick.total <= 1.05 * file.total
+    assert sum(quick.steps.values()) == quick.total
 
 
 @each_spec
@@ -66,8 +78,9 @@ def test_codes_and_places_stay_within_2_percent_of_the_order_0_bound(spec: Compr
 def test_a_file_is_refused_as_the_file_of_another_network(tmp_path: Path) -> None:
     model = load_bundled("simple_cnn")
     four, five = (compress(model.module, CompressionSpec("simple_cnn", None, QuantSpec(bits))) for bits in (4, 5))
-    content, file = encode_and_verify(four, model)
-    assert (len(content), file) == (file.total, encode_file(four, model)[1])
+    content, file = encode_file(four, model)
+    assert len(content) == file.total
+    verify_content(content, four)
     path = tmp_path / "four.safetensors"
     path.write_bytes(content)
     verify_file(path, four)
@@ -89,14 +102,12 @@ def test_the_places_of_a_quarter_of_the_weights_take_their_entropy(bits: int | N
     [fc] = file_ledger(pack_layers(compress(layer, spec)), 0).layers
     assert (fc.coding, fc.survivors) == ("entropy", 10_000)
     assert fc.places == pytest.approx(0.8113 * 40_000 / 8, abs=20)
-    assert fc.codes == pytest.approx(10_000 * 4, rel=0.001) if bits is None else 10_000 * bits / 8 > fc.codes
+    assert fc.codes < 10_000 * (bits or 32) / 8
 
 
 def example(bits: int, survivors: int, codes: int, places: int) -> FileLedger:
     """Returns the ledger of 1000 weights with 100 bytes of scales, 200 of rest and 100 of container."""
-    return FileLedger(
-        4200, (LayerBytes("fc", 1000, survivors, bits, "dense", codes, places, 0, 100, 0.0),), 0, 200, 100
-    )
+    return FileLedger(4200, (LayerBytes("fc", 1000, survivors, bits, "dense", codes, places, 0, 100, 0.0),), 200, 100)
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,13 @@ import json
 import random
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-import safetensors
+import safetensors.numpy
 import safetensors.torch
 import torch
 from torch import nn
@@ -18,14 +19,23 @@ from torch import nn
 from compression.core.compress import compress
 from compression.core.evidence import Evidence, Sample
 from compression.core.observe import observe
-from compression.core.record import CompressedModel
+from compression.core.record import CompressedModel, LayerRecord
 from compression.errors import CodecError
+from compression.files.coding.bits import Reader, varint
 from compression.files.ledger import count_file
-from compression.files.packed_file import ABOUT, CHECKSUM, _checksum, fingerprint, load_compressed, to_bytes
+from compression.files.packed_file import (
+    CONTENT,
+    DIGEST_BYTES,
+    FORMAT_KEY,
+    fingerprint,
+    pack_layers,
+    to_bytes,
+)
 from compression.files.packed_quantizer import QuantizerKind
-from compression.files.packed_weight import pack_weight, unpack_weight
+from compression.files.packed_reader import load_compressed
+from compression.files.packed_weight import pack_weight, read_entry, unpack_weight
 from compression.networks.model import FloatModel, freeze_
-from compression.networks.normalization import NORMALIZATIONS
+from compression.networks.normalization import NORMALIZATIONS, Normalization
 from compression.quantization.activations import InputQuantizer
 from compression.spec import (
     ActivationSpec,
@@ -39,6 +49,7 @@ from compression.spec import (
     Structure,
 )
 from tests.support.networks import images, network
+from tests.support.packed import body_of, open_file, with_checksum
 
 ARCH = "resnet8"
 
@@ -73,6 +84,13 @@ def decode(folder: Path, content: bytes) -> FloatModel:
 def logits(module: nn.Module) -> torch.Tensor:
     with torch.inference_mode():
         return freeze_(module)(images(2))
+
+
+def unpacked(record: LayerRecord) -> torch.Tensor:
+    """Returns the weight of a layer after packing and unpacking it."""
+    packed = pack_weight(record)
+    entry = read_entry(Reader(b"".join(map(varint, packed.entry))), record.weights)
+    return unpack_weight(entry, packed.numbers.floats, Reader(packed.content), record.weight.shape)
 
 
 def quant(scheme: Scheme, granularity: Granularity = Granularity.CHANNEL) -> QuantSpec:
@@ -117,9 +135,9 @@ def test_every_file_decodes_to_the_network_that_was_evaluated(tmp_path: Path) ->
             assert key.endswith("num_batches_tracked") or torch.equal(state[key], value), (spec, key)
         assert torch.equal(logits(network.module), logits(compressed.module)), spec
         assert json.loads(spec.to_json()) == network.about["spec"]
-        quantized = {f"{record.name}.weight" for record in compressed.layers if record.qparams}
-        as_float = {key for key, each in network.about["layers"].items() if each["kind"] == QuantizerKind.FLOAT}
-        assert quantized.isdisjoint(as_float), spec
+        layers = pack_layers(compressed).layers
+        kinds = {weight.numbers.kind for record, weight in layers if weight and record.qparams}
+        assert QuantizerKind.FLOAT not in kinds, spec
         assert network.normalization == NORMALIZATIONS["half"]
 
 
@@ -131,18 +149,26 @@ def test_the_bytes_of_a_file_are_known_without_making_it() -> None:
 @pytest.mark.parametrize(
     ("scheme", "numbers"),
     [
-        (Scheme.SYMMETRIC, 4),
-        (Scheme.AFFINE, 4 + 1),
-        (Scheme.MIN_MAX, 4 + 4),
-        (Scheme.POWER_OF_TWO, 4),
-        (Scheme.K_MEANS, 16 * 4),
-        (Scheme.TERNARY, 4),
-        (Scheme.BINARY, 4),
+        (Scheme.SYMMETRIC, (1, 0)),
+        (Scheme.AFFINE, (1, 1)),
+        (Scheme.MIN_MAX, (2, 0)),
+        (Scheme.POWER_OF_TWO, (1, 0)),
+        (Scheme.K_MEANS, (16, 0)),
+        (Scheme.TERNARY, (1, 0)),
+        (Scheme.BINARY, (1, 0)),
     ],
 )
-def test_a_channel_stores_only_the_numbers_that_its_quantizer_needs(scheme: Scheme, numbers: int) -> None:
+def test_a_channel_stores_only_the_numbers_that_its_quantizer_needs(scheme: Scheme, numbers: tuple[int, int]) -> None:
     for record in compress_model(CompressionSpec("small", None, quant(scheme))).layers:
-        assert len(pack_weight(record).numbers) == numbers * len(record.weight)
+        stored, channels = pack_weight(record).numbers, len(record.weight)
+        assert (len(stored.floats), len(stored.wholes)) == tuple(channels * each for each in numbers)
+
+
+def test_a_channel_without_nonzero_weights_needs_no_scale(tmp_path: Path) -> None:
+    spec = CompressionSpec("small", PRUNED[Structure.FILTER], QuantSpec(4))
+    for record in compress_model(spec).layers:
+        scales, used = pack_weight(record).numbers.floats, record.channels_first.flatten(1).any(1).numpy()
+        assert ((scales != 0) == used).all()
 
 
 def test_the_quantizers_of_activations_are_restored(tmp_path: Path) -> None:
@@ -161,8 +187,7 @@ def test_transposed_convolutions_are_packed_with_their_output_channels_first(
 ) -> None:
     layer = nn.Sequential(nn.ConvTranspose2d(8, 12, 3, groups=groups)).eval()
     [record] = compress(layer, CompressionSpec("net", SPARSE, quantizer)).layers
-    content = pack_weight(record)
-    assert torch.equal(unpack_weight(content.content, json.loads(json.dumps(content.header))), record.weight)
+    assert torch.equal(unpacked(record), record.weight)
 
 
 def test_weights_that_do_not_determine_their_codes_are_stored_as_float() -> None:
@@ -172,19 +197,22 @@ def test_weights_that_do_not_determine_their_codes_are_stored_as_float() -> None
         layer.weight.copy_(500 + 0.01 * torch.randn(1, 64, generator=torch.Generator().manual_seed(1)))
     [record] = compress(layer, CompressionSpec("net", SPARSE, QuantSpec(16, "min-max"))).layers
     [unpruned] = compress(layer, CompressionSpec("net", None, QuantSpec(16, "min-max"))).layers
-    assert pack_weight(unpruned).kind is QuantizerKind.FLOAT
+    assert pack_weight(unpruned).numbers.kind is QuantizerKind.FLOAT
     for each in (record, unpruned):
-        content = pack_weight(each)
-        assert torch.equal(unpack_weight(content.content, json.loads(json.dumps(content.header))), each.weight)
+        assert torch.equal(unpacked(each), each.weight)
 
 
-def test_the_file_is_safetensors_with_bytes_and_float32(tmp_path: Path) -> None:
+def test_the_file_is_safetensors_with_bytes() -> None:
     tensors = safetensors.torch.load(file_of(CompressionSpec("small", SPARSE, QuantSpec(4))))
-    assert {key: value.dtype for key, value in tensors.items() if key.endswith(("conv1.weight", "bn1.bias"))} == {
-        key: torch.uint8 if "conv" in key else torch.float32
-        for key in network(ARCH).state_dict()
-        if key.endswith(("conv1.weight", "bn1.bias"))
-    }
+    assert {key: value.dtype for key, value in tensors.items()} == {CONTENT: torch.uint8}
+
+
+def test_normalisation_and_classes_are_in_the_file(tmp_path: Path) -> None:
+    """Also of a normalisation and of classes that this version does not know."""
+    images = Normalization("mine", (0.1, 0.2, 0.3), (0.5, 0.6, 0.7))
+    other = replace(model(), normalization=images, classes=("a", "b"))
+    network = decode(tmp_path, to_bytes(compress_model(CompressionSpec("small", None, QuantSpec(4))), other))
+    assert (network.normalization, network.classes) == (images, ("a", "b"))
 
 
 def test_a_network_of_an_unknown_architecture_is_refused() -> None:
@@ -236,13 +264,14 @@ def test_each_of_500_damaged_files_is_refused_with_a_sentence(
         assert "\n" not in str(error.value)
 
 
-def test_a_changed_header_with_a_valid_checksum_never_decodes_to_other_weights(whole: bytes, tmp_path: Path) -> None:
+def test_changed_settings_with_a_valid_checksum_never_decode_to_other_weights(whole: bytes, tmp_path: Path) -> None:
     chance = random.Random(1)
     network_of_file = decode(tmp_path, whole).module
     refusals = 0
     for _ in range(150):
         try:
-            network = decode(tmp_path, edit(whole, lambda about: spoil(about, chance, ("layers", "inputs")), sign=True))
+            change = partial(spoil, chance=chance, within=("tensors", "inputs"))
+            network = decode(tmp_path, edit(whole, change, sign=True))
         except CodecError:
             refusals += 1
         else:
@@ -250,16 +279,20 @@ def test_a_changed_header_with_a_valid_checksum_never_decodes_to_other_weights(w
     assert refusals > 100
 
 
+def test_changed_bytes_with_a_valid_checksum_never_decode_to_other_weights(whole: bytes, tmp_path: Path) -> None:
+    chance = random.Random(2)
+    for _ in range(150):
+        body = body_of(whole)
+        damaged = body[:DIGEST_BYTES] + flip_bit(body[DIGEST_BYTES:], chance)
+        with pytest.raises(CodecError):
+            decode(tmp_path, with_checksum(damaged))
+
+
 def edit(content: bytes, change: Callable[[Any], None], sign: bool = False) -> bytes:
-    """Returns the file after `change` of its JSON; with `sign`, the checksum is the right one for the new JSON."""
-    size = int.from_bytes(content[:8], "little")
-    metadata = json.loads(content[8 : 8 + size])["__metadata__"]
-    about = json.loads(metadata[ABOUT])
-    change(about)
-    text = json.dumps(about, separators=(",", ":"))
-    tensors = safetensors.torch.load(content)
-    checksum = _checksum(text, sorted(tensors.items())) if sign else metadata[CHECKSUM]
-    return safetensors.torch.save(tensors, {ABOUT: text, CHECKSUM: checksum})
+    """Returns the file after `change` of its JSON; with `sign`, the checksum is the right one for the new bytes."""
+    file = open_file(content)
+    change(file.about)
+    return file.close(sign)
 
 
 def spoil(about: Any, chance: random.Random, within: tuple[str, ...] = ()) -> None:
@@ -287,8 +320,16 @@ def test_a_missing_file_and_a_folder_have_their_own_errors(tmp_path: Path) -> No
 
 
 def test_another_format_is_refused(whole: bytes, tmp_path: Path) -> None:
-    with pytest.raises(CodecError, match="has format 2; this version reads format 1 only"):
-        decode(tmp_path, edit(whole, lambda about: about.update(format=2), sign=True))
+    with pytest.raises(CodecError, match="has format 3; this version reads format 2 only"):
+        decode(tmp_path, safetensors.numpy.save(safetensors.numpy.load(whole), {FORMAT_KEY: "3"}))
+
+
+def test_a_file_of_the_first_format_is_refused_by_its_number(tmp_path: Path) -> None:
+    """There the entry was the JSON text of the settings, beside a checksum."""
+    metadata = {FORMAT_KEY: json.dumps({"format": 1, "arch": ARCH}), "sha256": "0"}
+    weight = {"conv1.weight": np.zeros(4, np.uint8)}
+    with pytest.raises(CodecError, match="has format 1; this version reads format 2 only, so compress it again"):
+        decode(tmp_path, safetensors.numpy.save(weight, metadata))
 
 
 def test_a_fingerprint_depends_on_input_quantizers_and_not_on_the_sign_of_zero() -> None:

@@ -14,7 +14,8 @@ from compression.data.cifar10 import TEST
 from compression.data.images import ImageSet
 from compression.errors import CheckpointError
 from compression.evaluation.architecture_trial import choose_twin
-from compression.files.packed_file import load_compressed, to_bytes
+from compression.files.packed_file import to_bytes
+from compression.files.packed_reader import load_compressed
 from compression.networks.architectures.table import ARCHITECTURES, MAX_PARAMETERS, find_architecture
 from compression.networks.checkpoints.recognition import recognise
 from compression.networks.folding import fold_batch_norm

@@ -142,9 +142,9 @@ def test_another_torch_or_calibration_has_another_digest() -> None:
 
 def test_another_way_to_count_changes_only_the_digest_of_counting() -> None:
     texts = sources(COMPUTES + COUNTS)
-    other = {**texts, "files/bits.py": texts["files/bits.py"] + "\nMORE = 1\n"}
+    other = {**texts, "files/coding/bits.py": texts["files/coding/bits.py"] + "\nMORE = 1\n"}
     assert counting_of(other) != counting()
-    assert "files/bits.py" not in COMPUTES
+    assert "files/coding/bits.py" not in COMPUTES
 
 
 def test_a_worker_with_other_code_refuses_to_compute() -> None:

@@ -15,6 +15,7 @@ from compression.files.size import count_bytes
 from compression.networks.bundled import bundled_names, load_bundled
 from compression.networks.weights import weighted_layers
 from compression.results.costs import costs
+from compression.results.landscape import read_landscape
 from compression.spec import ActivationSpec, CompressionSpec, LayerSpec, PruneSpec, QuantSpec
 from compression.spec.grid import landscape_specs
 from pages.ui.compute import accuracy, compressed, deploy
@@ -64,7 +65,7 @@ def test_the_size_is_the_same_to_the_byte_wherever_it_is_shown(tmp_path: Path) -
         write_packed(network, model, tmp_path / "exported.safetensors")
         printed = evaluate.size_values(evaluate.Bytes(count_bytes(network), count_file(network, model)))
         sizes = {
-            "tile": compressed.answer(spec).file.total,
+            "tile": compressed.answer(spec).file_bytes,
             "front": costs(model, spec).file,
             "deploy": ledger.total,
             "download": len(content),
@@ -80,7 +81,9 @@ def test_the_pages_and_the_command_line_show_the_same_numbers_under_the_same_nam
         model, network, answer = load_bundled(spec.model), compressed.model(spec), compressed.answer(spec)
         reading = accuracy.look_beforehand(spec)
         assert isinstance(reading, Reading)
+        committed = read_landscape(model).get(spec)
         assert reading.whole
+        assert committed
         count = evaluate.Bytes(count_bytes(network), count_file(network, model))
         printed = json.loads(evaluate.as_json(network, model, count, reading, SmallerForms(), answer.warnings))
         shown = {name: printed[name] for name in ("weights", "nonzero", "sparsity", "correct", "accuracy", "warnings")}
@@ -97,7 +100,7 @@ def test_the_pages_and_the_command_line_show_the_same_numbers_under_the_same_nam
             "dense": answer.memory.dense.total,
             "sparse": answer.memory.sparse.total,
             "in_memory": answer.memory.best.total,
-            "coded": answer.file.coded,
-            "best": answer.file.total,
-            "file": answer.file.total,
+            "coded": committed.costs.coded,
+            "best": answer.file_bytes,
+            "file": answer.file_bytes,
         }

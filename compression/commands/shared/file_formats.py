@@ -24,7 +24,7 @@ from compression.deploy.variants import Variant, VariantKind, build, int8_spec
 from compression.errors import DataMissing
 from compression.evaluation.evaluation import evaluate, join
 from compression.files.ledger import FileLedger, encode_file, explain_size
-from compression.files.packed_file import verify_file
+from compression.files.packed_reader import verify_file
 from compression.networks.model import FloatModel
 from compression.networks.weights import float_bytes
 from compression.paths import write_whole
@@ -71,7 +71,7 @@ def _packed_words(path: Path, ledger: FileLedger) -> str:
         f"{path}\n"
         f"bytes     {ledger.total:,}, float32 {ledger.float32:,}: {ledger.float32 / ledger.total:.2f} times smaller\n"
         f"{steps}"
-        f"bound     {ledger.bound:,.0f} bytes for codes and positions: their order-0 entropy\n"
+        f"bound     {ledger.bound:,.0f} bytes for codes and positions if each is coded alone: their order-0 entropy\n"
         f"why       {explain_size(ledger)}\n"
         f"verified  read again from the disk: the decoded weights are identical"
     )

@@ -13,13 +13,14 @@ from pages.ui.charts.style import COMPRESSED, FLOAT, REMOVED, SMALL, Drawing, li
 ROW_PIXELS = 24
 ADDED = "rgba(230, 159, 0, 0.55)"
 HOLLOW = "rgba(0, 0, 0, 0)"
-HALVES = (0.0, 0.33), (0.41, 1.0)  # of the width
+HALVES = (0.0, 0.4), (0.48, 1.0)  # of the width
 HEADROOM = 1.15  # for the numbers above the columns
 OFF = {
     "float32": "weights,<br>float32",
     "fewer bits": "fewer<br>bits",
     "pruned": "pruned",
     "entropy coding": "entropy<br>coding",
+    "contexts": "contexts",
 }
 INTO = {"places": "positions of<br>nonzero", "scales": "scales", "rest": "biases,<br>batch norm", "container": "header"}
 

@@ -8,7 +8,10 @@ from compression.deploy.deployment import Deployment
 from compression.deploy.stopwatch import Stopwatch, Timing
 from compression.engine.cluster import engine
 from compression.errors import CodecError, DataError
-from compression.files.ledger import FileLedger, encode_and_verify
+from compression.files.ledger import FileLedger, encode_file
+from compression.files.packed_file import pack_layers
+from compression.files.packed_reader import verify_content
+from compression.files.rivals import count_rivals
 from compression.spec import CompressionSpec
 from pages.ui.compute import compressed, images, networks
 from pages.ui.compute.caching import shared
@@ -55,10 +58,20 @@ def _measurement(spec: CompressionSpec, fewer_filters: bool) -> tuple[str, Compr
 @shared(16)
 def packed_file(spec: CompressionSpec) -> tuple[bytes, FileLedger] | CodecError | ValueError:
     """Returns the packed file, re-read and compared, and where its bytes go; or why there is none. Takes seconds."""
+    network = compressed.model(spec)
     try:
-        return encode_and_verify(compressed.model(spec), networks.float_model(spec.model))
+        content, ledger = encode_file(network, networks.float_model(spec.model))
+        verify_content(content, network)
     except (CodecError, ValueError) as error:
         return error
+    compressed.remember_file(spec, ledger)
+    return content, ledger
+
+
+@shared(64)
+def rivals(spec: CompressionSpec) -> dict[str, int]:
+    """Returns the bytes that other compressors make of the content of the packed file. Takes seconds."""
+    return dict(count_rivals(pack_layers(compressed.model(spec)), networks.float_model(spec.model)))
 
 
 @shared(4)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from compression.files.bits import DamagedStream
-from compression.files.places import decode_choices, decode_filters, encode_choices, encode_filters
+from compression.files.coding.bits import DamagedStream
+from compression.files.coding.places import decode_choices, decode_filters, encode_choices, encode_filters
 from compression.pruning.structures import keep_n_of_m
 
 PATTERNS = [(2, 4), (1, 4), (4, 8), (1, 2), (3, 4), (5, 7), (16, 32), (95, 96), (2, 90)]

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from compression.files.bits import Array, to_varints
-from compression.files.frequencies import PRECISIONS, RUNS, choose_frequencies, symbol_frequencies
+from compression.files.coding.bits import Array, to_varints
+from compression.files.coding.frequencies import PRECISIONS, RUNS, choose_frequencies, symbol_frequencies
 
 
 def run_frequencies(counts: Array, run: int, precision: int) -> Array:

@@ -71,16 +71,64 @@ def to_varints(values: Array) -> bytes:
     for value, run in groupby(values.tolist()):
         length = sum(1 for _ in run)
         for number in (0, length - 1) if value == 0 else [value] * length:
-            content += _varint(number)
+            content += varint(number)
     return bytes(content)
 
 
-def _varint(value: int) -> bytes:
+def varint(value: int) -> bytes:
+    """Encodes a whole number as a variable-length integer (LEB128), as in `to_varints`; here a zero is one byte."""
     content = bytearray()
     while value >= 128:
         content.append(value & 127 | 128)
         value >>= 7
     return bytes([*content, value])
+
+
+class Reader:
+    """Reads bytes from the front. Everything raises DamagedStream beyond the end."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content, self._place = content, 0
+
+    def take(self, length: int) -> bytes:
+        """Returns the next `length` bytes."""
+        if length > len(self._content) - self._place:
+            raise DamagedStream
+        self._place += length
+        return self._content[self._place - length : self._place]
+
+    def varint(self) -> int:
+        """Returns the next variable-length integer, which is below 2^35."""
+        number = 0
+        for shift in range(0, 35, 7):
+            (byte,) = self.take(1)
+            number |= (byte & 127) << shift
+            if byte < 128:
+                return number
+        raise DamagedStream
+
+    def block(self) -> bytes:
+        """Returns the next block: its length as a variable-length integer, then its bytes."""
+        return self.take(self.varint())
+
+    def rest(self) -> bytes:
+        """Returns all bytes that are left."""
+        return self.take(len(self._content) - self._place)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no bytes are left."""
+        return self._place == len(self._content)
+
+    def end(self) -> None:
+        """Raises DamagedStream if bytes are left."""
+        if not self.is_empty:
+            raise DamagedStream
+
+
+def block(content: bytes) -> bytes:
+    """Returns `content` behind its length, as `Reader.block` reads it."""
+    return varint(len(content)) + content
 
 
 def from_varints(content: bytes, count: int) -> Array:

@@ -8,9 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compression.files.ans import entropy_bits
-from compression.files.bits import Array, DamagedStream, pack, unpack, width
-from compression.files.codings import DECODERS, ENCODERS, LEAST_BYTES, CodedWeights, Coding, Stream, decode, encode
+from compression.files.coding.ans import entropy_bits
+from compression.files.coding.bits import Array, DamagedStream, pack, unpack, width
+from compression.files.coding.codings import (
+    DECODERS,
+    ENCODERS,
+    LEAST_BYTES,
+    CodedWeights,
+    Coding,
+    Stream,
+    decode,
+    encode,
+)
 
 each_coding = pytest.mark.parametrize("coding", Coding)
 
@@ -40,11 +49,12 @@ def nonzero_codes_equal(one: tuple[Array, Array], other: tuple[Array, Array]) ->
 @settings(max_examples=150, deadline=None)
 def test_decoding_restores_the_codes(coding: Coding, case: tuple[Array, int, Array]) -> None:
     codes, alphabet, nonzero = case
-    stream = ENCODERS[coding](CodedWeights(codes, alphabet, nonzero))
+    weights = CodedWeights(codes, alphabet, nonzero, (1, len(codes)) if len(codes) % 2 else (2, len(codes) // 2))
+    stream = ENCODERS[coding](weights)
     if stream is None:
         return
     assert stream.coding is coding
-    decoded = decode(stream, len(codes), alphabet)
+    decoded = decode(stream, weights.shape or (len(codes),), alphabet)
     if coding is Coding.DENSE:
         assert decoded[0].tolist() == codes.tolist()
     else:
@@ -69,7 +79,7 @@ def test_long_streams_are_restored_and_the_shortest_coding_is_used(alphabet: int
     codes, nonzero = bell(50_000, alphabet, sparsity)
     weights = CodedWeights(codes, alphabet, nonzero)
     stream = encode(weights, zeros_have_codes=False)
-    assert nonzero_codes_equal(decode(stream, len(codes), alphabet), (codes, nonzero))
+    assert nonzero_codes_equal(decode(stream, weights.shape or (len(codes),), alphabet), (codes, nonzero))
     streams = [ENCODERS[each](weights) for each in (Coding.BITMAP, Coding.GAPS, Coding.ENTROPY)]
     assert stream.nbytes == min(each.nbytes for each in streams if each)
 
@@ -126,7 +136,7 @@ def test_the_width_of_a_symbol(alphabet: int) -> None:
 @each_coding
 def test_a_damaged_stream_gives_codes_of_the_alphabet_or_an_error(coding: Coding) -> None:
     """A wrong code is detected by the checksum of the file, not here."""
-    whole = ENCODERS[coding](CodedWeights(bell(500, 15, 0.6)[0], 15, bell(500, 15, 0.6)[1]))
+    whole = ENCODERS[coding](CodedWeights(bell(500, 15, 0.6)[0], 15, bell(500, 15, 0.6)[1], (5, 10, 10)))
     assert whole
     rng = np.random.default_rng(0)
     for _ in range(500):
@@ -139,7 +149,7 @@ def test_a_damaged_stream_gives_codes_of_the_alphabet_or_an_error(coding: Coding
         else:
             part += rng.bytes(rng.integers(1, 9))
         with suppress(DamagedStream):
-            codes, nonzero = decode(Stream(coding, *map(bytes, parts)), 500, 15)
+            codes, nonzero = decode(Stream(coding, *map(bytes, parts)), (5, 10, 10), 15)
             assert len(codes) == len(nonzero) == 500
             assert codes.min() >= 0
             assert codes.max() < 15

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from compression.files.bits import Array
+from compression.files.coding.bits import Array
 
 PRECISIONS = range(6, 17, 2)
 

@@ -11,7 +11,7 @@ import math
 import numpy as np
 import torch
 
-from compression.files.bits import MOST_BITS, Array, DamagedStream, pack, unpack, width
+from compression.files.coding.bits import MOST_BITS, Array, DamagedStream, pack, unpack, width
 from compression.pruning.structures import keep_n_of_m
 
 Shape = tuple[int, ...]

@@ -1,4 +1,4 @@
-"""The four lossless codings of the codes of weights.
+"""The five lossless codings of the codes of weights.
 
 A weight that is zero has a code too, which need not be stored. A decoder must know n and the alphabet.
 With w = width(alphabet) bits per code, a stream holds:
@@ -8,6 +8,7 @@ With w = width(alphabet) bits per code, a stream holds:
     bitmap    codes of the nonzero weights, w bits one bit per weight: 1 if it is nonzero      none
     gaps      codes of the nonzero weights, w bits runs of zeros, g bits each (see `_gaps`)    g, number of runs (`<BI`)
     entropy   ANS words (see `ans`)                none: symbol `alphabet` is a zero weight    frequencies (see `ans`)
+    contexts  ANS words (see `contexts`)           none: symbol `alphabet` is a zero weight    `zero`, then frequencies
 """
 
 import struct
@@ -15,12 +16,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from math import prod
 
 import numpy as np
 import torch
 
-from compression.files.ans import decode_symbols, encode_symbols
-from compression.files.bits import Array, DamagedStream, pack, unpack, whole_bytes, width
+from compression.files.coding.ans import choose_model, decode_symbols, encode_symbols, read_model
+from compression.files.coding.bits import Array, DamagedStream, Reader, pack, unpack, varint, whole_bytes, width
+from compression.files.coding.contexts import decode_in_contexts, encode_in_contexts
 
 CodesAndNonzero = tuple[Array, Array]
 
@@ -38,6 +41,7 @@ class Coding(StrEnum):
     BITMAP = "bitmap"
     GAPS = "gaps"
     ENTROPY = "entropy"
+    CONTEXTS = "contexts"
 
 
 @dataclass(frozen=True)
@@ -61,13 +65,14 @@ class Stream:
 class CodedWeights:
     """The codes of some weights: `codes` (n,) are 0..alphabet-1, and `nonzero` (n,) is True for weights that are not 0.
 
-    `symbols` (n,) are the codes of nonzero weights, and `alphabet` for each zero weight; `counts` (alphabet + 1,) says
-    how often each symbol occurs.
+    `shape` is (C_out, C_in, ...), or (n,) without whole channels. `symbols` (n,) are the codes of nonzero weights,
+    and `alphabet` for each zero weight; `counts` (alphabet + 1,) says how often each symbol occurs.
     """
 
     codes: Array
     alphabet: int
     nonzero: Array
+    shape: tuple[int, ...] = ()
 
     @cached_property
     def symbols(self) -> Array:
@@ -92,13 +97,15 @@ class CodedWeights:
         return width(self.alphabet)
 
 
-def encode(weights: CodedWeights, zeros_have_codes: bool) -> Stream:
-    """Returns the shortest of the four streams; of equally short ones, the first in the order of `Coding`.
+def encode(weights: CodedWeights, zeros_have_codes: bool, quick: bool = False) -> Stream:
+    """Returns the shortest of the five streams; of equally short ones, the first in the order of `Coding`.
 
     `zeros_have_codes`: the codes of the zero weights decode to zero, so that DENSE, which stores no positions, is
-    possible. Streams that cannot be the shortest are not made.
+    possible. `quick`: CONTEXTS, which takes several times as long as all others, is left out. Streams that cannot be
+    the shortest are not made.
     """
-    best = _entropy(weights)
+    streams = (_entropy(weights), None if quick else _contexts(weights))
+    best = min(filter(None, streams), key=lambda each: each.nbytes, default=None)
     for coding in (Coding.DENSE, Coding.BITMAP, Coding.GAPS)[not zeros_have_codes :]:
         if best is None or LEAST_BYTES[coding](weights) <= best.nbytes:
             stream = ENCODERS[coding](weights)
@@ -107,14 +114,14 @@ def encode(weights: CodedWeights, zeros_have_codes: bool) -> Stream:
     return best
 
 
-def decode(stream: Stream, count: int, alphabet: int) -> CodesAndNonzero:
-    """Returns the codes (count,) int64 and which weights are nonzero (count,) bool.
+def decode(stream: Stream, shape: tuple[int, ...], alphabet: int) -> CodesAndNonzero:
+    """Returns the codes (n,) int64 and which weights are nonzero (n,) bool, of n weights in a tensor of `shape`.
 
     The code of a zero weight is 0. A DENSE stream has no positions: all codes are the stored ones and all weights count
-    as nonzero. Raises DamagedStream if the bytes cannot be those of `count` codes.
+    as nonzero. Raises DamagedStream if the bytes cannot be those of n codes.
     """
-    codes, nonzero = DECODERS[stream.coding](stream, count, alphabet)
-    if count and codes.max() >= alphabet:
+    codes, nonzero = DECODERS[stream.coding](stream, shape, alphabet)
+    if len(codes) and codes.max() >= alphabet:
         raise DamagedStream
     return codes, nonzero
 
@@ -127,8 +134,8 @@ def _dense_bytes(weights: CodedWeights) -> int:
     return whole_bytes(len(weights.codes) * weights.width)
 
 
-def _from_dense(stream: Stream, count: int, alphabet: int) -> CodesAndNonzero:
-    return unpack(stream.codes, count, width(alphabet)), np.ones(count, bool)
+def _from_dense(stream: Stream, shape: tuple[int, ...], alphabet: int) -> CodesAndNonzero:
+    return unpack(stream.codes, prod(shape), width(alphabet)), np.ones(prod(shape), bool)
 
 
 def _bitmap(weights: CodedWeights) -> Stream:
@@ -139,8 +146,8 @@ def _bitmap_bytes(weights: CodedWeights) -> int:
     return whole_bytes(weights.kept * weights.width) + whole_bytes(len(weights.codes))
 
 
-def _from_bitmap(stream: Stream, count: int, alphabet: int) -> CodesAndNonzero:
-    return _unpack_at(unpack(stream.positions, count, 1).astype(bool), stream.codes, alphabet)
+def _from_bitmap(stream: Stream, shape: tuple[int, ...], alphabet: int) -> CodesAndNonzero:
+    return _unpack_at(unpack(stream.positions, prod(shape), 1).astype(bool), stream.codes, alphabet)
 
 
 def _gaps(weights: CodedWeights) -> Stream:
@@ -172,10 +179,10 @@ def _least_gaps_bytes(weights: CodedWeights) -> int:
     return GAPS_HEADER.size + whole_bytes(kept * weights.width) + whole_bytes(int((bits * runs).min()))
 
 
-def _from_gaps(stream: Stream, count: int, alphabet: int) -> CodesAndNonzero:
+def _from_gaps(stream: Stream, shape: tuple[int, ...], alphabet: int) -> CodesAndNonzero:
     if len(stream.model) != GAPS_HEADER.size:
         raise DamagedStream
-    bits, length = GAPS_HEADER.unpack(stream.model)
+    count, (bits, length) = prod(shape), GAPS_HEADER.unpack(stream.model)
     if bits not in GAP_BITS or length > 2 * count:
         raise DamagedStream
     runs = unpack(stream.positions, length, bits)
@@ -203,8 +210,32 @@ def _entropy(weights: CodedWeights) -> Stream | None:
     return Stream(Coding.ENTROPY, content, model=model)
 
 
-def _from_entropy(stream: Stream, count: int, alphabet: int) -> CodesAndNonzero:
-    symbols = decode_symbols(stream.codes, stream.model, count, alphabet + 1)
+def _from_entropy(stream: Stream, shape: tuple[int, ...], alphabet: int) -> CodesAndNonzero:
+    return _codes_of(decode_symbols(stream.codes, stream.model, prod(shape), alphabet + 1), alphabet)
+
+
+def _contexts(weights: CodedWeights) -> Stream | None:
+    """Returns None for an alphabet that is too large, for no whole channels, or if there are no codes but one."""
+    if weights.alphabet >= MOST_SYMBOLS or len(weights.shape) < 2 or not weights.kept:
+        return None
+    zero = round(float(weights.codes[weights.nonzero].mean()))
+    frequencies, model = choose_model(weights.counts)
+    try:
+        content = encode_in_contexts(weights.symbols, weights.shape, frequencies, zero)
+    except ValueError:
+        return None
+    return Stream(Coding.CONTEXTS, content, model=varint(zero) + model)
+
+
+def _from_contexts(stream: Stream, shape: tuple[int, ...], alphabet: int) -> CodesAndNonzero:
+    reader = Reader(stream.model)
+    zero, frequencies = reader.varint(), read_model(reader.rest(), alphabet + 1)
+    if len(shape) < 2 or zero >= alphabet:
+        raise DamagedStream
+    return _codes_of(decode_in_contexts(stream.codes, shape, frequencies, zero), alphabet)
+
+
+def _codes_of(symbols: Array, alphabet: int) -> CodesAndNonzero:
     nonzero = symbols < alphabet
     return symbols * nonzero, nonzero
 
@@ -222,11 +253,13 @@ ENCODERS: dict[Coding, Callable[[CodedWeights], Stream | None]] = {
     Coding.BITMAP: _bitmap,
     Coding.GAPS: _gaps,
     Coding.ENTROPY: _entropy,
+    Coding.CONTEXTS: _contexts,
 }
 
-DECODERS: dict[Coding, Callable[[Stream, int, int], CodesAndNonzero]] = {
+DECODERS: dict[Coding, Callable[[Stream, tuple[int, ...], int], CodesAndNonzero]] = {
     Coding.DENSE: _from_dense,
     Coding.BITMAP: _from_bitmap,
     Coding.GAPS: _from_gaps,
     Coding.ENTROPY: _from_entropy,
+    Coding.CONTEXTS: _from_contexts,
 }

@@ -15,8 +15,8 @@ from typing import Any
 import constriction
 import numpy as np
 
-from compression.files.bits import Array, DamagedStream, from_varints, to_varints
-from compression.files.frequencies import RUNS, choose_frequencies, symbol_frequencies
+from compression.files.coding.bits import Array, DamagedStream, from_varints, to_varints
+from compression.files.coding.frequencies import RUNS, choose_frequencies, symbol_frequencies
 
 
 def entropy_bits(counts: Array) -> float:
@@ -34,11 +34,27 @@ def encode_symbols(symbols: Array, counts: Array) -> tuple[bytes, bytes]:
 
     `counts` (alphabet,) says how often each symbol occurs; the alphabet has at least two symbols.
     """
-    run, frequencies = choose_frequencies(counts)
+    frequencies, model = choose_model(counts)
     coder = constriction.stream.stack.AnsCoder()
-    categorical = _categorical(symbol_frequencies(frequencies, run, len(counts)))
-    coder.encode_reverse(symbols.astype(np.int32, copy=False), categorical)
-    return coder.get_compressed().astype("<u4").tobytes(), bytes([run]) + to_varints(frequencies)
+    coder.encode_reverse(symbols.astype(np.int32, copy=False), categorical(frequencies / frequencies.sum()))
+    return coder.get_compressed().astype("<u4").tobytes(), model
+
+
+def choose_model(counts: Array) -> tuple[Array, bytes]:
+    """Returns frequencies (alphabet,) that are good for symbols with these `counts`, and their bytes in a file."""
+    run, frequencies = choose_frequencies(counts)
+    return symbol_frequencies(frequencies, run, len(counts)), bytes([run]) + to_varints(frequencies)
+
+
+def read_model(model: bytes, alphabet: int) -> Array:
+    """Returns the frequencies (alphabet,) from the bytes of `choose_model`. Raises DamagedStream for other bytes."""
+    if not model or model[0] not in RUNS:
+        raise DamagedStream
+    run = model[0]
+    frequencies = from_varints(model[1:], -(-(alphabet - 1) // run) + 1)
+    if not frequencies.any():
+        raise DamagedStream
+    return symbol_frequencies(frequencies, run, alphabet)
 
 
 def decode_symbols(content: bytes, model: bytes, count: int, alphabet: int) -> Array:
@@ -46,19 +62,16 @@ def decode_symbols(content: bytes, model: bytes, count: int, alphabet: int) -> A
 
     Raises DamagedStream if the bytes cannot be those of `count` symbols.
     """
-    if len(content) % 4 or not model or model[0] not in RUNS:
+    if len(content) % 4:
         raise DamagedStream
-    run = model[0]
-    frequencies = from_varints(model[1:], -(-(alphabet - 1) // run) + 1)
-    if not frequencies.any():
-        raise DamagedStream
+    frequencies = read_model(model, alphabet)
     coder = constriction.stream.stack.AnsCoder(np.frombuffer(content, "<u4").astype(np.uint32))
-    categorical = _categorical(symbol_frequencies(frequencies, run, alphabet))
-    symbols = coder.decode(categorical, count).astype(np.int64)
+    symbols = coder.decode(categorical(frequencies / frequencies.sum()), count).astype(np.int64)
     if not coder.is_empty():
         raise DamagedStream
     return symbols
 
 
-def _categorical(frequencies: Array) -> Any:
-    return constriction.stream.model.Categorical(frequencies / frequencies.sum(), perfect=False)
+def categorical(weights: Array) -> Any:
+    """Returns the coder's model of symbols whose probabilities are proportional to `weights` (alphabet,)."""
+    return constriction.stream.model.Categorical(np.ascontiguousarray(weights, np.float64), perfect=False)

@@ -1,0 +1,1 @@
+"""Lossless coders: numbers to as few bytes as possible, and back."""
