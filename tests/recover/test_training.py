@@ -12,7 +12,8 @@ from compression.core.evidence import NO_EVIDENCE
 from compression.core.network import with_source
 from compression.data.cifar10 import TRAIN
 from compression.data.images import ImageSet
-from compression.files.packed_file import fingerprint, to_bytes, verify_file
+from compression.files.packed_file import fingerprint, to_bytes
+from compression.files.packed_reader import verify_file
 from compression.networks.model import FloatModel, freeze_
 from compression.networks.normalization import NORMALIZATIONS
 from compression.quantization.quantizers import QParams
