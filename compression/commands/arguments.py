@@ -17,7 +17,7 @@ from compression.commands.shared.spec_options import (
 )
 from compression.spec import AUTOMATIC_SCHEMES, Granularity, Scheme, Scope, Structure
 
-INSPECTIONS = ("flips", "calibration")
+INSPECTIONS = ("flips", "calibration", "image")
 
 BITS = "8,6,5,4,3,2"
 
@@ -64,6 +64,9 @@ def _evaluate(options: argparse.ArgumentParser) -> None:
 
 def _inspect(options: argparse.ArgumentParser) -> None:
     options.add_argument("what", choices=INSPECTIONS, help="what to look at")
+    options.add_argument(
+        "--image", metavar="N", type=int, default=0, help="with `image`: its number in canonical order (default: 0)"
+    )
     _evaluate(options)
 
 
@@ -198,7 +201,9 @@ COMMANDS = {
     "models": Command("list the networks, and download public ones", _models),
     "data": Command("show which copy of CIFAR-10 is used, and download it", _data),
     "evaluate": Command("compress a network, count its bytes and measure its accuracy", _evaluate),
-    "inspect": Command("look inside a compressed network: which images it loses, and how sure it is", _inspect),
+    "inspect": Command(
+        "look inside a compressed network: which images it loses, how sure it is, and where it looks", _inspect
+    ),
     "export": Command("compress a network and write it to a file, which is read again and verified", _export),
     "sensitivity": Command("measure what compressing each layer alone costs (resumes after a stop)", _sensitivity),
     "sweep": Command("evaluate a grid of settings into a table (resumes after a stop)", _sweep),

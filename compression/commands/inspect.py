@@ -1,4 +1,4 @@
-"""`inspect`: looks inside a compressed network: which images it loses, and how sure it is."""
+"""`inspect`: looks inside a compressed network: which images it loses, how sure it is, and where it looks."""
 
 import argparse
 from dataclasses import asdict
@@ -9,15 +9,17 @@ from compression.commands.shared.json_text import to_json
 from compression.commands.shared.progress import end, follow_images, follow_share
 from compression.core.record import CompressedModel
 from compression.data.cifar10 import TEST
-from compression.data.images import load
+from compression.data.images import ImageSet, load
 from compression.engine.cluster import engine
 from compression.engine.evaluator import Evaluator
 from compression.errors import DataMissing
 from compression.evaluation.reading import Reading
 from compression.evaluation.statistics import Flips
+from compression.inside.answers import probabilities, top
 from compression.inside.calibration import Calibration, Reliability
 from compression.inside.flips import Change, Comparison, Matrix, class_changes, compare, confusion, sort_surest_first
 from compression.inside.inspector import Inspector, calibrate_results, logit_calls
+from compression.inside.saliency import Method, Saliency, explain, rank_correlation
 from compression.networks.model import FloatModel
 from compression.results.neighbours import committed_reading
 from compression.results.store import Store
@@ -173,4 +175,62 @@ def in_words(calibrations: dict[str, Calibration]) -> str:
     return "\n".join(lines)
 
 
-REPORTS = {"flips": _flips, "calibration": _calibration}
+def _image(options: argparse.Namespace) -> None:
+    model, compressed = compressed_network(options)
+    images = load()
+    if not 0 <= options.image < len(images):
+        raise ValueError(f"--image must be in 0..{len(images) - 1:,}, got {options.image}")
+    image = images[options.image : options.image + 1]
+    values = image_values(model, compressed, image, options.image)
+    print(to_json(values) if options.json else image_in_words(values))
+
+
+def image_values(model: FloatModel, compressed: CompressedModel, image: ImageSet, number: int) -> dict[str, Any]:
+    """Returns what `inspect image --json` prints: the predictions of both networks and where they look.
+
+    All maps are for the class that the float network predicts.
+    """
+    modules = {"float": model.module, "compressed": compressed.module}
+    each = {name: probabilities(module, image.pixels, model.normalization)[0] for name, module in modules.items()}
+    label, x = int(each["float"].argmax()), model.normalization(image.pixels)
+    maps = {}
+    for method in Method:
+        first, second = (explain(module, x, label, method) for module in modules.values())
+        maps[method.value] = {
+            "rank_correlation": rank_correlation(first.map, second.map),
+            "float": _saliency(first),
+            "compressed": _saliency(second),
+        }
+    return {
+        "model": compressed.spec.model,
+        "spec": compressed.spec.to_json(),
+        "image": number,
+        "class": image.classes[int(image.labels[0])],
+        "explained_class": image.classes[label],
+        "class_names": image.classes,
+        "probabilities": {name: values.tolist() for name, values in each.items()},
+        "maps": maps,
+    }
+
+
+def _saliency(each: Saliency) -> dict[str, Any]:
+    return {"seconds": each.seconds, "missing": each.missing, "map": each.map.tolist()}
+
+
+def image_in_words(values: dict[str, Any]) -> str:
+    """Returns what `inspect image` prints."""
+    names = values["class_names"]
+    lines = [f"test image {values['image']}, class {values['class']}"]
+    for network, shares in values["probabilities"].items():
+        best = ", ".join(f"{names[each.label]} {each.probability:.1%}" for each in top(shares, 3))
+        lines.append(f"{network:10} {best}")
+    lines.append(f"where both networks look for {values['explained_class']}, by rank correlation of their maps")
+    lines += [
+        f"{method:20} {each['rank_correlation']:+.2f}, {each['float']['seconds']:.2f} s and "
+        f"{each['compressed']['seconds']:.2f} s"
+        for method, each in values["maps"].items()
+    ]
+    return "\n".join(lines)
+
+
+REPORTS = {"flips": _flips, "calibration": _calibration, "image": _image}

@@ -17,6 +17,7 @@ from compression.inside.flips import (
     often_lost,
     sort_surest_first,
 )
+from compression.inside.saliency import Method, Saliency, explain, rank_correlation
 
 __all__ = [
     "Calibration",
@@ -24,14 +25,18 @@ __all__ = [
     "ClassChange",
     "Comparison",
     "Matrix",
+    "Method",
     "OftenLost",
     "Reliability",
+    "Saliency",
     "calibrate",
     "class_changes",
     "compare",
     "confusion",
+    "explain",
     "in_cell",
     "measure_reliability",
     "often_lost",
+    "rank_correlation",
     "sort_surest_first",
 ]

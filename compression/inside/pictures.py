@@ -3,6 +3,7 @@
 import base64
 import io
 
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -17,3 +18,10 @@ def to_png(pixels: Tensor) -> bytes:
 def to_data_uri(pixels: Tensor) -> str:
     """pixels (3, H, W) uint8, RGB -> the PNG file as an address that a page can show without a further request."""
     return f"data:image/png;base64,{base64.b64encode(to_png(pixels)).decode()}"
+
+
+def map_to_pixels(values: Tensor, most: float) -> Tensor:
+    """values (H, W) -> pixels (3, H, W) uint8: white at zero, red at `most` and above, blue at -`most` and below."""
+    share = (values / most if most else torch.zeros_like(values)).clamp(-1, 1)
+    red, green, blue = 1 + share.clamp(max=0), 1 - share.abs(), 1 - share.clamp(min=0)
+    return (255 * torch.stack([red, green, blue])).round().to(torch.uint8)

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from compression.__main__ import main
 from compression.commands.arguments import INSPECTIONS
 from compression.commands.inspect import REPORTS
 from compression.data.images import ImageSet
 from compression.engine.cluster import Engine
 from compression.evaluation.evaluation import flips
+from compression.inside.saliency import Method
 from compression.networks.bundled import load_bundled
 from compression.results.landscape import read_landscape
 from compression.spec import CompressionSpec, QuantSpec
@@ -53,3 +55,22 @@ def test_calibration_reports_both_networks(capsys: Captured, here: Engine, test_
         assert 0 < values[network]["scaled"]["expected_calibration_error"] < 0.2
     assert values["compressed"]["plain"]["accuracy"] < values["float"]["plain"]["accuracy"]
     assert values["float"]["temperature"] == pytest.approx(1, abs=0.6)
+
+
+def test_image_prints_the_probabilities_and_the_maps_of_both_networks(capsys: Captured, test_images: ImageSet) -> None:
+    values = json_of(capsys, "inspect", "image", "--model", "simple_cnn", "--image", "141")
+    assert values["class"] == test_images.classes[int(test_images.labels[141])]
+    assert set(values["maps"]) == set(Method)
+    for each in values["maps"].values():
+        assert each["float"]["map"] == each["compressed"]["map"]
+        assert each["rank_correlation"] == pytest.approx(1)
+    assert sum(values["probabilities"]["float"]) == pytest.approx(1, abs=1e-5)
+    assert main(["inspect", "image", "--model", "simple_cnn", "--image", "10000"]) == 2
+    assert capsys.readouterr().err == "error: --image must be in 0..9,999, got 10000\n"
+
+
+def test_image_prints_the_same_as_words(capsys: Captured, test_images: ImageSet) -> None:
+    assert main(["inspect", "image", "--model", "simple_cnn", "--bits", "3", "--image", "141"]) == 0
+    words = capsys.readouterr().out
+    assert words.startswith("test image 141, class ")
+    assert all(method in words for method in Method)

@@ -1,0 +1,206 @@
+"""Saliency maps: which pixels of one image speak for a class, as three methods see it.
+
+All maps are (H, W) float32: positive where a pixel speaks for the class, negative where it speaks against it. The
+network is evaluated as it is, with quantized activations. Rounding has no useful gradient, so that gradients pass the
+quantizer of an input as if it did not round, and are zero where it clips: the straight-through estimator (Bengio et al.
+2013, arXiv:1308.3432).
+"""
+
+import copy
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from compression.networks.normalization import Normalization
+from compression.quantization.activations import InputQuantizer
+
+GREY = 128  # the pixel that stands for "nothing is here"
+
+STEPS = 32
+
+SQUARE, STRIDE = 8, 4  # pixels
+
+
+class Method(StrEnum):
+    """A method that makes saliency maps."""
+
+    GRAD_CAM = "Grad-CAM"
+    INTEGRATED_GRADIENTS = "Integrated gradients"
+    OCCLUSION = "Occlusion"
+
+
+@dataclass(frozen=True, eq=False)
+class Saliency:
+    """A map (H, W) float32 of one image. `logit_change`: the class's logit minus that of a grey image.
+
+    The values of integrated gradients sum to `logit_change`, up to the error of the integral.
+    """
+
+    values: Tensor
+    logit_change: float
+
+    @property
+    def gap(self) -> float:
+        """How far the sum of the values is from `logit_change`, as a fraction of it; infinite if that is zero."""
+        difference = abs(float(self.values.double().sum()) - self.logit_change)
+        return difference / abs(self.logit_change) if self.logit_change else float("inf")
+
+
+def explain(module: nn.Module, pixels: Tensor, normalize: Normalization, label: int, method: Method) -> Saliency:
+    """Returns the saliency map of `module` for the class `label` and the image pixels (3, H, W) uint8.
+
+    Raises ValueError if Grad-CAM finds no convolution with more than one output pixel.
+
+    >>> import compression as sq
+    >>> from compression import inside
+    >>> net, images = sq.load("simple_cnn"), sq.load_images()[:1]
+    >>> small = sq.compress(net, sq.CompressionSpec(weights=sq.QuantSpec(3)))
+    >>> both = [
+    ...     inside.explain(each.module, images.pixels[0], net.normalization, 3, inside.Method.OCCLUSION).values
+    ...     for each in (net, small)
+    ... ]
+    >>> -1 <= inside.rank_correlation(*both) <= 1
+    True
+    """
+    image, grey = normalize(pixels[None]), normalize(torch.full_like(pixels, GREY)[None])
+    module = with_gradients(module)
+    with torch.no_grad():
+        logits = module(torch.cat([image, grey]))[:, label].double()
+    return Saliency(METHODS[method](module, image, grey, label).float(), float(logits[0] - logits[1]))
+
+
+def grad_cam(module: nn.Module, image: Tensor, _grey: Tensor, label: int) -> Tensor:
+    """image (1, C, H, W) -> (H, W): the outputs of the last convolution, weighted by the means of their gradients.
+
+    Negative sums count as zero. Source: Selvaraju et al. 2017 (arXiv:1610.02391), equations 1 and 2.
+    """
+    outputs: list[Tensor] = []
+
+    def keep(_layer: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
+        outputs.append(output)
+        return output.clone()  # what follows may change it in place
+
+    hooks = [layer.register_forward_hook(keep) for layer in module.modules() if isinstance(layer, nn.Conv2d)]
+    try:
+        logit = module(image.clone().requires_grad_())[0, label]
+    finally:
+        for hook in hooks:
+            hook.remove()
+    last = next((each for each in reversed(outputs) if each.shape[2:].numel() > 1), None)
+    if last is None:
+        raise ValueError("Grad-CAM needs a convolution with more than one output pixel, and the network has none")
+    (gradient,) = torch.autograd.grad(logit, last)
+    weighted = (gradient.mean((2, 3), keepdim=True) * last).sum(1, keepdim=True).relu()
+    return F.interpolate(weighted, image.shape[2:], mode="bilinear", align_corners=False)[0, 0].detach()
+
+
+def integrated_gradients(module: nn.Module, image: Tensor, grey: Tensor, label: int, steps: int = STEPS) -> Tensor:
+    """image and grey (1, C, H, W) -> (H, W): the mean gradient between both, times their difference.
+
+    The mean is taken at the middles of `steps` equal parts of the straight line, and channels are added up. Source:
+    Sundararajan et al. 2017 (arXiv:1703.01365), equation 1.
+    """
+    places = (torch.arange(steps) + 0.5).view(-1, 1, 1, 1) / steps
+    between = (grey + places * (image - grey)).requires_grad_()
+    (gradients,) = torch.autograd.grad(module(between)[:, label].sum(), between)
+    return (gradients.mean(0) * (image - grey)[0]).sum(0)
+
+
+def occlusion(module: nn.Module, image: Tensor, grey: Tensor, label: int) -> Tensor:
+    """image and grey (1, C, H, W) -> (H, W): how far the logit falls while a grey square covers the pixel.
+
+    The squares have SQUARE x SQUARE pixels and begin every STRIDE pixels; a pixel has the mean of the squares that
+    cover it. Source: Zeiler and Fergus 2014 (arXiv:1311.2901), section 4.2.
+    """
+    height, width = image.shape[2:]
+    masks = torch.stack(
+        [_square(height, width, top, left) for top in _starts(height) for left in _starts(width)]
+    )  # (squares, H, W) bool
+    with torch.no_grad():
+        whole = module(image)[0, label]
+        falls = whole - module(torch.where(masks[:, None], grey, image))[:, label]
+    return torch.einsum("s,shw->hw", falls, masks.float()) / masks.sum(0)
+
+
+METHODS = {
+    Method.GRAD_CAM: grad_cam,
+    Method.INTEGRATED_GRADIENTS: integrated_gradients,
+    Method.OCCLUSION: occlusion,
+}
+
+
+def _starts(size: int) -> Iterable[int]:
+    """Returns where squares begin; the last one ends at the edge."""
+    last = max(size - SQUARE, 0)
+    return sorted({*range(0, last, STRIDE), last})
+
+
+def _square(height: int, width: int, top: int, left: int) -> Tensor:
+    mask = torch.zeros(height, width, dtype=torch.bool)
+    mask[top : top + SQUARE, left : left + SQUARE] = True
+    return mask
+
+
+class _StraightThrough(torch.autograd.Function):
+    """Quantizes forward; backward, gradients pass where the quantizer does not clip."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, quantizer: InputQuantizer) -> Tensor:
+        steps = (x / quantizer.scale).round() + quantizer.zero_point
+        ctx.save_for_backward((steps >= 0) & (steps <= 2**quantizer.bits - 1))
+        (quantized,) = quantizer(nn.Identity(), (x,))
+        return quantized
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        (inner,) = ctx.saved_tensors
+        return gradient * inner, None
+
+
+@dataclass(frozen=True)
+class _WithGradients:
+    """The forward pre-hook `quantizer`, with the gradients of the straight-through estimator."""
+
+    quantizer: InputQuantizer
+
+    def __call__(self, _layer: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        x, *others = inputs
+        return _StraightThrough.apply(x, self.quantizer), *others
+
+
+def with_gradients(module: nn.Module) -> nn.Module:
+    """Returns a copy of `module` that shares its tensors, computes the same, and whose quantizers let gradients pass.
+
+    The copy is the caller's own: hooks on it do not meet other users of `module`.
+    """
+    tensors = [*module.parameters(), *module.buffers()]
+    memo: dict[int, Any] = {id(each): each.clone() if each.is_inference() else each for each in tensors}
+    module = copy.deepcopy(module, memo)
+    for layer in module.modules():
+        for key, hook in layer._forward_pre_hooks.items():
+            if isinstance(hook, InputQuantizer):
+                layer._forward_pre_hooks[key] = _WithGradients(hook)
+    return module
+
+
+def rank_correlation(first: Tensor, second: Tensor) -> float | None:
+    """Returns Spearman's rank correlation (-1..1) of two maps of one shape; None if one has equal values everywhere.
+
+    Equal values share the mean of their ranks.
+    """
+    ranks = np.stack([_ranks(each.flatten().numpy()) for each in (first, second)])
+    ranks -= ranks.mean(1, keepdims=True)
+    spread = np.sqrt((ranks**2).sum(1).prod())
+    return float(ranks.prod(0).sum() / spread) if spread else None
+
+
+def _ranks(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ends = counts.cumsum()
+    return (ends - (counts - 1) / 2)[places]
