@@ -1,6 +1,7 @@
 """`inspect`: looks inside a compressed network: which images it loses, how sure it is, and where it looks."""
 
 import argparse
+import time
 from dataclasses import asdict
 from typing import Any
 
@@ -192,14 +193,17 @@ def image_values(model: FloatModel, compressed: CompressedModel, image: ImageSet
     """
     modules = {"float": model.module, "compressed": compressed.module}
     each = {name: probabilities(module, image.pixels, model.normalization)[0] for name, module in modules.items()}
-    label, x = int(each["float"].argmax()), model.normalization(image.pixels)
+    label = int(each["float"].argmax())
     maps = {}
     for method in Method:
-        first, second = (explain(module, x, label, method) for module in modules.values())
+        saliencies, seconds = {}, {}
+        for name, module in modules.items():
+            start = time.perf_counter()
+            saliencies[name] = explain(module, image.pixels[0], model.normalization, label, method)
+            seconds[name] = time.perf_counter() - start
         maps[method.value] = {
-            "rank_correlation": rank_correlation(first.map, second.map),
-            "float": _saliency(first),
-            "compressed": _saliency(second),
+            "rank_correlation": rank_correlation(*(one.values for one in saliencies.values())),
+            **{name: _saliency(one, seconds[name]) for name, one in saliencies.items()},
         }
     return {
         "model": compressed.spec.model,
@@ -213,8 +217,8 @@ def image_values(model: FloatModel, compressed: CompressedModel, image: ImageSet
     }
 
 
-def _saliency(each: Saliency) -> dict[str, Any]:
-    return {"seconds": each.seconds, "missing": each.missing, "map": each.map.tolist()}
+def _saliency(each: Saliency, seconds: float) -> dict[str, Any]:
+    return {"seconds": seconds, "logit_change": each.logit_change, "map": each.values.tolist()}
 
 
 def image_in_words(values: dict[str, Any]) -> str:
@@ -226,11 +230,15 @@ def image_in_words(values: dict[str, Any]) -> str:
         lines.append(f"{network:10} {best}")
     lines.append(f"where both networks look for {values['explained_class']}, by rank correlation of their maps")
     lines += [
-        f"{method:20} {each['rank_correlation']:+.2f}, {each['float']['seconds']:.2f} s and "
+        f"{method:20} {_signed(each['rank_correlation'])}, {each['float']['seconds']:.2f} s and "
         f"{each['compressed']['seconds']:.2f} s"
         for method, each in values["maps"].items()
     ]
     return "\n".join(lines)
+
+
+def _signed(correlation: float | None) -> str:
+    return "unknown" if correlation is None else f"{correlation:+.2f}"
 
 
 REPORTS = {"flips": _flips, "calibration": _calibration, "image": _image}
