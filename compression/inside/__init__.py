@@ -17,13 +17,15 @@ from compression.inside.flips import (
     often_lost,
     sort_surest_first,
 )
-from compression.inside.saliency import Method, Saliency, explain, rank_correlation
+from compression.inside.own_image import read_image
+from compression.inside.saliency import MapPair, Method, Saliency, explain, explain_both, rank_correlation
 
 __all__ = [
     "Calibration",
     "Change",
     "ClassChange",
     "Comparison",
+    "MapPair",
     "Matrix",
     "Method",
     "OftenLost",
@@ -34,9 +36,11 @@ __all__ = [
     "compare",
     "confusion",
     "explain",
+    "explain_both",
     "in_cell",
     "measure_reliability",
     "often_lost",
     "rank_correlation",
+    "read_image",
     "sort_surest_first",
 ]

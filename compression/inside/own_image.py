@@ -52,7 +52,7 @@ def read_image(content: bytes, height: int, width: int) -> Tensor:
         raise _too_large("too many pixels") from None
     except DAMAGE as error:
         raise DataError(f"the image is damaged ({type(error).__name__}): save it again with another program") from None
-    return torch.from_numpy(_on_white(small.transpose(turn) if turn else small)).permute(2, 0, 1).contiguous()
+    return torch.from_numpy(_on_white(small if turn is None else small.transpose(turn))).permute(2, 0, 1).contiguous()
 
 
 _SWAPS = {Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90}

@@ -7,9 +7,11 @@ quantizer of an input as if it did not round, and are zero where it clips: the s
 """
 
 import copy
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,7 +24,11 @@ from compression.quantization.activations import InputQuantizer
 
 GREY = 128  # the pixel that stands for "nothing is here"
 
-STEPS = 32
+STEPS, MOST_STEPS = 32, 512  # gradients of an integral
+
+CUTS = 16  # parts of an integral that are cut at once
+
+TOLERANCE = 0.01  # of the sum of integrated gradients, as a fraction of the change of the logit
 
 SQUARE, STRIDE = 8, 4  # pixels
 
@@ -100,16 +106,65 @@ def grad_cam(module: nn.Module, image: Tensor, _grey: Tensor, label: int) -> Ten
     return F.interpolate(weighted, image.shape[2:], mode="bilinear", align_corners=False)[0, 0].detach()
 
 
-def integrated_gradients(module: nn.Module, image: Tensor, grey: Tensor, label: int, steps: int = STEPS) -> Tensor:
+def integrated_gradients(module: nn.Module, image: Tensor, grey: Tensor, label: int) -> Tensor:
     """image and grey (1, C, H, W) -> (H, W): the mean gradient between both, times their difference.
 
-    The mean is taken at the middles of `steps` equal parts of the straight line, and channels are added up. Source:
-    Sundararajan et al. 2017 (arXiv:1703.01365), equation 1.
+    The straight line between both is cut into STEPS equal parts, and the gradient is taken in the middle of each. Parts
+    whose sum is the furthest from the change of the logit are cut into halves until the total is within TOLERANCE, or
+    there are MOST_STEPS parts. With quantized activations nothing is cut: straight-through gradients do not sum to the
+    change. Channels are added up. Source: Sundararajan et al. 2017 (arXiv:1703.01365), equation 1.
     """
-    places = (torch.arange(steps) + 0.5).view(-1, 1, 1, 1) / steps
-    between = (grey + places * (image - grey)).requires_grad_()
-    (gradients,) = torch.autograd.grad(module(between)[:, label].sum(), between)
-    return (gradients.mean(0) * (image - grey)[0]).sum(0)
+    places = [step / STEPS for step in range(STEPS + 1)]
+    with torch.no_grad():
+        logits = module(torch.cat([grey + place * (image - grey) for place in places]))[:, label].tolist()
+    most = STEPS if _is_quantized(module) else MOST_STEPS
+    parts = _measure(module, image, grey, label, [*zip(pairwise(places), pairwise(logits), strict=True)])
+    while abs(sum(part.error for part in parts)) > TOLERANCE * abs(logits[-1] - logits[0]) and len(parts) < most:
+        parts.sort(key=lambda part: -abs(part.error))
+        halves = [half for part in parts[:CUTS] for half in part.halves]
+        parts = parts[CUTS:] + _measure(module, image, grey, label, halves)
+    return torch.stack([part.values for part in parts]).sum(0)
+
+
+Ends = tuple[float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """A part of the line from grey (0) to the image (1): its ends, the logit there and in the middle, and its values.
+
+    `values` (H, W) is what the part adds to the map.
+    """
+
+    places: Ends
+    logits: Ends
+    middle: float
+    values: Tensor
+
+    @property
+    def error(self) -> float:
+        """The change of the logit minus the sum of the values."""
+        return self.logits[1] - self.logits[0] - float(self.values.sum())
+
+    @property
+    def halves(self) -> list[tuple[Ends, Ends]]:
+        """The ends of both halves, and the logits there."""
+        (start, end), (first, last) = self.places, self.logits
+        half = (start + end) / 2
+        return [((start, half), (first, self.middle)), ((half, end), (self.middle, last))]
+
+
+def _measure(module: nn.Module, image: Tensor, grey: Tensor, label: int, parts: list[tuple[Ends, Ends]]) -> list[_Part]:
+    """Returns the parts with these ends and logits, with the gradient in the middle of each."""
+    middles = [(start + end) / 2 for (start, end), _ in parts]
+    between = torch.cat([grey + middle * (image - grey) for middle in middles]).requires_grad_()
+    logits = module(between)[:, label]
+    (gradients,) = torch.autograd.grad(logits.sum(), between)
+    values = (gradients * (image - grey)).sum(1)
+    return [
+        _Part(places, ends, middle, (places[1] - places[0]) * value)
+        for (places, ends), middle, value in zip(parts, logits.tolist(), values, strict=True)
+    ]
 
 
 def occlusion(module: nn.Module, image: Tensor, grey: Tensor, label: int) -> Tensor:
@@ -158,7 +213,7 @@ class _StraightThrough(torch.autograd.Function):
         return quantized
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (inner,) = ctx.saved_tensors
         return gradient * inner, None
 
@@ -187,6 +242,43 @@ def with_gradients(module: nn.Module) -> nn.Module:
             if isinstance(hook, InputQuantizer):
                 layer._forward_pre_hooks[key] = _WithGradients(hook)
     return module
+
+
+def _is_quantized(module: nn.Module) -> bool:
+    """Returns whether a network of `with_gradients` quantizes inputs of layers."""
+    hooks = (hook for layer in module.modules() for hook in layer._forward_pre_hooks.values())
+    return any(isinstance(hook, _WithGradients) for hook in hooks)
+
+
+@dataclass(frozen=True, eq=False)
+class MapPair:
+    """The maps of the float network (`before`) and of the compressed one (`after`), for one image and the same class.
+
+    `seconds` is the time that both took.
+    """
+
+    before: Saliency
+    after: Saliency
+    seconds: float
+
+    @property
+    def correlation(self) -> float | None:
+        """The rank correlation (-1..1) of both maps; None if one of them has equal values everywhere."""
+        return rank_correlation(self.before.values, self.after.values)
+
+    @property
+    def most(self) -> float:
+        """The largest absolute value of both maps, the end of their common colour scale."""
+        return max(float(each.values.abs().max()) for each in (self.before, self.after))
+
+
+def explain_both(
+    before: nn.Module, after: nn.Module, pixels: Tensor, normalize: Normalization, label: int, method: Method
+) -> MapPair:
+    """Returns the maps of both networks, as `explain` makes them. Raises ValueError as it does."""
+    start = time.perf_counter()
+    first, second = (explain(each, pixels, normalize, label, method) for each in (before, after))
+    return MapPair(first, second, time.perf_counter() - start)
 
 
 def rank_correlation(first: Tensor, second: Tensor) -> float | None:

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from compression.inside.answers import Answer, answers, top
-from compression.inside.pictures import to_data_uri, to_png
+from compression.inside.pictures import map_to_pixels, to_data_uri, to_png
 from compression.networks.model import FloatModel
 
 
@@ -28,3 +28,9 @@ def test_an_answer_is_the_most_probable_class(simple_cnn: FloatModel) -> None:
 
 def test_the_most_probable_classes_come_first() -> None:
     assert top([0.1, 0.6, 0.3], 2) == (Answer(1, 0.6), Answer(2, 0.3))
+
+
+def test_a_map_is_white_at_zero_red_above_and_blue_below() -> None:
+    pixels = map_to_pixels(torch.tensor([[0.0, 2.0, -2.0, 1.0, 5.0]]), most=2)
+    assert pixels[:, 0].T.tolist() == [[255, 255, 255], [255, 0, 0], [0, 0, 255], [255, 128, 128], [255, 0, 0]]
+    assert (map_to_pixels(torch.zeros(2, 2), most=0) == 255).all()

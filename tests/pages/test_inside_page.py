@@ -1,16 +1,19 @@
 """The page Inside: what it shows is what `compression` computes from the predictions."""
 
+import io
 import re
 import time
 from collections.abc import Callable
 
 import pytest
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from compression.data.images import ImageSet
 from compression.engine.cluster import Engine
 from compression.errors import DataMissing
 from compression.inside.flips import Change, Comparison, Matrix, class_changes, compare, in_cell, sort_surest_first
+from compression.inside.saliency import Method
 from compression.networks.bundled import load_bundled
 from compression.paths import PROJECT
 from compression.results.landscape import read_landscape
@@ -125,6 +128,42 @@ def test_confidence_is_known_once_the_workers_have_the_probabilities(test_images
     assert before
     half = before.evaluation.right[1::2].float().mean()
     assert table["Accuracy"].iloc[0] == wording.percent(float(half))
+
+
+@pytest.mark.parametrize("method", Method)
+def test_both_networks_predict_and_explain_one_image(method: Method, test_images: ImageSet) -> None:
+    page = opened(section="Image", picture="7", explanation=method)
+    [html] = [each.proto.body for each in page.get("html") if "inside-maps" in each.proto.body]
+    assert html.count("<img ") == html.count(" alt=") == 3
+    name = test_images.classes[int(comparison().before[7])]
+    assert page.table[0].value["First"].iloc[0].startswith(name)
+    assert f"{method} of the compressed network for the class {name}" in html
+
+
+@pytest.mark.parametrize("method", Method)
+def test_the_maps_of_networks_that_are_equal_are_equal(method: Method, test_images: ImageSet) -> None:
+    page = opened(section="Image", bits="float", explanation=method)
+    [html] = [each.proto.body for each in page.get("html") if "inside-maps" in each.proto.body]
+    _, before, after = re.findall('src="([^"]+)"', html)
+    assert before == after
+
+
+def test_without_images_an_image_of_the_reader_is_explained(no_images: None) -> None:
+    page = opened(section="Image")
+    assert any("upload an image of your own" in each.value for each in page.caption)
+    page.file_uploader(key="own image").set_value(("mine.png", png(), "image/png")).run()
+    assert not page.exception
+    [html] = [each.proto.body for each in page.get("html") if "inside-maps" in each.proto.body]
+    assert "Your image" in html
+    page.file_uploader(key="own image").set_value(("broken.png", png()[:60], "image/png")).run()
+    assert not page.exception
+    assert page.error[0].value.startswith("This file cannot be used: the image is damaged")
+
+
+def png() -> bytes:
+    file = io.BytesIO()
+    Image.linear_gradient("L").convert("RGB").save(file, "PNG")
+    return file.getvalue()
 
 
 def until(page: AppTest, condition: Callable[[], bool]) -> None:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from streamlit.testing.v1 import AppTest
 
+from compression.inside.saliency import Method
 from compression.paths import PROJECT
 from compression.spec import ActivationSpec, CompressionSpec, LayerSpec, PruneSpec, QuantSpec
 from compression.spec.grid import GRID_BITS, grid, prune_specs
@@ -69,6 +70,7 @@ CHANGED = Settings(
     cell="3-5",
     gallery=2,
     picture=4211,
+    explanation=Method.OCCLUSION,
     threads="2",
     fewer_filters=True,
     view="Compare",

@@ -6,6 +6,7 @@ from typing import Any
 
 from compression.data.cifar10 import TEST
 from compression.inside.flips import Matrix
+from compression.inside.saliency import Method
 from compression.spec import (
     AUTOMATIC_SCHEMES,
     GROUP_SIZES,
@@ -33,7 +34,7 @@ CHARTS = ("Overall", "Per class", "Confusion")
 SWEEP_BITS = (FLOAT, *(str(bits) for bits in range(MAX_BITS, 0, -1)))
 SWEEP_SPARSITIES = tuple(each / 20 for each in range(20))
 VIEWS = ("Front", "Bits by sparsity", "Equal bytes", "Compare", "Search", "Sweep")
-SECTIONS = ("Flips", "Classes", "Confidence")
+SECTIONS = ("Flips", "Classes", "Confidence", "Image")
 FLIPS = ("Lost", "Won", "Both wrong", "Lost most often")
 # Names and values that older links have, and what they are called now.
 RENAMED = {"bytes": "budget"}
@@ -124,6 +125,7 @@ READERS: dict[str, Read] = {
     "cell": readers.cell,
     "gallery": readers.whole(1, TEST.images),
     "picture": readers.whole(0, TEST.images - 1),
+    "explanation": readers.one_of(Method),
     "threads": readers.one_of(str(threads) for threads in range(1, 1025)),
     "fewer_filters": readers.switch,
     "view": readers.one_of(VIEWS),

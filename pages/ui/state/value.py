@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from compression.inside.flips import Matrix
+from compression.inside.saliency import Method
 from compression.spec import (
     DEFAULT_CLIP_AT,
     GROUP_SIZE,
@@ -35,9 +36,9 @@ class Settings:
 
     `bits`: bits per weight, or "float". `layers`: the settings of single layers, as `recipe.to_link` writes them.
     `layer`: the layer whose weights are shown. `pins`: the names of pinned specs. `budget`: the largest file size, as
-    the slider of Trade-offs shows it. `sweep_…`: what a sweep combines. `section` to `picture`: what the page Inside
-    shows; `cell`: the row and the column of a confusion matrix, as "3-5"; `gallery`: the page of the gallery;
-    `picture`: the number of a test image.
+    the slider of Trade-offs shows it. `sweep_…`: what a sweep combines. `section` to `explanation`: what the page
+    Inside shows; `cell`: the row and the column of a confusion matrix, as "3-5"; `gallery`: the page of the gallery;
+    `picture`: the number of a test image; `explanation`: what makes its maps.
     """
 
     model: str = "resnet20"
@@ -96,6 +97,7 @@ class Settings:
     cell: str = ""
     gallery: int = 1
     picture: int = 0
+    explanation: Method = Method.GRAD_CAM
 
     threads: str = "1"
     fewer_filters: bool = False
