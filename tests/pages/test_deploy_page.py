@@ -15,6 +15,8 @@ from compression.deploy.stopwatch import Stopwatch
 from compression.deploy.variants import VariantKind
 from compression.errors import DataMissing
 from compression.files.ledger import FileLedger, LayerBytes, encode_file, explain_size
+from compression.files.packed_file import pack_layers
+from compression.files.rivals import count_rivals
 from compression.networks.bundled import load_bundled
 from compression.paths import PROJECT
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
@@ -23,7 +25,7 @@ from pages.ui.charts import deploy as deploy_charts
 from pages.ui.charts import style
 from pages.ui.compute import deploy, images, networks
 from pages.ui.deploy import answer
-from tests.support.sizes import size_texts
+from tests.support.sizes import file_bytes, size_texts
 
 MODEL = "simple_cnn"
 
@@ -77,6 +79,17 @@ def test_the_waterfall_ends_at_the_bytes_of_the_file(simple_cnn):
     assert any(each.value.startswith(explain_size(ledger)) for each in page.markdown)
     table = page.dataframe[0].value.set_index("Layer")
     assert list(table["Bytes"]) == [layer.total for layer in ledger.layers]
+
+
+def test_other_compressors_are_compared_where_the_reader_asks(simple_cnn):
+    network = compress(simple_cnn.module, CompressionSpec(MODEL, weights=QuantSpec(4)))
+    rivals = dict(count_rivals(pack_layers(network), simple_cnn))
+    page = opened(bits="4")
+    table = page.toggle(key="rivals").set_value(True).run().dataframe[1].value.set_index("Compressor")
+    own = table["Bytes"]["This file"]
+    assert own == file_bytes(network)
+    assert table["Bytes"].drop("This file").to_dict() == rivals
+    assert table["Bytes"].drop("This file").is_monotonic_increasing
 
 
 def test_a_network_that_no_file_can_name_has_none_and_the_page_says_why(simple_cnn, monkeypatch):

@@ -1,5 +1,7 @@
 """The packed file: where each of its bytes goes, and why it is not smaller."""
 
+from operator import itemgetter
+
 import pandas as pd
 import streamlit as st
 
@@ -52,10 +54,9 @@ def _compare(spec: CompressionSpec, ledger: FileLedger) -> None:
     """Shows what other compressors make of the same content."""
     with st.spinner("Compressing with gzip, zstd, xz and brotli"):
         rivals = deploy.rivals(spec)
-    rows = [("This file", ledger.total), *sorted(rivals.items(), key=lambda pair: pair[1])]
-    table = pd.DataFrame(
-        {"Compressor": name, "Bytes": size, "Larger by": 100 * (size / ledger.total - 1)} for name, size in rows
-    )
+    rows: list[tuple[str, int, float | None]] = [("This file", ledger.total, None)]
+    rows += [(name, size, 100 * (size / ledger.total - 1)) for name, size in sorted(rivals.items(), key=itemgetter(1))]
+    table = pd.DataFrame(rows, columns=["Compressor", "Bytes", "Larger by"])
     columns = {
         "Bytes": st.column_config.NumberColumn(format="localized"),
         "Larger by": st.column_config.NumberColumn(format="%.1f %%"),
