@@ -1,5 +1,6 @@
 """The section Confidence: how sure the networks are, and whether they are as often right."""
 
+from collections.abc import Callable
 from functools import partial
 
 import streamlit as st
@@ -21,7 +22,14 @@ EXPLANATION = """\
 A network is calibrated if, of the images of which it is 80 % sure, it classifies 80 % correctly. The expected
 calibration error is the mean distance from that, over 15 intervals of the probability (Guo et al. 2017). Temperature
 scaling divides all logits by one number, which changes no prediction. The number is chosen on every second test image;
-the figures here stand on the others."""
+the figures here stand on the others. Dashed lines: after scaling."""
+MEASURES: dict[str, Callable[[Calibration], str]] = {
+    "Mean probability": lambda each: wording.percent(each.plain.confidence),
+    "Accuracy": lambda each: wording.percent(each.plain.accuracy),
+    "Calibration error": lambda each: wording.percent(each.plain.expected_error),
+    "Temperature": lambda each: f"{each.temperature:.2f}",
+    "Error after scaling": lambda each: wording.percent(each.scaled.expected_error),
+}
 
 
 def draw(model: str) -> None:
@@ -58,17 +66,12 @@ def _show(spec: CompressionSpec, reading: InspectionReading) -> None:
         return
     before, after = inside.calibrations(spec, reading)
     show.chart(charts.reliability(before, after, show.ink()), "reliability", "Reliability diagram of both networks")
-    st.table(_rows({"Float": before, "Compressed": after}), border="horizontal")
+    st.table(_columns({"Float": before, "Compressed": after}), border="horizontal")
     st.caption(EXPLANATION)
 
 
-def _rows(calibrations: dict[str, Calibration]) -> dict[str, list[str]]:
-    each = calibrations.values()
-    return {
-        "Network": [*calibrations],
-        "Mean probability": [wording.percent(one.plain.confidence) for one in each],
-        "Accuracy": [wording.percent(one.plain.accuracy) for one in each],
-        "Calibration error": [wording.percent(one.plain.expected_error) for one in each],
-        "Temperature": [f"{one.temperature:.2f}" for one in each],
-        "Error after scaling": [wording.percent(one.scaled.expected_error) for one in each],
+def _columns(calibrations: dict[str, Calibration]) -> dict[str, list[str]]:
+    """Returns a column for each network, which is narrow enough for a phone."""
+    return {"Measure": [*MEASURES]} | {
+        name: [measure(each) for measure in MEASURES.values()] for name, each in calibrations.items()
     }

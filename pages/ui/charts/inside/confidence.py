@@ -77,6 +77,7 @@ def _line(name: str, each: Reliability, colour: str, dash: str) -> dict[str, Any
         "x": [part.confidence for part in each.bins],
         "y": [part.accuracy for part in each.bins],
         "line": {"color": colour, "width": 2, "dash": dash},
+        "showlegend": dash == "solid",
         "marker": {"size": 6},
         "customdata": [
             f"{name}: {wording.percent(part.confidence)} sure, {wording.percent(part.accuracy)} correct, "
