@@ -35,7 +35,7 @@ SWEEP_BITS = (FLOAT, *(str(bits) for bits in range(MAX_BITS, 0, -1)))
 SWEEP_SPARSITIES = tuple(each / 20 for each in range(20))
 VIEWS = ("Front", "Bits by sparsity", "Equal bytes", "Compare", "Search", "Sweep")
 SECTIONS = ("Flips", "Classes", "Confidence", "Image")
-FLIPS = ("Lost", "Won", "Both wrong", "Lost most often")
+FLIPS = ("Lost", "Won", "Both wrong", "Often lost")
 # Names and values that older links have, and what they are called now.
 RENAMED = {"bytes": "budget"}
 RENAMED_VALUES = {"chart": {"in all": "Overall", "by class": "Per class", "confusion": "Confusion"}}
