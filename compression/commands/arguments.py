@@ -15,6 +15,7 @@ from compression.commands.shared.spec_options import (
     add_recovery_arguments,
     add_spec_arguments,
 )
+from compression.recover.recipe import RATES, Optimizer, Quantizers, SparsitySchedule
 from compression.spec import AUTOMATIC_SCHEMES, Granularity, Scheme, Scope, Structure
 
 INSPECTIONS = ("flips", "calibration", "image")
@@ -183,6 +184,37 @@ def _train(options: argparse.ArgumentParser) -> None:
     )
 
 
+def _recover(options: argparse.ArgumentParser) -> None:
+    add_spec_arguments(options)
+    options.add_argument("--epochs", metavar="N", type=float, help="passes over the training images (default: 1)")
+    options.add_argument("--optimizer", metavar="O", help=f"{' or '.join(Optimizer)} (default: {Optimizer.SGD})")
+    rates = ", ".join(f"{rate:g} for {name}" for name, rate in RATES.items())
+    options.add_argument(
+        "--learning-rate", metavar="R", type=float, help=f"at the beginning; it falls in a line (default: {rates})"
+    )
+    options.add_argument(
+        "--quantizers",
+        metavar="Q",
+        help=f"whether scales are {' or '.join(Quantizers)} (default: {Quantizers.LEARNED})",
+    )
+    options.add_argument(
+        "--sparsity-schedule",
+        metavar="S",
+        help=f"when weights are pruned: {', '.join(SparsitySchedule)} (default: {SparsitySchedule.ONE_SHOT})",
+    )
+    options.add_argument(
+        "--distillation",
+        metavar="D",
+        type=float,
+        help="share of the loss, 0 to 1, that compares with the outputs of the float network (default: 0)",
+    )
+    options.add_argument("--training-seed", metavar="N", type=int, default=0, help="seed of training (default: 0)")
+    options.add_argument("--training-images", metavar="N", type=int, help="number of training images (default: all)")
+    options.add_argument(
+        "--out", metavar="FILE", type=Path, required=True, help="the packed file to write, .safetensors"
+    )
+
+
 def _calibrate(options: argparse.ArgumentParser) -> None:
     options.add_argument("name", metavar="NAME", nargs="?", help="one bundled network (default: all)")
 
@@ -210,6 +242,9 @@ COMMANDS = {
     "search": Command("search the bits of each layer for a goal (resumes after a stop)", _search),
     "latency": Command("export to ONNX in float and int8, verify the files and time them on this machine", _latency),
     "train": Command("train a bundled network again (resumes after a stop)", _train),
+    "recover": Command(
+        "train a compressed network, write its packed file and measure its accuracy (resumes after a stop)", _recover
+    ),
     "calibrate": Command("measure the input ranges of layers of the bundled networks on training images", _calibrate),
     "landscape": Command(
         "measure the bundled networks on a grid of settings, where results are missing or out of date", _landscape

@@ -447,10 +447,10 @@ def test_export_without_json_prints_the_same_numbers(capsys: Captured, tmp_path:
     path = tmp_path / "small.safetensors"
     assert main(["export", "--model", "simple_cnn", "--sparsity", "0.9", "--out", str(path)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1].startswith(f"bytes     {path.stat().st_size:,}, float32 1,074,600: 8.")
-    assert lines[-2].startswith("why       The file is 8.6")
+    assert lines[1].startswith(f"bytes     {path.stat().st_size:,}, float32 1,074,600: 18.")
+    assert lines[-2].startswith("why       The file is 18.8")
     assert " times smaller than the float32 network. 90 % sparsity would make it 10 times smaller. " in lines[-2]
-    assert "larger than that because 12 % of the file holds the positions of nonzero weights" in lines[-2]
+    assert "smaller than that because entropy coding shortens the codes by 61 %, although 25 % of the file" in lines[-2]
     assert lines[-1] == "verified  read again from the disk: the decoded weights are identical"
 
 

@@ -1,0 +1,133 @@
+"""`recover`: trains a compressed network, writes its packed file, and measures the accuracy of that file."""
+
+import argparse
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from compression.commands.shared.file_formats import write, write_packed
+from compression.commands.shared.inputs import network_and_spec
+from compression.commands.shared.json_text import to_json
+from compression.commands.shared.progress import end, follow_images
+from compression.core.record import CompressedModel
+from compression.data.cifar10 import TEST, TRAIN
+from compression.data.images import load
+from compression.engine.cluster import engine
+from compression.engine.evaluator import Evaluator
+from compression.evaluation.evaluation import Evaluation
+from compression.files.packed_reader import load_compressed
+from compression.networks.model import FloatModel
+from compression.paths import DATA
+from compression.recover.lineage import Lineage
+from compression.recover.recipe import Recipe, check_fits
+from compression.recover.run import recover
+from compression.recover.training import Training
+from compression.results.store import Store
+from compression.spec import CompressionSpec
+
+PACKED, STATE = ".safetensors", ".state.safetensors"
+
+
+def run(options: argparse.Namespace) -> None:
+    """Prints what training wins. Killed, it resumes; after Ctrl-C it goes on with the best network so far.
+
+    Raises ValueError for options that do not fit, before anything is trained.
+    """
+    path: Path = options.out
+    if not path.name.endswith(PACKED) or path.name.endswith(STATE):
+        raise ValueError(f"the name of --out must end in {PACKED} and not in {STATE}, got {path.name!r}")
+    model, spec = network_and_spec(options)
+    recipe = _recipe(options)
+    check_fits(recipe, spec)
+    test = load(TEST)
+    network, lineage, problem = _train(model, spec, recipe, options.training_images)
+    packed = write_packed(network, model, path)
+    beside = path.with_name(path.name.removesuffix(PACKED) + ".lineage.json")
+    write(beside, lineage.to_json().encode())
+    evaluator = Evaluator(engine(), Store(), test, use_landscape=True)
+    before = follow_images(evaluator.follow(model, spec), len(test), "before training")
+    trained = load_compressed(path)
+    after = follow_images(evaluator.follow(trained, CompressionSpec(trained.name)), len(test), "trained")
+    values = {
+        "file": str(path),
+        "lineage": str(beside),
+        "bytes": packed.values["bytes"],
+        "spec": json.loads(spec.to_json()),
+        "recipe": json.loads(recipe.to_json()),
+        "steps": lineage.steps,
+        "epochs": lineage.epochs,
+        "seconds": lineage.seconds,
+        "problem": problem or None,
+        "held_out": {"images": lineage.after.total, "before": lineage.before.accuracy, "after": lineage.after.accuracy},
+        "float_accuracy": before.before and before.before.accuracy,
+        "accuracy_before": before.whole and before.whole.accuracy,
+        "accuracy": after.whole and after.whole.accuracy,
+        "interval": after.whole and after.whole.interval,
+        "images": len(test),
+        "exact": after.exact,
+    }
+    words = _in_words(values, lineage, before.before, before.whole, after.whole)
+    print(to_json(values) if options.json else words)
+    end(after.notice, before.exact and after.exact)
+
+
+def _recipe(options: argparse.Namespace) -> Recipe:
+    names = ("epochs", "optimizer", "learning_rate", "quantizers", "sparsity_schedule", "distillation")
+    given = {name: value for name in names if (value := getattr(options, name)) is not None}
+    return Recipe(**given, seed=options.training_seed)
+
+
+def _train(
+    model: FloatModel, spec: CompressionSpec, recipe: Recipe, count: int | None
+) -> tuple[CompressedModel, Lineage, str]:
+    """Returns the trained network, its lineage, and why training ended early, if it did.
+
+    `count`: how many of the training images are used. Raises ValueError if it is not in 1..50,000.
+    """
+    images = load(TRAIN)
+    if count is not None:
+        if not 1 <= count <= len(images):
+            raise ValueError(f"--training-images must be in 1..{len(images):,}, got {count}")
+        images = images[:count]
+    what = f"{model.digest} {spec.to_json()} {recipe.to_json()} {len(images)}"
+    checkpoint = DATA / "training" / f"recover-{hashlib.sha256(what.encode()).hexdigest()[:16]}.pt"
+    problem = ""
+    with tqdm(desc="training", unit="step", total=recipe.total_steps(len(images)), leave=False) as bar:
+
+        def show(training: Training) -> None:
+            nonlocal problem
+            problem = training.problem
+            if bar.n == 0:  # steps of an earlier run must not count in the estimate of the remaining time
+                bar.initial = bar.n = max(0, training.step - 1)
+            bar.set_postfix_str(f"{training.points[-1].accuracy:.1%} of held-out training images", refresh=False)
+            bar.update(training.step - bar.n)
+
+        network, lineage = recover(model, spec, recipe, images, checkpoint, show)
+    checkpoint.unlink(missing_ok=True)
+    return network, lineage, problem
+
+
+def _in_words(
+    values: dict[str, Any],
+    lineage: Lineage,
+    as_float: Evaluation | None,
+    before: Evaluation | None,
+    after: Evaluation | None,
+) -> str:
+    held_out = values["held_out"]
+    problem = f"problem   {values['problem']}\n" if values["problem"] else ""
+    accuracies = (("float", as_float), ("before", before), ("trained", after))
+    known = ", ".join(f"{name} {each.accuracy:.2%}" for name, each in accuracies if each)
+    return (
+        f"{values['file']}\n"
+        f"bytes     {values['bytes']:,}\n"
+        f"trained   {lineage.steps:,} steps, {lineage.epochs:.2f} epochs, {lineage.seconds:.0f} s\n"
+        f"{problem}"
+        f"held out  {held_out['before']:.2%} before, {held_out['after']:.2%} trained, of {held_out['images']:,}\n"
+        "          training images, which the float network may have been trained on\n"
+        f"accuracy  {known or 'stopped before all images were evaluated'}, on {values['images']:,} test images\n"
+        f"lineage   {values['lineage']}"
+    )

@@ -1,0 +1,68 @@
+"""`recover`: a compressed network is trained, and what it reports is true of the file that it writes."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from compression.__main__ import main
+from compression.commands import recover
+from compression.data.cifar10 import TRAIN
+from compression.data.images import ImageSet, load
+from compression.data.split import Split
+from compression.engine.cluster import Engine
+from compression.evaluation.evaluation import evaluate
+from compression.files.packed_reader import load_compressed
+from compression.networks.bundled import load_bundled
+from compression.networks.weights import weighted_layers
+from compression.recover.lineage import lineage_from_json
+from compression.recover.recipe import Recipe
+from compression.spec import CompressionSpec, PruneSpec
+from tests.commands.test_cli import Captured, json_of
+
+SPARSE = ("recover", "--model", "simple_cnn", "--sparsity", "0.9")
+
+
+def test_a_network_is_trained_and_its_file_has_the_accuracy_that_is_printed(
+    here: Engine, test_images: ImageSet, training_images: ImageSet, tmp_path: Path, capsys: Captured
+) -> None:
+    path = tmp_path / "sparse.safetensors"
+    values = json_of(capsys, *SPARSE, "--epochs", "2", "--training-images", "3000", "--out", str(path))
+    assert values["bytes"] == path.stat().st_size
+    network = load_compressed(path)
+    result = evaluate(network.module, test_images, network.normalization)
+    assert values["accuracy"] == pytest.approx(result.accuracy, abs=2e-4)
+    assert values["float_accuracy"] > values["accuracy"] > values["accuracy_before"] + 0.02
+    weights = torch.cat([each.flatten() for each in weighted_layers(network.module).values()])
+    assert (weights == 0).float().mean() == pytest.approx(0.9, abs=1e-3)
+    lineage = lineage_from_json((tmp_path / "sparse.lineage.json").read_text())
+    assert lineage.spec == CompressionSpec("simple_cnn", PruneSpec(sparsity=0.9))
+    assert lineage.recipe == Recipe(epochs=2.0)
+    assert lineage.steps == values["steps"] == 2 * ((3000 - 1000) // 128)
+    assert json.loads(lineage.spec.to_json()) == values["spec"]
+
+
+def test_training_reads_no_test_image(training_images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    splits: list[Split] = []
+    monkeypatch.setattr(recover, "load", lambda split: splits.append(split) or load(split))
+    spec = CompressionSpec("simple_cnn", PruneSpec(sparsity=0.9))
+    _, lineage, problem = recover._train(load_bundled("simple_cnn"), spec, Recipe(steps=1), 1200)
+    assert splits == [TRAIN]
+    assert (lineage.steps, problem) == (1, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((*SPARSE, "--out", "net.onnx"), "the name of --out must end in .safetensors"),
+        (("recover", "--model", "simple_cnn", "--out", "net.safetensors"), "there is nothing to recover from"),
+        ((*SPARSE, "--epochs", "-1", "--out", "net.safetensors"), "epochs must be above 0"),
+        ((*SPARSE, "--optimizer", "lamb", "--out", "net.safetensors"), "optimizer must be one of"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_before_anything_is(
+    arguments: tuple[str, ...], words: str, capsys: Captured
+) -> None:
+    assert main([*arguments]) == 2
+    assert words in capsys.readouterr().err
