@@ -14,7 +14,7 @@ from compression.commands.shared.json_text import to_json
 from compression.commands.shared.progress import end, follow_images
 from compression.core.record import CompressedModel
 from compression.data.cifar10 import TEST, TRAIN
-from compression.data.images import load
+from compression.data.images import ImageSet, load
 from compression.engine.cluster import engine
 from compression.engine.evaluator import Evaluator
 from compression.evaluation.evaluation import Evaluation
@@ -43,10 +43,14 @@ def run(options: argparse.Namespace) -> None:
     recipe = _recipe(options)
     check_fits(recipe, spec)
     test = load(TEST)
-    network, lineage, problem = _train(model, spec, recipe, options.training_images)
+    images = _images(options.training_images)
+    checkpoint = _checkpoint(model, spec, recipe, len(images))
+    network, lineage = _train(model, spec, recipe, images, checkpoint)
     packed = write_packed(network, model, path)
     beside = path.with_name(path.name.removesuffix(PACKED) + ".lineage.json")
     write(beside, lineage.to_json().encode())
+    if lineage.steps == recipe.total_steps(len(images)):
+        checkpoint.unlink(missing_ok=True)
     evaluator = Evaluator(engine(), Store(), test, use_landscape=True)
     before = follow_images(evaluator.follow(model, spec), len(test), "before training")
     trained = load_compressed(path)
@@ -60,7 +64,7 @@ def run(options: argparse.Namespace) -> None:
         "steps": lineage.steps,
         "epochs": lineage.epochs,
         "seconds": lineage.seconds,
-        "problem": problem or None,
+        "problem": lineage.problem or None,
         "held_out": {"images": lineage.after.total, "before": lineage.before.accuracy, "after": lineage.after.accuracy},
         "float_accuracy": before.before and before.before.accuracy,
         "accuracy_before": before.whole and before.whole.accuracy,
@@ -80,34 +84,35 @@ def _recipe(options: argparse.Namespace) -> Recipe:
     return Recipe(**given, seed=options.training_seed)
 
 
-def _train(
-    model: FloatModel, spec: CompressionSpec, recipe: Recipe, count: int | None
-) -> tuple[CompressedModel, Lineage, str]:
-    """Returns the trained network, its lineage, and why training ended early, if it did.
-
-    `count`: how many of the training images are used. Raises ValueError if it is not in 1..50,000.
-    """
+def _images(count: int | None) -> ImageSet:
+    """Returns the first `count` training images, or all. Raises ValueError if `count` is not in 1..50,000."""
     images = load(TRAIN)
-    if count is not None:
-        if not 1 <= count <= len(images):
-            raise ValueError(f"--training-images must be in 1..{len(images):,}, got {count}")
-        images = images[:count]
-    what = f"{model.digest} {spec.to_json()} {recipe.to_json()} {len(images)}"
-    checkpoint = DATA / "training" / f"recover-{hashlib.sha256(what.encode()).hexdigest()[:16]}.pt"
-    problem = ""
+    if count is None:
+        return images
+    if not 1 <= count <= len(images):
+        raise ValueError(f"--training-images must be in 1..{len(images):,}, got {count}")
+    return images[:count]
+
+
+def _checkpoint(model: FloatModel, spec: CompressionSpec, recipe: Recipe, images: int) -> Path:
+    """Returns where the run is saved until its file is written."""
+    what = f"{model.digest} {spec.to_json()} {recipe.to_json()} {images}"
+    return DATA / "training" / f"recover-{hashlib.sha256(what.encode()).hexdigest()[:16]}.pt"
+
+
+def _train(
+    model: FloatModel, spec: CompressionSpec, recipe: Recipe, images: ImageSet, checkpoint: Path
+) -> tuple[CompressedModel, Lineage]:
+    """Returns the trained network and its lineage, with a bar of the steps."""
     with tqdm(desc="training", unit="step", total=recipe.total_steps(len(images)), leave=False) as bar:
 
         def show(training: Training) -> None:
-            nonlocal problem
-            problem = training.problem
             if bar.n == 0:  # steps of an earlier run must not count in the estimate of the remaining time
                 bar.initial = bar.n = max(0, training.step - 1)
             bar.set_postfix_str(f"{training.points[-1].accuracy:.1%} of held-out training images", refresh=False)
             bar.update(training.step - bar.n)
 
-        network, lineage = recover(model, spec, recipe, images, checkpoint, show)
-    checkpoint.unlink(missing_ok=True)
-    return network, lineage, problem
+        return recover(model, spec, recipe, images, checkpoint, show)
 
 
 def _in_words(

@@ -36,7 +36,7 @@ class Lineage:
     `parent`: the name of the float network or of the recovered network that training began with, and `digest`, its
     digest. `teacher`: the name of the network it was distilled from, or None. `steps` optimizer steps are done, which
     are `epochs` passes over the training images, without the held-out ones. `images`: the fingerprint of the training
-    images. `seconds` were spent on this machine.
+    images. `seconds` were spent on this machine. `problem` says why training ended early, if it did.
     """
 
     parent: str
@@ -49,6 +49,7 @@ class Lineage:
     images: str
     seconds: float
     points: tuple[Point, ...] = ()
+    problem: str = ""
 
     @property
     def before(self) -> Point:

@@ -10,6 +10,8 @@ from torch import Tensor
 from compression.recover.latent import Latent
 from compression.recover.recipe import FIXED_VALUES, Optimizer, Quantizers, Recipe
 
+LEAST_GAIN = 0.02  # of a learned scale, which must stay positive; they begin between 0.2 and 1
+
 
 class Optimizers:
     """The optimizers of a network in training.
@@ -29,12 +31,13 @@ class Optimizers:
         else:
             self._main = torch.optim.SGD(groups, lr=recipe.rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0)
         self._gains: torch.optim.Optimizer | None = None
+        self._learned: list[Tensor] = []
         if recipe.quantizers is Quantizers.LEARNED:
             weights_of_spec = latent.start.spec.weights
             is_fixed = weights_of_spec is not None and weights_of_spec.scheme in FIXED_VALUES
             learned = [*([] if is_fixed else latent.gains.values()), *latent.input_gains.values()]
-            gains = [each.requires_grad_() for each in learned]
-            self._gains = torch.optim.Adam(gains, lr=recipe.gain_rate) if gains else None
+            self._learned = [each.requires_grad_() for each in learned]
+            self._gains = torch.optim.Adam(self._learned, lr=recipe.gain_rate) if learned else None
         self._recipe = recipe
 
     def step_(self, loss: Tensor, share: float) -> None:
@@ -46,6 +49,8 @@ class Optimizers:
         loss.backward()
         for optimizer, _ in self._all:
             optimizer.step()
+        for gain in self._learned:
+            gain.data.clamp_(min=LEAST_GAIN)
 
     def forget_(self, held: Mapping[str, Tensor]) -> None:
         """Sets the momentum of pruned weights to zero; `held` is that of the network."""

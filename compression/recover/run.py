@@ -13,6 +13,8 @@ from compression.recover.training import Training, prepare
 from compression.spec import CompressionSpec
 from compression.training.checkpoint import load_checkpoint, save_checkpoint
 
+SAVE_STEPS = 100
+
 
 def recover(
     model: FloatModel,
@@ -24,9 +26,10 @@ def recover(
 ) -> tuple[CompressedNetwork, Lineage]:
     """Returns `model` compressed as `spec` says and trained by `recipe` on `images`, training images; and its lineage.
 
-    If `checkpoint` is given, the run is saved there whenever held-out images were counted, and a run that is saved
-    there is continued. `report` is called after each step; after a KeyboardInterrupt the best network so far is
-    returned. Raises ValueError where network, spec, recipe and checkpoint do not fit, or if the checkpoint is damaged.
+    If `checkpoint` is given, the run is saved there whenever held-out images were counted and every SAVE_STEPS steps,
+    and a run that is saved there is continued. `report` is called after each step; after a KeyboardInterrupt the best
+    network so far is returned. Raises ValueError where network, spec, recipe and checkpoint do not fit, or if the
+    checkpoint is damaged.
     """
     training = Training(prepare(model, spec, evidence_for(model, spec)), recipe, images)
     if checkpoint and checkpoint.exists():
@@ -35,7 +38,7 @@ def recover(
         while not training.is_done:
             counted = len(training.points)
             training.advance(1)
-            if checkpoint and len(training.points) > counted:
+            if checkpoint and (len(training.points) > counted or training.step % SAVE_STEPS == 0):
                 save_checkpoint(checkpoint, training.state())
             report(training)
     except KeyboardInterrupt:

@@ -5,12 +5,13 @@ from its state therefore ends with the same bits as one that was never interrupt
 number of threads.
 """
 
+import hashlib
 import math
 import time
 import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from torch import Tensor
 from compression.core.compress import compress
 from compression.core.evidence import NO_EVIDENCE, Evidence
 from compression.core.record import CompressedModel
+from compression.data.cifar10 import TEST
 from compression.data.images import ImageSet
 from compression.evaluation.evaluation import evaluate
 from compression.networks.model import FloatModel
@@ -62,8 +64,10 @@ class Training:
     def __init__(self, start: Start, recipe: Recipe, images: ImageSet, teacher: FloatModel | None = None) -> None:
         """`images`: the training images. Without a `teacher`, a recipe that distils takes the float network.
 
-        Raises ValueError if recipe, spec and images do not fit.
+        Raises ValueError if recipe, spec and images do not fit, and for test images.
         """
+        if images.fingerprint == TEST.fingerprint:
+            raise ValueError("test images measure a network and never train it: give training images")
         check_fits(recipe, start.compressed.spec)
         self.start, self.recipe, self.images = start, recipe, images
         self.total, self.steps_per_epoch = recipe.total_steps(len(images)), recipe.steps_per_epoch(len(images))
@@ -97,7 +101,7 @@ class Training:
         if not self.points:
             self._count(began)
         else:
-            end = min(self.step + steps, *(at for at in (*self._point_steps, self.total) if at > self.step))
+            end = min(self.step + steps, self.total, *(at for at in self._point_steps if at > self.step))
             while self.step < end and not self.problem:
                 self._train_step()
             if self.step in self._point_steps and not self._is_counted and not self.problem:
@@ -129,6 +133,7 @@ class Training:
             images=self.images.fingerprint,
             seconds=self.seconds,
             points=tuple(self.points),
+            problem=self.problem,
         )
 
     def state(self) -> State:
@@ -143,20 +148,25 @@ class Training:
         }
 
     def load(self, state: State) -> None:
-        """Continues from `state`. Raises ValueError if it belongs to another network, spec or recipe."""
+        """Continues from `state`. Raises ValueError if it belongs to another run."""
         if state.get("run") != self._name:
-            raise ValueError("the saved run is of another network, spec or recipe; move it away to start a new one")
+            raise ValueError(
+                "the saved run is of another network, spec or recipe, or of other images; "
+                "move it away to start a new one"
+            )
         self._latent.load_(state["latent"])
         self._optimizers.load_(state["optimizers"])
         self._best = state["best"]
         self.points = [Point(**point) for point in state["points"]]
         self.step, self._sparsity, self._loss_sum, self._losses, self.seconds, self.problem = state["numbers"]
 
-    @property
+    @cached_property
     def _name(self) -> list[str]:
-        """What the run depends on, besides the images."""
-        model, teacher = self.start.model, self.teacher
-        return [model.digest, self.spec.to_json(), self.recipe.to_json(), teacher.digest if teacher else ""]
+        """What the run depends on."""
+        model, teacher, images = self.start.model, self.teacher, hashlib.sha256(self.images.pixels.numpy().tobytes())
+        images.update(self.images.labels.numpy().tobytes())
+        of_teacher = teacher.digest if teacher else ""
+        return [model.digest, self.spec.to_json(), self.recipe.to_json(), of_teacher, images.hexdigest()]
 
     @property
     def _is_counted(self) -> bool:

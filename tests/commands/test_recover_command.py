@@ -7,14 +7,10 @@ import pytest
 import torch
 
 from compression.__main__ import main
-from compression.commands import recover
-from compression.data.cifar10 import TRAIN
-from compression.data.images import ImageSet, load
-from compression.data.split import Split
+from compression.data.images import ImageSet
 from compression.engine.cluster import Engine
 from compression.evaluation.evaluation import evaluate
 from compression.files.packed_reader import load_compressed
-from compression.networks.bundled import load_bundled
 from compression.networks.weights import weighted_layers
 from compression.recover.lineage import lineage_from_json
 from compression.recover.recipe import Recipe
@@ -41,15 +37,6 @@ def test_a_network_is_trained_and_its_file_has_the_accuracy_that_is_printed(
     assert lineage.recipe == Recipe(epochs=2.0)
     assert lineage.steps == values["steps"] == 2 * ((3000 - 1000) // 128)
     assert json.loads(lineage.spec.to_json()) == values["spec"]
-
-
-def test_training_reads_no_test_image(training_images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
-    splits: list[Split] = []
-    monkeypatch.setattr(recover, "load", lambda split: splits.append(split) or load(split))
-    spec = CompressionSpec("simple_cnn", PruneSpec(sparsity=0.9))
-    _, lineage, problem = recover._train(load_bundled("simple_cnn"), spec, Recipe(steps=1), 1200)
-    assert splits == [TRAIN]
-    assert (lineage.steps, problem) == (1, "")
 
 
 @pytest.mark.parametrize(

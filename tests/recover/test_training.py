@@ -10,7 +10,7 @@ from torch import Tensor
 
 from compression.core.evidence import NO_EVIDENCE
 from compression.core.network import with_source
-from compression.data.cifar10 import TRAIN
+from compression.data.cifar10 import TEST, TRAIN
 from compression.data.images import ImageSet
 from compression.files.packed_file import fingerprint, to_bytes
 from compression.files.packed_reader import verify_file
@@ -176,3 +176,38 @@ def test_what_cannot_be_trained_is_refused() -> None:
         training(CompressionSpec(prune=PruneSpec(threshold=0.1)), replace(RECIPE, sparsity_schedule="cubic"))
     with pytest.raises(ValueError, match="too few for a batch"):
         training(CompressionSpec(weights=QuantSpec(2)), replace(RECIPE, batch_size=1000))
+
+
+def test_test_images_are_never_trained_on() -> None:
+    start = prepare(model(), replace(SPECS[0], model="resnet8"), NO_EVIDENCE)
+    with pytest.raises(ValueError, match="test images measure a network and never train it"):
+        Training(start, RECIPE, replace(images(), split=TEST))
+
+
+def test_a_run_is_not_continued_on_other_images() -> None:
+    start = prepare(model(), replace(SPECS[0], model="resnet8"), NO_EVIDENCE)
+    run = Training(start, RECIPE, images())
+    run.advance(1)
+    same, shorter = images(), images(80)
+    poisoned = replace(same, labels=same.labels.flip(0))
+    Training(start, RECIPE, same).load(run.state())
+    for others in (shorter, poisoned):
+        with pytest.raises(ValueError, match="or of other images"):
+            Training(start, RECIPE, others).load(run.state())
+
+
+def test_a_run_whose_last_count_was_interrupted_is_counted_and_done() -> None:
+    run = finish(training(SPECS[0]))
+    state = run.state()
+    state["points"].pop()
+    again = training(SPECS[0])
+    again.load(state)
+    assert not again.is_done
+    assert finish(again).step == run.step
+    assert fingerprint(again.network().module) == fingerprint(run.network().module)
+
+
+def test_learned_scales_stay_positive_at_any_rate() -> None:
+    run = finish(training(CompressionSpec(weights=QuantSpec(2)), replace(RECIPE, gain_rate=5.0)))
+    scales = [layer.qparams.scale for layer in run.network().layers]
+    assert all((scale > 0).all() for scale in scales)
