@@ -4,7 +4,7 @@ import os
 import sys
 from importlib import import_module
 
-from compression.commands.arguments import parser
+from compression.commands.shared.arguments import parser
 from compression.errors import CompressionError
 
 

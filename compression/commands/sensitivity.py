@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Mapping
 
-from compression.commands.arguments import BITS
+from compression.commands.shared.arguments import BITS
 from compression.commands.shared.inputs import image_count, named_network, network_name
 from compression.commands.shared.json_text import to_json
 from compression.commands.shared.progress import end, follow_share

@@ -20,8 +20,8 @@ import safetensors.torch
 import torch
 
 from compression.__main__ import main
-from compression.commands.arguments import COMMANDS, parser
 from compression.commands.shared import file_formats
+from compression.commands.shared.arguments import COMMANDS, parser
 from compression.commands.shared.inputs import named_network, network_and_spec
 from compression.commands.shared.json_text import to_json
 from compression.commands.shared.spec_options import add_spec_arguments, recovery_from, spec_from
@@ -676,7 +676,7 @@ def test_help_imports_nothing_but_the_standard_library() -> None:
     code = """
 import contextlib, io, sys
 from compression.__main__ import main
-from compression.commands.arguments import COMMANDS, parser
+from compression.commands.shared.arguments import COMMANDS, parser
 for command in [[], *([name] for name in COMMANDS)]:
     with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
         main([*command, "--help"])
@@ -690,7 +690,7 @@ print(sorted(roots - set(sys.stdlib_module_names) - {"__main__", "compression"})
 def test_help_lists_every_command_with_what_it_does() -> None:
     text = help_of()
     files = {path.stem for path in (PROJECT / "compression" / "commands").glob("*.py")}
-    assert set(COMMANDS) == files - {"__init__", "arguments"}
+    assert set(COMMANDS) == files - {"__init__"}
     for name, command in COMMANDS.items():
         assert f"{name} {command.help}" in text
         assert command.help in help_of(name)
@@ -715,7 +715,7 @@ main(["models", "--fetch", "nothing"])
 print(sorted(name for name in sys.modules if name.startswith("compression.commands.")), "optuna" in sys.modules)
 """
     process = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True)
-    names = ("arguments", "models", "shared", "shared.json_text", "shared.progress", "shared.spec_options")
+    names = ("models", "shared", "shared.arguments", "shared.json_text", "shared.progress", "shared.spec_options")
     assert process.stdout == f"{[f'compression.commands.{name}' for name in names]} False\n"
 
 

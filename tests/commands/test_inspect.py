@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from compression.__main__ import main
-from compression.commands.arguments import INSPECTIONS
 from compression.commands.inspect import REPORTS
+from compression.commands.shared.arguments import INSPECTIONS
 from compression.data.images import ImageSet
 from compression.engine.cluster import Engine
 from compression.evaluation.evaluation import flips
