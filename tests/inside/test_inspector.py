@@ -14,6 +14,12 @@ from compression.spec import CompressionSpec, QuantSpec
 from tests.support.work import need, square
 
 
+@pytest.fixture(autouse=True)
+def idle(here: Engine) -> None:
+    """Nothing is asked of the engine that all tests share: pages ask for files and leave."""
+    here.drop(here.pending)
+
+
 def squares(name: str, count: int) -> list[Call]:
     return [Call(f"{name} {number}", square, (number,)) for number in range(count)]
 
