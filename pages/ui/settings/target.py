@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from compression.errors import DataError
 from compression.inspect.scores import filter_scoring_spec, scoring_spec
 from compression.spec import CompressionSpec, Criterion, PruneSpec, Scope, Structure, Unit, structure_from
 from pages.ui.compute import networks, pruning
@@ -113,11 +114,17 @@ def threshold(model: str, value: float, after: Action) -> None:
 
 
 def reach(model: str) -> float:
-    """Returns a score that most scores lie below, which is where a slider ends."""
+    """Returns a score that most scores lie below, which is where a slider ends.
+
+    Where the criterion does not fit the network, it is that of magnitudes; the page says what does not fit.
+    """
     by = scoring(model)
     if by.prune in (PruneSpec(sparsity=0.5), PruneSpec(threshold=1.0)):
         return networks.largest_useful_threshold(model, by.fold_bn)
-    return score_above(model, MOST_SCORES)
+    try:
+        return score_above(model, MOST_SCORES)
+    except (DataError, ValueError):
+        return networks.largest_useful_threshold(model, by.fold_bn)
 
 
 def snapped(model: str, threshold: float) -> float:
