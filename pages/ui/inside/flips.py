@@ -14,17 +14,16 @@ from pages.ui.compute import inside
 from pages.ui.inside import gallery, missing
 from pages.ui.settings import selection
 from pages.ui.state import session
-from pages.ui.state.link import FLIPS
+from pages.ui.state.link import FLIPS, OFTEN_LOST
 from pages.ui.state.value import ALL
 
 MATRIX = "flips matrix"
-OFTEN = FLIPS[-1]
 MATRIX_HELP = """\
 Float to compressed: rows are the predictions of the float network, columns those of the compressed one. Float,
 Compressed: rows are true classes, columns are predictions. Click a cell to see its images."""
 FLIPS_HELP = """\
-Lost: float is correct, compressed is not. Won: the other way round. Both wrong: two different wrong predictions. Lost
-most often: counted over all compressed networks that were measured and whose accuracy drops by at most 10 points; such
+Lost: float is correct, compressed is not. Won: the other way round. Both wrong: two different wrong predictions. Often
+lost: counted over all compressed networks that were measured and whose accuracy drops by at most 10 points; such
 images are called compression-identified exemplars (Hooker et al. 2019)."""
 
 
@@ -93,7 +92,7 @@ def _gallery(spec: CompressionSpec, comparison: Comparison) -> None:
         now = session.now()
         st.segmented_control("Images", FLIPS, required=True, help=FLIPS_HELP, **session.bound("flips", now.flips))
     place = st.container(horizontal=True, vertical_alignment="bottom")
-    if not cell and session.now().flips != OFTEN:
+    if not cell and session.now().flips != OFTEN_LOST:
         place.selectbox(
             "True class", [ALL, *comparison.classes], **session.bound("true_class", _true_class(comparison))
         )
@@ -135,7 +134,7 @@ def cell_in_words(comparison: Comparison, matrix: Matrix, row: int, column: int)
 def select(model: str, comparison: Comparison, cell: tuple[int, int] | None) -> Selection:
     """Returns the images of a cell of the matrix, or those that the widgets say."""
     now = session.now()
-    if cell is None and now.flips == OFTEN:
+    if cell is None and now.flips == OFTEN_LOST:
         return _often(model)
     if cell:
         mask = in_cell(comparison, now.matrix, *cell)

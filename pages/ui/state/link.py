@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from compression.data.cifar10 import TEST
-from compression.inside.flips import Matrix
+from compression.inside.flips import Change, Matrix
 from compression.inside.saliency import Method
 from compression.spec import (
     AUTOMATIC_SCHEMES,
@@ -35,7 +35,8 @@ SWEEP_BITS = (FLOAT, *(str(bits) for bits in range(MAX_BITS, 0, -1)))
 SWEEP_SPARSITIES = tuple(each / 20 for each in range(20))
 VIEWS = ("Front", "Bits by sparsity", "Equal bytes", "Compare", "Search", "Sweep")
 SECTIONS = ("Flips", "Classes", "Confidence", "Image")
-FLIPS = ("Lost", "Won", "Both wrong", "Often lost")
+OFTEN_LOST = "Often lost"
+FLIPS = (Change.LOST, Change.WON, Change.BOTH_WRONG, OFTEN_LOST)
 # Names and values that older links have, and what they are called now.
 RENAMED = {"bytes": "budget"}
 RENAMED_VALUES = {"chart": {"in all": "Overall", "by class": "Per class", "confusion": "Confusion"}}

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from compression.inside.flips import Matrix
+from compression.inside.flips import Change, Matrix
 from compression.inside.saliency import Method
 from compression.spec import (
     DEFAULT_CLIP_AT,
@@ -91,7 +91,7 @@ class Settings:
     card_bits: str = "4"
 
     section: str = "Flips"
-    flips: str = "Lost"
+    flips: str = Change.LOST
     true_class: str = ALL
     matrix: Matrix = Matrix.CHANGE
     cell: str = ""
