@@ -15,7 +15,6 @@ from compression.engine.cluster import engine
 from compression.engine.evaluator import Evaluator
 from compression.errors import DataMissing
 from compression.evaluation.reading import Reading
-from compression.evaluation.statistics import Flips
 from compression.inside.answers import probabilities, top
 from compression.inside.calibration import Calibration, Reliability
 from compression.inside.flips import Change, Comparison, Matrix, class_changes, compare, confusion, sort_surest_first
@@ -75,7 +74,7 @@ def flip_values(spec: CompressionSpec, comparison: Comparison) -> dict[str, Any]
         "spec": spec.to_json(),
         "images": len(comparison.labels),
         "counts": {change.name.lower(): count for change, count in counts.items()},
-        "p": Flips(counts[Change.LOST], counts[Change.WON]).p,
+        "p": comparison.flips.p,
         **{
             change.name.lower(): sort_surest_first(comparison, comparison.changes[change])
             for change in Change

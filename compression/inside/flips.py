@@ -1,13 +1,15 @@
 """Which images a compressed network classifies otherwise than the float network: values made of two evaluations."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import torch
 from torch import Tensor
 
+from compression.evaluation import evaluation
 from compression.evaluation.evaluation import Evaluation
+from compression.evaluation.statistics import Flips
 
 MOST_DROP = 0.1  # of networks that are counted: others lose nearly every image, which says nothing of the image
 
@@ -31,17 +33,36 @@ class Matrix(StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """The predictions of the float network (`before`) and of a compressed one (`after`) for the same N images.
+    """The evaluations of the float network and of a compressed one on the same N images, and their flips."""
 
-    Both are (N,) uint8, numbers of `classes`; `labels` (N,) int64. `margins` (N,) float32 says how sure the float
-    network is of each image: its largest logit minus the second largest; None if it was not kept.
-    """
+    as_float: Evaluation
+    compressed: Evaluation
+    flips: Flips
 
-    before: Tensor
-    after: Tensor
-    labels: Tensor
-    classes: tuple[str, ...]
-    margins: Tensor | None = None
+    @property
+    def before(self) -> Tensor:
+        """(N,) uint8: the predictions of the float network, numbers of `classes`."""
+        return self.as_float.predictions
+
+    @property
+    def after(self) -> Tensor:
+        """(N,) uint8: the predictions of the compressed network, numbers of `classes`."""
+        return self.compressed.predictions
+
+    @property
+    def labels(self) -> Tensor:
+        """(N,) int64: the true classes."""
+        return self.as_float.labels
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, by number."""
+        return self.as_float.classes
+
+    @property
+    def margins(self) -> Tensor | None:
+        """(N,) float32: the largest logit of the float network minus the second largest; None if it was not kept."""
+        return self.as_float.margins
 
     @property
     def changes(self) -> dict[Change, Tensor]:
@@ -71,9 +92,7 @@ def compare(before: Evaluation, after: Evaluation) -> Comparison:
     >>> sum(change.counts.values()), inside.sort_surest_first(change, change.changes["Lost"])[:3]
     (500, (443, 175, 22))
     """
-    if not torch.equal(before.labels, after.labels):
-        raise ValueError("two networks can only be compared on the same images, and these are of different ones")
-    return Comparison(before.predictions, after.predictions, before.labels, before.classes, before.margins)
+    return Comparison(before, after, evaluation.flips(before, after))
 
 
 def sort_surest_first(comparison: Comparison, mask: Tensor) -> tuple[int, ...]:
@@ -100,8 +119,7 @@ def confusion(comparison: Comparison, matrix: Matrix) -> list[list[int]]:
     Rows are true classes, or with CHANGE the predictions of the float network; columns are predictions.
     """
     rows, columns = _sides(comparison, matrix)
-    count = len(comparison.classes)
-    return (rows * count + columns).bincount(minlength=count * count).view(count, count).tolist()
+    return evaluation.confusion(replace(comparison.compressed, labels=rows, predictions=columns))
 
 
 def in_cell(comparison: Comparison, matrix: Matrix, row: int, column: int) -> Tensor:
@@ -129,13 +147,16 @@ class ClassChange:
 
 def class_changes(comparison: Comparison) -> tuple[ClassChange, ...]:
     """Returns the changes of all classes that have images, the greatest loss first."""
-    lost, won = comparison.changes[Change.LOST], comparison.changes[Change.WON]
-    changes = []
-    for number, name in enumerate(comparison.classes):
-        own = comparison.labels == number
-        if images := int(own.sum()):
-            before, after = (int((own & (each == number)).sum()) for each in (comparison.before, comparison.after))
-            changes.append(ClassChange(name, images, before, after, int((own & lost).sum()), int((own & won).sum())))
+    before, after, masks = comparison.as_float.per_class, comparison.compressed.per_class, comparison.changes
+    lost, won = (
+        comparison.labels[masks[change]].bincount(minlength=len(before)).tolist()
+        for change in (Change.LOST, Change.WON)
+    )
+    changes = [
+        ClassChange(name, images, correct, after[name][0], lost[number], won[number])
+        for number, (name, (correct, images)) in enumerate(before.items())
+        if images
+    ]
     return tuple(sorted(changes, key=lambda each: each.change))
 
 

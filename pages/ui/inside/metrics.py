@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from streamlit.delta_generator import DeltaGenerator
 
-from compression.evaluation.statistics import Flips
 from compression.inside.flips import Change
 from pages.ui import wording
 from pages.ui.compute import inside
@@ -22,11 +21,10 @@ def draw(model: str, places: Sequence[DeltaGenerator]) -> None:
     comparison = inside.comparison(selection.spec(model))
     counts = comparison.counts if comparison else {}
     notes = {Change.LOST: "", Change.WON: "", Change.BOTH_WRONG: "another class"}
-    if counts:
-        p = Flips(counts[Change.LOST], counts[Change.WON]).p
+    if comparison:
         notes |= {
             Change.LOST: f"{wording.percent(counts[Change.LOST] / sum(counts.values()), 2)} of all",
-            Change.WON: f"McNemar {wording.p_value(p)}",
+            Change.WON: f"McNemar {wording.p_value(comparison.flips.p)}",
         }
     for place, (change, explanation) in zip(places, HELP.items(), strict=True):
         place.metric(
