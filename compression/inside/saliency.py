@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from compression.networks.normalization import Normalization
 from compression.quantization.activations import InputQuantizer
+from compression.quantization.straight_through import TrainedInput
 
 GREY = 128  # the pixel that stands for "nothing is here"
 
@@ -202,33 +203,6 @@ def _square(height: int, width: int, top: int, left: int) -> Tensor:
     return mask
 
 
-class _StraightThrough(torch.autograd.Function):
-    """Quantizes forward; backward, gradients pass where the quantizer does not clip."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, quantizer: InputQuantizer) -> Tensor:
-        steps = (x / quantizer.scale).round() + quantizer.zero_point
-        ctx.save_for_backward((steps >= 0) & (steps <= 2**quantizer.bits - 1))
-        (quantized,) = quantizer(nn.Identity(), (x,))
-        return quantized
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        (inner,) = ctx.saved_tensors
-        return gradient * inner, None
-
-
-@dataclass(frozen=True)
-class _WithGradients:
-    """The forward pre-hook `quantizer`, with the gradients of the straight-through estimator."""
-
-    quantizer: InputQuantizer
-
-    def __call__(self, _layer: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-        x, *others = inputs
-        return _StraightThrough.apply(x, self.quantizer), *others
-
-
 def with_gradients(module: nn.Module) -> nn.Module:
     """Returns a copy of `module` that shares its tensors, computes the same, and whose quantizers let gradients pass.
 
@@ -240,14 +214,14 @@ def with_gradients(module: nn.Module) -> nn.Module:
     for layer in module.modules():
         for key, hook in layer._forward_pre_hooks.items():
             if isinstance(hook, InputQuantizer):
-                layer._forward_pre_hooks[key] = _WithGradients(hook)
+                layer._forward_pre_hooks[key] = TrainedInput(hook, torch.ones(()))
     return module
 
 
 def _is_quantized(module: nn.Module) -> bool:
     """Returns whether a network of `with_gradients` quantizes inputs of layers."""
     hooks = (hook for layer in module.modules() for hook in layer._forward_pre_hooks.values())
-    return any(isinstance(hook, _WithGradients) for hook in hooks)
+    return any(isinstance(hook, TrainedInput) for hook in hooks)
 
 
 @dataclass(frozen=True, eq=False)

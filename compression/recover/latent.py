@@ -23,9 +23,7 @@ from compression.networks.folding import norms_after
 from compression.networks.weights import compressible_weights, swap_channels
 from compression.pruning.masks import LayerMask
 from compression.quantization.activations import InputQuantizer
-from compression.reconstruction.reconstruct import write_vectors_
-from compression.recover.recipe import FIXED_VALUES
-from compression.recover.straight_through import (
+from compression.quantization.straight_through import (
     TrainedInput,
     gains_of,
     grown_input,
@@ -33,6 +31,8 @@ from compression.recover.straight_through import (
     round_weight,
     scaled,
 )
+from compression.reconstruction.reconstruct import write_vectors_
+from compression.recover.recipe import FIXED_VALUES
 from compression.spec import CompressionSpec, Order
 
 Masks = Mapping[str, LayerMask]
