@@ -5,10 +5,10 @@ from typing import Protocol, TypeVar
 
 import streamlit as st
 
-from compression.engine.jobs import JobKind
+from compression.engine.jobs import JobKind, Place
 from pages.ui import wording
 from pages.ui.compute import jobs
-from pages.ui.frame.start_stop import start_or_stop
+from pages.ui.frame.start_stop import start_or_stop, watch
 from pages.ui.frame.warnings import show_notice, without_folders
 
 RUNNING = "look inside"
@@ -33,13 +33,8 @@ def draw(name: str, work: object, look: Callable[[bool], R], show: Callable[[R],
 
     `look` returns what is known, and with True goes on with it. `words` says what the work is.
     """
-    running = st.session_state.get(RUNNING) == (name, work)
 
-    @st.fragment(run_every=POLL_SECONDS if running else None)
-    def watch() -> None:
-        if (st.session_state.get(RUNNING) == (name, work)) != running:
-            st.rerun()
-        reading, place = jobs.take_turn(JobKind.INSPECTION, running, look)
+    def draw_reading(reading: R, running: bool, place: Place) -> None:
         if not reading.done:
             with st.container(horizontal=True, vertical_alignment="center"):
                 if reading.error:
@@ -50,8 +45,5 @@ def draw(name: str, work: object, look: Callable[[bool], R], show: Callable[[R],
                 start_or_stop(name, RUNNING, (name, work), running, "Resume" if reading.share else "Start")
         show(reading)
         show_notice(reading.notice)
-        if running and (reading.done or reading.error):
-            st.session_state[RUNNING] = None
-            st.rerun()
 
-    watch()
+    watch(JobKind.INSPECTION, RUNNING, (name, work), look, draw_reading, POLL_SECONDS)

@@ -14,8 +14,8 @@ from compression.spec.recipe import to_link
 from pages.ui import wording
 from pages.ui.accuracy import missing_images
 from pages.ui.charts import drops, show
-from pages.ui.compute import experiments, images, jobs, networks
-from pages.ui.frame.start_stop import start_or_stop
+from pages.ui.compute import experiments, images, networks
+from pages.ui.frame.start_stop import start_or_stop, watch
 from pages.ui.frame.warnings import show_notice, without_folders
 from pages.ui.layers import table
 from pages.ui.settings import selection
@@ -27,7 +27,6 @@ SPARSITIES = (0.3, 0.5, 0.6, 0.7, 0.8, 0.9)
 MOST_ROWS = 24  # with more layers the heat map scrolls
 HEIGHT = 420
 SCANNING = "scanning"
-POLL_SECONDS = 1.0
 ASSIGN = """\
 Assigns a setting to each layer so that the sum of the losses in the scan is smallest within the budget (a knapsack
 problem, solved by dynamic programming). The budget counts the codes of the weights, without scales."""
@@ -62,28 +61,15 @@ def columns(base: CompressionSpec, by: str) -> tuple[CompressionSpec, ...]:
     return tuple(replace(plain, weights=replace(quant, bits=bits)) for bits in distinct_bits)
 
 
-def _is_scanning(specs: tuple[CompressionSpec, ...]) -> bool:
-    """Returns whether the scan of `specs` is running."""
-    return st.session_state.get(SCANNING) == specs
-
-
 def _watch(specs: tuple[CompressionSpec, ...]) -> None:
     """Draws the heat map, and draws it again while the scan is running."""
-    running = _is_scanning(specs)
 
-    @st.fragment(run_every=POLL_SECONDS if running else None)
-    def watch() -> None:
-        if _is_scanning(specs) != running:
-            st.rerun()
-        reading, place = jobs.take_turn(JobKind.SCAN, running, partial(experiments.scan, specs))
+    def draw_scan(reading: ScanReading, running: bool, place: Place) -> None:
         _progress(reading, running, place)
         with st.container(height=HEIGHT if len(reading.scan.layers) > MOST_ROWS else "content", border=False):
             show.chart(drops.sensitivity(reading, show.ink()), "sensitivity", "Accuracy drop by layer")
-        if running and (reading.done or reading.error):
-            st.session_state[SCANNING] = None
-            st.rerun()
 
-    watch()
+    watch(JobKind.SCAN, SCANNING, specs, partial(experiments.scan, specs), draw_scan)
 
 
 def _progress(reading: ScanReading, running: bool, place: Place) -> None:
@@ -115,7 +101,8 @@ def _assign(model: str, specs: tuple[CompressionSpec, ...]) -> None:
     if len(costs) < 2:
         st.caption("This scheme has only one setting, so that there is nothing to assign.")
         return
-    reading = experiments.scan(specs, go=False) if not _is_scanning(specs) else None
+    scanning = st.session_state.get(SCANNING) == specs
+    reading = None if scanning else experiments.scan(specs, go=False)
     ready = reading is not None and reading.done
     by_bits = specs[0].weights is not None
     with st.container(horizontal=True, vertical_alignment="bottom"):

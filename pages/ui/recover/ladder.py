@@ -11,15 +11,14 @@ from pages.ui import wording
 from pages.ui.accuracy import missing_images
 from pages.ui.charts import accuracy as accuracy_charts
 from pages.ui.charts import show
-from pages.ui.compute import images, jobs, networks
-from pages.ui.frame.start_stop import start_or_stop
+from pages.ui.compute import images, networks
+from pages.ui.frame.start_stop import start_or_stop, watch
 from pages.ui.frame.warnings import without_folders
 from pages.ui.recover.climb import Climb, LadderReading, climb
 from pages.ui.settings import selection
 from pages.ui.state import session, specs
 
 CLIMBING = "climbing"
-POLL_SECONDS = 1.0
 COLUMNS = [1.4, 3, 1.2, 1.2, 0.9, 1]
 HEADS = ("Step", "What it does", "Accuracy", "Points won", "Seconds", "")
 NOTHING = "These settings compress nothing, so there is nothing to give back. Lower the bits or prune weights."
@@ -45,27 +44,15 @@ def draw(model: str) -> None:
     _watch(ladder)
 
 
-def _is_climbing(ladder: tuple[Rung, ...]) -> bool:
-    return st.session_state.get(CLIMBING) == ladder[0].spec
-
-
 def _watch(ladder: tuple[Rung, ...]) -> None:
     """Draws the ladder, and draws it again while it is worked out."""
-    running = _is_climbing(ladder)
 
-    @st.fragment(run_every=POLL_SECONDS if running else None)
-    def watch() -> None:
-        if _is_climbing(ladder) != running:
-            st.rerun()
-        reading, place = jobs.take_turn(JobKind.LADDER, running, partial(climb, ladder))
+    def draw_ladder(reading: LadderReading, running: bool, place: Place) -> None:
         _progress(reading, running, place)
         _chart(reading.climbs)
         _table(reading.climbs)
-        if running and (reading.done or reading.error):
-            st.session_state[CLIMBING] = None
-            st.rerun()
 
-    watch()
+    watch(JobKind.LADDER, CLIMBING, ladder[0].spec, partial(climb, ladder), draw_ladder)
 
 
 def _progress(reading: LadderReading, running: bool, place: Place) -> None:

@@ -15,16 +15,15 @@ from compression.spec.title import title
 from pages.ui import wording
 from pages.ui.accuracy import missing_images
 from pages.ui.charts import search, show
-from pages.ui.compute import experiments, images, jobs
+from pages.ui.compute import experiments, images
 from pages.ui.frame import frame
-from pages.ui.frame.start_stop import start_or_stop
+from pages.ui.frame.start_stop import start_or_stop, watch
 from pages.ui.frame.warnings import show_notice, without_folders
 from pages.ui.state import session
 from pages.ui.state.value import DROP, FILE_SIZE
 from pages.ui.tradeoffs import opening
 
 SEARCHING = "searching"
-POLL_SECONDS = 1.0
 WIDTH = 240
 HALVES = """\
 The search sees every second test image, the search half, and picks the winner by these images alone. The held-out half
@@ -56,30 +55,18 @@ def _pick_goal() -> Goal:
         return Goal(file_bytes=1000 * now.goal_kilobytes)
 
 
-def _is_running(model: str, goal: Goal) -> bool:
-    return st.session_state.get(SEARCHING) == (model, goal)
-
-
 def _show_live(model: str, goal: Goal) -> None:
     """Shows progress, chart and outcome, and updates them while the search is running."""
-    running = _is_running(model, goal)
 
-    @st.fragment(run_every=POLL_SECONDS if running else None)
-    def watch() -> None:
-        if _is_running(model, goal) != running:
-            st.rerun()
-        reading, place = jobs.take_turn(JobKind.SEARCH, running, partial(experiments.search, model, goal))
+    def draw_search(reading: SearchReading, running: bool, place: Place) -> None:
         _progress(model, reading, running, place)
         if reading.trials or reading.uniform:
             figure = search.tried(reading, show.ink())
             show.chart(figure, "search front", "Accuracy of the tried specs against their file size")
         if reading.outcome:
             _outcome(model, reading.outcome)
-        if running and (reading.done or reading.error):
-            st.session_state[SEARCHING] = None
-            st.rerun()
 
-    watch()
+    watch(JobKind.SEARCH, SEARCHING, (model, goal), partial(experiments.search, model, goal), draw_search)
 
 
 def _progress(model: str, reading: SearchReading, running: bool, place: Place) -> None:
