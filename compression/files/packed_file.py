@@ -85,7 +85,7 @@ class FileParts:
     @cached_property
     def floats(self) -> dict[str, tuple[bytes, int]]:
         """For each kind of float32 numbers: how they are coded, and how many they are."""
-        weights = {_key(record): weight for record, weight in self.layers}
+        weights = {weight_key(record): weight for record, weight in self.layers}
         kinds: Floats = defaultdict(list)
         for key, tensor in tensors_of(self.compressed.original if self.quick else self.compressed.module):
             if weight := weights.get(key):
@@ -131,13 +131,13 @@ def assemble(parts: FileParts, model: FloatModel) -> bytes:
 def count_file_bytes(parts: FileParts, model: FloatModel) -> int:
     """Returns the length of what `assemble` returns, without the time of its digests; an estimate of it if `quick`."""
     length = 2 * DIGEST_BYTES + sum(map(len, _body(parts, model)))
-    return length + len(safetensors.numpy.save({CONTENT: np.empty(length, np.uint8)}, {FORMAT_KEY: FORMAT})) - length
+    return len(safetensors.numpy.save({CONTENT: np.empty(length, np.uint8)}, {FORMAT_KEY: FORMAT}))
 
 
 def _body(parts: FileParts, model: FloatModel) -> Iterator[bytes]:
     """Yields what follows the digests. Raises ValueError if the architecture of `model` is unknown."""
     yield block(deflate(settings_text(parts, model).encode()))
-    weights = {_key(record): weight for record, weight in parts.layers if weight}
+    weights = {weight_key(record): weight for record, weight in parts.layers if weight}
     large = [key for key, tensor in tensors_of(parts.compressed.original) if tensor.dim() > 1]
     entries = [[1, *weights[key].entry] if key in weights else [0] for key in large]
     yield block(deflate(b"".join(varint(number) for entry in entries for number in entry)))
@@ -212,6 +212,6 @@ def tensors_of(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
     return ((key, each) for key, each in module.state_dict().items() if key.rsplit(".", 1)[-1] not in COUNTERS)
 
 
-def _key(record: LayerRecord) -> str:
+def weight_key(record: LayerRecord) -> str:
     """Returns the name of the weight of a layer in the state dict."""
     return f"{record.name}.weight".removeprefix(".")  # a network that is a single layer has no name

@@ -13,13 +13,13 @@ occur. Settings, numbers of quantizers and other tensors take what they take in 
 
 import heapq
 import lzma
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import pyarrow as pa
 
 from compression.files.coding.bits import Array, pack, width
-from compression.files.packed_file import FileParts, deflate, settings_text, tensors_of
+from compression.files.packed_file import FileParts, deflate, settings_text, tensors_of, weight_key
 from compression.files.packed_quantizer import flat
 from compression.files.packed_weight import Codes, codes_of
 from compression.networks.model import FloatModel
@@ -48,22 +48,21 @@ def count_rivals(parts: FileParts, model: FloatModel) -> Iterator[tuple[str, int
 
     `model` is the float network that was compressed. xz and brotli take seconds for large networks.
     """
-    weights = [(record.name, codes_of(record)) for record, packed in parts.layers if packed]
+    weights = {weight_key(record): codes_of(record) for record, packed in parts.layers if packed}
     settings = settings_text(parts, model).encode()
     contents = [settings + _plain(parts, weights, whole) for whole in (True, False)]
     for name, compress in COMPRESSORS.items():
         yield name, min(len(compress(content)) for content in contents)
     floats = sum(len(content) for content, _ in parts.floats.values())
     floats += sum(packed.zero_point_bytes for _, packed in parts.layers if packed)
-    yield DEEP_COMPRESSION, len(deflate(settings)) + floats + sum(_deep_compression(each) for _, each in weights)
+    yield DEEP_COMPRESSION, len(deflate(settings)) + floats + sum(map(_deep_compression, weights.values()))
 
 
-def _plain(parts: FileParts, weights: list[tuple[str, Codes]], whole_bytes: bool) -> bytes:
+def _plain(parts: FileParts, weights: Mapping[str, Codes], whole_bytes: bool) -> bytes:
     """Returns all numbers, with whole bytes for each symbol or with the symbols packed without gaps."""
-    symbols = [_packed_symbols(each, whole_bytes) for _, each in weights]
-    numbers = [each.numbers.floats.tobytes() + bytes(each.numbers.wholes) for _, each in weights]
-    packed = {f"{name}.weight".removeprefix(".") for name, _ in weights}
-    others = [flat(tensor).tobytes() for key, tensor in tensors_of(parts.compressed.module) if key not in packed]
+    symbols = [_packed_symbols(each, whole_bytes) for each in weights.values()]
+    numbers = [each.numbers.floats.tobytes() + bytes(each.numbers.wholes) for each in weights.values()]
+    others = [flat(tensor).tobytes() for key, tensor in tensors_of(parts.compressed.module) if key not in weights]
     return b"".join([*symbols, *numbers, *others])
 
 
