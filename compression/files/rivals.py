@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 import pyarrow as pa
 
-from compression.files.coding.bits import Array, pack, width
+from compression.files.coding.bits import Array, pack, whole_bytes, width
 from compression.files.packed_file import FileParts, deflate, settings_text, tensors_of, weight_key
 from compression.files.packed_quantizer import flat
 from compression.files.packed_weight import Codes, codes_of
@@ -58,10 +58,10 @@ def count_rivals(parts: FileParts, model: FloatModel) -> Iterator[tuple[str, int
     yield DEEP_COMPRESSION, len(deflate(settings)) + floats + sum(map(_deep_compression, weights.values()))
 
 
-def _plain(parts: FileParts, weights: Mapping[str, Codes], whole_bytes: bool) -> bytes:
+def _plain(parts: FileParts, weights: Mapping[str, Codes], by_bytes: bool) -> bytes:
     """Returns all numbers, with whole bytes for each symbol or with the symbols packed without gaps."""
-    symbols = [_packed_symbols(each, whole_bytes) for each in weights.values()]
-    numbers = [each.numbers.floats.tobytes() + bytes(each.numbers.wholes) for each in weights.values()]
+    symbols = [_packed_symbols(each, by_bytes) for each in weights.values()]
+    numbers = [each.numbers.floats.tobytes() + _zero_points(each) for each in weights.values()]
     others = [flat(tensor).tobytes() for key, tensor in tensors_of(parts.compressed.module) if key not in weights]
     return b"".join([*symbols, *numbers, *others])
 
@@ -73,10 +73,19 @@ def _symbols(weight: Codes) -> tuple[Array, int]:
     return codes.ravel(), weight.alphabet + (not zeros_have_codes)
 
 
-def _packed_symbols(weight: Codes, whole_bytes: bool) -> bytes:
+def _packed_symbols(weight: Codes, by_bytes: bool) -> bytes:
     symbols, count = _symbols(weight)
     bits = width(count)
-    return pack(symbols, (8 if bits <= 8 else 16) if whole_bytes else bits)
+    return pack(symbols, _to_whole_bytes(bits) if by_bytes else bits)
+
+
+def _zero_points(weight: Codes) -> bytes:
+    return pack(np.array(weight.numbers.wholes, np.int64), _to_whole_bytes(width(weight.alphabet)))
+
+
+def _to_whole_bytes(bits: int) -> int:
+    """Returns the bits of the whole bytes that `bits` bits take."""
+    return 8 * whole_bytes(bits)
 
 
 def _deep_compression(weight: Codes) -> int:

@@ -33,6 +33,16 @@ def test_the_packed_file_is_smaller_than_that_of_every_other_compressor(bits: in
     assert len(lzma.compress(content, preset=9 | lzma.PRESET_EXTREME)) > 0.99 * len(content)
 
 
+@pytest.mark.parametrize("bits", [12, 16])
+def test_codes_and_zero_points_of_more_than_eight_bits_are_content_too(bits: int) -> None:
+    """With zero weights that have no code, 16 bits have 2^16 + 1 symbols."""
+    model = load_bundled("simple_cnn")
+    for scheme in ("affine", "min-max"):
+        spec = CompressionSpec("simple_cnn", PruneSpec(sparsity=0.5), QuantSpec(bits, scheme))
+        counts = dict(count_rivals(pack_layers(compress(model.module, spec)), model))
+        assert list(counts) == [*COMPRESSORS, DEEP_COMPRESSION]
+
+
 def test_huffman_codes_of_a_hand_sized_example() -> None:
     """Of 4, 2, 1, 1 symbols: codes of 1, 2, 3, 3 bits, together 14 bits in 2 bytes, and a table of 4 bytes."""
     assert rivals._huffman_bytes(np.array([0, 0, 0, 0, 1, 1, 2, 3]), 4) == 2 + 4
