@@ -10,7 +10,6 @@ Only `look` with `go` starts work. Files and answers are shared by all sessions.
 recently are discarded when there are too many, or their files are too large together.
 """
 
-import hashlib
 import threading
 import time
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ from compression.data.images import ImageSet
 from compression.deploy.deployment import BUILD, Deployment, VariantState
 from compression.deploy.tasks import build_on_worker, predict_classes
 from compression.deploy.variants import OnnxFile, Variant, variants
-from compression.engine.cluster import Engine, Shared
+from compression.engine.cluster import Engine, Shared, task_name
 from compression.engine.evaluation_state import LATER_TASK_MACS
 from compression.engine.lru_cache import LruCache
 from compression.engine.priorities import LATER
@@ -93,8 +92,7 @@ class Deployer:
         return [self._states.use(key, partial(self._new_state, *key)) for key in keys]
 
     def _new_state(self, digest: str, variant: Variant) -> VariantState:
-        name = hashlib.sha256(repr(((digest, variant), arithmetic())).encode()).hexdigest()[:24]
-        return VariantState(f"deploy-{name}", variant, self._now)
+        return VariantState(task_name("deploy", digest, variant, arithmetic()), variant, self._now)
 
     def _collect(self, state: VariantState) -> None:
         """Takes the results of finished tasks, or the error of a failed one."""

@@ -6,6 +6,7 @@ result is taken or the task is dropped, so that it survives the death of a worke
 """
 
 import atexit
+import hashlib
 import logging
 import os
 import threading
@@ -30,6 +31,15 @@ CONNECT_SECONDS = 3
 MOST_SHARED_VALUES = 8
 
 TaskKey = tuple[str, int]
+
+
+def task_name(kind: str, *work: object) -> str:
+    """Returns the name of the tasks of some `work`, in a TaskKey; equal for equal work, in all processes.
+
+    The Python text of `work` must say all that the results depend on.
+    """
+    return f"{kind}-{hashlib.sha256(repr(work).encode()).hexdigest()[:24]}"
+
 
 dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 GB"})  # CIFAR-10 has 30 MB and travels once
 

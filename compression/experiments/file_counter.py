@@ -12,7 +12,6 @@ A file is
     counted, failed -> absent     MOST_FILES others were used since
 """
 
-import hashlib
 import threading
 import time
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from dataclasses import dataclass
 from compression.core.compress import compress
 from compression.core.record import CompressedModel
 from compression.core.training_evidence import evidence_for
-from compression.engine.cluster import Engine, Shared, TaskKey
+from compression.engine.cluster import Engine, Shared, TaskKey, task_name
 from compression.engine.lru_cache import LruCache
 from compression.engine.priorities import evaluation_priority
 from compression.engine.watchers import Watchers
@@ -110,4 +109,4 @@ def count_packed_file(
 
 
 def _task(model: FloatModel, spec: CompressionSpec) -> TaskKey:
-    return f"file-{hashlib.sha256(f'{model.digest} {spec.to_json()}'.encode()).hexdigest()[:24]}", 0
+    return task_name("file", model.digest, spec.to_json()), 0

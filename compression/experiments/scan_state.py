@@ -1,11 +1,10 @@
 """How far a scan has come: for each layer the evaluations that are complete, and the batches that are on their way."""
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from compression.engine.borrower import Borrower
-from compression.engine.cluster import TaskKey
+from compression.engine.cluster import TaskKey, task_name
 from compression.engine.progress import Pace
 from compression.evaluation.evaluation import BATCH, Evaluation, join
 from compression.experiments.layerwise import single_layer_spec
@@ -48,7 +47,7 @@ class LayerState:
         so a second scan would wait for it in vain.
         """
         keys = [self.keys[index] for index in self.missing]
-        return f"scan-{hashlib.sha256(repr((self.scan, self.layer, keys)).encode()).hexdigest()[:24]}"
+        return task_name("scan", self.scan, self.layer, keys)
 
     @property
     def tasks(self) -> list[TaskKey]:

@@ -1,12 +1,11 @@
 """How far a sweep has come: for each spec its evaluation, its costs, or why it failed."""
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from weakref import ref
 
 from compression.engine.borrower import Borrower
-from compression.engine.cluster import TaskKey
+from compression.engine.cluster import TaskKey, task_name
 from compression.engine.progress import Pace
 from compression.evaluation.evaluation import Evaluation
 from compression.networks.macs import layer_macs
@@ -40,7 +39,7 @@ class SpecState(Borrower):
     @property
     def costs_task(self) -> TaskKey:
         """The task that counts its costs; equal for equal work."""
-        return f"costs-{hashlib.sha256(f'{self.model.digest} {self.spec.to_json()}'.encode()).hexdigest()[:24]}", 0
+        return task_name("costs", self.model.digest, self.spec.to_json()), 0
 
 
 @dataclass(eq=False)

@@ -13,7 +13,6 @@ A look is a list of calls that workers make, behind all evaluations. It is
 Results are kept in memory, those of the last MOST_LOOKS looks.
 """
 
-import hashlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +25,7 @@ from torch import Tensor
 
 from compression.data.cifar10 import TEST
 from compression.data.images import ImageSet
-from compression.engine.cluster import Engine, Shared, TaskKey
+from compression.engine.cluster import Engine, Shared, TaskKey, task_name
 from compression.engine.lru_cache import LruCache
 from compression.engine.priorities import scan_priority
 from compression.engine.progress import Pace, follow
@@ -103,8 +102,7 @@ class Inspector:
 
     def look(self, calls: Sequence[Call], go: bool = True) -> InspectionReading:
         """Returns what is known now; with `go`, asks workers for more, else lets the look rest."""
-        names = repr([arithmetic(), *(call.name for call in calls)])
-        task = f"inside-{hashlib.sha256(names.encode()).hexdigest()[:24]}"
+        task = task_name("inside", arithmetic(), *(call.name for call in calls))
         with self._lock:
             state = self._states.use(task, lambda: _State(task, [None] * len(calls)))
             error = self._advance(state, calls, go)
