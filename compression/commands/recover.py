@@ -9,15 +9,14 @@ from typing import Any
 from tqdm import tqdm
 
 from compression.commands.shared.file_formats import write, write_packed
-from compression.commands.shared.inputs import network_and_spec
+from compression.commands.shared.inputs import image_count, network_and_spec
 from compression.commands.shared.json_text import to_json
-from compression.commands.shared.progress import end, follow_images
+from compression.commands.shared.progress import end, follow_images, show_steps
 from compression.core.record import CompressedModel
 from compression.data.cifar10 import TEST, TRAIN
 from compression.data.images import ImageSet, load
 from compression.engine.cluster import engine
 from compression.engine.evaluator import Evaluator
-from compression.evaluation.evaluation import Evaluation
 from compression.files.packed_reader import load_compressed
 from compression.networks.model import FloatModel
 from compression.paths import DATA
@@ -42,8 +41,8 @@ def run(options: argparse.Namespace) -> None:
     model, spec = network_and_spec(options)
     recipe = _recipe(options)
     check_fits(recipe, spec)
-    test = load(TEST)
-    images = _images(options.training_images)
+    count = image_count(options.training_images, split=TRAIN, option="--training-images")
+    test, images = load(TEST), load(TRAIN)[:count]
     checkpoint = _checkpoint(model, spec, recipe, len(images))
     network, lineage = _train(model, spec, recipe, images, checkpoint)
     packed = write_packed(network, model, path)
@@ -73,8 +72,7 @@ def run(options: argparse.Namespace) -> None:
         "images": len(test),
         "exact": after.exact,
     }
-    words = _in_words(values, lineage, before.before, before.whole, after.whole)
-    print(to_json(values) if options.json else words)
+    print(to_json(values) if options.json else _in_words(values))
     end(after.notice, before.exact and after.exact)
 
 
@@ -82,16 +80,6 @@ def _recipe(options: argparse.Namespace) -> Recipe:
     names = ("epochs", "optimizer", "learning_rate", "quantizers", "sparsity_schedule", "distillation")
     given = {name: value for name in names if (value := getattr(options, name)) is not None}
     return Recipe(**given, seed=options.training_seed)
-
-
-def _images(count: int | None) -> ImageSet:
-    """Returns the first `count` training images, or all. Raises ValueError if `count` is not in 1..50,000."""
-    images = load(TRAIN)
-    if count is None:
-        return images
-    if not 1 <= count <= len(images):
-        raise ValueError(f"--training-images must be in 1..{len(images):,}, got {count}")
-    return images[:count]
 
 
 def _checkpoint(model: FloatModel, spec: CompressionSpec, recipe: Recipe, images: int) -> Path:
@@ -107,29 +95,21 @@ def _train(
     with tqdm(desc="training", unit="step", total=recipe.total_steps(len(images)), leave=False) as bar:
 
         def show(training: Training) -> None:
-            if bar.n == 0:  # steps of an earlier run must not count in the estimate of the remaining time
-                bar.initial = bar.n = max(0, training.step - 1)
-            bar.set_postfix_str(f"{training.points[-1].accuracy:.1%} of held-out training images", refresh=False)
-            bar.update(training.step - bar.n)
+            show_steps(bar, training.step, f"{training.points[-1].accuracy:.1%} of held-out training images")
 
         return recover(model, spec, recipe, images, checkpoint, show)
 
 
-def _in_words(
-    values: dict[str, Any],
-    lineage: Lineage,
-    as_float: Evaluation | None,
-    before: Evaluation | None,
-    after: Evaluation | None,
-) -> str:
+def _in_words(values: dict[str, Any]) -> str:
+    """Returns what `recover` prints."""
     held_out = values["held_out"]
     problem = f"problem   {values['problem']}\n" if values["problem"] else ""
-    accuracies = (("float", as_float), ("before", before), ("trained", after))
-    known = ", ".join(f"{name} {each.accuracy:.2%}" for name, each in accuracies if each)
+    names = {"float": "float_accuracy", "before": "accuracy_before", "trained": "accuracy"}
+    known = ", ".join(f"{name} {values[key]:.2%}" for name, key in names.items() if values[key] is not None)
     return (
         f"{values['file']}\n"
         f"bytes     {values['bytes']:,}\n"
-        f"trained   {lineage.steps:,} steps, {lineage.epochs:.2f} epochs, {lineage.seconds:.0f} s\n"
+        f"trained   {values['steps']:,} steps, {values['epochs']:.2f} epochs, {values['seconds']:.0f} s\n"
         f"{problem}"
         f"held out  {held_out['before']:.2%} before, {held_out['after']:.2%} trained, of {held_out['images']:,}\n"
         "          training images, which the float network may have been trained on\n"

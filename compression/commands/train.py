@@ -7,7 +7,7 @@ import torch
 from tqdm import tqdm
 
 from compression.commands.shared.json_text import to_json
-from compression.commands.shared.progress import follow_images
+from compression.commands.shared.progress import follow_images, show_steps
 from compression.data.cifar10 import TEST, TRAIN
 from compression.data.images import load
 from compression.engine.cluster import engine
@@ -58,11 +58,8 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _show_epoch(bar: tqdm, progress: TrainingProgress) -> None:
-    if bar.n == 0:  # steps of an earlier run must not count in the estimate of the remaining time
-        bar.initial = bar.n = progress.steps_done - 1
-    bar.update(progress.steps_done - bar.n)
-    bar.set_postfix_str(
+    words = (
         f"epoch {progress.epoch}/{progress.epochs}, loss {progress.loss:.3f}, "
-        f"{progress.train_accuracy:.1%} of the training images",
-        refresh=False,
+        f"{progress.train_accuracy:.1%} of the training images"
     )
+    show_steps(bar, progress.steps_done, words)

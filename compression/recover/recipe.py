@@ -12,6 +12,8 @@ MOST_EPOCHS = 1000
 
 RATES = {"sgd": 0.02, "adam": 0.001}
 
+FIXED_VALUES = (Scheme.POWER_OF_TWO, Scheme.STEP)  # scaled, they would be no powers of two, or have another step
+
 
 class Optimizer(StrEnum):
     """What makes a step of a gradient: SGD with Nesterov momentum, or Adam with decoupled weight decay."""
@@ -49,12 +51,11 @@ class Recipe:
 
     `epochs`: passes over the training images, also parts of one. `steps`: optimizer steps instead, or None.
     `learning_rate`: the highest, at the beginning, or None for the one of the `optimizer` in RATES. `weight_decay` acts
-    on weights, not on biases and batch norm. `quantizers`: whether scales are learned; those of
-    FIXED_VALUES stay in any case. `gain_rate`: the highest
-    learning rate of scales, relative to their size. `sparsity_schedule`: when weights are pruned; the target is reached
-    after the share `pruned_by` (0..1) of the steps. `distillation`: the share (0..1) of the loss that compares with the
-    outputs of a teacher at `temperature`. `held_out`: how many training images are not trained on but counted for the
-    curve, `points` times and at the start.
+    on weights, not on biases and batch norm. `quantizers`: whether scales are learned; those of FIXED_VALUES stay in
+    any case. `gain_rate`: the highest learning rate of scales, relative to their size at the start.
+    `sparsity_schedule`: when weights are pruned; the target is reached after the share `pruned_by` (0..1) of the steps.
+    `distillation`: the share (0..1) of the loss that compares with the outputs of a teacher at `temperature`.
+    `held_out`: how many training images are not trained on but counted for the curve, `points` times and at the start.
     """
 
     epochs: float = 1.0
@@ -151,6 +152,3 @@ def check_fits(recipe: Recipe, spec: CompressionSpec) -> None:
         )
     if prune.criterion is Criterion.SIGNED or spec.needs_gradients:
         raise ValueError(f"the criterion {prune.criterion} is for one-shot pruning")
-
-
-FIXED_VALUES = (Scheme.POWER_OF_TWO, Scheme.STEP)  # scaled, they would be no powers of two, or have another step

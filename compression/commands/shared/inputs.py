@@ -8,6 +8,7 @@ from compression.core.compress import compress
 from compression.core.record import CompressedModel
 from compression.core.training_evidence import evidence_for
 from compression.data.cifar10 import TEST
+from compression.data.split import Split
 from compression.evaluation.normalization_trial import load_checkpoint, trial_images
 from compression.files.exported import is_packed, load_exported
 from compression.networks import library
@@ -43,12 +44,12 @@ def network_and_spec(options: argparse.Namespace) -> tuple[FloatModel, Compressi
     return named_network(options), spec
 
 
-def image_count(count: int | None, default: int = TEST.images) -> int:
-    """Returns how many test images to evaluate. Raises ValueError for a `count` that is not in 1..10,000."""
+def image_count(count: int | None, default: int | None = None, split: Split = TEST, option: str = "--images") -> int:
+    """Returns how many images of `split` to use, by default all. Raises ValueError for a `count` that it has not."""
     if count is None:
-        return default
-    if not 1 <= count <= TEST.images:
-        raise ValueError(f"--images must be in 1..{TEST.images:,}, got {count}")
+        return split.images if default is None else default
+    if not 1 <= count <= split.images:
+        raise ValueError(f"{option} must be in 1..{split.images:,}, got {count}")
     return count
 
 

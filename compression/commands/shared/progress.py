@@ -34,6 +34,17 @@ def byte_bar(name: str) -> Iterator[Progress]:
         yield show
 
 
+def show_steps(bar: tqdm, done: int, words: str) -> None:
+    """Shows in a bar that so many steps are `done`, with `words` beside it.
+
+    Steps of an earlier run, which are done at the first call, do not count in the estimate of the time left.
+    """
+    if bar.n == 0:
+        bar.initial = bar.n = max(0, done - 1)
+    bar.set_postfix_str(words, refresh=False)
+    bar.update(done - bar.n)
+
+
 def follow_images(readings: Iterator[Reading], images: int, name: str) -> Reading:
     """Shows a bar that counts images. Returns the last reading; after Ctrl-C, the one that was last by then."""
     reading = next(readings)
