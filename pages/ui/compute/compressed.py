@@ -84,15 +84,14 @@ def _file_counter() -> FileCounter:
     return FileCounter(engine())
 
 
-def count_exactly(spec: CompressionSpec, side: str = "") -> None:
-    """Lets workers count the bytes of the packed file of `answer`, if these are an estimate.
+def count_exactly(shown: Answer, side: str = "") -> None:
+    """Lets workers count the bytes of the packed file of the network that is `shown`, if these are an estimate.
 
     A session waits for one file at a time, or for one on each `side` of a page.
     """
-    shown = answer(spec)
     if not shown.file_is_exact:
         network = model(shown.spec) if shown.spec.recovers else None
-        _file_counter().look(session_name() + side, networks.float_model(spec.model), shown.spec, network)
+        _file_counter().look(session_name() + side, networks.float_model(shown.spec.model), shown.spec, network)
 
 
 def remember_file(spec: CompressionSpec, file: FileLedger) -> None:

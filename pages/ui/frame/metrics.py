@@ -6,7 +6,7 @@ from compression.spec import CompressionSpec, Scope, Structure
 from pages.ui import wording
 from pages.ui.compute import compressed
 
-ESTIMATE = "The file takes longer to count than a slider may wait; the exact number follows with the exact accuracy."
+ESTIMATE = "Counting the file exactly takes longer than a slider may wait; the exact number is shown when the page is drawn again."
 
 
 def size_metric(place: DeltaGenerator, answer: compressed.Answer, border: bool = True, side: str = "") -> None:
@@ -15,7 +15,7 @@ def size_metric(place: DeltaGenerator, answer: compressed.Answer, border: bool =
     Lets workers count what is an estimate; the exact size is shown when the metric is drawn again. `side`: which one of
     the networks of a page it is.
     """
-    compressed.count_exactly(answer.spec, side)
+    compressed.count_exactly(answer, side)
     size, float32 = answer.file_bytes, answer.file.float32
     show_metric(
         place,
@@ -45,9 +45,8 @@ def size_in_words(answer: compressed.Answer) -> str:
     if file.exact:
         shares = ", ".join(f"{count:,} are for {words}" for words, count in parts.items())
     else:
-        shares = ", ".join(
-            f"about {wording.percent(count / file.total, 0)} are for {words}" for words, count in parts.items()
-        )
+        percents = {words: wording.percent(count / file.total, 0) for words, count in parts.items()}
+        shares = ", ".join(f"about {percent} are for {words}" for words, percent in percents.items())
     about, note = ("", "") if answer.file_is_exact else ("about ", f" {ESTIMATE}")
     return (
         f"The packed file on disk, entropy coded: {about}{answer.file_bytes:,} bytes. "
