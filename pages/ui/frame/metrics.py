@@ -6,7 +6,10 @@ from compression.spec import CompressionSpec, Scope, Structure
 from pages.ui import wording
 from pages.ui.compute import compressed
 
-ESTIMATE = "Counting the file exactly takes longer than a slider may wait; the exact number is shown when the page is drawn again."
+ESTIMATE = (
+    "Counting the file exactly takes longer than a slider may wait; the exact number is shown when the page is drawn "
+    "again."
+)
 
 
 def size_metric(place: DeltaGenerator, answer: compressed.Answer, border: bool = True, side: str = "") -> None:
