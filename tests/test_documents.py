@@ -63,13 +63,19 @@ def test_the_code_of_the_readme_runs_and_its_network_is_alive(tmp_path: Path, mo
 
 
 def test_the_code_of_the_python_page_runs_and_its_networks_are_alive(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], test_images: sq.ImageSet
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    test_images: sq.ImageSet,
+    training_images: sq.ImageSet,
 ) -> None:
     names = run(PROJECT / "docs" / "python.md", tmp_path, monkeypatch)
     printed = capsys.readouterr().out
     assert all(f"\n{layer} " in printed for layer in ("embedding", "lstm.weight_ih_l0", "lstm.weight_hh_l0", "head"))
     assert names["after"].accuracy > 0.7
     assert len(test_images) == names["after"].total
+    assert names["lineage"].images == training_images[:3000].fingerprint
+    assert names["lineage"].after.accuracy > names["lineage"].before.accuracy
     for network in (names["reader"], names["network"]):
         answers = network(names["words"][1500:]).argmax(1)
         assert (answers == names["labels"][1500:]).float().mean() > 0.8

@@ -20,11 +20,11 @@ from compression.engine.evaluator import Evaluator
 from compression.files.packed_reader import load_compressed
 from compression.networks.model import FloatModel
 from compression.paths import DATA
-from compression.recover.lineage import Lineage
-from compression.recover.recipe import Recipe, check_fits
-from compression.recover.run import recover
-from compression.recover.training import Training
 from compression.results.store import Store
+from compression.retraining.lineage import Lineage
+from compression.retraining.recipe import Recipe, check_fits
+from compression.retraining.run import recover
+from compression.retraining.training import Training
 from compression.spec import CompressionSpec
 
 PACKED, STATE = ".safetensors", ".state.safetensors"

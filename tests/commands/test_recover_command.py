@@ -12,8 +12,8 @@ from compression.engine.cluster import Engine
 from compression.evaluation.evaluation import evaluate
 from compression.files.packed_reader import load_compressed
 from compression.networks.weights import weighted_layers
-from compression.recover.lineage import lineage_from_json
-from compression.recover.recipe import Recipe
+from compression.retraining.lineage import lineage_from_json
+from compression.retraining.recipe import Recipe
 from compression.spec import CompressionSpec, PruneSpec
 from tests.commands.test_cli import Captured, json_of
 

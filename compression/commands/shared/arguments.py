@@ -15,7 +15,7 @@ from compression.commands.shared.spec_options import (
     add_recovery_arguments,
     add_spec_arguments,
 )
-from compression.recover.recipe import RATES, Optimizer, Quantizers, SparsitySchedule
+from compression.retraining.recipe import RATES, Optimizer, Quantizers, SparsitySchedule
 from compression.spec import AUTOMATIC_SCHEMES, Granularity, Scheme, Scope, Structure
 
 INSPECTIONS = ("flips", "calibration", "image")

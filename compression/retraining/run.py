@@ -7,9 +7,9 @@ from compression.core.network import CompressedNetwork, with_source
 from compression.core.training_evidence import evidence_for
 from compression.data.images import ImageSet
 from compression.networks.model import FloatModel
-from compression.recover.lineage import Lineage
-from compression.recover.recipe import Recipe
-from compression.recover.training import Training, prepare
+from compression.retraining.lineage import Lineage
+from compression.retraining.recipe import Recipe
+from compression.retraining.training import Training, prepare
 from compression.spec import CompressionSpec
 from compression.training.checkpoint import load_checkpoint, save_checkpoint
 
@@ -23,15 +23,16 @@ def recover(
     images: ImageSet,
     checkpoint: Path | None = None,
     report: Callable[[Training], None] = lambda training: None,
+    teacher: FloatModel | None = None,
 ) -> tuple[CompressedNetwork, Lineage]:
     """Returns `model` compressed as `spec` says and trained by `recipe` on `images`, training images; and its lineage.
 
     If `checkpoint` is given, the run is saved there whenever held-out images were counted and every SAVE_STEPS steps,
     and a run that is saved there is continued. `report` is called after each step; after a KeyboardInterrupt the best
-    network so far is returned. Raises ValueError where network, spec, recipe and checkpoint do not fit, or if the
-    checkpoint is damaged.
+    network so far is returned. `teacher`: see `Training`. Raises ValueError where network, spec, recipe and checkpoint
+    do not fit, or if the checkpoint is damaged.
     """
-    training = Training(prepare(model, spec, evidence_for(model, spec)), recipe, images)
+    training = Training(prepare(model, spec, evidence_for(model, spec)), recipe, images, teacher)
     if checkpoint and checkpoint.exists():
         training.load(load_checkpoint(checkpoint))
     try:

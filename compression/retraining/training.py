@@ -27,11 +27,11 @@ from compression.evaluation.evaluation import evaluate
 from compression.networks.model import FloatModel
 from compression.pruning.masks import LayerMask
 from compression.quantization.activations import InputQuantizer, input_quantizer
-from compression.recover.latent import Latent, latent_network, masks_of, plans_on_folded
-from compression.recover.lineage import Lineage, Point
-from compression.recover.optimizers import Optimizers
-from compression.recover.recipe import Quantizers, Recipe, SparsitySchedule, check_fits
-from compression.recover.schedules import point_steps, rate_share, sparsity_at
+from compression.retraining.latent import Latent, latent_network, masks_of, plans_on_folded
+from compression.retraining.lineage import Lineage, Point
+from compression.retraining.optimizers import Optimizers
+from compression.retraining.recipe import Quantizers, Recipe, SparsitySchedule, check_fits
+from compression.retraining.schedules import point_steps, rate_share, sparsity_at
 from compression.spec import Calibration, CompressionSpec
 from compression.training.train import pad_crop_flip
 

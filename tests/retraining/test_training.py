@@ -18,11 +18,11 @@ from compression.networks.model import FloatModel, freeze_
 from compression.networks.normalization import NORMALIZATIONS
 from compression.quantization.quantizers import QParams
 from compression.quantization.straight_through import round_weight
-from compression.recover.lineage import lineage_from_json
-from compression.recover.recipe import Recipe, recipe_from_json
-from compression.recover.run import recover
-from compression.recover.schedules import point_steps, rate_share, sparsity_at
-from compression.recover.training import Training, prepare
+from compression.retraining.lineage import lineage_from_json
+from compression.retraining.recipe import Recipe, recipe_from_json
+from compression.retraining.run import recover
+from compression.retraining.schedules import point_steps, rate_share, sparsity_at
+from compression.retraining.training import Training, prepare
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
 from tests.support.networks import network
 

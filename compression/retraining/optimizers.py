@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from compression.recover.latent import Latent
-from compression.recover.recipe import FIXED_VALUES, Optimizer, Quantizers, Recipe
+from compression.retraining.latent import Latent
+from compression.retraining.recipe import FIXED_VALUES, Optimizer, Quantizers, Recipe
 
 LEAST_GAIN = 0.02  # of a learned scale, which must stay positive; they begin between 0.2 and 1
 

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from compression.recover.recipe import Recipe
+from compression.retraining.recipe import Recipe
 from compression.spec import CompressionSpec
 from compression.spec.recipe import from_json as spec_from_json
 

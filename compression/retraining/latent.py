@@ -32,7 +32,7 @@ from compression.quantization.straight_through import (
     scaled,
 )
 from compression.reconstruction.reconstruct import write_vectors_
-from compression.recover.recipe import FIXED_VALUES
+from compression.retraining.recipe import FIXED_VALUES
 from compression.spec import CompressionSpec, Order
 
 Masks = Mapping[str, LayerMask]

@@ -2,7 +2,7 @@
 
 import math
 
-from compression.recover.recipe import RateSchedule, Recipe, SparsitySchedule
+from compression.retraining.recipe import RateSchedule, Recipe, SparsitySchedule
 
 STAGES = 5  # of iterative pruning
 
