@@ -5,12 +5,18 @@ import streamlit as st
 import pages.ui.supported  # noqa: F401
 from pages.ui.accuracy import panel
 from pages.ui.frame import frame, look
-from pages.ui.inside import classes, confidence, flips, image, metrics
+from pages.ui.inside import classes, confidence, corruptions, flips, image, metrics
 from pages.ui.settings import controls, own_layers
 from pages.ui.state import session
 from pages.ui.state.link import SECTIONS
 
-DRAWS = {"Flips": flips.draw, "Classes": classes.draw, "Confidence": confidence.draw, "Image": image.draw}
+DRAWS = {
+    "Flips": flips.draw,
+    "Classes": classes.draw,
+    "Confidence": confidence.draw,
+    "Image": image.draw,
+    "Corruptions": corruptions.draw,
+}
 
 frame.open_page("Inside")
 model = frame.pick_network()

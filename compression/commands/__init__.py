@@ -1,1 +1,2 @@
-"""The commands of `python -m compression`. `arguments` has all options; each other file has a `run(options)`."""
+"""The commands of `python -m compression`. `shared.arguments` has all options; each other file or package has a
+`run(options)`."""

@@ -109,9 +109,23 @@ class Inspector:
             left = state.pace.seconds_left(state.share) if state.pace else None
             return InspectionReading(tuple(state.results), left, self._engine.notice, error)
 
-    def follow(self, calls: Sequence[Call]) -> Iterator[InspectionReading]:
-        """Yields readings until the look is done. Raises EngineError if a call fails."""
-        return follow(partial(self.look, calls))
+    def look_in_turn(self, parts: Sequence[Sequence[Call]], go: bool = True) -> InspectionReading:
+        """Returns what is known of several looks together; each goes on once those before it are done."""
+        readings: list[InspectionReading] = []
+        for calls in parts:
+            readings.append(self.look(calls, go and all(each.done for each in readings)))
+        results = tuple(result for each in readings for result in each.results)
+        missing = sum(each is None for each in results)
+        return InspectionReading(
+            results,
+            next((_per_call(each) * missing for each in readings if each.seconds_left is not None), None),
+            self._engine.notice,
+            next((each.error for each in readings if each.error), None),
+        )
+
+    def follow(self, *parts: Sequence[Call]) -> Iterator[InspectionReading]:
+        """Yields readings until all looks are done, one after the other. Raises EngineError if a call fails."""
+        return follow(partial(self.look_in_turn, parts))
 
     def _advance(self, state: _State, calls: Sequence[Call], go: bool) -> str | None:
         try:
@@ -141,6 +155,12 @@ class Inspector:
     def _drop(self, state: _State) -> None:
         self._engine.drop(state.tasks)
         state.pending.clear()
+
+
+def _per_call(reading: InspectionReading) -> float:
+    """Returns the seconds that each missing call of a look takes, as far as that is known."""
+    missing = sum(each is None for each in reading.results)
+    return (reading.seconds_left or 0.0) / missing if missing else 0.0
 
 
 def shared_arguments(engine: Engine, model: FloatModel, images: ImageSet) -> tuple[Shared, Shared | None]:

@@ -1,4 +1,4 @@
-"""What workers compute for a look inside: logits, so far."""
+"""What workers compute for a look inside: logits, and predictions for corrupted images."""
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ from compression.data.images import ImageSet
 from compression.engine.lru_cache import LruCache
 from compression.engine.tasks import CACHE_BYTES, images_for
 from compression.evaluation.evaluation import BATCH
+from compression.inside.corruptions import Condition, corrupt
 from compression.networks.folding import fold_batch_norm
 from compression.networks.model import FloatModel
 from compression.networks.weights import float_bytes
@@ -47,6 +48,26 @@ def compute_logits(
     images = images_for(version, images)
     network = network_for(model, spec, compressed)
     return logits_of(network, model, images.pixels[start:stop])
+
+
+def classify_corrupted(
+    model: FloatModel,
+    spec: CompressionSpec,
+    condition: Condition,
+    start: int,
+    stop: int,
+    version: str,
+    images: ImageSet | None = None,
+    compressed: nn.Module | None = None,
+) -> npt.NDArray[np.bool_]:
+    """Returns which images (stop - start,) of a range of test images are classified correctly under `condition`.
+
+    All else is as for `compute_logits`.
+    """
+    images = images_for(version, images)
+    network = network_for(model, spec, compressed)
+    logits = logits_of(network, model, corrupt(images.pixels[start:stop], condition, start))
+    return logits.argmax(1) == images.labels[start:stop].numpy()
 
 
 def logits_of(network: nn.Module, model: FloatModel, pixels: torch.Tensor) -> Logits:

@@ -1,11 +1,11 @@
 """`inspect`: the numbers of the package, as JSON and as words."""
 
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from compression.__main__ import main
-from compression.commands.inspect import REPORTS
 from compression.commands.shared.arguments import INSPECTIONS
 from compression.data.images import ImageSet
 from compression.engine.cluster import Engine
@@ -18,8 +18,9 @@ from tests.commands.test_cli import Captured, json_of
 from tests.support.session import command_session
 
 
-def test_every_inspection_has_a_report() -> None:
-    assert set(INSPECTIONS) == set(REPORTS)
+@pytest.mark.parametrize("name", INSPECTIONS)
+def test_every_inspection_has_a_report(name: str) -> None:
+    assert import_module(f"compression.commands.inspect.{name}").run
 
 
 def test_flips_are_those_of_the_committed_predictions(capsys: Captured, test_images: ImageSet) -> None:
@@ -74,3 +75,16 @@ def test_image_prints_the_same_as_words(capsys: Captured, test_images: ImageSet)
     words = capsys.readouterr().out
     assert words.startswith("test image 141, class ")
     assert all(method in words for method in Method)
+
+
+def test_corruptions_report_every_condition(capsys: Captured, here: Engine, test_images: ImageSet) -> None:
+    options = "inspect", "corruptions", "--model", "simple_cnn", "--bits", "3", "--images", "100"
+    values = json_of(capsys, *options)
+    assert len(values["conditions"]) == 36
+    clean, noisy = values["conditions"][0], values["conditions"][5]
+    assert (clean["corruption"], noisy["corruption"], noisy["severity"]) == (None, "Noise", 5)
+    assert noisy["float_correct"] < clean["float_correct"]
+    assert clean["change"]["mean"] == (clean["correct"] - clean["float_correct"]) / 100
+    assert sum(each["images"] for each in values["classes"]) == 100
+    assert main([*options]) == 0
+    assert "Rotation" in capsys.readouterr().out

@@ -13,6 +13,8 @@ from compression.data.images import ImageSet
 from compression.engine.cluster import Engine
 from compression.errors import DataMissing
 from compression.inside.flips import Change, Comparison, Matrix, class_changes, compare, in_cell, sort_surest_first
+from compression.inside.inspector import Inspector
+from compression.inside.robustness import class_costs, condition_costs, corruption_calls, right_by_condition
 from compression.inside.saliency import Method
 from compression.networks.bundled import load_bundled
 from compression.paths import PROJECT
@@ -129,6 +131,27 @@ def test_confidence_is_known_once_the_workers_have_the_probabilities(test_images
     half = before.evaluation.right[1::2].float().mean()
     assert len(table.columns) == 3  # more do not fit beside the chart
     assert table.set_index("Measure")["Float"]["Accuracy"] == wording.percent(float(half))
+
+
+def test_corruptions_are_counted_by_workers_and_resumed_where_they_were_stopped(
+    test_images: ImageSet, here: Engine
+) -> None:
+    page = opened(section="Corruptions", images="500")
+    assert not page.dataframe
+    page.button(key="corruptions start").click().run()
+    until(page, lambda: len(page.dataframe) == 1)
+    parts = [
+        corruption_calls(here, load_bundled("simple_cnn"), spec, test_images, 500)
+        for spec in (CompressionSpec("simple_cnn"), SPEC)
+    ]
+    *_, last = Inspector(here).follow(*parts)
+    before, after = (right_by_condition(each, 500) for each in (last.results[:36], last.results[36:]))
+    classes = class_costs(before, after, test_images.labels[:500], test_images.classes)
+    table = page.dataframe[0].value
+    assert list(table["Class"]) == [each.name for each in classes]
+    assert list(table["Corrupted images"]) == [wording.points(each.corrupted) for each in classes]
+    clean = wording.points(condition_costs(before, after)[0].change.mean)
+    assert any(f"changes the accuracy by {clean} [" in each.value for each in page.markdown)
 
 
 @pytest.mark.parametrize("method", Method)

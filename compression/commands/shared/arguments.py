@@ -18,7 +18,7 @@ from compression.commands.shared.spec_options import (
 from compression.retraining.recipe import RATES, Optimizer, Quantizers, SparsitySchedule
 from compression.spec import AUTOMATIC_SCHEMES, Granularity, Scheme, Scope, Structure
 
-INSPECTIONS = ("flips", "calibration", "image")
+INSPECTIONS = ("flips", "calibration", "image", "corruptions")
 
 BITS = "8,6,5,4,3,2"
 
@@ -68,7 +68,10 @@ def _inspect(options: argparse.ArgumentParser) -> None:
     options.add_argument(
         "--image", metavar="N", type=int, default=0, help="with `image`: its number in canonical order (default: 0)"
     )
-    _evaluate(options)
+    add_spec_arguments(options)
+    options.add_argument(
+        "--images", metavar="N", type=int, help="number of test images (default: all; with `corruptions` 1,000)"
+    )
 
 
 def _export(options: argparse.ArgumentParser) -> None:

@@ -9,8 +9,9 @@ from compression.errors import DataError
 from compression.inside.answers import Answer, answers
 from compression.inside.calibration import Calibration
 from compression.inside.flips import Comparison, OftenLost, compare, often_lost
-from compression.inside.inspector import InspectionReading, Inspector, calibrate_results, logit_calls
+from compression.inside.inspector import Call, InspectionReading, Inspector, calibrate_results, logit_calls
 from compression.inside.pictures import to_data_uri
+from compression.inside.robustness import CorruptionReport, corruption_calls, report_corruptions, right_by_condition
 from compression.results.known import KnownResults
 from compression.spec import CompressionSpec
 from pages.ui.compute import accuracy, compressed, experiments, images, networks, recovery
@@ -66,20 +67,37 @@ def _inspector() -> Inspector:
 
 def logits(spec: CompressionSpec, go: bool) -> InspectionReading:
     """Returns how far the logits of all test images are, of the float network and then of `spec`."""
-    before = _logits(CompressionSpec(spec.model), go)
-    after = _logits(spec, go and before.done)
-    return InspectionReading(
-        before.results + after.results,
-        after.seconds_left or before.seconds_left,
-        before.notice,
-        before.error or after.error,
-    )
+    return _inspector().look_in_turn([_logit_calls(CompressionSpec(spec.model)), _logit_calls(spec)], go)
 
 
-def _logits(spec: CompressionSpec, go: bool) -> InspectionReading:
-    module = compressed.model(spec).module if spec.recovers else None
-    model = networks.float_model(spec.model)
-    return _inspector().look(logit_calls(engine(), model, spec, images.load_once(), module), go)
+def _logit_calls(spec: CompressionSpec) -> list[Call]:
+    return logit_calls(engine(), networks.float_model(spec.model), spec, images.load_once(), _module(spec))
+
+
+def _module(spec: CompressionSpec) -> Any:
+    """Returns the module of a network that takes seconds to make, or None: workers make the others themselves."""
+    return compressed.model(spec).module if spec.recovers else None
+
+
+def corrupted(spec: CompressionSpec, count: int, go: bool) -> InspectionReading:
+    """Returns how far the predictions for `count` corrupted images are, of the float network and then of `spec`."""
+    parts = [
+        corruption_calls(engine(), networks.float_model(spec.model), each, images.load_once(), count, _module(each))
+        for each in (CompressionSpec(spec.model), spec)
+    ]
+    return _inspector().look_in_turn(parts, go)
+
+
+def corruption_report(spec: CompressionSpec, count: int, reading: InspectionReading) -> CorruptionReport:
+    """Returns what corruptions cost, from the predictions of both networks for `count` images."""
+    return _corruption_report(spec, count, reading.results)
+
+
+@shared(64)
+def _corruption_report(spec: CompressionSpec, count: int, _results: tuple[Any, ...]) -> CorruptionReport:
+    dataset, half = images.load_once(), len(_results) // 2
+    before, after = (right_by_condition(each, count) for each in (_results[:half], _results[half:]))
+    return report_corruptions(before, after, dataset.labels[:count], dataset.classes)
 
 
 def calibrations(spec: CompressionSpec, reading: InspectionReading) -> tuple[Calibration, Calibration]:

@@ -34,7 +34,8 @@ CHARTS = ("Overall", "Per class", "Confusion")
 SWEEP_BITS = (FLOAT, *(str(bits) for bits in range(MAX_BITS, 0, -1)))
 SWEEP_SPARSITIES = tuple(each / 20 for each in range(20))
 VIEWS = ("Front", "Bits by sparsity", "Equal bytes", "Compare", "Search", "Sweep")
-SECTIONS = ("Flips", "Classes", "Confidence", "Image")
+SECTIONS = ("Flips", "Classes", "Confidence", "Image", "Corruptions")
+MANY_IMAGES = (500, 1000, 2000, 10_000)  # that a look which takes seconds can use
 OFTEN_LOST = "Often lost"
 FLIPS = (Change.LOST, Change.WON, Change.BOTH_WRONG, OFTEN_LOST)
 # Names and values that older links have, and what they are called now.
@@ -127,6 +128,7 @@ READERS: dict[str, Read] = {
     "gallery": readers.whole(1, TEST.images),
     "picture": readers.whole(0, TEST.images - 1),
     "explanation": readers.one_of(Method),
+    "images": readers.one_of(MANY_IMAGES),
     "threads": readers.one_of(str(threads) for threads in range(1, 1025)),
     "fewer_filters": readers.switch,
     "view": readers.one_of(VIEWS),

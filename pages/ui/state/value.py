@@ -36,9 +36,10 @@ class Settings:
 
     `bits`: bits per weight, or "float". `layers`: the settings of single layers, as `recipe.to_link` writes them.
     `layer`: the layer whose weights are shown. `pins`: the names of pinned specs. `budget`: the largest file size, as
-    the slider of Trade-offs shows it. `sweep_…`: what a sweep combines. `section` to `explanation`: what the page
-    Inside shows; `cell`: the row and the column of a confusion matrix, as "3-5"; `gallery`: the page of the gallery;
-    `picture`: the number of a test image; `explanation`: what makes its maps.
+    the slider of Trade-offs shows it. `sweep_…`: what a sweep combines. `section` to `images`: what the page Inside
+    shows; `cell`: the row and the column of a confusion matrix, as "3-5"; `gallery`: the page of the gallery;
+    `picture`: the number of a test image; `explanation`: what makes its maps; `images`: how many test images are used
+    by what takes long.
     """
 
     model: str = "resnet20"
@@ -98,6 +99,7 @@ class Settings:
     gallery: int = 1
     picture: int = 0
     explanation: Method = Method.GRAD_CAM
+    images: int = 1000
 
     threads: str = "1"
     fewer_filters: bool = False

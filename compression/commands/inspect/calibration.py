@@ -1,0 +1,70 @@
+"""`inspect calibration`: how sure both networks are, and how often they are right."""
+
+import argparse
+from dataclasses import asdict
+from typing import Any
+
+from compression.commands.inspect.work import NETWORKS, look, networks
+from compression.commands.shared.inputs import compressed_network, image_count
+from compression.commands.shared.json_text import to_json
+from compression.data.images import load
+from compression.inside.calibration import Calibration, Reliability
+from compression.inside.inspector import calibrate_results, logit_calls
+from compression.spec import CompressionSpec
+
+
+def run(options: argparse.Namespace) -> None:
+    """Prints how sure both networks are."""
+    count = image_count(options.images)
+    model, compressed = compressed_network(options)
+    images = load()[:count]
+    results = look(
+        "logits",
+        lambda engine: [
+            logit_calls(engine, model, spec, images, module) for spec, module in networks(model, compressed)
+        ],
+    )
+    calibrations = {name: calibrate_results(each, images.labels) for name, each in zip(NETWORKS, results, strict=True)}
+    print(calibration_json(compressed.spec, count, calibrations) if options.json else in_words(calibrations))
+
+
+def calibration_json(spec: CompressionSpec, images: int, calibrations: dict[str, Calibration]) -> str:
+    """Returns what `inspect calibration --json` prints: both networks, before and after temperature scaling."""
+    return to_json(
+        {
+            "model": spec.model,
+            "spec": spec.to_json(),
+            "images": images,
+            **{
+                name: {
+                    "temperature": each.temperature,
+                    "plain": _reliability(each.plain),
+                    "scaled": _reliability(each.scaled),
+                }
+                for name, each in calibrations.items()
+            },
+        }
+    )
+
+
+def _reliability(each: Reliability) -> dict[str, Any]:
+    return {
+        "images": each.images,
+        "confidence": each.confidence,
+        "accuracy": each.accuracy,
+        "expected_calibration_error": each.expected_error,
+        "bins": [asdict(part) for part in each.bins],
+    }
+
+
+def in_words(calibrations: dict[str, Calibration]) -> str:
+    """Returns what `inspect calibration` prints."""
+    held = next(iter(calibrations.values())).plain.images
+    lines = [f"on the {held:,} images of the held-out half; the temperature was chosen on the others"]
+    lines += [
+        f"{name:10} accuracy {each.plain.accuracy:.2%}, mean confidence {each.plain.confidence:.2%}, expected "
+        f"calibration error {each.plain.expected_error:.2%}; with temperature {each.temperature:.2f}: "
+        f"{each.scaled.expected_error:.2%}"
+        for name, each in calibrations.items()
+    ]
+    return "\n".join(lines)
