@@ -1,4 +1,4 @@
-"""Reads packed files (`packed_file`) as the networks that were evaluated, bit for bit.
+"""Reads packed files (`packed_file`) as the networks that were evaluated, bit for bit, with their codes and scales.
 
 The checksum is compared before anything is decoded, and nothing in a file is executed.
 """
@@ -7,6 +7,7 @@ import hashlib
 import json
 import zlib
 from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,23 @@ from compression.quantization.activations import InputQuantizer
 MOST_TEXT = 1 << 20  # bytes of the JSON text or of the directory
 
 
+@dataclass(frozen=True, eq=False)
+class Packed:
+    """A packed weight of a file: its entry, its float32 numbers, and its content."""
+
+    entry: Entry
+    floats: Array
+    content: bytes
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """What a file holds: the network, and the weights that are packed, by their names in the state dict."""
+
+    model: FloatModel
+    weights: dict[str, Packed]
+
+
 def load_compressed(path: Path) -> FloatModel:
     """Returns the network in the packed file at `path`, bit for bit as it was evaluated.
 
@@ -57,6 +75,11 @@ def load_compressed(path: Path) -> FloatModel:
 
 def read_packed(content: bytes, name: str) -> FloatModel:
     """Returns the network in a packed file that is called `name`; otherwise like `load_compressed`."""
+    return decode(content, name).model
+
+
+def decode(content: bytes, name: str) -> Decoded:
+    """Returns what a packed file holds that is called `name`; raises as above."""
     try:
         return _read(content, name)
     except DAMAGE_ERRORS as error:
@@ -79,8 +102,8 @@ def _verify(model: FloatModel, compressed: CompressedModel, name: str) -> None:
         raise CodecError(f"{name} does not decode to the network that was compressed")
 
 
-def _read(content: bytes, name: str) -> FloatModel:
-    """Returns the network in a packed file; lets errors of safetensors, NumPy and torch pass through."""
+def _read(content: bytes, name: str) -> Decoded:
+    """Returns what a packed file holds; lets errors of safetensors, NumPy and torch pass through."""
     tensors = safetensors.numpy.load(content)
     metadata = json.loads(Reader(content[8:]).take(int.from_bytes(content[:8], "little"))).get("__metadata__", {})
     if FORMAT_KEY in metadata and (number := _format_number(metadata[FORMAT_KEY])) != FORMAT:
@@ -92,12 +115,13 @@ def _read(content: bytes, name: str) -> FloatModel:
     body = reader.rest()
     if hashlib.sha256(network + body).digest()[:DIGEST_BYTES] != checksum:
         raise CodecError(f"{name} is damaged: its content does not match its checksum")
-    module, about = _decode(Reader(body))
+    module, about, weights = _decode(Reader(body))
     if bytes.fromhex(fingerprint(module))[:DIGEST_BYTES] != network:
         raise CodecError(f"{name} does not decode to the network that was written")
     normalization, mean, std = about["normalization"]
     images = Normalization(normalization, tuple(mean), tuple(std))
-    return FloatModel(Path(name).stem, freeze_(module), images, None, about, classes=tuple(about["classes"]))
+    model = FloatModel(Path(name).stem, freeze_(module), images, None, about, classes=tuple(about["classes"]))
+    return Decoded(model, weights)
 
 
 def _format_number(entry: str) -> str:
@@ -106,8 +130,8 @@ def _format_number(entry: str) -> str:
     return str(value["format"] if isinstance(value, dict) else value)
 
 
-def _decode(reader: Reader) -> tuple[nn.Module, dict[str, Any]]:
-    """Returns the network and its JSON object."""
+def _decode(reader: Reader) -> tuple[nn.Module, dict[str, Any], dict[str, Packed]]:
+    """Returns the network, its JSON object, and the weights that are packed."""
     about = json.loads(_inflate(reader.block()))
     module = find_architecture(about["arch"]).make().eval()
     module = fold_batch_norm(module) if about["spec"]["fold_bn"] else module
@@ -116,7 +140,7 @@ def _decode(reader: Reader) -> tuple[nn.Module, dict[str, Any]]:
     tensors, directory = dict(tensors_of(module)), Reader(_inflate(reader.block()))
     entries = {key: _read_entry(directory, tensor) for key, tensor in tensors.items() if tensor.dim() > 1}
     directory.end()
-    contents = {key: Reader(reader.take(sum(entry.lengths))) for key, entry in entries.items() if entry}
+    contents = {key: reader.take(sum(entry.lengths)) for key, entry in entries.items() if entry}
     kinds: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for key, tensor in tensors.items():
         entry = entries.get(key)
@@ -131,13 +155,13 @@ def _decode(reader: Reader) -> tuple[nn.Module, dict[str, Any]]:
             floats |= dict(zip((key for key, _ in members), values, strict=True))
         for key, tensor in tensors.items():
             if entry := entries.get(key):
-                tensor.copy_(unpack_weight(entry, floats[key], contents[key], tensor.shape))
+                tensor.copy_(unpack_weight(entry, floats[key], Reader(contents[key]), tensor.shape))
             else:
                 tensor.copy_(torch.from_numpy(floats[key]).view(tensor.shape))
     reader.end()
     for layer, quantizer in about["inputs"].items():
         module.get_submodule(layer).register_forward_pre_hook(InputQuantizer(*quantizer))
-    return module, about
+    return module, about, {key: Packed(entry, floats[key], contents[key]) for key, entry in entries.items() if entry}
 
 
 def _read_entry(directory: Reader, tensor: Tensor) -> Entry | None:
