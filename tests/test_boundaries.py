@@ -28,8 +28,9 @@ LAYERS = {
     "files": {"spec", "networks", "quantization", "pruning", "core"},
     "retraining": {
         *("spec", "data", "networks", "quantization", "pruning"),
-        *("reconstruction", "core", "evaluation", "training"),
+        *("reconstruction", "core", "files", "evaluation", "training"),
     },
+    "library": {"spec", "data", "networks", "files", "retraining"},
     "inspect": {"spec", "data", "networks", "quantization", "pruning", "core", "evaluation"},
     "results": {"spec", "data", "networks", "core", "evaluation", "files"},
     "engine": {"spec", "data", "networks", "core", "evaluation", "results"},

@@ -9,7 +9,7 @@ from compression.data.images import ImageSet
 from compression.data.images import load as load_split
 from compression.evaluation import normalization_trial
 from compression.files import exported
-from compression.networks import library
+from compression.library import catalog
 from compression.networks.checkpoints.reading import read_metadata
 from compression.networks.model import FloatModel, with_contiguous_weights
 from compression.networks.normalization import Normalization
@@ -22,7 +22,7 @@ def names() -> list[str]:
     >>> "resnet20" in sq.names()
     True
     """
-    return library.network_names()
+    return catalog.network_names()
 
 
 def load(name: str) -> FloatModel:
@@ -35,7 +35,7 @@ def load(name: str) -> FloatModel:
     >>> net.parameters, net.normalization.name, net.accuracy
     (272474, 'cifar10', 0.9241)
     """
-    return with_contiguous_weights(library.load_network(name))
+    return with_contiguous_weights(catalog.load_network(name))
 
 
 def load_checkpoint(

@@ -7,12 +7,12 @@ from torch import nn
 from compression.core.compress import compress as compress_module
 from compression.core.evidence import Evidence
 from compression.core.network import CompressedNetwork, Network, module_of, normalization_of, with_source
-from compression.core.training_evidence import evidence_for
 from compression.data.cifar10 import TRAIN
 from compression.data.images import ImageSet, load
 from compression.evaluation import evaluation
 from compression.evaluation.evaluation import Evaluation
 from compression.evaluation.statistics import Flips
+from compression.files.stored import compress_network
 from compression.networks.model import FloatModel
 from compression.networks.normalization import Normalization
 from compression.retraining import run as training_run
@@ -52,8 +52,9 @@ def compress(
     """
     if isinstance(network, FloatModel):
         spec = spec if spec.model else replace(spec, model=network.name)
-        gathered = evidence_for(network, spec) if evidence is None else evidence
-        return with_source(compress_module(network.module, spec, gathered), network)
+        if evidence is None:
+            return with_source(compress_network(network, spec), network)
+        return with_source(compress_module(network.module, spec, evidence), network)
     spec = spec if spec.model else replace(spec, model=type(network).__name__)
     return with_source(compress_module(network, spec, evidence or Evidence()), None)
 

@@ -3,6 +3,7 @@
 import argparse
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,8 @@ def run(options: argparse.Namespace) -> None:
     before = follow_images(evaluator.follow(model, spec), len(test), "before training")
     trained = load_compressed(path)
     after = follow_images(evaluator.follow(trained, CompressionSpec(trained.name)), len(test), "trained")
+    if after.whole and len(test) == TEST.images:
+        write(beside, replace(lineage, accuracy=after.whole.accuracy).to_json().encode())
     values = {
         "file": str(path),
         "lineage": str(beside),

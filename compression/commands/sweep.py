@@ -19,7 +19,7 @@ from compression.engine.evaluator import Evaluator
 from compression.errors import EngineError
 from compression.experiments.sweep import SweepReading
 from compression.experiments.sweeper import Sweeper
-from compression.networks import library
+from compression.library import catalog
 from compression.networks.model import FloatModel
 from compression.results.store import Store
 from compression.results.table import check_file_name, results_table, write_table
@@ -95,7 +95,7 @@ def sweep(
     `save` is called with a reading every SAVE_SECONDS. `models` are networks by name; others are loaded.
     """
     names = dict.fromkeys(spec.model for spec in specs)
-    models = {name: models[name] if name in models else library.load_network(name) for name in names}
+    models = {name: models[name] if name in models else catalog.load_network(name) for name in names}
     store = Store()
     sweeper = Sweeper(engine(), store, Evaluator(engine(), store, load()[:images]))
     saved_at = time.monotonic()

@@ -16,15 +16,14 @@ import threading
 import time
 from dataclasses import dataclass
 
-from compression.core.compress import compress
 from compression.core.record import CompressedModel
-from compression.core.training_evidence import evidence_for
 from compression.engine.cluster import Engine, Shared, TaskKey, task_name
 from compression.engine.lru_cache import LruCache
 from compression.engine.priorities import evaluation_priority
 from compression.engine.watchers import Watchers
 from compression.errors import EngineError
 from compression.files.ledger import FileLedger, count_file
+from compression.files.stored import compress_network
 from compression.networks.model import FloatModel
 from compression.results.provenance import arithmetic, check_version
 from compression.spec import CompressionSpec
@@ -105,7 +104,7 @@ def count_packed_file(
     Raises RuntimeError if the code here has another `version` than that of the process that asks.
     """
     check_version(version)
-    return count_file(compressed or compress(model.module, spec, evidence_for(model, spec)), model)
+    return count_file(compressed or compress_network(model, spec), model)
 
 
 def _task(model: FloatModel, spec: CompressionSpec) -> TaskKey:

@@ -1,4 +1,4 @@
-"""Reads a packed file that anybody may have made as a network to compress, like a checkpoint.
+"""Reads a packed file that anybody may have made as a network that is compressed already.
 
 `packed_file.load_compressed` reads files of this package: its checksums reveal damage, and whoever writes a file can
 compute them. So the header is checked here before anything is decoded, and the numbers after it.
@@ -6,13 +6,12 @@ compute them. So the header is checked here before anything is decoded, and the 
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 
 from compression.errors import CheckpointError
 from compression.files.packed_file import FORMAT_KEY
 from compression.files.packed_reader import read_packed
+from compression.files.stored import StoredNetwork
 from compression.networks.architectures.table import find_architecture
-from compression.networks.model import FloatModel
 from compression.quantization.activations import InputQuantizer
 from compression.spec.checks import MAX_BITS
 
@@ -22,8 +21,8 @@ def is_packed(metadata: Mapping[str, str]) -> bool:
     return FORMAT_KEY in metadata
 
 
-def load_exported(content: bytes, file_name: str, name: str) -> FloatModel:
-    """Returns the network called `name` in a packed file, as float weights that have the values of their codes.
+def load_exported(content: bytes, file_name: str, name: str) -> StoredNetwork:
+    """Returns the network called `name` in a packed file. Its float weights have the values of their codes.
 
     The input quantizers of the file belong to the network. Its `about` says so, with `packed` and `folded`.
     Raises CheckpointError if the file is damaged, is no packed file or is too large.
@@ -49,7 +48,9 @@ def load_exported(content: bytes, file_name: str, name: str) -> FloatModel:
         "packed": True,
         "folded": folded,
     }
-    return replace(model, name=name, about=about)
+    return StoredNetwork(
+        name, model.module, model.normalization, None, about, model.input_shape, model.classes, content
+    )
 
 
 def _is_possible(quantizer: InputQuantizer) -> bool:

@@ -15,7 +15,6 @@ from compression.core.record import CompressedModel, LayerRecord
 from compression.core.recovery import Report, no_report
 from compression.core.training_evidence import evidence_for
 from compression.files.coding.bits import unpack, width
-from compression.files.exported import load_exported
 from compression.files.packed_file import weight_key
 from compression.files.packed_quantizer import Numbers, QuantizerKind, Zeros, from_numbers
 from compression.files.packed_reader import Packed, decode
@@ -48,21 +47,6 @@ class StoredNetwork(FloatModel):
     def compressed(self) -> CompressedModel:
         """The network with the layers, codes and scales of the file."""
         return read_compressed(self.content, self.name)
-
-
-def load_stored(content: bytes, file_name: str, name: str) -> StoredNetwork:
-    """Returns the network called `name` in a packed file. Raises CheckpointError as `load_exported` does."""
-    model = load_exported(content, file_name, name)
-    return StoredNetwork(
-        name,
-        model.module,
-        model.normalization,
-        model.accuracy,
-        model.about,
-        model.input_shape,
-        model.classes,
-        content,
-    )
 
 
 def is_as_stored(model: FloatModel, spec: CompressionSpec) -> bool:

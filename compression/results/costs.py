@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 
-from compression.core.compress import compress
 from compression.core.record import bit_operations
-from compression.core.training_evidence import evidence_for
 from compression.files.ledger import count_file
 from compression.files.size import count_bytes
+from compression.files.stored import compress_network
 from compression.networks.macs import layer_macs
 from compression.networks.model import FloatModel
 from compression.spec import CompressionSpec
@@ -40,9 +39,9 @@ class Costs:
 def costs(model: FloatModel, spec: CompressionSpec) -> Costs:
     """Returns the costs of `model`, compressed as `spec` says. The bytes are those of the packed file, exactly.
 
-    Raises what `compress` and `count_file` raise.
+    Raises what `compress_network` and `count_file` raise.
     """
-    compressed = compress(model.module, spec, evidence_for(model, spec))
+    compressed = compress_network(model, spec)
     size, file = count_bytes(compressed), count_file(compressed, model)
     macs = layer_macs(model.module, model.example)
     return Costs(

@@ -87,8 +87,10 @@ COUNTS = (
     "files/ledger.py",
     "files/packed_file.py",
     "files/packed_quantizer.py",
+    "files/packed_reader.py",
     "files/packed_weight.py",
     "files/size.py",
+    "files/stored.py",
     "networks/macs.py",
     "results/costs.py",
 )

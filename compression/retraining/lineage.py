@@ -36,7 +36,8 @@ class Lineage:
     `parent`: the name of the float network or of the recovered network that training began with, and `digest`, its
     digest. `teacher`: the name of the network it was distilled from, or None. `steps` optimizer steps are done, which
     are `epochs` passes over the training images, without the held-out ones. `images`: the fingerprint of the training
-    images. `seconds` were spent on this machine. `problem` says why training ended early, if it did.
+    images. `seconds` were spent on this machine. `problem` says why training ended early, if it did. `accuracy` (0..1):
+    on all test images, counted once, when training had ended; None if it was not counted yet.
     """
 
     parent: str
@@ -50,6 +51,7 @@ class Lineage:
     seconds: float
     points: tuple[Point, ...] = ()
     problem: str = ""
+    accuracy: float | None = None
 
     @property
     def before(self) -> Point:

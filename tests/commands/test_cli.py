@@ -42,7 +42,7 @@ from compression.files.ledger import encode_file
 from compression.files.packed_file import fingerprint
 from compression.files.packed_reader import load_compressed
 from compression.files.size import count_bytes
-from compression.networks import library
+from compression.library import catalog
 from compression.networks.architectures.table import ARCHITECTURES
 from compression.networks.bundled import bundled_names, load_bundled
 from compression.networks.macs import layer_macs
@@ -91,9 +91,9 @@ def json_of(capsys: Captured, *arguments: str) -> dict:
 
 def test_models_lists_local_networks_with_their_sizes_and_accuracies(capsys: Captured) -> None:
     rows = {row["model"]: row for row in json_of(capsys, "models")["models"] if row["here"]}
-    assert list(rows) == library.network_names()
+    assert list(rows) == catalog.network_names()
     for name, row in rows.items():
-        model = library.load_network(name)
+        model = catalog.load_network(name)
         assert row["parameters"] == model.parameters
         assert row["macs"] == sum(layer_macs(model.module, model.example).values())
         assert row["accuracy"] == model.accuracy
@@ -103,7 +103,7 @@ def test_models_lists_local_networks_with_their_sizes_and_accuracies(capsys: Cap
 
 def test_models_lists_public_networks_that_can_be_fetched(capsys: Captured) -> None:
     rows = {row["model"]: row for row in json_of(capsys, "models")["models"] if not row["here"]}
-    assert list(rows) == [name for name in PUBLIC if name not in library.network_names()]
+    assert list(rows) == [name for name in PUBLIC if name not in catalog.network_names()]
     for name, row in rows.items():
         assert (row["parameters"], row["macs"], row["public"]) == (None, None, True)
         assert row["accuracy"] == PUBLIC[name].accuracy

@@ -12,10 +12,11 @@ from compression.core.network import with_source
 from compression.core.observe import observe
 from compression.core.record import CompressedModel, bit_operations
 from compression.errors import CodecError
+from compression.files.exported import load_exported
 from compression.files.ledger import count_file, encode_file
 from compression.files.packed_file import fingerprint, to_bytes
 from compression.files.size import count_bytes
-from compression.files.stored import StoredNetwork, compress_network, is_as_stored, load_stored, read_compressed
+from compression.files.stored import StoredNetwork, compress_network, is_as_stored, read_compressed
 from compression.networks.macs import layer_macs
 from compression.networks.model import FloatModel, freeze_
 from compression.networks.normalization import NORMALIZATIONS
@@ -57,7 +58,7 @@ def written(spec: CompressionSpec) -> tuple[CompressedModel, bytes]:
 @pytest.mark.parametrize("name", SPECS)
 def test_a_file_that_is_read_and_written_again_is_the_same_file(name: str) -> None:
     compressed, content = written(SPECS[name])
-    stored = load_stored(content, "small.safetensors", "small")
+    stored = load_exported(content, "small.safetensors", "small")
     assert fingerprint(stored.module) == fingerprint(stored.compressed.module) == fingerprint(compressed.module)
     again, ledger = encode_file(stored.compressed, stored)
     assert again == content
@@ -82,7 +83,7 @@ def test_its_layers_have_the_bits_and_the_sizes_of_those_that_were_written(name:
 
 def test_it_is_compressed_by_no_spec_but_one_that_changes_it() -> None:
     _, content = written(SPECS["4 bits, folded"])
-    stored = load_stored(content, "small.safetensors", "small")
+    stored = load_exported(content, "small.safetensors", "small")
     for spec in (CompressionSpec("small"), CompressionSpec("other", fold_bn=True)):
         assert is_as_stored(stored, spec)
         assert compress_network(stored, spec) is stored.compressed
@@ -94,7 +95,7 @@ def test_it_is_compressed_by_no_spec_but_one_that_changes_it() -> None:
 
 def test_batch_norm_that_is_not_folded_yet_can_be_folded() -> None:
     _, content = written(SPECS["sparse"])
-    stored = load_stored(content, "small.safetensors", "small")
+    stored = load_exported(content, "small.safetensors", "small")
     folding = CompressionSpec("small", fold_bn=True)
     assert not is_as_stored(stored, folding)
     assert compress_network(stored, folding).spec == folding
@@ -102,7 +103,7 @@ def test_batch_norm_that_is_not_folded_yet_can_be_folded() -> None:
 
 def test_it_travels_to_workers_and_keeps_its_class_under_another_name() -> None:
     _, content = written(SPECS["activations"])
-    stored = load_stored(content, "small.safetensors", "small")
+    stored = load_exported(content, "small.safetensors", "small")
     assert stored.compressed.spec == stored.spec == SPECS["activations"]
     again = pickle.loads(pickle.dumps(replace(stored, name="other")))
     assert isinstance(again, StoredNetwork)
@@ -118,5 +119,5 @@ def test_a_damaged_file_has_no_compressed_network() -> None:
 
 def test_a_compressed_network_of_python_can_be_made_of_it() -> None:
     _, content = written(SPECS["ternary"])
-    stored = load_stored(content, "small.safetensors", "small")
+    stored = load_exported(content, "small.safetensors", "small")
     assert encode_file(with_source(stored.compressed, stored), stored)[0] == content

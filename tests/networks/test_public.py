@@ -13,7 +13,8 @@ import torch
 
 from compression.data.cifar10 import TEST
 from compression.errors import CheckpointError, DataError
-from compression.networks import library, public
+from compression.library import catalog
+from compression.networks import public
 from compression.networks.architectures.table import ARCHITECTURES
 from compression.networks.bundled import bundled_names, load_bundled
 from compression.networks.checkpoints.reading import read_tensors
@@ -129,7 +130,7 @@ def test_a_fetched_network_has_the_published_weights(hub: Hub, made_up: PublicMo
 
 def test_a_loaded_network_says_where_it_comes_from(hub: Hub, made_up: PublicModel, tmp_path: Path) -> None:
     public.fetch_public(NAME, data=tmp_path, releases=hub.url)
-    model = library.load_network(NAME, tmp_path)
+    model = catalog.load_network(NAME, tmp_path)
     assert (model.name, model.accuracy) == (NAME, 0.5)
     assert model.normalization == NORMALIZATIONS["cifar10-small-std"]
     assert model.about == {
@@ -141,13 +142,13 @@ def test_a_loaded_network_says_where_it_comes_from(hub: Hub, made_up: PublicMode
 
 
 def test_a_fetched_network_is_listed_beside_the_bundled_ones(hub: Hub, made_up: PublicModel, tmp_path: Path) -> None:
-    assert (public.fetched_names(tmp_path), library.network_names(tmp_path)) == ([], bundled_names())
+    assert (public.fetched_names(tmp_path), catalog.network_names(tmp_path)) == ([], bundled_names())
     public.fetch_public(NAME, data=tmp_path, releases=hub.url)
-    assert (public.fetched_names(tmp_path), library.network_names(tmp_path)) == ([NAME], [*bundled_names(), NAME])
+    assert (public.fetched_names(tmp_path), catalog.network_names(tmp_path)) == ([NAME], [*bundled_names(), NAME])
 
 
 def test_the_library_has_the_bundled_networks_too(tmp_path: Path) -> None:
-    assert library.load_network("simple_cnn", tmp_path).about == load_bundled("simple_cnn").about
+    assert catalog.load_network("simple_cnn", tmp_path).about == load_bundled("simple_cnn").about
 
 
 def test_a_fetched_network_is_not_fetched_again(hub: Hub, made_up: PublicModel, tmp_path: Path) -> None:
@@ -278,10 +279,10 @@ def test_a_file_that_was_damaged_is_refused_and_can_be_fetched_again(
     path = public.fetch_public(NAME, data=tmp_path, releases=hub.url)
     path.write_bytes(CONTENT[:500_000] + bytes([CONTENT[500_000] ^ 1]) + CONTENT[500_001:])
     with pytest.raises(DataError, match=rf"is damaged: .* fetch it again with `python -m .* models --fetch {NAME}`"):
-        library.load_network(NAME, tmp_path)
+        catalog.load_network(NAME, tmp_path)
     assert public.fetched_names(tmp_path) == []
     public.fetch_public(NAME, data=tmp_path, releases=hub.url)
-    assert library.load_network(NAME, tmp_path).parameters == 272_474
+    assert catalog.load_network(NAME, tmp_path).parameters == 272_474
     assert public.fetched_names(tmp_path) == [NAME]
 
 
@@ -299,14 +300,14 @@ def test_another_network_than_the_stated_one_is_refused(
     publish(hub.content, monkeypatch)
     public.fetch_public(NAME, data=tmp_path, releases=hub.url)
     with pytest.raises(CheckpointError, match=words):
-        library.load_network(NAME, tmp_path)
+        catalog.load_network(NAME, tmp_path)
 
 
 def test_a_network_that_is_not_fetched_is_refused_with_the_command_that_fetches_it(tmp_path: Path) -> None:
     with pytest.raises(
         ValueError, match=r"not fetched yet; .* `python -m compression models --fetch cifar10_vgg16_bn`"
     ):
-        library.load_network("cifar10_vgg16_bn", tmp_path)
+        catalog.load_network("cifar10_vgg16_bn", tmp_path)
 
 
 @pytest.mark.parametrize("name", ["cifar10_resnet21", "../models/cifar10_resnet20", ""])
@@ -314,7 +315,7 @@ def test_an_unknown_network_is_refused_and_the_others_named(name: str, tmp_path:
     with pytest.raises(
         ValueError, match=r"there is no network .*; there are .*simple_cnn.* `python -m compression models`"
     ):
-        library.load_network(name, tmp_path)
+        catalog.load_network(name, tmp_path)
     for refuses in (public.fetch_public, public.load_public, public.path_of):
         with pytest.raises(ValueError, match=r"there is no public network .*; there are cifar10_resnet20, "):
             refuses(name)

@@ -32,6 +32,7 @@ IMAGES_AND_NETWORKS = {  # imported beside COMPUTES, and digested through the im
 }
 READING = {
     "networks/bundled.py",
+    "spec/recipe.py",
     *(
         f"networks/checkpoints/{name}.py"
         for name in ("accuracies", "boxes", "formats", "metadata", "names", "pickles", "reading")

@@ -4,14 +4,13 @@ import argparse
 from dataclasses import replace
 
 from compression.commands.shared.spec_options import OF_CHECKPOINT, first_setting, spec_from
-from compression.core.compress import compress
 from compression.core.record import CompressedModel
-from compression.core.training_evidence import evidence_for
 from compression.data.cifar10 import TEST
 from compression.data.split import Split
 from compression.evaluation.normalization_trial import load_checkpoint, trial_images
 from compression.files.exported import is_packed, load_exported
-from compression.networks import library
+from compression.files.stored import compress_network
+from compression.library import catalog
 from compression.networks.checkpoints.reading import read_metadata
 from compression.networks.model import FloatModel
 from compression.networks.normalization import NORMALIZATIONS
@@ -22,7 +21,7 @@ from compression.spec.recipe import from_json
 def compressed_network(options: argparse.Namespace) -> tuple[FloatModel, CompressedModel]:
     """Returns the float network that the options name, and the same compressed as they say."""
     model, spec = network_and_spec(options)
-    return model, compress(model.module, spec, evidence_for(model, spec))
+    return model, compress_network(model, spec)
 
 
 def network_and_spec(options: argparse.Namespace) -> tuple[FloatModel, CompressionSpec]:
@@ -36,7 +35,7 @@ def network_and_spec(options: argparse.Namespace) -> tuple[FloatModel, Compressi
     if options.recipe:
         spec = _recipe(options)
         if options.checkpoint is None:
-            return library.load_network(spec.model), spec
+            return catalog.load_network(spec.model), spec
         return named_network(options), replace(spec, model=network_name(options))
     if not (options.model or options.checkpoint):
         raise ValueError("give --model, --checkpoint or --recipe")
@@ -71,7 +70,7 @@ def named_network(options: argparse.Namespace) -> FloatModel:
     if options.model:
         if chosen:
             raise ValueError(f"--{chosen[0]} applies to --checkpoint; a network of --model has its own")
-        return library.load_network(options.model)
+        return catalog.load_network(options.model)
     if options.normalization is not None and options.normalization not in NORMALIZATIONS:
         raise ValueError(f"--normalization must be one of {', '.join(NORMALIZATIONS)}, got {options.normalization!r}")
     if is_packed(read_metadata(options.checkpoint)):

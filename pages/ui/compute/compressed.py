@@ -13,6 +13,7 @@ from compression.errors import DataError
 from compression.experiments.file_counter import FileCounter
 from compression.files.ledger import FileLedger, count_file
 from compression.files.size import Size, count_bytes
+from compression.files.stored import compress_network, is_as_stored
 from compression.inspect import histogram, integers, staircase
 from compression.inspect.warnings import find_warnings
 from compression.results.landscape import read_landscape
@@ -48,8 +49,11 @@ def model(spec: CompressionSpec) -> CompressedModel:
     reading = recovery.look(spec)
     if reading and reading.network:
         return reading.network
+    as_float = networks.float_model(spec.model)
+    if is_as_stored(as_float, spec):
+        return compress_network(as_float, spec)
     fold_first = spec.fold_bn and spec.order is Order.FOLD_FIRST
-    evidence = evidence_for(networks.float_model(spec.model), spec)
+    evidence = evidence_for(as_float, spec)
     return compress(networks.model(spec.model, fold_first).module, spec, evidence)
 
 

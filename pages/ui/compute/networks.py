@@ -5,7 +5,8 @@ from dataclasses import replace
 import streamlit as st
 
 from compression.inspect import card, histogram
-from compression.networks import library, macs, public
+from compression.library import catalog
+from compression.networks import macs, public
 from compression.networks.folding import fold_batch_norm
 from compression.networks.model import FloatModel
 from compression.networks.weights import weighted_layers
@@ -15,7 +16,7 @@ from pages.ui.compute.caching import shared
 
 def names() -> list[str]:
     """Returns the names of all networks that this session can pick."""
-    return [*library.network_names(), *uploads.own()]
+    return [*catalog.network_names(), *uploads.own()]
 
 
 def float_model(name: str) -> FloatModel:
@@ -25,7 +26,7 @@ def float_model(name: str) -> FloatModel:
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _shared_model(name: str) -> FloatModel:
-    return library.load_network(name)
+    return catalog.load_network(name)
 
 
 @shared(16)

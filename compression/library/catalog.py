@@ -1,7 +1,8 @@
-"""All networks that can be used by name: the bundled ones, and public ones that were fetched."""
+"""All networks that can be used by name: the bundled ones, public ones that were fetched, and recovered ones."""
 
 from pathlib import Path
 
+from compression.library.recovered import find_recovered, load_recovered, recovered_names
 from compression.networks.bundled import bundled_names, load_bundled
 from compression.networks.model import FloatModel
 from compression.networks.public import PUBLIC, fetched_names, load_public
@@ -9,20 +10,22 @@ from compression.paths import DATA
 
 
 def network_names(data: Path = DATA) -> list[str]:
-    """Returns the names that `load_network` accepts: bundled networks, then fetched ones."""
-    return [*bundled_names(), *fetched_names(data)]
+    """Returns the names that `load_network` accepts: bundled networks, fetched ones, then recovered ones."""
+    return [*bundled_names(), *fetched_names(data), *recovered_names(data)]
 
 
 def load_network(name: str, data: Path = DATA) -> FloatModel:
     """Returns the network `name`.
 
     Raises ValueError if it is unknown or not fetched; the message lists the names or gives the command that fetches it.
-    Raises what `load_public` raises if its file is damaged.
+    Raises what `load_public` and `load_recovered` raise if its file is damaged.
     """
     if name in PUBLIC:
         return load_public(name, data)
     if name in bundled_names():
         return load_bundled(name)
+    if find_recovered(name, data):
+        return load_recovered(name, data)
     raise ValueError(
         f"there is no network {name!r}; there are {', '.join(network_names(data))}, "
         "and `python -m compression models` lists public networks to fetch"
