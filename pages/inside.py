@@ -5,7 +5,7 @@ import streamlit as st
 import pages.ui.supported  # noqa: F401
 from pages.ui.accuracy import panel
 from pages.ui.frame import frame, look
-from pages.ui.inside import classes, confidence, corruptions, flips, image, metrics
+from pages.ui.inside import classes, confidence, corruptions, flips, image, layers, metrics
 from pages.ui.settings import controls, own_layers
 from pages.ui.state import session
 from pages.ui.state.link import SECTIONS
@@ -15,6 +15,7 @@ DRAWS = {
     "Classes": classes.draw,
     "Confidence": confidence.draw,
     "Image": image.draw,
+    "Layers": layers.draw,
     "Corruptions": corruptions.draw,
 }
 

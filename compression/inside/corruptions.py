@@ -58,8 +58,8 @@ def corrupt(pixels: Tensor, condition: Condition, first: int = 0) -> Tensor:
     `first` is the number of the first image, which decides about noise and directions.
 
     >>> pixels = torch.full((1, 3, 32, 32), 100, dtype=torch.uint8)
-    >>> corrupt(pixels, Condition(Corruption.BRIGHTNESS, 5)).unique().tolist()
-    [176]
+    >>> corrupt(pixels, Condition(Corruption.BRIGHTNESS, 4)).unique().tolist()
+    [151]
     """
     if condition.corruption is None:
         return pixels

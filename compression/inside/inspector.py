@@ -31,7 +31,8 @@ from compression.engine.priorities import scan_priority
 from compression.engine.progress import Pace, follow
 from compression.errors import EngineError
 from compression.inside.calibration import Calibration, calibrate
-from compression.inside.tasks import compute_logits
+from compression.inside.layers import LayerReport, layer_names
+from compression.inside.tasks import compute_logits, measure_mended, measure_signal
 from compression.networks.model import FloatModel
 from compression.results.provenance import arithmetic
 from compression.spec import CompressionSpec
@@ -41,6 +42,8 @@ CALLS_AHEAD = 6
 MOST_LOOKS = 64
 
 CHUNK = 500  # images of one call
+
+LAYER_IMAGES = 100  # on which the signal of layers is measured: each image has thousands of values per layer
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,6 +192,28 @@ def logit_calls(
         )
         for start in range(0, len(images), CHUNK)
     ]
+
+
+def layer_calls(
+    engine: Engine, model: FloatModel, spec: CompressionSpec, images: ImageSet, count: int, compressed: Any = None
+) -> list[Call]:
+    """Returns the calls that measure each layer of `model`, compressed as `spec` says, on the first `count` images.
+
+    `compressed` is the network with the record of each layer if it takes seconds to make, else None.
+    """
+    network, pixels = shared_arguments(engine, model, images)
+    name = f"layers {model.digest} {spec.to_json()} {count}"
+    made = Shared(f"network {name}", compressed) if compressed is not None else None
+    return [
+        Call(f"{name} {layer}", measure_signal, (network, spec, layer, count, arithmetic(), pixels, made))
+        for layer in layer_names(model.module)
+    ] + [Call(f"{name} mended", measure_mended, (network, spec, count, arithmetic(), pixels, made))]
+
+
+def report_layers(results: Sequence[Any]) -> LayerReport:
+    """Returns the report of all layers, from the results of `layer_calls`."""
+    *layers, mended = results
+    return LayerReport(tuple(layers), mended or None)
 
 
 def calibrate_results(parts: Sequence[Any], labels: Tensor) -> Calibration:

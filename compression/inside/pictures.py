@@ -7,6 +7,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+GREY = 128.0
+
 
 def to_png(pixels: Tensor) -> bytes:
     """pixels (3, H, W) uint8, RGB -> a PNG file of exactly these pixels, not enlarged."""
@@ -21,7 +23,11 @@ def to_data_uri(pixels: Tensor) -> str:
 
 
 def map_to_pixels(values: Tensor, most: float) -> Tensor:
-    """values (H, W) -> pixels (3, H, W) uint8: white at zero, red at `most` and above, blue at -`most` and below."""
+    """values (H, W) -> pixels (3, H, W) uint8: white at zero, red at `most` and above, blue at -`most` and below.
+
+    Values that are not a number are grey.
+    """
     share = (values / most if most else torch.zeros_like(values)).clamp(-1, 1)
     red, green, blue = 1 + share.clamp(max=0), 1 - share.abs(), 1 - share.clamp(min=0)
-    return (255 * torch.stack([red, green, blue])).round().to(torch.uint8)
+    colours = torch.where(values.isnan(), GREY, 255 * torch.stack([red, green, blue]))
+    return colours.round().to(torch.uint8)

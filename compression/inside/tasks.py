@@ -1,17 +1,23 @@
-"""What workers compute for a look inside: logits, and predictions for corrupted images."""
+"""What workers compute for a look inside: logits, predictions for corrupted images, the signal of layers."""
+
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
 
+from compression.core.batch_norm import has_statistics
 from compression.core.compress import compress
-from compression.core.training_evidence import evidence_for
+from compression.core.record import CompressedModel
+from compression.core.training_evidence import evidence_for, training_sample
 from compression.data.images import ImageSet
 from compression.engine.lru_cache import LruCache
 from compression.engine.tasks import CACHE_BYTES, images_for
+from compression.errors import DataError
 from compression.evaluation.evaluation import BATCH
 from compression.inside.corruptions import Condition, corrupt
+from compression.inside.layers import LayerSignal, NetworkPair, measure_layer, spreads
 from compression.networks.folding import fold_batch_norm
 from compression.networks.model import FloatModel
 from compression.networks.weights import float_bytes
@@ -27,7 +33,7 @@ def network_for(model: FloatModel, spec: CompressionSpec, compressed: nn.Module 
     """
 
     def make() -> nn.Module:
-        return fold_batch_norm(compressed or compress(model.module, spec, evidence_for(model, spec)).module)
+        return fold_batch_norm(compressed or compress_here(model, spec).module)
 
     return _networks.use((model.digest, spec), make)
 
@@ -70,6 +76,53 @@ def classify_corrupted(
     return logits.argmax(1) == images.labels[start:stop].numpy()
 
 
+def measure_signal(
+    model: FloatModel,
+    spec: CompressionSpec,
+    layer: str,
+    count: int,
+    version: str,
+    images: ImageSet | None = None,
+    compressed: CompressedModel | None = None,
+) -> LayerSignal:
+    """Returns what compressing `model` as `spec` says does to one layer, over the first `count` test images.
+
+    `compressed` is the compressed network, else as for `compute_logits`.
+    """
+    images = images_for(version, images)
+    pair = _pairs.use((model.digest, spec), lambda: NetworkPair.of(compressed or compress_here(model, spec)))
+    return measure_layer(pair, layer, model.normalization(images.pixels[:count]))
+
+
+def compress_here(model: FloatModel, spec: CompressionSpec) -> CompressedModel:
+    """Returns `model` compressed as `spec` says, with the evidence that it needs."""
+    return compress(model.module, spec, evidence_for(model, spec))
+
+
+def measure_mended(
+    model: FloatModel,
+    spec: CompressionSpec,
+    count: int,
+    version: str,
+    images: ImageSet | None = None,
+    compressed: CompressedModel | None = None,
+) -> dict[str, float]:
+    """Returns the spread of each layer of the compressed network after batch norm was re-estimated.
+
+    Empty if it has no batch norm, if `spec` re-estimates it already, or without training images. The arguments are
+    those of `measure_signal`.
+    """
+    images = images_for(version, images)
+    compressed = compressed or compress_here(model, spec)
+    if spec.reestimate_bn or not has_statistics(compressed.original):
+        return {}
+    try:
+        mended = replace(compressed, sample=training_sample(model.normalization)).module
+    except DataError:
+        return {}
+    return spreads(mended, model.normalization(images.pixels[:count]))
+
+
 def logits_of(network: nn.Module, model: FloatModel, pixels: torch.Tensor) -> Logits:
     """pixels (N, 3, H, W) uint8 -> the logits (N, classes) of `network`, with the normalisation of `model`."""
     with torch.inference_mode():
@@ -78,3 +131,7 @@ def logits_of(network: nn.Module, model: FloatModel, pixels: torch.Tensor) -> Lo
 
 
 _networks: LruCache[tuple[str, CompressionSpec], nn.Module] = LruCache(most_bytes=CACHE_BYTES, nbytes=float_bytes)
+
+_pairs: LruCache[tuple[str, CompressionSpec], NetworkPair] = LruCache(
+    most_bytes=CACHE_BYTES, nbytes=lambda pair: 2 * float_bytes(pair.original)
+)

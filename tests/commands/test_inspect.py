@@ -88,3 +88,15 @@ def test_corruptions_report_every_condition(capsys: Captured, here: Engine, test
     assert sum(each["images"] for each in values["classes"]) == 100
     assert main([*options]) == 0
     assert "Rotation" in capsys.readouterr().out
+
+
+def test_layers_report_each_layer(capsys: Captured, here: Engine, test_images: ImageSet) -> None:
+    options = "inspect", "layers", "--model", "simple_cnn", "--bits", "3", "--images", "20"
+    values = json_of(capsys, *options)
+    assert [each["name"] for each in values["layers"]] == ["conv1", "conv2", "fc1", "fc2"]
+    for each in values["layers"]:
+        assert each["images"] == 20
+        assert each["accumulated_db"] < 40
+        assert each["mended_spread"] is None
+    assert main([*options]) == 0
+    assert "fc2" in capsys.readouterr().out

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from compression.errors import DataError
-from compression.inside.own_image import MOST_BYTES, ORIENTATION, read_image
+from compression.inside.own_image import MOST_BYTES, ORIENTATION, Crop, read_image
 
 RED, GREEN, BLUE, WHITE = [255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]
 
@@ -49,11 +49,31 @@ def test_an_image_of_the_size_that_the_network_sees_keeps_every_pixel() -> None:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_the_orientation_in_exif_is_honoured(orientation: int) -> None:
+    assert corners(read(photographed(orientation))) == [RED, GREEN, BLUE, WHITE]
+
+
+def photographed(orientation: int) -> bytes:
+    """Returns `quarters` as a camera in this orientation stores it."""
     inverse = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # what the camera did, as transpositions of Pillow
     stored = quarters().transpose(Image.Transpose(inverse[orientation])) if orientation > 1 else quarters()
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
-    assert corners(read(file(stored, exif=exif))) == [RED, GREEN, BLUE, WHITE]
+    return file(stored, exif=exif)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_crop_is_that_of_the_picture_as_it_is_shown(orientation: int) -> None:
+    content = photographed(orientation)
+    for down, row in enumerate(((RED, GREEN), (BLUE, WHITE))):
+        for across, expected in enumerate(row):
+            pixels = read_image(content, 32, 32, Crop(0.4, across, down))
+            assert (pixels == torch.tensor(expected).view(3, 1, 1)).all()
+
+
+def test_a_crop_outside_of_the_image_is_refused() -> None:
+    for size, across in ((0.0, 0.5), (1.1, 0.5), (0.5, -0.1), (0.5, 1.1)):
+        with pytest.raises(ValueError, match="must lie in the image"):
+            Crop(size, across)
 
 
 def test_the_middle_of_a_wide_image_is_shown() -> None:
@@ -114,6 +134,11 @@ def test_files_that_are_too_large_or_of_another_kind_are_refused() -> None:
     for content in (b"", b"GIF89a", b"<svg></svg>", file(quarters(), "GIF"), file(quarters(), "TIFF")):
         with pytest.raises(DataError, match="not a PNG, JPEG or WebP image"):
             read(content)
+
+
+def test_photographs_of_a_telephone_in_heic_have_a_sentence_of_their_own() -> None:
+    with pytest.raises(DataError, match="HEIC files are not read here: save the photograph as JPEG"):
+        read(b"\0\0\0\x18ftypheic" + bytes(100))
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])

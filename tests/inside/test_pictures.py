@@ -34,3 +34,7 @@ def test_a_map_is_white_at_zero_red_above_and_blue_below() -> None:
     pixels = map_to_pixels(torch.tensor([[0.0, 2.0, -2.0, 1.0, 5.0]]), most=2)
     assert pixels[:, 0].T.tolist() == [[255, 255, 255], [255, 0, 0], [0, 0, 255], [255, 128, 128], [255, 0, 0]]
     assert (map_to_pixels(torch.zeros(2, 2), most=0) == 255).all()
+
+
+def test_places_without_a_value_are_grey() -> None:
+    assert (map_to_pixels(torch.tensor([[torch.nan]]), most=1) == 128).all()

@@ -13,7 +13,9 @@ from compression.data.images import ImageSet
 from compression.engine.cluster import Engine
 from compression.errors import DataMissing
 from compression.inside.flips import Change, Comparison, Matrix, class_changes, compare, in_cell, sort_surest_first
-from compression.inside.inspector import Inspector
+from compression.inside.inspector import LAYER_IMAGES, Inspector, layer_calls, report_layers
+from compression.inside.own_image import Crop, read_image
+from compression.inside.pictures import to_data_uri
 from compression.inside.robustness import class_costs, condition_costs, corruption_calls, right_by_condition
 from compression.inside.saliency import Method
 from compression.networks.bundled import load_bundled
@@ -182,6 +184,46 @@ def test_without_images_an_image_of_the_reader_is_explained(no_images: None) -> 
     page.file_uploader(key="own image").set_value(("broken.png", png()[:60], "image/png")).run()
     assert not page.exception
     assert page.error[0].value.startswith("This file cannot be used: the image is damaged")
+
+
+def test_the_crop_decides_what_the_network_sees(no_images: None) -> None:
+    page = opened(section="Image")
+    page.file_uploader(key="own image").set_value(("mine.png", png(), "image/png")).run()
+    whole = first_picture(page)
+    page.slider(key="crop size").set_value(20).run()
+    page.slider(key="crop down").set_value(100).run()
+    assert not page.exception
+    assert first_picture(page) != whole
+    assert first_picture(page) == to_data_uri(read_image(png(), 32, 32, Crop(0.2, 0.5, 1.0)))
+
+
+def first_picture(page: AppTest) -> str:
+    [html] = [each.proto.body for each in page.get("html") if "inside-maps" in each.proto.body]
+    return re.findall('src="([^"]+)"', html)[0]
+
+
+def test_the_outputs_of_a_layer_are_shown_at_once_and_its_noise_is_measured_by_workers(
+    test_images: ImageSet, here: Engine
+) -> None:
+    page = opened(section="Layers", picture="7", layer="conv2")
+    [html] = [each.proto.body for each in page.get("html") if "inside-channels" in each.proto.body]
+    assert html.count("<img ") == html.count("channels of layer conv2") == 3
+    page.button(key="layer signals start").click().run()
+    until(page, lambda: any("moves the logits most" in each.value for each in page.markdown))
+    model = load_bundled("simple_cnn")
+    *_, last = Inspector(here).follow(layer_calls(here, model, SPEC, test_images, LAYER_IMAGES))
+    report = report_layers(last.results)
+    words = f"**{report.noisiest.name}** moves the logits most: by {report.noisiest.alone_change:.2f}"
+    assert any(words in each.value for each in page.markdown)
+
+
+def test_without_test_images_the_layers_of_the_readers_own_image_are_shown(no_images: None) -> None:
+    page = opened(section="Layers")
+    page.file_uploader(key="own image").set_value(("mine.png", png(), "image/png")).run()
+    assert not page.exception
+    [html] = [each.proto.body for each in page.get("html") if "inside-channels" in each.proto.body]
+    assert "channels of layer conv1, Your image" in html
+    assert any("noise of each layer is measured on test images" in each.value for each in page.caption)
 
 
 def png() -> bytes:

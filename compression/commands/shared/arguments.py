@@ -18,7 +18,7 @@ from compression.commands.shared.spec_options import (
 from compression.retraining.recipe import RATES, Optimizer, Quantizers, SparsitySchedule
 from compression.spec import AUTOMATIC_SCHEMES, Granularity, Scheme, Scope, Structure
 
-INSPECTIONS = ("flips", "calibration", "image", "corruptions")
+INSPECTIONS = ("flips", "calibration", "image", "layers", "corruptions")
 
 BITS = "8,6,5,4,3,2"
 
@@ -70,7 +70,10 @@ def _inspect(options: argparse.ArgumentParser) -> None:
     )
     add_spec_arguments(options)
     options.add_argument(
-        "--images", metavar="N", type=int, help="number of test images (default: all; with `corruptions` 1,000)"
+        "--images",
+        metavar="N",
+        type=int,
+        help="number of test images (default: all; with `layers` 100, with `corruptions` 1,000)",
     )
 
 

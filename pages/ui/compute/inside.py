@@ -9,7 +9,15 @@ from compression.errors import DataError
 from compression.inside.answers import Answer, answers
 from compression.inside.calibration import Calibration
 from compression.inside.flips import Comparison, OftenLost, compare, often_lost
-from compression.inside.inspector import Call, InspectionReading, Inspector, calibrate_results, logit_calls
+from compression.inside.inspector import (
+    LAYER_IMAGES,
+    Call,
+    InspectionReading,
+    Inspector,
+    calibrate_results,
+    layer_calls,
+    logit_calls,
+)
 from compression.inside.pictures import to_data_uri
 from compression.inside.robustness import CorruptionReport, corruption_calls, report_corruptions, right_by_condition
 from compression.results.known import KnownResults
@@ -86,6 +94,13 @@ def corrupted(spec: CompressionSpec, count: int, go: bool) -> InspectionReading:
         for each in (CompressionSpec(spec.model), spec)
     ]
     return _inspector().look_in_turn(parts, go)
+
+
+def layer_signals(spec: CompressionSpec, go: bool) -> InspectionReading:
+    """Returns how far the signals of all layers are measured, on LAYER_IMAGES test images."""
+    network = compressed.model(spec) if spec.recovers else None
+    model = networks.float_model(spec.model)
+    return _inspector().look(layer_calls(engine(), model, spec, images.load_once(), LAYER_IMAGES, network), go)
 
 
 def corruption_report(spec: CompressionSpec, count: int, reading: InspectionReading) -> CorruptionReport:

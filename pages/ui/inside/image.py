@@ -7,12 +7,12 @@ import streamlit as st
 from compression.data.cifar10 import TEST
 from compression.errors import DataError
 from compression.inside.answers import Answer
-from compression.inside.own_image import FORMATS, MOST_BYTES
 from compression.inside.saliency import Method
 from compression.spec import CompressionSpec
 from pages.ui import wording
-from pages.ui.accuracy import missing_images
-from pages.ui.compute import images, inside, saliency
+from pages.ui.compute import inside, saliency
+from pages.ui.compute.saliency import Picture
+from pages.ui.inside import choice
 from pages.ui.settings import selection
 from pages.ui.state import session
 
@@ -23,9 +23,6 @@ STYLE = """
 .inside-maps img { width: 9rem; height: 9rem; image-rendering: pixelated; display: block; border-radius: 0.25rem; }
 </style>
 """
-OWN_HELP = """\
-The largest square in the middle is reduced to the size that the network sees. The file is read in memory and not
-kept."""
 METHODS = {
     Method.GRAD_CAM: "Grad-CAM adds up the outputs of the last convolution, each channel weighted by its mean gradient "
     "(Selvaraju et al. 2017). It is as coarse as this layer, and shows only what speaks for the class.",
@@ -39,52 +36,33 @@ ROUNDING = "Gradients pass the rounding of activations as if it did not round (s
 
 def draw(model: str) -> None:
     """Draws the choice of an image, the predictions of both networks, and their saliency maps."""
-    spec, now = selection.spec(model), session.now()
-    dataset = images.test_images()
-    left, right = st.columns([1, 1.2], gap="medium")
-    own = left.file_uploader(
-        "Your own image",
-        type=[*FORMATS.values(), "jpeg"],
-        max_upload_size=MOST_BYTES // 1_000_000,
-        key="own image",
-        help=OWN_HELP,
-    )
-    with right:
-        if not isinstance(dataset, DataError):
-            st.number_input(
-                "Number of the test image",
-                0,
-                TEST.images - 1,
-                disabled=own is not None,
-                **session.bound("picture", now.picture),
-            )
-        st.segmented_control(
-            "Explanation", list(Method), required=True, **session.bound("explanation", now.explanation)
-        )
-    if own is None and isinstance(dataset, DataError):
-        st.caption("Without the test images of CIFAR-10, upload an image of your own.")
-        missing_images.explain(dataset)
-    elif inside.is_pending(spec):
-        st.caption("The network is still being recovered.")
-    else:
-        try:
-            _draw_report(spec, own.getvalue() if own else None)
-        except ValueError as error:
-            st.warning(f"{wording.capital(str(error))}.", icon=":material/block:")
-
-
-def _draw_report(spec: CompressionSpec, own: bytes | None) -> None:
-    number, method = session.now().picture, session.now().explanation
-    report = saliency.of_own_image(spec, own, method) if own else saliency.of_test_image(spec, number, method)
-    if isinstance(report, DataError):
-        st.error(f"This file cannot be used: {report}.", icon=":material/broken_image:")
+    spec = selection.spec(model)
+    picture = choice.pick(_pick_method)
+    if picture is None:
         return
+    if inside.is_pending(spec):
+        st.caption("The network is still being recovered.")
+        return
+    try:
+        _draw_report(spec, picture)
+    except DataError as error:
+        st.error(f"This file cannot be used: {error}.", icon=":material/broken_image:")
+    except ValueError as error:
+        st.warning(f"{wording.capital(str(error))}.", icon=":material/block:")
+
+
+def _pick_method() -> None:
+    st.selectbox("Explanation", list(Method), **session.bound("explanation", session.now().explanation))
+
+
+def _draw_report(spec: CompressionSpec, picture: Picture) -> None:
+    method = session.now().explanation
+    report = saliency.report(spec, picture, method)
     label = TEST.classes[report.before[0].label]
-    name = "Your image" if own else f"Test image {number}, a picture of class {saliency.true_class(number)}"
     of_maps = zip(("Float", "Compressed"), report.pictures, strict=True)
-    figures = [(name, name, report.picture)] + [
-        (network, f"{method} of the {network.lower()} network for the class {label}", picture)
-        for network, picture in of_maps
+    figures = [(picture.name, picture.name, report.picture)] + [
+        (network, f"{method} of the {network.lower()} network for the class {label}", address)
+        for network, address in of_maps
     ]
     st.html(f'{STYLE}<div class="inside-maps">{"".join(_figure(*each) for each in figures)}</div>')
     st.markdown(_in_words(label, report.maps.correlation))
