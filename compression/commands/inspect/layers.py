@@ -39,8 +39,8 @@ def in_words(report: LayerReport) -> str:
     width = max(len(each.name) for each in report.layers)
     lines = [
         f"on {report.layers[0].images} test images: SQNR of the output (dB), movement of the logits (root mean "
-        "square), predictions that change; each for the layer alone, then with all layers before it; spread and dead channels "
-        "in float, then compressed"
+        "square), predictions that change; each for the layer alone, then with all layers before it; spread and dead "
+        "channels in float, then compressed"
     ]
     lines += [
         f"{each.name:{width}} {each.alone_db:7.1f} {each.accumulated_db:6.1f} {each.alone_change:8.3f} "

@@ -123,15 +123,15 @@ def _draw_dead_channels(report: LayerReport) -> None:
             "Layer": [each.name for each in rows],
             "Channels": [each.channels for each in rows],
             "Dead": [f"{each.float_dead} → {each.dead}" for each in rows],
-            "Never positive": [f"{each.float_silent} → {each.silent}" for each in rows],
+            "Silent": [f"{each.float_silent} → {each.silent}" for each in rows],
         },
         hide_index=True,
         height=charts.HEIGHT,
         alt="Channels that have the same output everywhere, or are never above zero, by layer",
     )
     st.caption(
-        "Float → compressed. A dead channel has the same output for all images and places. One that is never positive "
-        "is silenced by a ReLU right behind it; where a shortcut is added first, it is not."
+        "Float → compressed. A dead channel has the same output for all images and places. A silent one is never "
+        "above zero, so that a ReLU right behind it passes nothing; where a shortcut is added first, it counts."
     )
 
 
