@@ -35,7 +35,10 @@ LAYERS = {
     "results": {"spec", "data", "networks", "core", "evaluation", "files"},
     "engine": {"spec", "data", "networks", "core", "evaluation", "results"},
     "inside": {"spec", "data", "networks", "quantization", "core", "evaluation", "results", "engine"},
-    "experiments": {"spec", "data", "networks", "quantization", "core", "files", "evaluation", "results", "engine"},
+    "experiments": {
+        *("spec", "data", "networks", "quantization", "core", "files", "evaluation", "results", "engine"),
+        *("training", "retraining", "library"),
+    },
     "deploy": {"spec", "data", "networks", "quantization", "pruning", "core", "evaluation", "engine", "results"},
 }
 FREE = {"errors", "paths"}  # modules of compression itself that every package may import

@@ -25,6 +25,7 @@ from compression.results.store import Store
 from compression.retraining.lineage import Lineage
 from compression.retraining.recipe import Recipe, check_fits
 from compression.retraining.run import recover
+from compression.retraining.start import whole_spec
 from compression.retraining.training import Training
 from compression.spec import CompressionSpec
 
@@ -41,7 +42,7 @@ def run(options: argparse.Namespace) -> None:
         raise ValueError(f"the name of --out must end in {PACKED} and not in {STATE}, got {path.name!r}")
     model, spec = network_and_spec(options)
     recipe = _recipe(options)
-    check_fits(recipe, spec)
+    check_fits(recipe, whole_spec(model, spec))
     count = image_count(options.training_images, split=TRAIN, option="--training-images")
     test, images = load(TEST), load(TRAIN)[:count]
     checkpoint = _checkpoint(model, spec, recipe, len(images))

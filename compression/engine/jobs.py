@@ -31,6 +31,7 @@ class JobKind(StrEnum):
     EXPORT = "export"
     INSPECTION = "look inside"
     LADDER = "ladder of recovery"
+    TRAINING = "training"
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The priorities of tasks: workers take the task with the highest number first.
 
-Shared values come before everything, then urgent evaluations, then all other evaluations, then scans of layers.
+Shared values come before everything, then urgent evaluations, then all other evaluations, then scans of layers, then
+training.
 """
 
 SHARED_VALUE = 1 << 60
@@ -25,3 +26,6 @@ def scan_priority(row: int, rows_apart: int, batch: int) -> int:
     `rows_apart` is more than the number of batches of a row.
     """
     return 2 * LATER - row * rows_apart - batch
+
+
+TRAINING = 4 * LATER  # behind all scans, whose rows lie less than LATER apart

@@ -122,6 +122,14 @@ def name_of(ancestor: str, lineage: Lineage, content: bytes) -> str:
     return f"{name}-{hashlib.sha256(content).hexdigest()[:6]}"
 
 
+def ancestor(name: str, data: Path = DATA) -> str:
+    """Returns the name of the float network that the network `name` comes from; it itself if it is one."""
+    by_name = {each.name: each.lineage.parent for each in all_recovered(data)}
+    for _ in by_name:
+        name = by_name.get(name, name)
+    return name
+
+
 def _in_folder(folder: Path) -> Iterator[Recovered]:
     for path in sorted(folder.glob(f"*{LINEAGE}")):
         name = path.name.removesuffix(LINEAGE)

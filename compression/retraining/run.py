@@ -9,7 +9,8 @@ from compression.data.images import ImageSet
 from compression.networks.model import FloatModel
 from compression.retraining.lineage import Lineage
 from compression.retraining.recipe import Recipe
-from compression.retraining.training import Training, prepare
+from compression.retraining.start import prepare, whole_spec
+from compression.retraining.training import Training
 from compression.spec import CompressionSpec
 from compression.training.checkpoint import load_checkpoint, save_checkpoint
 
@@ -32,6 +33,7 @@ def recover(
     network so far is returned. `teacher`: see `Training`. Raises ValueError where network, spec, recipe and checkpoint
     do not fit, or if the checkpoint is damaged.
     """
+    spec = whole_spec(model, spec)
     training = Training(prepare(model, spec, evidence_for(model, spec)), recipe, images, teacher)
     if checkpoint and checkpoint.exists():
         training.load(load_checkpoint(checkpoint))

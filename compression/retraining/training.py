@@ -9,8 +9,7 @@ import hashlib
 import math
 import time
 import zlib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -18,41 +17,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from compression.core.compress import compress
-from compression.core.evidence import NO_EVIDENCE, Evidence
 from compression.core.record import CompressedModel
 from compression.data.cifar10 import TEST
 from compression.data.images import ImageSet
 from compression.evaluation.evaluation import evaluate
 from compression.networks.model import FloatModel
-from compression.pruning.masks import LayerMask
 from compression.quantization.activations import InputQuantizer, input_quantizer
-from compression.retraining.latent import Latent, latent_network, masks_of, plans_on_folded
+from compression.retraining.latent import Latent, latent_network, masks_of
 from compression.retraining.lineage import Lineage, Point
 from compression.retraining.optimizers import Optimizers
 from compression.retraining.recipe import Quantizers, Recipe, SparsitySchedule, check_fits
 from compression.retraining.schedules import point_steps, rate_share, sparsity_at
+from compression.retraining.start import Start
 from compression.spec import Calibration, CompressionSpec
 from compression.training.train import pad_crop_flip
 
 State = dict[str, Any]
-
-
-@dataclass(frozen=True, eq=False)
-class Start:
-    """What a run begins with: the float network, the network compressed without training, and the masks of its spec."""
-
-    model: FloatModel
-    compressed: CompressedModel
-    masks: Mapping[str, LayerMask]
-    evidence: Evidence = NO_EVIDENCE
-
-
-def prepare(model: FloatModel, spec: CompressionSpec, evidence: Evidence) -> Start:
-    """Returns the start of a run. Raises ValueError where the spec does not fit the network."""
-    compressed = compress(model.module, spec, evidence)
-    planned_on = compressed.original if plans_on_folded(spec) else model.module
-    return Start(model, compressed, masks_of(planned_on, spec, evidence), evidence)
 
 
 class Training:

@@ -22,7 +22,8 @@ from compression.retraining.lineage import lineage_from_json
 from compression.retraining.recipe import Recipe, recipe_from_json
 from compression.retraining.run import recover
 from compression.retraining.schedules import point_steps, rate_share, sparsity_at
-from compression.retraining.training import Training, prepare
+from compression.retraining.start import prepare
+from compression.retraining.training import Training
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
 from tests.support.networks import network
 

@@ -1,0 +1,57 @@
+"""What training begins with: a network, compressed without training, and the masks of its spec."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from compression.core.compress import compress
+from compression.core.evidence import NO_EVIDENCE, Evidence
+from compression.core.record import CompressedModel
+from compression.files.stored import StoredNetwork
+from compression.networks.model import FloatModel
+from compression.pruning.masks import LayerMask
+from compression.retraining.latent import masks_of, plans_on_folded
+from compression.spec import CompressionSpec
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """What a run begins with: the network, the same compressed without training, and the masks of its spec."""
+
+    model: FloatModel
+    compressed: CompressedModel
+    masks: Mapping[str, LayerMask]
+    evidence: Evidence = NO_EVIDENCE
+
+
+def prepare(model: FloatModel, spec: CompressionSpec, evidence: Evidence) -> Start:
+    """Returns the start of a run. Raises ValueError where the spec does not fit the network.
+
+    A network that is compressed already and stays as it is goes on with the codes and scales of its file.
+    """
+    if isinstance(model, StoredNetwork):
+        module = model.compressed.original  # without quantizers of inputs, which the spec has
+        is_same = spec == whole_spec(model, CompressionSpec(model.name))
+        compressed = replace(model.compressed, spec=spec) if is_same else compress(module, spec, evidence)
+    else:
+        module, compressed = model.module, compress(model.module, spec, evidence)
+    planned_on = compressed.original if plans_on_folded(spec) else module
+    return Start(model, compressed, masks_of(planned_on, spec, evidence), evidence)
+
+
+def whole_spec(model: FloatModel, spec: CompressionSpec) -> CompressionSpec:
+    """Returns the spec to train `model` with: of a network that is compressed already, also what was done to it.
+
+    So a pruned network stays pruned while it is quantized, and a quantized one quantized while it is pruned.
+    """
+    if not isinstance(model, StoredNetwork):
+        return spec
+    own = model.spec
+    return replace(
+        spec,
+        prune=spec.prune or own.prune,
+        weights=spec.weights or own.weights,
+        activations=spec.activations or own.activations,
+        layers=spec.layers or own.layers,
+        fold_bn=spec.fold_bn or own.fold_bn,
+        also=spec.also or own.also,
+    )
