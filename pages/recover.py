@@ -1,4 +1,4 @@
-"""The page Recover: how much accuracy comes back without training, and what each step costs."""
+"""The page Recover: how much accuracy comes back, without training and by training, and what each step costs."""
 
 import streamlit as st
 
@@ -7,12 +7,12 @@ from pages.ui.accuracy import panel
 from pages.ui.compute import compressed
 from pages.ui.frame import frame, look
 from pages.ui.frame.metrics import size_metric, sparsity_metric
-from pages.ui.recover import ladder
+from pages.ui.recover import family, ladder, training
 from pages.ui.settings import controls, own_layers, selection
 
 frame.open_page("Recover")
 model = frame.pick_network()
-st.subheader("How much accuracy comes back without training?", anchor=False)
+st.subheader("How much accuracy comes back, and what does it take?", anchor=False)
 with st.container(key=look.PAGE):
     side, main = st.columns([1, 3], gap="medium")
 
@@ -31,3 +31,5 @@ with main:
         panel.metric(model)
     panel.sentence(model)
     ladder.draw(model)
+    training.draw(model)
+    family.draw()

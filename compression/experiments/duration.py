@@ -1,12 +1,17 @@
-"""Predicts how long an evaluation takes on this machine, before one has begun."""
+"""Predicts how long an evaluation or training takes on this machine, before one has begun."""
 
+import copy
 import time
 
 import torch
+from torch import nn
+from torch.nn import functional
 
 from compression.networks.model import FloatModel
 
 NOISE_IMAGES, RUNS = 25, 2
+
+TRAINING_IMAGES, TRAINING_RUNS, MOST_SECONDS = 16, 10, 1.0
 
 
 def seconds_per_image(model: FloatModel) -> float:
@@ -19,4 +24,31 @@ def _seconds(model: FloatModel, images: torch.Tensor) -> float:
     start = time.perf_counter()
     with torch.inference_mode():
         model.module(model.normalization(images))
+    return time.perf_counter() - start
+
+
+def seconds_per_training_image(model: FloatModel) -> float:
+    """Times a step of training on one core, as workers compute it, on noise.
+
+    It is the fastest of TRAINING_RUNS, or of fewer if those take MOST_SECONDS.
+    """
+    images = torch.rand(TRAINING_IMAGES, *model.input_shape, generator=torch.Generator().manual_seed(0))
+    labels = torch.zeros(TRAINING_IMAGES, dtype=torch.long)
+    module = copy.deepcopy(model.module).train().requires_grad_(True)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        inputs = model.normalization(images)
+        times: list[float] = []
+        while not times or (len(times) < TRAINING_RUNS and sum(times) < MOST_SECONDS):
+            times.append(_training_seconds(module, inputs, labels))
+        return min(times) / TRAINING_IMAGES
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _training_seconds(module: nn.Module, inputs: torch.Tensor, labels: torch.Tensor) -> float:
+    start = time.perf_counter()
+    with torch.enable_grad(), torch.random.fork_rng(devices=[]):
+        functional.cross_entropy(module(inputs), labels).backward()
     return time.perf_counter() - start

@@ -104,6 +104,14 @@ def save_recovered(name: str, content: bytes, lineage: Lineage, data: Path = DAT
     return path
 
 
+def remember_accuracy(name: str, accuracy: float, data: Path = DATA) -> None:
+    """Notes the accuracy (0..1) on all test images in the lineage of a network of this machine. Raises OSError."""
+    each = find_recovered(name, data)
+    if each and not each.is_bundled and each.lineage.accuracy != accuracy:
+        lineage = replace(each.lineage, accuracy=accuracy)
+        write_whole(each.path.with_name(f"{name}{LINEAGE}"), lineage.to_json().encode())
+
+
 def delete_recovered(name: str, data: Path = DATA) -> None:
     """Deletes a recovered network of this machine; those that come with the project stay. Raises OSError."""
     for suffix in (LINEAGE, PACKED):
@@ -113,12 +121,12 @@ def delete_recovered(name: str, data: Path = DATA) -> None:
 def name_of(ancestor: str, lineage: Lineage, content: bytes) -> str:
     """Returns the name of the recovered network with this packed file, such as "resnet20-2-bits-1-epoch-3fa2c1".
 
-    `ancestor`: the float network that it comes from. The name has letters, digits, dots and hyphens alone, so that it
+    `ancestor`: the float network that it comes from. The name has letters, digits and hyphens alone, so that it
     can stand in links, commands and names of files. Another file has another name, also after the network was deleted,
     so that a link never leads to another network.
     """
     words = f"{ancestor} {title(lineage.spec)} {epochs_in_words(lineage.epochs)}"
-    name = re.sub(r"[^A-Za-z0-9._]+", "-", words).strip("-.")[:MOST_CHARACTERS]
+    name = re.sub(r"[^A-Za-z0-9_]+", "-", words).strip("-")[:MOST_CHARACTERS]
     return f"{name}-{hashlib.sha256(content).hexdigest()[:6]}"
 
 

@@ -146,7 +146,7 @@ class Latent:
             sqnr_db=sqnr_db(record.original.detach(), weight),
             filters=mask.filters if mask else None,
             pattern=mask.pattern if mask else None,
-            inputs=grown_input(record.inputs, self.input_gains[record.name]) if record.inputs else None,
+            inputs=grown_input(record.inputs, self.input_gains[record.name].detach()) if record.inputs else None,
         )
 
 

@@ -1,7 +1,10 @@
 """The page Recover: the ladder of the settings of now, and rungs that become settings of all pages."""
 
 import itertools
+import time
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -9,17 +12,26 @@ from streamlit.testing.v1 import AppTest
 
 from compression.data.cifar10 import CLASSES
 from compression.data.images import ImageSet
+from compression.engine.cluster import Engine
 from compression.engine.recoverer import Recoverer, RecoveryReading
-from compression.errors import EngineError
+from compression.errors import DataMissing, EngineError
 from compression.evaluation.evaluation import Evaluation
 from compression.evaluation.reading import Reading
 from compression.evaluation.sampling import VisitingOrder
 from compression.experiments.ladder import rungs
+from compression.experiments.training.trainer import Trainer
+from compression.library import recovered
+from compression.library.recovered import Recovered
 from compression.paths import PROJECT
+from compression.retraining.lineage import Lineage, Point
+from compression.retraining.recipe import Quantizers, Recipe, SparsitySchedule
 from compression.spec import ActivationSpec, CompressionSpec, Order, PruneSpec, QuantSpec, Rounding
+from pages.ui import wording
 from pages.ui.accuracy import polling
 from pages.ui.charts import accuracy as accuracy_charts
-from pages.ui.compute import accuracy, compressed, images, recovery
+from pages.ui.compute import accuracy, compressed, experiments, images, recovery
+from pages.ui.recover import family, recipe
+from pages.ui.state.value import Settings
 from tests.pages.test_more_settings import link_of
 
 QUANTIZED = CompressionSpec("simple_cnn", weights=QuantSpec(3))
@@ -164,3 +176,90 @@ def test_files_follow_when_the_network_is_there(monkeypatch: pytest.MonkeyPatch)
     assert not page.exception
     assert any(each.value == "The files follow when the network is recovered." for each in page.caption)
     assert not page.get("download_button")
+
+
+# ---- training
+
+SPARSE = CompressionSpec("simple_cnn", PruneSpec(sparsity=0.9))
+
+
+def lineage(parent: str, **changes: Any) -> Lineage:
+    points = (Point(0, None, 1, 2, 0.0), Point(8, 1.0, 2, 2, 1.0))
+    return replace(Lineage(parent, "d", SPARSE, Recipe(), None, 8, 1.0, "i", 1.0, points), **changes)
+
+
+def family_of(*pairs: tuple[str, str]) -> list[tuple[int, str]]:
+    here = [Recovered(name, lineage(parent), Path(name), 1, False) for name, parent in pairs]
+    return [(depth, each.name) for depth, each in family.tree(here)]
+
+
+def test_the_tree_has_children_below_their_parents_and_orphans_at_the_root() -> None:
+    assert family_of(("c", "b"), ("b", "resnet20"), ("a", "vgg"), ("d", "deleted")) == [
+        *((0, "d"), (0, "b"), (1, "c"), (0, "a")),
+    ]
+
+
+def test_a_recipe_has_only_what_concerns_the_network() -> None:
+    now = Settings(scales=Quantizers.FROZEN, gradual=SparsitySchedule.CUBIC, epochs=0.5, distillation=0.3)
+    pruned = recipe.recipe_of(now, SPARSE)
+    assert (pruned.quantizers, pruned.sparsity_schedule) == (Quantizers.LEARNED, SparsitySchedule.CUBIC)
+    quantized = recipe.recipe_of(now, QUANTIZED)
+    assert (quantized.quantizers, quantized.sparsity_schedule) == (Quantizers.FROZEN, SparsitySchedule.ONE_SHOT)
+    assert (quantized.epochs, quantized.distillation, quantized.seed) == (0.5, 0.3, 0)
+    two_of_four = replace(SPARSE, prune=PruneSpec(structure="n:m"))  # type: ignore[arg-type]
+    assert not recipe.can_be_gradual(two_of_four)
+
+
+def test_without_training_images_the_page_says_so_and_offers_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "missing_training_images", lambda: DataMissing("there are none here"))
+    page = opened(sparsity="0.9")
+    assert any("Training needs the 50,000 training images" in info.value for info in page.info)
+    assert page.button("download training images").label == "Download 120 MB"
+    assert "training start" not in [button.key for button in page.button]
+
+
+def test_nothing_can_be_trained_where_nothing_is_compressed() -> None:
+    page = opened()
+    assert "By training" not in [each.value for each in page.subheader]
+
+
+@pytest.fixture
+def small_trainer(here: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, training_images: ImageSet) -> Trainer:
+    """Trains on the first training images, and keeps all files in the folder of the test."""
+    trainer = Trainer(here, tmp_path, training_images[:1500])
+    monkeypatch.setattr(experiments, "trainer", lambda: trainer)
+    monkeypatch.setattr(experiments, "seconds_to_train_on_an_image", lambda name: 0.001)
+    monkeypatch.setattr(recovered, "folder_of", lambda data=None: tmp_path / "recovered")
+    monkeypatch.setattr(recovered, "GALLERY", tmp_path / "gallery")
+    return trainer
+
+
+def buttons(page: AppTest) -> dict[str, str]:
+    return {button.key: button.label for button in page.button}
+
+
+def test_a_network_is_trained_found_again_by_its_link_used_trained_on_and_deleted(small_trainer: Trainer) -> None:
+    page = opened(sparsity="0.9", epochs="2")
+    assert any(caption.value.startswith("About ") for caption in page.caption)
+    page.button("training start").click().run()
+    assert buttons(page)["training stop"] == "Stop"
+    again = opened(sparsity="0.9", epochs="2")  # another tab, by the same link
+    deadline = time.monotonic() + 120
+    while "training stop" in buttons(again) or not any(each.label == "Points won" for each in again.metric):
+        assert time.monotonic() < deadline
+        again.run()
+        assert not again.exception
+    shown = {metric.label: metric.value for metric in again.metric if metric.label in ("Points won", "Time")}
+    assert float(shown["Points won"]) > 0
+    [name] = recovered.recovered_names()
+    again.button("use trained").click().run()
+    assert not again.exception
+    assert again.query_params["model"] == name
+    size = next(metric.value for metric in again.metric if metric.label == "File size")
+    assert size == wording.size(recovered.find_recovered(name).nbytes)  # type: ignore[union-attr]
+    assert buttons(again)["training start"] == "Train"  # on from it
+    assert any("compressed already" in info.value for info in again.info)
+    again.button(f"delete {name}").click().run()
+    assert not again.exception
+    assert recovered.recovered_names() == []
+    assert again.query_params["model"] == "simple_cnn"

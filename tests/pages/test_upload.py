@@ -191,7 +191,7 @@ def test_another_session_sees_it_by_its_link_alone_and_not_when_it_is_deleted(pa
     page.button(key=f"forget {name}").click().run()
     other = explore(name)
     assert name not in other.selectbox(key="model").options
-    assert "uploaded ones are kept for an hour" in other.toast[0].value
+    assert "kept for an hour" in other.toast[0].value
 
 
 def test_uploads_are_kept_for_an_hour_and_not_more_than_fit(monkeypatch):

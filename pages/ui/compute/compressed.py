@@ -71,11 +71,12 @@ def answer(spec: CompressionSpec) -> Answer:
 def _answer(spec: CompressionSpec) -> Answer:
     network, as_float = model(spec), networks.float_model(spec.model)
     file, measured = count_file(network, as_float, quick=True), read_landscape(as_float).get(spec)
+    stored = networks.file_bytes(spec.model) if is_as_stored(as_float, spec) else None
     return Answer(
         spec=spec,
         file=file,
-        file_bytes=measured.costs.file if measured else file.total,
-        file_is_exact=file.exact or measured is not None,
+        file_bytes=stored or (measured.costs.file if measured else file.total),
+        file_is_exact=file.exact or measured is not None or stored is not None,
         memory=count_bytes(network),
         bit_operations=bit_operations(network, networks.layer_macs(spec.model)),
         layers=tuple(layer.facts for layer in network.layers),

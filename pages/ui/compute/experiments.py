@@ -6,8 +6,9 @@ import streamlit as st
 
 from compression.data.cifar10 import TEST
 from compression.engine.cluster import engine
+from compression.engine.workers import cores
 from compression.errors import DataError
-from compression.experiments.duration import seconds_per_image
+from compression.experiments.duration import seconds_per_image, seconds_per_training_image
 from compression.experiments.scan import ScanReading
 from compression.experiments.scanner import Scanner
 from compression.experiments.search.goal import Goal
@@ -15,6 +16,7 @@ from compression.experiments.search.reading import SearchReading
 from compression.experiments.search.searcher import Searcher
 from compression.experiments.sweep import SweepReading
 from compression.experiments.sweeper import Sweeper
+from compression.experiments.training.trainer import Trainer
 from compression.results import known
 from compression.results.table import results_table, table_bytes
 from compression.spec import CompressionSpec
@@ -81,3 +83,15 @@ def _searcher() -> Searcher:
 def search(model: str, goal: Goal, go: bool) -> SearchReading:
     """Returns what is known about the search for `goal`; with `go`, workers go on searching."""
     return _searcher().look(networks.float_model(model), goal, go=go)
+
+
+@st.cache_resource(show_spinner=False)
+def trainer() -> Trainer:
+    """Returns what trains, for all sessions. A core stays free for what is live."""
+    return Trainer(engine(), at_once=max(1, cores() - 1))
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def seconds_to_train_on_an_image(name: str) -> float:
+    """Returns about how long a worker trains on one image here. Takes a moment."""
+    return seconds_per_training_image(networks.float_model(name))

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from compression.data import images
+from compression.data.cifar10 import TRAIN
 from compression.data.images import ImageSet
 from compression.errors import DataError
 from compression.evaluation import normalization_trial
@@ -21,6 +22,16 @@ def test_images() -> ImageSet | DataError:
         return load_once()
     except DataError as error:
         return error
+
+
+@st.cache_resource(ttl=60, show_spinner="Reading the training images")
+def missing_training_images() -> DataError | None:
+    """Returns why there are no training images, or None if there are. An error is looked at again after a minute."""
+    try:
+        images.load(TRAIN)
+    except DataError as error:
+        return error
+    return None
 
 
 @st.cache_resource(ttl=60, show_spinner="Reading CIFAR-10")

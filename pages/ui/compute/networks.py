@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import streamlit as st
 
+from compression.files.stored import StoredNetwork
 from compression.inspect import card, histogram
-from compression.library import catalog
+from compression.library import catalog, recovered
 from compression.networks import macs, public
 from compression.networks.folding import fold_batch_norm
 from compression.networks.model import FloatModel
@@ -22,6 +23,23 @@ def names() -> list[str]:
 def float_model(name: str) -> FloatModel:
     """Returns the network as it was trained, in float32."""
     return uploads.own().get(name) or _shared_model(name)
+
+
+def is_compressed(name: str) -> bool:
+    """Returns whether the network is compressed already: recovered by training, or uploaded as a packed file."""
+    return isinstance(float_model(name), StoredNetwork)
+
+
+def file_bytes(name: str) -> int | None:
+    """Returns the size of the packed file of a network that is compressed already, None for another network."""
+    model = float_model(name)
+    return model.nbytes if isinstance(model, StoredNetwork) else None
+
+
+def label(name: str) -> str:
+    """Returns what a picker calls a network: of a recovered one, what it is."""
+    each = recovered.find_recovered(name)
+    return f"{each.title} · {name[-6:]}" if each else name
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)

@@ -80,14 +80,22 @@ def rerun_answer(fragments: Sequence[str] | None = None) -> None:
 def pick_network() -> str:
     """Draws the network picker and the state of the data in the sidebar; returns the name of the network."""
     with st.sidebar:
-        st.selectbox("Network", networks.names(), **session.bound("model", session.now().model))
+        st.selectbox(
+            "Network", networks.names(), format_func=networks.label, **session.bound("model", session.now().model)
+        )
         name = session.now().model
         parameters = wording.quantity(networks.float_model(name).parameters)
         float_accuracy, origin = accuracy.float_accuracy(name)
+        packed = networks.file_bytes(name)
         st.caption(
             f"{parameters} parameters  \n"
             f"{wording.quantity(sum(networks.layer_macs(name).values()))} multiply-accumulates per image  \n"
-            + (f"{wording.percent(float_accuracy, 2)} accuracy in float, {origin}" if float_accuracy else "")
+            + (f"compressed already: its packed file has {wording.size(packed)}  \n" if packed else "")
+            + (
+                f"{wording.percent(float_accuracy, 2)} accuracy{'' if packed else ' in float'}, {origin}"
+                if float_accuracy
+                else ""
+            )
         )
     show_data_status(name)
     return name

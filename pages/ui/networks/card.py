@@ -22,13 +22,19 @@ def facts(name: str, fold: bool) -> None:
     worst = max(cards, key=lambda layer: layer.spread)
     float_accuracy, basis = accuracy.float_accuracy(name)
     macs = sum(layer.macs for layer in cards)
+    packed = networks.file_bytes(name)
+    as_float = f"{wording.size(float_bytes(model.module))} in float32"
     shown = (
         (
-            "Accuracy in float",
+            "Accuracy, compressed" if packed else "Accuracy in float",
             wording.percent(float_accuracy, 2) if float_accuracy else "not known",
             basis,
         ),
-        ("Parameters", wording.quantity(model.parameters), f"{wording.size(float_bytes(model.module))} in float32"),
+        (
+            "Parameters",
+            wording.quantity(model.parameters),
+            f"{wording.size(packed)} in its packed file, not {as_float}" if packed else as_float,
+        ),
         ("Multiply-accumulates", wording.quantity(macs), f"one image, {len(cards)} layers"),
         ("Widest spread", wording.times(worst.spread), f"in {worst.name}"),
     )

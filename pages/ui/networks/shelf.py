@@ -17,6 +17,7 @@ def pick() -> str:
     st.pills(
         "Network",
         networks.names(),
+        format_func=networks.label,
         required=True,
         label_visibility="collapsed",
         **session.bound("model", session.now().model),

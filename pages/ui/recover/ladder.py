@@ -22,6 +22,7 @@ CLIMBING = "climbing"
 COLUMNS = [1.4, 3, 1.2, 1.2, 0.9, 1]
 HEADS = ("Step", "What it does", "Accuracy", "Points won", "Seconds", "")
 NOTHING = "These settings compress nothing, so there is nothing to give back. Lower the bits or prune weights."
+ALREADY = "This network is compressed already, so no step without training gives more back. You can train on from it."
 FOLDED_LAST = "Where batch norm is folded after quantization, nothing can be given back. Fold it first, or not at all."
 WORDS = """\
 Every step keeps those above it. None looks at a label, and none trains: each uses 1,000 training images, and the
@@ -39,7 +40,8 @@ def draw(model: str) -> None:
     ladder = rungs(selection.spec(model), networks.has_batch_norm(model))
     if len(ladder) == 1:
         spec = ladder[0].spec
-        st.info(FOLDED_LAST if spec.quantizes_weights or spec.prunes else NOTHING, icon=":material/info:")
+        nothing = ALREADY if networks.is_compressed(model) else NOTHING
+        st.info(FOLDED_LAST if spec.quantizes_weights or spec.prunes else nothing, icon=":material/info:")
         return
     _watch(ladder)
 

@@ -13,7 +13,10 @@ from pages.ui.state import link, session
 from pages.ui.state.link import Rejected
 from pages.ui.state.value import Settings
 
-NOT_HERE = "there is no such network now: public ones must be downloaded, and uploaded ones are kept for an hour"
+NOT_HERE = (
+    "there is no such network now: public ones must be downloaded, recovered ones may have been deleted, and uploaded "
+    "ones are kept for an hour"
+)
 
 
 def arrive(page: str) -> tuple[Rejected, ...]:

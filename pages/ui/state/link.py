@@ -7,6 +7,7 @@ from typing import Any
 from compression.data.cifar10 import TEST
 from compression.inside.flips import Change, Matrix
 from compression.inside.saliency import Method
+from compression.retraining.recipe import MOST_EPOCHS, Optimizer, Quantizers, SparsitySchedule
 from compression.spec import (
     AUTOMATIC_SCHEMES,
     GROUP_SIZES,
@@ -110,6 +111,14 @@ READERS: dict[str, Read] = {
     "reestimate": readers.switch,
     "rounding": readers.one_of(Rounding),
     **dict.fromkeys(("reconstruct", "repair", "correct_bias", "equalize"), readers.switch),
+    "epochs": readers.number(0.01, MOST_EPOCHS),
+    "scales": readers.one_of(Quantizers),
+    "gradual": readers.one_of(SparsitySchedule),
+    "distillation": readers.number(0, 1),
+    "teacher": readers.name,
+    "optimizer": readers.one_of(Optimizer),
+    "learning_rate": readers.number(1e-6, 1),
+    "training_seed": readers.whole(0, 1_000_000),
     "layers": lambda text: to_link(from_link(text)),
     "scan": readers.one_of(("bits", SPARSITY)),
     "layer": readers.name,

@@ -11,7 +11,9 @@ from typing import Any
 
 import streamlit as st
 
-from pages.ui.state import link
+from compression.spec import CompressionSpec
+from pages.ui.compute import networks
+from pages.ui.state import link, specs
 from pages.ui.state.value import Settings
 
 HISTORY, PAGE = "history", "page"
@@ -53,8 +55,12 @@ def change(**changes: Any) -> None:
 
 
 def of_network(settings: Settings, model: str) -> Settings:
-    """Returns the settings for another network: those of single layers belong to the old one."""
-    return replace(settings, model=model, layers=history().layers_of.get(model, ""))
+    """Returns the settings for another network: those of single layers belong to the old one.
+
+    A network that is compressed already is shown as it is.
+    """
+    settings = replace(settings, model=model, layers=history().layers_of.get(model, ""))
+    return specs.with_spec(settings, CompressionSpec(model)) if networks.is_compressed(model) else settings
 
 
 def step(settings: Settings) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from compression.inside.flips import Change, Matrix
 from compression.inside.saliency import Method
+from compression.retraining.recipe import Optimizer, Quantizers, SparsitySchedule
 from compression.spec import (
     DEFAULT_CLIP_AT,
     GROUP_SIZE,
@@ -35,11 +36,12 @@ class Settings:
     taking one back restores the others; `specs.fitting` returns what takes effect.
 
     `bits`: bits per weight, or "float". `layers`: the settings of single layers, as `recipe.to_link` writes them.
-    `layer`: the layer whose weights are shown. `pins`: the names of pinned specs. `budget`: the largest file size, as
-    the slider of Trade-offs shows it. `sweep_…`: what a sweep combines. `section` to `images`: what the page Inside
-    shows; `cell`: the row and the column of a confusion matrix, as "3-5"; `gallery`: the page of the gallery;
-    `picture`: the number of a test image; `explanation`: what makes its maps; `images`: how many test images are used
-    by what takes long.
+    `epochs` to `training_seed`: how a compressed network is trained; `teacher`: the network that it is distilled from,
+    None for the float network. `layer`: the layer whose weights are shown. `pins`: the names of pinned specs. `budget`:
+    the largest file size, as the slider of Trade-offs shows it. `sweep_…`: what a sweep combines. `section` to
+    `images`: what the page Inside shows; `cell`: the row and the column of a confusion matrix, as "3-5"; `gallery`: the
+    page of the gallery; `picture`: the number of a test image; `explanation`: what makes its maps; `images`: how many
+    test images are used by what takes long.
     """
 
     model: str = "resnet20"
@@ -75,6 +77,15 @@ class Settings:
     repair: bool = False
     correct_bias: bool = False
     equalize: bool = False
+
+    epochs: float = 1.0
+    scales: Quantizers = Quantizers.LEARNED
+    gradual: SparsitySchedule = SparsitySchedule.ONE_SHOT
+    distillation: float = 0.0
+    teacher: str | None = None
+    optimizer: Optimizer = Optimizer.SGD
+    learning_rate: float | None = None
+    training_seed: int = 0
 
     layers: str = ""
     scan: str = "bits"
