@@ -5,7 +5,7 @@ import streamlit as st
 import pages.ui.supported  # noqa: F401
 from pages.ui.accuracy import panel
 from pages.ui.frame import frame, look
-from pages.ui.inside import classes, confidence, corruptions, flips, image, layers, metrics
+from pages.ui.inside import bit_flips, classes, confidence, corruptions, flips, image, layers, metrics
 from pages.ui.settings import controls, own_layers
 from pages.ui.state import session
 from pages.ui.state.link import SECTIONS
@@ -17,6 +17,7 @@ DRAWS = {
     "Image": image.draw,
     "Layers": layers.draw,
     "Corruptions": corruptions.draw,
+    "Bit flips": bit_flips.draw,
 }
 
 frame.open_page("Inside")

@@ -34,7 +34,7 @@ LAYERS = {
     "inspect": {"spec", "data", "networks", "quantization", "pruning", "core", "evaluation"},
     "results": {"spec", "data", "networks", "core", "evaluation", "files"},
     "engine": {"spec", "data", "networks", "core", "evaluation", "results"},
-    "inside": {"spec", "data", "networks", "quantization", "core", "evaluation", "results", "engine"},
+    "inside": {"spec", "data", "networks", "quantization", "core", "files", "evaluation", "results", "engine"},
     "experiments": {
         *("spec", "data", "networks", "quantization", "core", "files", "evaluation", "results", "engine"),
         *("training", "retraining", "library"),

@@ -87,6 +87,17 @@ def decode(content: bytes, name: str) -> Decoded:
         raise CodecError(f"{name} is damaged or is not a packed file ({first[:200]})") from error
 
 
+def decode_body(body: bytes) -> nn.Module:
+    """Returns the network in the bytes that follow the two digests of a packed file, which are not compared.
+
+    Raises CodecError if they cannot be decoded.
+    """
+    try:
+        return _decode(Reader(body))[0]
+    except DAMAGE_ERRORS as error:
+        raise CodecError("the content is damaged") from error
+
+
 def verify_file(path: Path, compressed: CompressedModel) -> None:
     """Decodes the packed file at `path`. Raises CodecError if a number of it differs from that in `compressed`."""
     _verify(load_compressed(path), compressed, path.name)

@@ -30,9 +30,17 @@ from compression.engine.lru_cache import LruCache
 from compression.engine.priorities import scan_priority
 from compression.engine.progress import Pace, follow
 from compression.errors import EngineError
+from compression.inside.bits.report import trials
 from compression.inside.calibration import Calibration, calibrate
 from compression.inside.layers import LayerReport, layer_names
-from compression.inside.tasks import compute_logits, measure_mended, measure_signal
+from compression.inside.tasks import (
+    compute_logits,
+    count_flipped,
+    find_worst_bit,
+    flip_packed_file,
+    measure_mended,
+    measure_signal,
+)
 from compression.networks.model import FloatModel
 from compression.results.provenance import arithmetic
 from compression.spec import CompressionSpec
@@ -208,6 +216,26 @@ def layer_calls(
         Call(f"{name} {layer}", measure_signal, (network, spec, layer, count, arithmetic(), pixels, made))
         for layer in layer_names(model.module)
     ] + [Call(f"{name} mended", measure_mended, (network, spec, count, arithmetic(), pixels, made))]
+
+
+def bit_flip_calls(
+    engine: Engine, model: FloatModel, spec: CompressionSpec, bits: int, images: ImageSet, count: int, made: Any = None
+) -> list[Call]:
+    """Returns the calls that flip bits of the weights as `spec` stores them, in words of at most `bits` bits.
+
+    First `bits.report.trials`, then the worst bit, then the packed file. `made` is `compressed` of `layer_calls`.
+    """
+    network, pixels = shared_arguments(engine, model, images)
+    name = f"bits {model.digest} {spec.to_json()} {count}"
+    given = Shared(f"network {name}", made) if made is not None else None
+    return [
+        *(
+            Call(f"{name} {trial}", count_flipped, (network, spec, trial, count, arithmetic(), pixels, given))
+            for trial in trials(bits)
+        ),
+        Call(f"{name} worst", find_worst_bit, (network, spec, count, arithmetic(), pixels, given)),
+        Call(f"{name} file", flip_packed_file, (network, spec, arithmetic(), given)),
+    ]
 
 
 def report_layers(results: Sequence[Any]) -> LayerReport:

@@ -1,4 +1,4 @@
-"""What workers compute for a look inside: logits, predictions for corrupted images, the signal of layers."""
+"""What workers compute for a look inside: logits, the signal of layers, what corrupted images and flipped bits cost."""
 
 from dataclasses import replace
 
@@ -9,6 +9,7 @@ from torch import nn
 
 from compression.core.batch_norm import has_statistics
 from compression.core.compress import compress
+from compression.core.evidence import Sample
 from compression.core.record import CompressedModel
 from compression.core.training_evidence import evidence_for, training_sample
 from compression.data.images import ImageSet
@@ -16,11 +17,16 @@ from compression.engine.lru_cache import LruCache
 from compression.engine.tasks import CACHE_BYTES, images_for
 from compression.errors import DataError
 from compression.evaluation.evaluation import BATCH
+from compression.files.packed_file import assemble, pack_layers
+from compression.inside.bits.packed import FileFlips, flip_file
+from compression.inside.bits.words import Trial, count_right, draw, flip_bits
+from compression.inside.bits.worst import GRADIENT_IMAGES, WorstBit, worst_candidates, worst_of
 from compression.inside.corruptions import Condition, corrupt
 from compression.inside.layers import LayerSignal, NetworkPair, measure_layer, spreads
 from compression.networks.folding import fold_batch_norm
 from compression.networks.model import FloatModel
 from compression.networks.weights import float_bytes
+from compression.results.provenance import check_version
 from compression.spec import CompressionSpec
 
 Logits = npt.NDArray[np.float32]
@@ -90,13 +96,13 @@ def measure_signal(
     `compressed` is the compressed network, else as for `compute_logits`.
     """
     images = images_for(version, images)
-    pair = _pairs.use((model.digest, spec), lambda: NetworkPair.of(compressed or compress_here(model, spec)))
+    pair = NetworkPair.of(compressed or compress_here(model, spec))
     return measure_layer(pair, layer, model.normalization(images.pixels[:count]))
 
 
 def compress_here(model: FloatModel, spec: CompressionSpec) -> CompressedModel:
-    """Returns `model` compressed as `spec` says, with the evidence that it needs."""
-    return compress(model.module, spec, evidence_for(model, spec))
+    """Returns `model` compressed as `spec` says, with the evidence that it needs; the worker keeps the last ones."""
+    return _compressed.use((model.digest, spec), lambda: compress(model.module, spec, evidence_for(model, spec)))
 
 
 def measure_mended(
@@ -123,6 +129,62 @@ def measure_mended(
     return spreads(mended, model.normalization(images.pixels[:count]))
 
 
+def count_flipped(
+    model: FloatModel,
+    spec: CompressionSpec,
+    trial: Trial,
+    count: int,
+    version: str,
+    images: ImageSet | None = None,
+    compressed: CompressedModel | None = None,
+) -> int:
+    """Returns how many of the first `count` test images are right after bits of the stored weights were flipped.
+
+    The other arguments are those of `measure_signal`.
+    """
+    images = images_for(version, images)
+    compressed = compressed or compress_here(model, spec)
+    return _count(flip_bits(compressed, draw(compressed.layers, trial)), model, images[:count])
+
+
+def find_worst_bit(
+    model: FloatModel,
+    spec: CompressionSpec,
+    count: int,
+    version: str,
+    images: ImageSet | None = None,
+    compressed: CompressedModel | None = None,
+) -> WorstBit:
+    """Returns the worst of the candidates by the gradient on the last test images, counted on the first `count`.
+
+    The arguments are those of `count_flipped`.
+    """
+    images = images_for(version, images)
+    compressed = compressed or compress_here(model, spec)
+    last = images[len(images) - GRADIENT_IMAGES : len(images)]
+    candidates = worst_candidates(compressed, Sample(model.normalization(last.pixels), last.labels))
+    return worst_of(
+        compressed, {each: _count(flip_bits(compressed, [each]), model, images[:count]) for each in candidates}
+    )
+
+
+def _count(network: nn.Module, model: FloatModel, images: ImageSet) -> int:
+    return count_right(torch.from_numpy(logits_of(network, model, images.pixels)), images.labels)
+
+
+def flip_packed_file(
+    model: FloatModel, spec: CompressionSpec, version: str, compressed: CompressedModel | None = None
+) -> FileFlips | str:
+    """Returns what flipped bits of the packed file do, or why the network has none."""
+    check_version(version)
+    compressed = compressed or compress_here(model, spec)
+    try:
+        content = assemble(pack_layers(compressed), model)
+    except ValueError as error:
+        return str(error)
+    return flip_file(content, compressed)
+
+
 def logits_of(network: nn.Module, model: FloatModel, pixels: torch.Tensor) -> Logits:
     """pixels (N, 3, H, W) uint8 -> the logits (N, classes) of `network`, with the normalisation of `model`."""
     with torch.inference_mode():
@@ -132,6 +194,6 @@ def logits_of(network: nn.Module, model: FloatModel, pixels: torch.Tensor) -> Lo
 
 _networks: LruCache[tuple[str, CompressionSpec], nn.Module] = LruCache(most_bytes=CACHE_BYTES, nbytes=float_bytes)
 
-_pairs: LruCache[tuple[str, CompressionSpec], NetworkPair] = LruCache(
-    most_bytes=CACHE_BYTES, nbytes=lambda pair: 2 * float_bytes(pair.original)
+_compressed: LruCache[tuple[str, CompressionSpec], CompressedModel] = LruCache(
+    most_bytes=CACHE_BYTES, nbytes=lambda compressed: 2 * float_bytes(compressed.original)
 )

@@ -100,3 +100,15 @@ def test_layers_report_each_layer(capsys: Captured, here: Engine, test_images: I
         assert each["mended_spread"] is None
     assert main([*options]) == 0
     assert "fc2" in capsys.readouterr().out
+
+
+def test_bitflips_report_each_storage(capsys: Captured, here: Engine, test_images: ImageSet) -> None:
+    options = "inspect", "bitflips", "--model", "simple_cnn", "--images", "20"
+    values = json_of(capsys, *options)
+    assert [each["name"] for each in values["storages"]] == ["float32", "8-bit codes", "4-bit codes"]
+    for each, bits in zip(values["storages"], (32, 8, 4), strict=True):
+        assert len(each["by_position"]) == bits
+        assert each["worst"]["correct"] == min(each["worst"]["candidates"]) <= each["unflipped"]
+        assert each["file"]["refused"] == each["file"]["bits"]
+    assert main([*options]) == 0
+    assert "worst bit found: bit 30" in capsys.readouterr().out

@@ -40,9 +40,10 @@ def opened(**link: str) -> AppTest:
     return page
 
 
-def comparison() -> Comparison:
+def comparison(bits: int = 3) -> Comparison:
     landscape = read_landscape(load_bundled("simple_cnn"))
-    before, after = landscape.get(CompressionSpec("simple_cnn")), landscape.get(SPEC)
+    spec = CompressionSpec("simple_cnn", weights=QuantSpec(bits))
+    before, after = landscape.get(CompressionSpec("simple_cnn")), landscape.get(spec)
     assert before
     assert after
     return compare(before.evaluation, after.evaluation)
@@ -224,6 +225,18 @@ def test_without_test_images_the_layers_of_the_readers_own_image_are_shown(no_im
     [html] = [each.proto.body for each in page.get("html") if "inside-channels" in each.proto.body]
     assert "channels of layer conv1, Your image" in html
     assert any("noise of each layer is measured on test images" in each.value for each in page.caption)
+
+
+def test_flipped_bits_are_counted_by_workers(test_images: ImageSet, here: Engine) -> None:
+    page = opened(section="Bit flips", images="500", bits="4")
+    page.button(key="bit flips start").click().run()
+    until(page, lambda: len(page.table) == 1)
+    table = page.table[0].value
+    assert list(table["Storage"]) == ["float32", "8-bit codes", "4-bit codes"]
+    right = comparison(4).compressed.right[:500].float().mean()
+    assert table["Accuracy"].iloc[-1].startswith(wording.percent(float(right)))
+    assert table["Bit"].iloc[0] == "30"
+    assert any("were refused when it was read" in each.value for each in page.markdown)
 
 
 def png() -> bytes:

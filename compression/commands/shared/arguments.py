@@ -18,7 +18,7 @@ from compression.commands.shared.spec_options import (
 from compression.retraining.recipe import RATES, Optimizer, Quantizers, SparsitySchedule
 from compression.spec import AUTOMATIC_SCHEMES, Granularity, Scheme, Scope, Structure
 
-INSPECTIONS = ("flips", "calibration", "image", "layers", "corruptions")
+INSPECTIONS = ("flips", "calibration", "image", "layers", "corruptions", "bitflips")
 
 BITS = "8,6,5,4,3,2"
 
@@ -73,7 +73,7 @@ def _inspect(options: argparse.ArgumentParser) -> None:
         "--images",
         metavar="N",
         type=int,
-        help="number of test images (default: all; with `layers` 100, with `corruptions` 1,000)",
+        help="number of test images (default: all; with `layers` 100, with `corruptions` and `bitflips` 1,000)",
     )
 
 

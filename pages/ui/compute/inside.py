@@ -4,9 +4,11 @@ from typing import Any
 
 import streamlit as st
 
+from compression.core.record import CompressedModel
 from compression.engine.cluster import engine
 from compression.errors import DataError
 from compression.inside.answers import Answer, answers
+from compression.inside.bits.report import Storage, StorageReport, report_storages, storages
 from compression.inside.calibration import Calibration
 from compression.inside.flips import Comparison, OftenLost, compare, often_lost
 from compression.inside.inspector import (
@@ -14,6 +16,7 @@ from compression.inside.inspector import (
     Call,
     InspectionReading,
     Inspector,
+    bit_flip_calls,
     calibrate_results,
     layer_calls,
     logit_calls,
@@ -98,9 +101,33 @@ def corrupted(spec: CompressionSpec, count: int, go: bool) -> InspectionReading:
 
 def layer_signals(spec: CompressionSpec, go: bool) -> InspectionReading:
     """Returns how far the signals of all layers are measured, on LAYER_IMAGES test images."""
-    network = compressed.model(spec) if spec.recovers else None
     model = networks.float_model(spec.model)
-    return _inspector().look(layer_calls(engine(), model, spec, images.load_once(), LAYER_IMAGES, network), go)
+    return _inspector().look(layer_calls(engine(), model, spec, images.load_once(), LAYER_IMAGES, _made(spec)), go)
+
+
+def bit_flip_storages(spec: CompressionSpec) -> tuple[Storage, ...]:
+    """Returns the ways to store the weights in which bits are flipped."""
+    return storages(spec, max(layer.bits for layer in compressed.model(spec).layers))
+
+
+def bit_flips(spec: CompressionSpec, count: int, go: bool) -> InspectionReading:
+    """Returns how far the flips of bits are counted on `count` images, one storage after the other."""
+    model = networks.float_model(spec.model)
+    parts = [
+        bit_flip_calls(engine(), model, each.spec, each.bits, images.load_once(), count, _made(each.spec))
+        for each in bit_flip_storages(spec)
+    ]
+    return _inspector().look_in_turn(parts, go)
+
+
+def bit_flip_reports(spec: CompressionSpec, count: int, reading: InspectionReading) -> tuple[StorageReport, ...]:
+    """Returns the reports of all storages, from the results of `bit_flips`."""
+    return report_storages(bit_flip_storages(spec), count, reading.results)
+
+
+def _made(spec: CompressionSpec) -> CompressedModel | None:
+    """Returns a compressed network that takes seconds to make, or None: workers make the others themselves."""
+    return compressed.model(spec) if spec.recovers else None
 
 
 def corruption_report(spec: CompressionSpec, count: int, reading: InspectionReading) -> CorruptionReport:
