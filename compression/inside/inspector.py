@@ -13,6 +13,7 @@ A look is a list of calls that workers make, behind all evaluations. It is
 Results are kept in memory, those of the last MOST_LOOKS looks.
 """
 
+import hashlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -33,9 +34,11 @@ from compression.errors import EngineError
 from compression.inside.bits.report import trials
 from compression.inside.calibration import Calibration, calibrate
 from compression.inside.layers import LayerReport, layer_names
+from compression.inside.saliency import Method
 from compression.inside.tasks import (
     compute_logits,
     count_flipped,
+    explain_maps,
     find_worst_bit,
     flip_packed_file,
     measure_mended,
@@ -236,6 +239,17 @@ def bit_flip_calls(
         Call(f"{name} worst", find_worst_bit, (network, spec, count, arithmetic(), pixels, given)),
         Call(f"{name} file", flip_packed_file, (network, spec, arithmetic(), given)),
     ]
+
+
+def map_call(model: FloatModel, spec: CompressionSpec, pixels: Tensor, method: Method, module: Any = None) -> Call:
+    """Returns the call that makes the saliency maps of both networks for one image, pixels (3, H, W) uint8.
+
+    `module` is `compressed` of `logit_calls`.
+    """
+    name = f"maps {model.digest} {spec.to_json()} {method} {hashlib.sha256(pixels.numpy().tobytes()).hexdigest()}"
+    network = Shared(f"network-{model.digest}", model)
+    made = Shared(f"module {model.digest} {spec.to_json()}", module) if module is not None else None
+    return Call(name, explain_maps, (network, spec, pixels, method, arithmetic(), made))
 
 
 def report_layers(results: Sequence[Any]) -> LayerReport:

@@ -1,4 +1,4 @@
-"""Saliency maps: which pixels of one image speak for a class, as three methods see it.
+"""Saliency maps: which pixels of one image speak for a class, as five methods see it.
 
 All maps are (H, W) float32: positive where a pixel speaks for the class, negative where it speaks against it. The
 network is evaluated as it is, with quantized activations. Rounding has no useful gradient, so that gradients pass the
@@ -19,6 +19,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from compression.inside.answers import probabilities
+from compression.inside.superpixels import kernel_shap, lime
+from compression.networks.model import FloatModel
 from compression.networks.normalization import Normalization
 from compression.quantization.activations import InputQuantizer
 from compression.quantization.straight_through import TrainedInput
@@ -40,13 +43,16 @@ class Method(StrEnum):
     GRAD_CAM = "Grad-CAM"
     INTEGRATED_GRADIENTS = "Integrated gradients"
     OCCLUSION = "Occlusion"
+    LIME = "LIME"
+    KERNEL_SHAP = "KernelSHAP"
 
 
 @dataclass(frozen=True, eq=False)
 class Saliency:
     """A map (H, W) float32 of one image. `logit_change`: the class's logit minus that of a grey image.
 
-    The values of integrated gradients sum to `logit_change`, up to the error of the integral.
+    The values of integrated gradients sum to `logit_change`, up to the error of the integral. Those of LIME and
+    KernelSHAP are the same for all pixels of a square, and the squares of KernelSHAP sum to it.
     """
 
     values: Tensor
@@ -188,6 +194,8 @@ METHODS = {
     Method.GRAD_CAM: grad_cam,
     Method.INTEGRATED_GRADIENTS: integrated_gradients,
     Method.OCCLUSION: occlusion,
+    Method.LIME: lime,
+    Method.KERNEL_SHAP: kernel_shap,
 }
 
 
@@ -253,6 +261,12 @@ def explain_both(
     start = time.perf_counter()
     first, second = (explain(each, pixels, normalize, label, method) for each in (before, after))
     return MapPair(first, second, time.perf_counter() - start)
+
+
+def explain_prediction(model: FloatModel, after: nn.Module, pixels: Tensor, method: Method) -> MapPair:
+    """Returns the maps of `model` and of the compressed network `after` for the class that `model` predicts."""
+    label = int(probabilities(model.module, pixels[None], model.normalization).argmax())
+    return explain_both(model.module, after, pixels, model.normalization, label, method)
 
 
 def rank_correlation(first: Tensor, second: Tensor) -> float | None:

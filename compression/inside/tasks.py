@@ -23,6 +23,7 @@ from compression.inside.bits.words import Trial, count_right, draw, flip_bits
 from compression.inside.bits.worst import GRADIENT_IMAGES, WorstBit, worst_candidates, worst_of
 from compression.inside.corruptions import Condition, corrupt
 from compression.inside.layers import LayerSignal, NetworkPair, measure_layer, spreads
+from compression.inside.saliency import MapPair, Method, explain_prediction
 from compression.networks.folding import fold_batch_norm
 from compression.networks.model import FloatModel
 from compression.networks.weights import float_bytes
@@ -183,6 +184,19 @@ def flip_packed_file(
     except ValueError as error:
         return str(error)
     return flip_file(content, compressed)
+
+
+def explain_maps(
+    model: FloatModel,
+    spec: CompressionSpec,
+    pixels: torch.Tensor,
+    method: Method,
+    version: str,
+    compressed: nn.Module | None = None,
+) -> MapPair:
+    """Returns the saliency maps of both networks for the image pixels (3, H, W) uint8; see `explain_prediction`."""
+    check_version(version)
+    return explain_prediction(model, compressed or compress_here(model, spec).module, pixels, method)
 
 
 def logits_of(network: nn.Module, model: FloatModel, pixels: torch.Tensor) -> Logits:

@@ -80,6 +80,15 @@ def test_a_filter_and_a_cell_of_the_matrix_choose_the_images(test_images: ImageS
     assert numbers(page) == sort_surest_first(change, change.changes[Change.LOST])[:TILES]
 
 
+def test_an_image_of_the_gallery_is_opened_in_the_section_image(test_images: ImageSet) -> None:
+    page = opened()
+    second = numbers(page)[1]
+    page.pills(key="open image").set_value(second).run()
+    assert not page.exception
+    assert page.number_input(key="picture").value == second
+    assert f"Test image {second}, a picture of class" in maps_of(page)
+
+
 @pytest.mark.parametrize("kind", FLIPS)
 def test_every_kind_of_flip_has_a_gallery(kind: str, test_images: ImageSet) -> None:
     assert numbers(opened(flips=kind))
@@ -158,21 +167,27 @@ def test_corruptions_are_counted_by_workers_and_resumed_where_they_were_stopped(
 
 
 @pytest.mark.parametrize("method", Method)
-def test_both_networks_predict_and_explain_one_image(method: Method, test_images: ImageSet) -> None:
+def test_both_networks_predict_and_explain_one_image(method: Method, test_images: ImageSet, here: Engine) -> None:
     page = opened(section="Image", picture="7", explanation=method)
-    [html] = [each.proto.body for each in page.get("html") if "inside-maps" in each.proto.body]
-    assert html.count("<img ") == html.count(" alt=") == 3
+    until(page, lambda: maps_of(page).count("<img ") == 3)
+    html = maps_of(page)
+    assert html.count("<img ") == html.count(" alt=")
     name = test_images.classes[int(comparison().before[7])]
     assert page.table[0].value["First"].iloc[0].startswith(name)
     assert f"{method} of the compressed network for the class {name}" in html
 
 
 @pytest.mark.parametrize("method", Method)
-def test_the_maps_of_networks_that_are_equal_are_equal(method: Method, test_images: ImageSet) -> None:
+def test_the_maps_of_networks_that_are_equal_are_equal(method: Method, test_images: ImageSet, here: Engine) -> None:
     page = opened(section="Image", bits="float", explanation=method)
-    [html] = [each.proto.body for each in page.get("html") if "inside-maps" in each.proto.body]
-    _, before, after = re.findall('src="([^"]+)"', html)
+    until(page, lambda: maps_of(page).count("<img ") == 3)
+    _, before, after = re.findall('src="([^"]+)"', maps_of(page))
     assert before == after
+
+
+def maps_of(page: AppTest) -> str:
+    [html] = [each.proto.body for each in page.get("html") if "inside-maps" in each.proto.body]
+    return html
 
 
 def test_without_images_an_image_of_the_reader_is_explained(no_images: None) -> None:
@@ -199,8 +214,7 @@ def test_the_crop_decides_what_the_network_sees(no_images: None) -> None:
 
 
 def first_picture(page: AppTest) -> str:
-    [html] = [each.proto.body for each in page.get("html") if "inside-maps" in each.proto.body]
-    return re.findall('src="([^"]+)"', html)[0]
+    return re.findall('src="([^"]+)"', maps_of(page))[0]
 
 
 def test_the_outputs_of_a_layer_are_shown_at_once_and_its_noise_is_measured_by_workers(

@@ -72,13 +72,14 @@ def is_pending(spec: CompressionSpec) -> bool:
 
 
 @st.cache_resource(show_spinner=False)
-def _inspector() -> Inspector:
+def inspector() -> Inspector:
+    """Returns the looks of all sessions."""
     return Inspector(engine())
 
 
 def logits(spec: CompressionSpec, go: bool) -> InspectionReading:
     """Returns how far the logits of all test images are, of the float network and then of `spec`."""
-    return _inspector().look_in_turn([_logit_calls(CompressionSpec(spec.model)), _logit_calls(spec)], go)
+    return inspector().look_in_turn([_logit_calls(CompressionSpec(spec.model)), _logit_calls(spec)], go)
 
 
 def _logit_calls(spec: CompressionSpec) -> list[Call]:
@@ -96,13 +97,13 @@ def corrupted(spec: CompressionSpec, count: int, go: bool) -> InspectionReading:
         corruption_calls(engine(), networks.float_model(spec.model), each, images.load_once(), count, _module(each))
         for each in (CompressionSpec(spec.model), spec)
     ]
-    return _inspector().look_in_turn(parts, go)
+    return inspector().look_in_turn(parts, go)
 
 
 def layer_signals(spec: CompressionSpec, go: bool) -> InspectionReading:
     """Returns how far the signals of all layers are measured, on LAYER_IMAGES test images."""
     model = networks.float_model(spec.model)
-    return _inspector().look(layer_calls(engine(), model, spec, images.load_once(), LAYER_IMAGES, _made(spec)), go)
+    return inspector().look(layer_calls(engine(), model, spec, images.load_once(), LAYER_IMAGES, _made(spec)), go)
 
 
 def bit_flip_storages(spec: CompressionSpec) -> tuple[Storage, ...]:
@@ -117,7 +118,7 @@ def bit_flips(spec: CompressionSpec, count: int, go: bool) -> InspectionReading:
         bit_flip_calls(engine(), model, each.spec, each.bits, images.load_once(), count, _made(each.spec))
         for each in bit_flip_storages(spec)
     ]
-    return _inspector().look_in_turn(parts, go)
+    return inspector().look_in_turn(parts, go)
 
 
 def bit_flip_reports(spec: CompressionSpec, count: int, reading: InspectionReading) -> tuple[StorageReport, ...]:

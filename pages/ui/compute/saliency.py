@@ -5,12 +5,12 @@ from typing import Any
 
 from compression.inside import layers
 from compression.inside.answers import Answer, probabilities, top
+from compression.inside.inspector import InspectionReading, map_call
 from compression.inside.own_image import MIDDLE, Crop, read_image
 from compression.inside.pictures import map_to_pixels, to_data_uri
-from compression.inside.saliency import MapPair, Method, explain_both
+from compression.inside.saliency import MapPair, Method, explain_prediction
 from compression.spec import CompressionSpec
-from pages.ui.compute import compressed, images, networks
-from pages.ui.compute.caching import shared
+from pages.ui.compute import compressed, images, inside, networks
 
 BEST = 3  # classes that are shown
 
@@ -33,21 +33,12 @@ class Picture:
 
 
 @dataclass(frozen=True, eq=False)
-class ImageReport:
-    """What both networks see in one image: their most probable classes, and the maps for the first class of float."""
+class Predictions:
+    """The most probable classes of one image in both networks, and the image as the address of a PNG file."""
 
     picture: str
     before: tuple[Answer, ...]
     after: tuple[Answer, ...]
-    maps: MapPair
-
-    @property
-    def pictures(self) -> tuple[str, str]:
-        """Both maps on one colour scale, as addresses of PNG files."""
-        first, second = (
-            to_data_uri(map_to_pixels(each.values, self.maps.most)) for each in (self.maps.before, self.maps.after)
-        )
-        return first, second
 
 
 @dataclass(frozen=True)
@@ -65,16 +56,33 @@ class ActivationReport:
     sqnr_db: float
 
 
-def report(spec: CompressionSpec, picture: Picture, method: Method) -> ImageReport:
-    """Returns what both networks see. Raises DataError for a damaged file, ValueError if the method does not fit."""
-    if picture.content is None:
-        return _report_test_image(spec, picture.number, method)
-    return _report(spec, _pixels(spec, picture), method)
+def predictions(spec: CompressionSpec, picture: Picture) -> Predictions:
+    """Returns what both networks predict. Raises DataError for a damaged file."""
+    pixels = _pixels(spec, picture)
+    model, after = networks.float_model(spec.model), compressed.model(spec).module
+    before, small = (
+        top(probabilities(module, pixels[None], model.normalization)[0].tolist(), BEST)
+        for module in (model.module, after)
+    )
+    return Predictions(to_data_uri(pixels), before, small)
 
 
-@shared(128)
-def _report_test_image(spec: CompressionSpec, number: int, method: Method) -> ImageReport:
-    return _report(spec, images.load_once().pixels[number], method)
+def maps(spec: CompressionSpec, picture: Picture, method: Method) -> InspectionReading:
+    """Returns the MapPair of both networks for the class that float predicts, in `results`, and goes on with it.
+
+    Grad-CAM is computed at once, and all other maps by workers. Raises DataError and, for Grad-CAM, ValueError.
+    """
+    model, pixels = networks.float_model(spec.model), _pixels(spec, picture)
+    if method is Method.GRAD_CAM:
+        return InspectionReading((explain_prediction(model, compressed.model(spec).module, pixels, method),))
+    made = compressed.model(spec).module if spec.recovers else None
+    return inside.inspector().look([map_call(model, spec, pixels, method, made)])
+
+
+def map_pictures(pair: MapPair) -> tuple[str, str]:
+    """Returns both maps on one colour scale, as addresses of PNG files."""
+    first, second = (to_data_uri(map_to_pixels(each.values, pair.most)) for each in (pair.before, pair.after))
+    return first, second
 
 
 def _pixels(spec: CompressionSpec, picture: Picture) -> Any:
@@ -83,16 +91,6 @@ def _pixels(spec: CompressionSpec, picture: Picture) -> Any:
         return images.load_once().pixels[picture.number]
     _, height, width = networks.float_model(spec.model).input_shape
     return read_image(picture.content, height, width, picture.crop)
-
-
-def _report(spec: CompressionSpec, pixels: Any, method: Method) -> ImageReport:
-    model, after = networks.float_model(spec.model), compressed.model(spec).module
-    before, small = (
-        top(probabilities(module, pixels[None], model.normalization)[0].tolist(), BEST)
-        for module in (model.module, after)
-    )
-    maps = explain_both(model.module, after, pixels, model.normalization, before[0].label, method)
-    return ImageReport(to_data_uri(pixels), before, small, maps)
 
 
 def layer_names(spec: CompressionSpec) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from pages.ui.state import session
 from pages.ui.state.link import FLIPS, OFTEN_LOST
 from pages.ui.state.value import ALL
 
-MATRIX = "flips matrix"
+MATRIX, OPENED = "flips matrix", "open image"
 MATRIX_HELP = """\
 Float to compressed: rows are the predictions of the float network, columns those of the compressed one. Float,
 Compressed: rows are true classes, columns are predictions. Click a cell to see its images."""
@@ -112,6 +112,14 @@ def _gallery(spec: CompressionSpec, comparison: Comparison) -> None:
     rows = chosen.rows[(page - 1) * gallery.TILES : page * gallery.TILES]
     if rows:
         st.html(gallery.html(_tiles(spec, comparison, rows, chosen.often)))
+        if inside.pictures(rows[:1]):
+            st.pills("Open in the section Image", rows, format_func=str, key=OPENED, on_change=_open)
+
+
+def _open() -> None:
+    """Shows the image that was chosen in the section Image."""
+    if (number := st.session_state[OPENED]) is not None:
+        session.change(section="Image", picture=number)
 
 
 def _clear() -> None:
