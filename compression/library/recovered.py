@@ -92,7 +92,9 @@ def load_recovered(name: str, data: Path = DATA) -> StoredNetwork:
         model = load_exported(each.path.read_bytes(), each.path.name, name)
     except OSError as error:
         raise CheckpointError(f"{each.path} cannot be read: {error.strerror}") from error
-    return replace(model, accuracy=each.lineage.accuracy, about=model.about | {"origin": each.title})
+    return replace(
+        model, accuracy=each.lineage.accuracy, about=model.about | {"origin": f"recovered from {each.title}"}
+    )
 
 
 def save_recovered(name: str, content: bytes, lineage: Lineage, data: Path = DATA) -> Path:

@@ -15,12 +15,16 @@ from compression.spec import CompressionSpec
 
 @dataclass(frozen=True, eq=False)
 class Start:
-    """What a run begins with: the network, the same compressed without training, and the masks of its spec."""
+    """What a run begins with: the network, the same compressed without training, and the masks of its spec.
+
+    `continues`: whether it was compressed already, so that its scales are where earlier training has brought them.
+    """
 
     model: FloatModel
     compressed: CompressedModel
     masks: Mapping[str, LayerMask]
     evidence: Evidence = NO_EVIDENCE
+    continues: bool = False
 
 
 def prepare(model: FloatModel, spec: CompressionSpec, evidence: Evidence) -> Start:
@@ -28,14 +32,12 @@ def prepare(model: FloatModel, spec: CompressionSpec, evidence: Evidence) -> Sta
 
     A network that is compressed already and stays as it is goes on with the codes and scales of its file.
     """
-    if isinstance(model, StoredNetwork):
-        module = model.compressed.original  # without quantizers of inputs, which the spec has
-        is_same = spec == whole_spec(model, CompressionSpec(model.name))
-        compressed = replace(model.compressed, spec=spec) if is_same else compress(module, spec, evidence)
-    else:
-        module, compressed = model.module, compress(model.module, spec, evidence)
+    stored = model.compressed if isinstance(model, StoredNetwork) else None
+    module = stored.original if stored else model.module  # without quantizers of inputs, which the spec has
+    continues = stored is not None and spec == whole_spec(model, CompressionSpec(spec.model))
+    compressed = replace(stored, spec=spec) if stored and continues else compress(module, spec, evidence)
     planned_on = compressed.original if plans_on_folded(spec) else module
-    return Start(model, compressed, masks_of(planned_on, spec, evidence), evidence)
+    return Start(model, compressed, masks_of(planned_on, spec, evidence), evidence, continues)
 
 
 def whole_spec(model: FloatModel, spec: CompressionSpec) -> CompressionSpec:

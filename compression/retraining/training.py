@@ -173,7 +173,7 @@ class Training:
         """Takes one optimizer step, unless the loss is not a number."""
         if self._is_gradual:
             self._prune()
-        if self.step == 0 and self.recipe.quantizers is Quantizers.LEARNED:
+        if self.step == 0 and self.recipe.quantizers is Quantizers.LEARNED and not self.start.continues:
             self._latent.start_gains_(_least_error_inputs(self.start))
         pixels, labels = self._batch()
         with torch.enable_grad(), torch.random.fork_rng(devices=[]):

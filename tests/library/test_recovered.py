@@ -73,7 +73,7 @@ def test_what_is_saved_stands_beside_the_other_networks_until_it_is_deleted(tmp_
     [each] = all_recovered(tmp_path)
     assert (each.lineage, each.nbytes, each.is_bundled) == (LINEAGE, len(content), False)
     assert each.title == "simple_cnn: 4 bits, 90 % sparse, trained 1 epoch"
-    assert model.about["origin"] == each.title
+    assert model.about["origin"] == f"recovered from {each.title}"
     delete_recovered(name, tmp_path)
     assert all_recovered(tmp_path) == []
     assert not list(folder_of(tmp_path).iterdir())

@@ -19,6 +19,7 @@ from compression.evaluation.evaluation import Evaluation
 from compression.evaluation.reading import Reading
 from compression.evaluation.sampling import VisitingOrder
 from compression.experiments.ladder import rungs
+from compression.experiments.training.run_state import Run
 from compression.experiments.training.trainer import Trainer
 from compression.library import recovered
 from compression.library.recovered import Recovered
@@ -29,8 +30,9 @@ from compression.spec import ActivationSpec, CompressionSpec, Order, PruneSpec, 
 from pages.ui import wording
 from pages.ui.accuracy import polling
 from pages.ui.charts import accuracy as accuracy_charts
+from pages.ui.charts.recover.training import curve
 from pages.ui.compute import accuracy, compressed, experiments, images, recovery
-from pages.ui.recover import family, recipe
+from pages.ui.recover import family, recipe, runs
 from pages.ui.state.value import Settings
 from tests.pages.test_more_settings import link_of
 
@@ -221,6 +223,24 @@ def test_without_training_images_the_page_says_so_and_offers_them(monkeypatch: p
 def test_nothing_can_be_trained_where_nothing_is_compressed() -> None:
     page = opened()
     assert "By training" not in [each.value for each in page.subheader]
+
+
+def test_the_curve_has_both_lines_over_epochs() -> None:
+    points = (Point(0, None, 600, 1000, 1.0), Point(50, 1.2, 700, 1000, 9.0), Point(100, 1.0, 750, 1000, 17.0))
+    accuracies, losses = curve(points, 200, 0.5, "#000000").to_dict()["data"]
+    assert (accuracies["x"], accuracies["y"]) == ([0.0, 0.125, 0.25], [0.6, 0.7, 0.75])
+    assert (losses["x"], losses["y"]) == ([0.125, 0.25], [1.2, 1.0])
+    assert "of 1,000 training images" in accuracies["customdata"][0]
+
+
+def test_the_time_of_a_run_follows_from_one_that_was_done_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(experiments, "seconds_to_train_on_an_image", lambda name: 0.001)
+    run = Run("r", "simple_cnn", "d", SPARSE, Recipe(epochs=1.0), None, 50_000, "i")
+    monkeypatch.setattr(runs, "all_recovered", list)
+    assert runs.estimate(run) == pytest.approx(1.2e-3 * (382 * 128 + 9 * 1000 * 0.35), rel=0.01)
+    before = lineage("simple_cnn", steps=100, seconds=50.0)
+    monkeypatch.setattr(runs, "all_recovered", lambda: [Recovered("a", before, Path("a"), 1, False)])
+    assert runs.estimate(run) == pytest.approx(run.total * 0.5)
 
 
 @pytest.fixture

@@ -179,12 +179,13 @@ class Trainer:
             elif isinstance(result, Chunk):
                 self._go_on(state, result)
             elif task is None:
-                state.stage, state.pace = Stage.RUNNING, Pace.from_now(state.step / state.run.total)
+                state.stage = Stage.RUNNING
                 self._ask(state)
 
     def _go_on(self, state: RunState, chunk: Chunk) -> None:
         counted = len(state.points)
         self._apply(state, chunk)
+        state.pace = state.pace or Pace.from_now(state.step / state.run.total)  # without the start of a worker
         is_due = len(state.points) > counted or time.monotonic() - state.saved_at > SAVE_SECONDS
         if not is_due or self._save(state):
             self._ask(state)

@@ -26,7 +26,7 @@ from pages.ui.accuracy.polling import (
 from pages.ui.charts import accuracy as accuracy_charts
 from pages.ui.charts import show
 from pages.ui.compute import accuracy as compute
-from pages.ui.compute import images
+from pages.ui.compute import images, networks
 from pages.ui.frame import frame
 from pages.ui.frame.warnings import show_constant_answer, show_notice, show_warnings, without_folders
 from pages.ui.settings import selection, widgets
@@ -136,13 +136,14 @@ def show_number(reading: AccuracyState, border: bool = True) -> None:
         return
     change = "" if before is None or reading.is_float else wording.points(estimate.accuracy - before.accuracy)
     plain = change in ("", wording.points(0.0))
+    origin = "compressed already" if networks.is_compressed(reading.spec.model) else "the float network"
     same = reading.exact and before is not None and not reading.is_float and estimate.accuracy == before.accuracy
     st.metric(
         "Accuracy",
         wording.percent(estimate.accuracy, 2)
         if reading.exact
         else wording.plus_minus(estimate.accuracy, estimate.half_width),
-        "same as float" if same else change or ("the float network" if reading.is_float else "float unknown"),
+        "same as float" if same else change or (origin if reading.is_float else "float unknown"),
         delta_color="off" if plain else "normal",
         delta_arrow="off" if plain else "auto",
         border=border,

@@ -105,7 +105,7 @@ def bit_operations_metric(place: DeltaGenerator, before: int, after: int) -> Non
         place,
         "Bit operations",
         wording.quantity(after),
-        f"{wording.times(before / after)} fewer" if after < before else "same as float32",
+        f"{wording.times(before / after)} fewer" if after < before else "not fewer",
         f"Multiply-accumulates {wording.TIMES} bits per weight {wording.TIMES} activation bits, for one image. Zero "
         "weights count too, because ordinary kernels multiply them like any other number.",
     )

@@ -33,7 +33,7 @@ def facts(name: str, fold: bool) -> None:
         (
             "Parameters",
             wording.quantity(model.parameters),
-            f"{wording.size(packed)} in its packed file, not {as_float}" if packed else as_float,
+            f"{wording.size(packed)} packed file" if packed else as_float,
         ),
         ("Multiply-accumulates", wording.quantity(macs), f"one image, {len(cards)} layers"),
         ("Widest spread", wording.times(worst.spread), f"in {worst.name}"),

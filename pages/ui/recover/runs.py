@@ -47,12 +47,16 @@ def stop(run: Run) -> None:
 def estimate(run: Run) -> float:
     """Returns about how many seconds a run takes here, if nothing else runs. Takes a moment for a new network.
 
-    A run of the same network that was done here says best how long its steps take.
+    A run of the same network that was done here, or the one that it came out of, says best how long its steps take.
     """
     recipe = run.recipe
     for each in all_recovered():
         lineage = each.lineage
-        if lineage.digest == run.digest and not each.is_bundled and lineage.steps > LEAST_STEPS:
+        if (
+            (lineage.digest == run.digest or each.name == run.parent)
+            and not each.is_bundled
+            and lineage.steps > LEAST_STEPS
+        ):
             return lineage.seconds / (lineage.steps * lineage.recipe.batch_size) * run.total * recipe.batch_size
     counted = (recipe.points + 1) * recipe.held_out * COUNTING
     return experiments.seconds_to_train_on_an_image(run.parent) * OVERHEAD * (run.total * recipe.batch_size + counted)
