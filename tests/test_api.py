@@ -13,7 +13,7 @@ from torch.nn.utils import prune
 
 import compression as sq
 from compression import api, spec
-from compression.api import files, loading, networks
+from compression.api import files, inspection, loading, networks
 from compression.core.observe import observe
 from compression.core.training_evidence import evidence_for
 from compression.data.images import ImageSet
@@ -22,7 +22,7 @@ from compression.files.packed_file import fingerprint
 from compression.networks.bundled import load_bundled
 from compression.paths import PROJECT
 
-PARTS = (loading, networks, files)
+PARTS = (loading, networks, files, inspection)
 PART_NAMES = {part.__name__ for part in PARTS}
 EXAMPLES = [test for part in PARTS for test in doctest.DocTestFinder().find(part) if test.examples]
 FUNCTIONS = {name for name in sq.__all__ if isinstance(getattr(sq, name), FunctionType)}
@@ -49,6 +49,11 @@ def test_an_unknown_name_and_a_subpackage_load_nothing_else() -> None:
         "print(hasattr(compression, 'tensorflow'), 'torch' in sys.modules, 'compression.api' in sys.modules)"
     )
     assert in_a_fresh_process(code) == "False False False"
+
+
+def test_the_python_face_does_not_start_dask() -> None:
+    code = "import sys, compression as sq; sq.inspect_layers; print('distributed' in sys.modules)"
+    assert in_a_fresh_process(code) == "False"
 
 
 def test_public_names_are_seen_before_they_are_loaded() -> None:

@@ -4,6 +4,14 @@ The package loads this module when a name of `compression.__all__` is first used
 """
 
 from compression.api.files import ledger, load_compressed, save, size, to_int8, to_onnx
+from compression.api.inspection import (
+    inspect_bitflips,
+    inspect_calibration,
+    inspect_corruptions,
+    inspect_flips,
+    inspect_image,
+    inspect_layers,
+)
 from compression.api.loading import load, load_checkpoint, load_images, names
 from compression.api.networks import compress, evaluate, flips, recover
 from compression.core.evidence import Evidence, Sample

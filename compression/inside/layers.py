@@ -19,6 +19,8 @@ from compression.core.batch_norm import BATCH_NORMS
 from compression.core.record import CompressedModel, sqnr_db
 from compression.networks.weights import weighted_layers
 
+LAYER_IMAGES = 100  # on which the signal of layers is measured: each image has thousands of values per layer
+
 MOST_CHANNELS = 64  # that a mosaic shows
 
 GAP = 1  # pixels between the channels of a mosaic

@@ -3,21 +3,12 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from compression.data.images import ImageSet
-from compression.engine.cluster import Engine, Shared
 from compression.evaluation.statistics import Z_95
 from compression.inside.corruptions import CLEAN, CONDITIONS, Condition, Corruption
-from compression.inside.inspector import CHUNK, Call, shared_arguments
-from compression.inside.tasks import classify_corrupted
-from compression.networks.model import FloatModel
-from compression.results.provenance import arithmetic
-from compression.spec import CompressionSpec
 
 IMAGES = 1000  # a network of the size of ResNet-20 takes a second for them on a slow core, 36 times
 
@@ -179,31 +170,3 @@ def report_corruptions(
         extra,
         class_costs(before, after, labels, names),
     )
-
-
-def corruption_calls(
-    engine: Engine, model: FloatModel, spec: CompressionSpec, images: ImageSet, count: int, compressed: Any = None
-) -> list[Call]:
-    """Returns the calls that classify the first `count` of `images` under all CONDITIONS.
-
-    `model` is compressed as `spec` says; `compressed` is as for `inspector.logit_calls`.
-    """
-    network, pixels = shared_arguments(engine, model, images)
-    name = f"corrupted {model.digest} {spec.to_json()}"
-    module = Shared(f"module {name}", compressed) if compressed is not None else None
-    return [
-        Call(
-            f"{name} {condition} {start} {min(start + CHUNK, count)}",
-            classify_corrupted,
-            (network, spec, condition, start, min(start + CHUNK, count), arithmetic(), pixels, module),
-        )
-        for condition in CONDITIONS
-        for start in range(0, count, CHUNK)
-    ]
-
-
-def right_by_condition(results: Sequence[Any], count: int) -> list[Tensor]:
-    """Returns which images are classified correctly under each condition, from the results of `corruption_calls`."""
-    chunks = math.ceil(count / CHUNK)
-    parts = [results[start : start + chunks] for start in range(0, len(results), chunks)]
-    return [torch.from_numpy(np.concatenate(each)) for each in parts]

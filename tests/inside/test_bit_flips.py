@@ -18,7 +18,8 @@ from compression.inside.bits.packed import BODY_BITS, FILE_BITS, flip_file
 from compression.inside.bits.report import AT_ONE_POSITION, COUNTS, Storage, report_storage, storages, trials
 from compression.inside.bits.words import Flip, Trial, count_right, draw, flip_bits, stored
 from compression.inside.bits.worst import worst_candidates, worst_of
-from compression.inside.inspector import Inspector, bit_flip_calls
+from compression.inside.calls import bit_flip_calls
+from compression.inside.inspector import Inspector
 from compression.networks.model import FloatModel
 from compression.spec import ActivationSpec, CompressionSpec, Granularity, PruneSpec, QuantSpec, Scheme
 

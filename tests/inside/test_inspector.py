@@ -8,7 +8,8 @@ import torch
 from compression.data.images import ImageSet
 from compression.engine.cluster import Engine
 from compression.errors import EngineError
-from compression.inside.inspector import Call, Inspector, calibrate_results, logit_calls
+from compression.inside.calls import calibrate_results, logit_calls
+from compression.inside.inspector import Call, Inspector
 from compression.networks.model import FloatModel
 from compression.spec import CompressionSpec, QuantSpec
 from tests.support.work import need, square

@@ -12,7 +12,8 @@ from compression.core.record import sqnr_db
 from compression.core.training_evidence import evidence_for
 from compression.data.images import ImageSet
 from compression.engine.cluster import Engine
-from compression.inside.inspector import Inspector, layer_calls, report_layers
+from compression.inside.calls import layer_calls, report_layers
+from compression.inside.inspector import Inspector
 from compression.inside.layers import (
     NetworkPair,
     activations,

@@ -9,17 +9,10 @@ from torch import Tensor
 from compression.core.compress import compress
 from compression.data.images import ImageSet
 from compression.engine.cluster import Engine
+from compression.inside.calls import corruption_calls, right_by_condition
 from compression.inside.corruptions import CONDITIONS, Condition, Corruption, corrupt
 from compression.inside.inspector import Inspector
-from compression.inside.robustness import (
-    class_costs,
-    condition_costs,
-    corruption_calls,
-    mean_difference,
-    paired_difference,
-    pooled_cost,
-    right_by_condition,
-)
+from compression.inside.robustness import class_costs, condition_costs, mean_difference, paired_difference, pooled_cost
 from compression.networks.model import FloatModel
 from compression.spec import CompressionSpec, QuantSpec
 

@@ -12,11 +12,13 @@ from streamlit.testing.v1 import AppTest
 from compression.data.images import ImageSet
 from compression.engine.cluster import Engine
 from compression.errors import DataMissing
+from compression.inside.calls import corruption_calls, layer_calls, report_layers, right_by_condition
 from compression.inside.flips import Change, Comparison, Matrix, class_changes, compare, in_cell, sort_surest_first
-from compression.inside.inspector import LAYER_IMAGES, Inspector, layer_calls, report_layers
+from compression.inside.inspector import Inspector
+from compression.inside.layers import LAYER_IMAGES
 from compression.inside.own_image import Crop, read_image
 from compression.inside.pictures import to_data_uri
-from compression.inside.robustness import class_costs, condition_costs, corruption_calls, right_by_condition
+from compression.inside.robustness import class_costs, condition_costs
 from compression.inside.saliency import Method
 from compression.networks.bundled import load_bundled
 from compression.paths import PROJECT

@@ -9,7 +9,7 @@ from compression.commands.shared.inputs import compressed_network, image_count
 from compression.commands.shared.json_text import to_json
 from compression.data.images import load
 from compression.inside.bits.report import AT_ONE_POSITION, SEEDS, StorageReport, report_storage, storages
-from compression.inside.inspector import bit_flip_calls
+from compression.inside.calls import bit_flip_calls
 from compression.inside.robustness import IMAGES
 from compression.spec import CompressionSpec
 

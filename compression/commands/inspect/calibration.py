@@ -9,7 +9,7 @@ from compression.commands.shared.inputs import compressed_network, image_count
 from compression.commands.shared.json_text import to_json
 from compression.data.images import load
 from compression.inside.calibration import Calibration, Reliability
-from compression.inside.inspector import calibrate_results, logit_calls
+from compression.inside.calls import calibrate_results, logit_calls
 from compression.spec import CompressionSpec
 
 

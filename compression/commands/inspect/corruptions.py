@@ -8,16 +8,9 @@ from compression.commands.inspect.work import look, networks
 from compression.commands.shared.inputs import compressed_network, image_count
 from compression.commands.shared.json_text import to_json
 from compression.data.images import load
+from compression.inside.calls import corruption_calls, right_by_condition
 from compression.inside.corruptions import Corruption
-from compression.inside.robustness import (
-    IMAGES,
-    ConditionCost,
-    CorruptionReport,
-    Difference,
-    corruption_calls,
-    report_corruptions,
-    right_by_condition,
-)
+from compression.inside.robustness import IMAGES, ConditionCost, CorruptionReport, Difference, report_corruptions
 from compression.spec import CompressionSpec
 
 

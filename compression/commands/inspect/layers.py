@@ -8,8 +8,8 @@ from compression.commands.inspect.work import look
 from compression.commands.shared.inputs import compressed_network, image_count
 from compression.commands.shared.json_text import to_json
 from compression.data.images import load
-from compression.inside.inspector import LAYER_IMAGES, layer_calls, report_layers
-from compression.inside.layers import LayerReport
+from compression.inside.calls import layer_calls, report_layers
+from compression.inside.layers import LAYER_IMAGES, LayerReport
 from compression.spec import CompressionSpec
 
 

@@ -10,19 +10,19 @@ from compression.errors import DataError
 from compression.inside.answers import Answer, answers
 from compression.inside.bits.report import Storage, StorageReport, report_storages, storages
 from compression.inside.calibration import Calibration
-from compression.inside.flips import Comparison, OftenLost, compare, often_lost
-from compression.inside.inspector import (
-    LAYER_IMAGES,
-    Call,
-    InspectionReading,
-    Inspector,
+from compression.inside.calls import (
     bit_flip_calls,
     calibrate_results,
+    corruption_calls,
     layer_calls,
     logit_calls,
+    right_by_condition,
 )
+from compression.inside.flips import Comparison, OftenLost, compare, often_lost
+from compression.inside.inspector import Call, InspectionReading, Inspector
+from compression.inside.layers import LAYER_IMAGES
 from compression.inside.pictures import to_data_uri
-from compression.inside.robustness import CorruptionReport, corruption_calls, report_corruptions, right_by_condition
+from compression.inside.robustness import CorruptionReport, report_corruptions
 from compression.results.known import KnownResults
 from compression.spec import CompressionSpec
 from pages.ui.compute import accuracy, compressed, experiments, images, networks, recovery

@@ -5,7 +5,8 @@ from typing import Any
 
 from compression.inside import layers
 from compression.inside.answers import Answer, probabilities, top
-from compression.inside.inspector import InspectionReading, map_call
+from compression.inside.calls import map_call
+from compression.inside.inspector import InspectionReading
 from compression.inside.own_image import MIDDLE, Crop, read_image
 from compression.inside.pictures import map_to_pixels, to_data_uri
 from compression.inside.saliency import MapPair, Method, explain_prediction

@@ -6,8 +6,9 @@ from html import escape
 import streamlit as st
 
 from compression.errors import DataError
-from compression.inside.inspector import LAYER_IMAGES, InspectionReading, report_layers
-from compression.inside.layers import LayerReport, LayerSignal
+from compression.inside.calls import report_layers
+from compression.inside.inspector import InspectionReading
+from compression.inside.layers import LAYER_IMAGES, LayerReport, LayerSignal
 from compression.spec import CompressionSpec
 from pages.ui import wording
 from pages.ui.accuracy import missing_images

@@ -1,0 +1,149 @@
+"""The calls that workers make for each kind of look, and what their results become."""
+
+import hashlib
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from compression.data.cifar10 import TEST
+from compression.data.images import ImageSet
+from compression.engine.cluster import Engine, Shared
+from compression.inside.bits.report import trials
+from compression.inside.calibration import Calibration, calibrate
+from compression.inside.corruptions import CONDITIONS
+from compression.inside.inspector import Call
+from compression.inside.layers import LayerReport, layer_names
+from compression.inside.saliency import Method
+from compression.inside.tasks import (
+    classify_corrupted,
+    compute_logits,
+    count_flipped,
+    explain_maps,
+    find_worst_bit,
+    flip_packed_file,
+    measure_mended,
+    measure_signal,
+)
+from compression.networks.model import FloatModel
+from compression.results.provenance import arithmetic
+from compression.spec import CompressionSpec
+
+CHUNK = 500  # images of one call
+
+
+def shared_arguments(engine: Engine, model: FloatModel, images: ImageSet) -> tuple[Shared, Shared | None]:
+    """Returns the network and the test images as arguments of many calls; None for images that workers have."""
+    return (
+        Shared(f"network-{model.digest}", model),
+        None if engine.local else Shared(f"images-{TEST.fingerprint}", images),
+    )
+
+
+def logit_calls(
+    engine: Engine, model: FloatModel, spec: CompressionSpec, images: ImageSet, compressed: Any = None
+) -> list[Call]:
+    """Returns the calls that compute the logits of `model`, compressed as `spec` says, for all of `images`.
+
+    `compressed` is the module of a network that takes seconds to make; None means that each worker makes it.
+    """
+    network, pixels = shared_arguments(engine, model, images)
+    name = f"logits {model.digest} {spec.to_json()}"
+    module = Shared(f"module {name}", compressed) if compressed is not None else None
+    return [
+        Call(
+            f"{name} {start}",
+            compute_logits,
+            (network, spec, start, min(start + CHUNK, len(images)), arithmetic(), pixels, module),
+        )
+        for start in range(0, len(images), CHUNK)
+    ]
+
+
+def calibrate_results(parts: Sequence[Any], labels: Tensor) -> Calibration:
+    """Returns the calibration of a network from the results of its `logit_calls`, with the labels of the images."""
+    return calibrate(torch.from_numpy(np.concatenate(parts)), labels)
+
+
+def corruption_calls(
+    engine: Engine, model: FloatModel, spec: CompressionSpec, images: ImageSet, count: int, compressed: Any = None
+) -> list[Call]:
+    """Returns the calls that classify the first `count` of `images` under all CONDITIONS.
+
+    `model` is compressed as `spec` says; `compressed` is as for `inspector.logit_calls`.
+    """
+    network, pixels = shared_arguments(engine, model, images)
+    name = f"corrupted {model.digest} {spec.to_json()}"
+    module = Shared(f"module {name}", compressed) if compressed is not None else None
+    return [
+        Call(
+            f"{name} {condition} {start} {min(start + CHUNK, count)}",
+            classify_corrupted,
+            (network, spec, condition, start, min(start + CHUNK, count), arithmetic(), pixels, module),
+        )
+        for condition in CONDITIONS
+        for start in range(0, count, CHUNK)
+    ]
+
+
+def right_by_condition(results: Sequence[Any], count: int) -> list[Tensor]:
+    """Returns which images are classified correctly under each condition, from the results of `corruption_calls`."""
+    chunks = math.ceil(count / CHUNK)
+    parts = [results[start : start + chunks] for start in range(0, len(results), chunks)]
+    return [torch.from_numpy(np.concatenate(each)) for each in parts]
+
+
+def layer_calls(
+    engine: Engine, model: FloatModel, spec: CompressionSpec, images: ImageSet, count: int, compressed: Any = None
+) -> list[Call]:
+    """Returns the calls that measure each layer of `model`, compressed as `spec` says, on the first `count` images.
+
+    `compressed` is the network with the record of each layer if it takes seconds to make, else None.
+    """
+    network, pixels = shared_arguments(engine, model, images)
+    name = f"layers {model.digest} {spec.to_json()} {count}"
+    made = Shared(f"network {name}", compressed) if compressed is not None else None
+    return [
+        Call(f"{name} {layer}", measure_signal, (network, spec, layer, count, arithmetic(), pixels, made))
+        for layer in layer_names(model.module)
+    ] + [Call(f"{name} mended", measure_mended, (network, spec, count, arithmetic(), pixels, made))]
+
+
+def report_layers(results: Sequence[Any]) -> LayerReport:
+    """Returns the report of all layers, from the results of `layer_calls`."""
+    *layers, mended = results
+    return LayerReport(tuple(layers), mended or None)
+
+
+def bit_flip_calls(
+    engine: Engine, model: FloatModel, spec: CompressionSpec, bits: int, images: ImageSet, count: int, made: Any = None
+) -> list[Call]:
+    """Returns the calls that flip bits of the weights as `spec` stores them, in words of at most `bits` bits.
+
+    First `bits.report.trials`, then the worst bit, then the packed file. `made` is `compressed` of `layer_calls`.
+    """
+    network, pixels = shared_arguments(engine, model, images)
+    name = f"bits {model.digest} {spec.to_json()} {count}"
+    given = Shared(f"network {name}", made) if made is not None else None
+    return [
+        *(
+            Call(f"{name} {trial}", count_flipped, (network, spec, trial, count, arithmetic(), pixels, given))
+            for trial in trials(bits)
+        ),
+        Call(f"{name} worst", find_worst_bit, (network, spec, count, arithmetic(), pixels, given)),
+        Call(f"{name} file", flip_packed_file, (network, spec, arithmetic(), given)),
+    ]
+
+
+def map_call(model: FloatModel, spec: CompressionSpec, pixels: Tensor, method: Method, module: Any = None) -> Call:
+    """Returns the call that makes the saliency maps of both networks for one image, pixels (3, H, W) uint8.
+
+    `module` is `compressed` of `logit_calls`.
+    """
+    name = f"maps {model.digest} {spec.to_json()} {method} {hashlib.sha256(pixels.numpy().tobytes()).hexdigest()}"
+    network = Shared(f"network-{model.digest}", model)
+    made = Shared(f"module {model.digest} {spec.to_json()}", module) if module is not None else None
+    return Call(name, explain_maps, (network, spec, pixels, method, arithmetic(), made))

@@ -1,0 +1,195 @@
+"""Sixty hostile image files: each is shown right or refused in words, in less than 300 MB of memory."""
+
+import io
+import os
+import resource
+import struct
+import subprocess
+import sys
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, PngImagePlugin
+
+from compression.errors import DataError
+from compression.inside.own_image import MOST_BYTES, ORIENTATION, read_image
+from compression.paths import PROJECT
+
+MOST_MEMORY = 300_000_000
+
+RED = (255, 0, 0)
+REFUSED = None  # in place of a colour
+
+Case = tuple[str, bytes, tuple[int, int, int] | None]
+
+
+def file(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+    content = io.BytesIO()
+    image.save(content, kind, **options)
+    return content.getvalue()
+
+
+def plain(mode: str = "RGB", colour: Any = RED, size: tuple[int, int] = (48, 48)) -> Image.Image:
+    return Image.new(mode, size, colour)
+
+
+def chunk(name: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+def png_of(width: int, height: int, content: bytes, depth: int = 8, colour: int = 2) -> bytes:
+    """Returns a PNG file with any header and any content."""
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", content) + chunk(b"IEND", b"")
+
+
+def black(width: int, height: int) -> bytes:
+    """Returns a small PNG file that decodes to so many black pixels."""
+    packer = zlib.compressobj(9)
+    rows = b"".join(packer.compress(bytes(1 + 3 * width)) for _ in range(height))
+    return png_of(width, height, rows + packer.flush())
+
+
+def cut(content: bytes, share: float) -> bytes:
+    return content[: int(share * len(content))]
+
+
+def modes() -> Iterator[Case]:
+    yield "grey", file(plain("L", 255)), (255, 255, 255)
+    yield "black and white", file(plain("1", 1)), (255, 255, 255)
+    yield "grey with alpha", file(plain("LA", (0, 0))), (255, 255, 255)
+    yield "colours with alpha", file(plain("RGBA", (*RED, 255))), RED
+    yield "transparent", file(plain("RGBA", (*RED, 0))), (255, 255, 255)
+    palette = plain("P", 1)
+    palette.putpalette([0, 0, 0, 255, 0, 0])
+    yield "palette", file(palette), RED
+    yield "palette with a transparent entry", file(palette, transparency=1), (255, 255, 255)
+    yield "palette with alpha per entry", file(palette, transparency=bytes([255, 0])), (255, 255, 255)
+    yield "transparent colour", file(plain(), transparency=RED), (255, 255, 255)
+    sixteen = Image.fromarray(np.full((48, 48), 257 * 200, np.uint16))
+    yield "16 bits of grey", file(sixteen), (200, 200, 200)
+    pixel = struct.pack(">HHH", 65535, 0, 0) * 4
+    yield "16 bits of colour", png_of(4, 4, zlib.compress((b"\0" + pixel) * 4), 16), RED
+    yield "CMYK", file(plain("CMYK", (0, 255, 255, 0)), "JPEG", quality=98), RED
+    yield "grey JPEG", file(plain("L", 255), "JPEG"), (255, 255, 255)
+    yield "YCbCr", file(plain("YCbCr", (76, 85, 255)), "JPEG", quality=98), RED
+    yield "progressive JPEG", file(plain(), "JPEG", progressive=True, quality=98), RED
+    yield "WebP", file(plain(), "WEBP", lossless=True), RED
+    yield "transparent WebP", file(plain("RGBA", (0, 0, 0, 0)), "WEBP", lossless=True), (255, 255, 255)
+    yield "interlaced", file(plain(), "PNG", interlace=1), RED
+
+
+def shapes() -> Iterator[Case]:
+    for width, height in ((1, 1), (1, 2000), (2000, 1), (31, 33), (5000, 5000), (3, 20_000)):
+        yield f"{width} x {height}", file(plain(size=(width, height))), RED
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif[ORIENTATION] = orientation
+        yield f"orientation {orientation}", file(plain(size=(60, 40)), "JPEG", exif=exif, quality=98), RED
+    exif = Image.Exif()
+    exif[ORIENTATION] = 77
+    yield "an orientation that does not exist", file(plain(), exif=exif), RED
+    yield "damaged EXIF", file(plain(), "JPEG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff", quality=98), RED
+
+
+def several() -> Iterator[Case]:
+    frames = [plain(colour=name) for name in ("red", "blue", "green")]
+    yield "animated PNG", file(frames[0], save_all=True, append_images=frames[1:]), RED
+    yield "animated WebP", file(frames[0], "WEBP", save_all=True, append_images=frames[1:], lossless=True), RED
+
+
+def bombs() -> Iterator[Case]:
+    for side in (5001, 20_000, 65_535, 2**31 - 1):
+        yield f"says {side} x {side}", png_of(side, side, zlib.compress(b"")), REFUSED
+    yield "400 million black pixels", png_of(20_000, 20_000, zlib.compress(bytes(1_000_000))), REFUSED
+    yield "25 million black pixels", black(5000, 5000), (0, 0, 0)
+    text = PngImagePlugin.PngInfo()
+    text.add_text("comment", "x" * 3_000_000, zip=True)
+    yield "a comment of 3 MB in a few bytes", file(plain(), pnginfo=text), REFUSED
+    yield "more bytes than are read", bytes(MOST_BYTES + 1), REFUSED
+
+
+def damaged() -> Iterator[Case]:
+    for kind in ("PNG", "JPEG", "WEBP"):
+        content = file(Image.effect_noise((200, 200), 60).convert("RGB"), kind)
+        for share in (0.05, 0.3):
+            yield f"{kind}, {share:.0%} of it", cut(content, share), REFUSED
+    whole = bytearray(file(plain()))
+    whole[40] ^= 0xFF
+    yield "wrong bytes", bytes(whole), REFUSED
+    yield "no width", png_of(0, 10, zlib.compress(b"")), REFUSED
+    yield "a depth that does not exist", png_of(4, 4, zlib.compress(bytes(52)), 7), REFUSED
+    yield "one black row of forty", png_of(40, 40, zlib.compress(bytes(121))), (0, 0, 0)  # as browsers show it
+
+
+def others() -> Iterator[Case]:
+    yield "nothing", b"", REFUSED
+    yield "zeros", bytes(5000), REFUSED
+    yield "text", b"not an image " * 50, REFUSED
+    yield "SVG", b'<svg xmlns="http://www.w3.org/2000/svg"/>', REFUSED
+    yield "HEIC", b"\0\0\0\x18ftypheic" + bytes(200), REFUSED
+    yield "only a signature", b"\x89PNG\r\n\x1a\n", REFUSED
+    yield "only the start of a JPEG", b"\xff\xd8\xff\xe0", REFUSED
+    for kind in ("GIF", "BMP", "TIFF", "ICO"):
+        yield f"{kind} under a wrong name", file(plain(size=(32, 32)), kind), REFUSED
+    yield "a program", b"\x7fELF" + bytes(300), REFUSED
+
+
+CASES: list[Case] = [each for group in (modes, shapes, several, bombs, damaged, others) for each in group()]
+
+
+def test_there_are_sixty_cases() -> None:
+    assert len(CASES) >= 60
+    assert len({name for name, *_ in CASES}) == len(CASES)
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning", "ignore:Corrupt EXIF data")
+@pytest.mark.parametrize(("content", "colour"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
+def test_a_hostile_image_is_shown_right_or_refused_in_words(
+    content: bytes, colour: tuple[int, int, int] | None
+) -> None:
+    if colour is REFUSED:
+        with pytest.raises(DataError, match=r"reduce|save|at most"):
+            read_image(content, 32, 32)
+        return
+    pixels = read_image(content, 32, 32)
+    assert pixels.shape == (3, 32, 32)
+    assert (pixels.float() - torch.tensor(colour).view(3, 1, 1)).abs().max() <= 12  # JPEG is not exact
+
+
+def test_all_of_them_take_less_than_300_megabytes(tmp_path: Path) -> None:
+    for number, (_, content, _) in enumerate(CASES):
+        (tmp_path / f"{number}.image").write_bytes(content)
+    process = subprocess.run(
+        [sys.executable, "-W", "ignore", str(Path(__file__)), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(PROJECT)},
+    )
+    assert (process.returncode, process.stderr) == (0, "")
+    assert int(process.stdout) < MOST_MEMORY
+
+
+def most_memory(folder: Path) -> int:
+    """Returns how many bytes more this process has held at most after it has read all files of `folder`."""
+
+    def held() -> int:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+    read_image(file(plain()), 32, 32)  # what Pillow loads once
+    before = held()
+    for path in sorted(folder.iterdir()):
+        try:
+            read_image(path.read_bytes(), 32, 32)
+        except DataError:
+            continue
+    return held() - before
+
+
+if __name__ == "__main__":
+    print(most_memory(Path(sys.argv[1])))
