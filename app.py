@@ -23,7 +23,8 @@ with main:
     controls.stop_where_impossible(model)
     with st.container(key=look.ANSWER):
         accuracy_place, metrics_place = st.columns([1, 3])
-    sentence_place, picker_place = st.columns([5, 1], vertical_alignment="center")
+    sentence_place = st.container()
+    layer_picker_place, chart_picker_place = st.columns(2)
     weights_place, chart_place = st.columns(2)
     layers_place = st.container()
 
@@ -33,7 +34,9 @@ with weights_place:
     answer.weights(model)
 with layers_place:
     answer.layers(model)
-with picker_place:
+with layer_picker_place:
+    controls.shown_layer(model, frame.rerun_answer)
+with chart_picker_place:
     widgets.pick_accuracy_chart()
 with accuracy_place:
     panel.metric(model)
@@ -41,4 +44,5 @@ with sentence_place:
     panel.sentence(model)
 with chart_place:
     panel.chart(model)
+answer.sketch(model)
 frame.close_page(partial(panel.fragment_order, model))

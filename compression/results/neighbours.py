@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from compression.evaluation.evaluation import Evaluation
 from compression.evaluation.reading import Reading
@@ -37,6 +37,18 @@ class Neighbours:
     def high(self) -> float:
         """The highest of their accuracies, 0..1."""
         return max(each.evaluation.accuracy for each in self.results)
+
+
+class GridPoint(NamedTuple):
+    """What is known at a place of the grid of bits and sparsities. `bits` is None for float weights.
+
+    `sparsity` is the share of the weights that is pruned, `bytes` the size of the packed file, `accuracy` 0..1 or None.
+    """
+
+    bits: int | None
+    sparsity: float
+    bytes: int
+    accuracy: float | None
 
 
 def committed_reading(
@@ -74,6 +86,22 @@ def neighbouring_results(landscape: Landscape, spec: CompressionSpec, sparsity: 
     ]
     results = tuple(result for each in specs if (result := landscape.get(each)))
     return results if specs and len(results) == len(specs) else ()
+
+
+def grid_points(model: FloatModel, spec: CompressionSpec) -> tuple[GridPoint, ...]:
+    """Returns the committed results of all specs that differ from `spec` in bits and sparsity only.
+
+    `spec` quantizes the weights. With another pruning scope than the global one, only what is not pruned is known.
+    """
+    assert spec.weights is not None
+    landscape, rule = read_landscape(model), spec.prune or PruneSpec(sparsity=0.0)
+    points = []
+    for bits, sparsity in product(GRID_BITS, GRID_SPARSITIES if _by_magnitude(rule) else (0.0,)):
+        prune = PruneSpec(sparsity=sparsity) if sparsity else None
+        each = replace(spec, prune=prune, weights=replace(spec.weights, bits=bits) if bits else None)
+        if result := landscape.get(each):
+            points.append(GridPoint(bits, sparsity, result.costs.file, result.evaluation.accuracy))
+    return tuple(points)
 
 
 def _by_magnitude(prune: PruneSpec) -> bool:

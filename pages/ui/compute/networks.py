@@ -5,12 +5,12 @@ from dataclasses import replace
 import streamlit as st
 
 from compression.files.stored import StoredNetwork
-from compression.inspect import card, histogram
+from compression.inspect import card, histogram, sketch
 from compression.library import catalog, recovered
 from compression.networks import macs, public
 from compression.networks.folding import fold_batch_norm
 from compression.networks.model import FloatModel
-from compression.networks.weights import weighted_layers
+from compression.networks.weights import compressible_weights, weighted_layers
 from pages.ui.compute import uploads
 from pages.ui.compute.caching import shared
 
@@ -90,3 +90,10 @@ def channel_ranges(name: str, layer: str, bits: int, fold: bool) -> card.Channel
 def largest_useful_threshold(name: str, fold: bool) -> float:
     """Returns the pruning threshold at which a slider may end."""
     return histogram.find_largest_threshold(model(name, fold).module)
+
+
+@shared(16)
+def weight_sketch(name: str, fold: bool) -> sketch.WeightSketch:
+    """Returns the sketch of the weights, for a browser to compute from."""
+    weights = compressible_weights(model(name, fold).module)
+    return sketch.sketch_weights({layer: weight.channels_first for layer, weight in weights.items()})

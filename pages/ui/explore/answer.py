@@ -4,7 +4,8 @@ import streamlit as st
 
 from compression.spec import CompressionSpec
 from pages.ui.charts import explore, show
-from pages.ui.compute import compressed
+from pages.ui.compute import compressed, networks
+from pages.ui.explore import drag, picture
 from pages.ui.frame import frame
 from pages.ui.frame.metrics import bit_operations_metric, size_metric, sparsity_metric
 from pages.ui.settings import selection
@@ -23,10 +24,16 @@ def metrics(model: str) -> None:
 
 @st.fragment(key=frame.WEIGHTS)
 def weights(model: str) -> None:
-    """Shows the histogram of the weights before and after compression."""
-    view = compressed.weight_view(selection.spec(model), selection.layer(model))
-    alt = "Histogram of the weights before and after compression"
-    show.chart(explore.weights(view, selection.layer(model) or f"the {WHOLE}", show.ink()), "weights", alt)
+    """Shows the weights before and after compression."""
+    answer, layer = compressed.answer(selection.spec(model)), selection.layer(model)
+    view = compressed.weight_view(answer.spec, layer)
+    picture.draw(view, f"Weights of {layer or f'the {WHOLE}'}", drag.follow(answer, layer), "weights")
+
+
+def sketch(model: str) -> None:
+    """Brings the browser what it follows the sliders with."""
+    spec = selection.spec(model)
+    picture.bring(drag.sketch_name(spec), networks.weight_sketch(model, spec.fold_bn), networks.layer_macs(model))
 
 
 @st.fragment(key=frame.LAYERS)

@@ -59,7 +59,8 @@ def draw(model: str) -> None:
         "pruning alone.",
         **session.bound("reestimate", now.reestimate),
     )
-    controls.shown_layer(model, redraw)
+    with st.sidebar:
+        controls.shown_layer(model, redraw)
 
 
 def sliders(model: str) -> None:

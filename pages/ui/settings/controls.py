@@ -34,16 +34,13 @@ def draw(model: str) -> None:
     """Draws all widgets of the page Explore."""
     settings(model)
     own_layers.draw()
-    shown_layer(model, frame.rerun_answer)
 
 
 def shown_layer(model: str, after: Callable[[], None]) -> None:
     """Draws the picker of the layer whose weights are shown."""
     names = [WHOLE, *networks.layer_macs(model)]
     name = selection.layer(model) or WHOLE
-    view = session.bound("layer", name, after)
-    with st.sidebar:
-        st.selectbox("Weights shown", names, **view)
+    st.selectbox("Weights shown", names, **session.bound("layer", name, after))
 
 
 def settings(model: str) -> None:

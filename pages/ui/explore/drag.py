@@ -1,0 +1,88 @@
+"""What the browser needs to follow the sliders of Explore: the setting of now, and what was measured around it."""
+
+from dataclasses import replace
+from typing import Any
+
+from compression.results.neighbours import GridPoint, grid_points
+from compression.spec import (
+    FLOAT_BITS,
+    Clip,
+    CompressionSpec,
+    Criterion,
+    Granularity,
+    PruneSpec,
+    QuantSpec,
+    Scheme,
+    Structure,
+    Unit,
+)
+from pages.ui.compute import networks
+from pages.ui.compute.compressed import Answer
+from pages.ui.settings import selection
+from pages.ui.state import specs
+
+SKETCHED = (Granularity.TENSOR, Granularity.CHANNEL)
+
+
+def sketch_name(spec: CompressionSpec) -> str:
+    """Returns the name of the sketch that the browser computes from."""
+    return f"{networks.float_model(spec.model).digest} {'folded' if spec.fold_bn else 'as it is'}"
+
+
+def follow(answer: Answer, layer: str | None) -> dict[str, Any] | None:
+    """Returns what the browser follows the sliders with, or None where the sketch does not say what they do.
+
+    `answer` is shown now. The sketch knows symmetric quantizers with the full range, and pruning of single weights by
+    magnitude. All else is shown when the server has answered.
+    """
+    spec = answer.spec
+    dormant = specs.quantizer_of(replace(selection.settings(spec.model), bits="4"))  # what a move from float brings
+    quantizer, prune = spec.weights or dormant, spec.prune or PruneSpec(sparsity=0.0)
+    if not (_is_sketched(quantizer) and _is_by_magnitude(prune) and _is_plain(spec)):
+        return None
+    pruned = sum(each.pruned for each in answer.layers) / answer.weights
+    now = GridPoint(spec.weights and spec.weights.bits, pruned, answer.file_bytes, None)
+    return {
+        "sketch": sketch_name(spec),
+        "layer": layer,
+        "setting": {
+            "bits": now.bits,
+            "granularity": quantizer.granularity,
+            "sparsity": prune.sparsity or 0.0,
+            "threshold": prune.threshold,
+            "scope": prune.scope,
+            "activationBits": spec.activations.bits if spec.activations else FLOAT_BITS,
+        },
+        "anchors": [
+            point._asdict()
+            for point in (now, *grid_points(networks.float_model(spec.model), replace(spec, weights=quantizer)))
+        ],
+        "float32": answer.file.float32,
+    }
+
+
+def _is_sketched(quantizer: QuantSpec) -> bool:
+    return (
+        quantizer.scheme is Scheme.SYMMETRIC
+        and quantizer.granularity in SKETCHED
+        and quantizer.clip is Clip.FULL
+        and quantizer.only is None
+        and not quantizer.skip_ends
+    )
+
+
+def _is_by_magnitude(prune: PruneSpec) -> bool:
+    return (prune.criterion, prune.structure, prune.unit) == (Criterion.L1, Structure.WEIGHT, Unit.ABSOLUTE)
+
+
+def _is_plain(spec: CompressionSpec) -> bool:
+    """Whether nothing but bits, pruning, folding before them, and the inputs of layers differs from the defaults."""
+    plain = CompressionSpec(
+        spec.model,
+        spec.prune,
+        spec.weights,
+        fold_bn=spec.fold_bn,
+        activations=spec.activations,
+        reestimate_bn=spec.reestimate_bn,
+    )
+    return spec == plain

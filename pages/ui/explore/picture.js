@@ -1,0 +1,192 @@
+// The weights of Explore. While a slider moves, they and the numbers beside them follow it, computed from the sketch
+// of the weights; when the server has answered, its exact answer is shown. The sliders stay Streamlit's own: their
+// input elements say where they are, whether a mouse, a finger or a key moves them.
+
+const SLIDERS = { bits: ".st-key-bits", sparsity: ".st-key-sparsity", threshold: ".st-key-threshold" };
+const sketches = (window.squeezelabSketches ??= new Map()); // name -> sketch, of all networks that were shown
+
+export default function ({ data, parentElement }) {
+  const figure = parentElement.querySelector("figure");
+  if (data.sketch) { // this is the component that only brings the sketch of a network
+    readSketch(data.sketch).then((sketch) => sketches.set(data.sketch.name, sketch));
+    figure.hidden = true;
+    return undefined;
+  }
+  const picture = (figure.picture ??= new Picture(figure));
+  picture.show(data);
+  return () => picture.rest();
+}
+
+class Picture {
+  constructor(figure) {
+    this.figure = figure;
+    this.canvas = figure.querySelector("canvas");
+    this.tip = figure.querySelector("output");
+    this.metrics = new Metrics();
+    this.canvas.onmousemove = (event) => this.point(event);
+    this.canvas.onmouseleave = () => { this.tip.hidden = true; };
+    this.draw = this.draw.bind(this);
+    this.watcher = new MutationObserver(() => this.ask());
+    new ResizeObserver(() => this.ask()).observe(figure);
+  }
+
+  show(data) {
+    this.data = data;
+    this.figure.querySelector("figcaption").textContent = data.title;
+    this.watcher.observe(document.body, { subtree: true, attributes: true, attributeFilter: ["value"] });
+    this.draw();
+  }
+
+  rest() {
+    this.watcher.disconnect();
+  }
+
+  ask() {
+    cancelAnimationFrame(this.frame);
+    this.frame = requestAnimationFrame(this.draw);
+  }
+
+  // Draws what the sliders say: the server's answer if it is for the same setting, or else what the sketch says.
+  draw() {
+    const { drag } = this.data;
+    const sketch = drag && sketches.get(drag.sketch);
+    const moved = sketch && movedSetting(drag.setting);
+    if (moved) {
+      this.view = viewWeights(sketch, moved, drag.layer);
+      this.metrics.write(numbers(sketch, moved, drag));
+    } else {
+      this.view = this.data.view;
+      this.metrics.restore();
+    }
+    this.figure.dataset.state = moved ? "sketch" : "exact";
+    this.plot = drawWeights(this.canvas, this.view, this.look());
+    this.canvas.setAttribute("aria-label", `${this.data.title}. ${inWords(this.view)}`);
+    this.figure.querySelector("p").innerHTML = legend(this.view, this.data.colours);
+  }
+
+  look() {
+    const style = getComputedStyle(this.figure);
+    return { ...this.data.colours, ink: style.color, pixels: parseFloat(style.fontSize) };
+  }
+
+  point(event) {
+    const x = event.offsetX;
+    const inside = x >= this.plot.left && x <= this.plot.right;
+    this.tip.hidden = !inside;
+    if (!inside) return;
+    this.tip.textContent = whatIsAt(this.view, this.plot.at(x));
+    this.tip.style.left = `${Math.min(x, this.canvas.clientWidth - this.tip.offsetWidth - 8)}px`;
+  }
+}
+
+// The texts of the metrics for a setting, by their labels: [value, comparison].
+function numbers(sketch, setting, { anchors, float32, labels }) {
+  const totals = compressNetwork(sketch, setting);
+  const share = pruned(sketch, setting);
+  const size = fileBytes(sketch, setting, totals, anchors);
+  const fewer = sketch.macs * FLOAT_BITS * FLOAT_BITS / totals.bitOperations;
+  const texts = {
+    [labels.sparsity]: [percent(totals.sparsity), share > 0 ? `${percent(share)} pruned` : `${grouped(totals.kept)} nonzero`],
+    [labels.operations]: [quantity(totals.bitOperations), fewer > 1 ? `${times(fewer)} fewer` : "same as float32"],
+    [labels.accuracy]: accuracyInWords(accuracyBand(sketch, setting, anchors)),
+  };
+  if (size !== null) {
+    texts[labels.size] = [`≈ ${quantity(size, "B")}`, size < float32 ? `${times(float32 / size)} smaller` : "not smaller"];
+  }
+  return texts;
+}
+
+// Returns the setting that the sliders say, or null if it is `shown`.
+function movedSetting(shown) {
+  const setting = { ...shown };
+  const bits = document.querySelector(`${SLIDERS.bits} input[type=range]`)?.getAttribute("aria-valuetext");
+  if (bits) setting.bits = bits === "float" ? null : Number(bits);
+  const target = setting.threshold === null ? "sparsity" : "threshold";
+  const slider = document.querySelector(`${SLIDERS[target]} input[type=range]`);
+  if (slider) setting[target] = Number(slider.value);
+  const same = setting.bits === shown.bits && Math.abs(setting[target] - shown[target]) < 1e-9;
+  return same ? null : setting;
+}
+
+function accuracyInWords(band) {
+  if (band === null) return ["…", "not measured"];
+  const [low, high, measured] = band;
+  return measured ? [percent(low, 2), "measured"] : [wholePercents(low, high), "between measured settings"];
+}
+
+function legend(view, colours) {
+  const entry = (colour, text) => `<span><i style="background: ${colour}"></i>${text}</span>`;
+  const parts = [entry(colours.float, "float"), entry(colours.compressed, `compressed, SQNR ${decibels(view.sqnr)}`)];
+  if (view.zeros > 0) parts.push(entry(colours.removed, `zero: ${percent(view.zeros / view.weights)}`));
+  if (view.clipped > 0) parts.push(entry(colours.clipped, `clipped: ${percent(view.clipped / view.weights, 2)}`));
+  if (view.threshold) parts.push(`<span><b>¦</b>threshold ${view.threshold.toPrecision(3)}</span>`);
+  return parts.join("");
+}
+
+function inWords(view) {
+  const levels = view.levels.length ? ` on ${view.levels.length} levels` : "";
+  return `${grouped(view.weights)} weights${levels}; ${percent(view.zeros / view.weights)} are zero. `
+    + `Signal-to-quantization-noise ratio ${decibels(view.sqnr)}.`;
+}
+
+// Returns what the view has at a position: the bin of the float weights and the nearest level.
+function whatIsAt(view, position) {
+  const bins = view.before.length;
+  const bin = Math.min(bins - 1, Math.max(0, Math.floor(((position / view.reach + 1) / 2) * bins)));
+  const parts = [`${grouped(view.before[bin])} float weights near ${position.toPrecision(2)}`];
+  if (view.zeroed[bin] > 0.5) parts.push(`${grouped(view.zeroed[bin])} of them become zero`);
+  if (view.levels.length) {
+    const level = view.levels.reduce((best, each, index) =>
+      (Math.abs(each - position) < Math.abs(view.levels[best] - position) ? index : best), 0);
+    const held = Math.abs(view.levels[level]) < 1e-9 ? view.zeros : view.held[level];
+    parts.push(`level ${view.levels[level].toPrecision(3)}: ${grouped(held)} weights`);
+  } else if (Math.abs(position) > view.reach / bins) parts.push(`${grouped(view.after[bin])} compressed`);
+  return parts.join("; ");
+}
+
+// The texts of Streamlit's metrics, which are overwritten while a slider moves. What Streamlit writes in the meantime
+// is seen by an observer and stays; a comparison of texts would not tell it from an estimate with the same digits.
+class Metrics {
+  constructor() {
+    this.originals = new Map(); // text node -> what Streamlit wrote
+    this.observer = new MutationObserver((records) => this.forget(records));
+  }
+
+  forget(records) {
+    for (const { target } of records) this.originals.delete(target);
+  }
+
+  write(texts) {
+    this.forget(this.observer.takeRecords());
+    for (const metric of document.querySelectorAll('[data-testid="stMetric"]')) {
+      const label = metric.querySelector('[data-testid="stMetricLabel"]')?.textContent;
+      if (label in texts) {
+        ["stMetricValue", "stMetricDelta"].forEach((part, index) =>
+          this.overwrite(textNode(metric.querySelector(`[data-testid="${part}"]`)), texts[label][index]));
+      }
+    }
+    this.observer.takeRecords();
+  }
+
+  overwrite(node, text) {
+    if (!node) return;
+    if (!this.originals.has(node)) {
+      this.originals.set(node, node.nodeValue);
+      this.observer.observe(node, { characterData: true });
+    }
+    node.nodeValue = text;
+  }
+
+  // Puts back what Streamlit wrote.
+  restore() {
+    this.forget(this.observer.takeRecords());
+    for (const [node, original] of this.originals) node.nodeValue = original;
+    this.observer.disconnect();
+    this.originals.clear();
+  }
+}
+
+function textNode(element) {
+  if (!element) return null;
+  return document.createTreeWalker(element, NodeFilter.SHOW_TEXT).nextNode();
+}

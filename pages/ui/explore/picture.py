@@ -1,0 +1,81 @@
+"""The chart of the weights, which follows a slider while it moves, and the sketch of the weights that it does so with.
+
+It is a component with a canvas of its own, because Plotly takes 50 ms per drawing. The scripts beside this file are one
+module for the browser; `estimate.js` says what is computed there.
+"""
+
+import base64
+import math
+import zlib
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from compression.inspect.histogram import WeightView
+from compression.inspect.sketch import BINS, PERCENTS, WeightSketch
+from pages.ui.charts.style import COMPRESSED, HEIGHT, LOSS, REMOVED, SMALL
+
+SCRIPTS = ("estimate.js", "wording.js", "drawing.js", "picture.js")
+HTML = '<figure><figcaption></figcaption><p></p><canvas role="img"></canvas><output hidden></output></figure>'
+CSS = f"""
+figure {{ margin: 0; position: relative; color: var(--st-text-color); font-family: var(--st-font);
+  font-size: {SMALL}px; height: {HEIGHT}px; display: flex; flex-direction: column; }}
+figcaption {{ font-size: 14px; font-weight: 600; }}
+p {{ margin: 0; display: flex; flex-wrap: wrap; gap: 0 0.9em; }}
+p i {{ display: inline-block; width: 0.8em; height: 0.8em; margin-right: 0.35em; }}
+canvas {{ flex: 1; width: 100%; min-height: 0; }}
+output {{ position: absolute; top: 44px; padding: 2px 6px; border-radius: 4px; pointer-events: none;
+  color: var(--st-background-color); background: var(--st-text-color); }}
+"""
+COLOURS = {"float": "rgba(0, 114, 178, 0.6)", "compressed": COMPRESSED, "removed": REMOVED, "clipped": LOSS}
+LABELS = {"size": "File size", "sparsity": "Sparsity", "operations": "Bit operations", "accuracy": "Accuracy"}
+
+
+def script() -> str:
+    """Returns the module for the browser."""
+    return "\n".join(Path(__file__).with_name(name).read_text("utf-8") for name in SCRIPTS)
+
+
+_component = st.components.v2.component("weights", html=HTML, css=CSS, js=script())
+
+
+def bring(name: str, sketch: WeightSketch, macs: dict[str, int]) -> None:
+    """Brings the sketch of a network to the browser, under a name. Takes no room."""
+    _component(key="sketch", data={"sketch": {"name": name, **message(sketch, macs)}}, height=1)
+
+
+def draw(view: WeightView, title: str, drag: dict[str, Any] | None, key: str) -> None:
+    """Draws the weights. `drag` is what the browser needs to follow the sliders, see `drag.py`."""
+    values = asdict(view)
+    before = values.pop("before")
+    sqnr = values.pop("sqnr_db")
+    values |= {"before": before["counts"], "reach": before["edges"][-1], "sqnr": sqnr if math.isfinite(sqnr) else None}
+    _component(
+        key=key,
+        data={"view": values, "title": title, "colours": COLOURS, "drag": drag and drag | {"labels": LABELS}},
+        height=HEIGHT,
+    )
+
+
+def message(sketch: WeightSketch, macs: dict[str, int]) -> dict[str, Any]:
+    """Returns a sketch as `readSketch` of estimate.js reads it. `macs`: multiply-accumulates by layer."""
+    layers = sketch.layers
+    thresholds = [sketch.thresholds, *(layer.thresholds for layer in layers)]
+    return {
+        "bins": BINS,
+        "percents": PERCENTS,
+        "layers": [
+            {"name": each.name, "weights": each.weights, "channels": len(each.peaks), "macs": macs[each.name]}
+            for each in layers
+        ],
+        "peaks": _text(np.concatenate([layer.peaks for layer in layers]).tobytes()),
+        "counts": _text(zlib.compress(np.concatenate([layer.counts for layer in layers]).tobytes())),
+        "thresholds": _text(np.concatenate(thresholds).tobytes()),
+    }
+
+
+def _text(content: bytes) -> str:
+    return base64.b64encode(content).decode()
