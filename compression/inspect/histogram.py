@@ -20,7 +20,7 @@ Floats = NDArray[np.float32]
 Pair = tuple[Floats, Floats]  # weights before and after compression
 
 MOST_LEVELS = 511
-BINS = 121
+BINS = 128
 
 
 @dataclass(frozen=True)

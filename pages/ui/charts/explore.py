@@ -19,6 +19,8 @@ from pages.ui.charts.style import (
     lower_title,
 )
 
+ALIKE = {"marker": {"opacity": 1}}  # a click on one bar does not make the others pale
+
 
 def layers(file: FileLedger, facts: Sequence[LayerFacts], ink: str) -> Drawing:
     """Returns the bytes of each layer's weights as float32 and in the packed file, and below them its sparsity.
@@ -47,6 +49,7 @@ def layers(file: FileLedger, facts: Sequence[LayerFacts], ink: str) -> Drawing:
                 "y": [count / 1000 for count in counts],
                 "name": name,
                 "marker": {"color": colour},
+                "unselected": ALIKE,
                 "customdata": counts,
                 "hovertemplate": f"%{{x}}: {words}%{{customdata:,}} bytes",
             }
@@ -61,6 +64,7 @@ def layers(file: FileLedger, facts: Sequence[LayerFacts], ink: str) -> Drawing:
             "y": [1 - layer.nonzero / layer.weights for layer in facts],
             "yaxis": "y2",
             "marker": {"color": REMOVED},
+            "unselected": ALIKE,
             "customdata": [(layer.weights - layer.nonzero, layer.weights, layer.sqnr_db) for layer in facts],
             "hovertemplate": "%{x}: %{y:.1%}, %{customdata[0]:,} of %{customdata[1]:,}; SQNR %{customdata[2]:.1f} dB",
             "name": "zero",

@@ -9,7 +9,10 @@ from pages.ui.explore import drag, picture
 from pages.ui.frame import frame
 from pages.ui.frame.metrics import bit_operations_metric, size_metric, sparsity_metric
 from pages.ui.settings import selection
+from pages.ui.state import session
 from pages.ui.state.value import WHOLE
+
+CLICKS = "clicks on layers"
 
 
 @st.fragment(key=frame.METRICS)
@@ -38,7 +41,15 @@ def sketch(model: str) -> None:
 
 @st.fragment(key=frame.LAYERS)
 def layers(model: str) -> None:
-    """Shows bytes and sparsity of each layer."""
+    """Shows bytes and sparsity of each layer. A click on a layer shows its weights."""
     answer = compressed.answer(selection.spec(model))
-    alt = "Bytes of each layer before and after compression, and its sparsity"
-    show.chart(explore.layers(answer.file, answer.layers, show.ink()), "layers", alt)
+    alt = "Bytes of each layer before and after compression, and its sparsity; a click shows the weights of a layer"
+    figure = explore.layers(answer.file, answer.layers, show.ink())
+    show.chart(figure, CLICKS, alt, on_select=_pick, selection_mode="points")
+
+
+def _pick() -> None:
+    """Shows the weights of the layer that was clicked on, or of the whole network if it is clicked on again."""
+    points = st.session_state[CLICKS]["selection"]["points"]
+    session.change(layer=points[0]["x"] if points else WHOLE)
+    frame.rerun_answer()

@@ -57,6 +57,7 @@ def follow(answer: Answer, layer: str | None) -> dict[str, Any] | None:
             point._asdict()
             for point in (now, *grid_points(networks.float_model(spec.model), replace(spec, weights=quantizer)))
         ],
+        "fixed": answer.file.rest + answer.file.container + answer.file.steps["scales"],
         "float32": answer.file.float32,
     }
 

@@ -5,32 +5,40 @@
 
 const FLOAT_BITS = 32;
 const MOST_CODED_BITS = 8; // with more, each further bit of a code is taken to be random
-const PICTURE_BINS = 121;
+const PICTURE_BINS = 64; // for each sign
+const TENSOR_BINS = 1024; // for each sign, of a histogram that is no longer divided into channels
 
-// Returns the sketch that `pages/ui/explore/picture.py` sent: {bins, layers: [{name, macs, weights, channels, ...}]}.
+// Returns the sketch that `pages/ui/explore/picture.py` sent. The weights of each layer are there in several forms:
+// `channels` has a row for each channel, `tensor` one row for the layer, and `sketch.tensor` one row for the network.
 async function readSketch(message) {
   const counts = await inflate(message.counts);
   const peaks = floats(message.peaks);
   const thresholds = floats(message.thresholds);
   const { bins, percents } = message;
-  let channel = 0;
-  const layers = message.layers.map(({ name, weights, channels, macs }, index) => {
-    const layer = {
+  let row = 0;
+  const layers = message.layers.map(({ name, weights, channels: rows, macs }, index) => {
+    const own = counts.subarray(row * 2 * bins, (row + rows) * 2 * bins);
+    const channels = { rows, bins, peaks: peaks.subarray(row, row + rows), ...bySign(own, rows, bins) };
+    row += rows;
+    return {
       name,
       weights, // also those that are zero, which are in no bin
       macs,
+      zeros: weights - own.reduce((sum, count) => sum + count, 0),
       channels,
-      peaks: peaks.subarray(channel, channel + channels),
-      counts: counts.subarray(channel * 2 * bins, (channel + channels) * 2 * bins),
+      tensor: inOneRow([channels]),
       thresholds: thresholds.subarray((index + 1) * percents, (index + 2) * percents),
     };
-    channel += channels;
-    layer.zeros = weights - layer.counts.reduce((sum, count) => sum + count, 0);
-    layer.peak = layer.peaks.reduce((most, peak) => Math.max(most, peak), 0);
-    return layer;
   });
-  const macs = layers.reduce((sum, layer) => sum + layer.macs, 0);
-  return { bins, layers, macs, thresholds: thresholds.subarray(0, percents) };
+  return {
+    layers,
+    macs: sum(layers, (layer) => layer.macs),
+    weights: sum(layers, (layer) => layer.weights),
+    zeros: sum(layers, (layer) => layer.zeros),
+    tensor: inOneRow(layers.map((layer) => layer.channels)),
+    thresholds: thresholds.subarray(0, percents),
+    entropies: new Map(),
+  };
 }
 
 function floats(text) {
@@ -46,6 +54,46 @@ async function inflate(text) {
   return new Uint16Array(await new Response(stream).arrayBuffer());
 }
 
+function sum(items, value) {
+  return items.reduce((total, item) => total + value(item), 0);
+}
+
+function bySign(counts, rows, bins) {
+  const negative = new Float64Array(rows * bins);
+  const positive = new Float64Array(rows * bins);
+  for (let row = 0; row < rows; row++) {
+    negative.set(counts.subarray(2 * row * bins, (2 * row + 1) * bins), row * bins);
+    positive.set(counts.subarray((2 * row + 1) * bins, (2 * row + 2) * bins), row * bins);
+  }
+  return { negative, positive };
+}
+
+// Returns the weights of all `parts` in one row, relative to the largest magnitude of them all.
+function inOneRow(parts) {
+  const peak = parts.reduce((most, part) => part.peaks.reduce((high, each) => Math.max(high, each), most), 0);
+  const whole = { rows: 1, bins: TENSOR_BINS, peaks: [peak], negative: new Float64Array(TENSOR_BINS), positive: new Float64Array(TENSOR_BINS) };
+  for (const { rows, bins, peaks, negative, positive } of parts) {
+    for (let row = 0; row < rows; row++) {
+      const scale = ((peaks[row] / peak) * TENSOR_BINS) / bins;
+      for (let bin = 0; bin < bins; bin++) {
+        const at = row * bins + bin;
+        if (negative[at]) spread(whole.negative, bin * scale, (bin + 1) * scale, negative[at]);
+        if (positive[at]) spread(whole.positive, bin * scale, (bin + 1) * scale, positive[at]);
+      }
+    }
+  }
+  return whole;
+}
+
+// Adds `count` weights, spread evenly from the place `low` to `high`, to the bins between 0, 1, 2, ...
+function spread(bins, low, high, count) {
+  const density = count / (high - low);
+  for (let bin = Math.floor(low); bin < high; bin++) {
+    const share = Math.min(high, bin + 1) - Math.max(low, bin);
+    bins[Math.min(bin, bins.length - 1)] += density * share;
+  }
+}
+
 // The magnitude below which weights are pruned, for a layer of the sketch. `setting.sparsity` may lie between percents.
 function thresholdOf(sketch, layer, setting) {
   if (setting.threshold !== null) return setting.threshold;
@@ -57,189 +105,240 @@ function thresholdOf(sketch, layer, setting) {
   return share < 1e-9 ? known[below] : known[below] + share * (known[above] - known[below]);
 }
 
-// Returns what `setting` makes of a layer:
-//   codes   how many weights get each code, from -top to top; one number, of all weights, if they stay float
-//   kept    how many weights stay nonzero
-//   noise, signal   sums of squares
-//   picture if asked for: histograms of the float weights that stay nonzero and that become zero
-// setting = {bits: 2..16 or null, granularity: "channel" or "tensor", sparsity or threshold, scope}
-function compressLayer(sketch, layer, setting, picture) {
-  const { bins } = sketch;
-  const { channels, counts, peaks } = layer;
-  const top = setting.bits ? 2 ** (setting.bits - 1) - 1 : 0;
-  const codes = top && setting.bits <= MOST_CODED_BITS ? new Float64Array(2 * top + 1) : null;
-  const threshold = thresholdOf(sketch, layer, setting);
-  let kept = 0;
-  let noise = 0;
-  let signal = 0;
-  for (let channel = 0; channel < channels; channel++) {
-    const peak = peaks[channel];
-    if (peak === 0) continue;
-    const end = setting.granularity === "tensor" ? layer.peak : peak;
-    const cut = threshold / peak; // in units of the peak, as the bins are
-    const ratio = peak / end; // a magnitude of 1 peak is `ratio` of the range
-    let keptHere = 0;
-    let noiseHere = 0;
-    let signalHere = 0;
-    for (let bin = 0; bin < bins; bin++) {
-      const negative = counts[channel * 2 * bins + bin];
-      const positive = counts[channel * 2 * bins + bins + bin];
-      const count = negative + positive;
-      if (count === 0) continue;
-      const low = bin / bins;
-      const high = (bin + 1) / bins;
-      signalHere += count * meanSquare(low, high);
-      const from = Math.min(Math.max(low, cut), high);
-      const pruned = (from - low) * bins;
-      if (pruned > 0) noiseHere += count * pruned * meanSquare(low, from);
-      let zero = pruned;
-      if (pruned < 1 && top === 0) keptHere += count * (1 - pruned);
-      else if (pruned < 1) {
-        const first = Math.round(from * ratio * top);
-        const last = Math.round(high * ratio * top);
-        for (let code = first; code <= last; code++) {
-          const a = Math.max(from, (code - 0.5) / (ratio * top));
-          const b = Math.min(high, (code + 0.5) / (ratio * top));
-          if (b <= a) continue;
-          const share = (b - a) * bins;
-          const level = code / (ratio * top);
-          noiseHere += count * share * meanSquare(a - level, b - level);
-          if (code === 0) zero += share;
-          else {
-            keptHere += count * share;
-            if (codes) {
-              codes[top + code] += positive * share;
-              codes[top - code] += negative * share;
-            }
-          }
-        }
-      }
-      if (picture) {
-        const scale = picture.relative ? ratio : peak / picture.reach;
-        spread(picture.zeroed, picture.kept, -high * scale, -low * scale, negative, zero);
-        spread(picture.zeroed, picture.kept, low * scale, high * scale, positive, zero);
-      }
-    }
-    kept += keptHere;
-    noise += noiseHere * peak * peak;
-    signal += signalHere * peak * peak;
-  }
-  if (picture) picture.zeroed[(PICTURE_BINS - 1) / 2] += layer.zeros;
-  if (codes) codes[top] = layer.weights - codes.reduce((sum, count) => sum + count, 0);
-  return { codes, kept, noise, signal, threshold };
-}
-
 // The mean of x^2 for x spread evenly from a to b.
 function meanSquare(a, b) {
   return (a * a + a * b + b * b) / 3;
 }
 
-// Adds `count` weights, spread evenly from `low` to `high` in -1..1, to the bins of a picture; a share of them is zero.
-function spread(zeroed, kept, low, high, count, zero) {
-  if (count === 0) return;
-  const half = PICTURE_BINS / 2;
-  const from = Math.min(PICTURE_BINS - 1, Math.max(0, (low + 1) * half));
-  const to = Math.min(PICTURE_BINS, Math.max(from + 1e-9, (high + 1) * half));
-  const density = count / (to - from);
-  for (let bin = Math.floor(from); bin < to; bin++) {
-    const here = density * (Math.min(to, bin + 1) - Math.max(from, bin));
-    zeroed[bin] += here * zero;
-    kept[bin] += here * (1 - zero);
+// Calls visit(code, share, noise) for the codes that the magnitudes from `low` to `high` get, in units of a range that
+// has the codes 0..top: the share of the magnitudes, and the sum of the squared errors of that share.
+function visitCodes(low, high, top, visit) {
+  for (let code = Math.round(low * top); code <= Math.round(high * top); code++) {
+    const from = Math.max(low, (code - 0.5) / top);
+    const to = Math.min(high, (code + 0.5) / top);
+    if (to <= from) continue;
+    const share = (to - from) / (high - low);
+    visit(code, share, share * meanSquare(from - code / top, to - code / top));
   }
 }
 
-// The order-0 entropy of the codes of a layer in bytes; for float weights 4 bytes each, and the positions of zeros.
-function entropyBytes(layer, result, setting) {
-  if (result.codes) return (result.codes.reduce((sum, count) => sum + surprise(count, layer.weights), 0)) / 8;
-  const positions = surprise(result.kept, layer.weights) + surprise(layer.weights - result.kept, layer.weights);
-  return (positions + result.kept * (setting.bits ?? FLOAT_BITS)) / 8;
+const tables = new Map();
+
+// What rounding does to the magnitudes in each of `bins` bins: {square, noise, zero}: mean squares of them and of their
+// errors, and the share that gets the code 0.
+function roundingOf(bins, top) {
+  const key = `${bins} ${top}`;
+  if (!tables.has(key)) {
+    const table = { square: new Float64Array(bins), noise: new Float64Array(bins), zero: new Float64Array(bins) };
+    for (let bin = 0; bin < bins; bin++) {
+      table.square[bin] = meanSquare(bin / bins, (bin + 1) / bins);
+      if (top) {
+        visitCodes(bin / bins, (bin + 1) / bins, top, (code, share, noise) => {
+          table.noise[bin] += noise;
+          if (code === 0) table.zero[bin] += share;
+        });
+      }
+    }
+    tables.set(key, table);
+  }
+  return tables.get(key);
+}
+
+// Returns what pruning below `threshold` and rounding to `bits`, or null, make of the weights of a form:
+//   codes          how many weights get each code from -top to top, without zeros; null for many bits
+//   kept, pruned   how many weights stay nonzero, and how many are pruned
+//   noise, signal  sums of squares
+//   zeroed         how many weights of each bin become zero, by sign
+function compressForm(form, bits, threshold) {
+  const { rows, bins, peaks, negative, positive } = form;
+  const top = bits ? 2 ** (bits - 1) - 1 : 0;
+  const codes = top && bits <= MOST_CODED_BITS ? new Float64Array(2 * top + 1) : null;
+  const table = roundingOf(bins, top);
+  const whole = { negative: new Float64Array(bins), positive: new Float64Array(bins) }; // of bins above the threshold
+  const gone = { negative: new Float64Array(bins), positive: new Float64Array(bins) };
+  const result = { codes, kept: 0, pruned: 0, noise: 0, signal: 0 };
+  const count = (code, below, above) => {
+    if (code === 0) return;
+    result.kept += below + above;
+    if (codes) {
+      codes[top - code] += below;
+      codes[top + code] += above;
+    }
+  };
+  for (let row = 0; row < rows; row++) {
+    const cut = (threshold / peaks[row]) * bins; // in bins
+    let noise = 0;
+    let signal = 0;
+    for (let bin = 0, at = row * bins; bin < bins; bin++, at++) {
+      const both = negative[at] + positive[at];
+      if (both === 0) continue;
+      signal += both * table.square[bin];
+      if (cut <= bin) {
+        noise += both * table.noise[bin];
+        whole.negative[bin] += negative[at];
+        whole.positive[bin] += positive[at];
+        continue;
+      }
+      const below = Math.min(1, cut - bin);
+      const from = Math.min(cut, bin + 1) / bins;
+      noise += both * below * meanSquare(bin / bins, from);
+      result.pruned += both * below;
+      let zero = below;
+      if (below < 1 && top) {
+        visitCodes(from, (bin + 1) / bins, top, (code, share, error) => {
+          noise += both * (1 - below) * error;
+          if (code === 0) zero += share * (1 - below);
+          count(code, negative[at] * share * (1 - below), positive[at] * share * (1 - below));
+        });
+      } else result.kept += both * (1 - below);
+      gone.negative[bin] += negative[at] * zero;
+      gone.positive[bin] += positive[at] * zero;
+    }
+    result.noise += noise * peaks[row] ** 2;
+    result.signal += signal * peaks[row] ** 2;
+  }
+  for (let bin = 0; bin < bins; bin++) {
+    const [below, above] = [whole.negative[bin], whole.positive[bin]];
+    if (below + above === 0) continue;
+    if (top) visitCodes(bin / bins, (bin + 1) / bins, top, (code, share) => count(code, below * share, above * share));
+    else result.kept += below + above;
+    gone.negative[bin] += below * table.zero[bin];
+    gone.positive[bin] += above * table.zero[bin];
+  }
+  return { ...result, zeroed: gone };
+}
+
+// Returns the network under `setting`: {sparsity, pruned (shares), kept, entropy, bitOperations, view}.
+// setting = {bits: 2..16 or null, granularity: "channel" or "tensor", sparsity, threshold or null, scope,
+// activationBits}. The view is what `compression/inspect/histogram.py` makes, of the layer `name` or of all.
+function compressNetwork(sketch, setting, name = null) {
+  const bits = setting.bits > MOST_CODED_BITS ? MOST_CODED_BITS : setting.bits;
+  const totals = { kept: 0, pruned: 0, entropy: 0 };
+  const view = newView(sketch, setting, name);
+  for (const layer of sketch.layers) {
+    const form = setting.bits && setting.granularity === "channel" ? layer.channels : layer.tensor;
+    const threshold = thresholdOf(sketch, layer, setting);
+    const shown = name === null || name === layer.name;
+    const result = compressForm(form, shown ? setting.bits : bits, threshold);
+    totals.kept += result.kept;
+    totals.pruned += result.pruned + (threshold > 0 ? layer.zeros : 0);
+    totals.entropy += entropyBytes(layer, result, setting.bits ?? FLOAT_BITS);
+    if (shown) addToView(view, layer, form, result, threshold);
+  }
+  return {
+    kept: totals.kept,
+    entropy: totals.entropy,
+    sparsity: 1 - totals.kept / sketch.weights,
+    pruned: setting.threshold === null ? setting.sparsity : totals.pruned / sketch.weights,
+    bitOperations: sketch.macs * (setting.bits ?? FLOAT_BITS) * setting.activationBits,
+    view: finished(view),
+  };
+}
+
+function newView(sketch, setting, name) {
+  const relative = setting.bits !== null;
+  const top = relative && setting.bits <= MOST_CODED_BITS ? 2 ** (setting.bits - 1) - 1 : 0;
+  const parts = name === null ? [sketch.tensor] : sketch.layers.filter((each) => each.name === name).map((each) => each.tensor);
+  return {
+    relative,
+    top,
+    reach: relative ? 1 : parts[0].peaks[0] || 1,
+    before: new Float64Array(2 * PICTURE_BINS),
+    zeroed: new Float64Array(2 * PICTURE_BINS),
+    held: new Float64Array(top ? 2 * top + 1 : 0),
+    weights: 0,
+    kept: 0,
+    noise: 0,
+    signal: 0,
+    thresholds: new Set(),
+  };
+}
+
+function addToView(view, layer, form, result, threshold) {
+  const ratio = view.relative ? 1 : form.peaks[0] / view.reach;
+  addToPicture(view.before, (form.total ??= totalOf(form)), ratio);
+  addToPicture(view.zeroed, result.zeroed, ratio);
+  for (const histogram of [view.before, view.zeroed]) histogram[PICTURE_BINS] += layer.zeros;
+  if (view.top) result.codes.forEach((count, code) => { view.held[code] += count; });
+  view.weights += layer.weights;
+  view.kept += result.kept;
+  view.noise += result.noise;
+  view.signal += result.signal;
+  view.thresholds.add(threshold);
+}
+
+// The sum of the rows of a form.
+function totalOf({ rows, bins, negative, positive }) {
+  const total = { negative: new Float64Array(bins), positive: new Float64Array(bins) };
+  for (let at = 0; at < rows * bins; at++) {
+    total.negative[at % bins] += negative[at];
+    total.positive[at % bins] += positive[at];
+  }
+  return total;
+}
+
+// Adds a row to a picture, in which a bin begins at zero; `ratio` is the peak of the row relative to its end.
+function addToPicture(picture, { negative, positive }, ratio) {
+  const scale = (ratio * PICTURE_BINS) / negative.length;
+  const [below, above] = [picture.subarray(0, PICTURE_BINS).reverse(), picture.subarray(PICTURE_BINS)];
+  negative.forEach((count, bin) => { if (count) spread(below, bin * scale, (bin + 1) * scale, count); });
+  positive.forEach((count, bin) => { if (count) spread(above, bin * scale, (bin + 1) * scale, count); });
+  below.reverse();
+}
+
+function finished({ relative, top, reach, before, zeroed, held, weights, kept, noise, signal, thresholds }) {
+  const [threshold] = thresholds;
+  const isOne = !relative && thresholds.size === 1 && threshold > 0 && threshold < reach;
+  return {
+    relative,
+    reach,
+    before,
+    zeroed,
+    after: top ? [] : before.map((count, bin) => count - zeroed[bin]),
+    levels: Array.from(held, (_, code) => (code - top) / top),
+    held,
+    zeros: weights - kept,
+    clipped: 0,
+    weights,
+    threshold: isOne ? threshold : null,
+    sqnr: noise > 0 ? 10 * Math.log10(signal / noise) : null,
+  };
+}
+
+// The order-0 entropy of the codes of a layer in bytes. Where a code takes many bits, those of a nonzero weight are
+// taken to be random beyond the most that are coded, and all of them where it has no code.
+function entropyBytes(layer, { codes, kept }, bits) {
+  const zeros = layer.weights - kept;
+  const positions = surprise(zeros, layer.weights);
+  if (codes) return (positions + sum([...codes], (count) => surprise(count, layer.weights))) / 8;
+  return (positions + surprise(kept, layer.weights) + kept * bits) / 8;
 }
 
 function surprise(count, total) {
   return count > 0 ? count * Math.log2(total / count) : 0;
 }
 
-// Returns the totals of the network under `setting`: {weights, kept, sparsity, entropy, bitOperations}.
-function compressNetwork(sketch, setting) {
-  const totals = { weights: 0, kept: 0, entropy: 0, bitOperations: 0 };
-  const coded = setting.bits > MOST_CODED_BITS ? { ...setting, bits: MOST_CODED_BITS } : setting;
-  for (const layer of sketch.layers) {
-    const result = compressLayer(sketch, layer, coded);
-    totals.weights += layer.weights;
-    totals.kept += result.kept;
-    totals.entropy += entropyBytes(layer, result, coded);
-    if (coded !== setting) totals.entropy += (result.kept * (setting.bits - MOST_CODED_BITS)) / 8;
-    totals.bitOperations += layer.macs * (setting.bits ?? FLOAT_BITS) * setting.activationBits;
-  }
-  return { ...totals, sparsity: 1 - totals.kept / totals.weights };
-}
-
-// Returns the view of weights that `compression/inspect/histogram.py` would make, of one layer or of all.
-function viewWeights(sketch, setting, name) {
-  const shown = sketch.layers.filter((layer) => name === null || layer.name === name);
-  const relative = setting.bits !== null;
-  const reach = relative ? 1 : shown.reduce((most, layer) => Math.max(most, layer.peak), 0) || 1;
-  const picture = { relative, reach, zeroed: new Float64Array(PICTURE_BINS), kept: new Float64Array(PICTURE_BINS) };
-  const top = relative ? 2 ** (setting.bits - 1) - 1 : 0;
-  const hasLevels = relative && setting.bits <= MOST_CODED_BITS;
-  const held = new Float64Array(hasLevels ? 2 * top + 1 : 0);
-  let weights = 0;
-  let kept = 0;
-  let noise = 0;
-  let signal = 0;
-  const thresholds = new Set();
-  for (const layer of shown) {
-    const result = compressLayer(sketch, layer, setting, picture);
-    weights += layer.weights;
-    kept += result.kept;
-    noise += result.noise;
-    signal += result.signal;
-    thresholds.add(result.threshold);
-    if (hasLevels) result.codes.forEach((count, code) => { held[code] += count; });
-  }
-  if (hasLevels) held[top] = 0; // zeros are counted apart
-  const [threshold] = thresholds;
-  return {
-    relative,
-    reach,
-    before: picture.kept.map((count, bin) => count + picture.zeroed[bin]),
-    zeroed: picture.zeroed,
-    after: hasLevels ? [] : picture.kept,
-    levels: Array.from(held, (_, code) => (code - top) / top),
-    held,
-    zeros: weights - kept,
-    clipped: 0,
-    weights,
-    threshold: !relative && thresholds.size === 1 && threshold > 0 && Number.isFinite(threshold) ? threshold : null,
-    sqnr: noise > 0 ? 10 * Math.log10(signal / noise) : null,
-  };
-}
-
-// The size of the packed file in bytes: the entropy under `setting`, times what measured files take of theirs.
-// anchors = [{bits, sparsity, bytes, accuracy}], measured with the same other settings. Returns null without any.
-function fileBytes(sketch, setting, totals, anchors) {
+// The size of the packed file in bytes: `fixed` bytes, and the entropy under `setting` times what measured files take of
+// theirs. anchors = [{bits, sparsity, bytes, accuracy}], of the same other settings. Returns null without any.
+function fileBytes(sketch, setting, network, anchors, fixed) {
   const distance = (anchor) => Math.abs((anchor.bits ?? FLOAT_BITS) - (setting.bits ?? FLOAT_BITS));
   const nearest = Math.min(...anchors.map(distance));
-  const alike = anchors.filter((anchor) => distance(anchor) === nearest && anchor.bytes !== null);
+  const alike = anchors.filter((anchor) => distance(anchor) === nearest);
   if (alike.length === 0) return null;
-  const ratios = alike.map((anchor) => [anchor.sparsity, anchor.bytes / anchorEntropy(sketch, setting, anchor)]);
-  return Math.round(totals.entropy * between(ratios, pruned(sketch, setting)));
+  const shares = alike.map((anchor) => anchor.sparsity);
+  const sides = around(shares, Math.min(Math.max(network.pruned, Math.min(...shares)), Math.max(...shares)));
+  const ratios = sides.map((share) => {
+    const anchor = alike.find((each) => each.sparsity === share);
+    return [share, (anchor.bytes - fixed) / anchorEntropy(sketch, setting, anchor)];
+  });
+  return Math.round(fixed + network.entropy * between(ratios, network.pruned));
 }
 
-const entropies = new WeakMap();
-
-function anchorEntropy(sketch, setting, anchor) {
-  if (!entropies.has(anchor)) {
-    const there = { ...setting, bits: anchor.bits, sparsity: anchor.sparsity, threshold: null };
-    entropies.set(anchor, compressNetwork(sketch, there).entropy);
-  }
-  return entropies.get(anchor);
-}
-
-// The share of the weights that is pruned, which is exact for a sparsity.
-function pruned(sketch, setting) {
-  if (setting.threshold === null) return setting.sparsity;
-  return compressNetwork(sketch, { ...setting, bits: null }).sparsity;
+function anchorEntropy(sketch, setting, { bits, sparsity }) {
+  const there = { ...setting, bits, sparsity, threshold: null };
+  const key = [bits, sparsity, setting.granularity, setting.scope].join();
+  if (!sketch.entropies.has(key)) sketch.entropies.set(key, compressNetwork(sketch, there).entropy);
+  return sketch.entropies.get(key);
 }
 
 // The value at `x` on the line through `points` [[x, y], ...]; beyond the ends, that of the end.
@@ -253,8 +352,7 @@ function between(points, x) {
 }
 
 // The accuracies of the measured settings on both sides: [low, high, whether it was measured], or null if there is none.
-function accuracyBand(sketch, setting, anchors) {
-  const share = pruned(sketch, setting);
+function accuracyBand(setting, share, anchors) {
   const known = anchors.filter((anchor) => anchor.accuracy !== null);
   const width = (anchor) => anchor.bits ?? FLOAT_BITS;
   const columns = around(known.map(width), setting.bits ?? FLOAT_BITS);

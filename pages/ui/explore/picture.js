@@ -52,8 +52,9 @@ class Picture {
     const sketch = drag && sketches.get(drag.sketch);
     const moved = sketch && movedSetting(drag.setting);
     if (moved) {
-      this.view = viewWeights(sketch, moved, drag.layer);
-      this.metrics.write(numbers(sketch, moved, drag));
+      const network = compressNetwork(sketch, moved, drag.layer);
+      this.view = network.view;
+      this.metrics.write(numbers(sketch, moved, network, drag));
     } else {
       this.view = this.data.view;
       this.metrics.restore();
@@ -80,15 +81,14 @@ class Picture {
 }
 
 // The texts of the metrics for a setting, by their labels: [value, comparison].
-function numbers(sketch, setting, { anchors, float32, labels }) {
-  const totals = compressNetwork(sketch, setting);
-  const share = pruned(sketch, setting);
-  const size = fileBytes(sketch, setting, totals, anchors);
-  const fewer = sketch.macs * FLOAT_BITS * FLOAT_BITS / totals.bitOperations;
+function numbers(sketch, setting, network, { anchors, fixed, float32, labels }) {
+  const { pruned, kept, sparsity, bitOperations } = network;
+  const size = fileBytes(sketch, setting, network, anchors, fixed);
+  const fewer = (sketch.macs * FLOAT_BITS * FLOAT_BITS) / bitOperations;
   const texts = {
-    [labels.sparsity]: [percent(totals.sparsity), share > 0 ? `${percent(share)} pruned` : `${grouped(totals.kept)} nonzero`],
-    [labels.operations]: [quantity(totals.bitOperations), fewer > 1 ? `${times(fewer)} fewer` : "same as float32"],
-    [labels.accuracy]: accuracyInWords(accuracyBand(sketch, setting, anchors)),
+    [labels.sparsity]: [percent(sparsity), pruned > 0 ? `${percent(pruned)} pruned` : `${grouped(kept)} nonzero`],
+    [labels.operations]: [quantity(bitOperations), fewer > 1 ? `${times(fewer)} fewer` : "same as float32"],
+    [labels.accuracy]: accuracyInWords(accuracyBand(setting, pruned, anchors), anchors),
   };
   if (size !== null) {
     texts[labels.size] = [`≈ ${quantity(size, "B")}`, size < float32 ? `${times(float32 / size)} smaller` : "not smaller"];
@@ -108,10 +108,12 @@ function movedSetting(shown) {
   return same ? null : setting;
 }
 
-function accuracyInWords(band) {
+function accuracyInWords(band, anchors) {
   if (band === null) return ["…", "not measured"];
-  const [low, high, measured] = band;
-  return measured ? [percent(low, 2), "measured"] : [wholePercents(low, high), "between measured settings"];
+  const [low, high, isMeasured] = band;
+  if (!isMeasured) return [wholePercents(low, high), "between measured"];
+  const float = anchors.find(({ bits, accuracy }) => bits === null && accuracy !== null);
+  return [percent(low, 2), float ? points(low - float.accuracy) : "measured"];
 }
 
 function legend(view, colours) {
@@ -160,6 +162,7 @@ class Metrics {
     this.forget(this.observer.takeRecords());
     for (const metric of document.querySelectorAll('[data-testid="stMetric"]')) {
       const label = metric.querySelector('[data-testid="stMetricLabel"]')?.textContent;
+      metric.toggleAttribute("data-estimate", label in texts);
       if (label in texts) {
         ["stMetricValue", "stMetricDelta"].forEach((part, index) =>
           this.overwrite(textNode(metric.querySelector(`[data-testid="${part}"]`)), texts[label][index]));
@@ -183,6 +186,7 @@ class Metrics {
     for (const [node, original] of this.originals) node.nodeValue = original;
     this.observer.disconnect();
     this.originals.clear();
+    for (const metric of document.querySelectorAll("[data-estimate]")) metric.removeAttribute("data-estimate");
   }
 }
 

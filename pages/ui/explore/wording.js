@@ -22,6 +22,11 @@ function times(ratio) {
   return `${ratio.toFixed(ratio < 1.1 ? 2 : 1)}${TIMES}`;
 }
 
+function points(difference) {
+  const rounded = (100 * difference).toFixed(1);
+  return Number(rounded) === 0 ? "0.0 points" : `${difference > 0 ? "+" : ""}${rounded} points`;
+}
+
 function wholePercents(low, high) {
   return `${Math.floor(100 * low)} to ${Math.ceil(100 * high)}\u00a0%`;
 }

@@ -11,6 +11,12 @@ LEGIBLE = """
 [data-testid="stWidgetLabel"], [data-testid="stWidgetLabel"] p { color: inherit; }
 .katex-display { overflow: visible !important; }
 """
+# While a slider moves, metrics show estimates: in grey, and without the colour and the arrow of the last exact change.
+ESTIMATED = """
+[data-testid="stMetric"][data-estimate] [data-testid="stMetricValue"] { opacity: 0.75; }
+[data-estimate] [data-testid="stMetricDelta"] { color: inherit; background: transparent; }
+[data-estimate] [data-testid="stMetricDelta"] svg { display: none; }
+"""
 # On a phone the numbers of the answer stay above the settings while these scroll, four in a row.
 NARROW = f"""
 @media (max-width: 640px) {{
@@ -31,4 +37,4 @@ NARROW = f"""
 
 def apply() -> None:
     """Adds the rules to the page. They take no room."""
-    st.html(f"<style>{LEGIBLE}{NARROW}</style>")
+    st.html(f"<style>{LEGIBLE}{ESTIMATED}{NARROW}</style>")
