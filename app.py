@@ -23,8 +23,7 @@ with main:
     controls.stop_where_impossible(model)
     with st.container(key=look.ANSWER):
         accuracy_place, metrics_place = st.columns([1, 3])
-    sentence_place = st.container()
-    layer_picker_place, chart_picker_place = st.columns(2)
+    sentence_place, picker_place = st.columns([5, 1], vertical_alignment="center")
     weights_place, chart_place = st.columns(2)
     layers_place = st.container()
 
@@ -34,9 +33,7 @@ with weights_place:
     answer.weights(model)
 with layers_place:
     answer.layers(model)
-with layer_picker_place:
-    controls.shown_layer(model, frame.rerun_answer)
-with chart_picker_place:
+with picker_place:
     widgets.pick_accuracy_chart()
 with accuracy_place:
     panel.metric(model)

@@ -30,7 +30,8 @@ def weights(model: str) -> None:
     """Shows the weights before and after compression."""
     answer, layer = compressed.answer(selection.spec(model)), selection.layer(model)
     view = compressed.weight_view(answer.spec, layer)
-    picture.draw(view, f"Weights of {layer or f'the {WHOLE}'}", drag.follow(answer, layer), "weights")
+    names = [WHOLE, *networks.layer_macs(model)]
+    picture.draw(view, names, layer or WHOLE, drag.follow(answer, layer), _show_layer)
 
 
 def sketch(model: str) -> None:
@@ -51,5 +52,9 @@ def layers(model: str) -> None:
 def _pick() -> None:
     """Shows the weights of the layer that was clicked on, or of the whole network if it is clicked on again."""
     points = st.session_state[CLICKS]["selection"]["points"]
-    session.change(layer=points[0]["x"] if points else WHOLE)
+    _show_layer(points[0]["x"] if points else WHOLE)
+
+
+def _show_layer(name: str) -> None:
+    session.change(layer=name)
     frame.rerun_answer()

@@ -8,6 +8,8 @@ const MOST_CODED_BITS = 8; // with more, each further bit of a code is taken to 
 const PICTURE_BINS = 64; // for each sign
 const TENSOR_BINS = 1024; // for each sign, of a histogram that is no longer divided into channels
 
+const sketches = (window.squeezelabSketches ??= new Map()); // name -> sketch, of all networks that were shown
+
 // Returns the sketch that `pages/ui/explore/picture.py` sent. The weights of each layer are there in several forms:
 // `channels` has a row for each channel, `tensor` one row for the layer, and `sketch.tensor` one row for the network.
 async function readSketch(message) {

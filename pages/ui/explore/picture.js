@@ -3,17 +3,11 @@
 // input elements say where they are, whether a mouse, a finger or a key moves them.
 
 const SLIDERS = { bits: ".st-key-bits", sparsity: ".st-key-sparsity", threshold: ".st-key-threshold" };
-const sketches = (window.squeezelabSketches ??= new Map()); // name -> sketch, of all networks that were shown
 
-export default function ({ data, parentElement }) {
+export default function ({ data, parentElement, setTriggerValue }) {
   const figure = parentElement.querySelector("figure");
-  if (data.sketch) { // this is the component that only brings the sketch of a network
-    readSketch(data.sketch).then((sketch) => sketches.set(data.sketch.name, sketch));
-    figure.hidden = true;
-    return undefined;
-  }
   const picture = (figure.picture ??= new Picture(figure));
-  picture.show(data);
+  picture.show(data, (name) => setTriggerValue("picked", name));
   return () => picture.rest();
 }
 
@@ -30,9 +24,12 @@ class Picture {
     new ResizeObserver(() => this.ask()).observe(figure);
   }
 
-  show(data) {
+  show(data, pick) {
     this.data = data;
-    this.figure.querySelector("figcaption").textContent = data.title;
+    const select = this.figure.querySelector("select");
+    select.replaceChildren(...data.names.map((name) => new Option(name)));
+    select.value = data.shown;
+    select.onchange = () => pick(select.value);
     this.watcher.observe(document.body, { subtree: true, attributes: true, attributeFilter: ["value"] });
     this.draw();
   }
@@ -61,7 +58,7 @@ class Picture {
     }
     this.figure.dataset.state = moved ? "sketch" : "exact";
     this.plot = drawWeights(this.canvas, this.view, this.look());
-    this.canvas.setAttribute("aria-label", `${this.data.title}. ${inWords(this.view)}`);
+    this.canvas.setAttribute("aria-label", `Weights of ${this.data.shown === this.data.names[0] ? "the " : ""}${this.data.shown}. ${inWords(this.view)}`);
     this.figure.querySelector("p").innerHTML = legend(this.view, this.data.colours);
   }
 

@@ -7,6 +7,7 @@ module for the browser; `estimate.js` says what is computed there.
 import base64
 import math
 import zlib
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,17 @@ from compression.inspect.histogram import WeightView
 from compression.inspect.sketch import BINS, PERCENTS, WeightSketch
 from pages.ui.charts.style import COMPRESSED, HEIGHT, LOSS, REMOVED, SMALL
 
-SCRIPTS = ("estimate.js", "wording.js", "drawing.js", "picture.js")
-HTML = '<figure><figcaption></figcaption><p></p><canvas role="img"></canvas><output hidden></output></figure>'
+PICTURE = ("estimate.js", "wording.js", "drawing.js", "picture.js")
+SKETCH = ("estimate.js", "sketch.js")
+KEY = "weights"
+HTML = '<figure><figcaption>Weights of <select aria-label="Weights shown"></select></figcaption>'
+HTML += '<p></p><canvas role="img"></canvas><output hidden></output></figure>'
 CSS = f"""
 figure {{ margin: 0; position: relative; color: var(--st-text-color); font-family: var(--st-font);
   font-size: {SMALL}px; height: {HEIGHT}px; display: flex; flex-direction: column; }}
-figcaption {{ font-size: 14px; font-weight: 600; }}
+figcaption, select {{ font-size: 14px; font-weight: 600; }}
+select {{ font-family: inherit; color: inherit; background: var(--st-background-color); padding: 0 0.2em;
+  border: 0; border-bottom: 1px dotted; cursor: pointer; max-width: 70%; }}
 p {{ margin: 0; display: flex; flex-wrap: wrap; gap: 0 0.9em; }}
 p i {{ display: inline-block; width: 0.8em; height: 0.8em; margin-right: 0.35em; }}
 canvas {{ flex: 1; width: 100%; min-height: 0; }}
@@ -34,29 +40,42 @@ COLOURS = {"float": "rgba(0, 114, 178, 0.6)", "compressed": COMPRESSED, "removed
 LABELS = {"size": "File size", "sparsity": "Sparsity", "operations": "Bit operations", "accuracy": "Accuracy"}
 
 
-def script() -> str:
-    """Returns the module for the browser."""
-    return "\n".join(Path(__file__).with_name(name).read_text("utf-8") for name in SCRIPTS)
+def script(names: Sequence[str]) -> str:
+    """Returns the module for the browser that the files of these names make."""
+    return "\n".join(Path(__file__).with_name(name).read_text("utf-8") for name in names)
 
 
-_component = st.components.v2.component("weights", html=HTML, css=CSS, js=script())
+_picture = st.components.v2.component("weights", html=HTML, css=CSS, js=script(PICTURE))
+_sketch = st.components.v2.component("sketch of weights", js=script(SKETCH))
 
 
 def bring(name: str, sketch: WeightSketch, macs: dict[str, int]) -> None:
     """Brings the sketch of a network to the browser, under a name. Takes no room."""
-    _component(key="sketch", data={"sketch": {"name": name, **message(sketch, macs)}}, height=1)
+    _sketch(key="sketch", data={"name": name, **message(sketch, macs)}, height=1)
 
 
-def draw(view: WeightView, title: str, drag: dict[str, Any] | None, key: str) -> None:
-    """Draws the weights. `drag` is what the browser needs to follow the sliders, see `drag.py`."""
+def draw(
+    view: WeightView, names: Sequence[str], shown: str, drag: dict[str, Any] | None, pick: Callable[[str], None]
+) -> None:
+    """Draws the weights of what is `shown`, one of `names`, and calls `pick` with the name that the reader picks.
+
+    `drag` is what the browser needs to follow the sliders, see `drag.follow`.
+    """
     values = asdict(view)
     before = values.pop("before")
     sqnr = values.pop("sqnr_db")
     values |= {"before": before["counts"], "reach": before["edges"][-1], "sqnr": sqnr if math.isfinite(sqnr) else None}
-    _component(
-        key=key,
-        data={"view": values, "title": title, "colours": COLOURS, "drag": drag and drag | {"labels": LABELS}},
+    _picture(
+        key=KEY,
+        data={
+            "view": values,
+            "names": list(names),
+            "shown": shown,
+            "colours": COLOURS,
+            "drag": drag and drag | {"labels": LABELS},
+        },
         height=HEIGHT,
+        on_picked_change=lambda: pick(st.session_state[KEY]["picked"]),
     )
 
 

@@ -48,6 +48,7 @@ def pick_accuracy_chart() -> None:
     st.selectbox(
         "Accuracy chart",
         CHARTS,
+        label_visibility="collapsed",
         **session.bound("chart", session.now().chart, frame.rerun_answer),
     )
 
