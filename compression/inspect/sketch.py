@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 BINS = 128  # for each sign
+TINY = 1 / 2048  # of the peak: dead channels hold hundreds of weights that are smaller
 PERCENTS = 101  # the sparsities whose thresholds are known exactly: 0, 0.01, ..., 1
 
 
@@ -21,13 +22,14 @@ class LayerSketch:
 
     `peaks`: the largest magnitude of each channel, float32 (C,). `counts`: how many weights of a channel are in each
     bin, uint16 (C, 2 * BINS). The first BINS bins are for negative weights and divide the magnitudes from 0 to the
-    peak, the others are for positive weights. `weights`: how many there are, with those that are zero and in no bin.
-    `thresholds`: the lowest magnitude that is kept if the layer is pruned to 0, 1, ..., 100 %, float32 (PERCENTS,),
-    infinite if nothing is kept.
+    peak, the others are for positive weights. `weights`: how many there are, with those that are zero or below TINY and
+    in no bin. `tiny`: how many of these are not zero. `thresholds`: the lowest magnitude that is kept if the layer is
+    pruned to 0, 1, ..., 100 %, float32 (PERCENTS,), infinite if nothing is kept.
     """
 
     name: str
     weights: int
+    tiny: int
     peaks: NDArray[np.float32]
     counts: NDArray[np.uint16]
     thresholds: NDArray[np.float32]
@@ -63,7 +65,12 @@ def _sketch_layer(name: str, weight: NDArray[np.float32]) -> LayerSketch:
     units = magnitudes / np.where(peaks > 0, peaks, 1)[:, None]
     bins = np.minimum((units * BINS).astype(np.int64), BINS - 1) + BINS * (rows >= 0)
     places = bins + 2 * BINS * np.arange(len(rows))[:, None]
-    counts = np.bincount(places[rows != 0], minlength=2 * BINS * len(rows))
+    counts = np.bincount(places[units >= TINY], minlength=2 * BINS * len(rows))
     return LayerSketch(
-        name, weight.size, peaks, counts.reshape(len(rows), -1).astype(np.uint16), thresholds([magnitudes.ravel()])
+        name=name,
+        weights=weight.size,
+        tiny=int(np.count_nonzero((units < TINY) & (rows != 0))),
+        peaks=peaks,
+        counts=counts.reshape(len(rows), -1).astype(np.uint16),
+        thresholds=thresholds([magnitudes.ravel()]),
     )

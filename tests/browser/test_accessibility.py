@@ -33,7 +33,7 @@ def test_axe_finds_nothing_and_charts_can_be_read_from_afar(page: Page, bare_ser
 @pytest.mark.parametrize(
     ("path", "charts", "sliders"),
     [
-        ("", 3, ["Bits per weight", "Sparsity"]),
+        ("", 2, ["Bits per weight", "Sparsity"]),
         ("layers", 0, ["Sparsity"]),
         ("quantization", 4, ["Bits per weight, both sides"]),
         ("pruning", 2, ["Sparsity"]),

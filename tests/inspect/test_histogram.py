@@ -1,11 +1,14 @@
 """What the page shows of the weights: bins, levels and the threshold in force."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from compression.core.compress import compress
+from compression.core.record import sqnr_db
 from compression.inspect.histogram import Histogram, build_histogram, build_weight_view, find_largest_threshold
 from compression.quantization.quantizers import levels
 from compression.spec import CompressionSpec, Granularity, LayerSpec, PruneSpec, QuantSpec, Scheme
@@ -40,14 +43,56 @@ def test_every_weight_is_in_a_bin_or_a_zero(
     compressed = compress(some_layers, spec(PruneSpec(sparsity=0.5), QuantSpec(bits, scheme, granularity)))
     view = build_weight_view(compressed)
     assert sum(view.before.counts) == view.weights == compressed.weights
-    assert sum(view.after.counts) + view.zeros == view.weights
-    assert view.zeros == compressed.weights - compressed.nonzero
+    assert sum(view.held or view.after) + view.zeros == view.weights
+    assert view.zeros == compressed.weights - compressed.nonzero == sum(view.zeroed)
 
 
-def test_before_and_after_share_their_bins_symmetric_about_zero(net: nn.Module) -> None:
-    view = build_weight_view(compress(net, spec(None, QuantSpec(4))), bins=3)
-    assert view.before.edges == view.after.edges
+def test_bins_are_symmetric_about_zero(net: nn.Module) -> None:
+    view = build_weight_view(compress(net, spec(PruneSpec(sparsity=0.5))), bins=3)
     np.testing.assert_allclose(view.before.edges, [-7, -7 / 3, 7 / 3, 7], rtol=1e-6)
+
+
+def test_with_evenly_spaced_levels_weights_are_shown_in_units_of_their_own_range(net: nn.Module) -> None:
+    """At 3 bits the codes of a channel go from -3 to 3. Those of conv are -3, 0, 1, 0 and 3, 0, 1, 1."""
+    view = build_weight_view(compress(net, spec(None, QuantSpec(3))), "conv")
+    assert view.relative
+    assert view.before.edges[-1] == pytest.approx(1)
+    np.testing.assert_allclose(view.levels, [-1, -2 / 3, -1 / 3, 0, 1 / 3, 2 / 3, 1], rtol=1e-6)
+    assert view.held == (1, 0, 0, 0, 3, 0, 1)
+    assert view.zeros == 3
+
+
+@pytest.mark.parametrize(
+    "quant",
+    [None, QuantSpec(4, "k-means"), QuantSpec(4, "min-max"), QuantSpec(4, "power-of-two"), QuantSpec(2, "ternary")],
+)
+def test_other_weights_are_shown_as_they_are(quant: QuantSpec | None, net: nn.Module) -> None:
+    view = build_weight_view(compress(net, spec(None, quant)))
+    assert not view.relative
+    assert view.before.edges[-1] >= 7
+
+
+@pytest.mark.parametrize("granularity", list(Granularity))
+def test_weights_outside_the_range_are_counted(granularity: Granularity, random_resnet: nn.Module) -> None:
+    layer = nn.Sequential(random_resnet.layer2[0].conv1)
+    quant = QuantSpec(4, "symmetric", granularity, "stds", clip_at=2)
+    record = compress(layer, spec(None, quant)).layers[0]
+    top = float(record.weight.abs().max())
+    view = build_weight_view(compress(layer, spec(None, quant)))
+    assert 0 < view.clipped < 0.1 * view.weights
+    if granularity is Granularity.TENSOR:
+        half_a_step = top / 7 / 2
+        assert view.clipped == int((record.original.abs() > top + half_a_step).sum())
+    assert build_weight_view(compress(layer, spec(None, QuantSpec(4)))).clipped == 0
+
+
+def test_the_noise_is_that_of_all_weights_that_are_shown(net: nn.Module) -> None:
+    compressed = compress(net, spec(None, QuantSpec(3)))
+    original = torch.cat([layer.original.detach().flatten() for layer in compressed.layers])
+    weight = torch.cat([layer.weight.flatten() for layer in compressed.layers])
+    assert build_weight_view(compressed).sqnr_db == pytest.approx(sqnr_db(original, weight), rel=1e-5)
+    assert build_weight_view(compressed, "fc").sqnr_db == pytest.approx(compressed.layers[1].sqnr_db, rel=1e-5)
+    assert build_weight_view(compress(net, spec())).sqnr_db == math.inf
 
 
 def test_one_layer_can_be_looked_at_alone(net: nn.Module) -> None:
@@ -55,29 +100,34 @@ def test_one_layer_can_be_looked_at_alone(net: nn.Module) -> None:
     assert view.weights == 6
     assert view.zeros == 2
     assert view.before.counts == (1, 2, 3)
-    assert view.after.counts == (1, 0, 3)
+    assert view.zeroed == (0, 2, 0)
+    assert view.after == (1, 0, 3)
 
 
 def test_a_network_of_zeros_has_an_empty_histogram_afterwards(net: nn.Module) -> None:
     view = build_weight_view(compress(net, spec(PruneSpec(sparsity=1.0))))
-    assert sum(view.after.counts) == 0
+    assert sum(view.after) == 0
     assert view.zeros == 14
     assert view.threshold is None
 
 
 def test_levels_are_those_of_the_quantizer_of_the_layer(net: nn.Module) -> None:
-    compressed = compress(net, spec(None, QuantSpec(3, "affine", "tensor")))
-    assert build_weight_view(compressed, "fc").levels == tuple(levels(compressed.layers[1].qparams).tolist())
-    assert len(build_weight_view(compressed, "fc").levels) == 8
+    compressed = compress(net, spec(None, QuantSpec(3, "k-means", "tensor")))
+    view = build_weight_view(compressed, "conv")
+    assert view.levels == tuple(levels(compressed.layers[0].qparams).tolist())
+    values = compressed.layers[0].weight.flatten().tolist()
+    assert view.held == tuple(values.count(level) * (level != 0) for level in view.levels)
 
 
 @pytest.mark.parametrize(
     "spec_without_levels",
-    [spec(), spec(None, QuantSpec(8)), spec(None, QuantSpec(4), layers=(LayerSpec("fc", bits=32),))],
-    ids=["float", "more than 64", "one layer is float"],
+    [spec(), spec(None, QuantSpec(16)), spec(None, QuantSpec(4), layers=(LayerSpec("fc", bits=32),))],
+    ids=["float", "too many", "one layer is float"],
 )
 def test_no_levels_where_there_are_none_or_too_many(spec_without_levels: CompressionSpec, net: nn.Module) -> None:
-    assert build_weight_view(compress(net, spec_without_levels)).levels == ()
+    view = build_weight_view(compress(net, spec_without_levels))
+    assert view.levels == view.held == ()
+    assert sum(view.after) + view.zeros == view.weights
 
 
 def test_the_threshold_is_the_smallest_magnitude_that_was_kept(net: nn.Module) -> None:
@@ -95,6 +145,9 @@ def test_the_threshold_is_the_smallest_magnitude_that_was_kept(net: nn.Module) -
         (spec(PruneSpec(sparsity=0.5), QuantSpec(4), fold_bn=True, order="quantize-first"), None, False),
         (spec(None, QuantSpec(4)), None, False),
         (spec(PruneSpec(1.0)), None, True),
+        (spec(PruneSpec(1.0), QuantSpec(4)), "fc", False),
+        (spec(PruneSpec(1.0), QuantSpec(4, granularity="tensor")), "fc", True),
+        (spec(PruneSpec(1.0), QuantSpec(4, granularity="tensor")), None, False),
         (spec(PruneSpec(0.5, unit="stds")), None, False),
         (spec(PruneSpec(0.5, unit="stds")), "conv", True),
         (spec(PruneSpec(sparsity=0.5, criterion="random")), "conv", False),

@@ -18,15 +18,16 @@ async function readSketch(message) {
   const thresholds = floats(message.thresholds);
   const { bins, percents } = message;
   let row = 0;
-  const layers = message.layers.map(({ name, weights, channels: rows, macs }, index) => {
+  const layers = message.layers.map(({ name, weights, tiny, channels: rows, macs }, index) => {
     const own = counts.subarray(row * 2 * bins, (row + rows) * 2 * bins);
     const channels = { rows, bins, peaks: peaks.subarray(row, row + rows), ...bySign(own, rows, bins) };
     row += rows;
     return {
       name,
-      weights, // also those that are zero, which are in no bin
+      weights,
+      tiny, // how many are too small for a bin, without those that are zero
+      unbinned: weights - own.reduce((sum, count) => sum + count, 0), // with those that are zero
       macs,
-      zeros: weights - own.reduce((sum, count) => sum + count, 0),
       channels,
       tensor: inOneRow([channels]),
       thresholds: thresholds.subarray((index + 1) * percents, (index + 2) * percents),
@@ -36,7 +37,6 @@ async function readSketch(message) {
     layers,
     macs: sum(layers, (layer) => layer.macs),
     weights: sum(layers, (layer) => layer.weights),
-    zeros: sum(layers, (layer) => layer.zeros),
     tensor: inOneRow(layers.map((layer) => layer.channels)),
     thresholds: thresholds.subarray(0, percents),
     entropies: new Map(),
@@ -222,8 +222,9 @@ function compressNetwork(sketch, setting, name = null) {
     const threshold = thresholdOf(sketch, layer, setting);
     const shown = name === null || name === layer.name;
     const result = compressForm(form, shown ? setting.bits : bits, threshold);
+    if (!(threshold > 0 || (setting.bits ?? FLOAT_BITS) <= MOST_CODED_BITS)) result.kept += layer.tiny;
     totals.kept += result.kept;
-    totals.pruned += result.pruned + (threshold > 0 ? layer.zeros : 0);
+    totals.pruned += result.pruned + (threshold > 0 ? layer.unbinned : 0);
     totals.entropy += entropyBytes(layer, result, setting.bits ?? FLOAT_BITS);
     if (shown) addToView(view, layer, form, result, threshold);
   }
@@ -260,7 +261,7 @@ function addToView(view, layer, form, result, threshold) {
   const ratio = view.relative ? 1 : form.peaks[0] / view.reach;
   addToPicture(view.before, (form.total ??= totalOf(form)), ratio);
   addToPicture(view.zeroed, result.zeroed, ratio);
-  for (const histogram of [view.before, view.zeroed]) histogram[PICTURE_BINS] += layer.zeros;
+  for (const histogram of [view.before, view.zeroed]) histogram[PICTURE_BINS] += layer.unbinned;
   if (view.top) result.codes.forEach((count, code) => { view.held[code] += count; });
   view.weights += layer.weights;
   view.kept += result.kept;

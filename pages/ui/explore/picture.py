@@ -87,7 +87,13 @@ def message(sketch: WeightSketch, macs: dict[str, int]) -> dict[str, Any]:
         "bins": BINS,
         "percents": PERCENTS,
         "layers": [
-            {"name": each.name, "weights": each.weights, "channels": len(each.peaks), "macs": macs[each.name]}
+            {
+                "name": each.name,
+                "weights": each.weights,
+                "tiny": each.tiny,
+                "channels": len(each.peaks),
+                "macs": macs[each.name],
+            }
             for each in layers
         ],
         "peaks": _text(np.concatenate([layer.peaks for layer in layers]).tobytes()),
