@@ -66,12 +66,17 @@ addEventListener("pointerup", event => journey.released ??= event.timeStamp, tru
 const drawn = chart => chart.data && chart._fullLayout && chart.style.visibility !== "hidden"
     && chart.querySelector(".point, .js-fill") && JSON.stringify(chart.data.map(trace => trace.y));
 
-journey.shows = ({metrics, charts, words}) => {
-    const said = Object.fromEntries(all("[data-testid=stMetric]").map(metric => [
+journey.weights = () => all(".st-key-weights *").map(each => each.shadowRoot?.querySelector("figure")).find(Boolean);
+
+journey.shows = ({metrics, charts, words, weights}) => {
+    const said = Object.fromEntries(all("[data-testid=stMetric]:not([data-estimate])").map(metric => [
         text(metric.querySelector("[data-testid=stMetricLabel] p")),
         text(metric.querySelector("[data-testid=stMetricValue]"))]));
     if (!Object.entries(metrics).every(([label, value]) => said[label] === value)) return false;
     if (words && !all("[data-testid=stMarkdownContainer]").some(element => text(element) === words)) return false;
+    const figure = weights && journey.weights();
+    if (figure?.dataset.state === "sketch") return false;
+    if (weights && !figure?.querySelector("canvas").getAttribute("aria-label").endsWith(weights)) return false;
     const there = all(".js-plotly-plot").map(drawn);
     return charts.every(chart => there.includes(JSON.stringify(chart)));
 };
@@ -118,6 +123,7 @@ journey.expect = expected => {
             });
         });
         observer.observe(document.body, options);
+        if (expected.weights) observer.observe(journey.weights(), options);
     });
 };
 
@@ -151,20 +157,20 @@ def specs(model: str, number: int) -> Iterator[CompressionSpec]:
 
 
 def answer(model: FloatModel, macs: dict[str, int], spec: CompressionSpec) -> dict[str, Any]:
-    """Returns what the page must show for `spec`: three metrics, and the heights of the bars of two charts."""
+    """Returns what the page must show for `spec`: three metrics, the weights in words, and the bars of a chart."""
     compressed = compress(model.module, spec)
     file = count_file(compressed, model, quick=True)
-    figures = (
-        explore.weights(build_weight_view(compressed), "the network", style.ink("light")),
-        explore.layers(file, [layer.facts for layer in compressed.layers], style.ink("light")),
-    )
+    view = build_weight_view(compressed)
+    figure = explore.layers(file, [layer.facts for layer in compressed.layers], style.ink("light"))
     return {
         "metrics": {
             "File size": wording.size(file.total),
             "Sparsity": wording.percent(compressed.sparsity),
             "Bit operations": wording.quantity(bit_operations(compressed, macs)),
         },
-        "charts": [[list(trace["y"]) for trace in figure.to_dict()["data"]] for figure in figures],
+        "charts": [[list(trace["y"]) for trace in figure.to_dict()["data"]]],
+        "weights": f"{wording.percent(view.zeros / view.weights)} are zero. "
+        f"Signal-to-quantization-noise ratio {wording.decibels(view.sqnr_db)}.",
     }
 
 

@@ -1,5 +1,7 @@
 """What axe finds on every page in both themes, the smallest text in charts, and the page on a phone."""
 
+import re
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
@@ -8,6 +10,7 @@ from tests.browser.test_links_journey import PATHS
 
 LINK = "model=resnet20&bits=4&sparsity=0.5"
 SMALLEST_PIXELS = 12
+LARGE_PIXELS, LARGEST_PIXELS = 16, 20  # of text in charts and of numbers, in a presentation
 # Streamlit's own upload area has a role and a label that exclude each other. Nothing of it is hidden from anybody.
 NOT_OURS = {"presentation-role-conflict"}
 VIOLATIONS = {"resultTypes": ["violations"]}  # all of them; describing what is right takes half of the time
@@ -58,3 +61,21 @@ def test_on_a_phone_every_slider_shares_the_screen_with_the_answer(
         assert len(numbers) >= 3
         for number in numbers:
             expect(number).to_be_in_viewport()
+
+
+@pytest.mark.parametrize("path", ["", "quantization", "pruning", "tradeoffs"])
+def test_in_a_presentation_no_text_of_a_chart_is_small_and_the_menu_is_folded(
+    page: Page, bare_server: str, path: str
+) -> None:
+    page.goto(f"{bare_server}/{path}?{LINK}&present=true")
+    expect(page.get_by_test_id("stPlotlyChart").first.locator("text").first).to_be_visible()
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
+    page.wait_for_timeout(500)
+    assert page.evaluate(SMALL_TEXT % LARGE_PIXELS) == []
+    expect(page.get_by_test_id("stSidebar")).to_have_attribute("aria-expanded", "false")
+    for number in page.get_by_test_id("stMetricValue").all():
+        assert float(number.evaluate("each => parseFloat(getComputedStyle(each).fontSize)")) >= LARGEST_PIXELS
+    page.get_by_test_id("stExpandSidebarButton").click()
+    page.get_by_text("Presentation", exact=True).click()
+    expect(page).not_to_have_url(re.compile("present"))
+    expect(page.locator("html")).to_have_css("font-size", "15px")

@@ -35,6 +35,7 @@ TWO_ROWS = 64  # pixels above the plot for the title and two rows of the legend
 LAYERS_HEIGHT = 228  # of the two panels by layer, without the names below them
 MOST_TICKS = 40
 SMALL = 12  # pixels of the smallest text in a chart; what is smaller cannot be read on a projector
+LARGER = 4 / 3  # how much larger text is in a presentation
 LOWEST = -0.4  # where a log axis begins, so that a bin that holds one weight is visible
 SHARE = {"range": [0, 1], "tickformat": ".0%"}
 # Of Plotly's buttons, the one that enlarges a chart remains, which Streamlit adds.
@@ -90,8 +91,32 @@ class Drawing(BaseFigure):
     def __init__(self, layout: dict[str, Any], *traces: dict[str, Any]) -> None:
         self._figure = {"data": list(traces), "layout": layout}
 
+    @classmethod
+    def of(cls, figure: dict[str, Any]) -> "Drawing":
+        """Returns the figure that `to_dict` has returned."""
+        return cls(figure["layout"], *figure["data"])
+
     def to_dict(self) -> dict[str, Any]:
         return self._figure
+
+
+def enlarged(part: Any) -> Any:
+    """Returns a figure, or a part of one, with text, height and margins LARGER, for a projector."""
+    if isinstance(part, dict):
+        return {key: _larger(key, value) for key, value in part.items()}
+    return [enlarged(each) for each in part] if isinstance(part, list) and any(map(_is_part, part)) else part
+
+
+def _larger(key: str, value: Any) -> Any:
+    if key in ("font", "tickfont", "textfont"):
+        return {**value, "size": LARGER * value.get("size", SMALL)}
+    if key == "margin":
+        return {side: LARGER * pixels for side, pixels in value.items()}
+    return LARGER * value if key == "height" else enlarged(value)
+
+
+def _is_part(each: object) -> bool:
+    return isinstance(each, (dict, list))
 
 
 def step_trace(name: str, centres: Sequence[float], counts: Sequence[int], colour: str, hover: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 // Draws the weights before and after compression on a canvas: levels as bars, the float histogram behind them.
 
 const SMALLEST_SHARE = 0.4; // of one weight: where the log axis begins, so that a bin that holds one weight is visible
-const MARGIN = { left: 54, right: 8, top: 6, bottom: 40 };
+const MARGIN = { left: 4.5, right: 1, top: 0.5, bottom: 3.3 }; // in text heights
 const WIDEST_BAR = 12;
 
 // view = as `viewWeights` returns it; look = {ink, float, compressed, removed, clipped, pixels: of the smallest text}
@@ -15,7 +15,7 @@ function drawWeights(canvas, view, look) {
   const pen = canvas.getContext("2d");
   pen.setTransform(ratio, 0, 0, ratio, 0, 0);
   pen.clearRect(0, 0, width, height);
-  const plot = layOut(width, height, view);
+  const plot = layOut(width, height, view, look.pixels);
   drawAxes(pen, plot, view, look);
   drawSteps(pen, plot, view.before, look.float);
   drawSteps(pen, plot, view.zeroed, look.removed);
@@ -28,8 +28,13 @@ function drawWeights(canvas, view, look) {
   return plot;
 }
 
-function layOut(width, height, view) {
-  const plot = { left: MARGIN.left, right: width - MARGIN.right, top: MARGIN.top, bottom: height - MARGIN.bottom };
+function layOut(width, height, view, pixels) {
+  const plot = {
+    left: MARGIN.left * pixels,
+    right: width - MARGIN.right * pixels,
+    top: MARGIN.top * pixels,
+    bottom: height - MARGIN.bottom * pixels,
+  };
   const lowest = Math.log10(SMALLEST_SHARE / view.weights);
   const span = plot.right - plot.left;
   plot.x = (position) => plot.left + ((position / view.reach + 1) / 2) * span;

@@ -26,6 +26,8 @@ class Picture {
 
   show(data, pick) {
     this.data = data;
+    this.figure.style.fontSize = `${data.pixels}px`;
+    this.figure.style.height = `${data.height}px`;
     const select = this.figure.querySelector("select");
     select.replaceChildren(...data.names.map((name) => new Option(name)));
     select.value = data.shown;

@@ -17,6 +17,7 @@ import streamlit as st
 
 from compression.inspect.histogram import WeightView
 from compression.inspect.sketch import BINS, PERCENTS, WeightSketch
+from pages.ui.charts import show
 from pages.ui.charts.style import COMPRESSED, HEIGHT, LOSS, REMOVED, SMALL
 
 PICTURE = ("estimate.js", "wording.js", "drawing.js", "picture.js")
@@ -26,14 +27,15 @@ HTML = '<figure><figcaption>Weights of <select aria-label="Weights shown"></sele
 HTML += '<p></p><canvas role="img"></canvas><output hidden></output></figure>'
 CSS = f"""
 figure {{ margin: 0; position: relative; color: var(--st-text-color); font-family: var(--st-font);
-  font-size: {SMALL}px; height: {HEIGHT}px; display: flex; flex-direction: column; }}
-figcaption, select {{ font-size: 14px; font-weight: 600; }}
+  font-size: {SMALL}px; display: flex; flex-direction: column; }}
+figcaption, select {{ font-size: {14 / SMALL:.3f}em; font-weight: 600; }}
+figcaption select {{ font-size: inherit; }}
 select {{ font-family: inherit; color: inherit; background: var(--st-background-color); padding: 0 0.2em;
   border: 0; border-bottom: 1px dotted; cursor: pointer; max-width: 70%; }}
 p {{ margin: 0; display: flex; flex-wrap: wrap; gap: 0 0.9em; }}
 p i {{ display: inline-block; width: 0.8em; height: 0.8em; margin-right: 0.35em; }}
 canvas {{ flex: 1; width: 100%; min-height: 0; }}
-output {{ position: absolute; top: 44px; padding: 2px 6px; border-radius: 4px; pointer-events: none;
+output {{ position: absolute; top: 4em; padding: 2px 6px; border-radius: 4px; pointer-events: none;
   color: var(--st-background-color); background: var(--st-text-color); }}
 """
 COLOURS = {"float": "rgba(0, 114, 178, 0.6)", "compressed": COMPRESSED, "removed": REMOVED, "clipped": LOSS}
@@ -61,6 +63,7 @@ def draw(
 
     `drag` is what the browser needs to follow the sliders, see `drag.follow`.
     """
+    scale = show.text_scale()
     values = asdict(view)
     before = values.pop("before")
     sqnr = values.pop("sqnr_db")
@@ -72,9 +75,11 @@ def draw(
             "names": list(names),
             "shown": shown,
             "colours": COLOURS,
+            "pixels": SMALL * scale,
+            "height": HEIGHT * scale,
             "drag": drag and drag | {"labels": LABELS},
         },
-        height=HEIGHT,
+        height=round(HEIGHT * scale),
         on_picked_change=lambda: pick(st.session_state[KEY]["picked"]),
     )
 

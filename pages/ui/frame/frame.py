@@ -1,6 +1,7 @@
 """What every page begins and ends with: title, menu, network picker, and state of the data."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import streamlit as st
 
@@ -35,10 +36,13 @@ MENU = (
 
 def open_page(title: str) -> None:
     """Sets title and layout of the page, obeys its link, and draws the menu. Call it before anything else is drawn."""
-    st.set_page_config(f"{title} · Squeezelab", "🗜️", layout="wide", initial_sidebar_state=SIDEBAR_PIXELS)
-    look.apply()
     st.session_state["whole"] = False
-    report_rejected(arrival.arrive(title))
+    rejected = arrival.arrive(title)
+    large = session.now().present
+    menu: Any = "collapsed" if large else SIDEBAR_PIXELS
+    st.set_page_config(f"{title} · Squeezelab", "🗜️", layout="wide", initial_sidebar_state=menu)
+    look.apply(large)
+    report_rejected(rejected)
     with st.sidebar:
         st.subheader(":material/compress: Squeezelab", anchor=False)
         _menu()

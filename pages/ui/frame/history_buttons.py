@@ -1,4 +1,4 @@
-"""Undo, redo, reset, and copy link: four buttons below the menu."""
+"""Undo, redo, reset, copy link, and large text for a projector: the buttons below the menu."""
 
 from collections.abc import Callable
 
@@ -29,6 +29,11 @@ def draw() -> None:
                 args=(action,),
             )
         copy_link.draw()
+    st.toggle(
+        "Presentation",
+        help="Large text for a projector, in charts too, and the menu folded. Every chart can fill the screen.",
+        **session.bound("present", here.now.present, st.rerun),
+    )
 
 
 def _run_again(action: Callable[[], None]) -> None:

@@ -2,8 +2,12 @@
 
 import streamlit as st
 
+from pages.ui.charts import style
+
 # Keys of containers: the settings beside the answer, and the numbers of the answer. More may follow the second word.
 PAGE, ANSWER = "page", "answer"
+
+BASE_PIXELS = 15  # of the root's text, as .streamlit/config.toml says
 
 # Labels of disabled widgets keep the colour of text: Streamlit's grey has a contrast of 2.3, and 4.5 is legible (WCAG).
 # Formulas do not scroll, because only a mouse could do that.
@@ -35,6 +39,10 @@ NARROW = f"""
 """
 
 
-def apply() -> None:
-    """Adds the rules to the page. They take no room."""
-    st.html(f"<style>{LEGIBLE}{ESTIMATED}{NARROW}</style>")
+# For a projector, all that Streamlit draws grows with the root's text; charts grow in `charts/show.py`.
+LARGE = f"html {{ font-size: {style.LARGER * BASE_PIXELS:g}px !important; }}"
+
+
+def apply(large: bool) -> None:
+    """Adds the rules to the page, with `large` text for a projector. They take no room."""
+    st.html(f"<style>{LEGIBLE}{ESTIMATED}{NARROW}{LARGE * large}</style>")

@@ -9,6 +9,7 @@ import streamlit as st
 
 from compression.spec import MAX_BITS, Criterion, Granularity, Scheme, Scope, Structure, structure_from
 from pages.ui import wording
+from pages.ui.charts import show
 from pages.ui.compute import compressed, networks
 from pages.ui.frame import frame
 from pages.ui.frame.warnings import without_folders
@@ -69,7 +70,7 @@ def _quantization() -> None:
             list(Scheme),
             help=SCHEMES,
             disabled=off,
-            width=140,  # leaves room beside it for the next widget where the window is wide
+            width=round(140 * show.text_scale()),  # leaves room beside it for the next widget where the window is wide
             **session.bound("scheme", now.scheme, _moved),
         )
         if now.scheme == Scheme.STEP:

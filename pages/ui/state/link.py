@@ -84,6 +84,7 @@ def read(link: Mapping[str, Sequence[str]]) -> tuple[Settings, tuple[Rejected, .
 LISTS = {"also", "pins", "sweep_networks", "sweep_bits", "sweep_schemes", "sweep_granularities", "sweep_sparsities"}
 READERS: dict[str, Read] = {
     "model": readers.name,
+    "present": readers.switch,
     "bits": readers.one_of((FLOAT, *(str(bits) for bits in range(1, MAX_BITS + 1)))),
     "scheme": readers.one_of(Scheme),
     "granularity": readers.one_of(Granularity),

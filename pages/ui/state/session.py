@@ -93,8 +93,8 @@ def redo() -> None:
 
 
 def defaults(settings: Settings) -> Settings:
-    """Returns the defaults for the same network. Pins are results that the reader keeps, and stay."""
-    return Settings(model=settings.model, pins=settings.pins)
+    """Returns the defaults for the same network. Large text and pins, results that the reader keeps, stay."""
+    return Settings(model=settings.model, present=settings.present, pins=settings.pins)
 
 
 def reset() -> None:

@@ -35,9 +35,10 @@ class Settings:
     The fields have the names of the link's parameters. Choices that do not fit together are kept as they are, so that
     taking one back restores the others; `specs.fitting` returns what takes effect.
 
-    `bits`: bits per weight, or "float". `layers`: the settings of single layers, as `recipe.to_link` writes them.
-    `epochs` to `training_seed`: how a compressed network is trained; `teacher`: the network that it is distilled from,
-    None for the float network. `layer`: the layer whose weights are shown. `pins`: the names of pinned specs. `budget`:
+    `present`: whether text is large enough for a projector. `bits`: bits per weight, or "float". `layers`: the settings
+    of single layers, as `recipe.to_link` writes them. `epochs` to `training_seed`: how a compressed network is trained;
+    `teacher`: the network that it is distilled from, None for the float network. `layer`: the layer whose weights are
+    shown. `frozen`: the link of the state A that they are compared with. `pins`: the names of pinned specs. `budget`:
     the largest file size, as the slider of Trade-offs shows it. `sweep_…`: what a sweep combines. `section` to
     `images`: what the page Inside shows; `cell`: the row and the column of a confusion matrix, as "3-5"; `gallery`: the
     page of the gallery; `picture`: the number of a test image; `explanation`: what makes its maps; `images`: how many
@@ -45,6 +46,7 @@ class Settings:
     """
 
     model: str = "resnet20"
+    present: bool = False
     bits: str | None = None
     scheme: Scheme = Scheme.SYMMETRIC
     granularity: Granularity = Granularity.CHANNEL
