@@ -41,7 +41,7 @@ def follow(answer: Answer, layer: str | None) -> dict[str, Any] | None:
     if not (_is_sketched(quantizer) and _is_by_magnitude(prune) and _is_plain(spec)):
         return None
     pruned = sum(each.pruned for each in answer.layers) / answer.weights
-    now = GridPoint(spec.weights and spec.weights.bits, pruned, answer.file_bytes, None)
+    now = GridPoint(spec.weights.bits if spec.weights else None, pruned, answer.file_bytes, None)
     return {
         "sketch": sketch_name(spec),
         "layer": layer,
