@@ -6,7 +6,7 @@ import streamlit as st
 
 import pages.ui.supported  # noqa: F401
 from pages.ui.accuracy import panel
-from pages.ui.explore import answer
+from pages.ui.explore import answer, frozen
 from pages.ui.frame import frame, look
 from pages.ui.settings import controls, widgets
 
@@ -18,11 +18,13 @@ with st.container(key=look.PAGE):
 
 with settings_place:
     controls.draw(model)
+    frozen.buttons(model)
 
 with main:
     controls.stop_where_impossible(model)
     with st.container(key=look.ANSWER):
         accuracy_place, metrics_place = st.columns([1, 3])
+    frozen_place = st.container()
     sentence_place, picker_place = st.columns([5, 1], vertical_alignment="center")
     weights_place, chart_place = st.columns(2)
     layers_place = st.container()
@@ -41,5 +43,7 @@ with sentence_place:
     panel.sentence(model)
 with chart_place:
     panel.chart(model)
+with frozen_place:
+    frozen.numbers()
 answer.sketch(model)
 frame.close_page(partial(panel.fragment_order, model))

@@ -132,6 +132,27 @@ def test_the_layer_is_picked_at_the_chart(page: Page, bare_server: str) -> None:
     expect(page.get_by_label("Weights shown")).to_have_value("conv2")
 
 
+def test_a_state_is_frozen_in_numbers_chart_and_link_and_comes_back(page: Page, page_of: Any, bare_server: str) -> None:
+    page.goto(f"{bare_server}/?model={MODEL}&bits=6")
+    page.get_by_role("button", name="Freeze as A").click()
+    measured = read_landscape(load_bundled(MODEL)).get(CompressionSpec(MODEL, weights=QuantSpec(6))).evaluation
+    words = re.compile(f"^A, 6 bits: {wording.percent(measured.accuracy, 2)} accuracy")
+    expect(page.get_by_text(words)).to_be_visible()
+    page.get_by_role("slider", name="Bits per weight").focus()
+    page.keyboard.press("ArrowRight")
+    label = re.compile("on 31 levels.* A: .* on 63 levels")
+    expect(weights(page).get_by_role("img")).to_have_attribute("aria-label", label)
+    expect(page).to_have_url(re.compile("bits=5.*frozen="))
+    other = page_of()
+    other.goto(page.url)
+    expect(weights(other).get_by_role("img")).to_have_attribute("aria-label", label)
+    other.get_by_role("button", name="Back to A").click()
+    expect(other).to_have_url(re.compile("bits=6.*frozen="))
+    other.get_by_role("button", name="Forget A").click()
+    expect(other.get_by_text(words)).to_have_count(0)
+    expect(other).not_to_have_url(re.compile("frozen"))
+
+
 # ---- the arithmetic of the browser against that of the package
 
 

@@ -71,6 +71,8 @@ CHANGED = Settings(
     right_granularity=specs.Granularity.CHANNEL,
     card_fold=False,
     card_bits="6",
+    present=True,
+    frozen="bits=6&sparsity=0.3",
     section="Confidence",
     flips="Won",
     true_class="cat",

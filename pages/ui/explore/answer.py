@@ -5,7 +5,7 @@ import streamlit as st
 from compression.spec import CompressionSpec
 from pages.ui.charts import explore, show
 from pages.ui.compute import compressed, networks
-from pages.ui.explore import drag, picture
+from pages.ui.explore import drag, frozen, picture
 from pages.ui.frame import frame
 from pages.ui.frame.metrics import bit_operations_metric, size_metric, sparsity_metric
 from pages.ui.settings import selection
@@ -31,7 +31,7 @@ def weights(model: str) -> None:
     answer, layer = compressed.answer(selection.spec(model)), selection.layer(model)
     view = compressed.weight_view(answer.spec, layer)
     names = [WHOLE, *networks.layer_macs(model)]
-    picture.draw(view, names, layer or WHOLE, drag.follow(answer, layer), _show_layer)
+    picture.draw(view, frozen.view(layer), names, layer or WHOLE, drag.follow(answer, layer), _show_layer)
 
 
 def sketch(model: str) -> None:

@@ -4,9 +4,9 @@ const SMALLEST_SHARE = 0.4; // of one weight: where the log axis begins, so that
 const MARGIN = { left: 4.5, right: 1, top: 0.5, bottom: 3.3 }; // in text heights
 const WIDEST_BAR = 12;
 
-// view = as `viewWeights` returns it; look = {ink, float, compressed, removed, clipped, pixels: of the smallest text}
+// view, and frozen or null, are as `compressNetwork` returns a view; look = {ink, float, compressed, removed, clipped, frozen, pixels: of the smallest text}
 // Returns the plot {left, right, top, bottom, x(position), at(pixel)} for the tooltip.
-function drawWeights(canvas, view, look) {
+function drawWeights(canvas, view, frozen, look) {
   const ratio = window.devicePixelRatio || 1;
   const width = canvas.clientWidth;
   const height = canvas.clientHeight;
@@ -25,6 +25,7 @@ function drawWeights(canvas, view, look) {
     drawBar(pen, plot, 0, view.zeros, (plot.right - plot.left) / view.before.length, look.removed);
   }
   drawThresholds(pen, plot, view, look);
+  if (frozen && frozen.relative === view.relative) drawMarks(pen, plot, view, frozen, look);
   return plot;
 }
 
@@ -128,4 +129,23 @@ function drawThresholds(pen, plot, view, look) {
     line(pen, x, plot.top, x, plot.bottom);
   }
   pen.setLineDash([]);
+}
+
+// Marks how many weights the frozen state has at each level, or draws the outline of its histogram.
+function drawMarks(pen, plot, view, frozen, look) {
+  pen.strokeStyle = look.frozen;
+  pen.lineWidth = 2.5;
+  const scale = view.weights / frozen.weights;
+  const gap = (plot.right - plot.left) / Math.max(1, frozen.levels.length);
+  const half = Math.min(WIDEST_BAR, gap) / 2 + 1;
+  const mark = (position, count) => {
+    if (count > 0) line(pen, plot.x(position) - half, plot.y(count * scale), plot.x(position) + half, plot.y(count * scale));
+  };
+  frozen.levels.forEach((level, index) => mark(level, frozen.held[index]));
+  mark(0, frozen.zeros);
+  const step = (2 * frozen.reach) / frozen.before.length;
+  frozen.after.forEach((count, bin) => {
+    const x = -frozen.reach + bin * step;
+    if (count > 0) line(pen, plot.x(x), plot.y(count * scale), plot.x(x + step), plot.y(count * scale));
+  });
 }

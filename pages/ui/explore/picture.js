@@ -59,9 +59,9 @@ class Picture {
       this.metrics.restore();
     }
     this.figure.dataset.state = moved ? "sketch" : "exact";
-    this.plot = drawWeights(this.canvas, this.view, this.look());
-    this.canvas.setAttribute("aria-label", `Weights of ${this.data.shown === this.data.names[0] ? "the " : ""}${this.data.shown}. ${inWords(this.view)}`);
-    this.figure.querySelector("p").innerHTML = legend(this.view, this.data.colours);
+    this.plot = drawWeights(this.canvas, this.view, this.data.frozen, this.look());
+    this.canvas.setAttribute("aria-label", `Weights of ${this.data.shown === this.data.names[0] ? "the " : ""}${this.data.shown}. ${inWords(this.view)}${this.data.frozen ? ` A: ${inWords(this.data.frozen)}` : ""}`);
+    this.figure.querySelector("p").innerHTML = legend(this.view, this.data.frozen, this.data.colours);
   }
 
   look() {
@@ -115,12 +115,13 @@ function accuracyInWords(band, anchors) {
   return [percent(low, 2), float ? points(low - float.accuracy) : "measured"];
 }
 
-function legend(view, colours) {
+function legend(view, frozen, colours) {
   const entry = (colour, text) => `<span><i style="background: ${colour}"></i>${text}</span>`;
   const parts = [entry(colours.float, "float"), entry(colours.compressed, `compressed, SQNR ${decibels(view.sqnr)}`)];
   if (view.zeros > 0) parts.push(entry(colours.removed, `zero: ${percent(view.zeros / view.weights)}`));
   if (view.clipped > 0) parts.push(entry(colours.clipped, `clipped: ${percent(view.clipped / view.weights, 2)}`));
   if (view.threshold) parts.push(`<span><b>¦</b>threshold ${view.threshold.toPrecision(3)}</span>`);
+  if (frozen) parts.push(entry(colours.frozen, frozen.relative === view.relative ? "A" : "A has another axis"));
   return parts.join("");
 }
 

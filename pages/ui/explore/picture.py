@@ -18,7 +18,7 @@ import streamlit as st
 from compression.inspect.histogram import WeightView
 from compression.inspect.sketch import BINS, PERCENTS, WeightSketch
 from pages.ui.charts import show
-from pages.ui.charts.style import COMPRESSED, HEIGHT, LOSS, REMOVED, SMALL
+from pages.ui.charts.style import COMPRESSED, COMPRESSED_OTHERWISE, HEIGHT, LOSS, REMOVED, SMALL
 
 PICTURE = ("estimate.js", "wording.js", "drawing.js", "picture.js")
 SKETCH = ("estimate.js", "sketch.js")
@@ -38,7 +38,13 @@ canvas {{ flex: 1; width: 100%; min-height: 0; }}
 output {{ position: absolute; top: 4em; padding: 2px 6px; border-radius: 4px; pointer-events: none;
   color: var(--st-background-color); background: var(--st-text-color); }}
 """
-COLOURS = {"float": "rgba(0, 114, 178, 0.6)", "compressed": COMPRESSED, "removed": REMOVED, "clipped": LOSS}
+COLOURS = {
+    "float": "rgba(0, 114, 178, 0.6)",
+    "compressed": COMPRESSED,
+    "removed": REMOVED,
+    "clipped": LOSS,
+    "frozen": COMPRESSED_OTHERWISE,
+}
 LABELS = {"size": "File size", "sparsity": "Sparsity", "operations": "Bit operations", "accuracy": "Accuracy"}
 
 
@@ -57,21 +63,24 @@ def bring(name: str, sketch: WeightSketch, macs: dict[str, int]) -> None:
 
 
 def draw(
-    view: WeightView, names: Sequence[str], shown: str, drag: dict[str, Any] | None, pick: Callable[[str], None]
+    view: WeightView,
+    frozen: WeightView | None,
+    names: Sequence[str],
+    shown: str,
+    drag: dict[str, Any] | None,
+    pick: Callable[[str], None],
 ) -> None:
     """Draws the weights of what is `shown`, one of `names`, and calls `pick` with the name that the reader picks.
 
-    `drag` is what the browser needs to follow the sliders, see `drag.follow`.
+    `frozen`: the weights of the state A, which are drawn as marks. `drag` is what the browser needs to follow the
+    sliders, see `drag.follow`.
     """
     scale = show.text_scale()
-    values = asdict(view)
-    before = values.pop("before")
-    sqnr = values.pop("sqnr_db")
-    values |= {"before": before["counts"], "reach": before["edges"][-1], "sqnr": sqnr if math.isfinite(sqnr) else None}
     _picture(
         key=KEY,
         data={
-            "view": values,
+            "view": _values(view),
+            "frozen": frozen and _values(frozen),
             "names": list(names),
             "shown": shown,
             "colours": COLOURS,
@@ -82,6 +91,18 @@ def draw(
         height=round(HEIGHT * scale),
         on_picked_change=lambda: pick(st.session_state[KEY]["picked"]),
     )
+
+
+def _values(view: WeightView) -> dict[str, Any]:
+    """Returns a view as JSON, which has no infinity."""
+    values = asdict(view)
+    before = values.pop("before")
+    sqnr = values.pop("sqnr_db")
+    return values | {
+        "before": before["counts"],
+        "reach": before["edges"][-1],
+        "sqnr": sqnr if math.isfinite(sqnr) else None,
+    }
 
 
 def message(sketch: WeightSketch, macs: dict[str, int]) -> dict[str, Any]:

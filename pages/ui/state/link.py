@@ -122,6 +122,7 @@ READERS: dict[str, Read] = {
     "training_seed": readers.whole(0, 1_000_000),
     "layers": lambda text: to_link(from_link(text)),
     "scan": readers.one_of(("bits", SPARSITY)),
+    "frozen": readers.text,
     "layer": readers.name,
     "chart": readers.one_of(CHARTS),
     "channel": readers.whole(0, 1_000_000),

@@ -8,6 +8,7 @@ from compression.spec import structure_from
 
 Read = Callable[[str], Any]
 MOST_CHARACTERS = 200  # of a name
+MOST_CHARACTERS_OF_TEXT = 2000
 
 
 def written(value: Any) -> str:
@@ -61,6 +62,13 @@ def whole(lowest: int, highest: int) -> Read:
 def switch(text: str) -> bool:
     """Reads "true" or "false"."""
     return one_of(("true", "false"))(text.lower()) == "true"
+
+
+def text(text: str) -> str:
+    """Reads a text that is read further where it is used, and is not too long."""
+    if len(text) > MOST_CHARACTERS_OF_TEXT:
+        raise ValueError
+    return text
 
 
 def name(text: str) -> str:
