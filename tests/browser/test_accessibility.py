@@ -72,7 +72,7 @@ def test_in_a_presentation_no_text_of_a_chart_is_small_and_the_menu_is_folded(
     expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
     page.wait_for_timeout(500)
     assert page.evaluate(SMALL_TEXT % LARGE_PIXELS) == []
-    expect(page.get_by_test_id("stSidebar")).to_have_attribute("aria-expanded", "false")
+    expect(page.get_by_test_id("stSidebar")).to_have_attribute("data-collapsed", "true")
     for number in page.get_by_test_id("stMetricValue").all():
         assert float(number.evaluate("each => parseFloat(getComputedStyle(each).fontSize)")) >= LARGEST_PIXELS
     page.get_by_test_id("stExpandSidebarButton").click()

@@ -131,12 +131,6 @@ def test_a_link_of_an_older_version_opens_the_same_chart(value, name):
     assert page.selectbox(key="chart").value == name
 
 
-def test_one_layer_can_be_looked_at(page):
-    page.selectbox(key="layer").set_value("fc2").run()
-    assert not page.exception
-    assert "Weights of fc2" in page.get("plotly_chart")[0].proto.spec
-
-
 def test_every_bundled_network_opens_and_moves():
     for name in bundled_names():
         page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=120)

@@ -21,11 +21,13 @@ EXPLANATION = "Keeps these settings as A: its numbers and its weights stay besid
 
 
 def spec() -> CompressionSpec | None:
-    """Returns the spec of A, or None if there is none or its network is not here."""
-    settings, _ = link.read(parse_qs(session.now().frozen))
-    if not session.now().frozen or settings.model not in networks.names():
+    """Returns the spec of A, or None if there is none, its network is not here, or it cannot be compressed so here."""
+    parameters = parse_qs(session.now().frozen)
+    settings, rejected = link.read(parameters)
+    if not parameters or rejected or settings.model not in networks.names():
         return None
-    return specs.spec_of(settings)
+    frozen = specs.spec_of(settings)
+    return None if compressed.problem(frozen) else frozen
 
 
 def buttons(model: str) -> None:
