@@ -81,6 +81,7 @@ CHANGED = Settings(
     gallery=2,
     picture=4211,
     explanation=Method.OCCLUSION,
+    images=2000,
     threads="2",
     fewer_filters=True,
     view="Compare",

@@ -36,7 +36,6 @@ class Settings:
     taking one back restores the others; `specs.fitting` returns what takes effect.
 
     `present`: whether text is large enough for a projector. `bits`: bits per weight, or "float". `layers`: the settings
-    `present`: whether text is large enough for a projector. `bits`: bits per weight, or "float". `layers`: the settings
     of single layers, as `recipe.to_link` writes them. `epochs` to `training_seed`: how a compressed network is trained;
     `teacher`: the network that it is distilled from, None for the float network. `layer`: the layer whose weights are
     shown. `frozen`: the link of the state A that they are compared with. `pins`: the names of pinned specs. `budget`:
