@@ -188,25 +188,26 @@ class Training:
         self._loss_sum, self._losses = self._loss_sum + value, self._losses + 1
 
     def _batch(self) -> tuple[Tensor, Tensor]:
-        """Returns the normalised images and the labels of this step."""
+        """Returns the pixels and the labels of this step."""
         epoch, number = divmod(self.step, self.steps_per_epoch)
         order = _order(_seed(self.recipe.seed, "order", epoch), len(self.images) - self.recipe.held_out)
         rows = order[number * self.recipe.batch_size :][: self.recipe.batch_size]
         generator = torch.Generator().manual_seed(_seed(self.recipe.seed, "crops", self.step))
         pixels = pad_crop_flip(self.images.pixels[rows], self.recipe.crop_pad_pixels, generator)
-        return self.start.model.normalization(pixels), self.images.labels[rows]
+        return pixels, self.images.labels[rows]
 
-    def _loss(self, inputs: Tensor, labels: Tensor) -> Tensor:
+    def _loss(self, pixels: Tensor, labels: Tensor) -> Tensor:
         """Returns the cross-entropy or, with a teacher, its mean with the divergence from the teacher's outputs.
 
         Source: Hinton et al. 2015 (arXiv:1503.02531), section 2; the divergence is multiplied by temperature^2.
         """
-        logits = self._latent(inputs)
+        logits = self._latent(self.start.model.normalization(pixels))
         loss = F.cross_entropy(logits, labels)
         if self.teacher is None:
             return loss
         with torch.no_grad():
-            targets = (self.teacher.module(inputs) / self.recipe.temperature).log_softmax(1)
+            outputs_of_teacher = self.teacher.module(self.teacher.normalization(pixels))
+            targets = (outputs_of_teacher / self.recipe.temperature).log_softmax(1)
         outputs = (logits / self.recipe.temperature).log_softmax(1)
         divergence = F.kl_div(outputs, targets, reduction="batchmean", log_target=True) * self.recipe.temperature**2
         return (1 - self.recipe.distillation) * loss + self.recipe.distillation * divergence

@@ -212,6 +212,20 @@ def test_a_recipe_has_only_what_concerns_the_network() -> None:
     assert not recipe.can_be_gradual(two_of_four)
 
 
+def test_the_teacher_is_by_default_the_float_network_also_of_a_recovered_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(
+        recovered, "all_recovered", lambda data=None: [Recovered("a", lineage("vgg"), tmp_path, 1, False)]
+    )
+    distilled = Settings(distillation=0.5)
+    assert recipe.teacher_of(distilled, "vgg") is None
+    assert recipe.teacher_of(distilled, "a") == "vgg"
+    assert recipe.teacher_of(replace(distilled, teacher="cnn3"), "a") == "cnn3"
+    assert recipe.teacher_of(replace(distilled, teacher="deleted"), "a") is None
+    assert recipe.teacher_of(Settings(teacher="cnn3"), "a") is None
+
+
 def test_without_training_images_the_page_says_so_and_offers_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "missing_training_images", lambda: DataMissing("there are none here"))
     page = opened(sparsity="0.9")
@@ -272,6 +286,12 @@ def test_a_network_is_trained_found_again_by_its_link_used_trained_on_and_delete
     shown = {metric.label: metric.value for metric in again.metric if metric.label in ("Points won", "Time")}
     assert float(shown["Points won"]) > 0
     [name] = recovered.recovered_names()
+    while not experiments.sweep((CompressionSpec(name),), go=False).done:  # the page lets workers count its costs
+        assert time.monotonic() < deadline
+        again.run()
+    assert recovered.find_recovered(name).lineage.accuracy  # type: ignore[union-attr]
+    [result] = experiments.sweep((CompressionSpec(name),), go=False).results
+    assert result.costs.file == recovered.find_recovered(name).nbytes  # type: ignore[union-attr]
     again.button("use trained").click().run()
     assert not again.exception
     assert again.query_params["model"] == name

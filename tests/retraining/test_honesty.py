@@ -14,6 +14,7 @@ from compression.data.cifar10 import TEST
 from compression.data.images import ImageSet, load
 from compression.files.packed_file import fingerprint, to_bytes
 from compression.files.packed_reader import verify_file
+from compression.networks.normalization import NORMALIZATIONS
 from compression.retraining.recipe import Recipe
 from compression.retraining.run import recover
 from compression.retraining.start import prepare
@@ -72,6 +73,16 @@ def test_a_teacher_changes_what_is_learned_and_stays_as_it_is() -> None:
     weights = {fingerprint(each.network().module) for each in (own, alone, other)}
     assert len(weights) == 3
     assert alone.lineage().teacher is None
+
+
+def test_a_teacher_sees_images_as_it_was_trained_on_them() -> None:
+    network = model()
+    inputs = network.normalization(images().pixels)
+    start = prepare(network, SPEC, Evidence(calibration=observe(network.module, inputs)))
+    teachers = [replace(network, normalization=NORMALIZATIONS[name]) for name in ("cifar10", "half")]
+    recipe = replace(RECIPE, distillation=0.9)
+    same, other = (finish(Training(start, recipe, images(), teacher)).network().module for teacher in teachers)
+    assert fingerprint(same) == fingerprint(run(recipe).network().module) != fingerprint(other)
 
 
 def test_zeros_stay_zero_with_quantized_inputs_and_a_teacher() -> None:

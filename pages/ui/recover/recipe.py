@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from compression.library.recovered import ancestor
 from compression.networks.bundled import bundled_names
 from compression.retraining.recipe import RATES, Optimizer, Quantizers, Recipe, SparsitySchedule
 from compression.retraining.start import whole_spec
@@ -52,9 +53,13 @@ def can_be_gradual(spec: CompressionSpec) -> bool:
     return prune is not None and prune.sparsity is not None and prune.structure is not Structure.N_M
 
 
-def teacher_of(now: Settings) -> str | None:
-    """Returns the name of the teacher, if there is distillation from another network than the float network."""
-    return now.teacher if now.distillation and now.teacher in networks.names() else None
+def teacher_of(now: Settings, model: str) -> str | None:
+    """Returns the name of the teacher, if there is distillation from another network than `model`.
+
+    By default it is the float network, also for a network that was compressed and trained already.
+    """
+    name = now.teacher or ancestor(model)
+    return name if now.distillation and name != model and name in networks.names() else None
 
 
 def draw(spec: CompressionSpec) -> None:
@@ -99,7 +104,7 @@ def _more(now: Settings) -> None:
         help=DISTILLATION,
         **session.bound("distillation", now.distillation),
     )
-    own = [None, *bundled_names()]
+    own = ["", *bundled_names()]
     st.selectbox(
         "Teacher",
         own if now.teacher in own else [*own, now.teacher],

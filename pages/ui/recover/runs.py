@@ -67,9 +67,13 @@ def all_recovered() -> list[Recovered]:
     return recovered.all_recovered()
 
 
-def remember_accuracy(name: str, accuracy: float) -> None:
-    """Notes the accuracy (0..1) of a recovered network on all test images, once it is counted."""
+def note_result(name: str, accuracy: float) -> bool:
+    """Notes the accuracy (0..1) of a recovered network on all test images, and lets workers count its costs.
+
+    With both it is a point of Trade-offs. Returns whether the costs are there, or cannot be counted.
+    """
     recovered.remember_accuracy(name, accuracy)
+    return experiments.sweep((CompressionSpec(name),), go=True).done
 
 
 def delete(name: str) -> None:

@@ -39,7 +39,7 @@ def draw(model: str) -> None:
         return
     now = session.now()
     recipe.draw(spec)
-    teacher = recipe.teacher_of(now)
+    teacher = recipe.teacher_of(now, model)
     try:
         run = runs.run_of(spec, recipe.recipe_of(now, spec), teacher)
     except ValueError as error:
@@ -144,15 +144,18 @@ def _look(reading: TrainingReading) -> Reading | None:
         return None
     if isinstance(images.test_images(), DataError):
         return None
-    counted = accuracy.look(CompressionSpec(reading.network), side="trained")
-    if counted.whole and counted.whole.total == TEST.images:
-        runs.remember_accuracy(reading.network, counted.whole.accuracy)
-    return counted
+    return accuracy.look(CompressionSpec(reading.network), side="trained")
 
 
 def _is_counting(reading: TrainingReading) -> bool:
+    """Returns whether workers count the test images or the costs of the network that came out."""
     counted = _look(reading)
-    return counted is not None and not counted.exact and not counted.error
+    if counted is None or counted.error:
+        return False
+    whole = counted.whole
+    if whole is None or whole.total < TEST.images:
+        return not counted.exact
+    return not runs.note_result(counted.spec.model, whole.accuracy)
 
 
 def _result(untrained: CompressionSpec, reading: TrainingReading) -> None:

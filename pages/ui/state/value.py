@@ -37,12 +37,12 @@ class Settings:
 
     `present`: whether text is large enough for a projector. `bits`: bits per weight, or "float". `layers`: the settings
     of single layers, as `recipe.to_link` writes them. `epochs` to `training_seed`: how a compressed network is trained;
-    `teacher`: the network that it is distilled from, None for the float network. `layer`: the layer whose weights are
-    shown. `frozen`: the link of the state A that they are compared with. `pins`: the names of pinned specs. `budget`:
-    the largest file size, as the slider of Trade-offs shows it. `sweep_…`: what a sweep combines. `section` to
-    `images`: what the page Inside shows; `cell`: the row and the column of a confusion matrix, as "3-5"; `gallery`: the
-    page of the gallery; `picture`: the number of a test image; `explanation`: what makes its maps; `images`: how many
-    test images are used by what takes long.
+    `teacher`: the network that it is distilled from, nothing for the float network. `layer`: the layer whose weights
+    are shown. `frozen`: the link of the state A that they are compared with. `pins`: the names of pinned specs.
+    `budget`: the largest file size, as the slider of Trade-offs shows it. `sweep_…`: what a sweep combines. `section`
+    to `images`: what the page Inside shows; `cell`: the row and the column of a confusion matrix, as "3-5"; `gallery`:
+    the page of the gallery; `picture`: the number of a test image; `explanation`: what makes its maps; `images`: how
+    many test images are used by what takes long.
     """
 
     model: str = "resnet20"
@@ -84,7 +84,7 @@ class Settings:
     scales: Quantizers = Quantizers.LEARNED
     gradual: SparsitySchedule = SparsitySchedule.ONE_SHOT
     distillation: float = 0.0
-    teacher: str | None = None
+    teacher: str = ""
     optimizer: Optimizer = Optimizer.SGD
     learning_rate: float | None = None
     training_seed: int = 0
