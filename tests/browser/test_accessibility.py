@@ -64,17 +64,21 @@ def test_on_a_phone_every_slider_shares_the_screen_with_the_answer(
 
 
 @pytest.mark.parametrize("path", ["", "quantization", "pruning", "tradeoffs"])
-def test_in_a_presentation_no_text_of_a_chart_is_small_and_the_menu_is_folded(
-    page: Page, bare_server: str, path: str
-) -> None:
+def test_in_a_presentation_text_is_large(page: Page, bare_server: str, path: str) -> None:
     page.goto(f"{bare_server}/{path}?{LINK}&present=true")
     expect(page.get_by_test_id("stPlotlyChart").first.locator("text").first).to_be_visible()
     expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
     page.wait_for_timeout(500)
     assert page.evaluate(SMALL_TEXT % LARGE_PIXELS) == []
-    expect(page.get_by_test_id("stSidebar")).to_have_attribute("data-collapsed", "true")
     for number in page.get_by_test_id("stMetricValue").all():
         assert float(number.evaluate("each => parseFloat(getComputedStyle(each).fontSize)")) >= LARGEST_PIXELS
+
+
+def test_a_presentation_folds_the_menu_and_ends_with_its_switch(page: Page, bare_server: str) -> None:
+    page.goto(f"{bare_server}/?{LINK}")
+    page.evaluate("localStorage.clear()")  # where Streamlit keeps whether the reader has folded the menu
+    page.goto(f"{bare_server}/?{LINK}&present=true")
+    expect(page.get_by_test_id("stSidebar")).to_have_attribute("data-collapsed", "true")
     page.get_by_test_id("stExpandSidebarButton").click()
     page.get_by_text("Presentation", exact=True).click()
     expect(page).not_to_have_url(re.compile("present"))
