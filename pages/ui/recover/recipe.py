@@ -12,7 +12,6 @@ from pages.ui.state import session
 from pages.ui.state.value import Settings
 
 EPOCHS = [0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0]
-SHARES = [0.0, 0.3, 0.5, 0.7, 0.9]
 LEARNED = "Learned: the scale of each group of weights, and of the inputs of each layer, is trained with the weights. "
 SCHEDULES = (
     "One-shot: all weights are pruned at the start. Cubic: more and more of them in the first half of the steps, fast "
@@ -69,7 +68,7 @@ def draw(spec: CompressionSpec) -> None:
         st.select_slider(
             "Epochs",
             sorted({*EPOCHS, now.epochs}),
-            format_func=lambda epochs: f"{epochs:g}",
+            format_func=lambda epochs: f"{float(epochs):g}",
             help="Passes over the 49,000 training images that are not held out.",
             width=260,
             **session.bound("epochs", now.epochs),
@@ -97,10 +96,12 @@ def draw(spec: CompressionSpec) -> None:
 
 
 def _more(now: Settings) -> None:
-    st.select_slider(
+    st.slider(
         "Distillation",
-        sorted({*SHARES, now.distillation}),
-        format_func=lambda share: f"{100 * share:.0f} %",
+        0.0,
+        1.0,
+        step=0.1,
+        format="percent",
         help=DISTILLATION,
         **session.bound("distillation", now.distillation),
     )
