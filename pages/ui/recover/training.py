@@ -21,6 +21,9 @@ from pages.ui.state import session
 
 POLL_SECONDS = 1.0
 REFUSED = "why training was refused"
+FLOAT32 = """\
+Trained weights fill a float32, and those of the bundled networks were stored as float16. So the file of a network that
+is only pruned grows by training; quantize its weights as well, before or after, and it shrinks."""
 HELD_OUT = """\
 The curve counts 1,000 training images that are held out from this training. The float network has seen them when it was
 trained, so they are easier than the test images, which are counted once, at the end."""
@@ -180,3 +183,5 @@ def _result(untrained: CompressionSpec, reading: TrainingReading) -> None:
         if use.button("Use", key="use trained", width="stretch", help="Picks this network on all pages"):
             session.change(model=reading.network)
             st.rerun()
+    if not untrained.quantizes_weights and not networks.is_compressed(untrained.model):
+        st.caption(FLOAT32)
