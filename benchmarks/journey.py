@@ -82,7 +82,8 @@ journey.shows = ({metrics, charts, words, weights}) => {
 };
 
 journey.accuracy = () => {
-    const metric = all("[data-testid=stMetric]").find(metric => text(metric).startsWith("Accuracy"));
+    const metric = all("[data-testid=stMetric]:not([data-estimate])")
+        .find(metric => text(metric).startsWith("Accuracy"));
     return metric ? text(metric.querySelector("[data-testid=stMetricValue]")) : "";
 };
 
@@ -160,11 +161,13 @@ def answer(model: FloatModel, macs: dict[str, int], spec: CompressionSpec) -> di
     """Returns what the page must show for `spec`: three metrics, the weights in words, and the bars of a chart."""
     compressed = compress(model.module, spec)
     file = count_file(compressed, model, quick=True)
+    measured = read_landscape(model).get(spec)
+    about = "" if measured or file.exact else "≈ "
     view = build_weight_view(compressed)
     figure = explore.layers(file, [layer.facts for layer in compressed.layers], style.ink("light"))
     return {
         "metrics": {
-            "File size": wording.size(file.total),
+            "File size": about + wording.size(measured.costs.file if measured else file.total),
             "Sparsity": wording.percent(compressed.sparsity),
             "Bit operations": wording.quantity(bit_operations(compressed, macs)),
         },
