@@ -1,16 +1,21 @@
 """Whether a network is as sure as it is right: reliability, and what temperature scaling mends."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
 from compression.evaluation.subsets import HELD_BACK, SEARCH
 from compression.evaluation.temperature import best_factor
 from compression.inside.flips import Change, Comparison
+from compression.spec import FLOAT_BITS, CompressionSpec, PruneSpec, QuantSpec
 
 BINS = 15
 
 MARGIN_BINS = 30
+
+CURVE_BITS = (8, 6, 5, 4, 3, 2)
+
+CURVE_SPARSITIES = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9)
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,65 @@ def calibrate(logits: Tensor, labels: Tensor) -> Calibration:
         measure_reliability(factor * held, labels[HELD_BACK]),
         1 / factor,
     )
+
+
+@dataclass(frozen=True)
+class CurveSpec:
+    """A point of a curve: the spec whose calibration is measured, and what it is drawn against.
+
+    `bits` per weight (32 is float) along the curve of bits, or else the `sparsity` (0..1).
+    """
+
+    spec: CompressionSpec
+    bits: int | None = None
+    sparsity: float | None = None
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """The reliability of one network on test images, as it is and after temperature scaling on training images.
+
+    `scaled` and `temperature` are None without training images.
+    """
+
+    at: CurveSpec
+    plain: Reliability
+    scaled: Reliability | None
+    temperature: float | None
+
+
+def curve_specs(spec: CompressionSpec) -> tuple[CurveSpec, ...]:
+    """Returns the points of both curves: `spec` with other bits per weight, and with other sparsities.
+
+    Steps that give accuracy back from images and settings of single layers are left out. Schemes without a choice of
+    bits have only float and their own.
+    """
+    plain = replace(spec.without_recovery, layers=())
+    quant, prune = plain.weights or QuantSpec(8), plain.prune or PruneSpec(sparsity=0.0)
+    bits = dict.fromkeys(quant.scheme.nearest_bits(each) for each in CURVE_BITS) if quant.step is None else {}
+    by_bits = [CurveSpec(replace(plain, weights=None, merge=None), bits=FLOAT_BITS)] + [
+        CurveSpec(replace(plain, weights=replace(quant, bits=each)), bits=each) for each in bits
+    ]
+    by_sparsity = [
+        CurveSpec(replace(plain, prune=replace(prune, sparsity=each, threshold=None) if each else None), sparsity=each)
+        for each in CURVE_SPARSITIES
+    ]
+    return (*by_bits, *by_sparsity)
+
+
+def curve_point(
+    at: CurveSpec, logits: Tensor, labels: Tensor, training: tuple[Tensor, Tensor] | None = None
+) -> CurvePoint:
+    """logits (N, classes) and labels (N,) of test images -> a point of a curve. training: those of training images.
+
+    The network has seen the training images, and is surer of them, so that their temperature is rather too low.
+    """
+    logits = logits.double()
+    plain = measure_reliability(logits, labels)
+    if training is None:
+        return CurvePoint(at, plain, None, None)
+    factor = best_factor(training[0].double(), training[1])
+    return CurvePoint(at, plain, measure_reliability(factor * logits, labels), 1 / factor)
 
 
 def margin_shares(comparison: Comparison, change: Change, bins: int = MARGIN_BINS) -> tuple[list[float], list[float]]:

@@ -1,7 +1,6 @@
 """The calls that workers make for each kind of look, and what their results become."""
 
 import hashlib
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,11 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from compression.data.cifar10 import TEST
 from compression.data.images import ImageSet
 from compression.engine.cluster import Engine, Shared
 from compression.inside.bits.report import trials
-from compression.inside.calibration import Calibration, calibrate
+from compression.inside.calibration import Calibration, CurvePoint, CurveSpec, calibrate, curve_point
 from compression.inside.corruptions import CONDITIONS
 from compression.inside.inspector import Call
 from compression.inside.layers import LayerReport, layer_names
@@ -21,6 +19,7 @@ from compression.inside.saliency import Method
 from compression.inside.tasks import (
     classify_corrupted,
     compute_logits,
+    compute_training_logits,
     count_flipped,
     explain_maps,
     find_worst_bit,
@@ -39,8 +38,13 @@ def shared_arguments(engine: Engine, model: FloatModel, images: ImageSet) -> tup
     """Returns the network and the test images as arguments of many calls; None for images that workers have."""
     return (
         Shared(f"network-{model.digest}", model),
-        None if engine.local else Shared(f"images-{TEST.fingerprint}", images),
+        None if engine.local else Shared(f"images-{images.fingerprint}", images),
     )
+
+
+def chunks(count: int) -> list[tuple[int, int]]:
+    """Returns the ranges of CHUNK images that `count` images are divided into; the last one may be shorter."""
+    return [(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK)]
 
 
 def logit_calls(
@@ -55,17 +59,37 @@ def logit_calls(
     module = Shared(f"module {name}", compressed) if compressed is not None else None
     return [
         Call(
-            f"{name} {start}",
+            f"{name} {start} {stop}",
             compute_logits,
-            (network, spec, start, min(start + CHUNK, len(images)), arithmetic(), pixels, module),
+            (network, spec, start, stop, arithmetic(), pixels, module),
         )
-        for start in range(0, len(images), CHUNK)
+        for start, stop in chunks(len(images))
     ]
 
 
 def calibrate_results(parts: Sequence[Any], labels: Tensor) -> Calibration:
     """Returns the calibration of a network from the results of its `logit_calls`, with the labels of the images."""
     return calibrate(torch.from_numpy(np.concatenate(parts)), labels)
+
+
+def curve_calls(engine: Engine, model: FloatModel, at: CurveSpec, images: ImageSet) -> list[Call]:
+    """Returns the calls for one point of a curve of calibration: the logits of `images`, then of training images."""
+    network, _ = shared_arguments(engine, model, images)
+    return [
+        *logit_calls(engine, model, at.spec, images),
+        Call(
+            f"training logits {model.digest} {at.spec.to_json()}",
+            compute_training_logits,
+            (network, at.spec, arithmetic()),
+        ),
+    ]
+
+
+def read_curve_point(at: CurveSpec, parts: Sequence[Any], labels: Tensor) -> CurvePoint:
+    """Returns a point of a curve from the results of its `curve_calls`, with the labels of the images."""
+    *logits, training = parts
+    known = None if isinstance(training, str) else (torch.from_numpy(training[0]), torch.from_numpy(training[1]))
+    return curve_point(at, torch.from_numpy(np.concatenate(logits)), labels, known)
 
 
 def corruption_calls(
@@ -80,19 +104,19 @@ def corruption_calls(
     module = Shared(f"module {name}", compressed) if compressed is not None else None
     return [
         Call(
-            f"{name} {condition} {start} {min(start + CHUNK, count)}",
+            f"{name} {condition} {start} {stop}",
             classify_corrupted,
-            (network, spec, condition, start, min(start + CHUNK, count), arithmetic(), pixels, module),
+            (network, spec, condition, start, stop, arithmetic(), pixels, module),
         )
         for condition in CONDITIONS
-        for start in range(0, count, CHUNK)
+        for start, stop in chunks(count)
     ]
 
 
 def right_by_condition(results: Sequence[Any], count: int) -> list[Tensor]:
     """Returns which images are classified correctly under each condition, from the results of `corruption_calls`."""
-    chunks = math.ceil(count / CHUNK)
-    parts = [results[start : start + chunks] for start in range(0, len(results), chunks)]
+    size = len(chunks(count))
+    parts = [results[start : start + size] for start in range(0, len(results), size)]
     return [torch.from_numpy(np.concatenate(each)) for each in parts]
 
 

@@ -90,7 +90,7 @@ class Inspector:
 
     def look(self, calls: Sequence[Call], go: bool = True) -> InspectionReading:
         """Returns what is known now; with `go`, asks workers for more, else lets the look rest."""
-        task = task_name("inside", arithmetic(), *(call.name for call in calls))
+        task = _task(calls)
         with self._lock:
             state = self._states.use(task, lambda: _State(task, [None] * len(calls)))
             error = self._advance(state, calls, go)
@@ -99,16 +99,17 @@ class Inspector:
 
     def look_in_turn(self, parts: Sequence[Sequence[Call]], go: bool = True) -> InspectionReading:
         """Returns what is known of several looks together; each goes on once those before it are done."""
-        readings: list[InspectionReading] = []
-        for calls in parts:
-            readings.append(self.look(calls, go and all(each.done for each in readings)))
-        results = tuple(result for each in readings for result in each.results)
+        readings: dict[str, InspectionReading] = {}
+        for calls in parts:  # a look that occurs twice is asked once: a rest would drop what the other one asked for
+            if (name := _task(calls)) not in readings:
+                readings[name] = self.look(calls, go and all(each.done for each in readings.values()))
+        results = tuple(result for calls in parts for result in readings[_task(calls)].results)
         missing = sum(each is None for each in results)
         return InspectionReading(
             results,
-            next((_per_call(each) * missing for each in readings if each.seconds_left is not None), None),
+            next((_per_call(each) * missing for each in readings.values() if each.seconds_left is not None), None),
             self._engine.notice,
-            next((each.error for each in readings if each.error), None),
+            next((each.error for each in readings.values() if each.error), None),
         )
 
     def follow(self, *parts: Sequence[Call]) -> Iterator[InspectionReading]:
@@ -143,6 +144,11 @@ class Inspector:
     def _drop(self, state: _State) -> None:
         self._engine.drop(state.tasks)
         state.pending.clear()
+
+
+def _task(calls: Sequence[Call]) -> str:
+    """Returns the name of the tasks of a look."""
+    return task_name("inside", arithmetic(), *(call.name for call in calls))
 
 
 def _per_call(reading: InspectionReading) -> float:

@@ -32,6 +32,8 @@ from compression.spec import CompressionSpec
 
 Logits = npt.NDArray[np.float32]
 
+Labels = npt.NDArray[np.int64]
+
 
 def network_for(model: FloatModel, spec: CompressionSpec, compressed: nn.Module | None) -> nn.Module:
     """Returns the network that `spec` makes of `model`, folded for speed; the last ones are kept by the worker.
@@ -61,6 +63,19 @@ def compute_logits(
     images = images_for(version, images)
     network = network_for(model, spec, compressed)
     return logits_of(network, model, images.pixels[start:stop])
+
+
+def compute_training_logits(model: FloatModel, spec: CompressionSpec, version: str) -> tuple[Logits, Labels] | str:
+    """Returns the logits for the training images that statistics stand on, and their labels, or why there are none."""
+    check_version(version)
+    try:
+        sample = training_sample(model.normalization)
+    except DataError as error:
+        return str(error)
+    network = network_for(model, spec, None)
+    with torch.inference_mode():
+        parts = [network(inputs).float() for inputs, _ in sample.batches]
+    return torch.cat(parts).numpy(), sample.labels.numpy()
 
 
 def classify_corrupted(

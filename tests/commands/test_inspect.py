@@ -58,6 +58,19 @@ def test_calibration_reports_both_networks(capsys: Captured, here: Engine, test_
     assert values["float"]["temperature"] == pytest.approx(1, abs=0.6)
 
 
+def test_the_calibration_curve_has_bits_and_sparsities(
+    capsys: Captured, here: Engine, test_images: ImageSet, training_images: ImageSet
+) -> None:
+    options = "inspect", "calibration", "--curve", "--model", "simple_cnn", "--bits", "4", "--images", "200"
+    points = json_of(capsys, *options)["points"]
+    assert [each["bits"] for each in points[:7]] == [32, 8, 6, 5, 4, 3, 2]
+    assert [each["sparsity"] for each in points[7:]] == [0.0, 0.3, 0.5, 0.7, 0.8, 0.9]
+    assert points[7]["plain"] == points[4]["plain"]  # both are 4 bits without pruning
+    assert all(each["temperature"] > 0 for each in points)
+    assert main([*options]) == 0
+    assert "90% sparsity" in capsys.readouterr().out
+
+
 def test_image_prints_the_probabilities_and_the_maps_of_both_networks(capsys: Captured, test_images: ImageSet) -> None:
     values = json_of(capsys, "inspect", "image", "--model", "simple_cnn", "--image", "141")
     assert values["class"] == test_images.classes[int(test_images.labels[141])]

@@ -1,12 +1,23 @@
 """Calibration: a second implementation, networks whose calibration is known, and temperatures that were put in."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from compression.evaluation.evaluation import Evaluation
-from compression.inside.calibration import BINS, calibrate, margin_shares, measure_reliability
+from compression.inside.calibration import (
+    BINS,
+    CurveSpec,
+    calibrate,
+    curve_point,
+    curve_specs,
+    margin_shares,
+    measure_reliability,
+)
 from compression.inside.flips import Change, compare
+from compression.spec import CompressionSpec, PruneSpec, QuantSpec, Scheme
 
 
 def sampled(count: int, temperature: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -66,3 +77,34 @@ def test_margins_are_shared_out_among_the_images_of_a_change() -> None:
     assert sum(margin_shares(compare(before, after), Change.WON)[1]) == 0
     with pytest.raises(ValueError, match="were not kept"):
         margin_shares(compare(after, before), Change.LOST)
+
+
+def test_the_curves_change_bits_and_sparsity_and_nothing_else() -> None:
+    spec = CompressionSpec("simple_cnn", PruneSpec(sparsity=0.5), weights=QuantSpec(4, Scheme.AFFINE))
+    points = curve_specs(spec)
+    by_bits = {each.bits: each.spec for each in points if each.bits is not None}
+    assert by_bits[4] == spec
+    assert by_bits[32] == replace(spec, weights=None)
+    assert {each.weights.bits for each in by_bits.values() if each.weights} == {8, 6, 5, 4, 3, 2}
+    by_sparsity = {each.sparsity: each.spec for each in points if each.sparsity is not None}
+    assert by_sparsity[0.5] == spec
+    assert by_sparsity[0.0] == replace(spec, prune=None)
+
+
+def test_every_scheme_has_curves() -> None:
+    for scheme in Scheme:
+        quant = (
+            QuantSpec(step=0.02, scheme=scheme) if scheme is Scheme.STEP else QuantSpec(scheme.nearest_bits(4), scheme)
+        )
+        specs = [each.spec for each in curve_specs(CompressionSpec("simple_cnn", weights=quant))]
+        assert len(specs) >= 7
+
+
+def test_the_temperature_of_a_curve_comes_from_training_images() -> None:
+    at = CurveSpec(CompressionSpec("simple_cnn"), bits=32)
+    test, training = sampled(2000, 1.0), sampled(5000, 2.0)
+    each = curve_point(at, *test, training)
+    assert each.temperature == pytest.approx(2.0, rel=0.1)
+    assert each.scaled
+    assert each.scaled.expected_error > each.plain.expected_error  # these training images mislead
+    assert curve_point(at, *test).scaled is None

@@ -42,6 +42,17 @@ def test_a_look_that_does_not_go_asks_for_nothing(here: Engine) -> None:
     assert not here.pending
 
 
+def test_looks_follow_each_other_and_one_that_occurs_twice_is_asked_once(here: Engine) -> None:
+    """The float network beside itself: the second look is at rest while the first one runs, and dropped its calls."""
+    same, other = squares("twice", 3), squares("once", 2)
+    *_, last = Inspector(here).follow(same, other, same)
+    assert last.results == (0, 1, 4, 0, 1, 0, 1, 4)
+    assert last.done
+    inspector = Inspector(here)
+    inspector.look_in_turn([squares("first", 2), squares("second", 2)])
+    assert len(here.pending) == 2  # those of the first look
+
+
 def test_a_call_that_fails_is_a_sentence_and_leaves_nothing_behind(here: Engine, tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="no images here"):
         list(Inspector(here).follow([Call("fails", need, (str(tmp_path / "nothing"),))]))
@@ -56,6 +67,8 @@ def test_the_logits_of_workers_are_those_of_this_process(
     logits = torch.cat([torch.from_numpy(part) for part in last.results])
     assert torch.allclose(logits, simple_cnn.module(simple_cnn.normalization(images.pixels)), atol=1e-4)
     assert calibrate_results(last.results, images.labels).plain.images == 300
+    fewer = logit_calls(here, simple_cnn, CompressionSpec("simple_cnn"), images[:550])
+    assert fewer[1].name != logit_calls(here, simple_cnn, CompressionSpec("simple_cnn"), images)[1].name
     small = logit_calls(here, simple_cnn, CompressionSpec("simple_cnn", weights=QuantSpec(2)), images)
     assert {call.name for call in small}.isdisjoint(
         call.name for call in logit_calls(here, simple_cnn, CompressionSpec("simple_cnn"), images)

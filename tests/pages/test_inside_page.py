@@ -1,6 +1,7 @@
 """The page Inside: what it shows is what `compression` computes from the predictions."""
 
 import io
+import json
 import re
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 from compression.data.images import ImageSet
 from compression.engine.cluster import Engine
 from compression.errors import DataMissing
+from compression.inside.calibration import measure_reliability
 from compression.inside.calls import corruption_calls, layer_calls, report_layers, right_by_condition
 from compression.inside.flips import Change, Comparison, Matrix, class_changes, compare, in_cell, sort_surest_first
 from compression.inside.inspector import Inspector
@@ -145,6 +147,21 @@ def test_confidence_is_known_once_the_workers_have_the_probabilities(test_images
     half = before.evaluation.right[1::2].float().mean()
     assert len(table.columns) == 3  # more do not fit beside the chart
     assert table.set_index("Measure")["Float"]["Accuracy"] == wording.percent(float(half))
+
+
+def test_the_calibration_error_is_measured_against_bits_and_sparsity(
+    test_images: ImageSet, training_images: ImageSet, here: Engine
+) -> None:
+    page = opened(section="Confidence", images="500")
+    page.button(key="calibration curve start").click().run()
+    until(page, lambda: len(page.get("plotly_chart")) == 3)
+    bits, sparsity = (json.loads(each.proto.spec) for each in page.get("plotly_chart")[1:])
+    assert bits["data"][0]["x"] == ["float", "8", "6", "5", "4", "3", "2"]
+    model = load_bundled("simple_cnn")
+    logits = model.module(model.normalization(test_images.pixels[:500]))
+    expected = measure_reliability(logits, test_images.labels[:500]).expected_error
+    assert bits["data"][0]["y"][0] == pytest.approx(expected, abs=1e-4)
+    assert len(bits["data"]) == len(sparsity["data"]) == 2  # as it is, and scaled on training images
 
 
 def test_corruptions_are_counted_by_workers_and_resumed_where_they_were_stopped(

@@ -68,6 +68,9 @@ def _inspect(options: argparse.ArgumentParser) -> None:
     options.add_argument(
         "--image", metavar="N", type=int, default=0, help="with `image`: its number in canonical order (default: 0)"
     )
+    options.add_argument(
+        "--curve", action="store_true", help="with `calibration`: at other bits per weight and other sparsities instead"
+    )
     add_spec_arguments(options)
     options.add_argument(
         "--images",

@@ -9,13 +9,15 @@ from compression.engine.cluster import engine
 from compression.errors import DataError
 from compression.inside.answers import Answer, answers
 from compression.inside.bits.report import Storage, StorageReport, report_storages, storages
-from compression.inside.calibration import Calibration
+from compression.inside.calibration import Calibration, CurvePoint, curve_specs
 from compression.inside.calls import (
     bit_flip_calls,
     calibrate_results,
     corruption_calls,
+    curve_calls,
     layer_calls,
     logit_calls,
+    read_curve_point,
     right_by_condition,
 )
 from compression.inside.flips import Comparison, OftenLost, compare, often_lost
@@ -89,6 +91,22 @@ def _logit_calls(spec: CompressionSpec) -> list[Call]:
 def _module(spec: CompressionSpec) -> Any:
     """Returns the module of a network that takes seconds to make, or None: workers make the others themselves."""
     return compressed.model(spec).module if spec.recovers else None
+
+
+def calibration_curve(spec: CompressionSpec, count: int, go: bool) -> InspectionReading:
+    """Returns how far the points of the curves of calibration are, on `count` test images."""
+    model, some = networks.float_model(spec.model), images.load_once()[:count]
+    return inspector().look_in_turn([curve_calls(engine(), model, each, some) for each in curve_specs(spec)], go)
+
+
+def curve_points(spec: CompressionSpec, count: int, reading: InspectionReading) -> tuple[CurvePoint, ...]:
+    """Returns the points, from the results of `calibration_curve`."""
+    ats = curve_specs(spec)
+    size, labels = len(reading.results) // len(ats), images.load_once().labels[:count]
+    return tuple(
+        read_curve_point(each, reading.results[number * size : (number + 1) * size], labels)
+        for number, each in enumerate(ats)
+    )
 
 
 def corrupted(spec: CompressionSpec, count: int, go: bool) -> InspectionReading:

@@ -14,7 +14,7 @@ from pages.ui.accuracy import missing_images
 from pages.ui.charts import show
 from pages.ui.charts.inside import confidence as charts
 from pages.ui.compute import images, inside
-from pages.ui.inside import job, missing
+from pages.ui.inside import calibration_curve, job, missing
 from pages.ui.settings import selection
 
 WORDS = "Computes the probabilities of all test images with both networks"
@@ -58,6 +58,8 @@ def draw(model: str) -> None:
             st.caption("The network is still being recovered.")
         else:
             job.draw("calibration", spec, partial(inside.logits, spec), partial(_show, spec), WORDS)
+    if not isinstance(dataset, DataError):
+        calibration_curve.draw(spec)
 
 
 def _show(spec: CompressionSpec, reading: InspectionReading) -> None:

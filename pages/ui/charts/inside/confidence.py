@@ -1,9 +1,11 @@
 """The charts of confidence: margins of images that change sides, and the reliability diagram. Imports no streamlit."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from compression.inside.calibration import Calibration, Reliability, margin_shares
+from compression.inside.calibration import Calibration, CurvePoint, Reliability, margin_shares
 from compression.inside.flips import Change, Comparison
+from compression.spec import FLOAT_BITS
 from pages.ui import wording
 from pages.ui.charts.style import COMPRESSED, FLOAT, GAIN, LOSS, REMOVED, TWO_ROWS, Drawing, live_layout
 
@@ -86,3 +88,47 @@ def _line(name: str, each: Reliability, colour: str, dash: str) -> dict[str, Any
         ],
         "hovertemplate": "%{customdata}<extra></extra>",
     }
+
+
+def curve(points: Sequence[CurvePoint], ink: str) -> Drawing:
+    """Returns the expected calibration error by bits or by sparsity, dashed after temperature scaling."""
+    by_bits = points[0].at.bits is not None
+    bits = ["float" if each.at.bits == FLOAT_BITS else str(each.at.bits) for each in points]
+    layout = live_layout(
+        f"Calibration error by {'bits per weight' if by_bits else 'sparsity'}",
+        {"title": "bits per weight", "type": "category"} if by_bits else {"title": "sparsity", "tickformat": ".0%"},
+        {"title": "expected calibration error", "tickformat": ".0%", "rangemode": "tozero"},
+        below=44,
+        ink=ink,
+        height=HEIGHT,
+    )
+    layout["margin"] |= {"t": TWO_ROWS}
+    places = bits if by_bits else [each.at.sparsity for each in points]
+    kinds: list[tuple[str, str, list[Reliability | None]]] = [
+        ("as it is", "solid", [each.plain for each in points]),
+        ("scaled on training images", "dash", [each.scaled for each in points]),
+    ]
+    return Drawing(
+        layout,
+        *(
+            {
+                "type": "scatter",
+                "mode": "lines+markers",
+                "name": name,
+                "x": places,
+                "y": [each.expected_error if each else None for each in values],
+                "line": {"color": COMPRESSED, "width": 2, "dash": dash},
+                "marker": {"size": 6},
+                "customdata": [
+                    f"error {wording.percent(each.expected_error)}: {wording.percent(each.confidence)} sure, "
+                    f"{wording.percent(each.accuracy)} correct"
+                    if each
+                    else ""
+                    for each in values
+                ],
+                "hovertemplate": "%{customdata}<extra>%{fullData.name}</extra>",
+            }
+            for name, dash, values in kinds
+            if any(values)
+        ),
+    )
