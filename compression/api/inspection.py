@@ -66,8 +66,8 @@ def inspect_image(before: Network, after: Network, pixels: Tensor, method: Metho
 def inspect_layers(network: CompressedNetwork, images: ImageSet) -> LayerReport:
     """Returns what compression does to the signal in each layer: noise, movement of the logits, spread, dead channels.
 
-    A hundred images are enough. `mended` of the result is that of a network whose spec re-estimates batch norm; compare
-    two networks to see what it mends.
+    A hundred images are enough. `reestimated` of the result is None unless the spec re-estimates batch norm; compare
+    two networks to see what that mends.
 
     >>> import compression as sq
     >>> small = sq.compress(sq.load("simple_cnn"), sq.CompressionSpec(weights=sq.QuantSpec(3)))

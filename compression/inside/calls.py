@@ -24,7 +24,7 @@ from compression.inside.tasks import (
     explain_maps,
     find_worst_bit,
     flip_packed_file,
-    measure_mended,
+    measure_reestimated,
     measure_signal,
 )
 from compression.networks.model import FloatModel
@@ -129,36 +129,42 @@ def layer_calls(
     """
     network, pixels = shared_arguments(engine, model, images)
     name = f"layers {model.digest} {spec.to_json()} {count}"
-    made = Shared(f"network {name}", compressed) if compressed is not None else None
+    argument = Shared(f"network {name}", compressed) if compressed is not None else None
     return [
-        Call(f"{name} {layer}", measure_signal, (network, spec, layer, count, arithmetic(), pixels, made))
+        Call(f"{name} {layer}", measure_signal, (network, spec, layer, count, arithmetic(), pixels, argument))
         for layer in layer_names(model.module)
-    ] + [Call(f"{name} mended", measure_mended, (network, spec, count, arithmetic(), pixels, made))]
+    ] + [Call(f"{name} reestimated", measure_reestimated, (network, spec, count, arithmetic(), pixels, argument))]
 
 
 def report_layers(results: Sequence[Any]) -> LayerReport:
     """Returns the report of all layers, from the results of `layer_calls`."""
-    *layers, mended = results
-    return LayerReport(tuple(layers), mended or None)
+    *layers, reestimated = results
+    return LayerReport(tuple(layers), reestimated or None)
 
 
 def bit_flip_calls(
-    engine: Engine, model: FloatModel, spec: CompressionSpec, bits: int, images: ImageSet, count: int, made: Any = None
+    engine: Engine,
+    model: FloatModel,
+    spec: CompressionSpec,
+    bits: int,
+    images: ImageSet,
+    count: int,
+    compressed: Any = None,
 ) -> list[Call]:
     """Returns the calls that flip bits of the weights as `spec` stores them, in words of at most `bits` bits.
 
-    First `bits.report.trials`, then the worst bit, then the packed file. `made` is `compressed` of `layer_calls`.
+    First `bits.report.trials`, then the worst bit, then the packed file. `compressed` is that of `layer_calls`.
     """
     network, pixels = shared_arguments(engine, model, images)
     name = f"bits {model.digest} {spec.to_json()} {count}"
-    given = Shared(f"network {name}", made) if made is not None else None
+    argument = Shared(f"network {name}", compressed) if compressed is not None else None
     return [
         *(
-            Call(f"{name} {trial}", count_flipped, (network, spec, trial, count, arithmetic(), pixels, given))
+            Call(f"{name} {trial}", count_flipped, (network, spec, trial, count, arithmetic(), pixels, argument))
             for trial in trials(bits)
         ),
-        Call(f"{name} worst", find_worst_bit, (network, spec, count, arithmetic(), pixels, given)),
-        Call(f"{name} file", flip_packed_file, (network, spec, arithmetic(), given)),
+        Call(f"{name} worst", find_worst_bit, (network, spec, count, arithmetic(), pixels, argument)),
+        Call(f"{name} file", flip_packed_file, (network, spec, arithmetic(), argument)),
     ]
 
 
@@ -169,5 +175,5 @@ def map_call(model: FloatModel, spec: CompressionSpec, pixels: Tensor, method: M
     """
     name = f"maps {model.digest} {spec.to_json()} {method} {hashlib.sha256(pixels.numpy().tobytes()).hexdigest()}"
     network = Shared(f"network-{model.digest}", model)
-    made = Shared(f"module {model.digest} {spec.to_json()}", module) if module is not None else None
-    return Call(name, explain_maps, (network, spec, pixels, method, arithmetic(), made))
+    argument = Shared(f"module {model.digest} {spec.to_json()}", module) if module is not None else None
+    return Call(name, explain_maps, (network, spec, pixels, method, arithmetic(), argument))

@@ -150,10 +150,10 @@ def reading_places(module: nn.Module, example: Tensor) -> dict[str, str]:
 def outputs_of(module: nn.Module, place: str, inputs: Tensor, batch: int = 125) -> tuple[Tensor, Tensor]:
     """Returns the output (N, C, ...) of the module called `place`, and the logits (N, classes)."""
     outputs, logits = [], []
-    with torch.no_grad(), _listening(module, [place]) as heard:
+    with torch.no_grad(), _listening(module, [place]) as by_place:
         for part in inputs.split(batch):
             logits.append(module(part).float())
-            outputs.append(heard[place].float())
+            outputs.append(by_place[place].float())
     return torch.cat(outputs), torch.cat(logits)
 
 
@@ -207,9 +207,9 @@ def spread(output: Tensor) -> float:
 def spreads(module: nn.Module, inputs: Tensor) -> dict[str, float]:
     """Returns the spread of the output of each layer, read where `measure_layer` reads it."""
     places = reading_places(module, inputs[:1])
-    with torch.no_grad(), _listening(module, [*places.values()]) as heard:
+    with torch.no_grad(), _listening(module, [*places.values()]) as by_place:
         module(inputs)
-    return {name: spread(heard[place]) for name, place in places.items()}
+    return {name: spread(by_place[place]) for name, place in places.items()}
 
 
 def _by_channel(output: Tensor) -> Tensor:
@@ -233,12 +233,12 @@ def _flips(before: Tensor, after: Tensor) -> int:
 class LayerReport:
     """The signals of all layers, in the order of the network.
 
-    `mended`: the spreads of the compressed network with re-estimated batch norm, by layer; None if it has no batch
+    `reestimated`: the spreads of the compressed network with re-estimated batch norm, by layer; None if it has no batch
     norm, if its statistics are re-estimated already, or if there are no training images.
     """
 
     layers: tuple[LayerSignal, ...]
-    mended: dict[str, float] | None
+    reestimated: dict[str, float] | None
 
     @property
     def noisiest(self) -> LayerSignal:

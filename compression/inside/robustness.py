@@ -103,8 +103,8 @@ def _changes(
 ) -> tuple[Tensor, Tensor]:
     """Returns the change (N,) of each image, -1 to 1: on clean images, and the mean over conditions of `corruption`."""
     changes = torch.stack([small.int() - large.int() for large, small in zip(before, after, strict=True)]).double()
-    harmed = [each != CLEAN and corruption in (None, each.corruption) for each in CONDITIONS]
-    return changes[CONDITIONS.index(CLEAN)], changes[harmed].mean(0)
+    mask = [each != CLEAN and corruption in (None, each.corruption) for each in CONDITIONS]
+    return changes[CONDITIONS.index(CLEAN)], changes[mask].mean(0)
 
 
 @dataclass(frozen=True)

@@ -28,17 +28,17 @@ def lime(module: nn.Module, image: Tensor, grey: Tensor, label: int) -> Tensor:
     """image and grey (1, C, H, W) -> (H, W): what each square adds to the logit near the image.
 
     Each sample keeps every square with probability 1/2; samples like the image weigh more: exp(-d² / width²), where d
-    is the cosine distance of kept squares from all squares. Ridge regression with an intercept gives what each square
-    adds. Source: Ribeiro, Singh and Guestrin 2016 (arXiv:1602.04938), equation 1, and their code for images.
+    is the cosine distance of the squares that stay from all squares. Ridge regression with an intercept gives what
+    each square adds. Source: Ribeiro, Singh and Guestrin 2016 (arXiv:1602.04938), equation 1, and their code.
     """
     generator = torch.Generator().manual_seed(SEED)
     squares = GRID * GRID
-    kept = (torch.rand(SAMPLES, squares, generator=generator) < 0.5).double()
-    kept[0] = 1
-    logits = masked_logits(module, image, grey, label, kept)
-    distance = 1 - (kept.sum(1) / squares).sqrt()
+    present = (torch.rand(SAMPLES, squares, generator=generator) < 0.5).double()
+    present[0] = 1
+    logits = masked_logits(module, image, grey, label, present)
+    distance = 1 - (present.sum(1) / squares).sqrt()
     weights = torch.exp(-((distance / KERNEL_WIDTH) ** 2))
-    return as_map(weighted_ridge(kept, logits, weights, RIDGE), image)
+    return as_map(weighted_ridge(present, logits, weights, RIDGE), image)
 
 
 def kernel_shap(module: nn.Module, image: Tensor, grey: Tensor, label: int) -> Tensor:
@@ -49,10 +49,10 @@ def kernel_shap(module: nn.Module, image: Tensor, grey: Tensor, label: int) -> T
     (arXiv:1705.07874), theorem 2; the pairs: Covert and Lee 2021 (arXiv:2012.01536).
     """
     squares = GRID * GRID
-    kept = coalitions(squares, SAMPLES, SEED)
+    present = coalitions(squares, SAMPLES, SEED)
     ends = torch.stack([torch.zeros(squares), torch.ones(squares)]).double()
-    nothing, everything, *_ = logits = masked_logits(module, image, grey, label, torch.cat([ends, kept]))
-    return as_map(constrained_least_squares(kept, logits[2:] - nothing, float(everything - nothing)), image)
+    nothing, everything, *_ = logits = masked_logits(module, image, grey, label, torch.cat([ends, present]))
+    return as_map(constrained_least_squares(present, logits[2:] - nothing, float(everything - nothing)), image)
 
 
 def coalitions(players: int, count: int, seed: int) -> Tensor:
@@ -63,17 +63,17 @@ def coalitions(players: int, count: int, seed: int) -> Tensor:
     generator = np.random.Generator(np.random.PCG64(seed))
     sizes = np.arange(1, players)
     shares = 1 / (sizes * (players - sizes))
-    drawn = generator.choice(sizes, math.ceil(count / 2), p=shares / shares.sum())
-    rows = np.zeros((len(drawn), 2, players))
-    for row, size in zip(rows, drawn, strict=True):
+    pair_sizes = generator.choice(sizes, math.ceil(count / 2), p=shares / shares.sum())
+    rows = np.zeros((len(pair_sizes), 2, players))
+    for row, size in zip(rows, pair_sizes, strict=True):
         row[0, generator.choice(players, size, replace=False)] = 1
         row[1] = 1 - row[0]
     return torch.from_numpy(rows.reshape(-1, players)[:count])
 
 
-def masked_logits(module: nn.Module, image: Tensor, grey: Tensor, label: int, kept: Tensor) -> Tensor:
-    """kept (N, squares) of 0 and 1 -> the logits (N,) float64 of the class with grey squares where `kept` is 0."""
-    masks = as_map(kept, image) > 0
+def masked_logits(module: nn.Module, image: Tensor, grey: Tensor, label: int, present: Tensor) -> Tensor:
+    """present (N, squares) of 0 and 1 -> the logits (N,) float64 of the class, with grey in place of absent squares."""
+    masks = as_map(present, image) > 0
     with torch.no_grad():
         parts = [module(torch.where(part[:, None], image, grey))[:, label] for part in masks.split(BATCH)]
     return torch.cat(parts).double()

@@ -121,7 +121,7 @@ def compress_here(model: FloatModel, spec: CompressionSpec) -> CompressedModel:
     return _compressed.use((model.digest, spec), lambda: compress(model.module, spec, evidence_for(model, spec)))
 
 
-def measure_mended(
+def measure_reestimated(
     model: FloatModel,
     spec: CompressionSpec,
     count: int,
@@ -139,10 +139,10 @@ def measure_mended(
     if spec.reestimate_bn or not has_statistics(compressed.original):
         return {}
     try:
-        mended = replace(compressed, sample=training_sample(model.normalization)).module
+        reestimated = replace(compressed, sample=training_sample(model.normalization)).module
     except DataError:
         return {}
-    return spreads(mended, model.normalization(images.pixels[:count]))
+    return spreads(reestimated, model.normalization(images.pixels[:count]))
 
 
 def count_flipped(

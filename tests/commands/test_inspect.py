@@ -110,7 +110,7 @@ def test_layers_report_each_layer(capsys: Captured, here: Engine, test_images: I
     for each in values["layers"]:
         assert each["images"] == 20
         assert each["accumulated_db"] < 40
-        assert each["mended_spread"] is None
+        assert each["reestimated_spread"] is None
     assert main([*options]) == 0
     assert "fc2" in capsys.readouterr().out
 
@@ -122,6 +122,6 @@ def test_bitflips_report_each_storage(capsys: Captured, here: Engine, test_image
     for each, bits in zip(values["storages"], (32, 8, 4), strict=True):
         assert len(each["by_position"]) == bits
         assert each["worst"]["correct"] == min(each["worst"]["candidates"]) <= each["unflipped"]
-        assert each["file"]["refused"] == each["file"]["bits"]
+        assert each["file"]["refusals"] == each["file"]["bits"]
     assert main([*options]) == 0
     assert "worst bit found: bit 30" in capsys.readouterr().out

@@ -16,7 +16,7 @@ from compression.engine.cluster import Engine
 from compression.files.packed_file import assemble, pack_layers
 from compression.inside.bits.packed import BODY_BITS, FILE_BITS, flip_file
 from compression.inside.bits.report import AT_ONE_POSITION, COUNTS, Storage, report_storage, storages, trials
-from compression.inside.bits.words import Flip, Trial, count_right, draw, flip_bits, stored
+from compression.inside.bits.words import Flip, Trial, count_right, draw, flip_bits, words_of
 from compression.inside.bits.worst import worst_candidates, worst_of
 from compression.inside.calls import bit_flip_calls
 from compression.inside.inspector import Inspector
@@ -82,7 +82,7 @@ def test_words_decode_to_the_weights_and_a_flip_changes_one_weight(
 ) -> None:
     compressed = compressed_as(simple_cnn, spec)
     for record in compressed.layers:
-        words, decode = stored(record)
+        words, decode = words_of(record)
         assert int(words.min()) >= 0
         assert int(words.max()) < 2**record.bits
         without_code = decode(words).view(record.weight.shape) != record.weight
@@ -160,10 +160,10 @@ def test_the_worst_bit_is_the_candidate_that_counting_finds_worst(
 def test_every_flipped_bit_of_a_packed_file_is_refused(simple_cnn: FloatModel, name: str) -> None:
     compressed = compressed_as(simple_cnn, SPECS[name])
     each = flip_file(assemble(pack_layers(compressed), simple_cnn), compressed)
-    assert each.refused == each.bits == FILE_BITS
-    assert 0 <= each.noticed <= each.body_bits == BODY_BITS
-    assert 0 <= each.changed <= each.most_changed + 1e-9 <= 1
-    assert each.noticed or each.most_changed
+    assert each.refusals == each.bits == FILE_BITS
+    assert 0 <= each.detections <= each.body_bits == BODY_BITS
+    assert 0 <= each.mean_change <= each.largest_change + 1e-9 <= 1
+    assert each.detections or each.largest_change
 
 
 def test_the_settings_of_now_are_a_storage_of_their_own_if_they_differ() -> None:
@@ -190,4 +190,4 @@ def test_workers_flip_the_same_bits_as_this_process(
     assert report.by_position[3] == pytest.approx(count(Trial(AT_ONE_POSITION, 0, 3)), abs=1)
     assert report.worst.correct <= report.unflipped
     assert not isinstance(report.file, str)
-    assert report.file.refused == report.file.bits
+    assert report.file.refusals == report.file.bits

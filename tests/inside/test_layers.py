@@ -27,7 +27,7 @@ from compression.inside.layers import (
     spread,
     spreads,
 )
-from compression.inside.tasks import measure_mended
+from compression.inside.tasks import measure_reestimated
 from compression.networks.bundled import load_bundled
 from compression.networks.model import FloatModel
 from compression.results.provenance import arithmetic
@@ -190,15 +190,15 @@ def test_workers_measure_layers_as_this_process_does(
     for each in report.layers:
         assert each.alone_db == pytest.approx(measure_layer(pair, each.name, inputs).alone_db, rel=1e-3)
     assert report.noisiest.alone_change == max(each.alone_change for each in report.layers)
-    assert report.mended is None  # there is no batch norm
+    assert report.reestimated is None  # there is no batch norm
 
 
 def test_re_estimated_batch_norm_has_spreads_of_its_own(
     resnet: FloatModel, test_images: ImageSet, training_images: ImageSet
 ) -> None:
     spec, inputs = SPECS["weights"], resnet.normalization(test_images.pixels[:10])
-    mended = replace(spec, reestimate_bn=True)
-    expected = spreads(compress(resnet.module, mended, evidence_for(resnet, mended)).module, inputs)
-    assert measure_mended(resnet, spec, 10, arithmetic(), test_images) == pytest.approx(expected)
-    assert measure_mended(resnet, mended, 10, arithmetic(), test_images) == {}
+    reestimated = replace(spec, reestimate_bn=True)
+    expected = spreads(compress(resnet.module, reestimated, evidence_for(resnet, reestimated)).module, inputs)
+    assert measure_reestimated(resnet, spec, 10, arithmetic(), test_images) == pytest.approx(expected)
+    assert measure_reestimated(resnet, reestimated, 10, arithmetic(), test_images) == {}
     assert expected["layer1.0.conv1"] != pytest.approx(spreads(pair_for(resnet, spec).compressed, inputs)["conv1"])

@@ -19,11 +19,11 @@ def run(options: argparse.Namespace) -> None:
     count = image_count(options.images, IMAGES)
     model, compressed = compressed_network(options)
     images, ways = load(), storages(compressed.spec, max(layer.bits for layer in compressed.layers))
-    made = {compressed.spec: compressed} if compressed.spec.recovers else {}
+    ready = {compressed.spec: compressed} if compressed.spec.recovers else {}
     results = look(
         "bit flips",
         lambda engine: [
-            bit_flip_calls(engine, model, each.spec, each.bits, images, count, made.get(each.spec)) for each in ways
+            bit_flip_calls(engine, model, each.spec, each.bits, images, count, ready.get(each.spec)) for each in ways
         ],
     )
     reports = [report_storage(each, count, parts) for each, parts in zip(ways, results, strict=True)]
@@ -65,6 +65,6 @@ def _file(each: StorageReport) -> str:
     if isinstance(file, str):
         return file
     return (
-        f"{file.refused} of {file.bits} flips refused; without the checksum the decoder notices {file.noticed} of "
-        f"{file.body_bits}, and the others change {file.changed:.2%} of the weights in the mean"
+        f"{file.refusals} of {file.bits} flips refused; without the checksum the decoder notices {file.detections} of "
+        f"{file.body_bits}, and the others change {file.mean_change:.2%} of the weights in the mean"
     )

@@ -17,20 +17,20 @@ def run(options: argparse.Namespace) -> None:
     """Prints the noise, the movement of the logits, the spread and the dead channels of each layer."""
     count = image_count(options.images, LAYER_IMAGES)
     model, compressed = compressed_network(options)
-    images, made = load(), compressed if compressed.spec.recovers else None
-    [results] = look("layers", lambda engine: [layer_calls(engine, model, compressed.spec, images, count, made)])
+    images, ready = load(), compressed if compressed.spec.recovers else None
+    [results] = look("layers", lambda engine: [layer_calls(engine, model, compressed.spec, images, count, ready)])
     report = report_layers(results)
     print(to_json(json_values(compressed.spec, report)) if options.json else in_words(report))
 
 
 def json_values(spec: CompressionSpec, report: LayerReport) -> dict[str, Any]:
-    """Returns what `inspect layers --json` prints. `mended_spread` is null where batch norm was not re-estimated."""
-    mended = report.mended or {}
+    """Returns what `inspect layers --json` prints. `reestimated_spread` is null if there is none."""
+    reestimated = report.reestimated or {}
     return {
         "model": spec.model,
         "spec": spec.to_json(),
         "images": report.layers[0].images,
-        "layers": [asdict(each) | {"mended_spread": mended.get(each.name)} for each in report.layers],
+        "layers": [asdict(each) | {"reestimated_spread": reestimated.get(each.name)} for each in report.layers],
     }
 
 

@@ -18,18 +18,18 @@ BODY_BITS = 8  # bits of its content that are decoded without the checksum, whic
 
 @dataclass(frozen=True)
 class FileFlips:
-    """What single flipped bits do to the packed file: the reader refused `refused` of `bits`.
+    """What single flipped bits do to the packed file: the reader refused `refusals` of `bits`.
 
-    Of `body_bits` bits of the content, the decoder alone, without the checksum, noticed `noticed`. The others changed
-    the share `changed` (0..1) of the weights in the mean, at most `most_changed`.
+    Of `body_bits` bits of the content, the decoder alone, without the checksum, made `detections`. The others changed
+    the share `mean_change` (0..1) of the weights in the mean, at most `largest_change`.
     """
 
     bits: int
-    refused: int
+    refusals: int
     body_bits: int
-    noticed: int
-    changed: float
-    most_changed: float
+    detections: int
+    mean_change: float
+    largest_change: float
 
 
 def flip_file(content: bytes, compressed: CompressedModel, seed: int = 0) -> FileFlips:
@@ -39,14 +39,14 @@ def flip_file(content: bytes, compressed: CompressedModel, seed: int = 0) -> Fil
     """
     generator = np.random.Generator(np.random.PCG64(seed))
     numbers = generator.choice(8 * len(content), FILE_BITS, replace=False).tolist()
-    refused = sum(_is_refused(_flipped(content, number)) for number in numbers)
+    refusals = sum(_is_refused(_flip(content, number)) for number in numbers)
     body = content[8 + int.from_bytes(content[:8], "little") + 2 * DIGEST_BYTES :]
     places = generator.choice(8 * len(body), BODY_BITS, replace=False).tolist()
-    shares = [_changed_share(_flipped(body, place), compressed) for place in places]
+    shares = [_changed_share(_flip(body, place), compressed) for place in places]
     decoded = [share for share in shares if share is not None]
     return FileFlips(
         FILE_BITS,
-        refused,
+        refusals,
         BODY_BITS,
         len(shares) - len(decoded),
         math.fsum(decoded) / len(decoded) if decoded else 0.0,
@@ -54,7 +54,7 @@ def flip_file(content: bytes, compressed: CompressedModel, seed: int = 0) -> Fil
     )
 
 
-def _flipped(content: bytes, number: int) -> bytes:
+def _flip(content: bytes, number: int) -> bytes:
     """Returns `content` with one bit flipped, counted from the lowest bit of the first byte."""
     damaged = bytearray(content)
     damaged[number // 8] ^= 1 << (number % 8)

@@ -73,14 +73,14 @@ def flip_bits(compressed: CompressedModel, flips: Sequence[Flip]) -> nn.Module:
 def flip_layer(record: LayerRecord, flips: Sequence[Flip]) -> Tensor:
     """Returns the weight of a layer after `flips`, output channels first."""
     weight = record.channels_first.contiguous()
-    words, decode = stored(record)
+    words, decode = words_of(record)
     words = words.clone()
     for each in flips:
         words[each.weight] ^= 1 << each.bit
-    return torch.where((words == stored(record)[0]).view(weight.shape), weight, decode(words).view(weight.shape))
+    return torch.where((words == words_of(record)[0]).view(weight.shape), weight, decode(words).view(weight.shape))
 
 
-def stored(record: LayerRecord) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+def words_of(record: LayerRecord) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
     """Returns the words of a layer's weights (n,) int64, of `record.bits` bits, and what turns words into weights."""
     weight, qparams, size = record.channels_first.contiguous(), record.qparams, 1 << record.bits
     if qparams is None:

@@ -8,7 +8,7 @@ import torch
 from compression.core.evidence import Sample
 from compression.core.gradients import loss_gradients
 from compression.core.record import CompressedModel
-from compression.inside.bits.words import Flip, flip_layer, stored
+from compression.inside.bits.words import Flip, flip_layer, words_of
 from compression.inside.saliency import with_gradients
 
 CANDIDATES = 8  # bits that are counted to find the worst one
@@ -39,7 +39,7 @@ def worst_candidates(compressed: CompressedModel, sample: Sample, count: int = C
     gradients = loss_gradients(with_gradients(compressed.module), sample, compressed.spec.also)
     best = []
     for record in compressed.layers:
-        words, decode = stored(record)
+        words, decode = words_of(record)
         slope, weight = gradients[record.name].flatten().abs().double(), record.channels_first.flatten().double()
         for bit in range(record.bits):
             change = (decode(words ^ (1 << bit)).flatten().double() - weight).abs()

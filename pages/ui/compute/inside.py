@@ -121,7 +121,9 @@ def corrupted(spec: CompressionSpec, count: int, go: bool) -> InspectionReading:
 def layer_signals(spec: CompressionSpec, go: bool) -> InspectionReading:
     """Returns how far the signals of all layers are measured, on LAYER_IMAGES test images."""
     model = networks.float_model(spec.model)
-    return inspector().look(layer_calls(engine(), model, spec, images.load_once(), LAYER_IMAGES, _made(spec)), go)
+    return inspector().look(
+        layer_calls(engine(), model, spec, images.load_once(), LAYER_IMAGES, _ready_network(spec)), go
+    )
 
 
 def bit_flip_storages(spec: CompressionSpec) -> tuple[Storage, ...]:
@@ -133,7 +135,7 @@ def bit_flips(spec: CompressionSpec, count: int, go: bool) -> InspectionReading:
     """Returns how far the flips of bits are counted on `count` images, one storage after the other."""
     model = networks.float_model(spec.model)
     parts = [
-        bit_flip_calls(engine(), model, each.spec, each.bits, images.load_once(), count, _made(each.spec))
+        bit_flip_calls(engine(), model, each.spec, each.bits, images.load_once(), count, _ready_network(each.spec))
         for each in bit_flip_storages(spec)
     ]
     return inspector().look_in_turn(parts, go)
@@ -144,7 +146,7 @@ def bit_flip_reports(spec: CompressionSpec, count: int, reading: InspectionReadi
     return report_storages(bit_flip_storages(spec), count, reading.results)
 
 
-def _made(spec: CompressionSpec) -> CompressedModel | None:
+def _ready_network(spec: CompressionSpec) -> CompressedModel | None:
     """Returns a compressed network that takes seconds to make, or None: workers make the others themselves."""
     return compressed.model(spec) if spec.recovers else None
 

@@ -77,15 +77,15 @@ def file_in_words(name: str, file: FileFlips | str) -> str:
     """Returns what flipped bits of the packed file of a storage do."""
     if isinstance(file, str):
         return f"{wording.capital(file)}."
-    refused = "All" if file.refused == file.bits else f"{file.refused}"
+    refused = "All" if file.refusals == file.bits else f"{file.refusals}"
     sentence = (
         f"{refused} of {file.bits} single flips in the file of the {name} were refused when it was read, because "
         f"the checksum did not match. Of {file.body_bits} flips in its content, the decoder alone, without the "
-        f"checksum, noticed {file.noticed}"
+        f"checksum, noticed {file.detections}"
     )
-    if file.noticed == file.body_bits:
+    if file.detections == file.body_bits:
         return f"{sentence}."
     return (
-        f"{sentence}; the others changed {wording.percent(file.changed, 3)} of the weights in the mean, at most "
-        f"{wording.percent(file.most_changed, 3)}. Codes are entropy coded, so a wrong bit can spoil those after it."
+        f"{sentence}; the others changed {wording.percent(file.mean_change, 3)} of the weights in the mean, at most "
+        f"{wording.percent(file.largest_change, 3)}. Codes are entropy coded, so a wrong bit can spoil those after it."
     )

@@ -69,8 +69,8 @@ def spread(report: LayerReport, ink: str) -> Drawing:
         {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": 1, "y1": 1, "line": {"color": FLOAT, "dash": "dot"}}
     ]
     lines = [("compressed", COMPRESSED, {each.name: each.spread for each in report.layers})]
-    if report.mended:
-        lines.append(("batch norm re-estimated", GAIN, report.mended))
+    if report.reestimated:
+        lines.append(("batch norm re-estimated", GAIN, report.reestimated))
     floats = [(each.name, each.float_spread) for each in report.layers]
     traces = []
     for name, colour, values in lines:
