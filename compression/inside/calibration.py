@@ -7,7 +7,7 @@ from torch import Tensor
 from compression.evaluation.subsets import HELD_BACK, SEARCH
 from compression.evaluation.temperature import best_factor
 from compression.inside.flips import Change, Comparison
-from compression.spec import FLOAT_BITS, CompressionSpec, PruneSpec, QuantSpec
+from compression.spec import FLOAT_BITS, CompressionSpec, PruneSpec, QuantSpec, Structure, Unit
 
 BINS = 15
 
@@ -126,16 +126,21 @@ def curve_specs(spec: CompressionSpec) -> tuple[CurveSpec, ...]:
     bits have only float and their own.
     """
     plain = replace(spec.without_recovery, layers=())
-    quant, prune = plain.weights or QuantSpec(8), plain.prune or PruneSpec(sparsity=0.0)
+    quant = plain.weights or QuantSpec(8)
+    prune = plain.prune if plain.prune and plain.prune.structure is not Structure.N_M else PruneSpec(sparsity=0.0)
     bits = dict.fromkeys(quant.scheme.nearest_bits(each) for each in CURVE_BITS) if quant.step is None else {}
     by_bits = [CurveSpec(replace(plain, weights=None, merge=None), bits=FLOAT_BITS)] + [
         CurveSpec(replace(plain, weights=replace(quant, bits=each)), bits=each) for each in bits
     ]
     by_sparsity = [
-        CurveSpec(replace(plain, prune=replace(prune, sparsity=each, threshold=None) if each else None), sparsity=each)
-        for each in CURVE_SPARSITIES
+        CurveSpec(replace(plain, prune=_with_sparsity(prune, each)), sparsity=each) for each in CURVE_SPARSITIES
     ]
     return (*by_bits, *by_sparsity)
+
+
+def _with_sparsity(prune: PruneSpec, sparsity: float) -> PruneSpec | None:
+    """Returns `prune` with a sparsity in place of its sparsity or threshold; None for no pruning."""
+    return replace(prune, sparsity=sparsity, threshold=None, unit=Unit.ABSOLUTE) if sparsity else None
 
 
 def curve_point(

@@ -17,7 +17,7 @@ from compression.inside.calibration import (
     measure_reliability,
 )
 from compression.inside.flips import Change, compare
-from compression.spec import CompressionSpec, PruneSpec, QuantSpec, Scheme
+from compression.spec import CompressionSpec, PruneSpec, QuantSpec, Scheme, Structure, Unit
 
 
 def sampled(count: int, temperature: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -93,11 +93,23 @@ def test_the_curves_change_bits_and_sparsity_and_nothing_else() -> None:
 
 def test_every_scheme_has_curves() -> None:
     for scheme in Scheme:
-        quant = (
-            QuantSpec(step=0.02, scheme=scheme) if scheme is Scheme.STEP else QuantSpec(scheme.nearest_bits(4), scheme)
-        )
+        quant = QuantSpec(scheme.nearest_bits(4), scheme, step=0.02 if scheme is Scheme.STEP else None)
         specs = [each.spec for each in curve_specs(CompressionSpec("simple_cnn", weights=quant))]
         assert len(specs) >= 7
+
+
+@pytest.mark.parametrize(
+    "prune",
+    [
+        PruneSpec(threshold=0.5, unit=Unit.STDS),
+        PruneSpec(structure=Structure.N_M),
+        PruneSpec(sparsity=0.3, structure=Structure.FILTER),
+    ],
+    ids=str,
+)
+def test_every_way_to_prune_has_curves(prune: PruneSpec) -> None:
+    spec = CompressionSpec("resnet20", prune, weights=QuantSpec(4), fold_bn=True, merge=0.1)
+    assert len(curve_specs(spec)) == 13
 
 
 def test_the_temperature_of_a_curve_comes_from_training_images() -> None:
