@@ -43,6 +43,7 @@ from compression.files.packed_file import fingerprint
 from compression.files.packed_reader import load_compressed
 from compression.files.size import count_bytes
 from compression.library import catalog
+from compression.library.recovered import recovered_names
 from compression.networks.architectures.table import ARCHITECTURES
 from compression.networks.bundled import bundled_names, load_bundled
 from compression.networks.macs import layer_macs
@@ -109,9 +110,9 @@ def test_models_lists_public_networks_that_can_be_fetched(capsys: Captured) -> N
         assert row["accuracy"] == PUBLIC[name].accuracy
 
 
-def test_models_without_json_prints_a_line_per_network(stranger: CommandSession) -> None:
+def test_models_without_json_prints_a_line_per_network(stranger: CommandSession, tmp_path: Path) -> None:
     lines = stranger.run("models").stdout.splitlines()
-    assert [line.split()[0] for line in lines] == [*bundled_names(), *PUBLIC]
+    assert [line.split()[0] for line in lines] == [*bundled_names(), *recovered_names(tmp_path), *PUBLIC]
     [bundled] = [line for line in lines if line.startswith("simple_cnn ")]
     assert "268,650 parameters" in bundled
     [missing] = [line for line in lines if line.startswith("cifar10_vgg16_bn ")]

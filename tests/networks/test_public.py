@@ -14,6 +14,7 @@ import torch
 from compression.data.cifar10 import TEST
 from compression.errors import CheckpointError, DataError
 from compression.library import catalog
+from compression.library.recovered import recovered_names
 from compression.networks import public
 from compression.networks.architectures.table import ARCHITECTURES
 from compression.networks.bundled import bundled_names, load_bundled
@@ -142,9 +143,11 @@ def test_a_loaded_network_says_where_it_comes_from(hub: Hub, made_up: PublicMode
 
 
 def test_a_fetched_network_is_listed_beside_the_bundled_ones(hub: Hub, made_up: PublicModel, tmp_path: Path) -> None:
-    assert (public.fetched_names(tmp_path), catalog.network_names(tmp_path)) == ([], bundled_names())
+    gallery = recovered_names(tmp_path)
+    assert (public.fetched_names(tmp_path), catalog.network_names(tmp_path)) == ([], [*bundled_names(), *gallery])
     public.fetch_public(NAME, data=tmp_path, releases=hub.url)
-    assert (public.fetched_names(tmp_path), catalog.network_names(tmp_path)) == ([NAME], [*bundled_names(), NAME])
+    assert public.fetched_names(tmp_path) == [NAME]
+    assert catalog.network_names(tmp_path) == [*bundled_names(), NAME, *gallery]
 
 
 def test_the_library_has_the_bundled_networks_too(tmp_path: Path) -> None:
