@@ -106,6 +106,14 @@ def test_a_slider_that_returns_leaves_what_was_there(page: Page, bare_server: st
     assert page.get_by_test_id("stMetric").all_inner_texts() == before
 
 
+def test_a_link_to_a_place_between_the_steps_of_a_slider_is_exact(page: Page, bare_server: str) -> None:
+    page.goto(f"{bare_server}/?model={MODEL}&bits=4&sparsity=0.125")
+    page.wait_for_function("window.squeezelabSketches?.size === 1")
+    page.wait_for_timeout(200)
+    expect(weights(page)).to_have_attribute("data-state", "exact")
+    expect(comparison(page, "Sparsity")).to_have_text(f"{wording.percent(0.125)} pruned")
+
+
 def test_where_the_sketch_does_not_say_what_happens_nothing_is_estimated(page: Page, bare_server: str) -> None:
     page.goto(f"{bare_server}/?model={MODEL}&bits=4&scheme=k-means")
     expect(weights(page)).to_have_attribute("data-state", "exact")

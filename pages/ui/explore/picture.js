@@ -60,8 +60,14 @@ class Picture {
     }
     this.figure.dataset.state = moved ? "sketch" : "exact";
     this.plot = drawWeights(this.canvas, this.view, this.data.frozen, this.look());
-    this.canvas.setAttribute("aria-label", `Weights of ${this.data.shown === this.data.names[0] ? "the " : ""}${this.data.shown}. ${inWords(this.view)}${this.data.frozen ? ` A: ${inWords(this.data.frozen)}` : ""}`);
+    this.canvas.setAttribute("aria-label", this.inWords());
     this.figure.querySelector("p").innerHTML = legend(this.view, this.data.frozen, this.data.colours);
+  }
+
+  inWords() {
+    const { shown, names, frozen } = this.data;
+    const title = `Weights of ${shown === names[0] ? "the " : ""}${shown}`;
+    return `${title}. ${inWords(this.view)}${frozen ? ` A: ${inWords(frozen)}` : ""}`;
   }
 
   look() {
@@ -102,7 +108,7 @@ function movedSetting(shown) {
   if (bits) setting.bits = bits === "float" ? null : Number(bits);
   const target = setting.threshold === null ? "sparsity" : "threshold";
   const slider = document.querySelector(`${SLIDERS[target]} input[type=range]`);
-  if (slider) setting[target] = Number(slider.value);
+  if (slider) setting[target] = Number(slider.getAttribute("value")); // its property is rounded to a step
   const same = setting.bits === shown.bits && Math.abs(setting[target] - shown[target]) < 1e-9;
   return same ? null : setting;
 }
