@@ -280,7 +280,7 @@ def png() -> bytes:
 
 def until(page: AppTest, condition: Callable[[], bool]) -> None:
     """Runs the page again and again until the condition holds."""
-    end = time.monotonic() + 120
+    end = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.3)

@@ -106,7 +106,7 @@ class Settings:
     card_bits: str = "4"
 
     section: str = "Flips"
-    flips: str = Change.LOST
+    flips: str = Change.LOST.value
     true_class: str = ALL
     matrix: Matrix = Matrix.CHANGE
     cell: str = ""
