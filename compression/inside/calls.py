@@ -42,6 +42,10 @@ def shared_arguments(engine: Engine, model: FloatModel, images: ImageSet) -> tup
     )
 
 
+def _shared(name: str, value: Any) -> Shared | None:
+    return None if value is None else Shared(name, value)
+
+
 def chunks(count: int) -> list[tuple[int, int]]:
     """Returns the ranges of CHUNK images that `count` images are divided into; the last one may be shorter."""
     return [(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK)]
@@ -56,7 +60,7 @@ def logit_calls(
     """
     network, pixels = shared_arguments(engine, model, images)
     name = f"logits {model.digest} {spec.to_json()}"
-    module = Shared(f"module {name}", compressed) if compressed is not None else None
+    module = _shared(f"module {name}", compressed)
     return [
         Call(
             f"{name} {start} {stop}",
@@ -101,7 +105,7 @@ def corruption_calls(
     """
     network, pixels = shared_arguments(engine, model, images)
     name = f"corrupted {model.digest} {spec.to_json()}"
-    module = Shared(f"module {name}", compressed) if compressed is not None else None
+    module = _shared(f"module {name}", compressed)
     return [
         Call(
             f"{name} {condition} {start} {stop}",
@@ -175,5 +179,5 @@ def map_call(model: FloatModel, spec: CompressionSpec, pixels: Tensor, method: M
     """
     name = f"maps {model.digest} {spec.to_json()} {method} {hashlib.sha256(pixels.numpy().tobytes()).hexdigest()}"
     network = Shared(f"network-{model.digest}", model)
-    argument = Shared(f"module {model.digest} {spec.to_json()}", module) if module is not None else None
+    argument = _shared(f"module {model.digest} {spec.to_json()}", module)
     return Call(name, explain_maps, (network, spec, pixels, method, arithmetic(), argument))

@@ -1,9 +1,12 @@
 """What a page shows where the accuracy needs test images and there are none."""
 
+from collections.abc import Callable
+
 import streamlit as st
 
 from compression.data.cifar10 import TEST
 from compression.data.download import download
+from compression.data.split import Split
 from compression.errors import DataError, DataMissing
 from pages.ui.compute import images
 from pages.ui.frame import fetch_bar
@@ -24,8 +27,13 @@ def explain(problem: DataError, notice: str | None = None) -> None:
         "environment variable CIFAR10_ROOT to a folder that has them. Everything else on this page works without them.",
         icon=":material/image_search:",
     )
-    if st.button("Download 24 MB", key="download", icon=":material/download:") and (
-        fetch_bar.run_with_bar(lambda progress: download(TEST, progress=progress))
+    offer_download(TEST, "Download 24 MB", "download", lambda: images.test_images.clear())
+
+
+def offer_download(split: Split, label: str, key: str, forget: Callable[[], None]) -> None:
+    """Draws a button that downloads a part of CIFAR-10. `forget` forgets that it was missing."""
+    if st.button(label, key=key, icon=":material/download:") and (
+        fetch_bar.run_with_bar(lambda progress: download(split, progress=progress))
     ):
-        images.test_images.clear()
+        forget()
         st.rerun()

@@ -92,7 +92,6 @@ def largest_useful_threshold(name: str, fold: bool) -> float:
     return histogram.find_largest_threshold(model(name, fold).module)
 
 
-@shared(16)
 def weight_sketch(name: str, fold: bool) -> sketch.WeightSketch:
     """Returns the sketch of the weights, for a browser to compute from."""
     weights = compressible_weights(model(name, fold).module)

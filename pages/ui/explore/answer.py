@@ -1,10 +1,13 @@
 """The metrics and charts of the page Explore that are computed at once, in fragments that a slider redraws."""
 
+from typing import Any
+
 import streamlit as st
 
 from compression.spec import CompressionSpec
 from pages.ui.charts import explore, show
 from pages.ui.compute import compressed, networks
+from pages.ui.compute.caching import shared
 from pages.ui.explore import drag, frozen, picture
 from pages.ui.frame import frame
 from pages.ui.frame.metrics import bit_operations_metric, size_metric, sparsity_metric
@@ -37,7 +40,13 @@ def weights(model: str) -> None:
 def sketch(model: str) -> None:
     """Brings the browser what it follows the sliders with."""
     spec = selection.spec(model)
-    picture.bring(drag.sketch_name(spec), networks.weight_sketch(model, spec.fold_bn), networks.layer_macs(model))
+    picture.bring(drag.sketch_name(spec), _sketch_message(model, spec.fold_bn))
+
+
+@shared(16)
+def _sketch_message(model: str, fold: bool) -> dict[str, Any]:
+    """Returns the sketch as the browser reads it. Counting and compressing take a tenth of a second or more."""
+    return picture.message(networks.weight_sketch(model, fold), networks.layer_macs(model))
 
 
 @st.fragment(key=frame.LAYERS)

@@ -70,7 +70,7 @@ def _family(spec: CompressionSpec, quantizer: QuantSpec, prune: PruneSpec) -> Co
 
 @shared(128)
 def _measured(family: CompressionSpec) -> tuple[GridPoint, ...]:
-    """Returns what was measured of a family. Unpacking its predictions takes a tenth of a second."""
+    """Returns what was measured of a family, whose predictions are unpacked once."""
     return grid_points(networks.float_model(family.model), family)
 
 

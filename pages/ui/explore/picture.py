@@ -57,9 +57,9 @@ _picture = st.components.v2.component("weights", html=HTML, css=CSS, js=script(P
 _sketch = st.components.v2.component("sketch of weights", js=script(SKETCH))
 
 
-def bring(name: str, sketch: WeightSketch, macs: dict[str, int]) -> None:
-    """Brings the sketch of a network to the browser, under a name. Takes no room."""
-    _sketch(key="sketch", data={"name": name, **message(sketch, macs)}, height=1)
+def bring(name: str, sketch: dict[str, Any]) -> None:
+    """Brings the sketch of a network, a `message`, to the browser, under a name. Takes no room."""
+    _sketch(key="sketch", data={"name": name, **sketch}, height=1)
 
 
 def draw(

@@ -1,22 +1,17 @@
 """The section Bit flips: what single flipped bits of the stored weights cost."""
 
-from functools import partial
-
 import streamlit as st
 
-from compression.errors import DataError
 from compression.inside.bits.packed import FileFlips
 from compression.inside.bits.report import SEEDS, StorageReport
 from compression.inside.bits.worst import CANDIDATES, GRADIENT_IMAGES
 from compression.inside.inspector import InspectionReading
 from compression.spec import CompressionSpec
 from pages.ui import wording
-from pages.ui.accuracy import missing_images
 from pages.ui.charts import show
 from pages.ui.charts.inside import bit_flips as charts
-from pages.ui.compute import images, inside
+from pages.ui.compute import inside
 from pages.ui.inside import job
-from pages.ui.inside.corruptions import pick_images
 from pages.ui.settings import selection
 
 WORDS = "Flips bits of the weights in several storages, and counts"
@@ -31,15 +26,7 @@ them counted. Another bit may be worse still."""
 
 def draw(model: str) -> None:
     """Draws the accuracy after flips, the worst bit, and the packed file, or why they are not known."""
-    spec, dataset = selection.spec(model), images.test_images()
-    if isinstance(dataset, DataError):
-        missing_images.explain(dataset)
-    elif inside.is_pending(spec):
-        st.caption("The network is still being recovered.")
-    else:
-        count = pick_images()
-        look = partial(inside.bit_flips, spec, count)
-        job.draw("bit flips", (spec, count), look, partial(_show, spec, count), WORDS)
+    job.draw_on_images("bit flips", selection.spec(model), inside.bit_flips, _show, WORDS)
 
 
 def _show(spec: CompressionSpec, count: int, reading: InspectionReading) -> None:

@@ -1,7 +1,5 @@
 """The calibration error against bits and against sparsity, a part of the section Confidence."""
 
-from functools import partial
-
 import streamlit as st
 
 from compression.inside.inspector import InspectionReading
@@ -10,7 +8,6 @@ from pages.ui.charts import show
 from pages.ui.charts.inside import confidence as charts
 from pages.ui.compute import inside
 from pages.ui.inside import job
-from pages.ui.inside.corruptions import pick_images
 
 WORDS = "Measures the calibration error at other bits and other sparsities"
 EXPLANATION = """\
@@ -22,9 +19,7 @@ too low. With few images the error is rather too high: each of the 15 intervals 
 def draw(spec: CompressionSpec) -> None:
     """Draws both curves, or the button that measures them."""
     st.markdown("**Calibration error against bits and sparsity**")
-    count = pick_images()
-    look = partial(inside.calibration_curve, spec, count)
-    job.draw("calibration curve", ("curve", spec, count), look, partial(_show, spec, count), WORDS)
+    job.draw_counted("calibration curve", spec, inside.calibration_curve, _show, WORDS)
 
 
 def _show(spec: CompressionSpec, count: int, reading: InspectionReading) -> None:

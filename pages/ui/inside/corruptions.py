@@ -1,25 +1,18 @@
 """The section Corruptions: what noise, blur, light, JPEG, shift and rotation cost both networks."""
 
-from functools import partial
-
 import streamlit as st
 
-from compression.errors import DataError
 from compression.inside.inspector import InspectionReading
 from compression.inside.robustness import CorruptionReport, Difference
 from compression.spec import CompressionSpec
 from pages.ui import wording
-from pages.ui.accuracy import missing_images
 from pages.ui.charts import show
 from pages.ui.charts.inside import corruptions as charts
-from pages.ui.compute import images, inside
+from pages.ui.compute import inside
 from pages.ui.inside import job
 from pages.ui.settings import selection
-from pages.ui.state import session
-from pages.ui.state.link import MANY_IMAGES
 
 WORDS = "Classifies clean and corrupted images with both networks"
-IMAGES_HELP = "The first test images in canonical order, which is a random one. More images take longer."
 EXPLANATION = """\
 The images are made from the test images, always in the same way: noise to JPEG with the strengths of CIFAR-10-C
 (Hendrycks and Dietterich 2019), shift by 1 to 6 pixels and rotation by 5° to 30° with mirrored edges. Intervals are
@@ -28,27 +21,7 @@ The images are made from the test images, always in the same way: noise to JPEG 
 
 def draw(model: str) -> None:
     """Draws the accuracy of both networks on corrupted images, or why it is not known."""
-    spec, dataset = selection.spec(model), images.test_images()
-    if isinstance(dataset, DataError):
-        missing_images.explain(dataset)
-    elif inside.is_pending(spec):
-        st.caption("The network is still being recovered.")
-    else:
-        count = pick_images()
-        look = partial(inside.corrupted, spec, count)
-        job.draw("corruptions", (spec, count), look, partial(_show, spec, count), WORDS)
-
-
-def pick_images() -> int:
-    """Draws the choice of how many images a look uses, and returns it."""
-    return st.segmented_control(
-        "Test images",
-        MANY_IMAGES,
-        format_func="{:,}".format,
-        required=True,
-        help=IMAGES_HELP,
-        **session.bound("images", session.now().images),
-    )
+    job.draw_on_images("corruptions", selection.spec(model), inside.corrupted, _show, WORDS)
 
 
 def _show(spec: CompressionSpec, count: int, reading: InspectionReading) -> None:

@@ -1,18 +1,25 @@
 """Work of a section that takes seconds: it runs beside the page, shows its progress, and can be stopped."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol, TypeVar
 
 import streamlit as st
 
 from compression.engine.jobs import JobKind, Place
+from compression.errors import DataError
+from compression.spec import CompressionSpec
 from pages.ui import wording
-from pages.ui.compute import jobs
+from pages.ui.accuracy import missing_images
+from pages.ui.compute import images, inside, jobs
 from pages.ui.frame.start_stop import start_or_stop, watch
 from pages.ui.frame.warnings import show_notice, without_folders
+from pages.ui.state import session
+from pages.ui.state.link import MANY_IMAGES
 
 RUNNING = "look inside"
 POLL_SECONDS = 0.5
+IMAGES_HELP = "The first test images in canonical order, which is a random one. More images take longer."
 
 
 class JobReading(jobs.JobReading, Protocol):
@@ -26,6 +33,8 @@ class JobReading(jobs.JobReading, Protocol):
 
 
 R = TypeVar("R", bound=JobReading)
+Look = Callable[[CompressionSpec, int, bool], R]
+Show = Callable[[CompressionSpec, int, R], None]
 
 
 def draw(name: str, work: object, look: Callable[[bool], R], show: Callable[[R], None], words: str) -> None:
@@ -47,3 +56,30 @@ def draw(name: str, work: object, look: Callable[[bool], R], show: Callable[[R],
         show_notice(reading.notice)
 
     watch(JobKind.INSPECTION, RUNNING, (name, work), look, draw_reading, POLL_SECONDS)
+
+
+def draw_on_images(name: str, spec: CompressionSpec, look: Look[R], show: Show[R], words: str) -> None:
+    """Draws work on as many test images as the reader picks, or why there can be none; see `draw_counted`."""
+    dataset = images.test_images()
+    if isinstance(dataset, DataError):
+        missing_images.explain(dataset)
+    elif inside.is_pending(spec):
+        st.caption("The network is still being recovered.")
+    else:
+        draw_counted(name, spec, look, show, words)
+
+
+def draw_counted(name: str, spec: CompressionSpec, look: Look[R], show: Show[R], words: str) -> None:
+    """Draws work on as many test images as the reader picks.
+
+    `look` and `show` are those of `draw`, with the spec and the number of images before their argument.
+    """
+    count = st.segmented_control(
+        "Test images",
+        MANY_IMAGES,
+        format_func="{:,}".format,
+        required=True,
+        help=IMAGES_HELP,
+        **session.bound("images", session.now().images),
+    )
+    draw(name, (spec, count), partial(look, spec, count), partial(show, spec, count), words)

@@ -3,17 +3,16 @@
 import streamlit as st
 
 from compression.data.cifar10 import TEST, TRAIN
-from compression.data.download import download
 from compression.errors import DataError, DataMissing
 from compression.evaluation.reading import Reading
 from compression.experiments.training.run_state import Run, Stage, TrainingReading
 from compression.library.recovered import epochs_in_words
 from compression.spec import CompressionSpec
 from pages.ui import wording
+from pages.ui.accuracy import missing_images
 from pages.ui.charts import show
 from pages.ui.charts.recover import training as training_charts
 from pages.ui.compute import accuracy, images, networks
-from pages.ui.frame import fetch_bar
 from pages.ui.frame.warnings import without_folders
 from pages.ui.recover import recipe, runs
 from pages.ui.settings import selection
@@ -61,11 +60,9 @@ def _explain(problem: DataError) -> None:
         "environment variable CIFAR10_ROOT to a folder that has them.",
         icon=":material/image_search:",
     )
-    if st.button("Download 120 MB", key="download training images", icon=":material/download:") and (
-        fetch_bar.run_with_bar(lambda progress: download(TRAIN, progress=progress))
-    ):
-        images.missing_training_images.clear()
-        st.rerun()
+    missing_images.offer_download(
+        TRAIN, "Download 120 MB", "download training images", lambda: images.missing_training_images.clear()
+    )
 
 
 def _watch(run: Run, untrained: CompressionSpec, teacher: str | None) -> None:
