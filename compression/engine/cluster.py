@@ -5,12 +5,15 @@ task has a key, and equal keys are one task for all who use the same scheduler. 
 result is taken or the task is dropped, so that it survives the death of a worker, a scheduler or a whole cluster.
 """
 
+import asyncio
 import atexit
+import concurrent.futures
 import hashlib
 import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -18,6 +21,7 @@ from typing import Any
 import dask
 import torch
 from distributed import Client, Future, KilledWorker, Security, get_worker
+from tornado.platform.asyncio import BaseAsyncIOLoop
 
 from compression.engine.lru_cache import LruCache
 from compression.engine.priorities import SHARED_VALUE
@@ -27,6 +31,8 @@ from compression.errors import EngineError
 ADDRESS = "DASK_SCHEDULER_ADDRESS"
 
 CONNECT_SECONDS = 3
+
+TRAVEL_SECONDS = 0.5  # that a look waits for results that are on their way
 
 MOST_SHARED_VALUES = 8
 
@@ -56,12 +62,16 @@ class Shared:
 
 @dataclass
 class _Task:
-    """What was asked for; `future` is None as long as there is no scheduler that knows it."""
+    """What was asked for; `future` is None as long as there is no scheduler that knows it.
+
+    `travel` brings the result here once the task is finished: a list of it, or of nothing if it is lost on the way.
+    """
 
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
     priority: int
     future: Future | None = None
+    travel: concurrent.futures.Future[list[Any]] | None = None
 
 
 class Engine:
@@ -118,7 +128,7 @@ class Engine:
         with self._lock:
             self.tend()
             ready = [key for key in list(keys) if key in self._tasks and self._is_ready(key)]
-            results = self._gather(ready)
+            results = self._fetch(ready)
             self.drop(results)
             return results
 
@@ -191,7 +201,7 @@ class Engine:
     def _disconnect(self) -> None:
         """Forgets the futures of this client; their tasks stay and are submitted to the next one."""
         for task in self._tasks.values():
-            task.future = None
+            task.future = task.travel = None
         self._shared.clear()
         if self._client is not None:
             self._client.close(timeout=1)
@@ -217,13 +227,27 @@ class Engine:
         assert self._client is not None
         return self._client.submit(_identity, shared.value, key=shared.name, priority=SHARED_VALUE)
 
-    def _gather(self, keys: list[TaskKey]) -> dict[TaskKey, Any]:
-        if not keys or self._client is None:
-            return {}
-        try:
-            return self._client.gather({key: self._tasks[key].future for key in keys}, errors="skip", direct=False)
-        except OSError:
-            return {}  # the scheduler has just died; the tasks are submitted to the next one
+    def _fetch(self, keys: list[TaskKey]) -> dict[TaskKey, Any]:
+        """Returns the results that are here within TRAVEL_SECONDS. A worker that has just died, or stands still, sends
+        none: the others stay on their way, or are computed anew, while the next look goes on."""
+        travels = {key: self._travel(self._tasks[key]) for key in keys}
+        done, _ = concurrent.futures.wait(travels.values(), TRAVEL_SECONDS)
+        results = {}
+        for key, travel in travels.items():
+            if travel in done:
+                self._tasks[key].travel = None
+                with suppress(OSError, concurrent.futures.CancelledError):  # the scheduler has just died
+                    for result in travel.result():
+                        results[key] = result
+        return results
+
+    def _travel(self, task: _Task) -> concurrent.futures.Future[list[Any]]:
+        if task.travel is None:
+            assert self._client is not None
+            assert isinstance(self._client.loop, BaseAsyncIOLoop)
+            coming = self._client.gather([task.future], errors="skip", direct=False, asynchronous=True)
+            task.travel = asyncio.run_coroutine_threadsafe(coming, self._client.loop.asyncio_loop)
+        return task.travel
 
 
 @cache

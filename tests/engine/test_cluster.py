@@ -16,7 +16,7 @@ from compression.engine.cluster import Engine, Shared, TaskKey
 from compression.engine.workers import NICENESS, Workers, niceness
 from compression.errors import EngineError
 from compression.paths import PROJECT
-from tests.support.work import need, shared_length, square, write_down
+from tests.support.work import need, shared_length, square, stand_still_after, write_down
 
 SECONDS = 60
 
@@ -129,12 +129,30 @@ def test_work_is_completed_although_a_process_is_killed(victim: str) -> None:
         nonlocal next_at
         if done >= next_at:
             next_at = next(kills, 1000)
-            scheduler = engine._workers._scheduler.running.pid
-            os.kill(scheduler if victim == "scheduler" else engine.worker_pids[done % 2], signal.SIGKILL)
+            scheduler, alive = engine._workers._scheduler.running.pid, engine.worker_pids
+            os.kill(scheduler if victim == "scheduler" else alive[done % len(alive)], signal.SIGKILL)
 
     assert collect(engine, keys, kill) == {key: key[1] ** 2 for key in keys}
     assert next_at == 1000
     assert engine.notice is None
+    engine.close()
+
+
+def test_a_look_does_not_wait_for_the_result_of_a_worker_that_stands_still() -> None:
+    """The result is there, and the only worker that has it sends nothing, as one does that has died just now."""
+    engine = Engine(address="", workers=1, preload=["tests.support.work"])
+    engine.ask(("warm", 0), square, 1)
+    collect(engine, [("warm", 0)])
+    [worker] = engine.worker_pids
+    key = ("stands still", 0)
+    engine.ask(key, stand_still_after, 0.3)
+    deadline = time.monotonic() + SECONDS
+    while psutil.Process(worker).status() != psutil.STATUS_STOPPED:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert engine.take([key]) == {}
+    os.kill(worker, signal.SIGCONT)
+    assert collect(engine, [key]) == {key: "done"}
     engine.close()
 
 

@@ -1,6 +1,8 @@
 """Work for the engine's workers. It imports nothing large, so that a worker that is started for it starts quickly."""
 
 import os
+import signal
+import threading
 import time
 from pathlib import Path
 
@@ -17,6 +19,12 @@ def square(number: int, pause: float = 0.0) -> int:
     """Returns the square of `number` after `pause` seconds."""
     time.sleep(pause)
     return number**2
+
+
+def stand_still_after(seconds: float) -> str:
+    """Returns a word; `seconds` later the process of this worker stands still until SIGCONT is sent to it."""
+    threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGSTOP)).start()
+    return "done"
 
 
 def need(path: str) -> str:
