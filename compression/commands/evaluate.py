@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> None:
     images = load()[:count]
     evaluator = Evaluator(engine(), Store(), images)
     for name, each in {"float": CompressionSpec(model.name), "compressed": compressed.spec}.items():
-        source = (lambda: compressed) if each.recovers else None  # which takes workers seconds to make again
+        source = (lambda: compressed) if each.takes_seconds else None  # which takes workers seconds to make again
         reading = follow_images(evaluator.follow(model, each, compressed=source), len(images), name)
         if not reading.exact:
             break

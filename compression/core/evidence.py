@@ -30,7 +30,7 @@ class Evidence:
     `sample`: images to re-estimate batch norm on, or to reconstruct layers from. `calibration`: statistics of the
     inputs of each layer of the float network, equalized if the spec equalizes.
     `gradients`: layer name -> gradient of the loss on the sample by the float weight (C_out, ...), after folding if the
-    spec folds first.
+    spec folds first; or of the error of the layer's output, for the criterion obs (`core.output_gradients`).
     """
 
     sample: Sample | None = None

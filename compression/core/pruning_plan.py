@@ -66,7 +66,11 @@ def _gradients(spec: CompressionSpec, evidence: Evidence) -> Tensors | None:
     if not spec.needs_gradients:
         return None
     if evidence.gradients is None:
-        raise ValueError("taylor scores need the gradients of the loss on training images, and none are available")
+        assert spec.prune is not None
+        kind = "outputs of layers" if spec.prune.criterion is Criterion.OBS else "loss"
+        raise ValueError(
+            f"{spec.prune.criterion} scores need the gradients of the {kind} on training images, and none are available"
+        )
     return evidence.gradients
 
 

@@ -9,6 +9,7 @@ from compression.core import bundled_calibrations
 from compression.core.evidence import Evidence, Sample
 from compression.core.gradients import loss_gradients
 from compression.core.observe import observe
+from compression.core.output_gradients import output_gradients
 from compression.data.cifar10 import TRAIN
 from compression.data.images import load
 from compression.errors import DataMissing
@@ -19,7 +20,7 @@ from compression.networks.normalization import Normalization
 from compression.pruning.merging import merge_filters
 from compression.quantization.calibration import LayerInputs
 from compression.reconstruction.equalization import equalize
-from compression.spec import Also, CompressionSpec
+from compression.spec import Also, CompressionSpec, Criterion, PruneSpec, Structure
 
 SAMPLE_IMAGES = 1000
 
@@ -49,7 +50,7 @@ def evidence_for(model: FloatModel, spec: CompressionSpec) -> Evidence:
     return Evidence(
         sample=training_sample(model.normalization) if spec.needs_sample else None,
         calibration=_calibration(network) if spec.needs_calibration else None,
-        gradients=_gradients(network) if spec.needs_gradients else None,
+        gradients=_gradients(network, spec.prune) if spec.prune and spec.needs_gradients else None,
     )
 
 
@@ -110,7 +111,20 @@ def _prepared(network: _Network) -> nn.Module:
     return equalize(module) if network.equalize else module
 
 
+def _gradients(network: _Network, spec: PruneSpec) -> dict[str, Tensor]:
+    if spec.criterion is Criterion.OBS:
+        return _output_gradients(network, spec.structure is Structure.FILTER)
+    return _loss_gradients(network)
+
+
 @lru_cache(maxsize=4)
-def _gradients(network: _Network) -> dict[str, Tensor]:
+def _loss_gradients(network: _Network) -> dict[str, Tensor]:
     """Gradients on the training sample; computing them takes seconds."""
     return loss_gradients(_prepared(network), training_sample(network.model.normalization), network.also)
+
+
+@lru_cache(maxsize=4)
+def _output_gradients(network: _Network, whole_filters: bool) -> dict[str, Tensor]:
+    """Gradients on the training sample; computing them takes seconds, for vgg half a minute."""
+    images = training_sample(network.model.normalization).inputs
+    return output_gradients(_prepared(network), images, network.also, whole_filters)

@@ -18,8 +18,8 @@ from compression.spec import Criterion
 class Rows:
     """The weights (rows, k) of the layer `name`, with the other data that criteria may need, or None.
 
-    `gradients` (rows, k): of the loss with respect to the weights. `gammas` (rows,): the scale of each filter in the
-    batch norm after the layer. `seed`: of random scores.
+    `gradients` (rows, k): of the loss with respect to the weights; for obs of the error of the layer's output.
+    `gammas` (rows,): the scale of each filter in the batch norm after the layer. `seed`: of random scores.
     """
 
     name: str
@@ -83,6 +83,21 @@ def taylor(rows: Rows) -> Tensor:
     return _sum(rows.weights * rows.gradients).abs_()
 
 
+def obs(rows: Rows) -> Tensor:
+    r"""The score is how far the output of the layer moves on training images if the weight becomes zero and the other
+    weights of its channel make up for it: the optimal brain surgeon. A whole filter leaves no weight to make up for it.
+    Both are shares of the energy of the layer's output, so that layers can be compared.
+
+    Formula: s = \frac{w_j^2}{[H^{-1}]_{jj} \|Y\|^2} \text{; a filter: } s = \frac{w^\top H w}{\|Y\|^2}; \, H = X X^\top
+    Source: Hassibi and Stork 1993; for single layers Frantar and Alistarh 2022 (arXiv:2208.11580), section 3.
+    Fails: for many weights at once, since each score assumes that all others stay; and if the survivors do not move.
+
+    weights (rows, k), gradients (rows, k) by `core.output_gradients` -> scores (rows,).
+    """
+    assert rows.gradients is not None
+    return _sum(rows.weights * rows.gradients)
+
+
 def bn_scale(rows: Rows) -> Tensor:
     r"""The score of a filter is the magnitude of its scale in the batch norm after the layer. A filter with a scale
     near zero has almost no effect. Layers without batch norm are not pruned.
@@ -114,6 +129,7 @@ CRITERIA: dict[Criterion, Callable[[Rows], Tensor]] = {
     Criterion.L2: l2,
     Criterion.RANDOM: uniform_random,
     Criterion.TAYLOR: taylor,
+    Criterion.OBS: obs,
     Criterion.BN_SCALE: bn_scale,
     Criterion.SIGNED: signed,
 }

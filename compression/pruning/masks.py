@@ -39,9 +39,9 @@ def prune(
 ) -> dict[str, LayerMask]:
     """Returns the mask of each layer for its weight (C_out, ...). With the global scope all layers share one target.
 
-    `gradients`: of the loss with respect to the weights, for the criterion taylor. `gammas` (C_out,): scales of the
-    batch norm after each layer, for bn-scale. The best filter of each layer is always kept: a layer without filters
-    would make the output of the network constant.
+    `gradients`: of the loss with respect to the weights, for the criterion taylor, or of outputs of layers, for obs.
+    `gammas` (C_out,): scales of the batch norm after each layer, for bn-scale. The best filter of each layer is always
+    kept: a layer without filters would make the output of the network constant.
     """
     scores = score_weights(weights, spec, gradients, gammas)
     if spec.structure is Structure.FILTER:

@@ -8,18 +8,16 @@ from compression.reconstruction.factor import Factor
 BATCH_VALUES = 2**24  # values of the systems that are solved at once
 
 
-def obs_scores(rows: Tensor, factor: Factor) -> Tensor:
-    r"""rows (G, r, d), factor of their inputs in the same order -> the scores (G, r, d), the lowest pruned first.
+def obs_gradients(rows: Tensor, factor: Factor) -> Tensor:
+    r"""rows (G, r, d), factor of their inputs in the same order -> (G, r, d), half the gradient of the least error.
 
-    The score is the least squared error of the layer's output if this weight becomes zero and all others of its channel
-    move to make up for it.
+    That is the least squared error of the layer's output if this weight shrinks and all others of its channel move to
+    make up for it. The gradient times the weight is that error for a weight of zero: the score of pruning it.
 
-    Formula: s_j = w_j^2 \,/\, [H^{-1}]_{jj}
+    Formula: g_j = w_j \,/\, [H^{-1}]_{jj}
     Source: Optimal Brain Surgeon, Hassibi and Stork 1993; for layers Frantar and Alistarh 2022 (arXiv:2208.11580).
-    Fails: for many weights at once, since each score assumes that all others stay; and across layers, whose outputs
-        have different units.
     """
-    return rows.double().square() / factor.upper.square().sum(1)[:, None]
+    return rows.double() / factor.upper.square().sum(1)[:, None]
 
 
 def move_survivors(second: Tensor, cross: Tensor, keep: Tensor) -> Tensor:

@@ -170,8 +170,13 @@ class CompressionSpec:
 
     @property
     def needs_gradients(self) -> bool:
-        """Whether `compress` needs the gradients of the loss on training images."""
-        return self.prune is not None and self.prune.criterion is Criterion.TAYLOR
+        """Whether `compress` needs gradients of the loss, or of the outputs of layers, on training images."""
+        return self.prune is not None and self.prune.criterion in (Criterion.TAYLOR, Criterion.OBS)
+
+    @property
+    def takes_seconds(self) -> bool:
+        """Whether `compress` takes seconds, so that workers are better sent the network than left to make it again."""
+        return self.recovers or self.needs_gradients
 
     @property
     def needs_calibration(self) -> bool:

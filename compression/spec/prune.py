@@ -30,6 +30,7 @@ class Criterion(StrEnum):
     L2 = "l2"
     RANDOM = "random"
     TAYLOR = "taylor"
+    OBS = "obs"
     BN_SCALE = "bn-scale"
     SIGNED = "signed"
 
@@ -109,7 +110,7 @@ class PruneSpec:
     def _check_criterion(self) -> None:
         """Raises ValueError if the criterion does not support the target or the structure."""
         criterion = self.criterion
-        if self.threshold is not None and criterion in (Criterion.RANDOM, Criterion.TAYLOR):
+        if self.threshold is not None and criterion in (Criterion.RANDOM, Criterion.TAYLOR, Criterion.OBS):
             raise ValueError(f"{criterion} scores have no unit that a threshold could have; give a sparsity target")
         if criterion is Criterion.BN_SCALE and self.structure is not Structure.FILTER:
             raise ValueError("the criterion bn-scale scores whole filters; it needs the structure filter")

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from compression.core.compress import compress
 from compression.core.evidence import NO_EVIDENCE, Evidence, Sample
 from compression.core.gradients import loss_gradients
+from compression.core.output_gradients import output_gradients
 from compression.core.record import CompressedModel
 from compression.core.training_evidence import evidence_for
 from compression.data.cifar10 import TRAIN
@@ -22,7 +23,8 @@ from compression.networks.folding import norms_after
 from compression.networks.model import FloatModel
 from compression.networks.weights import weighted_layers
 from compression.pruning.masks import PRUNING_METHODS
-from compression.spec import CompressionSpec, Criterion, LayerSpec, PruneSpec, QuantSpec, Scope, Structure, Unit
+from compression.reconstruction.factor import DAMPING
+from compression.spec import Also, CompressionSpec, Criterion, LayerSpec, PruneSpec, QuantSpec, Scope, Structure, Unit
 from tests.support.networks import images, network
 
 LAYERS = ["0", "3", "6", "9", "11"]
@@ -51,12 +53,16 @@ def sample() -> Sample:
     return Sample(torch.randn(150, 4, 6, 6, generator=generator), torch.randint(0, 3, (150,), generator=generator))
 
 
-def evidence(module: nn.Module) -> Evidence:
+def evidence(module: nn.Module, spec: PruneSpec) -> Evidence:
+    if spec.criterion is Criterion.OBS:
+        filters = spec.structure is Structure.FILTER
+        return Evidence(gradients=output_gradients(module, sample().inputs, whole_filters=filters))
     return Evidence(gradients=loss_gradients(module, sample()))
 
 
 def prune(module: nn.Module, **how) -> CompressedModel:
-    return compress(module, CompressionSpec("tiny", PruneSpec(**how)), evidence(module))
+    spec = PruneSpec(**how)
+    return compress(module, CompressionSpec("tiny", spec), evidence(module, spec))
 
 
 # ---- every combination
@@ -72,8 +78,10 @@ TARGETS: dict[tuple[str, str], set[str]] = {
     ("l2", "filter"): {"threshold", "sparsity"},
     ("random", "filter"): {"sparsity"},
     ("taylor", "filter"): {"sparsity"},
+    ("obs", "weight"): {"sparsity"},
+    ("obs", "filter"): {"sparsity"},
     ("bn-scale", "filter"): {"threshold", "sparsity"},
-    **{(criterion, "n:m"): {"none"} for criterion in ("l1", "l2", "random", "taylor")},
+    **{(criterion, "n:m"): {"none"} for criterion in ("l1", "l2", "random", "taylor", "obs")},
 }
 THRESHOLDS = {Unit.ABSOLUTE: 0.35, Unit.STDS: 0.9, Unit.MEANS: 0.95}
 
@@ -319,3 +327,84 @@ def test_gradients_are_computed_once_per_network_whatever_its_name(simple_cnn: F
         name: w.shape for name, w in weighted_layers(simple_cnn.module).items()
     }
     assert evidence_for(simple_cnn, CompressionSpec("m", PruneSpec(sparsity=0.5))).gradients is None
+
+
+# ---- the optimal brain surgeon
+
+
+def inputs_of(module: nn.Module, name: str) -> Tensor:
+    """Returns the input columns (n, d) of a layer on the sample, by `unfold`."""
+    taken: list[Tensor] = []
+    layer = module.get_submodule(name)
+    hook = layer.register_forward_pre_hook(lambda _, args: taken.append(args[0].detach().double()))
+    module(sample().inputs)
+    hook.remove()
+    if isinstance(layer, nn.Linear):
+        return taken[0]
+    return F.unfold(taken[0], layer.kernel_size).transpose(1, 2).flatten(0, 1)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_obs_scores_are_the_share_of_the_output_that_is_lost_although_the_other_weights_make_up_for_it(
+    name: str,
+) -> None:
+    """Compared with least squares over the other inputs, damped by rows of their own."""
+    module = tiny()
+    gradients = output_gradients(module, sample().inputs)[name]
+    columns, rows = inputs_of(module, name), module.get_submodule(name).weight.detach().flatten(1).double()
+    energy = float((columns @ rows.T).square().sum())
+    damping = (DAMPING * columns.square().sum(0).mean()).sqrt() * torch.eye(columns.shape[1], dtype=torch.float64)
+    damped = torch.cat([columns, damping])
+    scores = (gradients * module.get_submodule(name).weight.detach()).flatten(1)
+    for j in {0, columns.shape[1] // 2, columns.shape[1] - 1}:
+        others = torch.cat([damped[:, :j], damped[:, j + 1 :]], dim=1)
+        left = damped[:, j] - others @ torch.linalg.lstsq(others, damped[:, j : j + 1]).solution[:, 0]
+        expected = rows[:, j].square() * left.square().sum() / energy * columns[:, j].any()  # 0: no input but zero
+        torch.testing.assert_close(scores[:, j].double(), expected, rtol=1e-3, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_the_obs_score_of_a_filter_is_its_share_of_the_energy_of_the_output(name: str) -> None:
+    module = tiny()
+    gradients = output_gradients(module, sample().inputs, whole_filters=True)[name]
+    outputs = inputs_of(module, name) @ module.get_submodule(name).weight.detach().flatten(1).double().T
+    scores = (gradients * module.get_submodule(name).weight.detach()).flatten(1).sum(1)
+    torch.testing.assert_close(scores.double(), outputs.square().sum(0) / outputs.square().sum(), rtol=1e-3, atol=0)
+
+
+def test_obs_prunes_weights_that_no_input_reaches_first() -> None:
+    module = nn.Sequential(nn.Linear(4, 3)).eval()
+    inputs = torch.randn(60, 4, generator=torch.Generator().manual_seed(1))
+    inputs[:, 2] = 0
+    gradients = output_gradients(module, inputs)
+    spec = CompressionSpec("m", PruneSpec(sparsity=0.25, criterion="obs"))
+    pruned = compress(module, spec, Evidence(gradients=gradients))
+    assert (pruned.layers[0].weight == 0).tolist() == [[False, False, True, False]] * 3
+
+
+def test_obs_scores_need_layers_whose_outputs_are_products() -> None:
+    module = nn.Sequential(nn.ConvTranspose2d(2, 3, 2), nn.Flatten(), nn.LazyLinear(2))
+    module(torch.randn(1, 2, 3, 3))
+    with pytest.raises(ValueError, match="need the inputs of a convolution or a linear layer, and 0 is neither"):
+        output_gradients(module.eval(), torch.randn(5, 2, 3, 3), also=tuple(Also))
+
+
+def test_obs_without_gradients_is_refused() -> None:
+    spec = CompressionSpec("tiny", PruneSpec(sparsity=0.5, criterion="obs"))
+    with pytest.raises(ValueError, match="obs scores need the gradients of the outputs of layers on training images"):
+        compress(tiny(), spec, NO_EVIDENCE)
+
+
+def test_obs_gradients_are_computed_once_per_network_and_granularity(simple_cnn: FloatModel) -> None:
+    try:
+        load(TRAIN)
+    except DataMissing as error:
+        pytest.skip(str(error))
+    spec = CompressionSpec("simple_cnn", PruneSpec(sparsity=0.5, criterion="obs"))
+    weights = evidence_for(simple_cnn, spec).gradients
+    assert weights is not None
+    assert evidence_for(simple_cnn, replace(spec, weights=QuantSpec(4))).gradients is weights
+    prune_filters = PruneSpec(sparsity=0.5, criterion="obs", structure="filter")
+    filters = evidence_for(simple_cnn, CompressionSpec("m", prune_filters)).gradients
+    assert filters is not None
+    assert not torch.equal(filters["conv2"], weights["conv2"])

@@ -85,7 +85,7 @@ def test_every_criterion_that_a_structure_can_have_prunes_or_says_what_it_lacks(
     assert ("signed" in offered) == (structure == "weight")
     assert ("bn-scale" in offered) == (structure == "filter")
     for criterion in offered:
-        if criterion != "taylor":
+        if criterion not in ("taylor", "obs"):
             page.selectbox(key="criterion").set_value(criterion).run()
             assert page.info or "Sparsity" in metrics(page)
 
@@ -128,7 +128,7 @@ def test_without_training_images_what_needs_them_says_so_and_nothing_breaks(monk
 
     monkeypatch.setattr(pruning, "evidence_for", missing)
     pruning.criterion_scores.clear()
-    for link in ({"criterion": "taylor"}, {"model": "resnet20", "reestimate": "true"}):
+    for link in ({"criterion": "taylor"}, {"criterion": "obs"}, {"model": "resnet20", "reestimate": "true"}):
         page = opened(**link)
         assert not page.exception
         assert "needs training images" in page.info[0].value

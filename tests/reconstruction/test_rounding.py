@@ -13,7 +13,7 @@ from compression.reconstruction.grids import grid_of
 from compression.reconstruction.learned import learned
 from compression.reconstruction.rounding import compensated, importance_order, reorder
 from compression.reconstruction.solve import LayerPlan, Steps, has_channel_scales, scale_channels, solve_layer
-from compression.reconstruction.survivors import move_survivors, obs_scores
+from compression.reconstruction.survivors import move_survivors, obs_gradients
 from compression.spec import QuantSpec
 from compression.spec.rounding import Rounding
 from tests.reconstruction.layers import correlated, layer_moments, numbers
@@ -189,9 +189,9 @@ def test_without_a_grid_the_pass_makes_up_for_pruned_weights() -> None:
     torch.testing.assert_close(in_order(rows, second, None, keep), move_survivors(second, rows @ second, keep))
 
 
-def test_obs_scores_are_the_least_error_without_the_weight() -> None:
+def test_obs_gradients_times_weights_are_the_least_error_without_the_weight() -> None:
     second, rows = positive_definite(), numbers(1, 3, 12).double()
-    scores = obs_scores(rows, factor_inverse(second, 80, share=0))
+    scores = rows * obs_gradients(rows, factor_inverse(second, 80, share=0))
     for column in range(12):
         keep = torch.ones(1, 3, 12, dtype=torch.bool)
         keep[:, :, column] = False

@@ -19,7 +19,7 @@ def run(options: argparse.Namespace) -> None:
     count = image_count(options.images, IMAGES)
     model, compressed = compressed_network(options)
     images, ways = load(), storages(compressed.spec, max(layer.bits for layer in compressed.layers))
-    ready = {compressed.spec: compressed} if compressed.spec.recovers else {}
+    ready = {compressed.spec: compressed} if compressed.spec.takes_seconds else {}
     results = look(
         "bit flips",
         lambda engine: [

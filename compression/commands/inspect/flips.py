@@ -49,7 +49,7 @@ def _predictions(model: FloatModel, compressed: CompressedModel, count: int) -> 
             return reading
         raise
     evaluator = Evaluator(engine(), Store(), images, use_landscape=True)
-    source = (lambda: compressed) if compressed.spec.recovers else None
+    source = (lambda: compressed) if compressed.spec.takes_seconds else None
     before = follow_images(evaluator.follow(model, CompressionSpec(model.name)), count, "float")
     if not before.exact:
         return before

@@ -17,7 +17,7 @@ def run(options: argparse.Namespace) -> None:
     """Prints the noise, the movement of the logits, the spread and the dead channels of each layer."""
     count = image_count(options.images, LAYER_IMAGES)
     model, compressed = compressed_network(options)
-    images, ready = load(), compressed if compressed.spec.recovers else None
+    images, ready = load(), compressed if compressed.spec.takes_seconds else None
     [results] = look("layers", lambda engine: [layer_calls(engine, model, compressed.spec, images, count, ready)])
     report = report_layers(results)
     print(to_json(json_values(compressed.spec, report)) if options.json else in_words(report))

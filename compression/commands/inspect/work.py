@@ -17,7 +17,7 @@ def networks(model: FloatModel, compressed: CompressedModel) -> list[tuple[Compr
     """Returns the specs of both networks, and the module of a network that takes seconds to make, else None."""
     return [
         (CompressionSpec(model.name), None),
-        (compressed.spec, compressed.module if compressed.spec.recovers else None),
+        (compressed.spec, compressed.module if compressed.spec.takes_seconds else None),
     ]
 
 

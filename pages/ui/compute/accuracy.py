@@ -37,10 +37,10 @@ def evaluator() -> Evaluator:
 def look(spec: CompressionSpec, go: bool = True, side: str = "") -> Reading:
     """Returns what is known about the accuracy of `spec` now; with `go`, workers go on counting.
 
-    A session looks at one spec at a time, or at one on each `side` of a page. A network that is recovered, which takes
-    seconds, is made once for all sessions and workers, and its images are counted as soon as it is there.
+    A session looks at one spec at a time, or at one on each `side` of a page. A network that takes seconds is made once
+    for all sessions and workers, and its images are counted as soon as it is there.
     """
-    source = partial(_recovered, spec, side) if spec.recovers else None
+    source = partial(_network, spec, side) if spec.takes_seconds else None
     model = networks.float_model(spec.model)
     reading = evaluator().look(jobs.session_name() + side, model, spec, go, compressed=source)
     if go and not side:
@@ -48,8 +48,10 @@ def look(spec: CompressionSpec, go: bool = True, side: str = "") -> Reading:
     return reading
 
 
-def _recovered(spec: CompressionSpec, side: str) -> CompressedModel | None:
-    """Returns the recovered network, or None until it is there. Raises EngineError if it cannot be made."""
+def _network(spec: CompressionSpec, side: str) -> CompressedModel | None:
+    """Returns the compressed network, or None until it is there. Raises EngineError if it cannot be made."""
+    if not spec.recovers:
+        return compressed.model(spec)
     reading = recovery.time(spec, side)
     if reading.error:
         raise EngineError(reading.error)

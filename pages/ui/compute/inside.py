@@ -90,7 +90,7 @@ def _logit_calls(spec: CompressionSpec) -> list[Call]:
 
 def _module(spec: CompressionSpec) -> Any:
     """Returns the module of a network that takes seconds to make, or None: workers make the others themselves."""
-    return compressed.model(spec).module if spec.recovers else None
+    return compressed.model(spec).module if spec.takes_seconds else None
 
 
 def calibration_curve(spec: CompressionSpec, count: int, go: bool) -> InspectionReading:
@@ -148,7 +148,7 @@ def bit_flip_reports(spec: CompressionSpec, count: int, reading: InspectionReadi
 
 def _ready_network(spec: CompressionSpec) -> CompressedModel | None:
     """Returns a compressed network that takes seconds to make, or None: workers make the others themselves."""
-    return compressed.model(spec) if spec.recovers else None
+    return compressed.model(spec) if spec.takes_seconds else None
 
 
 def corruption_report(spec: CompressionSpec, count: int, reading: InspectionReading) -> CorruptionReport:

@@ -76,7 +76,7 @@ def maps(spec: CompressionSpec, picture: Picture, method: Method) -> InspectionR
     model, pixels = networks.float_model(spec.model), _pixels(spec, picture)
     if method is Method.GRAD_CAM:
         return InspectionReading((explain_prediction(model, compressed.model(spec).module, pixels, method),))
-    ready = compressed.model(spec).module if spec.recovers else None
+    ready = compressed.model(spec).module if spec.takes_seconds else None
     return inside.inspector().look([map_call(model, spec, pixels, method, ready)])
 
 

@@ -1,5 +1,7 @@
 """The results of pruning: metrics, charts, and the removal of zero filters, in fragments that a slider redraws."""
 
+from contextlib import nullcontext
+
 import streamlit as st
 
 from compression.errors import DataError
@@ -23,9 +25,14 @@ MOST_SENTENCES = 3
 
 def problem(model: str) -> str | None:
     """Returns a sentence on why the network cannot be pruned as the widgets say, or None if it can."""
+    by = target.scoring(model)
+    pause = (
+        st.spinner("Scoring weights on 1,000 training images, once for this network") if by.needs_gradients else None
+    )
     try:
-        pruning.criterion_scores(target.scoring(model))
-        pruning.criterion_scores(target.scoring_filters(model))
+        with pause or nullcontext():
+            pruning.criterion_scores(by)
+            pruning.criterion_scores(target.scoring_filters(model))
     except (DataError, ValueError) as error:
         return compressed.explain(error)
     return compressed.problem(specs.spec(model, ANY_SPARSITY))

@@ -36,7 +36,8 @@ def draw(model: str) -> None:
         "Importance criterion (lowest score pruned first)",
         [each for each in Criterion if state_specs.is_possible(each, structure, pattern)],
         help="How the importance of a weight or filter is scored. L1: its magnitude. L2: its root mean square. Random: "
-        "a random number, as a baseline. Taylor: the estimated change of the loss on training images. Bn-scale: the "
+        "a random number, as a baseline. Taylor: the estimated change of the loss on training images. Obs: how far the "
+        "output of the layer moves on training images if the other weights make up for it. Bn-scale: the "
         "factor of the batch norm that follows. Signed: the weight with its sign, a mistake of many tutorials.",
         **session.bound("criterion", now.criterion),
     )
