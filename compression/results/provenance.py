@@ -23,6 +23,7 @@ COMPUTES = (
     "core/evidence.py",
     "core/gradients.py",
     "core/observe.py",
+    "core/output_gradients.py",
     "core/pruning_plan.py",
     "core/record.py",
     "core/recovery.py",
