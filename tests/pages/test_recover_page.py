@@ -162,12 +162,12 @@ def test_a_recovery_that_fails_while_a_page_is_drawn_is_told_at_its_next_run(
 def test_workers_get_the_network_that_the_page_shows_and_nothing_before(monkeypatch: pytest.MonkeyPatch) -> None:
     recovered, network = replace(QUANTIZED, rounding=Rounding.COMPENSATED), object()
     monkeypatch.setattr(recovery, "session_name", lambda: "a")
-    assert accuracy._recovered(recovered, "") is None
+    assert accuracy._network(recovered, "") is None
     monkeypatch.setattr(Recoverer, "look", lambda *_: RecoveryReading(network=network))
-    assert accuracy._recovered(recovered, "") is network
+    assert accuracy._network(recovered, "") is network
     monkeypatch.setattr(Recoverer, "look", lambda *_: RecoveryReading(error="there are no images"))
     with pytest.raises(EngineError, match="there are no images"):
-        accuracy._recovered(recovered, "")
+        accuracy._network(recovered, "")
 
 
 def test_files_follow_when_the_network_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
