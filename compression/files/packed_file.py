@@ -50,7 +50,7 @@ from compression.networks.weights import FLOAT_BYTES
 
 FORMAT_KEY, CONTENT = "squeezelab", "network"
 
-FORMAT = "2"
+FORMAT = "3"
 
 DIGEST_BYTES = 16
 

@@ -125,7 +125,7 @@ def symbols_in_contexts(model: bytes, codes: bytes, shape: tuple[int, ...], alph
     zero, f = reader.number(), frequencies_of(reader.rest(), alphabet)
     value = np.append(np.arange(alphabet) - zero, 0)
     largest = int(np.abs(value).max())
-    d = math.ceil(largest / 6)
+    d = math.ceil(largest / 7)
     most = math.ceil(largest / d)
     class_of = np.array([most + int(np.sign(v)) * math.ceil(abs(v) / d) for v in value[:-1].tolist()] + [2 * most + 1])
     opposite = np.array([2 * most - j for j in range(2 * most + 1)] + [2 * most + 1])
@@ -136,7 +136,7 @@ def symbols_in_contexts(model: bytes, codes: bytes, shape: tuple[int, ...], alph
     steps = k if k > 1 else 16
     decoded = np.zeros((shape[0], shape[1], k), np.int64)
     known = np.zeros(decoded.shape, bool)
-    occurred = np.zeros((24, len(of_class)))
+    occurred = np.zeros((24 * (most + 1), len(of_class)))
     o, i, place = np.indices(decoded.shape)
     passes = 2 * ((o + i + place) % steps) + (o + i) // steps % 2
     for number in range(2 * steps):
@@ -152,11 +152,15 @@ def symbols_in_contexts(model: bytes, codes: bytes, shape: tuple[int, ...], alph
         t = v.sum(2, keepdims=True) / (m * (n + 1) * e)
         x = ((e * b)[..., None] >= 2.0 ** np.arange(-3, 4)).sum(-1)
         y = (np.abs(t)[..., None] >= np.array([0.4, 1.0])).sum(-1)
-        ours, context, mirrored = passes == number, 3 * x + y, (y > 0) & (t < 0)
+        magnitudes = np.where(v != 0, -(-np.abs(v) // d), most + 1)
+        context = (3 * x + y) * (most + 1) + magnitudes.min((1, 2), keepdims=True) - 1
+        ours, mirrored = passes == number, (y > 0) & (t < 0)
         classes = np.zeros(decoded.shape, np.int64)
-        for each in range(24):
+        for each in range(len(occurred)):
             where = ours & (context == each)
-            weights = occurred[each] * shares.sum() + 20 * shares
+            alike = occurred[each // (most + 1) * (most + 1) :][: most + 1].sum(0)
+            u = alike * shares.sum() + 80 * shares
+            weights = occurred[each] * u.sum() + 80 * u
             classes[where] = words.symbols(weights.tolist(), int(where.sum()))
         np.add.at(occurred, (context[ours], classes[ours]), 1)
         classes = np.where(mirrored, opposite[classes], classes)
@@ -296,7 +300,7 @@ def read_file(file: bytes) -> tuple[dict[str, Array], list[dict[str, Any]]]:
     """Returns the tensors of a packed file by name, and the entries of its packed weights."""
     [length] = struct.unpack("<Q", file[:8])
     header = json.loads(file[8 : 8 + length])
-    assert header["__metadata__"] == {"squeezelab": "2"}
+    assert header["__metadata__"] == {"squeezelab": "3"}
     content = file[8 + length :][slice(*header["network"]["data_offsets"])]
     assert hashlib.sha256(content[16:]).digest()[:16] == content[:16]
     reader = Bytes(content[32:])

@@ -320,15 +320,15 @@ def test_a_missing_file_and_a_folder_have_their_own_errors(tmp_path: Path) -> No
 
 
 def test_another_format_is_refused(whole: bytes, tmp_path: Path) -> None:
-    with pytest.raises(CodecError, match="has format 3; this version reads format 2 only"):
-        decode(tmp_path, safetensors.numpy.save(safetensors.numpy.load(whole), {FORMAT_KEY: "3"}))
+    with pytest.raises(CodecError, match="has format 4; this version reads format 3 only"):
+        decode(tmp_path, safetensors.numpy.save(safetensors.numpy.load(whole), {FORMAT_KEY: "4"}))
 
 
 def test_a_file_of_the_first_format_is_refused_by_its_number(tmp_path: Path) -> None:
     """There the entry was the JSON text of the settings, beside a checksum."""
     metadata = {FORMAT_KEY: json.dumps({"format": 1, "arch": ARCH}), "sha256": "0"}
     weight = {"conv1.weight": np.zeros(4, np.uint8)}
-    with pytest.raises(CodecError, match="has format 1; this version reads format 2 only, so compress it again"):
+    with pytest.raises(CodecError, match="has format 1; this version reads format 3 only, so compress it again"):
         decode(tmp_path, safetensors.numpy.save(weight, metadata))
 
 

@@ -13,6 +13,7 @@ With w = width(alphabet) bits per code, a stream holds:
 
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -215,16 +216,20 @@ def _from_entropy(stream: Stream, shape: tuple[int, ...], alphabet: int) -> Code
 
 
 def _contexts(weights: CodedWeights) -> Stream | None:
-    """Returns None for an alphabet that is too large, for no whole channels, or if there are no codes but one."""
+    """Returns None for an alphabet that is too large, for no whole channels, or if there are no codes but one.
+
+    The code of zero is not known here: it is the middle one of a symmetric quantizer, and else near the mean.
+    """
     if weights.alphabet >= MOST_SYMBOLS or len(weights.shape) < 2 or not weights.kept:
         return None
-    zero = round(float(weights.codes[weights.nonzero].mean()))
+    zeros = {(weights.alphabet - 1) // 2, round(float(weights.codes[weights.nonzero].mean()))}
     frequencies, model = choose_model(weights.counts)
-    try:
-        content = encode_in_contexts(weights.symbols, weights.shape, frequencies, zero)
-    except ValueError:
-        return None
-    return Stream(Coding.CONTEXTS, content, model=varint(zero) + model)
+    streams = []
+    for zero in sorted(zeros):
+        with suppress(ValueError):
+            content = encode_in_contexts(weights.symbols, weights.shape, frequencies, zero)
+            streams.append(Stream(Coding.CONTEXTS, content, model=varint(zero) + model))
+    return min(streams, key=lambda stream: stream.nbytes, default=None)
 
 
 def _from_contexts(stream: Stream, shape: tuple[int, ...], alphabet: int) -> CodesAndNonzero:

@@ -15,12 +15,18 @@ the absolute value. All averages are relative to m, the mean magnitude by the fr
     in the kernel b         (2 * sum / m + e) / (2 * number + 1), with the sum of magnitudes
     tendency t              sum / (m * (number + 1) * e), with the sum of values in the kernel
 
-The context of a weight is how many LIMITS are not above e * b, and how many TENDENCIES are not above |t|. If one is not
-and t is negative, the weight is mirrored. Symbols form classes by value (see `Classes`); the class of a mirrored weight
-is that of the opposite value. If class j occurred n_j times in a context before, among n weights, its probability there
-is (n_j + PRIOR * share_j) / (n + PRIOR), where share_j is the mean of its share and that of the opposite class by the
-frequencies. Within a pass, the classes of all weights come first, context after context. The symbols within each class
-follow, class after class, with probabilities in proportion to their frequencies.
+Symbols form classes by value (see `Classes`). The context of a weight is how many LIMITS are not above e * b, how many
+TENDENCIES are not above |t|, and the smallest class of a magnitude that has occurred in its filter. (Pruning leaves
+none below a threshold, which is another one in the steps of each filter.) If |t| is not below a tendency and t is
+negative, the weight is mirrored; the class of a mirrored weight is that of the opposite value.
+
+If class j occurred n_j times in a context before, among n weights, its probability there is
+(n_j + PRIOR * q_j) / (n + PRIOR). Here q_j is what is expected from alike contexts, which differ in the smallest class
+alone: (a_j + PRIOR * share_j) / (a + PRIOR), where class j occurred a_j times in all of them, among a weights, and
+share_j is the mean of its share and that of the opposite class by the frequencies.
+
+Within a pass, the classes of all weights come first, context after context. The symbols within each class follow, class
+after class, with probabilities in proportion to their frequencies.
 """
 
 from collections.abc import Iterator
@@ -41,11 +47,9 @@ LIMITS = 2.0 ** np.arange(-3, 4)
 
 TENDENCIES = np.array([0.4, 1.0])
 
-CONTEXTS = (len(LIMITS) + 1) * (len(TENDENCIES) + 1)
+PRIOR = 80
 
-PRIOR = 20
-
-MOST_CLASSES = 6  # of values on either side of 0
+MOST_CLASSES = 7  # of values on either side of 0
 
 
 def encode_in_contexts(symbols: Array, shape: tuple[int, ...], frequencies: Array, zero: int) -> bytes:
@@ -119,7 +123,7 @@ class Classes:
     frequencies: Array
 
     @cached_property
-    def _most(self) -> int:
+    def most(self) -> int:
         """M, the class of the largest magnitude."""
         return int(np.abs(self._signed).max())
 
@@ -130,23 +134,29 @@ class Classes:
 
     @property
     def count(self) -> int:
-        return 2 * self._most + 2
+        return 2 * self.most + 2
 
     @cached_property
     def of_symbol(self) -> Array:
         """The class of each symbol (alphabet,)."""
-        return np.append(self._signed[:-1] + self._most, self.count - 1)
+        return np.append(self._signed[:-1] + self.most, self.count - 1)
 
     @cached_property
     def opposite(self) -> Array:
         """The class of the opposite values, for each class (classes,)."""
-        return np.append(np.arange(2 * self._most, -1, -1), self.count - 1)
+        return np.append(np.arange(2 * self.most, -1, -1), self.count - 1)
 
     @cached_property
     def shares(self) -> Array:
         """The mean frequency of each class and the opposite one (classes,)."""
         of_class = np.bincount(self.of_symbol, self.frequencies, minlength=self.count)
         return (of_class + of_class[self.opposite]) / 2
+
+    @cached_property
+    def magnitude(self) -> Array:
+        """The class of the magnitude of each symbol (alphabet,), from 1 to M; M + 1 for magnitude 0."""
+        magnitudes = np.abs(self._signed)
+        return np.where(magnitudes > 0, magnitudes, self.most + 1)
 
     def mirror(self, numbers: Array, mirrored: Array) -> Array:
         """Returns classes (n,) with the opposite class where `mirrored` (n,) is True."""
@@ -175,7 +185,9 @@ class ContextModel:
         if not self._mean:
             raise ValueError("no symbol has a magnitude")
         self.classes = Classes(values, frequencies)
-        self._occurrences = np.zeros((CONTEXTS, self.classes.count))
+        contexts = (len(LIMITS) + 1) * (len(TENDENCIES) + 1) * (self.classes.most + 1)
+        self._occurrences = np.zeros((contexts, self.classes.count))
+        self._least = np.full(filters, self.classes.most + 1)
         self._by_filter, self._by_channel, self._by_place = map(_Average, (filters, self._channels, self._places))
         self._by_kernel = _Average(filters * self._channels)
         self._tendency = np.zeros(filters * self._channels)
@@ -204,12 +216,15 @@ class ContextModel:
         tendency = self._tendency[kernels] / (mean * (numbers + 1) * expected)
         level = np.searchsorted(TENDENCIES, np.abs(tendency), side="right")
         sizes = np.searchsorted(LIMITS, expected * inside, side="right")
-        return sizes * (len(TENDENCIES) + 1) + level, (level > 0) & (tendency < 0)
+        contexts = (sizes * (len(TENDENCIES) + 1) + level) * (self.classes.most + 1) + self._least[filters] - 1
+        return contexts, (level > 0) & (tendency < 0)
 
     def weights(self, context: int) -> Array:
         """Returns weights (classes,) that are proportional to the probabilities of the classes in a context."""
-        shares = self.classes.shares
-        return self._occurrences[context] * shares.sum() + PRIOR * shares
+        shares, size = self.classes.shares, self.classes.most + 1
+        alike = self._occurrences[context // size * size : (context // size + 1) * size].sum(0)
+        expected = alike * shares.sum() + PRIOR * shares
+        return self._occurrences[context] * expected.sum() + PRIOR * expected
 
     def learn(self, places: Array, contexts: Array, coded: Array, symbols: Array) -> None:
         """Takes into account the classes that were `coded` (n,) at `places`, and the `symbols` (n,) there."""
@@ -222,6 +237,7 @@ class ContextModel:
             strict=True,
         ):
             average.add(of, np.abs(values))
+        np.minimum.at(self._least, filters, self.classes.magnitude[symbols])
         self._tendency += np.bincount(kernels, values, minlength=len(self._tendency))
         both = contexts * self.classes.count + coded
         self._occurrences += np.bincount(both, minlength=self._occurrences.size).reshape(self._occurrences.shape)
