@@ -14,7 +14,7 @@ from compression.files.rivals import COMPRESSORS, DEEP_COMPRESSION, count_rivals
 from compression.networks.bundled import load_bundled
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
 
-CELLS = [(bits, sparsity) for bits in (8, 4, 2) for sparsity in (0.0, 0.5, 0.9)]
+CELLS = [(8, 0.0), (4, 0.5), (2, 0.9)]  # of the 27 that `benchmarks.rivals` counts
 
 
 def compressed(name: str, bits: int, sparsity: float) -> CompressedModel:
@@ -34,13 +34,16 @@ def test_the_packed_file_is_smaller_than_that_of_every_other_compressor(bits: in
 
 
 @pytest.mark.parametrize("bits", [12, 16])
-def test_codes_and_zero_points_of_more_than_eight_bits_are_content_too(bits: int) -> None:
+def test_codes_and_zero_points_of_more_than_eight_bits_are_content_too(
+    bits: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With zero weights that have no code, 16 bits have 2^16 + 1 symbols."""
+    monkeypatch.setattr(rivals, "COMPRESSORS", {"gzip -9": COMPRESSORS["gzip -9"]})  # xz and brotli take seconds
     model = load_bundled("simple_cnn")
     for scheme in ("affine", "min-max"):
         spec = CompressionSpec("simple_cnn", PruneSpec(sparsity=0.5), QuantSpec(bits, scheme))
         counts = dict(count_rivals(pack_layers(compress(model.module, spec)), model))
-        assert list(counts) == [*COMPRESSORS, DEEP_COMPRESSION]
+        assert list(counts) == ["gzip -9", DEEP_COMPRESSION]
 
 
 def test_huffman_codes_of_a_hand_sized_example() -> None:

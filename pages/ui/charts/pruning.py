@@ -1,5 +1,6 @@
 """The charts of the page Pruning: the threshold curve, filters by score, filters by layer. Imports no streamlit."""
 
+from math import log10
 from typing import Any
 
 from compression.inspect.ranking import Ranking
@@ -20,6 +21,8 @@ from pages.ui.charts.style import (
     live_layout,
 )
 
+MOST_TICKS = 5  # about, of a log axis
+
 
 def curve(whole: Curve, layer: Curve | None, cut: Cut | None, axis: str, ink: str) -> Drawing:
     """Returns the share of scores below each threshold, of the network and of one layer, with the threshold in use."""
@@ -30,7 +33,7 @@ def curve(whole: Curve, layer: Curve | None, cut: Cut | None, axis: str, ink: st
             "title": f"{axis} ({kind})" if whole.logarithmic else axis,
             "type": kind,
             "exponentformat": "power",
-            "dtick": 1 if whole.logarithmic else None,
+            "dtick": _decades_apart(whole) if whole.logarithmic else None,
         },
         {"title": "share below", **SHARE, "range": [0, 1.02], "dtick": 0.25},
         below=40,
@@ -55,6 +58,11 @@ def curve(whole: Curve, layer: Curve | None, cut: Cut | None, axis: str, ink: st
             }
         )
     return Drawing(layout, *traces)
+
+
+def _decades_apart(of: Curve) -> int:
+    """Returns how many powers of ten lie between two ticks, so that there is room for each label."""
+    return max(1, round(log10(of.thresholds[-1] / of.thresholds[0]) / MOST_TICKS))
 
 
 def _line(name: str, of: Curve, colour: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ AXES = {
     Criterion.L1: "|w|",
     Criterion.RANDOM: "random score",
     Criterion.TAYLOR: "|gradient · w|",
-    Criterion.OBS: "share of the output lost without w",
+    Criterion.OBS: "share of output lost without w",
     Criterion.SIGNED: "w with its sign",
 }
 FILTER_AXES = {
@@ -22,7 +22,7 @@ FILTER_AXES = {
     Criterion.L2: "root mean square of the filter",
     Criterion.RANDOM: "random score",
     Criterion.TAYLOR: "|sum of gradient · w|",
-    Criterion.OBS: "share of the output lost without the filter",
+    Criterion.OBS: "share of output lost without it",
     Criterion.BN_SCALE: "|gamma| of its batch norm",
 }
 UNITS = {
