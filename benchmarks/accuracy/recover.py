@@ -21,7 +21,7 @@ from compression.core.training_evidence import evidence_for
 from compression.data.images import ImageSet, load
 from compression.evaluation.evaluation import evaluate
 from compression.networks.model import FloatModel
-from compression.spec import CompressionSpec, PruneSpec, QuantSpec, Rounding, Structure
+from compression.spec import CompressionSpec, Criterion, PruneSpec, QuantSpec, Rounding, Structure
 from compression.spec.grid import PRUNED, ROUNDED
 
 MODELS = ("resnet20", "vgg", "mobilenetv2")
@@ -33,8 +33,15 @@ def settings(model: str) -> Iterator[tuple[str, CompressionSpec, Mapping[str, An
     """Yields a name, the spec without recovery, and the steps of recovery, for each setting of the network `model`."""
     for bits in (4, 3, 2):
         yield f"{bits} bits per channel", CompressionSpec(model, weights=QuantSpec(bits), fold_bn=True), ROUNDED
-    yield "80 % sparse", CompressionSpec(model, PruneSpec(sparsity=0.8)), PRUNED
-    yield "2:4 sparse", CompressionSpec(model, PruneSpec(structure=Structure.N_M)), PRUNED
+    yield "3 bits per channel", CompressionSpec(model, weights=QuantSpec(3)), {"reestimate_bn": True}
+    for criterion in (Criterion.L1, Criterion.OBS):
+        yield (
+            f"80 % sparse by {criterion}",
+            CompressionSpec(model, PruneSpec(sparsity=0.8, criterion=criterion)),
+            PRUNED,
+        )
+        two_of_four = PruneSpec(structure=Structure.N_M, criterion=criterion)
+        yield f"2:4 sparse by {criterion}", CompressionSpec(model, two_of_four), PRUNED
 
 
 def row(model: FloatModel, name: str, spec: CompressionSpec, steps: Mapping[str, Any], images: ImageSet) -> list[str]:
