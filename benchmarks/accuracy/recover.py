@@ -48,7 +48,7 @@ def row(model: FloatModel, name: str, spec: CompressionSpec, steps: Mapping[str,
     """Returns the row of one setting."""
     recovered = replace(spec, **steps)
     evidence = evidence_for(model, recovered)
-    before = evaluate(compress(model.module, spec).module, images, model.normalization)
+    before = evaluate(compress(model.module, spec, evidence).module, images, model.normalization)
     start, cpu = time.perf_counter(), time.process_time()
     module = compress(model.module, recovered, evidence).module
     seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu

@@ -16,8 +16,7 @@ from compression.core.training_evidence import evidence_for
 from compression.data import images as test_images
 from compression.data.images import ImageSet
 from compression.engine.lru_cache import LruCache
-from compression.evaluation.evaluation import BATCH, Evaluation, evaluate_batch
-from compression.networks.folding import fold_batch_norm
+from compression.evaluation.evaluation import BATCH, Evaluation, as_evaluated, evaluate_batch
 from compression.networks.model import FloatModel
 from compression.results.provenance import check_version
 from compression.spec import CompressionSpec
@@ -73,10 +72,10 @@ def _compressed_module(model: FloatModel, spec: CompressionSpec) -> nn.Module:
 
 
 def _prepared(module: nn.Module) -> nn.Module:
-    """Returns `module` on the device that computes, with batch norm folded for speed."""
+    """Returns `module` on the device that computes; see `as_evaluated`."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.backends.cudnn.allow_tf32 = False  # TF32 has 10 bits of mantissa, which changes many predictions
-    return fold_batch_norm(module).to(device)
+    return as_evaluated(module).to(device)
 
 
 def _nbytes(module: nn.Module) -> int:

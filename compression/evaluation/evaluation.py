@@ -111,8 +111,18 @@ def evaluation_of(logits: Tensor, images: ImageSet) -> Evaluation:
     )
 
 
+def as_evaluated(module: nn.Module) -> nn.Module:
+    """Returns `module` with batch norm folded for speed; as it is if inputs of its layers are quantized.
+
+    Folding changes sums by float32's rounding, and quantizing turns that into whole steps: the predictions of some
+    images would not be those of the module that is saved.
+    """
+    has_quantized_inputs = any(part._forward_pre_hooks for part in module.modules())
+    return module if has_quantized_inputs else fold_batch_norm(module)
+
+
 def evaluate(module: nn.Module, images: ImageSet, normalize: Normalization) -> Evaluation:
-    """Evaluates `module`, which is in eval mode, on all of `images` in this process; it is folded first for speed."""
-    module = fold_batch_norm(module)
+    """Evaluates `module`, which is in eval mode, on all of `images` in this process; see `as_evaluated`."""
+    module = as_evaluated(module)
     batches = (images[start : start + BATCH] for start in range(0, len(images), BATCH))
     return join([evaluate_batch(module, batch, normalize) for batch in batches])

@@ -16,7 +16,7 @@ from compression.data.images import ImageSet
 from compression.engine.lru_cache import LruCache
 from compression.engine.tasks import CACHE_BYTES, images_for
 from compression.errors import DataError
-from compression.evaluation.evaluation import BATCH
+from compression.evaluation.evaluation import BATCH, as_evaluated
 from compression.files.packed_file import assemble, pack_layers
 from compression.inside.bits.packed import FileFlips, flip_file
 from compression.inside.bits.words import Trial, count_right, draw, flip_bits
@@ -24,7 +24,6 @@ from compression.inside.bits.worst import GRADIENT_IMAGES, WorstBit, worst_candi
 from compression.inside.corruptions import Condition, corrupt
 from compression.inside.layers import LayerSignal, NetworkPair, measure_layer, spreads
 from compression.inside.saliency import MapPair, Method, explain_prediction
-from compression.networks.folding import fold_batch_norm
 from compression.networks.model import FloatModel
 from compression.networks.weights import float_bytes
 from compression.results.provenance import check_version
@@ -36,13 +35,13 @@ Labels = npt.NDArray[np.int64]
 
 
 def network_for(model: FloatModel, spec: CompressionSpec, compressed: nn.Module | None) -> nn.Module:
-    """Returns the network that `spec` makes of `model`, folded for speed; the last ones are kept by the worker.
+    """Returns the network that `spec` makes of `model`, as it is evaluated; the last ones are kept by the worker.
 
     `compressed` is the module of the compressed network; None means that it is made here.
     """
 
     def make() -> nn.Module:
-        return fold_batch_norm(compressed or compress_here(model, spec).module)
+        return as_evaluated(compressed or compress_here(model, spec).module)
 
     return _networks.use((model.digest, spec), make)
 

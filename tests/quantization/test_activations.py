@@ -20,7 +20,9 @@ from compression.core.observe import observe
 from compression.data.cifar10 import TRAIN
 from compression.data.images import ImageSet, load
 from compression.errors import DataMissing
-from compression.evaluation.evaluation import evaluate
+from compression.evaluation.evaluation import BATCH, evaluate
+from compression.files.packed_file import to_bytes
+from compression.files.packed_reader import load_compressed
 from compression.files.size import count_bytes
 from compression.networks.bundled import bundled_names, load_bundled
 from compression.networks.folding import fold_batch_norm
@@ -184,6 +186,23 @@ def test_eight_bit_activations_cost_a_trained_resnet_at_most_one_point(test_imag
     quantized = compress(model.module, spec, training.evidence_for(model, spec)).module
     before, after = (evaluate(module, few, model.normalization).accuracy for module in (model.module, quantized))
     assert abs(after - before) <= 0.01
+
+
+@pytest.mark.parametrize("fold_bn", [False, True])
+def test_what_is_evaluated_is_the_module_that_is_saved(fold_bn: bool, test_images: ImageSet, tmp_path: Path) -> None:
+    """To the last bit of each margin: a rounding error before a quantizer becomes a step, and changes predictions."""
+    model, few = load_bundled("resnet20"), test_images[:1000]
+    spec = CompressionSpec("resnet20", weights=QuantSpec(4), activations=ActivationSpec(4), fold_bn=fold_bn)
+    compressed = compress(model.module, spec, training.evidence_for(model, spec))
+    (tmp_path / "saved").write_bytes(to_bytes(compressed, model))
+    saved = load_compressed(tmp_path / "saved")
+    batches = model.normalization(few.pixels).split(BATCH)
+    logits = torch.cat([saved.module(batch) for batch in batches])
+    best = logits.topk(2).values
+    evaluation = evaluate(compressed.module, few, model.normalization)
+    assert torch.equal(evaluation.predictions.long(), logits.argmax(1))
+    assert evaluation.margins is not None
+    assert torch.equal(evaluation.margins, best[:, 0] - best[:, 1])
 
 
 # ---- what is needed and not there
