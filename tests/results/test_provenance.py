@@ -175,7 +175,8 @@ def test_everything_that_evaluating_and_compressing_import_is_digested() -> None
     """A new module must be listed. The tasks of workers also import the code that finds networks and images."""
     evidence = {
         *("engine/tasks.py", "experiments/layerwise.py", "experiments/tasks.py"),
-        *("core/bundled_calibrations.py", "core/gradients.py", "core/observe.py", "core/training_evidence.py"),
+        *("core/bundled_calibrations.py", "core/gradients.py", "core/observe.py"),
+        *("core/output_gradients.py", "core/training_evidence.py"),
     }
     closure = find_imports(["core/compress.py", "evaluation/evaluation.py", "networks/architectures/table.py"])
     assert (closure | evidence) - IMAGES_AND_NETWORKS == {*COMPUTES}
