@@ -125,6 +125,6 @@ def _loss_gradients(network: _Network) -> dict[str, Tensor]:
 
 @lru_cache(maxsize=4)
 def _output_gradients(network: _Network, whole_filters: bool) -> dict[str, Tensor]:
-    """Gradients on the training sample; computing them takes seconds, for vgg half a minute."""
+    """Gradients on the training sample; computing them takes seconds."""
     images = training_sample(network.model.normalization).inputs
     return output_gradients(_prepared(network), images, network.also, whole_filters)
