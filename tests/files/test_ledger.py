@@ -59,13 +59,13 @@ def test_the_file_takes_no_more_than_the_in_memory_size(spec: CompressionSpec) -
 
 
 @each_spec
-def test_an_estimate_while_a_slider_moves_is_at_most_5_percent_too_high(spec: CompressionSpec) -> None:
+def test_an_estimate_while_a_slider_moves_is_at_most_8_percent_too_high(spec: CompressionSpec) -> None:
     """It leaves out a coding that can only save bytes, so it is never too low."""
     model, (file, _) = load_bundled("simple_cnn"), ledger(spec)
     quick = count_file(compress(model.module, spec), model, quick=True)
     assert file.exact
     assert quick.exact == (spec == CompressionSpec(spec.model))
-    assert file.total <= quick.total <= 1.05 * file.total
+    assert file.total <= quick.total <= 1.08 * file.total
     assert sum(quick.steps.values()) == quick.total
 
 
