@@ -193,8 +193,9 @@ def test_a_nonsense_link_falls_back_and_says_so(page, bare_server):
     expect(page.get_by_text("flavour=sweet in the link is not a setting.")).to_be_visible()
 
 
-def test_the_answer_is_on_one_screen_in_both_themes(page, bare_server):
-    page.goto(f"{bare_server}/?model={LARGE}&bits=4&sparsity=0.5")
+@pytest.mark.parametrize("model", [MODEL, LARGE])
+def test_the_answer_is_on_one_screen_in_both_themes(page, bare_server, model):
+    page.goto(f"{bare_server}/?model={model}&bits=4&sparsity=0.5")
     weights, charts = page.locator("figure[data-state]"), page.get_by_test_id("stPlotlyChart")
     expect(charts).to_have_count(2, timeout=SECONDS_90)
     for _ in in_every_view(page):

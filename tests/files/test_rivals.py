@@ -14,7 +14,7 @@ from compression.files.rivals import COMPRESSORS, DEEP_COMPRESSION, count_rivals
 from compression.networks.bundled import load_bundled
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
 
-CELLS = [(8, 0.0), (4, 0.5), (2, 0.9)]  # of the 27 that `benchmarks.rivals` counts
+CELLS = [(bits, sparsity) for bits in (8, 4, 2) for sparsity in (0.0, 0.5, 0.9)]
 
 
 def compressed(name: str, bits: int, sparsity: float) -> CompressedModel:

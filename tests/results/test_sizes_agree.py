@@ -32,7 +32,7 @@ SETTINGS = [
 ]
 # Recipes: the first and the last layer of each network have settings of their own.
 OWN = (("bits", 8, None), ("sparsity", None, 0.7), ("both", 3, 0.4), ("float", 32, None))
-TESTED = {"simple_cnn": 16, "cnn3": 16, "resnet20": 6, "mobilenetv2": 1, "vgg": 1}
+TESTED = {"simple_cnn": 16, "cnn3": 13, "resnet20": 8, "mobilenetv2": 2, "vgg": 1}
 
 
 def recipe(spec: CompressionSpec, first: str, last: str, number: int) -> CompressionSpec:
