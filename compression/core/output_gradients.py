@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from compression.networks.weights import compressible_weights
 from compression.reconstruction.factor import factor_inverse
-from compression.reconstruction.rows import as_rows, has_rows, weight_groups
+from compression.reconstruction.rows import as_rows, layers_with_rows, weight_groups
 from compression.reconstruction.survivors import obs_gradients
 from compression.reconstruction.walk import walk
 from compression.spec import Also
@@ -29,11 +29,11 @@ def output_gradients(
     Raises ValueError if a layer is neither a convolution nor linear, or if its inputs are NaN or infinite.
     """
     weights = compressible_weights(module, also)
-    for name in weights:
-        if not has_rows(dict(module.named_modules()).get(name, module)):
-            raise ValueError(f"obs scores need the inputs of a convolution or a linear layer, and {name} is neither")
+    names = layers_with_rows(module, weights)
+    if others := [name for name in weights if name not in names]:
+        raise ValueError(f"obs scores need the inputs of a convolution or a linear layer, and {others[0]} is neither")
     gradients = {name: torch.zeros_like(weight.tensor) for name, weight in weights.items()}
-    for name, moments in walk(module, copy.deepcopy(module), weights, images):
+    for name, moments in walk(module, copy.deepcopy(module), names, images):
         layer = module.get_submodule(name)
         rows = as_rows(layer.get_parameter("weight").detach().double(), weight_groups(layer))
         if whole_filters:

@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from compression.networks.folding import norms_after
 from compression.quantization.activations import InputQuantizer
 from compression.quantization.quantizers import dequantize, quantize
-from compression.reconstruction.rows import has_rows, weight_groups
+from compression.reconstruction.rows import layers_with_rows, weight_groups
 from compression.reconstruction.solve import (
     LayerPlan,
     LayerSolution,
@@ -62,7 +62,7 @@ def reconstruct(
     original, changing = copy.deepcopy(original).eval(), copy.deepcopy(start).eval()
     for name, quantizer in (quantizers or {}).items():
         changing.get_submodule(name).register_forward_pre_hook(quantizer)
-    names = [name for name in plans if _is_usable(changing, name)]
+    names = layers_with_rows(changing, plans)
     norms = norms_after(changing)
     norm_names = {id(part): name for name, part in changing.named_modules()}
     for name, moments in walk(original, changing, names, images):
@@ -74,11 +74,6 @@ def reconstruct(
         solution = _settled(solution, layer)
         _write_(layer, changing, solution)
         yield solution
-
-
-def _is_usable(network: nn.Module, name: str) -> bool:
-    modules = dict(network.named_modules())
-    return name in modules and has_rows(modules[name])
 
 
 def _possible_steps(steps: Steps, layer: _Layer, quant: QuantSpec | None) -> Steps:

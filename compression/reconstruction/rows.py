@@ -7,6 +7,7 @@ Then outputs are columns @ rows^T + bias. A depthwise convolution has a group pe
 """
 
 import math
+from collections.abc import Iterable
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +19,12 @@ Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d
 def has_rows(layer: nn.Module) -> bool:
     """Whether the outputs of `layer` are the product of its weight and its inputs in the form of this module."""
     return isinstance(layer, (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d))
+
+
+def layers_with_rows(network: nn.Module, names: Iterable[str]) -> list[str]:
+    """Returns those of `names` that are layers of `network` with rows, in their order."""
+    modules = dict(network.named_modules())
+    return [name for name in names if name in modules and has_rows(modules[name])]
 
 
 def weight_groups(layer: nn.Module) -> int:

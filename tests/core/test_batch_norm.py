@@ -9,9 +9,7 @@ from compression.core.compress import compress
 from compression.core.evidence import Evidence, Sample
 from compression.core.record import CompressedModel
 from compression.core.training_evidence import evidence_for
-from compression.data.cifar10 import TRAIN
-from compression.data.images import ImageSet, load
-from compression.errors import DataMissing
+from compression.data.images import ImageSet
 from compression.evaluation.evaluation import evaluate
 from compression.networks.bundled import load_bundled
 from compression.networks.model import FloatModel
@@ -98,11 +96,7 @@ def test_re_estimation_without_training_images_is_refused() -> None:
 
 
 @pytest.fixture(scope="module")
-def resnet() -> FloatModel:
-    try:
-        load(TRAIN)
-    except DataMissing as error:
-        pytest.skip(str(error))
+def resnet(training_images: ImageSet) -> FloatModel:
     return load_bundled("resnet20")
 
 

@@ -16,9 +16,6 @@ from compression.core.gradients import loss_gradients
 from compression.core.output_gradients import output_gradients
 from compression.core.record import CompressedModel
 from compression.core.training_evidence import evidence_for
-from compression.data.cifar10 import TRAIN
-from compression.data.images import load
-from compression.errors import DataMissing
 from compression.networks.folding import norms_after
 from compression.networks.model import FloatModel
 from compression.networks.weights import weighted_layers
@@ -311,11 +308,8 @@ def test_taylor_without_gradients_is_refused() -> None:
         compress(tiny(), spec, NO_EVIDENCE)
 
 
+@pytest.mark.usefixtures("training_images")
 def test_gradients_are_computed_once_per_network_whatever_its_name(simple_cnn: FloatModel) -> None:
-    try:
-        load(TRAIN)
-    except DataMissing as error:
-        pytest.skip(str(error))
     spec = CompressionSpec("m", PruneSpec(sparsity=0.5, criterion="taylor"))
     compressed = evidence_for(simple_cnn, spec).gradients
     assert compressed is not None
@@ -395,11 +389,8 @@ def test_obs_without_gradients_is_refused() -> None:
         compress(tiny(), spec, NO_EVIDENCE)
 
 
+@pytest.mark.usefixtures("training_images")
 def test_obs_gradients_are_computed_once_per_network_and_granularity(simple_cnn: FloatModel) -> None:
-    try:
-        load(TRAIN)
-    except DataMissing as error:
-        pytest.skip(str(error))
     spec = CompressionSpec("simple_cnn", PruneSpec(sparsity=0.5, criterion="obs"))
     weights = evidence_for(simple_cnn, spec).gradients
     assert weights is not None

@@ -17,8 +17,7 @@ from compression.core import training_evidence as training
 from compression.core.compress import compress
 from compression.core.evidence import NO_EVIDENCE, Evidence
 from compression.core.observe import observe
-from compression.data.cifar10 import TRAIN
-from compression.data.images import ImageSet, load
+from compression.data.images import ImageSet
 from compression.errors import DataMissing
 from compression.evaluation.evaluation import BATCH, evaluate
 from compression.files.packed_file import to_bytes
@@ -277,13 +276,10 @@ def test_a_calibration_is_read_back_unchanged(simple_cnn: FloatModel, tmp_path: 
     assert all(equal(loaded[name], calibration[name]) for name in calibration)
 
 
+@pytest.mark.usefixtures("training_images")
 @pytest.mark.parametrize("name", ["simple_cnn", "cnn3"])
 def test_the_bundled_calibrations_can_be_computed_again(name: str) -> None:
     """Counts may differ by the rounding of another machine."""
-    try:
-        load(TRAIN)
-    except DataMissing as error:
-        pytest.skip(str(error))
     model = load_bundled(name)
     bundled, anew = training.network_calibration(model), training.observe_training_sample(model)
     for layer, stats in anew.items():
