@@ -34,8 +34,9 @@ def problem(model: str) -> str | None:
             pruning.criterion_scores(by)
             pruning.criterion_scores(target.scoring_filters(model))
     except (DataError, ValueError) as error:
-        return compressed.explain(error)
-    return compressed.problem(specs.spec(model, ANY_SPARSITY))
+        return without_folders(compressed.explain(error))
+    reason = compressed.problem(specs.spec(model, ANY_SPARSITY))
+    return reason and without_folders(reason)
 
 
 @st.fragment(key=frame.METRICS)
