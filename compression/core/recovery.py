@@ -11,9 +11,10 @@ from compression.core.evidence import Evidence
 from compression.core.pruning_plan import zero_pruned_filters_
 from compression.core.record import LayerRecord, sqnr_db
 from compression.pruning.masks import LayerMask
+from compression.quantization.quantizers import code_bits
 from compression.reconstruction.reconstruct import reconstruct
 from compression.reconstruction.solve import LayerPlan, LayerSolution, Steps
-from compression.spec import CompressionSpec, QuantSpec
+from compression.spec import CompressionSpec, QuantSpec, Rounding
 
 Vectors = dict[str, Tensor]
 
@@ -41,8 +42,8 @@ def recover(
     """
     if evidence.sample is None:
         raise ValueError(
-            "compensated or learned rounding, moving survivors, repairing activations and correcting biases need "
-            "training images, and none are available"
+            "rounding other than nearest, moving survivors, repairing activations and correcting biases need training "
+            "images, and none are available"
         )
     plans = {layer.name: _plan(masks.get(layer.name), quants[layer.name]) for layer in layers}
     filters = {layer.name: layer.filters for layer in layers if layer.filters is not None}
@@ -50,11 +51,13 @@ def recover(
     if filters:
         start = copy.deepcopy(original)
         zero_pruned_filters_(start, filters)
+    quantized = sum(layer.weights for layer in layers if quants[layer.name])
     steps = Steps(
         spec.rounding,
         survivors=spec.reconstruct,
         spread=spec.repair_activations,
         mean=spec.correct_bias or spec.repair_activations,
+        bit_error=spec.rate_penalty / quantized if quantized else 0.0,
     )
     inputs = {layer.name: layer.inputs for layer in layers if layer.inputs}
     solutions: dict[str, LayerSolution] = {}
@@ -63,20 +66,21 @@ def recover(
         solutions[solution.name] = solution
         report(len(solutions), len(plans))
     vectors = {name: vector for solution in solutions.values() for name, vector in solution.vectors.items()}
-    return [_recovered(layer, solutions.get(layer.name)) for layer in layers], vectors
+    return [_recovered(layer, solutions.get(layer.name), spec.rounding) for layer in layers], vectors
 
 
 def _plan(pruning: LayerMask | None, quant: QuantSpec | None) -> LayerPlan:
     return LayerPlan(pruning.mask, quant, pruning.filters) if pruning else LayerPlan(None, quant)
 
 
-def _recovered(layer: LayerRecord, solution: LayerSolution | None) -> LayerRecord:
+def _recovered(layer: LayerRecord, solution: LayerSolution | None, rounding: Rounding) -> LayerRecord:
     if solution is None:
         return layer
     return replace(
         layer,
         weight=solution.weight,
         qparams=solution.qparams,
+        bits=code_bits(solution.qparams) if rounding is Rounding.RATE_AWARE and solution.qparams else layer.bits,
         nonzero=int(np.count_nonzero(solution.weight.numpy())),
         sqnr_db=sqnr_db(layer.original.detach(), solution.weight),
     )

@@ -26,6 +26,25 @@ class EvenGrid:
         scale, zero = (_part(each, columns, self.size) for each in (self.scale, self.zero))
         return ((values / scale + zero).round_().clamp_(self.low, self.high) - zero) * scale
 
+    def cheapest(self, values: Tensor, columns: Tensor, prices: Tensor) -> Tensor:
+        """values (G, r) of the weights in `columns` (G,) -> the values v with the least (value - v)^2 + price.
+
+        `prices` (G, r, codes) are those of all codes. The three nearest codes and zero are compared.
+        """
+        scale, zero = (_part(each, columns, self.size) for each in (self.scale, self.zero))
+        code = values / scale + zero
+        inward = torch.where(code > zero, -1.0, 1.0)
+        nearest = code.round()
+        codes = torch.stack([nearest, nearest + inward, nearest - inward, zero], 2).clamp_(self.low, self.high)
+        choices = (codes - zero[:, :, None]) * scale[:, :, None]
+        cost = (values[:, :, None] - choices).square() + prices.gather(2, (codes - self.low).long())
+        return choices.gather(2, cost.argmin(2, keepdim=True))[:, :, 0]
+
+    def codes(self, rows: Tensor) -> Tensor:
+        """rows (G, r, d) of values of the grid -> their codes, counted from `low`, int64."""
+        scale, zero = (_by_column(each, self.size, rows.shape[2]) for each in (self.scale, self.zero))
+        return (rows / scale + zero).round().long() - self.low
+
     def neighbours(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """rows (G, r, d) -> the values below and above each weight, equal for weights beyond the ends."""
         scale, zero = (_by_column(each, self.size, rows.shape[2]) for each in (self.scale, self.zero))

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from compression.quantization.codebooks import Codebook
-from compression.quantization.quantizers import QParams, choose_qparams, fake_quantize
+from compression.quantization.quantizers import QParams, choose_qparams, fake_quantize, quantize
 from compression.reconstruction.factor import Damping, Factor, damped, factor_inverse
-from compression.reconstruction.grids import Grid, grid_of
+from compression.reconstruction.grids import EvenGrid, Grid, grid_of
 from compression.reconstruction.learned import learned
 from compression.reconstruction.moments import Moments
-from compression.reconstruction.rounding import compensated, importance_order, reorder
+from compression.reconstruction.rounding import compensated, importance_order, rate_aware, rate_steps, reorder
 from compression.reconstruction.rows import as_rows
 from compression.reconstruction.statistics import mean_shift, spread_gain
 from compression.reconstruction.survivors import move_survivors
@@ -22,12 +22,16 @@ from compression.spec.rounding import Rounding
 
 @dataclass(frozen=True)
 class Steps:
-    """Which steps are taken. `survivors`: the weights that pruning kept move. `spread`, `mean`: of the outputs."""
+    """Which steps are taken. `survivors`: the weights that pruning kept move. `spread`, `mean`: of the outputs.
+
+    `bit_error`: for rate-aware rounding, the error that a bit of a weight is worth, as a share of the outputs' energy.
+    """
 
     rounding: Rounding = Rounding.NEAREST
     survivors: bool = False
     spread: bool = False
     mean: bool = False
+    bit_error: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,17 +84,23 @@ def solve_layer(
     qparams = choose_qparams(weight if plan.keep is None else weight * plan.keep, quant) if quant else None
     nonzero = weight != 0 if plan.keep is None else plan.keep & (weight != 0)
     keep = None if plan.keep is None and nonzero.all() else as_rows(nonzero, groups)
-    simple = _on_grid(as_rows(weight, groups).double(), weight, keep, qparams)
+    rows = as_rows(weight, groups).double()
+    moves = (quant and steps.rounding is not Rounding.NEAREST) or (plan.keep is not None and steps.survivors)
+    system = _system(objective, rows) if moves else None
+    bit_error = _bit_error(objective.energy, qparams, steps)
+    if system and isinstance(qparams, QParams) and bit_error is not None:
+        qparams = _with_rate_steps(system, qparams, weight, as_rows(nonzero, groups), bit_error)
+    simple = _on_grid(rows, weight, keep, qparams)
     simple_error = objective.error(simple)
-    best, error, damping = simple, simple_error, None
-    if (quant and steps.rounding is not Rounding.NEAREST) or (plan.keep is not None and steps.survivors):
-        system = _system(objective, as_rows(weight, groups).double())
-        damping = system.factor.damping
-        for candidate in _candidates(system, weight, keep, qparams, steps, groups):
+    best, error = simple, simple_error
+    if system:
+        for candidate in _candidates(system, weight, keep, qparams, steps, bit_error):
             rows = _on_grid(candidate, weight, keep, qparams)
             other = objective.error(rows)
             best = torch.where((other < error)[:, :, None], rows, best)
             error = torch.minimum(error, other)
+    if isinstance(qparams, QParams) and bit_error is not None:
+        qparams = _with_codes_of(qparams, best.reshape(weight.shape).float())
     gain = spread_gain(moments, best) if steps.spread else torch.ones_like(moments.output_sum)
     if steps.spread:
         error = objective.error(best * gain[:, :, None])
@@ -106,8 +116,34 @@ def solve_layer(
         shift.float().flatten(),
         float(simple_error.sum()) / energy,
         float(error.sum()) / energy,
-        damping,
+        system.factor.damping if system else None,
     )
+
+
+def _bit_error(energy: Tensor, qparams: QParams | Codebook | None, steps: Steps) -> Tensor | None:
+    """energy (G, r) of output channels -> the squared error that a bit of their weights is worth, if rounding needs it.
+
+    With one step for all channels, errors count as a share of the energy of all; else each as one of its own.
+    """
+    if steps.rounding is not Rounding.RATE_AWARE or not isinstance(qparams, QParams):
+        return None
+    shared = qparams.scale.dim() == 0
+    return steps.bit_error * (energy.sum().expand_as(energy) if shared else energy * energy.numel())
+
+
+def _with_rate_steps(system: "_System", qparams: QParams, weight: Tensor, keep: Tensor, bit_error: Tensor) -> QParams:
+    """Returns `qparams`, whose range is that of the weights, with the steps that `rate_steps` chooses."""
+    grid = grid_of(qparams, weight, len(keep))
+    assert isinstance(grid, EvenGrid)
+    shared = qparams.scale.dim() == 0
+    steps = rate_steps(system.factor, system.order, grid, keep, bit_error, shared).float()
+    return replace(qparams, scale=steps.flatten()[0] if shared else steps.reshape(qparams.scale.shape))
+
+
+def _with_codes_of(qparams: QParams, weight: Tensor) -> QParams:
+    """Returns `qparams` with no more codes than `weight`, which has values of it, needs on both sides of zero."""
+    top = max(1, int(quantize(weight, qparams).abs().max()))
+    return replace(qparams, low=-top, high=top)
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +173,12 @@ def _system(moments: Moments, rows: Tensor) -> _System:
 
 
 def _candidates(
-    system: _System, weight: Tensor, keep: Tensor | None, qparams: QParams | Codebook | None, steps: Steps, groups: int
+    system: _System,
+    weight: Tensor,
+    keep: Tensor | None,
+    qparams: QParams | Codebook | None,
+    steps: Steps,
+    bit_error: Tensor | None,
 ) -> list[Tensor]:
     """Returns rows (G, r, d) that may have less error than the simple ones."""
     target = system.target
@@ -145,7 +186,9 @@ def _candidates(
         target = move_survivors(system.second, system.cross, keep)
     if qparams is None or steps.rounding is Rounding.NEAREST:
         return [target]
-    grid: Grid = grid_of(qparams, weight, groups)
+    grid: Grid = grid_of(qparams, weight, len(system.order))
+    if isinstance(grid, EvenGrid) and bit_error is not None:
+        return [rate_aware(target, system.factor, system.order, grid, keep, bit_error)]
     rounded = compensated(target, system.factor, system.order, grid, keep)
     if steps.rounding is Rounding.COMPENSATED:
         return [rounded]

@@ -22,7 +22,7 @@ from compression.spec.quantize import (
     QuantSpec,
     Scheme,
 )
-from compression.spec.rounding import Rounding
+from compression.spec.rounding import RATE_PENALTY, Rounding
 
 __all__ = [
     "AUTOMATIC_SCHEMES",
@@ -33,6 +33,7 @@ __all__ = [
     "LARGEST_STEP",
     "MAX_BITS",
     "MIN_BITS",
+    "RATE_PENALTY",
     "SMALLEST_STEP",
     "ActivationSpec",
     "Also",

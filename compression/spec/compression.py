@@ -6,13 +6,14 @@ ValueError that says what is wrong.
 """
 
 import json
+import math
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 
 from compression.spec.checks import FLOAT_BITS, fraction, member
 from compression.spec.prune import Criterion, PruneSpec
-from compression.spec.quantize import ActivationSpec, QuantSpec, whole_bits
-from compression.spec.rounding import Rounding
+from compression.spec.quantize import ActivationSpec, Clip, QuantSpec, Scheme, whole_bits
+from compression.spec.rounding import RATE_PENALTY, Rounding
 
 
 class Order(StrEnum):
@@ -67,11 +68,14 @@ class CompressionSpec:
     `pruning.merging`.
     `reestimate_bn`: whether the statistics of batch norm are re-estimated on training images at the end.
     `rounding`: how quantized weights are rounded; reset to nearest if no weights are quantized.
+    `rate_penalty`: for rate-aware rounding, how much error a bit per weight is worth: errors of the outputs of layers,
+    as shares of their energy, are added. More means fewer bytes; reset to its default for any other rounding.
     `reconstruct`: whether weights that pruning keeps move so that outputs of layers stay; reset if nothing is pruned.
     `repair_activations`, `correct_bias`: whether the spread and the mean of each output channel are given back.
     `equalize`: whether channels between two layers are rescaled so that both use their ranges equally, after folding.
 
-    These five need batch norm that is folded first or not at all, and all but `equalize` need training images.
+    All steps from `reestimate_bn` on need batch norm that is folded first or not at all, and all but `equalize` need
+    training images.
     """
 
     model: str = ""
@@ -89,6 +93,7 @@ class CompressionSpec:
     repair_activations: bool = False
     correct_bias: bool = False
     equalize: bool = False
+    rate_penalty: float = RATE_PENALTY
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "order", member(Order, self.order))
@@ -113,7 +118,21 @@ class CompressionSpec:
             object.__setattr__(self, "rounding", Rounding.NEAREST)
         if not self.prunes:
             object.__setattr__(self, "reconstruct", False)
+        if self.rounding is not Rounding.RATE_AWARE:
+            object.__setattr__(self, "rate_penalty", RATE_PENALTY)
+        else:
+            self._check_rate()
         self._check_order()
+
+    def _check_rate(self) -> None:
+        """Raises ValueError for what rate-aware rounding cannot do."""
+        if self.weights and (self.weights.scheme is not Scheme.SYMMETRIC or self.weights.clip is not Clip.FULL):
+            raise ValueError(
+                "rate-aware rounding chooses the steps of the scheme symmetric by itself: set this scheme and the "
+                "clipping range full"
+            )
+        if not 0 < self.rate_penalty < math.inf:
+            raise ValueError(f"rate_penalty must be a finite number above 0, got {self.rate_penalty}")
 
     def _check_order(self) -> None:
         """Raises ValueError for steps that need another order of folding."""
@@ -198,4 +217,5 @@ LATER = {
     "repair_activations": False,
     "correct_bias": False,
     "equalize": False,
+    "rate_penalty": RATE_PENALTY,
 }  # fields of CompressionSpec with their defaults

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from compression.spec.compression import CompressionSpec, Order
 from compression.spec.prune import Criterion, PruneSpec, Scope, Structure, Unit
 from compression.spec.quantize import Clip, Granularity, QuantSpec, Scheme
-from compression.spec.rounding import Rounding
+from compression.spec.rounding import RATE_PENALTY, Rounding
 
 FLOAT = "float"
 
@@ -22,6 +22,8 @@ def title(spec: CompressionSpec) -> str:
     parts = []
     if spec.weights:
         parts += _weights(spec.weights)
+        if spec.rounding is Rounding.RATE_AWARE:
+            parts[0] = f"up to {parts[0]}"
     if spec.prune:
         parts += _prune(spec.prune)
     if spec.layers:
@@ -41,6 +43,8 @@ def title(spec: CompressionSpec) -> str:
 def recovery_steps(spec: CompressionSpec, words: Mapping[str, str] = RECOVERY) -> list[str]:
     """Returns the steps that give accuracy back and take effect, in order; `words` says a step by its field."""
     rounding = [] if spec.rounding is Rounding.NEAREST else [f"{spec.rounding} rounding"]
+    if spec.rate_penalty != RATE_PENALTY:
+        rounding.append(f"rate penalty {spec.rate_penalty:g}")
     return rounding + [text for field, text in words.items() if getattr(spec, field)]
 
 

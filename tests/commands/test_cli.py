@@ -269,13 +269,19 @@ def test_a_sweep_recovers_the_accuracy_of_all_but_the_float_network() -> None:
 def test_a_search_takes_the_steps_that_recover_accuracy() -> None:
     options = "search --model m --drop 1 --rounding learned --equalize"
     assert recovery_from(parser().parse_args(options.split())) == {"rounding": "learned", "equalize": True}
-    with pytest.raises(ValueError, match="rounding must be one of nearest, compensated, learned, got 'up'"):
+    options = "search --model m --drop 1 --rounding rate-aware --rate-penalty 0.5"
+    assert recovery_from(parser().parse_args(options.split())) == {"rounding": "rate-aware", "rate_penalty": 0.5}
+    with pytest.raises(ValueError, match="rounding must be one of nearest, compensated, learned, rate-aware, got 'up'"):
         recovery_from(parser().parse_args(["search", "--model", "m", "--drop", "1", "--rounding", "up"]))
 
 
 @pytest.mark.parametrize(
     ("options", "problem"),
-    [("--rounding compensated", "add --bits"), ("--bits 4 --reconstruct", "add --sparsity")],
+    [
+        ("--rounding compensated", "add --bits"),
+        ("--bits 4 --reconstruct", "add --sparsity"),
+        ("--bits 4 --rounding compensated --rate-penalty 1", "add --rounding rate-aware"),
+    ],
 )
 def test_options_that_would_have_no_effect_are_refused(options: str, problem: str) -> None:
     parser = argparse.ArgumentParser()

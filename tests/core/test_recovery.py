@@ -42,6 +42,8 @@ STEPS = [
     {"weights": QuantSpec(3), "rounding": "compensated"},
     {"weights": QuantSpec(3), "rounding": "compensated", "correct_bias": True, "fold_bn": True},
     {"weights": QuantSpec(3, "k-means"), "rounding": "compensated", "fold_bn": True},
+    {"weights": QuantSpec(6, granularity="tensor"), "rounding": "rate-aware", "rate_penalty": 0.01},
+    {"weights": QuantSpec(5), "prune": SPARSE, "rounding": "rate-aware", "rate_penalty": 0.01, "reconstruct": True},
     {"weights": QuantSpec(3), "correct_bias": True},
     {"weights": QuantSpec(2), "repair_activations": True},
     {"weights": QuantSpec(2), "repair_activations": True, "fold_bn": True},

@@ -77,6 +77,20 @@ def test_the_line_names_the_steps_of_recovery_that_take_effect(parameters, words
     assert [caption.value for caption in page.caption if caption.value.startswith("With ")] == [f"With {words}"]
 
 
+def test_rate_aware_rounding_has_a_penalty_and_exists_for_the_scheme_symmetric():
+    page = opened(model="simple_cnn", bits="8", rounding="rate-aware", rate_penalty="0.55", clip="laplace")
+    assert page.select_slider(key="rate_penalty").value == 0.55
+    page.select_slider(key="rate_penalty").set_value(1.0).run()
+    assert not page.exception
+    (line,) = [caption.value for caption in page.caption if caption.value.startswith("With ")]
+    assert line.startswith("With rate-aware rounding, rate penalty 1")
+    page = opened(model="simple_cnn", bits="8", scheme="affine", rounding="rate-aware", rate_penalty="0.55")
+    assert not page.exception
+    assert "rate_penalty" not in {each.key for each in page.select_slider}
+    (line,) = [caption.value for caption in page.caption if caption.value.startswith("With ")]
+    assert "compensated rounding" in line
+
+
 def test_filters_are_pruned_as_a_whole():
     page = opened(sparsity="0.5", structure="filter", criterion="l2")
     model = load_bundled("simple_cnn")

@@ -46,6 +46,7 @@ CHANGED = Settings(
     merge=0.25,
     reestimate=True,
     rounding=link.Rounding.COMPENSATED,
+    rate_penalty=0.7,
     reconstruct=True,
     repair=True,
     correct_bias=True,
@@ -108,6 +109,7 @@ SPECS = [
     CompressionSpec("resnet20", weights=QuantSpec(16, "step", step=1e-4), fold_bn=True, merge=0.95),
     CompressionSpec("resnet20", weights=QuantSpec(4, "k-means", "group", group_size=4096), reestimate_bn=True),
     CompressionSpec("resnet20", weights=QuantSpec(3), fold_bn=True, rounding="learned", equalize=True),
+    CompressionSpec("resnet20", weights=QuantSpec(8), rounding="rate-aware", rate_penalty=0.54),
     CompressionSpec("vgg", PruneSpec(sparsity=0.8), reconstruct=True, repair_activations=True, correct_bias=True),
     CompressionSpec("resnet20", layers=(LayerSpec("a/b,c:d", 32, 1 / 3),)),
 ]

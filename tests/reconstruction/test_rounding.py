@@ -1,6 +1,7 @@
 """Rounding and moving of weights beside dense references: normal equations, all codes tried, the textbook's OBQ."""
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -9,9 +10,9 @@ from torch import Tensor
 
 from compression.quantization.quantizers import choose_qparams, dequantize, fake_quantize, quantize
 from compression.reconstruction.factor import DAMPING, damped, factor_inverse
-from compression.reconstruction.grids import grid_of
+from compression.reconstruction.grids import EvenGrid, grid_of
 from compression.reconstruction.learned import learned
-from compression.reconstruction.rounding import compensated, importance_order, reorder
+from compression.reconstruction.rounding import compensated, importance_order, rate_steps, reorder
 from compression.reconstruction.solve import LayerPlan, Steps, has_channel_scales, scale_channels, solve_layer
 from compression.reconstruction.survivors import move_survivors, obs_gradients
 from compression.spec import QuantSpec
@@ -31,6 +32,9 @@ QUANTS = [
     QuantSpec(1, "binary"),
     QuantSpec(16, "step", step=0.2),
 ]
+
+
+RATE_QUANT = QuantSpec(12, granularity="tensor")
 
 
 def positive_definite(columns: int = 12) -> Tensor:
@@ -149,6 +153,94 @@ def test_neighbours_lie_on_both_sides_of_a_weight(quant: QuantSpec) -> None:
     assert (below <= above).all()
     inside = (below < weight * 1.2) & (above > weight * 1.2)
     assert inside.float().mean() > 0.5
+
+
+# ---- rate-aware
+
+
+def rate_solution(bit_error: float, quant: QuantSpec = RATE_QUANT, **plan):
+    weight = numbers(20, 40)
+    moments = layer_moments(weight[None], correlated(400, 40))
+    steps = Steps(Rounding.RATE_AWARE, bit_error=bit_error)
+    return solve_layer("a", weight, 1, moments, LayerPlan(quant=quant, **plan), steps)
+
+
+def entropy(weight: Tensor) -> float:
+    share = torch.unique(weight, return_counts=True)[1] / weight.numel()
+    return float(-(share * share.log2()).sum())
+
+
+def test_a_price_decides_between_codes_on_paper() -> None:
+    """0.9 is 0.1 from 1 and 0.9 from 0: squared, 0.8 apart. So it becomes 0 where a 1 costs more than 0.8 above a 0."""
+    weight = torch.tensor([[0.9, 3.0, -3.0]])
+    grid = grid_of(choose_qparams(weight, QuantSpec(16, "step", step=1.0)), weight, 1)
+    assert isinstance(grid, EvenGrid)
+    values, column = weight[None, :, 0].double(), torch.tensor([0])
+    for price, expected in ((0.79, 1.0), (0.81, 0.0)):
+        prices = torch.zeros(1, 1, grid.high - grid.low + 1, dtype=torch.float64)
+        prices[:, :, 1 - grid.low] = price
+        prices[:, :, 2 - grid.low] = 9.0
+        assert grid.cheapest(values, column, prices).tolist() == [[expected]]
+
+
+def test_without_prices_the_cheapest_value_is_the_nearest() -> None:
+    weight = numbers(6, 20)
+    for quant in (QuantSpec(3), QuantSpec(3, "affine", "group", group_size=16)):
+        grid = grid_of(choose_qparams(weight, quant), weight, 1)
+        assert isinstance(grid, EvenGrid)
+        free = torch.zeros(1, 6, grid.high - grid.low + 1, dtype=torch.float64)
+        for column in range(20):
+            values, places = weight[None, :, column].double() * 1.3, torch.tensor([column])
+            assert torch.equal(grid.cheapest(values, places, free), grid.nearest(values, places))
+
+
+@pytest.mark.parametrize("granularity", ["tensor", "channel"])
+def test_the_step_is_where_a_bit_saves_as_much_error_as_it_is_worth(granularity: str) -> None:
+    """With white inputs U is the identity, and D = step^2 / 12 per weight; so 2 ln 2 D / n is the worth of a bit."""
+    rows = numbers(1, 8, 50).double()
+    grid = grid_of(choose_qparams(rows[0].float(), QuantSpec(12, granularity=granularity)), rows[0].float(), 1)
+    assert isinstance(grid, EvenGrid)
+    second = torch.eye(50, dtype=torch.float64)[None]
+    worth = torch.full((1, 8), 0.001, dtype=torch.float64)
+    order, keep = torch.arange(50)[None], torch.ones(1, 8, 50, dtype=torch.bool)
+    steps = rate_steps(factor_inverse(second, 80, share=0), order, grid, keep, worth, granularity == "tensor")
+    torch.testing.assert_close(steps, torch.full_like(steps, math.sqrt(0.001 * 12 / (2 * math.log(2)))))
+
+
+def test_fewer_bits_are_taken_the_more_a_bit_is_worth_and_the_error_grows_as_predicted() -> None:
+    errors, bits = [], []
+    for bit_error in (2e-6, 8e-6, 32e-6):
+        solution = rate_solution(bit_error)
+        errors.append(solution.error)
+        bits.append(entropy(solution.weight))
+        assert solution.error == pytest.approx(bit_error * 800 / (2 * math.log(2)), rel=0.35)
+    assert bits == sorted(bits, reverse=True)
+    assert errors == sorted(errors)
+    for before, after in itertools.pairwise(bits):
+        assert before - after == pytest.approx(1, abs=0.2)
+
+
+def test_at_equal_error_rate_aware_codes_take_fewer_bits_than_compensated_ones() -> None:
+    weight = numbers(20, 40)
+    moments = layer_moments(weight[None], correlated(400, 40))
+    other = solve_layer("a", weight, 1, moments, LayerPlan(quant=QuantSpec(4)), Steps(Rounding.COMPENSATED))
+    solution = rate_solution(other.error * 2 * math.log(2) / 800)
+    assert solution.error <= other.error
+    assert entropy(solution.weight) < entropy(quantize(other.weight, other.qparams)) - 0.1
+
+
+def test_pruned_weights_stay_zero_and_the_range_is_no_larger_than_the_codes_need() -> None:
+    keep = numbers(20, 40, seed=3) > 0.3
+    solution = rate_solution(1e-5, keep=keep)
+    assert not solution.weight[~keep].any()
+    codes = quantize(solution.weight, solution.qparams)
+    assert torch.equal(dequantize(codes, solution.qparams), solution.weight)
+    assert int(codes.abs().max()) == solution.qparams.high == -solution.qparams.low
+
+
+def test_the_bits_of_the_spec_limit_the_codes() -> None:
+    assert rate_solution(1e-9, QuantSpec(3, granularity="tensor")).qparams.codes == 7
+    assert rate_solution(1.0).qparams.codes == 3
 
 
 # ---- pruning

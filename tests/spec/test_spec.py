@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import pickle
 
 import pytest
@@ -83,9 +84,23 @@ def test_channels_are_equalized_only_with_batch_norm_folded_first() -> None:
         CompressionSpec("m", equalize=True)
 
 
-def test_rounding_is_one_of_three() -> None:
-    with pytest.raises(ValueError, match="rounding must be one of nearest, compensated, learned, got 'up'"):
+def test_rounding_is_one_of_four() -> None:
+    with pytest.raises(ValueError, match="rounding must be one of nearest, compensated, learned, rate-aware, got 'up'"):
         CompressionSpec("m", weights=QuantSpec(4), rounding="up")
+
+
+@pytest.mark.parametrize(
+    ("quant", "penalty", "problem"),
+    [
+        (QuantSpec(4, "affine"), 0.3, "set this scheme"),
+        (QuantSpec(4, clip="percentile"), 0.3, "the clipping range full"),
+        (QuantSpec(4), 0.0, "above 0, got 0.0"),
+        (QuantSpec(4), math.nan, "finite number above 0, got nan"),
+    ],
+)
+def test_rate_aware_rounding_is_of_the_scheme_symmetric_and_has_a_penalty(quant, penalty, problem) -> None:
+    with pytest.raises(ValueError, match=problem):
+        CompressionSpec("m", weights=quant, rounding="rate-aware", rate_penalty=penalty)
 
 
 @pytest.mark.parametrize(
@@ -93,6 +108,7 @@ def test_rounding_is_one_of_three() -> None:
     [
         (CompressionSpec("m", rounding="compensated"), CompressionSpec("m")),
         (CompressionSpec("m", weights=QuantSpec(4), reconstruct=True), CompressionSpec("m", weights=QuantSpec(4))),
+        (CompressionSpec("m", weights=QuantSpec(4), rate_penalty=0.7), CompressionSpec("m", weights=QuantSpec(4))),
         (CompressionSpec("m", PruneSpec(threshold=0)), CompressionSpec("m")),
         (CompressionSpec("m", PruneSpec(sparsity=0.0, scope="layer")), CompressionSpec("m")),
         (CompressionSpec("m", PruneSpec(sparsity=1)), CompressionSpec("m", PruneSpec(sparsity=1.0))),
@@ -125,6 +141,7 @@ def test_rounding_is_one_of_three() -> None:
     ids=[
         "rounding-without-codes",
         "survivors-without-pruning",
+        "penalty-without-the-rounding",
         "threshold-0",
         "sparsity-0",
         "sparsity-1",

@@ -66,6 +66,10 @@ from compression.spec.title import title
             "3 bits, compensated rounding, bias corrected",
         ),
         (
+            CompressionSpec("net", weights=QuantSpec(8), rounding="rate-aware", rate_penalty=0.5),
+            "up to 8 bits, rate-aware rounding, rate penalty 0.5",
+        ),
+        (
             CompressionSpec("net", PruneSpec(sparsity=0.8), reconstruct=True, repair_activations=True),
             "80 % sparse, survivors moved, activations repaired",
         ),

@@ -7,6 +7,7 @@ from typing import Any
 from compression.spec import (
     DEFAULT_CLIP_AT,
     GROUP_SIZE,
+    RATE_PENALTY,
     ActivationSpec,
     Calibration,
     Clip,
@@ -36,7 +37,7 @@ PRUNING = ("threshold", "unit", "sparsity", "scope", "criterion", "seed", "struc
 
 OF_CHECKPOINT = ("arch", "normalization", "entry")
 
-RECOVERY = ("rounding", "reconstruct", "repair_activations", "correct_bias", "equalize")
+RECOVERY = ("rounding", "rate_penalty", "reconstruct", "repair_activations", "correct_bias", "equalize")
 
 SETTINGS = (
     *(*OF_CHECKPOINT, "bits", "steps_per_unit", *QUANT, *PRUNING),
@@ -151,6 +152,13 @@ def add_recovery_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"how weights are rounded: {', '.join(Rounding)} (default: nearest). The others keep the outputs of "
         "layers on training images",
     )
+    add(
+        "--rate-penalty",
+        type=float,
+        metavar="P",
+        help="for --rounding rate-aware, how much error of the outputs of layers a bit per weight is worth; more means "
+        f"fewer bytes (default: {RATE_PENALTY})",
+    )
     add("--reconstruct", action="store_true", help="move the weights that pruning keeps so that outputs of layers stay")
     add("--repair-activations", action="store_true", help="give each output channel its mean and its spread back")
     add("--correct-bias", action="store_true", help="give each output channel its mean back")
@@ -164,8 +172,10 @@ def add_recovery_arguments(parser: argparse.ArgumentParser) -> None:
 def recovery_from(options: argparse.Namespace) -> dict[str, Any]:
     """Returns the fields of a CompressionSpec that the options of `add_recovery_arguments` set.
 
-    Raises ValueError for a rounding that does not exist.
+    Raises ValueError for a rounding that does not exist, or a penalty without the rounding that has it.
     """
+    if options.rate_penalty is not None and options.rounding != Rounding.RATE_AWARE:
+        raise ValueError("--rate-penalty applies to one rounding: add --rounding rate-aware")
     steps = {name: value for name in RECOVERY if (value := getattr(options, name))}
     return steps | {"rounding": member(Rounding, options.rounding)} if options.rounding else steps
 

@@ -51,7 +51,7 @@ def draw(model: str) -> None:
 def _weights() -> None:
     now = session.now()
     off = now.weight_bits is None
-    unused = off or not now.scheme.clippable
+    unused = off or not specs.has_clip(now)
     st.selectbox("Clipping range", list(Clip), help=CLIPS, disabled=unused, **session.bound("clip", now.clip))
     if now.clip.default_at is not None:
         key = f"{now.clip}_at"
@@ -165,7 +165,7 @@ def _changes(model: str) -> list[str]:
     """Returns the settings that differ from the defaults, in words."""
     now = selection.settings(model)
     quantized, changes = now.weight_bits is not None, []
-    if quantized and now.scheme.clippable and now.clip != Clip.FULL:
+    if quantized and specs.has_clip(now) and now.clip != Clip.FULL:
         changes.append(f"clipping range {now.clip}")
     if quantized and now.only != ALL:
         changes.append(f"{now.only} layers only")

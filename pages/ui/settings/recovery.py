@@ -15,6 +15,8 @@ WORDS = {  # as the labels of the widgets say, by field of the spec
     "equalize": "channels equalized",
 }
 
+PENALTIES = (0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0)
+
 
 def draw(model: str) -> None:
     """Draws the steps that set weights and biases from 1,000 training images; the page Recover shows what each wins."""
@@ -26,10 +28,20 @@ def draw(model: str) -> None:
         list(Rounding),
         help="Nearest: each weight to the nearest value. Compensated (GPTQ): one weight after another, and the next "
         "ones make up for the error of a layer's output. Learned (AdaRound): up or down, found by gradient descent for "
-        "each layer; takes longest.",
+        "each layer; takes longest. Rate-aware: like compensated, but each layer gets the steps that are worth their "
+        "bytes in the file; it needs the scheme symmetric, and the bits are the most that a code has. One scale per "
+        "tensor and folded batch norm suit it best.",
         disabled=folds_last or unchanged,
         **session.bound("rounding", now.rounding),
     )
+    if specs.spec_of(now).rounding is Rounding.RATE_AWARE:
+        st.select_slider(
+            "Accuracy against bytes (rate penalty)",
+            sorted({*PENALTIES, now.rate_penalty}),
+            help="How much error one bit per weight is worth: the errors of the outputs of all layers, as shares of "
+            "their energy, added up. To the right, the file becomes smaller and the network less accurate.",
+            **session.bound("rate_penalty", now.rate_penalty),
+        )
     for key, label, text in (
         (
             "reconstruct",

@@ -111,6 +111,7 @@ READERS: dict[str, Read] = {
     "merge": readers.number(0, 0.99),
     "reestimate": readers.switch,
     "rounding": readers.one_of(Rounding),
+    "rate_penalty": readers.number(0.001, 100),
     **dict.fromkeys(("reconstruct", "repair", "correct_bias", "equalize"), readers.switch),
     "epochs": readers.number(0.01, MOST_EPOCHS),
     "scales": readers.one_of(Quantizers),

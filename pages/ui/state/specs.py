@@ -16,6 +16,7 @@ from compression.spec import (
     Order,
     PruneSpec,
     QuantSpec,
+    Rounding,
     Scheme,
     Structure,
     Unit,
@@ -52,12 +53,19 @@ def _recovery(settings: Settings, folds_first: bool) -> dict[str, Any]:
     if settings.fold and not folds_first:
         return {}
     return {
-        "rounding": settings.rounding,
+        "rounding": _rounding(settings),
+        "rate_penalty": settings.rate_penalty,
         "reconstruct": settings.reconstruct,
         "repair_activations": settings.repair,
         "correct_bias": settings.correct_bias,
         "equalize": settings.equalize and folds_first,
     }
+
+
+def _rounding(settings: Settings) -> Rounding:
+    """Returns the rounding, or compensated instead of rate-aware, which exists for the scheme symmetric only."""
+    other = settings.weight_bits is not None and settings.scheme is not Scheme.SYMMETRIC
+    return Rounding.COMPENSATED if other and settings.rounding is Rounding.RATE_AWARE else settings.rounding
 
 
 @lru_cache(4096)
@@ -84,13 +92,18 @@ def quantizer_of(settings: Settings) -> QuantSpec:
     layers: dict[str, Any] = {"only": None if settings.only == ALL else settings.only, "skip_ends": settings.ends}
     if scheme is Scheme.STEP:
         return QuantSpec(width, Scheme.STEP, step=settings.step, **layers)
-    clip = settings.clip if scheme.clippable else Clip.FULL
+    clip = settings.clip if has_clip(settings) else Clip.FULL
     group = None
     if settings.granularity is Granularity.GROUP:
         codebook = 2**width if scheme is Scheme.K_MEANS else 0  # a group holds at least as many weights
         group = max(settings.group, codebook)
     at = getattr(settings, f"{clip}_at", None)
     return QuantSpec(width, scheme, settings.granularity, clip, at, group, **layers)
+
+
+def has_clip(settings: Settings) -> bool:
+    """Whether the clipping range takes effect: not if the scheme, or rate-aware rounding, chooses the steps itself."""
+    return settings.scheme.clippable and _rounding(settings) is not Rounding.RATE_AWARE
 
 
 def pruning_of(settings: Settings, target: float | None = None) -> PruneSpec:
@@ -123,6 +136,7 @@ def with_recovery(settings: Settings, spec: CompressionSpec) -> Settings:
         settings,
         reestimate=spec.reestimate_bn,
         rounding=spec.rounding,
+        rate_penalty=spec.rate_penalty,
         reconstruct=spec.reconstruct,
         repair=spec.repair_activations,
         correct_bias=spec.correct_bias,

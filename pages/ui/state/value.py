@@ -8,6 +8,7 @@ from compression.retraining.recipe import Optimizer, Quantizers, SparsitySchedul
 from compression.spec import (
     DEFAULT_CLIP_AT,
     GROUP_SIZE,
+    RATE_PENALTY,
     Calibration,
     Clip,
     Criterion,
@@ -75,6 +76,7 @@ class Settings:
     merge: float = 0.0
     reestimate: bool = False
     rounding: Rounding = Rounding.NEAREST
+    rate_penalty: float = RATE_PENALTY
     reconstruct: bool = False
     repair: bool = False
     correct_bias: bool = False
