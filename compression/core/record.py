@@ -16,6 +16,7 @@ from compression.networks.weights import swap_channels
 from compression.quantization.activations import InputQuantizer
 from compression.quantization.codebooks import Codebook
 from compression.quantization.quantizers import QParams
+from compression.quantization.vectors import round_vectors_
 from compression.reconstruction.reconstruct import write_vectors_
 from compression.spec import FLOAT_BITS, CompressionSpec
 
@@ -120,8 +121,9 @@ class CompressedModel(LayerTotals):
     def module(self) -> nn.Module:
         """A new network in eval mode with the compressed weights; forward pre-hooks quantize the inputs of layers.
 
-        Everything else but `vectors` is copied from `original`. The output of a pruned filter is zero, because its bias
-        and its batch norm are zero too. Re-estimating batch norm takes a second or more.
+        Everything else but `vectors` is copied from `original`, both rounded to the `vector_format` of the spec.
+        The output of a pruned filter is zero, because its bias and its batch norm are zero too. Re-estimating batch
+        norm takes a second or more.
         """
         module = with_weights(self.original, self.layers)
         write_vectors_(module, self.vectors)
@@ -130,6 +132,7 @@ class CompressedModel(LayerTotals):
                 module.get_submodule(layer.name).register_forward_pre_hook(layer.inputs)
         if self.sample:
             reestimate_(module, self.sample)
+        round_vectors_(module, self.spec.vector_format)
         return module
 
 

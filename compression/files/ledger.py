@@ -29,7 +29,7 @@ LEAST_SHARE = 0.005  # of the file; smaller shares are not mentioned in words
 ADDED = {
     "scales": "scales, zero points and codebooks",
     "places": "the positions of nonzero weights",
-    "rest": "float32 biases and batch norm",
+    "rest": "biases and batch norm",
     "container": "the header",
 }
 

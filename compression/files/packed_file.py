@@ -1,7 +1,7 @@
 """Writes a compressed network as a packed file, which `packed_reader` reads back bit for bit as it was evaluated.
 
 A packed file is a valid safetensors file with one tensor of bytes, `network`, and the entry `squeezelab` in its header,
-which is the number of the format. 0 and -0 count as equal. The bytes of the tensor are, in this order:
+which is the number of the format, "3" or "4". 0 and -0 count as equal. The bytes of the tensor are, in this order:
 
     checksum    the first 16 bytes of the SHA-256 of all bytes after it
     network     the first 16 bytes of the `fingerprint` of the decoded network
@@ -18,7 +18,8 @@ which is the number of the format. 0 and -0 count as equal. The bytes of the ten
     floats      for each kind of float32 numbers, sorted by its name: a block of `floats`. The numbers of a packed
                 weight are of the kind of its quantizer, behind "quantizer "; those of every other tensor that inference
                 reads are of the kind "weights" if it has two or more dimensions, else of the kind that the last part of
-                its name says. All are in the order of the state dict
+                its name says. All are in the order of the state dict. In format 4, the numbers of a kind of vectors are
+                blocks of `vectors` instead
 
 The checksum is compared before anything is decoded. Nothing in the file is executed.
 """
@@ -41,16 +42,21 @@ from torch import Tensor, nn
 from compression.core.record import CompressedModel, LayerRecord
 from compression.files.coding.bits import Array, block, varint
 from compression.files.coding.floats import encode_floats
+from compression.files.coding.vectors import encode_vectors
 from compression.files.packed_quantizer import flat
 from compression.files.packed_weight import PackedWeight, pack_weight
 from compression.networks.architectures.table import ARCHITECTURES
 from compression.networks.checkpoints.names import COUNTERS
 from compression.networks.model import FloatModel
 from compression.networks.weights import FLOAT_BYTES
+from compression.quantization.vectors import is_vector, round_tensor
+from compression.spec import CompressionSpec, VectorFormat
 
 FORMAT_KEY, CONTENT = "squeezelab", "network"
 
 FORMAT = "3"
+
+FORMAT_OF_INT8 = "4"  # the same, but biases and batch norm are 8-bit codes
 
 DIGEST_BYTES = 16
 
@@ -62,8 +68,8 @@ class FileParts:
     """The packed weights of a compressed network, before they are written to a file.
 
     `layers` pairs each record with its packed weight, or with None if the weight is not packed but stored as float32.
-    `quick` parts are for a count of bytes while a slider moves: the coding that takes longest was not tried, and the
-    tensors that are not packed are those of the uncompressed network, because re-estimating batch norm takes long.
+    `quick` parts are for a count of bytes while a slider moves: the coding that takes longest was not tried, and batch
+    norm is not re-estimated, because that takes long.
     """
 
     compressed: CompressedModel
@@ -87,13 +93,30 @@ class FileParts:
         """For each kind of float32 numbers: how they are coded, and how many they are."""
         weights = {weight_key(record): weight for record, weight in self.layers}
         kinds: Floats = defaultdict(list)
-        for key, tensor in tensors_of(self.compressed.original if self.quick else self.compressed.module):
+        vectors = set()
+        for key, tensor in self._tensors():
             if weight := weights.get(key):
                 kinds[weight.kind_of_floats].append(weight.numbers.floats)
             else:
-                kinds[kind_of_tensor(key, tensor)].append(flat(tensor))
-        joined = {kind: np.concatenate(arrays) for kind, arrays in sorted(kinds.items())}
-        return {kind: (encode_floats(values), len(values)) for kind, values in joined.items()}
+                kinds[kind := kind_of_tensor(key, tensor)].append(flat(tensor))
+                vectors |= {kind} if has_codes(self.compressed.spec, tensor) else set()
+        return {
+            kind: (
+                encode_vectors(arrays) if kind in vectors else encode_floats(np.concatenate(arrays)),
+                sum(map(len, arrays)),
+            )
+            for kind, arrays in sorted(kinds.items())
+        }
+
+    def _tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """Yields the tensors that inference reads; if `quick`, with batch norm as before it is re-estimated."""
+        if not self.quick:
+            yield from tensors_of(self.compressed.module)
+            return
+        compressed = self.compressed
+        changed = {weight_key(record): record.weight for record in compressed.layers} | dict(compressed.vectors)
+        for key, tensor in tensors_of(compressed.original):
+            yield key, round_tensor(key, changed.get(key, tensor), compressed.spec.vector_format)
 
 
 def pack_layers(compressed: CompressedModel, quick: bool = False) -> FileParts:
@@ -125,13 +148,14 @@ def assemble(parts: FileParts, model: FloatModel) -> bytes:
     body = b"".join((network, *_body(parts, model)))
     content = hashlib.sha256(body).digest()[:DIGEST_BYTES] + body
     tensor = torch.frombuffer(bytearray(content), dtype=torch.uint8)
-    return safetensors.torch.save({CONTENT: tensor}, {FORMAT_KEY: FORMAT})
+    return safetensors.torch.save({CONTENT: tensor}, {FORMAT_KEY: format_of(parts.compressed.spec)})
 
 
 def count_file_bytes(parts: FileParts, model: FloatModel) -> int:
     """Returns the length of what `assemble` returns, without the time of its digests; an estimate of it if `quick`."""
     length = 2 * DIGEST_BYTES + sum(map(len, _body(parts, model)))
-    return len(safetensors.numpy.save({CONTENT: np.empty(length, np.uint8)}, {FORMAT_KEY: FORMAT}))
+    entry = {FORMAT_KEY: format_of(parts.compressed.spec)}
+    return len(safetensors.numpy.save({CONTENT: np.empty(length, np.uint8)}, entry))
 
 
 def _body(parts: FileParts, model: FloatModel) -> Iterator[bytes]:
@@ -200,6 +224,16 @@ def fingerprint(module: nn.Module) -> str:
         for hook in part._forward_pre_hooks.values():
             digest.update(repr((name, hook)).encode())
     return digest.hexdigest()
+
+
+def format_of(spec: CompressionSpec) -> str:
+    """Returns the number of the format of a file with the network that `spec` makes."""
+    return FORMAT_OF_INT8 if spec.vector_format is VectorFormat.INT8 else FORMAT
+
+
+def has_codes(spec: CompressionSpec, tensor: Tensor) -> bool:
+    """Whether a tensor that is not packed is stored as 8-bit codes with a scale."""
+    return spec.vector_format is VectorFormat.INT8 and is_vector(tensor)
 
 
 def kind_of_tensor(key: str, tensor: Tensor) -> str:

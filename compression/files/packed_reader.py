@@ -20,11 +20,13 @@ from compression.core.record import CompressedModel
 from compression.errors import CodecError
 from compression.files.coding.bits import Array, DamagedStream, Reader
 from compression.files.coding.floats import decode_floats
+from compression.files.coding.vectors import decode_vectors
 from compression.files.packed_file import (
     CONTENT,
     DIGEST_BYTES,
     FORMAT,
     FORMAT_KEY,
+    FORMAT_OF_INT8,
     fingerprint,
     kind_of_tensor,
     shapes_of,
@@ -37,6 +39,8 @@ from compression.networks.folding import fold_batch_norm
 from compression.networks.model import FloatModel, freeze_
 from compression.networks.normalization import Normalization
 from compression.quantization.activations import InputQuantizer
+from compression.quantization.vectors import is_vector
+from compression.spec import VectorFormat
 
 MOST_TEXT = 1 << 20  # bytes of the JSON text or of the directory
 
@@ -117,8 +121,11 @@ def _read(content: bytes, name: str) -> Decoded:
     """Returns what a packed file holds; lets errors of safetensors, NumPy and torch pass through."""
     tensors = safetensors.numpy.load(content)
     metadata = json.loads(Reader(content[8:]).take(int.from_bytes(content[:8], "little"))).get("__metadata__", {})
-    if FORMAT_KEY in metadata and (number := _format_number(metadata[FORMAT_KEY])) != FORMAT:
-        raise CodecError(f"{name} has format {number}; this version reads format {FORMAT} only, so compress it again")
+    if FORMAT_KEY in metadata and (number := _format_number(metadata[FORMAT_KEY])) not in (FORMAT, FORMAT_OF_INT8):
+        raise CodecError(
+            f"{name} has format {number}; this version reads formats {FORMAT} and {FORMAT_OF_INT8} only, so compress "
+            "it again"
+        )
     if FORMAT_KEY not in metadata or tensors.keys() != {CONTENT}:
         raise CodecError(f"{name} is not a packed file: it must have the entry {FORMAT_KEY} and the tensor {CONTENT}")
     reader = Reader(tensors[CONTENT].tobytes())
@@ -160,9 +167,12 @@ def _decode(reader: Reader) -> tuple[nn.Module, dict[str, Any], dict[str, Packed
         )
     with torch.no_grad():
         floats: dict[str, Array] = {}
+        in_codes = about["spec"].get("vector_format") == VectorFormat.INT8
         for _, members in sorted(kinds.items()):
-            ends = np.cumsum([count for _, count in members])
-            values = np.split(decode_floats(reader.block(), int(ends[-1])), ends[:-1])
+            counts = [count for _, count in members]
+            are_codes = in_codes and is_vector(tensors[members[0][0]])
+            decoded = (decode_vectors if are_codes else _decode_joined)(reader.block(), counts)
+            values = np.split(decoded, np.cumsum(counts)[:-1])
             floats |= dict(zip((key for key, _ in members), values, strict=True))
         for key, tensor in tensors.items():
             if entry := entries.get(key):
@@ -173,6 +183,10 @@ def _decode(reader: Reader) -> tuple[nn.Module, dict[str, Any], dict[str, Packed
     for layer, quantizer in about["inputs"].items():
         module.get_submodule(layer).register_forward_pre_hook(InputQuantizer(*quantizer))
     return module, about, {key: Packed(entry, floats[key], contents[key]) for key, entry in entries.items() if entry}
+
+
+def _decode_joined(content: bytes, counts: list[int]) -> Array:
+    return decode_floats(content, sum(counts))
 
 
 def _read_entry(directory: Reader, tensor: Tensor) -> Entry | None:

@@ -8,7 +8,8 @@ Two ways to store the weights of a layer are counted:
 Both add the numbers of the quantizer. For each group: a float32 scale and, if the scheme has one, a zero point of one
 or two bytes (four if it is not an integer); or the float32 numbers of a codebook. Quantization with a given step stores
 the step in each layer and needs four bytes more for the smallest code, unless the number of bits implies it. A layer
-with quantized inputs needs one more scale and zero point. Both add the float rest, too: biases and batch norm. Counters
+with quantized inputs needs one more scale and zero point. Both add the rest, too: biases and batch norm, in the
+format of the spec, where 8-bit codes have a float32 scale per tensor. Counters
 that inference does not read (`num_batches_tracked` of batch norm) are not counted. Merged filters are counted one by
 one, like any others; `duplicates` says what the network takes without them. The packed file (`packed_file`) may be
 smaller, because frequent codes take fewer bits there; `ledger` itemises its bytes.
@@ -23,11 +24,14 @@ import math
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
+from torch import Tensor
+
 from compression.core.record import CompressedModel, LayerRecord
 from compression.networks.weights import FLOAT_BYTES, float_bytes
 from compression.quantization.codebooks import Codebook
 from compression.quantization.quantizers import QParams
-from compression.spec import FLOAT_BITS
+from compression.quantization.vectors import is_vector
+from compression.spec import FLOAT_BITS, VectorFormat
 
 
 @dataclass(frozen=True)
@@ -79,13 +83,23 @@ class Size:
 def count_bytes(compressed: CompressedModel) -> Size:
     """Returns the exact bytes of `compressed`, counted without writing a file."""
     layers = tuple(_layer_size(layer) for layer in compressed.layers)
-    rest = Ledger(rest=float_bytes(compressed.original) - sum(layer.float32 for layer in layers))
+    rest = Ledger(rest=_rest_bytes(compressed, sum(layer.float32 for layer in layers)))
     return Size(
         float32=float_bytes(compressed.original),
         dense=sum((layer.dense for layer in layers), rest),
         sparse=sum((layer.sparse for layer in layers), rest),
         layers=layers,
     )
+
+
+def _rest_bytes(compressed: CompressedModel, weights: int) -> int:
+    """Returns the bytes of all that is not one of the `weights`, which take so many bytes as float32."""
+    form = compressed.spec.vector_format
+    state = {id(value): value for value in compressed.original.state_dict(keep_vars=True).values()}
+    vectors = [each.numel() for each in state.values() if isinstance(each, Tensor) and is_vector(each)]
+    scales = FLOAT_BYTES * len(vectors) if form is VectorFormat.INT8 else 0
+    others = float_bytes(compressed.original) - weights - FLOAT_BYTES * sum(vectors)
+    return others + packed_bytes(sum(vectors), form.bits) + scales
 
 
 def packed_bytes(codes: int, bits: int) -> int:

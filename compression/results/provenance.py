@@ -57,6 +57,7 @@ COMPUTES = (
     "quantization/kmeans.py",
     "quantization/quantizers.py",
     "quantization/ranges.py",
+    "quantization/vectors.py",
     "reconstruction/equalization.py",
     "reconstruction/factor.py",
     "reconstruction/grids.py",
@@ -75,6 +76,7 @@ COMPUTES = (
     "spec/prune.py",
     "spec/quantize.py",
     "spec/rounding.py",
+    "spec/vectors.py",
 )
 
 COUNTS = (
@@ -85,6 +87,7 @@ COUNTS = (
     "files/coding/floats.py",
     "files/coding/frequencies.py",
     "files/coding/places.py",
+    "files/coding/vectors.py",
     "files/ledger.py",
     "files/packed_file.py",
     "files/packed_quantizer.py",

@@ -23,6 +23,7 @@ from compression.spec.quantize import (
     Scheme,
 )
 from compression.spec.rounding import RATE_PENALTY, Rounding
+from compression.spec.vectors import VectorFormat
 
 __all__ = [
     "AUTOMATIC_SCHEMES",
@@ -52,5 +53,6 @@ __all__ = [
     "Scope",
     "Structure",
     "Unit",
+    "VectorFormat",
     "structure_from",
 ]

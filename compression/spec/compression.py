@@ -14,6 +14,7 @@ from compression.spec.checks import FLOAT_BITS, fraction, member
 from compression.spec.prune import Criterion, PruneSpec
 from compression.spec.quantize import ActivationSpec, Clip, QuantSpec, Scheme, whole_bits
 from compression.spec.rounding import RATE_PENALTY, Rounding
+from compression.spec.vectors import VectorFormat
 
 
 class Order(StrEnum):
@@ -73,9 +74,10 @@ class CompressionSpec:
     `reconstruct`: whether weights that pruning keeps move so that outputs of layers stay; reset if nothing is pruned.
     `repair_activations`, `correct_bias`: whether the spread and the mean of each output channel are given back.
     `equalize`: whether channels between two layers are rescaled so that both use their ranges equally, after folding.
+    `vector_format`: how biases and batch norm are stored, and so evaluated, after all other steps.
 
-    All steps from `reestimate_bn` on need batch norm that is folded first or not at all, and all but `equalize` need
-    training images.
+    All steps from `reestimate_bn` to `equalize` need batch norm that is folded first or not at all, and all but
+    `equalize` need training images; `vector_format` needs neither.
     """
 
     model: str = ""
@@ -94,10 +96,12 @@ class CompressionSpec:
     correct_bias: bool = False
     equalize: bool = False
     rate_penalty: float = RATE_PENALTY
+    vector_format: VectorFormat = VectorFormat.FLOAT32
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "order", member(Order, self.order))
         object.__setattr__(self, "rounding", member(Rounding, self.rounding))
+        object.__setattr__(self, "vector_format", member(VectorFormat, self.vector_format))
         if self.prune and self.prune.takes_nothing:
             object.__setattr__(self, "prune", None)
         if self.merge is not None:
@@ -133,6 +137,7 @@ class CompressionSpec:
             )
         if not 0 < self.rate_penalty < math.inf:
             raise ValueError(f"rate_penalty must be a finite number above 0, got {self.rate_penalty}")
+        object.__setattr__(self, "rate_penalty", float(self.rate_penalty))
 
     def _check_order(self) -> None:
         """Raises ValueError for steps that need another order of folding."""
@@ -218,4 +223,5 @@ LATER = {
     "correct_bias": False,
     "equalize": False,
     "rate_penalty": RATE_PENALTY,
+    "vector_format": VectorFormat.FLOAT32,
 }  # fields of CompressionSpec with their defaults

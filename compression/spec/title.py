@@ -6,6 +6,7 @@ from compression.spec.compression import CompressionSpec, Order
 from compression.spec.prune import Criterion, PruneSpec, Scope, Structure, Unit
 from compression.spec.quantize import Clip, Granularity, QuantSpec, Scheme
 from compression.spec.rounding import RATE_PENALTY, Rounding
+from compression.spec.vectors import VectorFormat
 
 FLOAT = "float"
 
@@ -37,6 +38,8 @@ def title(spec: CompressionSpec) -> str:
     parts += recovery_steps(spec)
     if spec.reestimate_bn:
         parts.append("batch norm re-estimated")
+    if spec.vector_format is not VectorFormat.FLOAT32:
+        parts.append(f"biases and batch norm as {spec.vector_format}")
     return ", ".join(parts) or FLOAT
 
 

@@ -26,7 +26,7 @@ from compression.networks.architectures.table import ARCHITECTURES
 from compression.networks.model import FloatModel, freeze_
 from compression.networks.normalization import NORMALIZATIONS
 from compression.paths import PROJECT
-from compression.spec import CompressionSpec, Granularity, PruneSpec, QuantSpec, Scheme, Structure
+from compression.spec import CompressionSpec, Granularity, PruneSpec, QuantSpec, Scheme, Structure, VectorFormat
 
 Array = npt.NDArray[Any]
 TINY = np.finfo(np.float32).tiny
@@ -189,6 +189,17 @@ def floats(content: bytes, count: int) -> Array:
     return (upper << 23 | mantissas).astype("<u4").view("<f4")
 
 
+def vectors(content: bytes, counts: list[int]) -> Array:
+    """Returns the numbers of a block of 8-bit codes with a scale per tensor."""
+    if not content:
+        return np.zeros(0, np.float32)
+    reader = Bytes(content)
+    scales = floats(reader.block(), len(counts))
+    codes = symbols(reader.block(), reader.block(), sum(counts), 255) - 127
+    assert not reader.rest()
+    return codes.astype(np.float32) * np.repeat(scales, counts)
+
+
 def decode(entry: dict[str, Any], parts: list[bytes], shape: tuple[int, ...]) -> tuple[Array, Array]:
     """Returns the codes of the weights that have one, whose shape is `shape`, and which of them are nonzero."""
     _, _, model, positions, codes = parts
@@ -300,11 +311,13 @@ def read_file(file: bytes) -> tuple[dict[str, Array], list[dict[str, Any]]]:
     """Returns the tensors of a packed file by name, and the entries of its packed weights."""
     [length] = struct.unpack("<Q", file[:8])
     header = json.loads(file[8 : 8 + length])
-    assert header["__metadata__"] == {"squeezelab": "3"}
+    number = header["__metadata__"].pop("squeezelab")
+    assert not header["__metadata__"]
     content = file[8 + length :][slice(*header["network"]["data_offsets"])]
     assert hashlib.sha256(content[16:]).digest()[:16] == content[:16]
     reader = Bytes(content[32:])
     settings = json.loads(zlib.decompress(reader.block(), -15))
+    assert number == ("4" if settings["spec"].get("vector_format") == "int8" else "3")
     shapes = {f"{owner}.{name}": shape for owner, each in settings["tensors"].items() for name, shape in each.items()}
     directory = Bytes(zlib.decompress(reader.block(), -15))
     entries = {name: entry_of(directory, shape) for name, shape in shapes.items() if len(shape) > 1}
@@ -316,7 +329,9 @@ def read_file(file: bytes) -> tuple[dict[str, Array], list[dict[str, Any]]]:
         kinds.setdefault(kind, []).append((name, entry["count"] if entry else math.prod(shape)))
     numbers: dict[str, Array] = {}
     for kind in sorted(kinds):
-        joined = floats(reader.block(), sum(count for _, count in kinds[kind]))
+        counts = [count for _, count in kinds[kind]]
+        is_in_codes = number == "4" and not kind.startswith("quantizer") and kind != "weights"
+        joined = vectors(reader.block(), counts) if is_in_codes else floats(reader.block(), sum(counts))
         for name, count in kinds[kind]:
             numbers[name], joined = joined[:count], joined[count:]
     tensors = {
@@ -351,9 +366,9 @@ def net() -> FloatModel:
     return FloatModel("resnet8", module, NORMALIZATIONS["cifar10"], about={"arch": "resnet8"})
 
 
-def compress_and_read(net: FloatModel, prune: PruneSpec | None, quant: QuantSpec | None) -> list[dict[str, Any]]:
+def compress_and_read(net: FloatModel, prune: PruneSpec | None, quant: QuantSpec | None, **how) -> list[dict[str, Any]]:
     """Compresses, writes and reads `net`; returns the entries of its packed weights."""
-    compressed = compress(net.module, CompressionSpec(net.name, prune, quant))
+    compressed = compress(net.module, CompressionSpec(net.name, prune, quant, **how))
     file = to_bytes(compressed, net)
     expected, (ours, entries) = tensors(compressed.module), read_file(file)
     assert ours.keys() == expected.keys()
@@ -390,6 +405,12 @@ def test_it_reads_every_structure(net: FloatModel, prune: PruneSpec, scheme: Sch
     assert prune.structure in structures
 
 
+@pytest.mark.parametrize("form", [*VectorFormat])
+def test_it_reads_every_format_of_vectors(net: FloatModel, form: VectorFormat) -> None:
+    assert compress_and_read(net, None, QuantSpec(4), vector_format=form)
+    assert compress_and_read(net, None, QuantSpec(4), vector_format=form, fold_bn=True)
+
+
 def test_it_reads_scales_that_are_quotients(net: FloatModel) -> None:
     """Weights that were float16 have scales that are their largest, divided by the number of steps."""
     half = FloatModel(net.name, freeze_(deepcopy(net.module).half().float()), net.normalization, about=net.about)
@@ -410,5 +431,5 @@ def test_the_document_names_everything_that_settings_hold() -> None:
     document = (PROJECT / "docs" / "files.md").read_text(encoding="utf-8")
     for name in ("arch", "normalization", "classes", "tensors", "spec", "inputs"):
         assert f"| `{name}` |" in document
-    for name in (*QuantizerKind, *Coding):
+    for name in (*QuantizerKind, *Coding, *VectorFormat):
         assert f"`{name}`" in document

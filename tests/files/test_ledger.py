@@ -116,29 +116,29 @@ def example(bits: int, survivors: int, codes: int, places: int) -> FileLedger:
         (
             example(32, 100, 400, 600),
             "The file is 3 times smaller than the float32 network. 90 % sparsity would make it 10 times smaller. It is "
-            "larger than that because 43 % of the file holds the positions of nonzero weights, 14 % holds float32 "
+            "larger than that because 43 % of the file holds the positions of nonzero weights, 14 % holds "
             "biases and batch norm, 7 % holds scales, zero points and codebooks, 7 % holds the header.",
         ),
         (
             example(8, 1000, 500, 0),
             "The file is 4.67 times smaller than the float32 network. 8 bits per weight would make it 4 times smaller. "
             "It is smaller than that because entropy coding shortens the codes by 50 %, although 22 % of the file "
-            "holds float32 biases and batch norm, 11 % holds scales, zero points and codebooks, 11 % holds the header.",
+            "holds biases and batch norm, 11 % holds scales, zero points and codebooks, 11 % holds the header.",
         ),
         (
             example(8, 1000, 650, 0),
             "The file is 4 times smaller than the float32 network, as 8 bits per weight would make it. Entropy coding "
-            "shortens the codes by 35 % and 19 % of the file holds float32 biases and batch norm, 10 % holds scales, "
+            "shortens the codes by 35 % and 19 % of the file holds biases and batch norm, 10 % holds scales, "
             "zero points and codebooks, 10 % holds the header.",
         ),
         (
             example(32, 1000, 4000, 0),
-            "All weights are stored as float32. 5 % of the file holds float32 biases and batch norm, 2 % holds scales, "
+            "All weights are stored as float32. 5 % of the file holds biases and batch norm, 2 % holds scales, "
             "zero points and codebooks, 2 % holds the header.",
         ),
         (
             example(8, 0, 0, 0),
-            "All weights are zero. 50 % of the file holds float32 biases and batch norm, 25 % holds scales, zero "
+            "All weights are zero. 50 % of the file holds biases and batch norm, 25 % holds scales, zero "
             "points and codebooks, 25 % holds the header.",
         ),
     ],

@@ -27,16 +27,19 @@ from compression.files.packed_file import (
     CONTENT,
     DIGEST_BYTES,
     FORMAT_KEY,
+    count_file_bytes,
     fingerprint,
     pack_layers,
     to_bytes,
 )
 from compression.files.packed_quantizer import QuantizerKind
-from compression.files.packed_reader import load_compressed
+from compression.files.packed_reader import load_compressed, verify_content
 from compression.files.packed_weight import pack_weight, read_entry, unpack_weight
+from compression.files.stored import read_compressed
 from compression.networks.model import FloatModel, freeze_
 from compression.networks.normalization import NORMALIZATIONS, Normalization
 from compression.quantization.activations import InputQuantizer
+from compression.quantization.vectors import is_vector, round_tensor
 from compression.spec import (
     ActivationSpec,
     Clip,
@@ -47,6 +50,7 @@ from compression.spec import (
     QuantSpec,
     Scheme,
     Structure,
+    VectorFormat,
 )
 from tests.support.networks import images, network
 from tests.support.packed import body_of, open_file, with_checksum
@@ -319,16 +323,47 @@ def test_a_missing_file_and_a_folder_have_their_own_errors(tmp_path: Path) -> No
         load_compressed(tmp_path)
 
 
+@pytest.mark.parametrize("form", [*VectorFormat])
+@pytest.mark.parametrize("fold", [False, True])
+def test_biases_and_batch_norm_are_stored_as_they_are_evaluated(form: VectorFormat, fold: bool) -> None:
+    spec = CompressionSpec(ARCH, weights=QuantSpec(4), fold_bn=fold, vector_format=form)
+    compressed, file = compress_model(spec), file_of(spec)
+    verify_content(file, compressed)
+    assert safetensors_entry(file) == ("4" if form is VectorFormat.INT8 else "3")
+    assert to_bytes(read_compressed(file, "a.safetensors"), model()) == file
+    plain = replace(spec, vector_format="float32")
+    assert (len(file) < len(file_of(plain)) - 100) is (form is not VectorFormat.FLOAT32)
+    vectors = {key: tensor for key, tensor in compress_model(plain).module.state_dict().items() if is_vector(tensor)}
+    for key, tensor in compressed.module.state_dict().items():
+        expected = round_tensor(key, vectors[key], form) if key in vectors else tensor
+        assert torch.equal(tensor, expected)
+
+
+def test_a_quick_count_knows_the_vectors_and_the_weights_that_are_not_packed() -> None:
+    """At 8 bits, codebooks of each channel take more than they save, so rounded weights are stored as float32."""
+    quant = QuantSpec(8, "k-means")
+    compressed = compress_model(CompressionSpec(ARCH, weights=quant, vector_format="int8"))
+    parts = pack_layers(compressed)
+    assert any(weight is None for _, weight in parts.layers)
+    exact = count_file_bytes(parts, model())
+    assert count_file_bytes(pack_layers(compressed, quick=True), model()) == pytest.approx(exact, rel=0.02)
+
+
+def safetensors_entry(file: bytes) -> str:
+    length = int.from_bytes(file[:8], "little")
+    return json.loads(file[8 : 8 + length])["__metadata__"][FORMAT_KEY]
+
+
 def test_another_format_is_refused(whole: bytes, tmp_path: Path) -> None:
-    with pytest.raises(CodecError, match="has format 4; this version reads format 3 only"):
-        decode(tmp_path, safetensors.numpy.save(safetensors.numpy.load(whole), {FORMAT_KEY: "4"}))
+    with pytest.raises(CodecError, match="has format 5; this version reads formats 3 and 4 only"):
+        decode(tmp_path, safetensors.numpy.save(safetensors.numpy.load(whole), {FORMAT_KEY: "5"}))
 
 
 def test_a_file_of_the_first_format_is_refused_by_its_number(tmp_path: Path) -> None:
     """There the entry was the JSON text of the settings, beside a checksum."""
     metadata = {FORMAT_KEY: json.dumps({"format": 1, "arch": ARCH}), "sha256": "0"}
     weight = {"conv1.weight": np.zeros(4, np.uint8)}
-    with pytest.raises(CodecError, match="has format 1; this version reads format 3 only, so compress it again"):
+    with pytest.raises(CodecError, match="has format 1; this version reads formats 3 and 4 only, so compress it again"):
         decode(tmp_path, safetensors.numpy.save(weight, metadata))
 
 

@@ -51,6 +51,7 @@ CHANGED = Settings(
     repair=True,
     correct_bias=True,
     equalize=True,
+    vector_format=link.VectorFormat.BFLOAT16,
     epochs=0.5,
     scales=link.Quantizers.FROZEN,
     gradual=link.SparsitySchedule.CUBIC,
@@ -110,6 +111,7 @@ SPECS = [
     CompressionSpec("resnet20", weights=QuantSpec(4, "k-means", "group", group_size=4096), reestimate_bn=True),
     CompressionSpec("resnet20", weights=QuantSpec(3), fold_bn=True, rounding="learned", equalize=True),
     CompressionSpec("resnet20", weights=QuantSpec(8), rounding="rate-aware", rate_penalty=0.54),
+    CompressionSpec("resnet20", fold_bn=True, vector_format="int8"),
     CompressionSpec("vgg", PruneSpec(sparsity=0.8), reconstruct=True, repair_activations=True, correct_bias=True),
     CompressionSpec("resnet20", layers=(LayerSpec("a/b,c:d", 32, 1 / 3),)),
 ]

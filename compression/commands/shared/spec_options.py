@@ -23,6 +23,7 @@ from compression.spec import (
     Scheme,
     Scope,
     Unit,
+    VectorFormat,
     structure_from,
 )
 from compression.spec.checks import member
@@ -41,7 +42,17 @@ RECOVERY = ("rounding", "rate_penalty", "reconstruct", "repair_activations", "co
 
 SETTINGS = (
     *(*OF_CHECKPOINT, "bits", "steps_per_unit", *QUANT, *PRUNING),
-    *("activation_bits", "calibration", "layer", "fold_bn", "order", "merge", "reestimate_bn", *RECOVERY),
+    *(
+        "activation_bits",
+        "calibration",
+        "layer",
+        "fold_bn",
+        "order",
+        "merge",
+        "reestimate_bn",
+        "vector_format",
+        *RECOVERY,
+    ),
 )
 
 
@@ -140,6 +151,11 @@ def _add_others(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="re-estimate the batch norm statistics on 1,000 training images after compression",
     )
+    add(
+        "--vector-format",
+        metavar="F",
+        help=f"how biases and batch norm are stored and evaluated: {', '.join(VectorFormat)} (default: float32)",
+    )
     add_recovery_arguments(parser)
 
 
@@ -209,6 +225,7 @@ def spec_from(options: argparse.Namespace, model: str) -> CompressionSpec:
         order=options.order or Order.FOLD_FIRST,
         merge=options.merge,
         reestimate_bn=options.reestimate_bn,
+        vector_format=member(VectorFormat, options.vector_format or VectorFormat.FLOAT32),
         **recovery_from(options),
     )
     _check_rounding(options, spec)

@@ -12,6 +12,7 @@ from compression.spec import (
     Order,
     Scheme,
     Structure,
+    VectorFormat,
     structure_from,
 )
 from pages.ui.compute import compressed, networks
@@ -147,6 +148,13 @@ def _batch_norm(model: str) -> None:
         disabled=now.fold or not networks.has_batch_norm(model),
         **session.bound("reestimate", now.reestimate),
     )
+    st.selectbox(
+        "Biases and batch norm stored as",
+        list(VectorFormat),
+        help="The accuracy is that of the numbers as they are stored. With int8, each tensor has 8-bit codes and one "
+        "scale.",
+        **session.bound("vector_format", now.vector_format),
+    )
 
 
 def _levels(model: str) -> list[str]:
@@ -183,4 +191,6 @@ def _changes(model: str) -> list[str]:
         changes.append("merged filters")
     if now.reestimate and not now.fold:
         changes.append("batch norm re-estimated")
+    if now.vector_format is not VectorFormat.FLOAT32:
+        changes.append(f"biases and batch norm as {now.vector_format}")
     return changes + recovery.words(now)

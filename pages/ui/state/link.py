@@ -24,6 +24,7 @@ from compression.spec import (
     Scheme,
     Scope,
     Unit,
+    VectorFormat,
 )
 from compression.spec.recipe import from_link, to_link
 from pages.ui.state import readers
@@ -113,6 +114,7 @@ READERS: dict[str, Read] = {
     "rounding": readers.one_of(Rounding),
     "rate_penalty": readers.number(0.001, 100),
     **dict.fromkeys(("reconstruct", "repair", "correct_bias", "equalize"), readers.switch),
+    "vector_format": readers.one_of(VectorFormat),
     "epochs": readers.number(0.01, MOST_EPOCHS),
     "scales": readers.one_of(Quantizers),
     "gradual": readers.one_of(SparsitySchedule),

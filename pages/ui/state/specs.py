@@ -44,6 +44,7 @@ def spec_of(settings: Settings, target: float | None = None) -> CompressionSpec:
         order=settings.order if settings.fold else Order.FOLD_FIRST,
         merge=settings.merge if folds_first else None,
         reestimate_bn=settings.reestimate and not settings.fold,
+        vector_format=settings.vector_format,
         **_recovery(settings, folds_first),
     )
 
@@ -150,7 +151,7 @@ def with_spec(settings: Settings, spec: CompressionSpec) -> Settings:
     """
     changes: dict[str, Any] = {"model": spec.model, "fold": spec.fold_bn, "order": spec.order, "bits": FLOAT}
     changes |= {"merge": spec.merge or 0.0, "equalize": spec.equalize, "inputs": FLOAT, "structure": "weight"}
-    changes |= {"by": SPARSITY, "sparsity": 0.0, "layers": to_link(spec.layers)}
+    changes |= {"vector_format": spec.vector_format, "by": SPARSITY, "sparsity": 0.0, "layers": to_link(spec.layers)}
     if spec.weights:
         changes |= _quantizer_settings(spec.weights)
     if spec.activations:

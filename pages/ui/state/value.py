@@ -19,6 +19,7 @@ from compression.spec import (
     Scope,
     Structure,
     Unit,
+    VectorFormat,
 )
 from compression.spec.grid import GRID_BITS, GRID_SPARSITIES
 
@@ -81,6 +82,7 @@ class Settings:
     repair: bool = False
     correct_bias: bool = False
     equalize: bool = False
+    vector_format: VectorFormat = VectorFormat.FLOAT32
 
     epochs: float = 1.0
     scales: Quantizers = Quantizers.LEARNED
