@@ -47,6 +47,7 @@ __all__ = [
     "Scope",
     "Structure",
     "Unit",
+    "VectorFormat",
     "compress",
     "evaluate",
     "flips",

@@ -41,4 +41,5 @@ from compression.spec import (
     Scope,
     Structure,
     Unit,
+    VectorFormat,
 )
