@@ -22,7 +22,7 @@ OFF = {
     "entropy coding": "entropy<br>coding",
     "contexts": "contexts",
 }
-INTO = {"places": "positions of<br>nonzero", "scales": "scales", "rest": "biases,<br>batch norm", "container": "header"}
+INTO = {"places": "nonzero<br>mask", "scales": "scales", "rest": "biases,<br>batch norm", "container": "header"}
 
 
 @dataclass(frozen=True)
