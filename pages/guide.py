@@ -5,7 +5,7 @@ from enum import StrEnum
 import streamlit as st
 
 import pages.ui.supported  # noqa: F401
-from compression.spec import Calibration, Clip, Criterion, Scheme, Structure, Unit
+from compression.spec import Calibration, Clip, Criterion, Rounding, Scheme, Structure, Unit
 from pages.ui.frame import frame
 from pages.ui.guide import accuracy
 from pages.ui.settings import methods
@@ -57,10 +57,20 @@ A single weight far from the others makes the steps larger for all of them. Ther
 beyond it get the value at its end. The range with the smallest squared error does not always give the best accuracy.
 
 Such outliers are also the reason why one scale *per output channel* keeps more accuracy than one scale per tensor. It
-costs four bytes per channel. Biases and batch norm stay in float32.
+costs four bytes per channel. Biases and batch norm stay in float32, unless you choose another format for them.
 """
 )
 explain_all(Clip)
+
+st.header("Rounding", anchor=False)
+st.markdown(
+    """
+All but nearest rounding look at 1,000 training images, without their labels, to keep the outputs of each layer. The
+**rate penalty** of rate-aware rounding says how much error is worth one bit per weight: the errors of the outputs of
+all layers, as shares of their energy, are added up. More of it gives a smaller file and a less accurate network.
+"""
+)
+explain_all(Rounding)
 
 st.header("Activation bits", anchor=False)
 st.markdown(

@@ -23,7 +23,7 @@ LAYERS = {
     "reconstruction": {"spec", "networks", "quantization", "pruning"},
     "evaluation": {"data", "networks", "spec"},
     "training": {"data", "networks"},
-    "lessons": {"spec", "quantization", "pruning"},
+    "lessons": {"spec", "quantization", "pruning", "reconstruction"},
     "core": {"spec", "data", "networks", "quantization", "pruning", "reconstruction"},
     "files": {"spec", "networks", "quantization", "pruning", "core"},
     "retraining": {

@@ -16,13 +16,21 @@ from compression.pruning.masks import UNITS
 from compression.pruning.structures import STRUCTURES
 from compression.quantization.calibration import CALIBRATIONS
 from compression.quantization.codebooks import CODEBOOKS
-from compression.quantization.quantizers import QPARAMS, RANGES, step_qparams
-from compression.spec import Calibration, Clip, Criterion, Scheme, Structure, Unit
+from compression.quantization.quantizers import QPARAMS, RANGES, fake_quantize, step_qparams
+from compression.reconstruction.learned import learned
+from compression.reconstruction.rounding import compensated, rate_aware
+from compression.spec import Calibration, Clip, Criterion, Rounding, Scheme, Structure, Unit
 
 METHODS: dict[type[StrEnum], Mapping[Any, Callable[..., Any]]] = {
     Scheme: {**QPARAMS, **CODEBOOKS, Scheme.STEP: step_qparams},
     Clip: RANGES,
     Calibration: CALIBRATIONS,
+    Rounding: {
+        Rounding.NEAREST: fake_quantize,
+        Rounding.COMPENSATED: compensated,
+        Rounding.LEARNED: learned,
+        Rounding.RATE_AWARE: rate_aware,
+    },
     Criterion: CRITERIA,
     Structure: STRUCTURES,
     Unit: UNITS,

@@ -243,8 +243,13 @@ def dequantize(codes: Tensor, qparams: QParams | Codebook) -> Tensor:
 
 
 def fake_quantize(weight: Tensor, qparams: QParams | Codebook) -> Tensor:
-    """Returns `dequantize(quantize(weight, qparams), qparams)`.
+    r"""Each weight becomes the nearest value of its quantizer, whatever becomes of the others.
 
+    Formula: \hat w = \arg\min_v\, \lvert w - v \rvert
+    Source: Krishnamoorthi 2018 (arXiv:1806.08342), section 2.
+    Fails: with few bits: the errors of many weights add up in each output of a layer.
+
+    Returns `dequantize(quantize(weight, qparams), qparams)`.
     Without a codebook and without groups it skips the conversion to integers, which would take twice as long.
     """
     if qparams.group_size or isinstance(qparams, Codebook):

@@ -23,7 +23,7 @@ MOST_OPERATIONS = 2e11  # multiply-adds per layer; larger layers take fewer step
 
 
 def learned(rows: Tensor, second: Tensor, grid: Grid, keep: Tensor | None) -> Tensor:
-    r"""rows (G, r, d) -> the rows rounded to `grid`, each weight to one of its two neighbours there.
+    r"""Whether each weight is rounded up or down is found by gradient descent, for all weights of a layer together.
 
     Formula: \min_V \lVert (W - \hat W(V)) X \rVert^2 + \lambda \sum (1 - \lvert 2 h(V) - 1 \rvert^\beta), \quad
         h(V) = \mathrm{clip}(1.2\,\sigma(V) - 0.1, 0, 1)
@@ -32,7 +32,8 @@ def learned(rows: Tensor, second: Tensor, grid: Grid, keep: Tensor | None) -> Te
     Fails: at two bits, where the best value is often not one of the two nearest; and it takes a hundred times as long
         as error-compensating rounding.
 
-    `second` (G, d, d) is damped. Weights outside `keep` are zero, and their error is made up for.
+    Returns rows (G, r, d) with each weight at one of its two neighbours on `grid`. `second` (G, d, d) is damped.
+    Weights outside `keep` are zero, and their error is made up for.
     """
     lower, upper = (each.float() for each in grid.neighbours(rows.double()))
     mask = torch.ones_like(lower) if keep is None else keep.float()

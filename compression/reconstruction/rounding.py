@@ -40,17 +40,17 @@ def compensated(
     keep: Tensor | None,
     prices: Tensor | None = None,
 ) -> Tensor:
-    r"""Returns rows (G, r, d) rounded to `grid`, column by column in `order`; the rest makes up for each error.
+    r"""Weights are rounded one input after another, and those not yet rounded make up for each error of the output.
 
     Formula: e_j = (w_j - \hat w_j) / U_{jj}, \quad w_k \leftarrow w_k - e_j U_{jk} \text{ for } k > j
     Source: GPTQ, Frantar et al. 2022 (arXiv:2210.17323), algorithm 1; with pruning SparseGPT, Frantar and Alistarh 2023
         (arXiv:2301.00774), section 3.
     Fails: if the sample is small or unlike the images later: the errors then cancel on the sample alone.
 
-    `factor` is of the second moments in this order. Weights outside `keep` (G, r, d) bool become zero, an error that is
-    made up for like any other. Without a `grid`, only these change the others. With `prices` (G, r, codes) of the codes
-    of an even grid, in units of the squared error of the outputs, each weight becomes the value with the least error
-    plus price, instead of the nearest.
+    Returns rows (G, r, d) rounded to `grid`, in `order`; `factor` is of the second moments in this order.
+    Weights outside `keep` (G, r, d) bool become zero, an error made up for like any other. Without a `grid`, only these
+    change the others. With `prices` (G, r, codes) of the codes of an even grid, in units of the squared output error,
+    each weight becomes the value with the least error plus price, instead of the nearest.
     """
     size = rows.shape[2]
     place = order[:, None].expand_as(rows)
@@ -85,14 +85,16 @@ def compensated(
 def rate_aware(
     rows: Tensor, factor: Factor, order: Tensor, grid: EvenGrid, keep: Tensor | None, bit_error: Tensor
 ) -> Tensor:
-    r"""Returns rows (G, r, d) rounded to `grid` as `compensated` does, with codes that take few bits.
+    r"""Like compensated rounding, but each layer has the steps that are worth their bytes in the file, and codes that
+    take few bits are preferred to those that are a little nearer.
 
     Formula: \hat w_j = \arg\min_v\ (w_j - v)^2 / U_{jj}^2 + \lambda \log_2 (1 / p_v)
     Source: Reducing Storage of Pretrained Neural Networks by Rate-Constrained Quantization and Entropy Coding, 2025
         (arXiv:2505.18758); here p_v is the share of a code in the layer, of the pass before.
     Fails: with a \lambda so large that most weights become zero: layers that keep too few outputs end the signal.
 
-    `bit_error` (G, r): the squared error \lambda of a channel's output that a bit is worth.
+    Returns rows (G, r, d) rounded to `grid`, whose steps are those of `rate_steps`. `bit_error` (G, r): the squared
+    error \lambda of a channel's output that a bit is worth.
     """
     result = compensated(rows, factor, order, grid, keep)
     for _ in range(RATE_PASSES):

@@ -5,7 +5,7 @@ from enum import StrEnum
 import pytest
 
 from compression.lessons.methods import METHODS, Explanation, explanation, parse_docstring
-from compression.spec import Clip, Scheme
+from compression.spec import Clip, Rounding, Scheme
 
 MEMBERS = [member for enum in METHODS for member in enum]
 name = lambda member: f"{type(member).__name__}-{member}"
@@ -31,9 +31,9 @@ def test_every_method_has_a_complete_explanation(member: StrEnum) -> None:
     assert parts.formula.count("{") == parts.formula.count("}")
 
 
-def test_every_scheme_and_every_range_has_a_function() -> None:
+def test_every_scheme_range_and_rounding_has_a_function() -> None:
     assert {*Scheme, *Clip} <= set(MEMBERS)
-    assert [set(METHODS[enum]) for enum in (Scheme, Clip)] == [set(Scheme), set(Clip)]
+    assert [set(METHODS[enum]) for enum in (Scheme, Clip, Rounding)] == [set(Scheme), set(Clip), set(Rounding)]
 
 
 def test_no_two_methods_have_the_same_text() -> None:

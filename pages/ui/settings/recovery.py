@@ -4,7 +4,7 @@ import streamlit as st
 
 from compression.spec import Order, Rounding
 from compression.spec.title import recovery_steps
-from pages.ui.settings import selection
+from pages.ui.settings import methods, selection
 from pages.ui.state import session, specs
 from pages.ui.state.value import Settings
 
@@ -42,6 +42,7 @@ def draw(model: str) -> None:
             "their energy, added up. To the right, the file becomes smaller and the network less accurate.",
             **session.bound("rate_penalty", now.rate_penalty),
         )
+    methods.explain(specs.spec_of(now).rounding)
     for key, label, text in (
         (
             "reconstruct",
