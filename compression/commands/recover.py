@@ -19,6 +19,7 @@ from compression.data.images import ImageSet, load
 from compression.engine.cluster import engine
 from compression.engine.evaluator import Evaluator
 from compression.files.packed_reader import load_compressed
+from compression.library.catalog import load_network
 from compression.networks.model import FloatModel
 from compression.paths import DATA
 from compression.results.store import Store
@@ -43,10 +44,13 @@ def run(options: argparse.Namespace) -> None:
     model, spec = network_and_spec(options)
     recipe = _recipe(options)
     check_fits(recipe, whole_spec(model, spec))
+    if options.teacher and not recipe.distillation:
+        raise ValueError("--teacher is the network to distil from: add --distillation")
     count = image_count(options.training_images, split=TRAIN, option="--training-images")
     test, images = load(TEST), load(TRAIN)[:count]
-    checkpoint = _checkpoint(model, spec, recipe, len(images))
-    network, lineage = _train(model, spec, recipe, images, checkpoint)
+    teacher = load_network(options.teacher) if options.teacher else None
+    checkpoint = _checkpoint(model, spec, recipe, len(images), teacher)
+    network, lineage = _train(model, spec, recipe, images, checkpoint, teacher)
     packed = write_packed(network, model, path)
     beside = path.with_name(path.name.removesuffix(PACKED) + ".lineage.json")
     write(beside, lineage.to_json().encode())
@@ -86,14 +90,21 @@ def _recipe(options: argparse.Namespace) -> Recipe:
     return Recipe(**given, seed=options.training_seed)
 
 
-def _checkpoint(model: FloatModel, spec: CompressionSpec, recipe: Recipe, images: int) -> Path:
+def _checkpoint(
+    model: FloatModel, spec: CompressionSpec, recipe: Recipe, images: int, teacher: FloatModel | None
+) -> Path:
     """Returns where the run is saved until its file is written."""
-    what = f"{model.digest} {spec.to_json()} {recipe.to_json()} {images}"
+    what = f"{model.digest} {spec.to_json()} {recipe.to_json()} {images}" + (f" {teacher.digest}" if teacher else "")
     return DATA / "training" / f"recover-{hashlib.sha256(what.encode()).hexdigest()[:16]}.pt"
 
 
 def _train(
-    model: FloatModel, spec: CompressionSpec, recipe: Recipe, images: ImageSet, checkpoint: Path
+    model: FloatModel,
+    spec: CompressionSpec,
+    recipe: Recipe,
+    images: ImageSet,
+    checkpoint: Path,
+    teacher: FloatModel | None,
 ) -> tuple[CompressedModel, Lineage]:
     """Returns the trained network and its lineage, with a bar of the steps."""
     with tqdm(desc="training", unit="step", total=recipe.total_steps(len(images)), leave=False) as bar:
@@ -101,7 +112,7 @@ def _train(
         def show(training: Training) -> None:
             show_steps(bar, training.step, f"{training.points[-1].accuracy:.1%} of held-out training images")
 
-        return recover(model, spec, recipe, images, checkpoint, show)
+        return recover(model, spec, recipe, images, checkpoint, show, teacher)
 
 
 def _in_words(values: dict[str, Any]) -> str:

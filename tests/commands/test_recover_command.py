@@ -39,12 +39,22 @@ def test_a_network_is_trained_and_its_file_has_the_accuracy_that_is_printed(
     assert json.loads(lineage.spec.to_json()) == values["spec"]
 
 
+def test_another_network_can_be_the_teacher(
+    here: Engine, training_images: ImageSet, tmp_path: Path, capsys: Captured
+) -> None:
+    path = tmp_path / "taught.safetensors"
+    teaching = ("--distillation", "0.5", "--teacher", "cnn3")
+    json_of(capsys, *SPARSE, "--epochs", "0.5", "--training-images", "2000", *teaching, "--out", str(path))
+    assert lineage_from_json((tmp_path / "taught.lineage.json").read_text()).teacher == "cnn3"
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         ((*SPARSE, "--out", "net.onnx"), "the name of --out must end in .safetensors"),
         (("recover", "--model", "simple_cnn", "--out", "net.safetensors"), "there is nothing to recover from"),
         ((*SPARSE, "--epochs", "-1", "--out", "net.safetensors"), "epochs must be above 0"),
+        ((*SPARSE, "--teacher", "cnn3", "--out", "net.safetensors"), "add --distillation"),
         ((*SPARSE, "--optimizer", "lamb", "--out", "net.safetensors"), "optimizer must be one of"),
     ],
 )

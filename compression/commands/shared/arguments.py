@@ -215,7 +215,10 @@ def _recover(options: argparse.ArgumentParser) -> None:
         "--distillation",
         metavar="D",
         type=float,
-        help="share of the loss, 0 to 1, that compares with the outputs of the float network (default: 0)",
+        help="share of the loss, 0 to 1, that compares with the outputs of a teacher (default: 0)",
+    )
+    options.add_argument(
+        "--teacher", metavar="NAME", help="the network to distil from, with --distillation (default: the float network)"
     )
     options.add_argument("--training-seed", metavar="N", type=int, default=0, help="seed of training (default: 0)")
     options.add_argument("--training-images", metavar="N", type=int, help="number of training images (default: all)")
