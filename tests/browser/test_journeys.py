@@ -272,6 +272,8 @@ def test_a_network_of_ones_own_is_on_every_page_and_seen_by_nobody_without_its_l
     other = page_of()
     other.goto(f"{server}/networks")
     expect(other.get_by_test_id("stMetric").first).to_be_visible()
+    other.get_by_role("combobox", name="Network").click()
+    expect(other.get_by_role("option", name="resnet20", exact=True)).to_be_visible()
     expect(other.get_by_text("1a2b-")).to_have_count(0)
     other.goto(link)
     expect(other.get_by_role("combobox", name="Network")).to_have_value(re.compile("^mine-1a2b-"))

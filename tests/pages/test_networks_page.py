@@ -35,7 +35,7 @@ def test_the_card_tells_what_the_bundled_file_and_the_modules_say(page):
 
 @pytest.mark.parametrize("name", bundled_names())
 def test_every_bundled_network_has_a_card(page, name):
-    page.button_group(key="model").set_value(name).run()
+    page.selectbox(key="model").set_value(name).run()
     assert metrics(page)["Parameters"] == wording.quantity(load_bundled(name).parameters)
     recipe = load_bundled(name).about["recipe"]
     assert any(f"{recipe['epochs']} epochs of SGD" in caption.value for caption in page.caption)
@@ -69,13 +69,13 @@ def test_public_networks_that_cannot_be_reached_say_why_and_cannot_be_fetched(pa
 
 
 def test_a_network_picked_here_is_the_one_that_explore_opens_with(page):
-    page.button_group(key="model").set_value("resnet20").run()
+    page.selectbox(key="model").set_value("resnet20").run()
     page.switch_page("app.py").run()
     assert page.selectbox(key="model").value == "resnet20"
 
 
 def test_folding_batch_norm_in_changes_the_spread_that_the_card_shows(page):
-    page.button_group(key="model").set_value("resnet20").run()
+    page.selectbox(key="model").set_value("resnet20").run()
     for fold in (True, False):
         page.toggle(key="card_fold").set_value(fold).run()
         assert not page.exception

@@ -101,8 +101,7 @@ def test_a_checkpoint_is_recognised_and_joins_the_picker_of_every_page(page, tes
     for path in ("app.py", "pages/networks.py"):
         page.switch_page(path).run()
         assert not page.exception
-        picker = page.selectbox(key="model") if path == "app.py" else page.button_group(key="model")
-        assert name in picker.options
+        assert name in page.selectbox(key="model").options
 
 
 def test_the_tried_normalisations_are_shown_lowest_loss_first(page, test_images):

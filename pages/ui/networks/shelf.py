@@ -14,12 +14,11 @@ GREY = "color: #999999"
 
 def pick() -> str:
     """Shows all networks that this session can use; returns the picked one."""
-    st.pills(
+    st.selectbox(
         "Network",
         networks.names(),
         format_func=networks.label,
-        required=True,
-        label_visibility="collapsed",
+        width=560,
         **session.bound("model", session.now().model),
     )
     return session.now().model
