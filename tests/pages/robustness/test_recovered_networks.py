@@ -55,7 +55,7 @@ def test_every_page_shows_it(path: str, size: int) -> None:
     if path not in COMPARING:
         assert shown.get("File size", wording.size(size)) == wording.size(size)
     captions = " ".join(caption.value for caption in page.caption)
-    if any(box.key == "model" for box in page.selectbox):
+    if any(box.key == "model" for box in page.sidebar.selectbox):
         assert f"compressed already: its packed file has {wording.size(size)}" in captions
 
 
