@@ -3,9 +3,9 @@
     python -m benchmarks.accuracy.rate [--model resnet20] [--threads 1]
 
 Prints a markdown table: for each network and penalty the bytes of the whole file, biases and batch norm in 8-bit codes,
-the accuracy, the points lost on images with even and with odd numbers, and the seconds of compression. Rows named
-"pruned" have that share of their weights pruned first, and the remaining ones moved. Nothing is trained; what is
-looked at are 1,000 training images.
+the accuracy, the points lost on images with even and with odd numbers, and the seconds of compression. The column
+"pruned" is the share of weights that is pruned first; then the remaining weights move. Nothing is trained: the rounding
+uses 1,000 training images without their labels.
 """
 
 import argparse
@@ -18,9 +18,10 @@ from torch import Tensor
 from benchmarks.setting import conditions, network, table
 from compression.core.compress import compress
 from compression.core.training_evidence import evidence_for
-from compression.data.images import load
+from compression.data.images import ImageSet, load
 from compression.evaluation.evaluation import evaluate
 from compression.files.packed_file import to_bytes
+from compression.networks.model import FloatModel
 from compression.spec import CompressionSpec, Granularity, PruneSpec, QuantSpec, Rounding, VectorFormat
 
 GRID = {  # network -> pairs of sparsity and rate penalty
@@ -28,6 +29,14 @@ GRID = {  # network -> pairs of sparsity and rate penalty
     "mobilenetv2": ((0.0, 0.2), (0.0, 0.4), (0.0, 0.7), (0.0, 1.0), (0.0, 1.5)),
     "vgg": ((0.0, 0.2), (0.0, 0.5), (0.8, 0.4), (0.8, 0.6), (0.8, 0.8)),
 }
+
+SPEC = CompressionSpec(
+    weights=QuantSpec(8, granularity=Granularity.TENSOR),
+    fold_bn=True,
+    rounding=Rounding.RATE_AWARE,
+    correct_bias=True,
+    vector_format=VectorFormat.INT8,
+)
 
 HEADER = ("network", "pruned", "rate penalty", "bytes", "accuracy", "lost on even, odd images", "seconds")
 
@@ -38,6 +47,23 @@ def lost(before: Tensor, after: Tensor) -> str:
     return ", ".join(f"{100 * each:.2f}" for each in halves)
 
 
+def row(model: FloatModel, spec: CompressionSpec, images: ImageSet, before: Tensor) -> list[str]:
+    """Returns the row of one spec. `before` (N,) bool: which images the float network classifies correctly."""
+    evidence, start = evidence_for(model, spec), time.perf_counter()
+    compressed = compress(model.module, spec, evidence)
+    seconds = time.perf_counter() - start
+    after = evaluate(compressed.module, images, model.normalization)
+    return [
+        model.name,
+        f"{spec.prune.sparsity or 0:.0%}" if spec.prune else "0%",
+        f"{spec.rate_penalty:g}",
+        f"{len(to_bytes(compressed, model)):,}",
+        f"{after.accuracy:.2%}",
+        lost(before, after.right),
+        f"{seconds:.1f}",
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", choices=list(GRID), help="one network (default: all three)")
@@ -46,28 +72,13 @@ def main() -> None:
     if options.threads:
         torch.set_num_threads(options.threads)
     images, rows = load(), []
-    spec = CompressionSpec(
-        weights=QuantSpec(8, granularity=Granularity.TENSOR),
-        fold_bn=True,
-        rounding=Rounding.RATE_AWARE,
-        correct_bias=True,
-        vector_format=VectorFormat.INT8,
-    )
     for name in [options.model] if options.model else GRID:
         model = network(name, random=False)
         before = evaluate(model.module, images, model.normalization).right
         for sparsity, penalty in GRID[name]:
             prune = PruneSpec(sparsity=sparsity) if sparsity else None
-            each = replace(spec, model=name, rate_penalty=penalty, prune=prune, reconstruct=bool(prune))
-            evidence, start = evidence_for(model, each), time.perf_counter()
-            compressed = compress(model.module, each, evidence)
-            seconds = time.perf_counter() - start
-            after = evaluate(compressed.module, images, model.normalization)
-            nbytes = len(to_bytes(compressed, model))
-            rows.append(
-                (name, f"{sparsity:.0%}", penalty, f"{nbytes:,}", f"{after.accuracy:.2%}", lost(before, after.right))
-                + (f"{seconds:.1f}",)
-            )
+            spec = replace(SPEC, model=name, rate_penalty=penalty, prune=prune, reconstruct=bool(prune))
+            rows.append(row(model, spec, images, before))
     print(table(HEADER, rows))
     print(f"\n{conditions()}")
 

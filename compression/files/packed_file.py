@@ -93,16 +93,17 @@ class FileParts:
         """For each kind of float32 numbers: how they are coded, and how many they are."""
         weights = {weight_key(record): weight for record, weight in self.layers}
         kinds: Floats = defaultdict(list)
-        vectors = set()
+        in_codes = set()
         for key, tensor in self._tensors():
             if weight := weights.get(key):
                 kinds[weight.kind_of_floats].append(weight.numbers.floats)
             else:
                 kinds[kind := kind_of_tensor(key, tensor)].append(flat(tensor))
-                vectors |= {kind} if has_codes(self.compressed.spec, tensor) else set()
+                if has_codes(self.compressed.spec.vector_format, tensor):
+                    in_codes.add(kind)
         return {
             kind: (
-                encode_vectors(arrays) if kind in vectors else encode_floats(np.concatenate(arrays)),
+                encode_vectors(arrays) if kind in in_codes else encode_floats(np.concatenate(arrays)),
                 sum(map(len, arrays)),
             )
             for kind, arrays in sorted(kinds.items())
@@ -231,9 +232,9 @@ def format_of(spec: CompressionSpec) -> str:
     return FORMAT_OF_INT8 if spec.vector_format is VectorFormat.INT8 else FORMAT
 
 
-def has_codes(spec: CompressionSpec, tensor: Tensor) -> bool:
-    """Whether a tensor that is not packed is stored as 8-bit codes with a scale."""
-    return spec.vector_format is VectorFormat.INT8 and is_vector(tensor)
+def has_codes(form: str, tensor: Tensor) -> bool:
+    """Whether a tensor is stored as 8-bit codes with a scale if the `vector_format` of the spec is `form`."""
+    return form == VectorFormat.INT8 and is_vector(tensor)
 
 
 def kind_of_tensor(key: str, tensor: Tensor) -> str:

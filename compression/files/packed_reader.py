@@ -28,6 +28,7 @@ from compression.files.packed_file import (
     FORMAT_KEY,
     FORMAT_OF_INT8,
     fingerprint,
+    has_codes,
     kind_of_tensor,
     shapes_of,
     tensors_of,
@@ -39,7 +40,6 @@ from compression.networks.folding import fold_batch_norm
 from compression.networks.model import FloatModel, freeze_
 from compression.networks.normalization import Normalization
 from compression.quantization.activations import InputQuantizer
-from compression.quantization.vectors import is_vector
 from compression.spec import VectorFormat
 
 MOST_TEXT = 1 << 20  # bytes of the JSON text or of the directory
@@ -167,11 +167,11 @@ def _decode(reader: Reader) -> tuple[nn.Module, dict[str, Any], dict[str, Packed
         )
     with torch.no_grad():
         floats: dict[str, Array] = {}
-        in_codes = about["spec"].get("vector_format") == VectorFormat.INT8
+        form = about["spec"].get("vector_format", VectorFormat.FLOAT32)
         for _, members in sorted(kinds.items()):
             counts = [count for _, count in members]
-            are_codes = in_codes and is_vector(tensors[members[0][0]])
-            decoded = (decode_vectors if are_codes else _decode_joined)(reader.block(), counts)
+            content, in_codes = reader.block(), has_codes(form, tensors[members[0][0]])
+            decoded = decode_vectors(content, counts) if in_codes else decode_floats(content, sum(counts))
             values = np.split(decoded, np.cumsum(counts)[:-1])
             floats |= dict(zip((key for key, _ in members), values, strict=True))
         for key, tensor in tensors.items():
@@ -183,10 +183,6 @@ def _decode(reader: Reader) -> tuple[nn.Module, dict[str, Any], dict[str, Packed
     for layer, quantizer in about["inputs"].items():
         module.get_submodule(layer).register_forward_pre_hook(InputQuantizer(*quantizer))
     return module, about, {key: Packed(entry, floats[key], contents[key]) for key, entry in entries.items() if entry}
-
-
-def _decode_joined(content: bytes, counts: list[int]) -> Array:
-    return decode_floats(content, sum(counts))
 
 
 def _read_entry(directory: Reader, tensor: Tensor) -> Entry | None:

@@ -8,11 +8,11 @@ Two ways to store the weights of a layer are counted:
 Both add the numbers of the quantizer. For each group: a float32 scale and, if the scheme has one, a zero point of one
 or two bytes (four if it is not an integer); or the float32 numbers of a codebook. Quantization with a given step stores
 the step in each layer and needs four bytes more for the smallest code, unless the number of bits implies it. A layer
-with quantized inputs needs one more scale and zero point. Both add the rest, too: biases and batch norm, in the
-format of the spec, where 8-bit codes have a float32 scale per tensor. Counters
-that inference does not read (`num_batches_tracked` of batch norm) are not counted. Merged filters are counted one by
-one, like any others; `duplicates` says what the network takes without them. The packed file (`packed_file`) may be
-smaller, because frequent codes take fewer bits there; `ledger` itemises its bytes.
+with quantized inputs needs one more scale and zero point. Both add the rest, too: biases and batch norm, in the format
+of the spec, where 8-bit codes have a float32 scale per tensor. Counters that inference does not read
+(`num_batches_tracked` of batch norm) are not counted. Merged filters are counted one by one, like any others;
+`duplicates` says what the network takes without them. The packed file (`packed_file`) may be smaller, because frequent
+codes take fewer bits there; `ledger` itemises its bytes.
 
 A mask with one bit per weight fits any layer; it keeps the nonzero weights. After filter pruning, a mask with one bit
 per filter is enough; it keeps all weights of the surviving filters. After n:m pruning, the number of each choice of n
@@ -24,10 +24,8 @@ import math
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
-from torch import Tensor
-
 from compression.core.record import CompressedModel, LayerRecord
-from compression.networks.weights import FLOAT_BYTES, float_bytes
+from compression.networks.weights import FLOAT_BYTES, float_bytes, float_tensors
 from compression.quantization.codebooks import Codebook
 from compression.quantization.quantizers import QParams
 from compression.quantization.vectors import is_vector
@@ -83,23 +81,22 @@ class Size:
 def count_bytes(compressed: CompressedModel) -> Size:
     """Returns the exact bytes of `compressed`, counted without writing a file."""
     layers = tuple(_layer_size(layer) for layer in compressed.layers)
-    rest = Ledger(rest=_rest_bytes(compressed, sum(layer.float32 for layer in layers)))
+    float32 = float_bytes(compressed.original)
+    rest = Ledger(rest=float32 - sum(layer.float32 for layer in layers) - _saved_on_vectors(compressed))
     return Size(
-        float32=float_bytes(compressed.original),
+        float32=float32,
         dense=sum((layer.dense for layer in layers), rest),
         sparse=sum((layer.sparse for layer in layers), rest),
         layers=layers,
     )
 
 
-def _rest_bytes(compressed: CompressedModel, weights: int) -> int:
-    """Returns the bytes of all that is not one of the `weights`, which take so many bytes as float32."""
+def _saved_on_vectors(compressed: CompressedModel) -> int:
+    """Returns how many bytes fewer biases and batch norm take in the format of the spec than as float32."""
     form = compressed.spec.vector_format
-    state = {id(value): value for value in compressed.original.state_dict(keep_vars=True).values()}
-    vectors = [each.numel() for each in state.values() if isinstance(each, Tensor) and is_vector(each)]
+    vectors = [each.numel() for each in float_tensors(compressed.original) if is_vector(each)]
     scales = FLOAT_BYTES * len(vectors) if form is VectorFormat.INT8 else 0
-    others = float_bytes(compressed.original) - weights - FLOAT_BYTES * sum(vectors)
-    return others + packed_bytes(sum(vectors), form.bits) + scales
+    return FLOAT_BYTES * sum(vectors) - packed_bytes(sum(vectors), form.bits) - scales
 
 
 def packed_bytes(codes: int, bits: int) -> int:

@@ -28,11 +28,16 @@ def weighted_layers(module: nn.Module, also: Collection[Also] = ()) -> dict[str,
 FLOAT_BYTES = 4
 
 
-def float_bytes(module: nn.Module) -> int:
-    """The bytes of all floats of `module`, buffers included, as float32. A tensor with several names counts once."""
+def float_tensors(module: nn.Module) -> list[Tensor]:
+    """Returns all floating-point tensors of `module`, buffers included; one with several names occurs once."""
     state = module.state_dict(keep_vars=True).values()
     tensors = {id(value): value for value in state if isinstance(value, Tensor)}
-    return sum(tensor.numel() * FLOAT_BYTES for tensor in tensors.values() if tensor.is_floating_point())
+    return [tensor for tensor in tensors.values() if tensor.is_floating_point()]
+
+
+def float_bytes(module: nn.Module) -> int:
+    """The bytes of all floats of `module`, buffers included, as float32. A tensor with several names counts once."""
+    return sum(tensor.numel() * FLOAT_BYTES for tensor in float_tensors(module))
 
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)

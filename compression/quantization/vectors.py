@@ -59,7 +59,10 @@ def round_tensor(key: str, tensor: Tensor, form: VectorFormat) -> Tensor:
 
 
 def round_vectors_(module: nn.Module, form: VectorFormat) -> None:
-    """Rounds all vectors of `module` to the numbers of `form`."""
+    """Rounds all vectors of `module` to the numbers of `form`. Weights are not touched, and nothing is for float32."""
+    if form is VectorFormat.FLOAT32:
+        return
     with torch.no_grad():
         for key, tensor in module.state_dict().items():
-            tensor.copy_(round_tensor(key, tensor, form))
+            if is_vector(tensor):
+                tensor.copy_(round_tensor(key, tensor, form))

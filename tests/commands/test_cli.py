@@ -281,6 +281,7 @@ def test_a_search_takes_the_steps_that_recover_accuracy() -> None:
         ("--rounding compensated", "add --bits"),
         ("--bits 4 --reconstruct", "add --sparsity"),
         ("--bits 4 --rounding compensated --rate-penalty 1", "add --rounding rate-aware"),
+        ("--bits 4 --rounding rate-aware --rate-penalty 0", "above 0, got 0.0"),
     ],
 )
 def test_options_that_would_have_no_effect_are_refused(options: str, problem: str) -> None:

@@ -155,6 +155,13 @@ def test_a_spec_that_no_widget_can_show_is_refused():
         specs.with_spec(Settings(), seeded)
 
 
+def test_the_clipping_range_takes_effect_where_rate_aware_rounding_does_not():
+    chosen = Settings(bits="4", clip=specs.Clip.LAPLACE, rounding=link.Rounding.RATE_AWARE, fold=True)
+    assert specs.spec_of(chosen).weights.clip is specs.Clip.FULL
+    last = replace(chosen, order=specs.Order.QUANTIZE_FIRST)
+    assert specs.spec_of(last).weights.clip is specs.Clip.LAPLACE
+
+
 def test_what_the_other_settings_rule_out_comes_back_when_they_are_taken_back():
     by_filter = Settings(structure="filter", criterion=specs.Criterion.BN_SCALE, sparsity=0.5)
     by_weight = replace(by_filter, structure="weight")

@@ -42,17 +42,8 @@ RECOVERY = ("rounding", "rate_penalty", "reconstruct", "repair_activations", "co
 
 SETTINGS = (
     *(*OF_CHECKPOINT, "bits", "steps_per_unit", *QUANT, *PRUNING),
-    *(
-        "activation_bits",
-        "calibration",
-        "layer",
-        "fold_bn",
-        "order",
-        "merge",
-        "reestimate_bn",
-        "vector_format",
-        *RECOVERY,
-    ),
+    *("activation_bits", "calibration", "layer", "fold_bn", "order", "merge"),
+    *("reestimate_bn", "vector_format", *RECOVERY),
 )
 
 
@@ -192,7 +183,7 @@ def recovery_from(options: argparse.Namespace) -> dict[str, Any]:
     """
     if options.rate_penalty is not None and options.rounding != Rounding.RATE_AWARE:
         raise ValueError("--rate-penalty applies to one rounding: add --rounding rate-aware")
-    steps = {name: value for name in RECOVERY if (value := getattr(options, name))}
+    steps = {name: value for name in RECOVERY if _is_given(value := getattr(options, name))}
     return steps | {"rounding": member(Rounding, options.rounding)} if options.rounding else steps
 
 
@@ -201,10 +192,14 @@ def first_setting(options: argparse.Namespace) -> str | None:
     for name in SETTINGS:
         if options.checkpoint and name in OF_CHECKPOINT:
             continue
-        value = getattr(options, name)
-        if value is not None and value is not False and value != []:  # 0 is a value that was given
+        if _is_given(getattr(options, name)):
             return _option(name)
     return None
+
+
+def _is_given(value: object) -> bool:
+    """Whether the value of an option differs from that of an option that was left out; 0 does."""
+    return value is not None and value is not False and value != []
 
 
 def spec_from(options: argparse.Namespace, model: str) -> CompressionSpec:

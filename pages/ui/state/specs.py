@@ -64,7 +64,9 @@ def _recovery(settings: Settings, folds_first: bool) -> dict[str, Any]:
 
 
 def _rounding(settings: Settings) -> Rounding:
-    """Returns the rounding, or compensated instead of rate-aware, which exists for the scheme symmetric only."""
+    """Returns the rounding that takes effect: nearest if batch norm is folded last, and rate-aware if symmetric."""
+    if settings.fold and settings.order is not Order.FOLD_FIRST:
+        return Rounding.NEAREST
     other = settings.weight_bits is not None and settings.scheme is not Scheme.SYMMETRIC
     return Rounding.COMPENSATED if other and settings.rounding is Rounding.RATE_AWARE else settings.rounding
 
