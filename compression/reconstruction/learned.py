@@ -27,8 +27,8 @@ def learned(rows: Tensor, second: Tensor, grid: Grid, keep: Tensor | None) -> Te
 
     Formula: \min_V \lVert (W - \hat W(V)) X \rVert^2 + \lambda \sum (1 - \lvert 2 h(V) - 1 \rvert^\beta), \quad
         h(V) = \mathrm{clip}(1.2\,\sigma(V) - 0.1, 0, 1)
-    Source: AdaRound, Nagel et al. 2020 (arXiv:2004.10568), section 3; here with the second moments H of the inputs,
-        \lVert (W - \hat W) X \rVert^2 = (W - \hat W) H (W - \hat W)^T, instead of batches of images.
+    Source: AdaRound, Nagel et al. 2020 (arXiv:2004.10568), section 3; here errors of the outputs follow from the second
+        moments of the inputs, instead of batches of images.
     Fails: at two bits, where the best value is often not one of the two nearest; and it takes a hundred times as long
         as error-compensating rounding.
 

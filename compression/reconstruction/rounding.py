@@ -89,9 +89,9 @@ def rate_aware(
     take few bits are preferred to those that are a little nearer.
 
     Formula: \hat w_j = \arg\min_v\ (w_j - v)^2 / U_{jj}^2 + \lambda \log_2 (1 / p_v)
-    Source: Reducing Storage of Pretrained Neural Networks by Rate-Constrained Quantization and Entropy Coding, 2025
-        (arXiv:2505.18758); here p_v is the share of a code in the layer, of the pass before.
-    Fails: with a \lambda so large that most weights become zero: layers that keep too few outputs end the signal.
+    Source: rate-constrained quantization, 2025 (arXiv:2505.18758); here p is the share of a value in the layer, as
+        rounded in the pass before.
+    Fails: with a penalty so large that most weights become zero: too little of the signal passes such layers.
 
     Returns rows (G, r, d) rounded to `grid`, whose steps are those of `rate_steps`. `bit_error` (G, r): the squared
     error \lambda of a channel's output that a bit is worth.

@@ -27,6 +27,7 @@ def test_every_method_has_a_complete_explanation(member: StrEnum) -> None:
     assert parts.text.endswith(".")
     assert parts.source.endswith(".")
     assert parts.fails.endswith(".")
+    assert "\\" not in parts.text + parts.source + parts.fails  # LaTeX stands in the formula alone
     assert "\t" not in parts.formula + parts.text  # "\text" becomes a tab in a docstring that is not raw
     assert parts.formula.count("{") == parts.formula.count("}")
 
