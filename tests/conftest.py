@@ -3,6 +3,7 @@
 import itertools
 import os
 import shutil
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -32,6 +33,9 @@ os.environ["SQUEEZELAB_RESULTS"] = tempfile.mkdtemp(prefix="squeezelab-tests-") 
 os.environ["SQUEEZELAB_NICE"] = "0"  # workers of the lowest priority would wait until no test computes
 
 torch.set_num_threads(1)  # one process per core runs tests
+
+sys.dont_write_bytecode = False  # else each of hundreds of processes compiles all tests and the package again
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
