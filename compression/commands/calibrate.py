@@ -4,8 +4,9 @@ import argparse
 
 from compression.commands.shared.json_text import to_json
 from compression.core import bundled_calibrations
-from compression.core.training_evidence import SAMPLE_IMAGES, observe_training_sample
+from compression.core.training_evidence import observe_training_sample
 from compression.networks.bundled import bundled_names, load_bundled
+from compression.spec import SAMPLE_IMAGES
 
 
 def run(options: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""Evidence from training images: the first thousand in canonical order, which is independent of their classes."""
+"""Evidence from training images: the first ones in canonical order, which is independent of their classes."""
 
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -12,7 +12,7 @@ from compression.core.observe import observe
 from compression.core.output_gradients import output_gradients
 from compression.data.cifar10 import TRAIN
 from compression.data.images import load
-from compression.errors import DataMissing
+from compression.errors import DataError, DataMissing
 from compression.networks.bundled import bundled_names
 from compression.networks.folding import fold_batch_norm
 from compression.networks.model import FloatModel
@@ -20,9 +20,7 @@ from compression.networks.normalization import Normalization
 from compression.pruning.merging import merge_filters
 from compression.quantization.calibration import LayerInputs
 from compression.reconstruction.equalization import equalize
-from compression.spec import Also, CompressionSpec, Criterion, PruneSpec, Structure
-
-SAMPLE_IMAGES = 1000
+from compression.spec import SAMPLE_IMAGES, Also, CompressionSpec, Criterion, PruneSpec, Structure
 
 MAX_CALIBRATIONS = 32
 
@@ -48,16 +46,21 @@ def evidence_for(model: FloatModel, spec: CompressionSpec) -> Evidence:
     """
     network = _Network(model.digest, spec.folds_first, spec.merge, spec.equalize, spec.also, model)
     return Evidence(
-        sample=training_sample(model.normalization) if spec.needs_sample else None,
+        sample=training_sample(model.normalization, spec.sample_images) if spec.needs_sample else None,
         calibration=_calibration(network) if spec.needs_calibration else None,
         gradients=_gradients(network, spec.prune) if spec.prune and spec.needs_gradients else None,
     )
 
 
 @lru_cache(maxsize=2)
-def training_sample(normalization: Normalization) -> Sample:
-    """Returns the first SAMPLE_IMAGES training images. Raises DataMissing if there are none, DataError if damaged."""
-    images = load(TRAIN)[:SAMPLE_IMAGES]
+def training_sample(normalization: Normalization, count: int = SAMPLE_IMAGES) -> Sample:
+    """Returns the first `count` training images.
+
+    Raises DataMissing if there are none, DataError if they are damaged or fewer than `count`.
+    """
+    images = load(TRAIN)[:count]
+    if len(images) < count:
+        raise DataError(f"the settings ask for {count:,} training images, and there are {len(images):,}")
     return Sample(normalization(images.pixels), images.labels)
 
 

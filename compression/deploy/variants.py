@@ -7,7 +7,7 @@ from torch import Tensor
 
 from compression.core.compress import compress
 from compression.core.record import bit_operations
-from compression.core.training_evidence import SAMPLE_IMAGES, evidence_for
+from compression.core.training_evidence import evidence_for
 from compression.data.cifar10 import TRAIN
 from compression.data.images import load
 from compression.deploy.float_onnx import to_onnx
@@ -20,6 +20,7 @@ from compression.pruning.deduplication import merge_duplicates
 from compression.pruning.removal import remove_zeroed
 from compression.spec import (
     FLOAT_BITS,
+    SAMPLE_IMAGES,
     ActivationSpec,
     CompressionSpec,
     Granularity,

@@ -5,7 +5,7 @@ This package re-exports the specs and their options. Recipes and links (`recipe`
 """
 
 from compression.spec.checks import FLOAT_BITS, MAX_BITS, MIN_BITS
-from compression.spec.compression import Also, CompressionSpec, LayerSpec, Order
+from compression.spec.compression import SAMPLE_IMAGES, Also, CompressionSpec, LayerSpec, Order
 from compression.spec.prune import Criterion, PruneSpec, Scope, Structure, Unit, structure_from
 from compression.spec.quantize import (
     AUTOMATIC_SCHEMES,
@@ -35,6 +35,7 @@ __all__ = [
     "MAX_BITS",
     "MIN_BITS",
     "RATE_PENALTY",
+    "SAMPLE_IMAGES",
     "SMALLEST_STEP",
     "ActivationSpec",
     "Also",

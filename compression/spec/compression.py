@@ -16,6 +16,8 @@ from compression.spec.quantize import ActivationSpec, Clip, QuantSpec, Scheme, w
 from compression.spec.rounding import RATE_PENALTY, Rounding
 from compression.spec.vectors import VectorFormat
 
+SAMPLE_IMAGES = 1000
+
 
 class Order(StrEnum):
     """Whether batch norm is folded before or after weights are quantized. After folding they are quantized again."""
@@ -75,6 +77,8 @@ class CompressionSpec:
     `repair_activations`, `correct_bias`: whether the spread and the mean of each output channel are given back.
     `equalize`: whether channels between two layers are rescaled so that both use their ranges equally, after folding.
     `vector_format`: how biases and batch norm are stored, and so evaluated, after all other steps.
+    `sample_images`: how many training images, the first ones, the steps from `reestimate_bn` to `correct_bias` see;
+    reset to its default if there is none of these steps. Criteria and the ranges of inputs always see 1,000.
 
     All steps from `reestimate_bn` to `equalize` need batch norm that is folded first or not at all, and all but
     `equalize` need training images; `vector_format` needs neither.
@@ -97,6 +101,7 @@ class CompressionSpec:
     equalize: bool = False
     rate_penalty: float = RATE_PENALTY
     vector_format: VectorFormat = VectorFormat.FLOAT32
+    sample_images: int = SAMPLE_IMAGES
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "order", member(Order, self.order))
@@ -126,6 +131,10 @@ class CompressionSpec:
             object.__setattr__(self, "rate_penalty", RATE_PENALTY)
         else:
             self._check_rate()
+        if not self.needs_sample:
+            object.__setattr__(self, "sample_images", SAMPLE_IMAGES)
+        if not (isinstance(self.sample_images, int) and self.sample_images > 0):
+            raise ValueError(f"sample_images must be a whole number above 0, got {self.sample_images}")
         self._check_order()
 
     def _check_rate(self) -> None:
@@ -224,4 +233,5 @@ LATER = {
     "equalize": False,
     "rate_penalty": RATE_PENALTY,
     "vector_format": VectorFormat.FLOAT32,
+    "sample_images": SAMPLE_IMAGES,
 }  # fields of CompressionSpec with their defaults

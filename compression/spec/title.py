@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from compression.spec.compression import CompressionSpec, Order
+from compression.spec.compression import SAMPLE_IMAGES, CompressionSpec, Order
 from compression.spec.prune import Criterion, PruneSpec, Scope, Structure, Unit
 from compression.spec.quantize import Clip, Granularity, QuantSpec, Scheme
 from compression.spec.rounding import RATE_PENALTY, Rounding
@@ -38,6 +38,8 @@ def title(spec: CompressionSpec) -> str:
     parts += recovery_steps(spec)
     if spec.reestimate_bn:
         parts.append("batch norm re-estimated")
+    if spec.sample_images != SAMPLE_IMAGES:
+        parts.append(f"from {spec.sample_images:,} training images")
     if spec.vector_format is not VectorFormat.FLOAT32:
         parts.append(f"biases and batch norm as {spec.vector_format}")
     return ", ".join(parts) or FLOAT

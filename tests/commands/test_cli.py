@@ -282,6 +282,8 @@ def test_a_search_takes_the_steps_that_recover_accuracy() -> None:
         ("--bits 4 --reconstruct", "add --sparsity"),
         ("--bits 4 --rounding compensated --rate-penalty 1", "add --rounding rate-aware"),
         ("--bits 4 --rounding rate-aware --rate-penalty 0", "above 0, got 0.0"),
+        ("--bits 4 --sample-images 4000", "add --rounding or --reestimate-bn"),
+        ("--bits 4 --correct-bias --sample-images 0", "a whole number above 0, got 0"),
     ],
 )
 def test_options_that_would_have_no_effect_are_refused(options: str, problem: str) -> None:

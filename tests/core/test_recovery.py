@@ -1,16 +1,19 @@
 """Accuracy given back as part of a spec: what compress makes of it, what the file holds, and what is refused."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
+from compression.core import training_evidence
 from compression.core.compress import compress
 from compression.core.evidence import Evidence, Sample
 from compression.core.record import CompressedModel
 from compression.core.training_evidence import evidence_for, training_sample
 from compression.data.images import ImageSet
+from compression.errors import DataError
 from compression.evaluation.evaluation import evaluate
 from compression.files.packed_file import to_bytes
 from compression.files.packed_reader import verify_file
@@ -131,6 +134,18 @@ def test_quantized_inputs_of_an_equalized_network_have_ranges_of_their_own(train
     plain, other = (evidence_for(model, each).calibration for each in (spec, equalized))
     assert plain["conv1"].high == pytest.approx(other["conv1"].high)
     assert plain["fc2"].high != pytest.approx(other["fc2"].high)
+
+
+def test_as_many_training_images_are_seen_as_the_spec_says(
+    training_images: ImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = load_bundled("simple_cnn")
+    spec = CompressionSpec("simple_cnn", weights=QuantSpec(4), correct_bias=True, sample_images=1500)
+    sample = evidence_for(model, spec).sample
+    assert torch.equal(sample.inputs, model.normalization(training_images.pixels[:1500]))
+    monkeypatch.setattr(training_evidence, "load", lambda _: training_images[:1400])
+    with pytest.raises(DataError, match="ask for 1,600 training images, and there are 1,400"):
+        evidence_for(model, replace(spec, sample_images=1600))
 
 
 def test_three_bits_of_resnet20_lose_little_on_real_images(training_images: ImageSet) -> None:

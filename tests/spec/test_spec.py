@@ -103,9 +103,16 @@ def test_rate_aware_rounding_is_of_the_scheme_symmetric_and_has_a_penalty(quant,
         CompressionSpec("m", weights=quant, rounding="rate-aware", rate_penalty=penalty)
 
 
+@pytest.mark.parametrize("count", [0, -5, 2.5])
+def test_the_training_images_that_are_seen_are_a_whole_number(count: float) -> None:
+    with pytest.raises(ValueError, match=f"sample_images must be a whole number above 0, got {count}"):
+        CompressionSpec("m", correct_bias=True, sample_images=count)
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [
+        (CompressionSpec("m", weights=QuantSpec(4), sample_images=9), CompressionSpec("m", weights=QuantSpec(4))),
         (CompressionSpec("m", rounding="compensated"), CompressionSpec("m")),
         (CompressionSpec("m", weights=QuantSpec(4), reconstruct=True), CompressionSpec("m", weights=QuantSpec(4))),
         (CompressionSpec("m", weights=QuantSpec(4), rate_penalty=0.7), CompressionSpec("m", weights=QuantSpec(4))),
@@ -139,6 +146,7 @@ def test_rate_aware_rounding_is_of_the_scheme_symmetric_and_has_a_penalty(quant,
         ),
     ],
     ids=[
+        "images-without-recovery",
         "rounding-without-codes",
         "survivors-without-pruning",
         "penalty-without-the-rounding",

@@ -70,6 +70,10 @@ from compression.spec.title import title
             "up to 8 bits, rate-aware rounding, rate penalty 0.5",
         ),
         (
+            CompressionSpec("net", PruneSpec(sparsity=0.8), correct_bias=True, reestimate_bn=True, sample_images=4000),
+            "80 % sparse, bias corrected, batch norm re-estimated, from 4,000 training images",
+        ),
+        (
             CompressionSpec("net", PruneSpec(sparsity=0.8), reconstruct=True, repair_activations=True),
             "80 % sparse, survivors moved, activations repaired",
         ),

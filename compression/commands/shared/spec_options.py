@@ -8,6 +8,7 @@ from compression.spec import (
     DEFAULT_CLIP_AT,
     GROUP_SIZE,
     RATE_PENALTY,
+    SAMPLE_IMAGES,
     ActivationSpec,
     Calibration,
     Clip,
@@ -38,7 +39,10 @@ PRUNING = ("threshold", "unit", "sparsity", "scope", "criterion", "seed", "struc
 
 OF_CHECKPOINT = ("arch", "normalization", "entry")
 
-RECOVERY = ("rounding", "rate_penalty", "reconstruct", "repair_activations", "correct_bias", "equalize")
+RECOVERY = (
+    *("rounding", "rate_penalty", "reconstruct", "repair_activations", "correct_bias", "equalize"),
+    "sample_images",
+)
 
 SETTINGS = (
     *(*OF_CHECKPOINT, "bits", "steps_per_unit", *QUANT, *PRUNING),
@@ -140,7 +144,7 @@ def _add_others(parser: argparse.ArgumentParser) -> None:
     add(
         "--reestimate-bn",
         action="store_true",
-        help="re-estimate the batch norm statistics on 1,000 training images after compression",
+        help="re-estimate the batch norm statistics on training images after compression",
     )
     add(
         "--vector-format",
@@ -151,7 +155,7 @@ def _add_others(parser: argparse.ArgumentParser) -> None:
 
 
 def add_recovery_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options that give accuracy back without training; all but --equalize need 1,000 training images."""
+    """Adds the options that give accuracy back without training; all but --equalize need training images."""
     add = parser.add_argument
     add(
         "--rounding",
@@ -173,6 +177,13 @@ def add_recovery_arguments(parser: argparse.ArgumentParser) -> None:
         "--equalize",
         action="store_true",
         help="rescale channels between two layers so that both use their ranges equally; needs --fold-bn",
+    )
+    add(
+        "--sample-images",
+        metavar="N",
+        type=int,
+        help="how many training images these steps, and --reestimate-bn, see; more take longer and more memory, and "
+        f"help wide layers (default: {SAMPLE_IMAGES:,})",
     )
 
 
@@ -235,6 +246,8 @@ def _check_rounding(options: argparse.Namespace, spec: CompressionSpec) -> None:
         raise ValueError("--rounding applies to quantized weights: add --bits")
     if options.reconstruct and not spec.prunes:
         raise ValueError("--reconstruct moves the weights that pruning keeps: add --sparsity or another way to prune")
+    if options.sample_images is not None and not spec.needs_sample:
+        raise ValueError("--sample-images applies to steps that see training images: add --rounding or --reestimate-bn")
 
 
 def _weights(options: argparse.Namespace) -> QuantSpec | None:

@@ -162,7 +162,9 @@ def with_spec(settings: Settings, spec: CompressionSpec) -> Settings:
         changes |= _pruning_settings(spec.prune)
     chosen = replace(with_recovery(settings, spec), **changes)
     if spec_of(chosen) != spec:
-        raise ValueError("it has settings that no widget shows, such as a seed or compressed embeddings")
+        raise ValueError(
+            "it has settings that no widget shows, such as a seed, more training images or compressed embeddings"
+        )
     return chosen
 
 
