@@ -1,16 +1,17 @@
 """A class at work: students without browsers, who move a slider every two to four seconds at one server.
 
-    python -m benchmarks.classroom [--students 30] [--seconds 120] [--model resnet20]
+    python -m benchmarks.classroom [--students 30] [--seconds 120] [--model resnet20] [--greedy]
 
 Each student is a websocket client that speaks Streamlit's own protocol, so that the real server does all of its work:
 it opens the page, keeps the elements that it is sent, sends the states of its sliders, and reruns the fragments that
 ask to be rerun at intervals. Every second student follows the teacher: the same moves, each at its own pace. The
-others move on their own, at random, the same way each time.
+others move on their own, at random, the same way each time. With --greedy, one person more starts the longest work that
+the pages have, all of it one after the other: a sweep of all networks, a search, a scan, an export and a training.
 
 Prints three markdown tables. Times: from sending a move until three metrics say what `compression` computes for it and
 two charts have come after it; and until accuracy shows its first number for it. Counts: moves that the next one
 overtook, errors on any page, and students whose page at the end does not show their last move (lost updates). Memory
-and processor time: of the server and all of its processes.
+and processor time: of the server and all of its processes; of memory also how much it grew in the last half.
 """
 
 import argparse
@@ -43,6 +44,23 @@ from tests.support.serving import serving
 
 PAUSE_SECONDS = 2.0, 4.0
 SETTLE_SECONDS = 10.0
+GREED: tuple[tuple[str, dict[str, str], str], ...] = (  # what a greedy person starts: page, its link, key of the button
+    (
+        "tradeoffs",
+        {
+            "view": "Sweep",
+            "sweep_networks": "resnet20,vgg,mobilenetv2,cnn3,simple_cnn",
+            "sweep_bits": "2,3,4,5,6,8",
+            "sweep_schemes": "symmetric,affine,k-means",
+            "sweep_sparsities": "0,0.13,0.37,0.63",
+        },
+        "sweep",
+    ),
+    ("tradeoffs", {"view": "Search", "model": "vgg"}, "search start"),
+    ("layers", {"model": "vgg", "bits": "4"}, "scan start"),
+    ("deploy", {"model": "mobilenetv2", "bits": "8"}, "deploy"),
+    ("recover", {"model": "resnet20", "bits": "2", "epochs": "5"}, "training start"),
+)
 OPEN_SECONDS = 120.0
 CHARTS = 2
 Metrics = dict[str, str]
@@ -190,11 +208,12 @@ class Student:
         self._expected_metrics, self._charts, self._sent_at = self.expected[move.spec], 0, time.perf_counter()
         await self._rerun(fragment)
 
-    async def _rerun(self, fragment: str = "", automatic: bool = False) -> None:
+    async def _rerun(self, fragment: str = "", automatic: bool = False, page_name: str = "") -> None:
         message = BackMsg()
         rerun = message.rerun_script
         rerun.query_string = urlencode(self.settings)
         rerun.page_script_hash = self._hash
+        rerun.page_name = page_name
         rerun.fragment_id = fragment
         rerun.is_auto_rerun = automatic
         rerun.context_info.url = self.url
@@ -265,6 +284,48 @@ class Student:
         for fragment in fragments:
             if fragment in self._timers:
                 self._timers.pop(fragment)[1].cancel()
+
+
+class Greedy(Student):
+    """One session that starts all of GREED and stays. Its own times do not count."""
+
+    async def attend(self, start: asyncio.Event, until: asyncio.Event) -> None:
+        address = f"{self.url.replace('http', 'ws', 1)}/_stcore/stream"
+        async with websockets.connect(address, subprotocols=["streamlit"], max_size=None) as self._socket:
+            listener = asyncio.create_task(self._listen())
+            for page, settings, key in GREED:
+                self._begin(settings)
+                await self._rerun(page_name=page)
+                if page == GREED[0][0] and not start.is_set():
+                    await asyncio.wait_for(self.opened.wait(), OPEN_SECONDS)
+                    await start.wait()
+                await asyncio.wait_for(self._press(key), OPEN_SECONDS)
+                await asyncio.sleep(SETTLE_SECONDS)
+            await until.wait()
+            self._forget_timers(list(self._timers))
+            listener.cancel()
+
+    def _begin(self, settings: dict[str, str]) -> None:
+        """Forgets the page that was shown, as a click on a link does."""
+        self.settings, self.page, self._states, self._hash = dict(settings), Page(), {}, ""
+
+    async def _press(self, key: str) -> None:
+        """Waits for the button with that key, presses it, and waits until it is another one."""
+        while not (found := self._button(key)):
+            await asyncio.sleep(0.2)
+        self._states[found.element.button.id] = WidgetState(id=found.element.button.id, trigger_value=True)
+        await self._rerun(found.fragment)
+        del self._states[found.element.button.id]
+        while self._button(key):
+            await asyncio.sleep(0.2)
+
+    def _button(self, key: str) -> Node | None:
+        """Returns the enabled button with that key, if the page has one."""
+        for node in self.page.nodes.values():
+            button = node.element.button
+            if node.element.WhichOneof("type") == "button" and button.id.endswith(f"-{key}") and not button.disabled:
+                return node
+        return None
 
 
 def moves(model: str, seed: str, count: int) -> list[Move]:
@@ -372,13 +433,15 @@ def report(students: list[Student], loads: list[Load], seconds: float) -> None:
         ("errors", len(errors)),
     ]
     print(table(("how often", "count"), counts), end="\n\n")
-    middle = loads[min(3, len(loads) - 1)]
+    early = loads[min(3, len(loads) - 1)]
+    growth = loads[-1].memory_mb - loads[len(loads) // 2].memory_mb
     processor_seconds = loads[-1].processor_seconds - loads[0].processor_seconds
     rest = [
         (
             "memory at the start, after 30 s, at the end",
-            ", ".join(f"{x.memory_mb:,.0f}" for x in (loads[0], middle, loads[-1])) + " MB",
+            ", ".join(f"{x.memory_mb:,.0f}" for x in (loads[0], early, loads[-1])) + " MB",
         ),
+        (f"memory grew in the last {seconds / 2:.0f} s by", f"{growth:,.0f} MB"),
         (
             "processor time",
             f"{processor_seconds:,.1f} s in {seconds:.0f} s, "
@@ -395,13 +458,17 @@ def main() -> None:
     parser.add_argument("--students", type=int, default=30)
     parser.add_argument("--seconds", type=float, default=120)
     parser.add_argument("--model", default="resnet20")
+    parser.add_argument("--greedy", action="store_true", help="one person more starts all long work that there is")
     options = parser.parse_args()
     with serving(PROJECT) as server:
         students = classroom(server.url, options.model, options.students, options.seconds)
         os.nice(5)
-        loads = asyncio.run(lesson(students, server.pid, options.seconds))
+        greedy = [Greedy(server.url, {}, [], {})] if options.greedy else []
+        loads = asyncio.run(lesson([*students, *greedy], server.pid, options.seconds))
     print(f"{options.students} students, {options.model}, {options.seconds:.0f} s; {conditions()}\n")
     report(students, loads, options.seconds)
+    for error in greedy[0].errors if greedy else ():
+        print(f"\nthe greedy person's page: {error}")
 
 
 if __name__ == "__main__":

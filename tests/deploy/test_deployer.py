@@ -1,10 +1,13 @@
 """Files made and checked by workers, the command that does the same, and the script that makes a network again."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 from distributed import Client
 
@@ -94,6 +97,26 @@ def test_workers_with_several_threads_refuse_to_export(simple_cnn):
         while not (deployment := deployer.look(simple_cnn, FLOAT)[0]).done:
             time.sleep(0.05)
         assert "--nthreads 1" in deployment.error
+
+
+def test_an_export_whose_worker_and_scheduler_are_killed_makes_the_same_files(deployments, simple_cnn, test_images):
+    engine = Engine(address="", workers=1, preload=["compression.deploy.tasks"])
+    deployer = Deployer(engine, test_images[:200])
+    victims = [lambda: engine.worker_pids[0], lambda: engine._workers._scheduler.running.pid]
+    found = deployer.look(simple_cnn, SPEC)
+    while not all(each.done for each in found):
+        if victims and any(each.file for each in found):
+            os.kill(victims.pop(0)(), signal.SIGKILL)
+            time.sleep(1)
+        time.sleep(0.05)
+        found = deployer.look(simple_cnn, SPEC)
+    engine.close()
+    assert not victims
+    for each in found:
+        expected = deployments[each.variant.kind]
+        assert each.error == expected.error
+        assert (each.file and each.file.graph) == (expected.file and expected.file.graph)
+        assert np.array_equal(each.answers, expected.answers)
 
 
 def test_the_script_prints_the_accuracy_of_the_network(simple_cnn, test_images, tmp_path):
