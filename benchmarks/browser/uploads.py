@@ -4,8 +4,7 @@
 
 Prints a markdown table: the memory of the server with its workers before the first upload, when a bundled network has
 been shown and counted; after each ten uploads; and three minutes after the last one, when Streamlit has ended the
-sessions of closed tabs. Each file holds other weights, of the network simple_cnn with a wide hidden layer. Needs
-Debian's chromium.
+sessions of closed tabs. Each file holds another network: simple_cnn with a wide hidden layer. Needs Debian's chromium.
 """
 
 import argparse
@@ -26,19 +25,23 @@ from compression.networks.bundled import load_bundled
 from compression.paths import PROJECT
 from tests.support.serving import browsing, chromium, serving
 
-WIDTH = 7_450  # of the hidden layer: 15 million weights
+UNITS = 7_300  # more in the hidden layer: 15 million weights
 SETTLE_SECONDS = 180
 PATIENCE_MS = 120_000
 
 
 def content(seed: int) -> bytes:
-    """Returns a checkpoint of simple_cnn with a wider hidden layer and random weights."""
+    """Returns a checkpoint of simple_cnn with more hidden units, random ones that the output layer does not use."""
     generator = torch.Generator().manual_seed(seed)
-    state = {name: tensor.contiguous() for name, tensor in load_bundled("simple_cnn").module.state_dict().items()}
+    state = {name: each.contiguous() for name, each in load_bundled("simple_cnn").module.state_dict().items()}
     inputs, classes = state["fc1.weight"].shape[1], len(state["fc2.bias"])
-    shapes = {"fc1.weight": (WIDTH, inputs), "fc1.bias": (WIDTH,), "fc2.weight": (classes, WIDTH)}
-    state |= {name: 0.02 * torch.randn(shape, generator=generator) for name, shape in shapes.items()}
-    return safetensors.torch.save(state)
+    more = {
+        "fc1.weight": 0.02 * torch.randn(UNITS, inputs, generator=generator),
+        "fc1.bias": torch.zeros(UNITS),
+        "fc2.weight": torch.zeros(classes, UNITS),
+    }
+    wider = {name: torch.cat((state[name], each), dim=int(name == "fc2.weight")) for name, each in more.items()}
+    return safetensors.torch.save(state | wider)
 
 
 def look(browser: Browser, url: str, file: Path | None) -> None:
