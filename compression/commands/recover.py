@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _recipe(options: argparse.Namespace) -> Recipe:
-    names = ("epochs", "optimizer", "learning_rate", "quantizers", "sparsity_schedule", "distillation")
+    names = ("epochs", "optimizer", "learning_rate", "quantizers", "sparsity_schedule", "distillation", "bit_penalty")
     given = {name: value for name in names if (value := getattr(options, name)) is not None}
     return Recipe(**given, seed=options.training_seed)
 

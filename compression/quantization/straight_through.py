@@ -67,7 +67,7 @@ class _RoundedWeight(torch.autograd.Function):
     def forward(ctx: Any, weight: Tensor, gain: Tensor, qparams: Quantizer) -> Tensor:
         grown = scaled(qparams, gain.detach())
         rounded = fake_quantize(weight.detach(), grown)
-        low, high = (_spread(end, weight, qparams) for end in clip_of(grown))
+        low, high = (spread_groups(end, weight, qparams) for end in clip_of(grown))
         ctx.save_for_backward(weight, gain, rounded, (weight >= low) & (weight <= high))
         ctx.qparams = qparams
         return rounded
@@ -82,8 +82,8 @@ class _RoundedWeight(torch.autograd.Function):
         return passed, _sum_groups(product, ctx.qparams, gain) / gain, None
 
 
-def _spread(numbers: Tensor, weight: Tensor, qparams: Quantizer) -> Tensor:
-    """Returns one number per group as a tensor that broadcasts with `weight` (C_out, ...)."""
+def spread_groups(numbers: Tensor, weight: Tensor, qparams: Quantizer) -> Tensor:
+    """Returns `numbers`, one per group, as a tensor that broadcasts with `weight` (C_out, ...)."""
     if qparams.group_size:
         return from_groups(numbers.expand(-1, qparams.group_size).contiguous(), weight.shape)
     if isinstance(qparams, Codebook):

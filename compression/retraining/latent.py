@@ -23,6 +23,7 @@ from compression.networks.folding import norms_after
 from compression.networks.weights import compressible_weights, swap_channels
 from compression.pruning.masks import LayerMask
 from compression.quantization.activations import InputQuantizer
+from compression.quantization.quantizers import QParams
 from compression.quantization.straight_through import (
     TrainedInput,
     gains_of,
@@ -32,6 +33,7 @@ from compression.quantization.straight_through import (
     scaled,
 )
 from compression.reconstruction.reconstruct import write_vectors_
+from compression.retraining.rate import mean_bits
 from compression.retraining.recipe import FIXED_VALUES
 from compression.spec import CompressionSpec, Order
 
@@ -59,6 +61,19 @@ class Latent:
     def __call__(self, inputs: Tensor) -> Tensor:
         """inputs (N, ...) -> the logits (N, classes) of the compressed network; gradients reach the latent weights."""
         return functional_call(self.module, self._used(), (inputs,))
+
+    def mean_bits(self) -> Tensor:
+        """Returns the bits per weight of the layers with even steps, (); gradients reach weights and gains."""
+        parameters = dict(self.module.named_parameters())
+        return mean_bits(
+            (
+                swap_channels(parameters[self.keys[record.name]], record.transposed_groups),
+                qparams,
+                self.gains[record.name],
+            )
+            for record in self.start.layers
+            if isinstance(qparams := record.qparams, QParams)
+        )
 
     def network(self) -> CompressedModel:
         """Returns the compressed network of the latent weights of now. Their masks must be those of the whole spec."""

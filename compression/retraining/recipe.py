@@ -12,6 +12,8 @@ MOST_EPOCHS = 1000
 
 RATES = {"sgd": 0.02, "adam": 0.001}
 
+CODEBOOKS = (Scheme.POWER_OF_TWO, Scheme.K_MEANS, Scheme.TERNARY, Scheme.BINARY)  # their steps are not even
+
 FIXED_VALUES = (Scheme.POWER_OF_TWO, Scheme.STEP)  # scaled, they would be no powers of two, or have another step
 
 
@@ -55,6 +57,7 @@ class Recipe:
     any case. `gain_rate`: the highest learning rate of scales, relative to their size at the start.
     `sparsity_schedule`: when weights are pruned; the target is reached after the share `pruned_by` (0..1) of the steps.
     `distillation`: the share (0..1) of the loss that compares with the outputs of a teacher at `temperature`.
+    `bit_penalty`: the loss, in nats, that a bit per weight of the codes' entropy adds; 0 for none (`retraining.rate`).
     `held_out`: how many training images are not trained on but counted for the curve, `points` times and at the start.
     """
 
@@ -76,6 +79,7 @@ class Recipe:
     temperature: float = 4.0
     held_out: int = 1000
     points: int = 8
+    bit_penalty: float = 0.0
 
     def __post_init__(self) -> None:
         for name, enum in (
@@ -98,6 +102,8 @@ class Recipe:
         for name in ("distillation", "pruned_by"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be in 0..1, got {getattr(self, name)}")
+        if not 0 <= self.bit_penalty < math.inf:
+            raise ValueError(f"bit_penalty must be a finite number of at least 0, got {self.bit_penalty}")
         for name in ("momentum", "weight_decay"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 0 and below 1, got {getattr(self, name)}")
@@ -126,8 +132,12 @@ class Recipe:
         return steps
 
     def to_json(self) -> str:
-        """Returns canonical JSON: equal recipes have equal strings."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        """Returns canonical JSON: equal recipes have equal strings.
+
+        The bit penalty, which came later, is left out at its default, so runs and files of before are found.
+        """
+        values = {name: value for name, value in asdict(self).items() if name != "bit_penalty" or value}
+        return json.dumps(values, sort_keys=True, separators=(",", ":"))
 
 
 def recipe_from_json(text: str) -> Recipe:
@@ -142,6 +152,10 @@ def check_fits(recipe: Recipe, spec: CompressionSpec) -> None:
     """Raises ValueError if a network compressed as `spec` says cannot be trained by `recipe`."""
     if not (spec.prunes or spec.quantizes_weights or spec.activations):
         raise ValueError("there is nothing to recover from: the spec neither prunes nor quantizes")
+    if recipe.bit_penalty and not spec.quantizes_weights:
+        raise ValueError("a bit penalty is on the codes of weights, and no weights are quantized")
+    if recipe.bit_penalty and spec.weights and spec.weights.scheme in CODEBOOKS:
+        raise ValueError(f"a bit penalty needs even steps, and the scheme {spec.weights.scheme} has a codebook")
     if recipe.sparsity_schedule is SparsitySchedule.ONE_SHOT:
         return
     prune = spec.prune

@@ -199,18 +199,20 @@ class Training:
     def _loss(self, pixels: Tensor, labels: Tensor) -> Tensor:
         """Returns the cross-entropy or, with a teacher, its mean with the divergence from the teacher's outputs.
 
+        The recipe's penalty on the bits of the codes is added.
         Source: Hinton et al. 2015 (arXiv:1503.02531), section 2; the divergence is multiplied by temperature^2.
         """
         logits = self._latent(self.start.model.normalization(pixels))
         loss = F.cross_entropy(logits, labels)
+        bits = self.recipe.bit_penalty * self._latent.mean_bits() if self.recipe.bit_penalty else 0.0
         if self.teacher is None:
-            return loss
+            return loss + bits
         with torch.no_grad():
             outputs_of_teacher = self.teacher.module(self.teacher.normalization(pixels))
             targets = (outputs_of_teacher / self.recipe.temperature).log_softmax(1)
         outputs = (logits / self.recipe.temperature).log_softmax(1)
         divergence = F.kl_div(outputs, targets, reduction="batchmean", log_target=True) * self.recipe.temperature**2
-        return (1 - self.recipe.distillation) * loss + self.recipe.distillation * divergence
+        return (1 - self.recipe.distillation) * loss + self.recipe.distillation * divergence + bits
 
     def _prune(self) -> None:
         """Prunes as many weights as the schedule says for this step."""

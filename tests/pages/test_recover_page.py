@@ -208,6 +208,11 @@ def test_a_recipe_has_only_what_concerns_the_network() -> None:
     quantized = recipe.recipe_of(now, QUANTIZED)
     assert (quantized.quantizers, quantized.sparsity_schedule) == (Quantizers.FROZEN, SparsitySchedule.ONE_SHOT)
     assert (quantized.epochs, quantized.distillation, quantized.seed) == (0.5, 0.3, 0)
+    penalized = replace(now, bit_penalty=0.1)
+    assert (recipe.recipe_of(penalized, SPARSE).bit_penalty, recipe.recipe_of(penalized, QUANTIZED).bit_penalty) == (
+        0,
+        0.1,
+    )
     two_of_four = replace(SPARSE, prune=PruneSpec(structure="n:m"))  # type: ignore[arg-type]
     assert not recipe.can_be_gradual(two_of_four)
 

@@ -56,6 +56,7 @@ CHANGED = Settings(
     scales=link.Quantizers.FROZEN,
     gradual=link.SparsitySchedule.CUBIC,
     distillation=0.3,
+    bit_penalty=0.1,
     teacher="vgg",
     optimizer=link.Optimizer.ADAM,
     learning_rate=0.005,

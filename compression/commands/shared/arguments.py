@@ -220,6 +220,12 @@ def _recover(options: argparse.ArgumentParser) -> None:
     options.add_argument(
         "--teacher", metavar="NAME", help="the network to distil from, with --distillation (default: the float network)"
     )
+    options.add_argument(
+        "--bit-penalty",
+        metavar="P",
+        type=float,
+        help="the loss, in nats, that one bit per weight adds, so that the file shrinks; try 0.01 to 0.2 (default: 0)",
+    )
     options.add_argument("--training-seed", metavar="N", type=int, default=0, help="seed of training (default: 0)")
     options.add_argument("--training-images", metavar="N", type=int, help="number of training images (default: all)")
     options.add_argument(

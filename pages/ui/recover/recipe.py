@@ -4,7 +4,7 @@ import streamlit as st
 
 from compression.library.recovered import ancestor
 from compression.networks.bundled import bundled_names
-from compression.retraining.recipe import RATES, Optimizer, Quantizers, Recipe, SparsitySchedule
+from compression.retraining.recipe import CODEBOOKS, RATES, Optimizer, Quantizers, Recipe, SparsitySchedule
 from compression.retraining.start import whole_spec
 from compression.spec import CompressionSpec, Structure
 from pages.ui.compute import networks
@@ -20,6 +20,11 @@ SCHEDULES = (
 DISTILLATION = (
     "The share of the loss that compares the outputs with those of a teacher, by default of the float network. "
     "Published gains on CIFAR-10 go from 0 to 1.5 points, so expect little."
+)
+BIT_PENALTIES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+BITS = (
+    "The loss that one bit per weight adds, by the entropy of the codes: with more, training makes the packed file "
+    "smaller, and accuracy falls. Not for schemes with a codebook."
 )
 RATE = (
     "It starts high again and falls in a line to zero: with few epochs that gives back more than the low rate at which "
@@ -42,6 +47,7 @@ def recipe_of(now: Settings, spec: CompressionSpec) -> Recipe:
         quantizers=now.scales if quantizes else Quantizers.LEARNED,
         sparsity_schedule=now.gradual if can_be_gradual(spec) else SparsitySchedule.ONE_SHOT,
         distillation=now.distillation,
+        bit_penalty=now.bit_penalty if has_even_steps(spec) else 0.0,
         seed=now.training_seed,
     )
 
@@ -50,6 +56,11 @@ def can_be_gradual(spec: CompressionSpec) -> bool:
     """Returns whether weights can be pruned little by little: towards a sparsity that is known."""
     prune = spec.prune
     return prune is not None and prune.sparsity is not None and prune.structure is not Structure.N_M
+
+
+def has_even_steps(spec: CompressionSpec) -> bool:
+    """Returns whether the bits of the codes can be a part of the loss."""
+    return spec.quantizes_weights and not (spec.weights and spec.weights.scheme in CODEBOOKS)
 
 
 def teacher_of(now: Settings, model: str) -> str | None:
@@ -92,10 +103,10 @@ def draw(spec: CompressionSpec) -> None:
                 **session.bound("gradual", now.gradual),
             )
         with st.popover("More", icon=":material/tune:"):
-            _more(now)
+            _more(now, has_even_steps(spec))
 
 
-def _more(now: Settings) -> None:
+def _more(now: Settings, even: bool) -> None:
     st.slider(
         "Distillation",
         0.0,
@@ -112,6 +123,13 @@ def _more(now: Settings) -> None:
         format_func=lambda name: name or "the float network",
         disabled=not now.distillation,
         **session.bound("teacher", now.teacher),
+    )
+    st.select_slider(
+        "Accuracy against bytes (bit penalty)",
+        sorted({*BIT_PENALTIES, now.bit_penalty}),
+        help=BITS,
+        disabled=not even,
+        **session.bound("bit_penalty", now.bit_penalty),
     )
     st.selectbox(
         "Optimizer",

@@ -120,6 +120,7 @@ READERS: dict[str, Read] = {
     "gradual": readers.one_of(SparsitySchedule),
     "distillation": readers.number(0, 1),
     "teacher": readers.name,
+    "bit_penalty": readers.number(0, 10),
     "optimizer": readers.one_of(Optimizer),
     "learning_rate": readers.number(1e-6, 1),
     "training_seed": readers.whole(0, 1_000_000),

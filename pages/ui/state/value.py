@@ -89,6 +89,7 @@ class Settings:
     gradual: SparsitySchedule = SparsitySchedule.ONE_SHOT
     distillation: float = 0.0
     teacher: str = ""
+    bit_penalty: float = 0.0
     optimizer: Optimizer = Optimizer.SGD
     learning_rate: float | None = None
     training_seed: int = 0
