@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 from urllib.parse import parse_qs
 
 import pytest
@@ -25,8 +26,8 @@ from compression.spec import CompressionSpec, PruneSpec, QuantSpec
 from compression.spec.grid import GRID_BITS, grid, prune_specs
 from compression.spec.title import full_title, title
 from pages.ui import wording
-from pages.ui.charts import tradeoffs
-from pages.ui.charts.tradeoffs import Limits
+from pages.ui.charts.tradeoffs.front import RECOVERED, Limits
+from pages.ui.charts.tradeoffs.marks import ELSEWHERE
 from pages.ui.compute import accuracy, experiments
 from pages.ui.tradeoffs import answers, comparison_tables, front, pins
 from tests.pages.test_app import damaged_data
@@ -126,17 +127,28 @@ def test_what_recovery_wins_is_an_arrow_and_a_number(swept, simple_cnn, test_ima
     recovered = replace(spec, rounding="compensated", correct_bias=True)
     before, labels = next(point for point in points() if point.spec == spec), test_images.labels
     assert recovered_pairs(points()) == []
-    assert tradeoffs.RECOVERED not in [trace["name"] for trace in traces(opened())]
+    assert RECOVERED not in [trace["name"] for trace in traces(opened())]
     store, key = Store(), Key.of(simple_cnn, recovered)
     predictions = labels.clone()
     predictions[:1000] = (labels[:1000] + 1) % 10
     store.put(key, Evaluation(predictions.to(torch.uint8), labels, test_images.classes, 9500, 1.0))
     store.put_costs(key, Costs(1000, 900, 4000, 1000, 800, 700, 20_000, 5000, 80000))
     page = opened()
-    (arrows,) = [trace for trace in traces(page) if trace["name"] == tradeoffs.RECOVERED]
+    (arrows,) = [trace for trace in traces(page) if trace["name"] == RECOVERED]
     assert arrows["x"] == [before.file_bytes, 20_000, None]
     assert arrows["y"] == [before.accuracy, 0.9, None]
     assert f"{wording.points(0.9 - before.accuracy)} by recovery" in said(page)  # it is the answer to both budgets
+
+
+def test_published_results_stand_beside_ours_and_have_no_details(swept, monkeypatch):
+    page = opened()
+    (crosses,) = [trace for trace in traces(page) if trace["name"] == ELSEWHERE]
+    assert dict(zip(crosses["text"], crosses["x"], strict=True)) == {"LilNetX": 66_000, "MIRACLE": 168_000}
+    assert all("not measured here" in text for text in crosses["hovertext"])
+    state = {front.POINTS: SimpleNamespace(selection=SimpleNamespace(points=[{"x": 66_000, "y": 0.915}]))}
+    monkeypatch.setattr(front.st, "session_state", state)
+    front._click()
+    assert front.CLICKED not in state
 
 
 def test_several_networks_are_told_apart(swept):

@@ -9,7 +9,8 @@ from compression.results.pareto import Point
 from compression.results.prune_or_quantize import best_of_each_way, group_by_way
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec, Scope
 from compression.spec.grid import GRID_BITS, GRID_SPARSITIES, landscape_specs
-from pages.ui.charts import drops, equal_bytes, style, tradeoffs
+from pages.ui.charts import drops, style
+from pages.ui.charts.tradeoffs import equal_bytes, front, marks
 
 
 def points(specs):
@@ -71,11 +72,11 @@ def test_plotly_finds_nothing_wrong_with_the_charts():
     some = points(landscape_specs("net"))
     table = arrange(some)
     ink, own, one = style.ink("light"), group_by_way(some), some[0]
-    rings = dict.fromkeys(tradeoffs.RINGS, one)
-    limits = tradeoffs.Limits(0.4, 4)
+    rings = dict.fromkeys(marks.RINGS, one)
+    limits = front.Limits(0.4, 4)
     for drawing in (
-        tradeoffs.scatter(some, {"float": one}, rings, limits, 0.0, ink),
-        tradeoffs.scatter(some * 30, {}, {}, None, 0.0, ink),
+        front.scatter(some, {"float": one}, rings, limits, 0.0, ink),
+        front.scatter(some * 30, {}, {}, None, 0.0, ink),
         drops.bits_by_sparsity(table, 0.5, (1.5, 2), ink),
         equal_bytes.ways(own, best_of_each_way(some, 4), 4, ink),
     ):

@@ -18,7 +18,7 @@ from pages.ui.charts.style import (
     live_layout,
     short_name,
 )
-from pages.ui.charts.tradeoffs import words
+from pages.ui.charts.tradeoffs.front import words
 
 ROW_PIXELS = 16
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from compression.results.pareto import Point
 from compression.spec.title import full_title, title
 from pages.ui import wording
-from pages.ui.charts.tradeoffs import Limits
+from pages.ui.charts.tradeoffs.front import Limits
 
 
 def stands_on(points: Sequence[Point]) -> str:

@@ -7,7 +7,7 @@ import streamlit as st
 from compression.results.pareto import Point, least_correct
 from compression.spec import CompressionSpec
 from pages.ui import wording
-from pages.ui.charts.tradeoffs import Limits
+from pages.ui.charts.tradeoffs.front import Limits
 from pages.ui.compute import accuracy, networks
 from pages.ui.frame import frame
 from pages.ui.state import session

@@ -10,7 +10,8 @@ from compression.results.pareto import Point
 from compression.results.prune_or_quantize import Way, WinnerTests, best_of_each_way, compare_winners, group_by_way
 from compression.spec.title import title
 from pages.ui import wording
-from pages.ui.charts import equal_bytes, show
+from pages.ui.charts import show
+from pages.ui.charts.tradeoffs import equal_bytes
 from pages.ui.compute import experiments
 from pages.ui.tradeoffs import budgets, front
 

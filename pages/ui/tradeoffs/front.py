@@ -9,8 +9,9 @@ from compression.results.pareto import Point, most_accurate, recovered_pairs, sm
 from compression.spec import CompressionSpec, QuantSpec
 from compression.spec.title import full_title
 from pages.ui import wording
-from pages.ui.charts import show, tradeoffs
-from pages.ui.charts.tradeoffs import BEST, CHOSEN, SETTINGS, SMALLEST, Limits
+from pages.ui.charts import show
+from pages.ui.charts.tradeoffs.front import Limits, scatter
+from pages.ui.charts.tradeoffs.marks import BEST, CHOSEN, SETTINGS, SMALLEST
 from pages.ui.compute import compressed, experiments
 from pages.ui.frame import frame
 from pages.ui.frame.warnings import show_notice
@@ -81,7 +82,7 @@ def chart(model: str, points: Sequence[Point], limits: Limits, best: Best) -> No
     floor = 0.0 if whole else _floor(points, limits)
     with place:
         show.chart(
-            tradeoffs.scatter(
+            scatter(
                 points,
                 landmarks(points),
                 {name: point for name, point in rings.items() if point},
@@ -103,7 +104,7 @@ def picture(names: Sequence[str]) -> None:
     """Shows all points of the networks; shows nothing if there are none."""
     points = [point for name in names for point in experiments.known_results(name).points]
     if points:
-        figure = tradeoffs.scatter(points, landmarks(points), {}, None, 0.0, show.ink())
+        figure = scatter(points, landmarks(points), {}, None, 0.0, show.ink())
         show.chart(figure, "all points", "Accuracy against file size, one point per spec")
 
 
@@ -123,9 +124,10 @@ def _clicked(points: Sequence[Point]) -> Point | None:
 
 
 def _click() -> None:
-    """Stores the selection in the session, because a redrawn chart forgets it."""
+    """Stores the selection in the session, because a redrawn chart forgets it. Published results have no details."""
     for each in st.session_state[POINTS].selection.points:
-        st.session_state[CLICKED] = each["customdata"][0]
+        if name := each.get("customdata"):
+            st.session_state[CLICKED] = name[0]
 
 
 def landmarks(points: Sequence[Point]) -> dict[str, Point]:

@@ -14,7 +14,8 @@ from compression.experiments.search.reading import SearchReading
 from compression.spec.title import title
 from pages.ui import wording
 from pages.ui.accuracy import missing_images
-from pages.ui.charts import search, show
+from pages.ui.charts import show
+from pages.ui.charts.tradeoffs import search
 from pages.ui.compute import experiments, images
 from pages.ui.frame import frame
 from pages.ui.frame.start_stop import start_or_stop, watch

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from compression.results.pareto import Point, pareto_front
 from compression.results.prune_or_quantize import Way
 from pages.ui.charts.style import COMPRESSED, FLOAT, GAIN, Drawing
-from pages.ui.charts.tradeoffs import LOWER_HEIGHT, size_layout, words
+from pages.ui.charts.tradeoffs.front import LOWER_HEIGHT, size_layout, words
 
 WAYS = {Way.PRUNED: FLOAT, Way.QUANTIZED: COMPRESSED, Way.BOTH: GAIN}
 

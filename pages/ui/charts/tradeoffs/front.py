@@ -8,10 +8,9 @@ from typing import Any
 from compression.results.pareto import Point, pareto_front, recovered_pairs
 from compression.spec.title import full_title
 from pages.ui import wording
-from pages.ui.charts.style import FLOAT_WEIGHTS, GAIN, REMOVED, SCHEMES, SHARE, SYMBOLS, Drawing, live_layout
+from pages.ui.charts.style import FLOAT_WEIGHTS, GAIN, SCHEMES, SHARE, SYMBOLS, Drawing, live_layout
+from pages.ui.charts.tradeoffs import marks
 
-SMALLEST, BEST, CHOSEN, SETTINGS = "smallest", "most accurate", "clicked", "your settings"
-RINGS = {SMALLEST: "square-open", BEST: "diamond-open", CHOSEN: "circle-open", SETTINGS: "star-open"}
 RECOVERED = "won by recovery"
 HEIGHT, LOWER_HEIGHT = 400, 320
 TICKS = [each * 10**k for k in range(2, 10) for each in (1, 2, 5)]
@@ -41,7 +40,7 @@ def scatter(
     """
     layout = size_layout(points, floor, ink, HEIGHT)
     layout["shapes"] = _limits(limits, layout) if limits else []
-    layout["annotations"] = [_label(text, point, ink) for text, point in landmarks.items()]
+    layout["annotations"] = [marks.label(text, point, ink) for text, point in landmarks.items()]
     networks = list(dict.fromkeys(point.spec.model for point in points))
     symbols = {name: SYMBOLS[number % len(SYMBOLS)] for number, name in enumerate(networks)}
     if len(networks) == 1:  # then shapes and colours both tell schemes apart, for readers who see few colours
@@ -49,9 +48,9 @@ def scatter(
     kind = "scatter" if len(points) <= MOST_AS_SVG else "scattergl"
     traces = [_front(points, ink), *_recovered(points), *_clouds(points, symbols, kind)]
     if len(networks) > 1:
-        traces += [_key(name, symbol) for name, symbol in symbols.items()]
-    traces += [_ring(text, point, ink) for text, point in rings.items()]
-    return Drawing(layout, *traces)
+        traces += [marks.key(name, symbol) for name, symbol in symbols.items()]
+    traces += [marks.ring(text, point, ink) for text, point in rings.items()]
+    return Drawing(layout, *traces, marks.elsewhere(ink))
 
 
 def size_layout(points: Sequence[Point], floor: float, ink: str, height: int) -> dict[str, Any]:
@@ -102,12 +101,6 @@ def _limits(limits: Limits, layout: dict[str, Any]) -> list[dict[str, Any]]:
         {"type": "line", **across, "line": line},
         {"type": "line", **upright, "line": line},
     ]
-
-
-def _label(text: str, point: Point, ink: str) -> dict[str, Any]:
-    place = {"x": math.log10(point.file_bytes), "y": point.accuracy, "ax": 0, "ay": -26}
-    arrow = {"arrowwidth": 1.5, "arrowhead": 0, "arrowcolor": ink, "standoff": 5}
-    return {"text": f"<b>{text}</b>", "font": {"size": 13, "color": ink}, **place, **arrow}
 
 
 def _front(points: Sequence[Point], ink: str) -> dict[str, Any]:
@@ -184,14 +177,3 @@ def words(point: Point) -> str:
     """Returns the text of a point under the pointer."""
     accuracy = f"{wording.percent(point.accuracy, 2)} ({wording.interval(*point.interval)})"
     return f"<b>{full_title(point.spec)}</b><br>{accuracy}<br>{point.file_bytes:,} bytes"
-
-
-def _key(name: str, symbol: str) -> dict[str, Any]:
-    marker = {"symbol": symbol, "color": REMOVED, "size": 10}
-    return {"type": "scatter", "x": [None], "y": [None], "mode": "markers", "name": name, "marker": marker}
-
-
-def _ring(text: str, point: Point, ink: str) -> dict[str, Any]:
-    marker = {"symbol": RINGS[text], "size": 20, "line": {"width": 2.5}, "color": ink}
-    place = {"x": [point.file_bytes], "y": [point.accuracy], "hoverinfo": "skip"}
-    return {"type": "scatter", "mode": "markers", "name": text, "marker": marker, **place}
