@@ -12,6 +12,7 @@ import hashlib
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,9 +22,10 @@ from typing import Any
 import dask
 import torch
 from distributed import Client, Future, KilledWorker, Security, get_worker
+from distributed.protocol import pickle
 from tornado.platform.asyncio import BaseAsyncIOLoop
 
-from compression.engine.lru_cache import LruCache
+from compression.engine.lru_cache import LruCache, forget_all, give_memory_back
 from compression.engine.priorities import SHARED_VALUE
 from compression.engine.workers import Workers, cores
 from compression.errors import EngineError
@@ -34,7 +36,7 @@ CONNECT_SECONDS = 3
 
 TRAVEL_SECONDS = 0.5  # that a look waits for results that are on their way
 
-MOST_SHARED_VALUES = 8
+MOST_SHARED_VALUES, MOST_SHARED_BYTES = 8, 128_000_000
 
 TaskKey = tuple[str, int]
 
@@ -58,6 +60,14 @@ class Shared:
 
     name: str
     value: Any = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class _SharedValue:
+    """A value that workers have, and its bytes on the way to them."""
+
+    future: Future
+    nbytes: int
 
 
 @dataclass
@@ -87,7 +97,11 @@ class Engine:
         self._count, self._preload = workers, preload
         self._lock = threading.RLock()
         self._tasks: dict[TaskKey, _Task] = {}
-        self._shared: LruCache[str, Future] = LruCache(MOST_SHARED_VALUES)
+        self._shared: LruCache[str, _SharedValue] = LruCache(
+            MOST_SHARED_VALUES, MOST_SHARED_BYTES, lambda shared: shared.nbytes
+        )
+        self._used_at = time.monotonic()  # the last time that there were tasks
+        self._forgetting: list[Future] = []  # a task without a future would be cancelled
         self._client: Client | None = None
         self._workers: Workers | None = None
         self._cluster_notice = ""
@@ -119,6 +133,7 @@ class Engine:
     def ask(self, key: TaskKey, function: Callable[..., Any], *arguments: Any, priority: int = 0) -> None:
         """Asks for `function(*arguments)`; the highest priority runs first. A key that is pending is ignored."""
         with self._lock:
+            self._used_at = time.monotonic()
             if key not in self._tasks:
                 self._tasks[key] = _Task(function, arguments, priority)
                 self._submit(key)
@@ -151,6 +166,26 @@ class Engine:
                 self._tend_workers()
             if self._client is None:
                 self._connect()
+
+    def rest(self, seconds: float) -> bool:
+        """Gives memory back if this engine has not been used for some `seconds`; returns whether it did.
+
+        What tasks shared is dropped, and on this machine workers forget what they keep for later tasks.
+        """
+        with self._lock:
+            if self._tasks:
+                self._used_at = time.monotonic()
+            idle = not self._tasks and time.monotonic() - self._used_at >= seconds
+            if not idle or not self._shared or self._client is None:
+                return False
+            self._shared.clear()
+            client, local = self._client, self.local
+        if local:
+            with suppress(OSError, TimeoutError, concurrent.futures.CancelledError):  # the scheduler has just died
+                workers = client.scheduler_info(n_workers=-1)["workers"]
+                self._forgetting = [client.submit(forget_all, workers=[each], pure=False) for each in workers]
+                client.run_on_scheduler(give_memory_back)
+        return True
 
     def close(self) -> None:
         """Ends the workers that this engine started; the next task starts new ones."""
@@ -218,14 +253,16 @@ class Engine:
 
     def _share(self, shared: Shared) -> Future:
         """Returns the value as the result of a task, so that it can be made again if a worker dies with it."""
-        future = self._shared.get(shared.name)
-        if future is not None and future.status in ("cancelled", "lost", "error"):
+        there = self._shared.get(shared.name)
+        if there is not None and there.future.status in ("cancelled", "lost", "error"):
             self._shared.discard(shared.name)
-        return self._shared.use(shared.name, lambda: self._submit_value(shared))
+        return self._shared.use(shared.name, lambda: self._submit_value(shared)).future
 
-    def _submit_value(self, shared: Shared) -> Future:
+    def _submit_value(self, shared: Shared) -> "_SharedValue":
         assert self._client is not None
-        return self._client.submit(_identity, shared.value, key=shared.name, priority=SHARED_VALUE)
+        content = pickle.dumps(shared.value)
+        future = self._client.submit(pickle.loads, content, key=shared.name, priority=SHARED_VALUE)
+        return _SharedValue(future, len(content))
 
     def _fetch(self, keys: list[TaskKey]) -> dict[TaskKey, Any]:
         """Returns the results that are here within TRAVEL_SECONDS. A worker that has just died, or stands still, sends
@@ -259,7 +296,3 @@ def engine() -> Engine:
 def tasks_at_once() -> int:
     """Returns how many tasks the worker that calls this runs at once, each in a thread of its process."""
     return get_worker().state.nthreads
-
-
-def _identity(value: Any) -> Any:
-    return value

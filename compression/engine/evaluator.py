@@ -15,7 +15,7 @@ An evaluation is split into chunks of images, which workers take in order. It is
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache, partial
 from weakref import ref
 
@@ -92,6 +92,11 @@ class Evaluator:
             self._watch(who, state, base, go)
             error = self._advance({state: compressed, base: None}, go, urgent)
             return self._reading(spec, state, base, error)
+
+    def tidy(self) -> None:
+        """Lets rest what nobody has looked at for a minute. `look` does so, too; this is for when nobody looks."""
+        with self._lock:
+            self._rest_unwatched([*self._watchers.forget(), *self._base_watchers.forget()])
 
     def follow(
         self, model: FloatModel, spec: CompressionSpec, urgent: bool = True, compressed: NetworkSource | None = None
@@ -175,11 +180,8 @@ class Evaluator:
         """
         if not self._watchers.watches(who, state):
             state.asked_at = time.time()
-        kinds = self._watchers, self._base_watchers
         unwatched = [*self._watchers.look(who, state, stays=go), *self._base_watchers.look(who, base, stays=True)]
-        for each in unwatched:
-            if not any(watchers.is_watched(each) for watchers in kinds):
-                self._rest(each)
+        self._rest_unwatched(unwatched)
 
     def _advance(self, sources: Mapping[EvaluationState, NetworkSource | None], go: bool, urgent: bool) -> str | None:
         """Takes what has come back and, with `go`, asks for what comes next; returns the error, or None."""
@@ -224,6 +226,11 @@ class Evaluator:
                 priority=evaluation_priority(state.asked_at, chunks.start, urgent),
             )
             state.tasks[task] = chunks
+
+    def _rest_unwatched(self, states: Iterable[EvaluationState]) -> None:
+        for each in states:
+            if not any(watchers.is_watched(each) for watchers in (self._watchers, self._base_watchers)):
+                self._rest(each)
 
     def _rest(self, state: EvaluationState) -> None:
         self._engine.drop(state.tasks)

@@ -1,5 +1,9 @@
 """A cache that discards the values that were used least recently, once it holds too many or too large ones."""
 
+import contextlib
+import ctypes
+import gc
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
@@ -75,3 +79,20 @@ class LruCache(Generic[K, V]):
         if self._most_values is not None and len(self._values) > self._most_values:
             return False
         return self._most_bytes is None or sum(map(self._nbytes, self._values.values())) <= self._most_bytes
+
+
+def forget_all() -> None:
+    """Empties the caches of this process that are variables of a module of this package, and gives memory back."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith(f"{__package__.partition('.')[0]}."):
+            for value in list(vars(module).values()):
+                if isinstance(value, LruCache):
+                    value.clear()
+    give_memory_back()
+
+
+def give_memory_back() -> None:
+    """Gives memory that is free back to the system, which glibc does on its own only at the end of its heap."""
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):  # a system without glibc
+        ctypes.CDLL("libc.so.6").malloc_trim(0)

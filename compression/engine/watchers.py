@@ -28,10 +28,14 @@ class Watchers(Generic[T]):
 
         Returns what was watched before and is watched by nobody now.
         """
-        now = time.monotonic()
         values = [self._watched.pop(who)[0]] if who in self._watched else []
         if stays:
-            self._watched[who] = thing, now
+            self._watched[who] = thing, time.monotonic()
+        return [each for each in values if not self.is_watched(each)] + self.forget()
+
+    def forget(self) -> list[T]:
+        """Forgets who has not looked for FORGET_SECONDS. Returns what they watched and is watched by nobody now."""
+        now, values = time.monotonic(), []
         for watcher, (watched, seen_at) in list(self._watched.items()):
             if now - seen_at > FORGET_SECONDS:
                 del self._watched[watcher]

@@ -10,6 +10,7 @@ from compression.spec.compression import CompressionSpec
 from compression.spec.prune import PruneSpec, Scope, Structure, structure_from
 from compression.spec.quantize import AUTOMATIC_SCHEMES, Granularity, QuantSpec, Scheme
 from compression.spec.rounding import Rounding
+from compression.spec.vectors import VectorFormat
 
 GRID_BITS = (None, 8, 6, 5, 4, 3, 2)
 
@@ -25,6 +26,8 @@ RECOVERED_SPARSITIES = (0.6, 0.7, 0.8, 0.9)
 ROUNDED: Mapping[str, Any] = MappingProxyType({"rounding": Rounding.COMPENSATED, "correct_bias": True})
 
 PRUNED: Mapping[str, Any] = MappingProxyType({"reconstruct": True, "repair_activations": True})
+
+RATE_PENALTIES = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0)
 
 
 def grid(
@@ -64,12 +67,12 @@ def landscape_specs(model: str) -> tuple[CompressionSpec, ...]:
     """Returns the specs of the committed landscape.
 
     All bit widths by all sparsities for the default scheme, the other schemes without pruning, and 2:4. At the end
-    the specs of the default scheme that `recovered_specs` names, with recovery.
+    those with recovery: of the default scheme in `recovered_specs`, and the smallest files in `rate_aware_specs`.
     """
     specs = grid(model, GRID_BITS, prune_specs(GRID_SPARSITIES))
     specs += grid(model, GRID_BITS, schemes=AUTOMATIC_SCHEMES, granularities=(Granularity.CHANNEL, Granularity.TENSOR))
     specs += grid(model, (None, 8, 4), prune_specs((), (TWO_OF_FOUR,)))
-    return tuple(dict.fromkeys(specs + recovered_specs(model)))
+    return tuple(dict.fromkeys(specs + recovered_specs(model) + rate_aware_specs(model)))
 
 
 def recovered_specs(model: str) -> tuple[CompressionSpec, ...]:
@@ -80,3 +83,16 @@ def recovered_specs(model: str) -> tuple[CompressionSpec, ...]:
     rounded = (CompressionSpec(model, weights=QuantSpec(bits)) for bits in RECOVERED_BITS)
     pruned = (CompressionSpec(model, PruneSpec(sparsity=share)) for share in RECOVERED_SPARSITIES)
     return (*(replace(spec, **ROUNDED) for spec in rounded), *(replace(spec, **PRUNED) for spec in pruned))
+
+
+def rate_aware_specs(model: str) -> tuple[CompressionSpec, ...]:
+    """Returns rate-aware rounding at each of RATE_PENALTIES, with the other settings that make the file small."""
+    base = CompressionSpec(
+        model,
+        weights=QuantSpec(8, granularity=Granularity.TENSOR),
+        fold_bn=True,
+        rounding=Rounding.RATE_AWARE,
+        correct_bias=True,
+        vector_format=VectorFormat.INT8,
+    )
+    return tuple(replace(base, rate_penalty=penalty) for penalty in RATE_PENALTIES)

@@ -12,11 +12,12 @@ import psutil
 import pytest
 
 from compression.__main__ import main
+from compression.engine import cluster
 from compression.engine.cluster import Engine, Shared, TaskKey
 from compression.engine.workers import NICENESS, Workers, niceness
 from compression.errors import EngineError
 from compression.paths import PROJECT
-from tests.support.work import need, shared_length, square, stand_still_after, write_down
+from tests.support.work import keep, need, shared_length, square, stand_still_after, write_down
 
 SECONDS = 60
 
@@ -104,6 +105,35 @@ def test_a_value_that_tasks_share_arrives_in_each(engine: Engine) -> None:
     for number in range(4):
         engine.ask(("shared", number), shared_length, value)
     assert set(collect(engine, [("shared", number) for number in range(4)]).values()) == {500_000}
+
+
+def test_no_more_is_shared_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "MOST_SHARED_BYTES", 1_000_000)
+    engine = Engine(address="", workers=1, preload=["tests.support.work"])
+    for number in range(5):
+        engine.ask(("shared", number), shared_length, Shared(f"value {number}", bytes(400_000)))
+        assert collect(engine, [("shared", number)]) == {("shared", number): 400_000}
+    assert [value.nbytes // 100_000 for value in engine._shared.values()] == [4, 4]
+    engine.close()
+
+
+def test_an_engine_at_rest_lets_go_of_what_was_shared_and_kept(engine: Engine) -> None:
+    def kept(number: int) -> object:
+        engine.ask(("kept", number), keep, number)
+        return collect(engine, [("kept", number)])[("kept", number)]
+
+    counts = [kept(number) for number in range(6)]
+    assert max(counts) >= 3  # one of the two workers
+    engine.ask(("rest", 0), shared_length, Shared("a value", bytes(1000)))
+    assert not engine.rest(0)  # there is a task
+    collect(engine, [("rest", 0)])
+    assert not engine.rest(3600)  # it was used just now
+    assert engine.rest(0)
+    assert len(engine._shared) == 0
+    assert not engine.rest(0)  # there is nothing left
+    assert kept(6) == 1
+    engine.ask(("rest", 1), shared_length, Shared("a value", bytes(1000)))
+    assert collect(engine, [("rest", 1)]) == {("rest", 1): 1000}
 
 
 def test_a_failure_is_reported_in_its_own_words_and_can_be_asked_again(engine: Engine, tmp_path: Path) -> None:

@@ -1,6 +1,9 @@
 """The cache discards what was used least recently, by number and by bytes, and tells its owner."""
 
-from compression.engine.lru_cache import LruCache
+import pytest
+
+from compression import paths
+from compression.engine.lru_cache import LruCache, forget_all
 
 
 def fill(cache: LruCache[str, str], keys: str) -> LruCache[str, str]:
@@ -58,3 +61,10 @@ def test_on_removal_is_called_only_for_values_removed_for_lack_of_room() -> None
     assert cache.discard("b") is None
     cache.clear()
     assert (removed, len(cache)) == (["a"], 0)
+
+
+def test_caches_of_the_modules_of_the_package_are_emptied_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, of_an_object = fill(LruCache[str, str](), "ab"), fill(LruCache[str, str](), "a")
+    monkeypatch.setattr(paths, "kept_for_tests", ours, raising=False)
+    forget_all()
+    assert (len(ours), len(of_an_object)) == (0, 1)

@@ -28,3 +28,6 @@ def test_a_watcher_that_has_not_looked_for_long_is_forgotten(monkeypatch: pytest
     now = FORGET_SECONDS + 1.0
     assert watchers.look("here", "second", stays=True) == ["first"]
     assert watchers.active == 1
+    assert watchers.forget() == []
+    now += FORGET_SECONDS + 1.0
+    assert watchers.forget() == ["second"]

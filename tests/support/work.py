@@ -6,6 +6,9 @@ import threading
 import time
 from pathlib import Path
 
+from compression import paths
+from compression.engine.lru_cache import LruCache
+
 
 def write_down(path: str, word: str, pause: float = 0.0) -> str:
     """Appends `word` to the file `path`, waits `pause` seconds, and returns `word`."""
@@ -37,3 +40,10 @@ def need(path: str) -> str:
 def shared_length(value: bytes) -> int:
     """Returns the length of `value`."""
     return len(value)
+
+
+def keep(value: int) -> int:
+    """Puts `value` into a cache of this worker; returns how many values that has."""
+    cache = vars(paths).setdefault("kept_for_tests", LruCache())
+    cache.put(value, value)
+    return len(cache)

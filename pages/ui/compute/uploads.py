@@ -40,12 +40,12 @@ def keep(model: FloatModel, spared: str = "") -> None:
         st.session_state.pop(ANSWERS, None)
     mine[model.name] = model
     _shelf()[model.name] = time.monotonic(), model
-    _tidy()
+    tidy()
 
 
 def adopt(name: str) -> bool:
     """Puts the kept network `name` into this session; returns whether there is one."""
-    _tidy()
+    tidy()
     if name not in _shelf():
         return False
     keep(_shelf()[name][1])
@@ -65,7 +65,7 @@ def _shelf() -> dict[str, tuple[float, FloatModel]]:
     return {}
 
 
-def _tidy() -> None:
+def tidy() -> None:
     """Forgets what is too old or too much."""
     shelf = _shelf()
     ordered = sorted(shelf, key=lambda name: shelf[name][0], reverse=True)

@@ -8,7 +8,7 @@ import streamlit as st
 from compression.errors import DataError
 from pages.ui import wording
 from pages.ui.compute import accuracy, images, networks
-from pages.ui.frame import history_buttons, look
+from pages.ui.frame import history_buttons, housekeeping, look
 from pages.ui.state import arrival, link, session
 from pages.ui.state.link import Rejected
 
@@ -36,6 +36,7 @@ MENU = (
 
 def open_page(title: str) -> None:
     """Sets title and layout of the page, obeys its link, and draws the menu. Call it before anything else is drawn."""
+    housekeeping.start()
     st.session_state["whole"] = False
     rejected = arrival.arrive(title)
     large = session.now().present
