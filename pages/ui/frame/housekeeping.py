@@ -3,9 +3,9 @@
 import threading
 import time
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
-import streamlit as st
 from streamlit import runtime
 
 from compression.engine.cluster import engine
@@ -17,7 +17,7 @@ EVERY_SECONDS = 20.0
 IDLE_SECONDS = 60.0
 
 
-@st.cache_resource(show_spinner=False)
+@cache
 def start() -> threading.Thread | None:
     """Starts the thread of this server that tidies up now and then; nothing outside of a server."""
     if not runtime.exists() or not isinstance(server := runtime.get_instance(), runtime.Runtime):

@@ -64,5 +64,5 @@ def test_another_streamlit_without_such_a_list_is_left_alone(monkeypatch: pytest
 
 
 def test_outside_of_a_server_no_thread_is_started() -> None:
-    housekeeping.start.clear()
+    housekeeping.start.cache_clear()
     assert housekeeping.start() is None
