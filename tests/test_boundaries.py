@@ -41,7 +41,7 @@ LAYERS = {
     },
     "deploy": {"spec", "data", "networks", "quantization", "pruning", "core", "evaluation", "engine", "results"},
 }
-FREE = {"errors", "paths"}  # modules of compression itself that every package may import
+FREE = {"cached_property", "errors", "paths"}  # modules of compression itself that every package may import
 SHARED_SCREENS = {"wording", "supported", "charts", "compute", "frame", "settings", "state", "accuracy"}
 
 

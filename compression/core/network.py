@@ -1,10 +1,10 @@
 """A compressed network that knows the float network it comes from: what `import compression as sq` works with."""
 
 from dataclasses import dataclass, fields
-from functools import cached_property
 
 from torch import nn
 
+from compression.cached_property import cached_property
 from compression.core.record import CompressedModel
 from compression.networks.model import FloatModel, contiguous_
 from compression.networks.normalization import Normalization

@@ -4,11 +4,11 @@ import copy
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from compression.cached_property import cached_property
 from compression.core.batch_norm import reestimate_
 from compression.core.evidence import Sample
 from compression.core.pruning_plan import zero_pruned_filters_

@@ -100,7 +100,7 @@ class Engine:
         self._shared: LruCache[str, _SharedValue] = LruCache(
             MOST_SHARED_VALUES, MOST_SHARED_BYTES, lambda shared: shared.nbytes
         )
-        self._used_at = time.monotonic()  # the last time that there were tasks
+        self._used_at = time.monotonic()
         self._forgetting: list[Future] = []  # a task without a future would be cancelled
         self._client: Client | None = None
         self._workers: Workers | None = None
@@ -141,6 +141,7 @@ class Engine:
     def take(self, keys: Iterable[TaskKey]) -> dict[TaskKey, Any]:
         """Returns the results among `keys` that are there, each once. Raises EngineError for a task that failed."""
         with self._lock:
+            self._used_at = time.monotonic()
             self.tend()
             ready = [key for key in list(keys) if key in self._tasks and self._is_ready(key)]
             results = self._fetch(ready)
@@ -168,15 +169,13 @@ class Engine:
                 self._connect()
 
     def rest(self, seconds: float) -> bool:
-        """Gives memory back if this engine has not been used for some `seconds`; returns whether it did.
+        """Gives memory back if nobody has asked for some `seconds`; returns whether it did.
 
-        What tasks shared is dropped, and on this machine workers forget what they keep for later tasks.
+        What is shared is dropped once no pending task needs it, and on this machine workers forget what they keep for
+        later tasks.
         """
         with self._lock:
-            if self._tasks:
-                self._used_at = time.monotonic()
-            idle = not self._tasks and time.monotonic() - self._used_at >= seconds
-            if not idle or not self._shared or self._client is None:
+            if not self._shared or self._client is None or time.monotonic() - self._used_at < seconds:
                 return False
             self._shared.clear()
             client, local = self._client, self.local

@@ -6,10 +6,10 @@ A chunk is BATCH images, in the order in which the evaluation visits them; the l
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 
 import torch
 
+from compression.cached_property import cached_property
 from compression.data.images import ImageSet
 from compression.engine.borrower import Borrower
 from compression.engine.cluster import TaskKey

@@ -11,13 +11,13 @@ and they are not counted afterwards. If the two best losses differ by no more th
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from compression.cached_property import cached_property
 from compression.data.cifar10 import TRAIN
 from compression.data.images import ImageSet, load
 from compression.errors import CheckpointError, DataError

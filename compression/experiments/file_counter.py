@@ -74,6 +74,12 @@ class FileCounter:
                 self._advance(count, model, spec, compressed)
             return count.ledger
 
+    def tidy(self) -> None:
+        """Gives up the counts that nobody has looked at for a minute. `look` does so, too."""
+        with self._lock:
+            for count in self._watchers.forget():
+                self._rest(count)
+
     def _advance(
         self, count: _Count, model: FloatModel, spec: CompressionSpec, compressed: CompressedModel | None
     ) -> None:

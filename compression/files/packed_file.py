@@ -30,7 +30,6 @@ import zlib
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import safetensors
@@ -39,6 +38,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from compression.cached_property import cached_property
 from compression.core.record import CompressedModel, LayerRecord
 from compression.files.coding.bits import Array, block, varint
 from compression.files.coding.floats import encode_floats

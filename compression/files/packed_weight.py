@@ -10,13 +10,13 @@ A packed weight has three parts, which a file keeps apart because each is coded 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Size, Tensor
 
+from compression.cached_property import cached_property
 from compression.core.record import LayerRecord
 from compression.files.coding.ans import entropy_bits
 from compression.files.coding.bits import Array, DamagedStream, Reader, pack, unpack, width

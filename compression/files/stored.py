@@ -5,11 +5,11 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 from torch import nn
 
+from compression.cached_property import cached_property
 from compression.core.compress import compress
 from compression.core.record import CompressedModel, LayerRecord
 from compression.core.recovery import Report, no_report

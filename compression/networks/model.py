@@ -2,12 +2,12 @@
 
 import hashlib
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from compression.cached_property import cached_property
 from compression.data.cifar10 import CLASSES, SHAPE
 from compression.data.split import Shape
 from compression.networks.checkpoints.names import COUNTERS

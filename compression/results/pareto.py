@@ -4,8 +4,8 @@ import hashlib
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 
+from compression.cached_property import cached_property
 from compression.evaluation.statistics import Proportion
 from compression.results.costs import Costs
 from compression.spec import CompressionSpec

@@ -17,6 +17,7 @@ from compression.paths import ASSETS, PACKAGE
 CALIBRATIONS = "calibration/*.safetensors"
 
 COMPUTES = (
+    "cached_property.py",
     "core/batch_norm.py",
     "core/bundled_calibrations.py",
     "core/compress.py",

@@ -10,13 +10,14 @@ import math
 import time
 import zlib
 from dataclasses import asdict, replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from compression.cached_property import cached_property
 from compression.core.record import CompressedModel
 from compression.data.cifar10 import TEST
 from compression.data.images import ImageSet

@@ -125,9 +125,8 @@ def test_an_engine_at_rest_lets_go_of_what_was_shared_and_kept(engine: Engine) -
     counts = [kept(number) for number in range(6)]
     assert max(counts) >= 3  # one of the two workers
     engine.ask(("rest", 0), shared_length, Shared("a value", bytes(1000)))
-    assert not engine.rest(0)  # there is a task
-    collect(engine, [("rest", 0)])
     assert not engine.rest(3600)  # it was used just now
+    collect(engine, [("rest", 0)])
     assert engine.rest(0)
     assert len(engine._shared) == 0
     assert not engine.rest(0)  # there is nothing left

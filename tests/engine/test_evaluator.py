@@ -13,7 +13,7 @@ import torch
 
 from compression.core.compress import compress
 from compression.data.images import ImageSet
-from compression.engine import workers
+from compression.engine import watchers, workers
 from compression.engine.cluster import Engine
 from compression.engine.evaluation_state import LATER_TASK_CHUNKS
 from compression.engine.evaluator import FIRST_CHUNKS, Evaluator
@@ -287,6 +287,17 @@ def test_a_reading_reports_a_missing_folder_for_workers(evaluator, simple_cnn, m
     monkeypatch.undo()
     until(lambda: mine.look("me", simple_cnn, FOUR_BITS), lambda reading: reading.notice is None and reading.exact)
     engine.close()
+
+
+def test_what_nobody_has_looked_at_for_a_minute_rests_when_tidied_up(evaluator, simple_cnn, here, monkeypatch):
+    mine = evaluator()
+    until(lambda: mine.look("me", simple_cnn, FOUR_BITS), lambda reading: here.pending != [])
+    mine.tidy()
+    assert here.pending
+    monkeypatch.setattr(watchers, "FORGET_SECONDS", 0)
+    mine.tidy()
+    assert here.pending == []
+    assert mine.evaluate(simple_cnn, FOUR_BITS).total == 2_000
 
 
 # ---- processes that die, and clusters

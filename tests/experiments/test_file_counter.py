@@ -5,6 +5,7 @@ import time
 import pytest
 
 from compression.core.compress import compress
+from compression.engine import watchers
 from compression.engine.cluster import Engine
 from compression.experiments.file_counter import FileCounter
 from compression.files.ledger import count_file, encode_file
@@ -62,3 +63,16 @@ def test_a_file_that_nobody_waits_for_is_given_up(here: Engine, model: FloatMode
     for who in "ab":
         assert counter.look(who, model, SPECS[0])
     assert asked() == 0
+
+
+def test_a_file_whose_last_page_was_closed_is_given_up(
+    here: Engine, model: FloatModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here.drop(here.pending)
+    counter = FileCounter(here)
+    counter.look("a", model, SPECS[0])
+    counter.tidy()
+    assert len(here.pending) == 1
+    monkeypatch.setattr(watchers, "FORGET_SECONDS", 0)
+    counter.tidy()
+    assert here.pending == []

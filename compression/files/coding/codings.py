@@ -16,12 +16,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
 from math import prod
 
 import numpy as np
 import torch
 
+from compression.cached_property import cached_property
 from compression.files.coding.ans import choose_model, decode_symbols, encode_symbols, read_model
 from compression.files.coding.bits import Array, DamagedStream, Reader, pack, unpack, varint, whole_bytes, width
 from compression.files.coding.contexts import decode_in_contexts, encode_in_contexts

@@ -31,13 +31,13 @@ after class, with probabilities in proportion to their frequencies.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 from math import prod
 
 import constriction
 import numpy as np
 
+from compression.cached_property import cached_property
 from compression.files.coding.ans import categorical
 from compression.files.coding.bits import Array, DamagedStream
 

@@ -63,7 +63,7 @@ def answer(spec: CompressionSpec) -> Answer:
     Its `spec` is the one that can be shown now, see `recovery.present`.
     """
     quick = _answer(recovery.present(spec))
-    exact = _file_counter().known(networks.float_model(spec.model), quick.spec)
+    exact = file_counter().known(networks.float_model(spec.model), quick.spec)
     return replace(quick, file=exact, file_bytes=exact.total, file_is_exact=True) if exact else quick
 
 
@@ -85,7 +85,8 @@ def _answer(spec: CompressionSpec) -> Answer:
 
 
 @st.cache_resource(show_spinner=False)
-def _file_counter() -> FileCounter:
+def file_counter() -> FileCounter:
+    """Returns the counter of exact file sizes, which all sessions share."""
     return FileCounter(engine())
 
 
@@ -96,12 +97,12 @@ def count_exactly(shown: Answer, side: str = "") -> None:
     """
     if not shown.file_is_exact:
         network = model(shown.spec) if shown.spec.recovers else None
-        _file_counter().look(session_name() + side, networks.float_model(shown.spec.model), shown.spec, network)
+        file_counter().look(session_name() + side, networks.float_model(shown.spec.model), shown.spec, network)
 
 
 def remember_file(spec: CompressionSpec, file: FileLedger) -> None:
     """Shows from now on the bytes of a packed file that was written."""
-    _file_counter().put(networks.float_model(spec.model), spec, file)
+    file_counter().put(networks.float_model(spec.model), spec, file)
 
 
 def problem(spec: CompressionSpec) -> str | None:

@@ -11,7 +11,7 @@ from streamlit import runtime
 from compression.engine.cluster import engine
 from compression.engine.lru_cache import give_memory_back
 from compression.errors import DataError
-from pages.ui.compute import accuracy, uploads
+from pages.ui.compute import accuracy, compressed, uploads
 
 EVERY_SECONDS = 20.0
 IDLE_SECONDS = 60.0
@@ -37,7 +37,8 @@ def tidy(server: runtime.Runtime) -> None:
     """Ends what nobody needs any more, once."""
     before = _sessions(server)
     uploads.tidy()
-    with suppress(DataError):  # without images nothing is counted
+    compressed.file_counter().tidy()
+    with suppress(DataError):  # without images no accuracy is counted
         accuracy.evaluator().tidy()
     if engine().rest(IDLE_SECONDS) or _sessions(server) < before:
         give_memory_back()
