@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from compression.cached_property import cached_property
 from compression.evaluation.evaluation import Evaluation
 from compression.evaluation.sampling import Estimate, VisitingOrder, class_estimates, estimate
 from compression.spec import CompressionSpec
@@ -56,7 +57,7 @@ class Reading:
     def is_float(self) -> bool:
         return self.spec == CompressionSpec(self.spec.model)
 
-    @property
+    @cached_property
     def estimate(self) -> Estimate | None:
         return estimate(self.order, self.visited, self.before) if self.visited else None
 

@@ -1,0 +1,80 @@
+"""Sessions compute one after the other, and never wait for each other for ever."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from pages.ui.compute import caching
+from pages.ui.compute.caching import shared
+
+
+def test_computations_do_not_overlap() -> None:
+    running, most = [], []
+
+    @shared(100)
+    def compute(name: str) -> str:
+        running.append(name)
+        most.append(len(running))
+        time.sleep(0.01)
+        running.remove(name)
+        return name.upper()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(compute, "abcdefgh")) == list("ABCDEFGH")
+    assert max(most) == 1
+
+
+def test_one_that_needs_what_another_session_computes_lets_it_compute() -> None:
+    """Both hold a lock of the cache that the other one needs, if none lets go of its turn."""
+    begun = threading.Barrier(2, timeout=10)
+
+    @shared(100)
+    def inner(name: str) -> str:
+        time.sleep(0.05)
+        return name.upper()
+
+    @shared(100)
+    def outer(name: str, number: int) -> str:
+        time.sleep(0.02)
+        return inner(name)
+
+    def look(number: int) -> str:
+        begun.wait()
+        return inner("a") if number else outer("a", number)
+
+    began = time.monotonic()
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(look, range(2))) == ["A", "A"]
+    assert time.monotonic() - began < caching.MOST_WAIT_SECONDS
+
+
+def test_nobody_waits_for_a_turn_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(caching, "MOST_WAIT_SECONDS", 0.05)
+    end = threading.Event()
+
+    @shared(100)
+    def compute(name: str) -> str:
+        if name == "slow":
+            end.wait(10)
+        return name
+
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(compute, "slow")
+        assert compute("quick") == "quick"
+        assert not slow.done()
+        end.set()
+        assert slow.result() == "slow"
+    assert compute("next") == "next"
+
+
+def test_a_computation_that_fails_ends_its_turn() -> None:
+    @shared(100)
+    def compute(name: str) -> str:
+        raise ValueError(name)
+
+    with pytest.raises(ValueError, match="bad"):
+        compute("bad")
+    assert caching._turn.acquire(timeout=1)
+    caching._turn.release()
