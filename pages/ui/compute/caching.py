@@ -1,7 +1,8 @@
 """The cache of what is computed for a spec once: shared by all sessions, or a session's own for its uploads.
 
-Sessions compute one after the other. Many threads at once take the interpreter's lock from each other at every
-operation of torch, and thirty students then wait several times as long.
+What a slider waits for, sessions compute one after the other. Many threads at once take the interpreter's lock from
+each other at every operation of torch, and thirty students then wait several times as long. What takes seconds waits
+for nobody, and nobody for it.
 """
 
 import threading
@@ -61,11 +62,15 @@ class Cached(Generic[P, T]):
     What belongs to an uploaded network is kept by its session and ends with it; all else is shared by all sessions.
     """
 
-    def __init__(self, compute: Callable[P, T], most: int) -> None:
+    def __init__(self, compute: Callable[P, T], most: int, quick: bool) -> None:
+        """`quick`: whether `compute` takes less than half a second, unless its spec says that it takes seconds."""
         wraps(compute)(self)
 
         @wraps(compute)
         def in_turn(*arguments: P.args, **options: P.kwargs) -> T:
+            first = arguments[0]
+            if not quick or (isinstance(first, CompressionSpec) and first.takes_seconds):
+                return compute(*arguments, **options)
             with turn():
                 return compute(*arguments, **options)
 
@@ -89,6 +94,6 @@ class Cached(Generic[P, T]):
         self._shared.clear()
 
 
-def shared(most: int) -> Callable[[Callable[P, T]], Cached[P, T]]:
-    """Returns a decorator that keeps the `most` results used last."""
-    return lambda compute: Cached(compute, most)
+def shared(most: int, quick: bool = False) -> Callable[[Callable[P, T]], Cached[P, T]]:
+    """Returns a decorator that keeps the `most` results used last. `quick`: a slider waits for them."""
+    return lambda compute: Cached(compute, most, quick)

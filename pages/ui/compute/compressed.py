@@ -43,7 +43,7 @@ class Answer(LayerTotals):
     warnings: tuple[str, ...]
 
 
-@shared(12)  # a VGG-19 and its copy take 160 MB
+@shared(12, quick=True)  # a VGG-19 and its copy take 160 MB
 def model(spec: CompressionSpec) -> CompressedModel:
     """Returns the compressed network with the record of each layer. Takes seconds if its steps look at images."""
     reading = recovery.look(spec)
@@ -67,7 +67,7 @@ def answer(spec: CompressionSpec) -> Answer:
     return replace(quick, file=exact, file_bytes=exact.total, file_is_exact=True) if exact else quick
 
 
-@shared(1024)
+@shared(1024, quick=True)
 def _answer(spec: CompressionSpec) -> Answer:
     network, as_float = model(spec), networks.float_model(spec.model)
     file, measured = count_file(network, as_float, quick=True), read_landscape(as_float).get(spec)
@@ -136,31 +136,31 @@ def weight_view(spec: CompressionSpec, layer: str | None) -> histogram.WeightVie
     return _weight_view(recovery.present(spec), layer)
 
 
-@shared(1024)
+@shared(1024, quick=True)
 def _weight_view(spec: CompressionSpec, layer: str | None) -> histogram.WeightView:
     return histogram.build_weight_view(model(spec), layer)
 
 
-@shared(1024)
+@shared(1024, quick=True)
 def stairs(spec: CompressionSpec, layer: str, channel: int | None) -> staircase.Staircase:
     """Returns the staircase from float to quantized weights, of one output channel or of the whole layer."""
     return staircase.build_staircase(_record(spec, layer), channel)
 
 
-@shared(1024)
+@shared(1024, quick=True)
 def filter_codes(spec: CompressionSpec, layer: str, channel: int) -> integers.Integers:
     """Returns the integer codes of one filter."""
     return integers.quantize_filter(_record(spec, layer), channel)
 
 
-@shared(256)
+@shared(256, quick=True)
 def _layer_input(name: str, fold: bool, layer: str) -> Any:
     """Returns the input of `layer` in the float network for the first test image, a tensor."""
     network = networks.model(name, fold)
     return integers.capture_input(network.module, layer, network.normalization(images.load_once()[:1].pixels))
 
 
-@shared(1024)
+@shared(1024, quick=True)
 def pixel(spec: CompressionSpec, layer: str, channel: int) -> integers.Pixel:
     """Returns the pixel in the middle of the output of `layer` for the first test image, computed in integers."""
     inputs = _layer_input(spec.model, spec.fold_bn, layer)

@@ -43,7 +43,7 @@ def sketch(model: str) -> None:
     picture.bring(drag.sketch_name(spec), _sketch_message(model, spec.fold_bn))
 
 
-@shared(16)
+@shared(16, quick=True)
 def _sketch_message(model: str, fold: bool) -> dict[str, Any]:
     """Returns the sketch as the browser reads it. Counting and compressing take a tenth of a second or more."""
     return picture.message(networks.weight_sketch(model, fold), networks.layer_macs(model))

@@ -68,7 +68,7 @@ def _family(spec: CompressionSpec, quantizer: QuantSpec, prune: PruneSpec) -> Co
     return replace(spec, weights=replace(quantizer, bits=FAMILY_BITS), prune=target)
 
 
-@shared(128)
+@shared(128, quick=True)
 def _measured(family: CompressionSpec) -> tuple[GridPoint, ...]:
     """Returns what was measured of a family, whose predictions are unpacked once."""
     return grid_points(networks.float_model(family.model), family)
