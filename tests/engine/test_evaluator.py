@@ -294,8 +294,9 @@ def test_what_nobody_has_looked_at_for_a_minute_rests_when_tidied_up(evaluator, 
     until(lambda: mine.look("me", simple_cnn, FOUR_BITS), lambda reading: here.pending != [])
     mine.tidy()
     assert here.pending
-    monkeypatch.setattr(watchers, "FORGET_SECONDS", 0)
-    mine.tidy()
+    with monkeypatch.context() as patched:
+        patched.setattr(watchers, "FORGET_SECONDS", 0)
+        mine.tidy()
     assert here.pending == []
     assert mine.evaluate(simple_cnn, FOUR_BITS).total == 2_000
 
