@@ -35,28 +35,30 @@ def _tidy_for_ever(server: runtime.Runtime) -> None:
 
 def tidy(server: runtime.Runtime) -> None:
     """Ends what nobody needs any more, once."""
-    before = _sessions(server)
     uploads.tidy()
     compressed.file_counter().tidy()
     with suppress(DataError):  # without images no accuracy is counted
         accuracy.evaluator().tidy()
-    if engine().rest(IDLE_SECONDS) or _sessions(server) < before:
+    ended = _end_sessions(server)
+    if engine().rest(IDLE_SECONDS) or ended:
         give_memory_back()
 
 
-def _sessions(server: Any) -> int:
-    """Returns how many sessions are in memory, after those have ended whose tabs were closed two minutes ago.
+def _end_sessions(server: Any) -> int:
+    """Ends the sessions whose tabs were closed two minutes ago; returns how many.
 
-    Streamlit ends them when it looks at its list, which it does when the next tab is closed.
+    Streamlit does it when it asks for the size of its cache of such sessions, and so when the next tab is closed.
     """
-    found = threading.Event()
-    count: list[int] = []
+    done = threading.Event()
+    counts: list[int] = []
 
-    def look() -> None:  # on the thread that changes the list
-        count.append(len(server._session_mgr.list_sessions()))
-        found.set()
+    def look() -> None:  # on the thread that changes the cache
+        with suppress(AttributeError):  # another version of Streamlit
+            closed = server._session_mgr._session_storage._cache
+            counts.extend((len(closed._data), len(closed)))
+        done.set()
 
-    with suppress(AttributeError, RuntimeError):  # another version of Streamlit, or a server that is stopping
+    with suppress(AttributeError, RuntimeError):  # another version, or a server that is stopping
         server._get_async_objs().eventloop.call_soon_threadsafe(look)
-        found.wait(1.0)
-    return count[0] if count else 0
+        done.wait(1.0)
+    return counts[0] - counts[1] if counts else 0

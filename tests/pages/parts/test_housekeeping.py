@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
+from streamlit.runtime.caching.ttl_cache import TTLCache
 
 from compression.engine import cluster
 from pages.ui.frame import housekeeping
@@ -23,38 +24,39 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
     loop.close()
 
 
-def server_with(loop: asyncio.AbstractEventLoop, *counts: int) -> SimpleNamespace:
-    """A server that says one of `counts` each time that it is asked for its sessions, on its own thread."""
-    left, threads = list(counts), set()
-
-    def list_sessions() -> list[None]:
-        threads.add(threading.current_thread())
-        return [None] * left.pop(0)
-
-    objects = SimpleNamespace(eventloop=loop)
-    manager = SimpleNamespace(list_sessions=list_sessions)
-    return SimpleNamespace(_session_mgr=manager, _get_async_objs=lambda: objects, threads=threads)
+def server_with(
+    loop: asyncio.AbstractEventLoop, ages: tuple[float, ...]
+) -> tuple[SimpleNamespace, TTLCache[int, None]]:
+    """A server with sessions whose tabs were closed so many seconds ago, and its cache of them."""
+    now = 0.0
+    closed: TTLCache[int, None] = TTLCache(maxsize=9, ttl=120, timer=lambda: now)
+    for number, age in enumerate(sorted(ages, reverse=True)):
+        now = 1000 - age
+        closed[number] = None
+    now = 1000.0
+    manager = SimpleNamespace(_session_storage=SimpleNamespace(_cache=closed))
+    return SimpleNamespace(_session_mgr=manager, _get_async_objs=lambda: SimpleNamespace(eventloop=loop)), closed
 
 
 @pytest.mark.parametrize(
-    ("counts", "rests", "times"),
-    [((3, 3), False, 0), ((3, 1), False, 1), ((3, 3), True, 1), ((1, 2), False, 0)],
-    ids=["nothing ended", "two sessions ended", "workers rest", "a session has begun"],
+    ("ages", "rests", "times"),
+    [((5, 100), False, 0), ((130, 200), False, 1), ((), True, 1), ((), False, 0)],
+    ids=["two tabs closed just now", "two closed long ago", "workers rest", "nothing"],
 )
 def test_memory_is_given_back_when_something_has_ended(
     loop: asyncio.AbstractEventLoop,
     monkeypatch: pytest.MonkeyPatch,
-    counts: tuple[int, int],
+    ages: tuple[float, ...],
     rests: bool,
     times: int,
 ) -> None:
     given = []
     monkeypatch.setattr(housekeeping, "give_memory_back", lambda: given.append(1))
     monkeypatch.setattr(cluster.Engine, "rest", lambda self, seconds: rests)
-    server = server_with(loop, *counts)
+    server, closed = server_with(loop, ages)
     housekeeping.tidy(server)
     assert len(given) == times
-    assert threading.current_thread() not in server.threads
+    assert len(closed._data) == sum(age < 120 for age in ages)
 
 
 def test_another_streamlit_without_such_a_list_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
