@@ -52,7 +52,10 @@ def look(browser: Browser, url: str, file: Path | None) -> None:
     if file:
         page.goto(f"{url}/checkpoint")
         page.locator("input[type=file]").set_input_files(file)
-        page.get_by_role("link", name=re.compile("Explore wide")).click()
+        link = page.get_by_role("link", name=re.compile("Explore wide"))
+        while "model=wide" not in page.url:  # a click is lost while the page is drawn again
+            link.click()
+            page.wait_for_timeout(1000)
     else:
         page.goto(f"{url}/?model=simple_cnn&bits=5&sparsity=0.37")
     expect(page.get_by_test_id("stMetric").filter(has_text="Accuracy")).to_have_text(
