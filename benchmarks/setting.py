@@ -1,5 +1,6 @@
 """What every benchmark needs around its measurement: a network, a table, and a line on the conditions."""
 
+import argparse
 import platform
 import sys
 from collections.abc import Sequence
@@ -26,6 +27,20 @@ def network(name: str, random: bool) -> FloatModel:
     print(f"{name} gets random weights, {why}: its speed is the same, its accuracy is not", file=sys.stderr)
     torch.manual_seed(0)
     return FloatModel(f"{name} (random weights)", freeze_(ARCHITECTURES[name].make()), NORMALIZATIONS["cifar10"])
+
+
+def networks_asked_for(description: str | None, names: Sequence[str]) -> list[str]:
+    """Reads --model, which is one of `names`, and --threads from the command line; returns the networks to measure.
+
+    Sets the threads of torch.
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", choices=names, help="one network (default: all)")
+    parser.add_argument("--threads", type=int, help="threads of torch (default: as many as cores)")
+    options = parser.parse_args()
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    return [options.model] if options.model else list(names)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

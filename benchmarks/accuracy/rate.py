@@ -8,21 +8,20 @@ the accuracy, the points lost on images with even and with odd numbers, and the 
 uses training images without their labels, 1,000 or as many as the column "images" says.
 """
 
-import argparse
 import time
 from dataclasses import replace
 
-import torch
 from torch import Tensor
 
-from benchmarks.setting import conditions, network, table
+from benchmarks.setting import conditions, network, networks_asked_for, table
 from compression.core.compress import compress
 from compression.core.training_evidence import evidence_for
 from compression.data.images import ImageSet, load
 from compression.evaluation.evaluation import evaluate
 from compression.files.packed_file import to_bytes
 from compression.networks.model import FloatModel
-from compression.spec import CompressionSpec, Granularity, PruneSpec, QuantSpec, Rounding, VectorFormat
+from compression.spec import CompressionSpec, PruneSpec
+from compression.spec.grid import rate_aware_spec
 
 GRID: dict[str, tuple[tuple[float, float, int], ...]] = {  # network -> sparsity, rate penalty, training images
     "resnet20": tuple((0.0, penalty, 1000) for penalty in (0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5)),
@@ -32,14 +31,6 @@ GRID: dict[str, tuple[tuple[float, float, int], ...]] = {  # network -> sparsity
         *((0.8, 0.7, 4000), (0.75, 0.8, 4000)),
     ),
 }
-
-SPEC = CompressionSpec(
-    weights=QuantSpec(8, granularity=Granularity.TENSOR),
-    fold_bn=True,
-    rounding=Rounding.RATE_AWARE,
-    correct_bias=True,
-    vector_format=VectorFormat.INT8,
-)
 
 HEADER = ("network", "pruned", "rate penalty", "images", "bytes", "accuracy", "lost on even, odd images", "seconds")
 
@@ -69,20 +60,14 @@ def row(model: FloatModel, spec: CompressionSpec, images: ImageSet, before: Tens
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", choices=list(GRID), help="one network (default: all three)")
-    parser.add_argument("--threads", type=int, help="threads of torch (default: as many as cores)")
-    options = parser.parse_args()
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    images, rows = load(), []
-    for name in [options.model] if options.model else GRID:
+    names, images, rows = networks_asked_for(__doc__, list(GRID)), load(), []
+    for name in names:
         model = network(name, random=False)
         before = evaluate(model.module, images, model.normalization).right
         for sparsity, penalty, count in GRID[name]:
             prune = PruneSpec(sparsity=sparsity) if sparsity else None
-            spec = replace(SPEC, model=name, rate_penalty=penalty, sample_images=count, prune=prune)
-            rows.append(row(model, replace(spec, reconstruct=bool(prune)), images, before))
+            changes = {"rate_penalty": penalty, "sample_images": count, "prune": prune, "reconstruct": bool(prune)}
+            rows.append(row(model, replace(rate_aware_spec(name), **changes), images, before))
     print(table(HEADER, rows))
     print(f"\n{conditions()}")
 

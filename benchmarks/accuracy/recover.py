@@ -7,15 +7,12 @@ with recovery, and the seconds and CPU seconds that recovery takes, loading excl
 are 1,000 training images; test images are counted once, at the end.
 """
 
-import argparse
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-import torch
-
-from benchmarks.setting import conditions, network, table
+from benchmarks.setting import conditions, network, networks_asked_for, table
 from compression.core.compress import compress
 from compression.core.training_evidence import evidence_for
 from compression.data.images import ImageSet, load
@@ -65,14 +62,8 @@ def row(model: FloatModel, name: str, spec: CompressionSpec, steps: Mapping[str,
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", choices=MODELS, help="one network (default: all three)")
-    parser.add_argument("--threads", type=int, help="threads of torch (default: as many as cores)")
-    options = parser.parse_args()
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    images, rows = load(), []
-    for name in [options.model] if options.model else MODELS:
+    names, images, rows = networks_asked_for(__doc__, MODELS), load(), []
+    for name in names:
         model = network(name, random=False)
         rows += [row(model, *setting, images) for setting in settings(name)]
     print(table(HEADER, rows))

@@ -148,14 +148,21 @@ def recipe_from_json(text: str) -> Recipe:
         raise ValueError(f"not a training recipe: {error}") from None
 
 
+def bit_penalty_problem(spec: CompressionSpec) -> str | None:
+    """Returns why a network compressed as `spec` says cannot be trained with a bit penalty, or None if it can."""
+    if not spec.quantizes_weights:
+        return "a bit penalty is on the codes of weights, and no weights are quantized"
+    if spec.weights and spec.weights.scheme in CODEBOOKS:
+        return f"a bit penalty needs even steps, and the scheme {spec.weights.scheme} has a codebook"
+    return None
+
+
 def check_fits(recipe: Recipe, spec: CompressionSpec) -> None:
     """Raises ValueError if a network compressed as `spec` says cannot be trained by `recipe`."""
     if not (spec.prunes or spec.quantizes_weights or spec.activations):
         raise ValueError("there is nothing to recover from: the spec neither prunes nor quantizes")
-    if recipe.bit_penalty and not spec.quantizes_weights:
-        raise ValueError("a bit penalty is on the codes of weights, and no weights are quantized")
-    if recipe.bit_penalty and spec.weights and spec.weights.scheme in CODEBOOKS:
-        raise ValueError(f"a bit penalty needs even steps, and the scheme {spec.weights.scheme} has a codebook")
+    if recipe.bit_penalty and (problem := bit_penalty_problem(spec)):
+        raise ValueError(problem)
     if recipe.sparsity_schedule is SparsitySchedule.ONE_SHOT:
         return
     prune = spec.prune

@@ -86,8 +86,13 @@ def recovered_specs(model: str) -> tuple[CompressionSpec, ...]:
 
 
 def rate_aware_specs(model: str) -> tuple[CompressionSpec, ...]:
-    """Returns rate-aware rounding at each of RATE_PENALTIES, with the other settings that make the file small."""
-    base = CompressionSpec(
+    """Returns `rate_aware_spec` at each of RATE_PENALTIES."""
+    return tuple(replace(rate_aware_spec(model), rate_penalty=penalty) for penalty in RATE_PENALTIES)
+
+
+def rate_aware_spec(model: str) -> CompressionSpec:
+    """Returns rate-aware rounding at the default rate penalty, with the other settings that make the file small."""
+    return CompressionSpec(
         model,
         weights=QuantSpec(8, granularity=Granularity.TENSOR),
         fold_bn=True,
@@ -95,4 +100,3 @@ def rate_aware_specs(model: str) -> tuple[CompressionSpec, ...]:
         correct_bias=True,
         vector_format=VectorFormat.INT8,
     )
-    return tuple(replace(base, rate_penalty=penalty) for penalty in RATE_PENALTIES)

@@ -6,7 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from compression.quantization import codebooks
 from compression.quantization.quantizers import QParams, quantize
+from compression.retraining import recipe
 from compression.retraining.rate import SMOOTHING, mean_bits
 from compression.retraining.recipe import Recipe, check_fits, recipe_from_json
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
@@ -66,12 +68,12 @@ def test_a_weight_beyond_the_last_code_is_as_dear_as_that_and_is_not_pushed():
 
 
 def test_with_a_penalty_the_codes_that_come_out_have_less_entropy():
-    spec, recipe = (
+    spec, short = (
         CompressionSpec(weights=QuantSpec(4, granularity="tensor")),
         replace(RECIPE, steps=12, gain_rate=0.02),
     )
     plain, small = (
-        _entropy(finish(training(spec, replace(recipe, bit_penalty=penalty))).network()) for penalty in (0.0, 3.0)
+        _entropy(finish(training(spec, replace(short, bit_penalty=penalty))).network()) for penalty in (0.0, 3.0)
     )
     assert small < 0.95 * plain
 
@@ -96,6 +98,10 @@ def _entropy(network) -> float:
 def test_a_penalty_without_even_steps_is_refused(spec, problem):
     with pytest.raises(ValueError, match=problem):
         check_fits(Recipe(bit_penalty=0.1), spec)
+
+
+def test_the_recipe_knows_which_schemes_have_a_codebook():
+    assert set(recipe.CODEBOOKS) == set(codebooks.CODEBOOKS)
 
 
 def test_a_penalty_is_a_number_and_recipes_of_before_it_came_keep_their_names():

@@ -4,7 +4,14 @@ import streamlit as st
 
 from compression.library.recovered import ancestor
 from compression.networks.bundled import bundled_names
-from compression.retraining.recipe import CODEBOOKS, RATES, Optimizer, Quantizers, Recipe, SparsitySchedule
+from compression.retraining.recipe import (
+    RATES,
+    Optimizer,
+    Quantizers,
+    Recipe,
+    SparsitySchedule,
+    bit_penalty_problem,
+)
 from compression.retraining.start import whole_spec
 from compression.spec import CompressionSpec, Structure
 from pages.ui.compute import networks
@@ -47,7 +54,7 @@ def recipe_of(now: Settings, spec: CompressionSpec) -> Recipe:
         quantizers=now.scales if quantizes else Quantizers.LEARNED,
         sparsity_schedule=now.gradual if can_be_gradual(spec) else SparsitySchedule.ONE_SHOT,
         distillation=now.distillation,
-        bit_penalty=now.bit_penalty if has_even_steps(spec) else 0.0,
+        bit_penalty=0.0 if bit_penalty_problem(spec) else now.bit_penalty,
         seed=now.training_seed,
     )
 
@@ -56,11 +63,6 @@ def can_be_gradual(spec: CompressionSpec) -> bool:
     """Returns whether weights can be pruned little by little: towards a sparsity that is known."""
     prune = spec.prune
     return prune is not None and prune.sparsity is not None and prune.structure is not Structure.N_M
-
-
-def has_even_steps(spec: CompressionSpec) -> bool:
-    """Returns whether the bits of the codes can be a part of the loss."""
-    return spec.quantizes_weights and not (spec.weights and spec.weights.scheme in CODEBOOKS)
 
 
 def teacher_of(now: Settings, model: str) -> str | None:
@@ -103,10 +105,10 @@ def draw(spec: CompressionSpec) -> None:
                 **session.bound("gradual", now.gradual),
             )
         with st.popover("More", icon=":material/tune:"):
-            _more(now, has_even_steps(spec))
+            _more(now, bit_penalty_problem(spec) is None)
 
 
-def _more(now: Settings, even: bool) -> None:
+def _more(now: Settings, can_penalize_bits: bool) -> None:
     st.slider(
         "Distillation",
         0.0,
@@ -128,7 +130,7 @@ def _more(now: Settings, even: bool) -> None:
         "Accuracy against bytes (bit penalty)",
         sorted({*BIT_PENALTIES, now.bit_penalty}),
         help=BITS,
-        disabled=not even,
+        disabled=not can_penalize_bits,
         **session.bound("bit_penalty", now.bit_penalty),
     )
     st.selectbox(
