@@ -74,6 +74,12 @@ def own_results(monkeypatch: pytest.MonkeyPatch, result_files: Iterator[Path]) -
     monkeypatch.setenv("SQUEEZELAB_RESULTS", str(next(result_files)))
 
 
+@pytest.fixture(autouse=True)
+def same_random_numbers() -> None:
+    """Untrained networks of a test have the same weights each time, whatever ran before it in this process."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture
 def nothing_beforehand(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """What was measured of the bundled networks beforehand is not there."""
