@@ -30,6 +30,11 @@ from compression.retraining.start import whole_spec
 from compression.retraining.training import Training
 from compression.spec import CompressionSpec
 
+RECIPE = (
+    *("epochs", "optimizer", "learning_rate", "rate_schedule", "weight_penalty", "weight_decay"),
+    *("quantizers", "sparsity_schedule", "distillation", "bit_penalty"),
+)
+
 PACKED, STATE = ".safetensors", ".state.safetensors"
 
 
@@ -42,7 +47,7 @@ def run(options: argparse.Namespace) -> None:
     if not path.name.endswith(PACKED) or path.name.endswith(STATE):
         raise ValueError(f"the name of --out must end in {PACKED} and not in {STATE}, got {path.name!r}")
     model, spec = network_and_spec(options)
-    recipe = _recipe(options)
+    recipe = recipe_of(options)
     check_fits(recipe, whole_spec(model, spec))
     if options.teacher and not recipe.distillation:
         raise ValueError("--teacher is the network to distil from: add --distillation")
@@ -84,10 +89,17 @@ def run(options: argparse.Namespace) -> None:
     end(after.notice, before.exact and after.exact)
 
 
-def _recipe(options: argparse.Namespace) -> Recipe:
-    names = ("epochs", "optimizer", "learning_rate", "quantizers", "sparsity_schedule", "distillation", "bit_penalty")
-    given = {name: value for name in names if (value := getattr(options, name)) is not None}
-    return Recipe(**given, seed=options.training_seed)
+def recipe_of(options: argparse.Namespace) -> Recipe:
+    """Returns the recipe that the options say. Raises ValueError."""
+    given = {name: value for name in RECIPE if (value := getattr(options, name)) is not None}
+    return Recipe(**given, bit_schedule=_bit_schedule(options.bit_schedule), seed=options.training_seed)
+
+
+def _bit_schedule(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(bits) for bits in text.split(",") if text)
+    except ValueError:
+        raise ValueError(f"--bit-schedule must be whole numbers with commas, such as 32,4,3, got {text!r}") from None
 
 
 def _checkpoint(

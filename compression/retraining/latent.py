@@ -23,8 +23,9 @@ from compression.networks.folding import norms_after
 from compression.networks.weights import compressible_weights, swap_channels
 from compression.pruning.masks import LayerMask
 from compression.quantization.activations import InputQuantizer
-from compression.quantization.quantizers import QParams
+from compression.quantization.quantizers import QPARAMS, QParams
 from compression.quantization.straight_through import (
+    Quantizer,
     TrainedInput,
     gains_of,
     grown_input,
@@ -35,7 +36,7 @@ from compression.quantization.straight_through import (
 from compression.reconstruction.reconstruct import write_vectors_
 from compression.retraining.rate import mean_bits
 from compression.retraining.recipe import FIXED_VALUES
-from compression.spec import CompressionSpec, Order
+from compression.spec import FLOAT_BITS, CompressionSpec, Order, Scheme
 
 Masks = Mapping[str, LayerMask]
 
@@ -46,8 +47,9 @@ class Latent:
 
     `module`: a copy of its float network in train mode, whose parameters are the latent ones. `keys`: layer name -> the
     name of its weight there. `masks`: layer name -> which of its weights are pruned now. `held`: names of parameters ->
-    where they are not zero (bool). `gains`: layer name -> the factor of the scale of each group. `input_gains`: layer
-    name -> the factor of the scale of its inputs.
+    where they are not zero (bool). `quantizers`: layer name -> what rounds its weights now; those of `start`, but for a
+    bit schedule. `gains`: layer name -> the factor of the scale of each group. `input_gains`: layer name -> the factor
+    of the scale of its inputs.
     """
 
     start: CompressedModel
@@ -55,6 +57,7 @@ class Latent:
     keys: Mapping[str, str]
     masks: Masks
     held: dict[str, Tensor]
+    quantizers: dict[str, Quantizer]
     gains: dict[str, Tensor]
     input_gains: dict[str, Tensor]
 
@@ -72,7 +75,7 @@ class Latent:
                 self.gains[record.name],
             )
             for record in self.start.layers
-            if isinstance(qparams := record.qparams, QParams)
+            if isinstance(qparams := self.quantizers.get(record.name), QParams)
         )
 
     def network(self) -> CompressedModel:
@@ -105,17 +108,47 @@ class Latent:
 
         Those of layer inputs take the scale of `inputs` (layer name -> quantizer) if it has the same zero point.
         """
+        quant = self.start.spec.weights
+        if quant is None or quant.scheme not in FIXED_VALUES:
+            self._fit_gains_()
         with torch.no_grad():
-            parameters = dict(self.module.named_parameters())
-            quant = self.start.spec.weights
-            is_fixed = quant is not None and quant.scheme in FIXED_VALUES
             for record in self.start.layers:
-                if record.qparams and not is_fixed:
-                    weight = swap_channels(parameters[self.keys[record.name]].detach(), record.transposed_groups)
-                    self.gains[record.name].copy_(least_error_gain(weight, record.qparams))
                 other = inputs.get(record.name)
                 if record.inputs and other and other.zero_point == record.inputs.zero_point:
                     self.input_gains[record.name].fill_(other.scale / record.inputs.scale)
+
+    def use_bits_(self, bits: int | None) -> None:
+        """Rounds weights to `bits` from now on, in the range of the start; FLOAT_BITS: not at all; None: as the start.
+
+        Layers that have as many bits or more stay as they are. The gains stay those of before.
+        """
+        scheme = self.start.spec.weights.scheme if self.start.spec.weights else Scheme.SYMMETRIC
+        self.quantizers = {
+            record.name: _with_bits(record.qparams, scheme, bits)
+            for record in self.start.layers
+            if record.qparams and bits != FLOAT_BITS
+        }
+
+    def change_bits_(self, bits: int | None) -> None:
+        """As `use_bits_`, with gains of the least squared error of the latent weights."""
+        self.use_bits_(bits)
+        self._fit_gains_()
+
+    def with_last_bits(self) -> "Latent":
+        """Returns the network rounded as the spec says, with the same latent weights and gains of its own."""
+        latent = replace(self, gains={name: gain.detach().clone() for name, gain in self.gains.items()})
+        latent.change_bits_(None)
+        return latent
+
+    def _fit_gains_(self) -> None:
+        """Sets the gains of weights to the least squared error of the latent weights."""
+        with torch.no_grad():
+            parameters = dict(self.module.named_parameters())
+            groups = {record.name: record.transposed_groups for record in self.start.layers}
+            for name, quantizer in self.quantizers.items():
+                key = self.keys[name]
+                weight = parameters[key].detach() * self.held[key] if key in self.held else parameters[key].detach()
+                self.gains[name].copy_(least_error_gain(swap_channels(weight, groups[name]), quantizer))
 
     def state(self) -> dict[str, Any]:
         """Returns a copy of all that training changes, as `load_` takes it."""
@@ -141,12 +174,13 @@ class Latent:
         parameters = dict(self.module.named_parameters())
         used = {key: parameters[key] * keep for key, keep in self.held.items()}
         for record in self.start.layers:
-            if record.qparams is None:
+            quantizer = self.quantizers.get(record.name)
+            if quantizer is None:
                 continue
             key, groups = self.keys[record.name], record.transposed_groups
             values = swap_channels(used.get(key, parameters[key]), groups)
-            rounded = swap_channels(round_weight(values, record.qparams, self.gains[record.name]), groups)
-            used[key] = rounded if record.qparams.zero_is_exact or key not in self.held else rounded * self.held[key]
+            rounded = swap_channels(round_weight(values, quantizer, self.gains[record.name]), groups)
+            used[key] = rounded if quantizer.zero_is_exact or key not in self.held else rounded * self.held[key]
         return used
 
     def _record(self, record: LayerRecord, weight: Tensor) -> LayerRecord:
@@ -182,7 +216,8 @@ def latent_network(start: CompressedModel, masks: Masks, from_rounded: bool) -> 
         if record.inputs:
             hook = TrainedInput(record.inputs, input_gains[record.name])
             module.get_submodule(record.name).register_forward_pre_hook(hook)
-    latent = Latent(start, module, keys, masks, {}, gains, input_gains)
+    quantizers = {record.name: record.qparams for record in start.layers if record.qparams}
+    latent = Latent(start, module, keys, masks, {}, quantizers, gains, input_gains)
     latent.prune_(masks)
     return latent
 
@@ -196,6 +231,14 @@ def masks_of(network: nn.Module, spec: CompressionSpec, evidence: Evidence) -> M
 def plans_on_folded(spec: CompressionSpec) -> bool:
     """Whether the weights that are scored for pruning are those that are trained: not if they are folded later."""
     return not (spec.fold_bn and spec.order is Order.QUANTIZE_FIRST)
+
+
+def _with_bits(quantizer: Quantizer, scheme: Scheme, bits: int | None) -> Quantizer:
+    """Returns a quantizer of the same range with `bits`, or `quantizer` if it has as many or `bits` is None."""
+    if bits is None or not isinstance(quantizer, QParams) or 2**bits <= quantizer.codes:
+        return quantizer
+    low, high = ((end - quantizer.zero_point) * quantizer.scale for end in (quantizer.low, quantizer.high))
+    return replace(QPARAMS[scheme](low, high, bits), group_size=quantizer.group_size)
 
 
 def _held(

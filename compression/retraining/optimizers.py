@@ -5,10 +5,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from compression.retraining.latent import Latent
-from compression.retraining.recipe import FIXED_VALUES, Optimizer, Quantizers, Recipe
+from compression.retraining.recipe import FIXED_VALUES, Optimizer, Quantizers, Recipe, WeightPenalty
+
+SMALLEST = torch.finfo(torch.float32).tiny
 
 LEAST_GAIN = 0.02  # of a learned scale, which must stay positive; they begin between 0.2 and 1
 
@@ -24,7 +27,9 @@ class Optimizers:
         self._parameters = dict(latent.module.named_parameters())
         weights = [each for each in self._parameters.values() if each.dim() > 1]
         vectors = [each for each in self._parameters.values() if each.dim() <= 1]
-        groups = [{"params": weights, "weight_decay": recipe.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+        self._weights = weights
+        decay = recipe.weight_decay if recipe.weight_penalty is WeightPenalty.L2 else 0.0
+        groups = [{"params": weights, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]
         self._main: torch.optim.Optimizer
         if recipe.optimizer is Optimizer.ADAM:
             self._main = torch.optim.AdamW(groups, lr=recipe.rate)
@@ -49,6 +54,9 @@ class Optimizers:
         loss.backward()
         for optimizer, _ in self._all:
             optimizer.step()
+        if self._recipe.weight_penalty is not WeightPenalty.L2:
+            for weight in self._weights:
+                shrink_(weight.data, self._recipe.weight_penalty, self._recipe.weight_decay * self._recipe.rate * share)
         for gain in self._learned:
             gain.data.clamp_(min=LEAST_GAIN)
 
@@ -73,3 +81,19 @@ class Optimizers:
         """The optimizers, each with its highest learning rate."""
         gains = [(self._gains, self._recipe.gain_rate)] if self._gains else []
         return [(self._main, self._recipe.rate), *gains]
+
+
+def shrink_(weight: Tensor, penalty: WeightPenalty, step: float) -> None:
+    r"""Moves weight, of any shape, a `step` down the slope of a penalty; with L1, to zero and not beyond.
+
+    Formula: \mathrm{L1:}\; w \leftarrow \mathrm{sign}(w) \max(\lvert w \rvert - s, 0), \quad
+        \mathrm{Huber:}\; w \leftarrow w - s \,\mathrm{clip}(w / \delta, -1, 1), \quad
+        \delta = \sqrt{\mathrm{mean}(w^2)}
+    Source: L1: the proximal step of Daubechies et al. 2004 (arXiv:math/0307152). Huber: the derivative of Huber's
+        function (Huber 1964, doi:10.1214/aoms/1177703732), with the layer's root mean square as its bound.
+    Fails: if the step is so large that whole layers become zero before training can object.
+    """
+    if penalty is WeightPenalty.L1:
+        weight.copy_(F.softshrink(weight, step))
+    else:
+        weight.sub_((weight / weight.square().mean().sqrt().clamp_min(SMALLEST)).clamp_(-1, 1), alpha=step)

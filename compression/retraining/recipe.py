@@ -1,11 +1,13 @@
 """How a compressed network is trained, as frozen values: `Recipe` and its options."""
 
+import itertools
 import json
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 
-from compression.spec import CompressionSpec, Criterion, Scheme, Structure
+from compression.spec import FLOAT_BITS, CompressionSpec, Criterion, Scheme, Structure
 from compression.spec.checks import member
 
 MOST_EPOCHS = 1000
@@ -14,7 +16,11 @@ RATES = {"sgd": 0.02, "adam": 0.001}
 
 CODEBOOKS = (Scheme.POWER_OF_TWO, Scheme.K_MEANS, Scheme.TERNARY, Scheme.BINARY)  # their steps are not even
 
+LATER = ("bit_penalty", "weight_penalty", "bit_schedule")  # fields that recipes of the first version lack
+
 FIXED_VALUES = (Scheme.POWER_OF_TWO, Scheme.STEP)  # scaled, they would be no powers of two, or have another step
+
+GROWING = (Scheme.SYMMETRIC, Scheme.AFFINE, Scheme.MIN_MAX)  # with more bits they have finer steps in the same range
 
 
 class Optimizer(StrEnum):
@@ -25,11 +31,13 @@ class Optimizer(StrEnum):
 
 
 class RateSchedule(StrEnum):
-    """The learning rate over the steps: it falls to zero in a line or by a cosine, or stays."""
+    """The learning rate over the steps: it falls to zero in a line or by a cosine, or stays; or it falls in a line in
+    each stage of iterative pruning, and starts high again in the next."""
 
     LINEAR = "linear"
     COSINE = "cosine"
     CONSTANT = "constant"
+    REWOUND = "rewound"
 
 
 class Quantizers(StrEnum):
@@ -47,18 +55,30 @@ class SparsitySchedule(StrEnum):
     ITERATIVE = "iterative"
 
 
+class WeightPenalty(StrEnum):
+    """What makes weights small in training: half their square, their magnitude, or Huber's function, which is the
+    square near zero and the magnitude beyond the root mean square of the layer's weights."""
+
+    L2 = "l2"
+    L1 = "l1"
+    HUBER = "huber"
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How a compressed network is trained. Raises ValueError for numbers out of range.
 
     `epochs`: passes over the training images, also parts of one. `steps`: optimizer steps instead, or None.
-    `learning_rate`: the highest, at the beginning, or None for the one of the `optimizer` in RATES. `weight_decay` acts
-    on weights, not on biases and batch norm. `quantizers`: whether scales are learned; those of FIXED_VALUES stay in
-    any case. `gain_rate`: the highest learning rate of scales, relative to their size at the start.
+    `learning_rate`: the highest, at the beginning, or None for the one of the `optimizer` in RATES.
+    `weight_decay`: how strongly `weight_penalty` acts on weights, not on biases and batch norm.
+    `quantizers`: whether scales are learned; those of FIXED_VALUES stay in any case.
+    `gain_rate`: the highest learning rate of scales, relative to their size at the start.
     `sparsity_schedule`: when weights are pruned; the target is reached after the share `pruned_by` (0..1) of the steps.
     `distillation`: the share (0..1) of the loss that compares with the outputs of a teacher at `temperature`.
-    `bit_penalty`: the loss, in nats, that a bit per weight of the codes' entropy adds; 0 for none (`retraining.rate`).
     `held_out`: how many training images are not trained on but counted for the curve, `points` times and at the start.
+    `bit_penalty`: the loss, in nats, that a bit per weight of the codes' entropy adds; 0 for none (`retraining.rate`).
+    `bit_schedule`: descending bits per weight, FLOAT_BITS for float, with which the first half of the steps is trained,
+    in equal parts, before the bits of the spec; training then begins with weights that are not rounded.
     """
 
     epochs: float = 1.0
@@ -80,6 +100,8 @@ class Recipe:
     held_out: int = 1000
     points: int = 8
     bit_penalty: float = 0.0
+    weight_penalty: WeightPenalty = WeightPenalty.L2
+    bit_schedule: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         for name, enum in (
@@ -87,6 +109,7 @@ class Recipe:
             ("rate_schedule", RateSchedule),
             ("quantizers", Quantizers),
             ("sparsity_schedule", SparsitySchedule),
+            ("weight_penalty", WeightPenalty),
         ):
             object.__setattr__(self, name, member(enum, getattr(self, name)))
         if self.learning_rate is None:
@@ -107,6 +130,7 @@ class Recipe:
         for name in ("momentum", "weight_decay"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 0 and below 1, got {getattr(self, name)}")
+        object.__setattr__(self, "bit_schedule", _descending_bits(self.bit_schedule))
 
     @property
     def rate(self) -> float:
@@ -134,10 +158,22 @@ class Recipe:
     def to_json(self) -> str:
         """Returns canonical JSON: equal recipes have equal strings.
 
-        The bit penalty, which came later, is left out at its default, so runs and files of before are found.
+        Fields that came later are left out at their defaults, so that runs and files of before are found.
         """
-        values = {name: value for name, value in asdict(self).items() if name != "bit_penalty" or value}
+        unused = {
+            field.name for field in fields(self) if field.name in LATER and getattr(self, field.name) == field.default
+        }
+        values = {name: value for name, value in asdict(self).items() if name not in unused}
         return json.dumps(values, sort_keys=True, separators=(",", ":"))
+
+
+def _descending_bits(bits: Iterable[int]) -> tuple[int, ...]:
+    """Returns `bits` as a tuple. Raises ValueError unless they are whole numbers from 3 to FLOAT_BITS that fall."""
+    schedule = tuple(bits)
+    pairs = itertools.pairwise(schedule)
+    if not all(isinstance(each, int) and 3 <= each <= FLOAT_BITS for each in schedule) or any(a <= b for a, b in pairs):
+        raise ValueError(f"bit_schedule must be falling whole numbers from {FLOAT_BITS} to 3, got {schedule}")
+    return schedule
 
 
 def recipe_from_json(text: str) -> Recipe:
@@ -157,12 +193,29 @@ def bit_penalty_problem(spec: CompressionSpec) -> str | None:
     return None
 
 
+def bit_schedule_problem(schedule: tuple[int, ...], spec: CompressionSpec) -> str | None:
+    """Returns why a network compressed as `spec` says cannot be trained with more bits first, or None if it can."""
+    if spec.weights is None or spec.weights.scheme not in GROWING:
+        return f"more bits first need weights with a scheme that has bits: {', '.join(GROWING)}"
+    if schedule[-1] <= spec.weights.bits:
+        return f"the bits that are trained first must be more than the {spec.weights.bits} of the spec"
+    return None
+
+
 def check_fits(recipe: Recipe, spec: CompressionSpec) -> None:
     """Raises ValueError if a network compressed as `spec` says cannot be trained by `recipe`."""
     if not (spec.prunes or spec.quantizes_weights or spec.activations):
         raise ValueError("there is nothing to recover from: the spec neither prunes nor quantizes")
     if recipe.bit_penalty and (problem := bit_penalty_problem(spec)):
         raise ValueError(problem)
+    if recipe.bit_schedule and (problem := bit_schedule_problem(recipe.bit_schedule, spec)):
+        raise ValueError(problem)
+    if recipe.bit_schedule and recipe.quantizers is Quantizers.FROZEN:
+        raise ValueError("with fewer bits the scales are other ones, so a bit schedule needs learned scales")
+    if recipe.rate_schedule is RateSchedule.REWOUND and recipe.sparsity_schedule is not SparsitySchedule.ITERATIVE:
+        raise ValueError(
+            "a rewound learning rate starts again at each stage of an iterative sparsity schedule: add one"
+        )
     if recipe.sparsity_schedule is SparsitySchedule.ONE_SHOT:
         return
     prune = spec.prune

@@ -28,7 +28,7 @@ from compression.retraining.latent import Latent, latent_network, masks_of
 from compression.retraining.lineage import Lineage, Point
 from compression.retraining.optimizers import Optimizers
 from compression.retraining.recipe import Quantizers, Recipe, SparsitySchedule, check_fits
-from compression.retraining.schedules import point_steps, rate_share, sparsity_at
+from compression.retraining.schedules import bits_at, point_steps, rate_share, sparsity_at
 from compression.retraining.start import Start
 from compression.spec import Calibration, CompressionSpec
 from compression.training.train import pad_crop_flip
@@ -95,10 +95,10 @@ class Training:
         It is the one after all steps. If the run has ended early, it is the best of those that were counted.
         """
         if self._is_whole:
-            return self._finished(self._latent).network()
+            return self._finished(self._latent, self.step).network()
         latent = self._new_latent()
         latent.load_(self._best)
-        return self._finished(latent).network()
+        return self._finished(latent, self._best["step"]).network()
 
     def lineage(self) -> Lineage:
         """Returns the lineage of `network`."""
@@ -140,6 +140,7 @@ class Training:
         self._best = state["best"]
         self.points = [Point(**point) for point in state["points"]]
         self.step, self._sparsity, self._loss_sum, self._losses, self.seconds, self.problem = state["numbers"]
+        self._latent.use_bits_(self._bits_before(self.step))
 
     @cached_property
     def _name(self) -> list[str]:
@@ -164,11 +165,18 @@ class Training:
     def _new_latent(self) -> Latent:
         if self._is_gradual:
             return latent_network(self.start.compressed, {}, from_rounded=False)
-        return latent_network(self.start.compressed, self.start.masks, from_rounded=self.spec.recovers)
+        from_rounded = self.spec.recovers and not self.recipe.bit_schedule
+        return latent_network(self.start.compressed, self.start.masks, from_rounded)
 
-    def _finished(self, latent: Latent) -> Latent:
-        """Returns `latent` pruned as the whole spec says, even if training has not come so far yet."""
-        return latent.pruned(masks_of(latent.module, self.spec, self.start.evidence)) if self._is_gradual else latent
+    def _bits_before(self, step: int) -> int | None:
+        """Returns the bits per weight that were trained last before `step`, or None for those of the spec."""
+        return bits_at(self.recipe, step - 1, self.total) if step else None
+
+    def _finished(self, latent: Latent, step: int) -> Latent:
+        """Returns `latent`, as it was after `step` steps, pruned and rounded as the whole spec says."""
+        if self._is_gradual:
+            latent = latent.pruned(masks_of(latent.module, self.spec, self.start.evidence))
+        return latent if self._bits_before(step) is None else latent.with_last_bits()
 
     def _train_step(self) -> None:
         """Takes one optimizer step, unless the loss is not a number."""
@@ -176,6 +184,9 @@ class Training:
             self._prune()
         if self.step == 0 and self.recipe.quantizers is Quantizers.LEARNED and not self.start.continues:
             self._latent.start_gains_(_least_error_inputs(self.start))
+        bits = bits_at(self.recipe, self.step, self.total)
+        if bits != self._bits_before(self.step):
+            self._latent.change_bits_(bits)
         pixels, labels = self._batch()
         with torch.enable_grad(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(_seed(self.recipe.seed, "layers", self.step))  # of dropout
@@ -230,7 +241,7 @@ class Training:
     def _count(self, began: float) -> None:
         """Counts the held-out images, and ends the run if the loss has risen above that of guessing."""
         held_out = self.images[len(self.images) - self.recipe.held_out :]
-        network = self._finished(self._latent).network()
+        network = self._finished(self._latent, self.step).network()
         evaluation = evaluate(network.module, held_out, self.start.model.normalization)
         loss = self._loss_sum / self._losses if self._losses else None
         seconds = self.seconds + time.monotonic() - began

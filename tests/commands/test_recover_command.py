@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from compression.__main__ import main
+from compression.commands.recover import recipe_of
+from compression.commands.shared.arguments import parser
 from compression.data.images import ImageSet
 from compression.engine.cluster import Engine
 from compression.evaluation.evaluation import evaluate
@@ -48,6 +50,25 @@ def test_another_network_can_be_the_teacher(
     assert lineage_from_json((tmp_path / "taught.lineage.json").read_text()).teacher == "cnn3"
 
 
+def test_all_options_of_training_reach_the_recipe() -> None:
+    given = "--bits 2 --sparsity 0.5 --epochs 2 --optimizer adam --learning-rate 0.01 --rate-schedule rewound "
+    given += "--weight-penalty l1 --weight-decay 0.01 --quantizers learned --sparsity-schedule iterative "
+    given += "--bit-schedule 32,4 --distillation 0.5 --bit-penalty 0.1 --training-seed 3 --out net.safetensors"
+    assert recipe_of(parser().parse_args(["recover", *given.split()])) == Recipe(
+        epochs=2.0,
+        optimizer="adam",
+        learning_rate=0.01,
+        rate_schedule="rewound",
+        weight_penalty="l1",
+        weight_decay=0.01,
+        sparsity_schedule="iterative",
+        bit_schedule=(32, 4),
+        distillation=0.5,
+        bit_penalty=0.1,
+        seed=3,
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -56,6 +77,9 @@ def test_another_network_can_be_the_teacher(
         ((*SPARSE, "--epochs", "-1", "--out", "net.safetensors"), "epochs must be above 0"),
         ((*SPARSE, "--teacher", "cnn3", "--out", "net.safetensors"), "add --distillation"),
         ((*SPARSE, "--optimizer", "lamb", "--out", "net.safetensors"), "optimizer must be one of"),
+        ((*SPARSE, "--bit-schedule", "4", "--out", "net.safetensors"), "more bits first need weights with a scheme"),
+        ((*SPARSE, "--bit-schedule", "four", "--out", "net.safetensors"), "must be whole numbers with commas"),
+        ((*SPARSE, "--rate-schedule", "rewound", "--out", "net.safetensors"), "an iterative sparsity schedule"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_before_anything_is(

@@ -99,6 +99,12 @@ def test_the_gallery_of_the_project_comes_first_and_is_not_deleted(tmp_path: Pat
     assert recovered_names(tmp_path) == ["b", "a"]
 
 
+def test_what_was_trained_before_has_the_recipe_that_its_lineage_says() -> None:
+    for each in all_recovered(Path("nowhere")):
+        written = json.loads(each.path.with_name(f"{each.name}.lineage.json").read_text())["recipe"]
+        assert json.loads(each.lineage.recipe.to_json()) == written
+
+
 def test_a_network_that_is_called_like_a_bundled_one_is_not_listed(tmp_path: Path, content: bytes) -> None:
     save_recovered("simple_cnn", content, LINEAGE, tmp_path)
     assert find_recovered("simple_cnn", tmp_path) is None

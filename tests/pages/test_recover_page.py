@@ -25,7 +25,7 @@ from compression.library import recovered
 from compression.library.recovered import Recovered
 from compression.paths import PROJECT
 from compression.retraining.lineage import Lineage, Point
-from compression.retraining.recipe import Quantizers, Recipe, SparsitySchedule
+from compression.retraining.recipe import Quantizers, RateSchedule, Recipe, SparsitySchedule
 from compression.spec import ActivationSpec, CompressionSpec, Order, PruneSpec, QuantSpec, Rounding
 from pages.ui import wording
 from pages.ui.accuracy import polling
@@ -213,6 +213,17 @@ def test_a_recipe_has_only_what_concerns_the_network() -> None:
         0,
         0.1,
     )
+    rewound = replace(now, rate_schedule=RateSchedule.REWOUND)
+    assert recipe.recipe_of(rewound, SPARSE).rate_schedule is RateSchedule.LINEAR
+    rewound = replace(rewound, gradual=SparsitySchedule.ITERATIVE)
+    assert recipe.recipe_of(rewound, SPARSE).rate_schedule is RateSchedule.REWOUND
+    more_bits = replace(now, bits_first="32,8,4,3")
+    assert recipe.recipe_of(more_bits, QUANTIZED).bit_schedule == ()
+    more_bits = replace(more_bits, scales=Quantizers.LEARNED)
+    assert recipe.recipe_of(more_bits, SPARSE).bit_schedule == ()
+    assert recipe.recipe_of(more_bits, QUANTIZED).bit_schedule == (32, 8, 4)
+    four_bits = replace(QUANTIZED, weights=QuantSpec(4))
+    assert recipe.recipe_of(more_bits, four_bits).bit_schedule == (32, 8)
     two_of_four = replace(SPARSE, prune=PruneSpec(structure="n:m"))  # type: ignore[arg-type]
     assert not recipe.can_be_gradual(two_of_four)
 

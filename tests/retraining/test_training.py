@@ -17,11 +17,13 @@ from compression.files.packed_reader import verify_file
 from compression.networks.model import FloatModel, freeze_
 from compression.networks.normalization import NORMALIZATIONS
 from compression.quantization.quantizers import QParams
-from compression.quantization.straight_through import round_weight
+from compression.quantization.straight_through import least_error_gain, round_weight
+from compression.retraining.latent import latent_network
 from compression.retraining.lineage import lineage_from_json
-from compression.retraining.recipe import Recipe, recipe_from_json
+from compression.retraining.optimizers import shrink_
+from compression.retraining.recipe import Recipe, WeightPenalty, recipe_from_json
 from compression.retraining.run import recover
-from compression.retraining.schedules import point_steps, rate_share, sparsity_at
+from compression.retraining.schedules import bits_at, point_steps, rate_share, sparsity_at
 from compression.retraining.start import prepare
 from compression.retraining.training import Training
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
@@ -87,9 +89,18 @@ def test_gradual_pruning_ends_at_the_target(schedule: str, optimizer: str) -> No
     assert result.nonzero == result.weights - int(0.8 * result.weights)
 
 
-def test_a_run_that_is_killed_after_any_step_ends_with_the_same_bits() -> None:
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"sparsity_schedule": "cubic"},
+        {"sparsity_schedule": "iterative", "rate_schedule": "rewound", "weight_penalty": "huber"},
+        {"bit_schedule": (32, 4), "bit_penalty": 0.1, "weight_penalty": "l1"},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_a_run_that_is_killed_after_any_step_ends_with_the_same_bits(changes: dict) -> None:
     spec = CompressionSpec(weights=QuantSpec(2), prune=PruneSpec(sparsity=0.5))
-    recipe = replace(RECIPE, sparsity_schedule="cubic")
+    recipe = replace(RECIPE, **changes)
     whole = finish(training(spec, recipe))
     run = training(spec, recipe)
     while not run.is_done:
@@ -102,6 +113,64 @@ def test_a_run_that_is_killed_after_any_step_ends_with_the_same_bits() -> None:
     assert fingerprint(other.network().module) != fingerprint(whole.network().module)
     with pytest.raises(ValueError, match="another network, spec or recipe"):
         training(spec, RECIPE).load(state)
+
+
+def test_more_bits_first_have_finer_steps_in_the_same_range() -> None:
+    start = training(CompressionSpec(weights=QuantSpec(2, "affine", "channel"))).start
+    latent = latent_network(start.compressed, {}, from_rounded=False)
+    coarse = latent.quantizers["conv1"]
+    latent.change_bits_(4)
+    fine = latent.quantizers["conv1"]
+    assert (coarse.codes, fine.codes) == (4, 16)
+    assert torch.allclose(fine.scale * 15, coarse.scale * 3)
+    weight = latent.module.conv1.weight
+    assert torch.equal(latent.gains["conv1"], least_error_gain(weight, fine))
+    latent.use_bits_(32)
+    assert latent.quantizers == {}
+    assert torch.equal(latent.with_last_bits().gains["conv1"], least_error_gain(weight, coarse))
+
+
+def test_weights_are_trained_with_the_bits_of_the_schedule() -> None:
+    recipe = replace(RECIPE, steps=12, points=1, bit_schedule=(32, 4, 3))
+    run, codes = training(CompressionSpec("resnet8", weights=QuantSpec(2)), recipe), []
+    run.advance(1)
+    while not run.is_done:
+        run.advance(1)
+        codes.append({quantizer.codes for quantizer in run._latent.quantizers.values()})
+        assert {layer.qparams.codes for layer in run.network().layers} == {3}
+    assert codes[:11] == [set(), set(), {15}, {15}, {7}, {7}, *[{3}] * 5]
+
+
+def test_a_run_that_ends_early_is_rounded_to_the_bits_of_the_spec() -> None:
+    recipe = replace(RECIPE, steps=12, bit_schedule=(4,))
+    run = training(CompressionSpec("resnet8", weights=QuantSpec(2)), recipe)
+    for _ in range(5):
+        run.advance(1)
+    run.problem = "ended"
+    assert {layer.qparams.codes for layer in run.network().layers} == {3}
+
+
+def test_penalties_move_weights_as_on_paper() -> None:
+    weight = torch.tensor([-3.0, -0.2, 0.0, 0.1, 1.0])
+    by_l1, by_huber = weight.clone(), weight.clone().requires_grad_()
+    shrink_(by_l1, WeightPenalty.L1, 0.25)
+    assert torch.equal(by_l1, torch.tensor([-2.75, 0.0, 0.0, 0.0, 0.75]))
+    delta = float(weight.square().mean().sqrt())
+    torch.nn.functional.huber_loss(by_huber, torch.zeros(5), reduction="sum", delta=delta).backward()
+    expected = weight - 0.25 * by_huber.grad / delta
+    shrink_(weight, WeightPenalty.HUBER, 0.25)
+    assert torch.allclose(weight, expected)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_an_l1_penalty_makes_weights_exactly_zero(optimizer: str) -> None:
+    recipe = replace(RECIPE, steps=8, optimizer=optimizer, learning_rate=0.01, weight_decay=0.5)
+    spec, zeros = CompressionSpec(weights=QuantSpec(8)), {}
+    for penalty in WeightPenalty:
+        run = finish(training(spec, replace(recipe, weight_penalty=penalty)))
+        zeros[penalty] = int((run._latent.module.fc.weight == 0).sum())
+    assert zeros["l1"] > 10
+    assert zeros["l2"] == zeros["huber"] == 0
 
 
 def test_training_that_diverges_ends_with_a_sentence_and_keeps_the_best_so_far() -> None:
@@ -121,6 +190,10 @@ def test_a_run_saved_to_a_file_is_not_repeated_and_its_lineage_is_text(tmp_path:
     assert lineage_from_json(lineage.to_json()) == lineage
     assert (lineage.parent, lineage.steps, lineage.epochs) == ("resnet8", 4, 1.0)
     assert recipe_from_json(RECIPE.to_json()) == RECIPE
+    assert "penalty" not in RECIPE.to_json()
+    assert "bit_schedule" not in RECIPE.to_json()
+    later = replace(RECIPE, bit_schedule=[32, 4], weight_penalty="l1", bit_penalty=0.1)
+    assert recipe_from_json(later.to_json()) == later
 
 
 def test_the_gradient_of_weights_is_that_of_torch_and_zero_outside_the_clip() -> None:
@@ -153,6 +226,13 @@ def test_schedules_on_paper() -> None:
     iterative = Recipe(sparsity_schedule="iterative", pruned_by=0.5)
     assert sparsity_at(iterative, 0.9, 0, 100) == pytest.approx(1 - 0.1 ** (1 / 5))
     assert [rate_share(Recipe(), step, 10) for step in (0, 5, 9)] == pytest.approx([1.0, 0.5, 0.1])
+    rewound = replace(iterative, rate_schedule="rewound")
+    shares = [rate_share(rewound, step, 20) for step in range(20)]
+    assert shares == pytest.approx([*[1.0, 0.5] * 4, *(1 - step / 12 for step in range(12))])
+    assert all(rate_share(rewound, step, 3) > 0 for step in range(3))
+    stepwise = Recipe(bit_schedule=(32, 4, 3))
+    assert [bits_at(stepwise, step, 12) for step in range(12)] == [32, 32, 4, 4, 3, 3, *[None] * 6]
+    assert bits_at(Recipe(), 0, 12) is None
     assert point_steps(Recipe(points=2), 5) == (0, 2, 5)
 
 
@@ -163,6 +243,9 @@ def test_schedules_on_paper() -> None:
         ({"steps": 0}, "steps must be a whole number"),
         ({"learning_rate": -1.0}, "learning_rate must be"),
         ({"distillation": 2.0}, "distillation must be in 0..1"),
+        ({"bit_schedule": (3, 4)}, "bit_schedule must be falling whole numbers"),
+        ({"bit_schedule": (2,)}, "bit_schedule must be falling whole numbers"),
+        ({"weight_penalty": "l3"}, "l3"),
     ],
 )
 def test_nonsense_in_a_recipe_is_refused(change: dict, words: str) -> None:
@@ -175,6 +258,19 @@ def test_what_cannot_be_trained_is_refused() -> None:
         training(CompressionSpec())
     with pytest.raises(ValueError, match="needs a sparsity target"):
         training(CompressionSpec(prune=PruneSpec(threshold=0.1)), replace(RECIPE, sparsity_schedule="cubic"))
+    with pytest.raises(ValueError, match="starts again at each stage"):
+        training(SPECS[0], replace(RECIPE, rate_schedule="rewound"))
+    for spec, recipe, words in (
+        (
+            CompressionSpec(weights=QuantSpec(2, "ternary")),
+            RECIPE,
+            "a scheme that has bits: symmetric, affine, min-max",
+        ),
+        (CompressionSpec(weights=QuantSpec(4)), RECIPE, "must be more than the 4 of the spec"),
+        (CompressionSpec(weights=QuantSpec(2)), replace(RECIPE, quantizers="frozen"), "needs learned scales"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            training(spec, replace(recipe, bit_schedule=(8, 3)))
     with pytest.raises(ValueError, match="too few for a batch"):
         training(CompressionSpec(weights=QuantSpec(2)), replace(RECIPE, batch_size=1000))
 

@@ -9,13 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from compression.commands.shared.recipe_options import add_penalty_arguments, add_training_arguments
 from compression.commands.shared.spec_options import (
     FOLD_BN,
     add_network_arguments,
     add_recovery_arguments,
     add_spec_arguments,
 )
-from compression.retraining.recipe import RATES, Optimizer, Quantizers, SparsitySchedule
 from compression.spec import AUTOMATIC_SCHEMES, Granularity, Scheme, Scope, Structure
 
 INSPECTIONS = ("flips", "calibration", "image", "layers", "corruptions", "bitflips")
@@ -195,37 +195,8 @@ def _train(options: argparse.ArgumentParser) -> None:
 
 def _recover(options: argparse.ArgumentParser) -> None:
     add_spec_arguments(options)
-    options.add_argument("--epochs", metavar="N", type=float, help="passes over the training images (default: 1)")
-    options.add_argument("--optimizer", metavar="O", help=f"{' or '.join(Optimizer)} (default: {Optimizer.SGD})")
-    rates = ", ".join(f"{rate:g} for {name}" for name, rate in RATES.items())
-    options.add_argument(
-        "--learning-rate", metavar="R", type=float, help=f"at the beginning; it falls in a line (default: {rates})"
-    )
-    options.add_argument(
-        "--quantizers",
-        metavar="Q",
-        help=f"whether scales are {' or '.join(Quantizers)} (default: {Quantizers.LEARNED})",
-    )
-    options.add_argument(
-        "--sparsity-schedule",
-        metavar="S",
-        help=f"when weights are pruned: {', '.join(SparsitySchedule)} (default: {SparsitySchedule.ONE_SHOT})",
-    )
-    options.add_argument(
-        "--distillation",
-        metavar="D",
-        type=float,
-        help="share of the loss, 0 to 1, that compares with the outputs of a teacher (default: 0)",
-    )
-    options.add_argument(
-        "--teacher", metavar="NAME", help="the network to distil from, with --distillation (default: the float network)"
-    )
-    options.add_argument(
-        "--bit-penalty",
-        metavar="P",
-        type=float,
-        help="the loss, in nats, that one bit per weight adds, so that the file shrinks; try 0.01 to 0.2 (default: 0)",
-    )
+    add_training_arguments(options)
+    add_penalty_arguments(options)
     options.add_argument("--training-seed", metavar="N", type=int, default=0, help="seed of training (default: 0)")
     options.add_argument("--training-images", metavar="N", type=int, help="number of training images (default: all)")
     options.add_argument(

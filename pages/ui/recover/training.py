@@ -14,7 +14,7 @@ from pages.ui.charts import show
 from pages.ui.charts.recover import training as training_charts
 from pages.ui.compute import accuracy, images, networks
 from pages.ui.frame.warnings import without_folders
-from pages.ui.recover import recipe, runs
+from pages.ui.recover import recipe, recipe_controls, runs
 from pages.ui.settings import selection
 from pages.ui.state import session
 
@@ -40,7 +40,7 @@ def draw(model: str) -> None:
         _explain(problem)
         return
     now = session.now()
-    recipe.draw(spec)
+    recipe_controls.draw(spec)
     teacher = recipe.teacher_of(now, model)
     try:
         run = runs.run_of(spec, recipe.recipe_of(now, spec), teacher)

@@ -7,7 +7,14 @@ from typing import Any
 from compression.data.cifar10 import TEST
 from compression.inside.flips import Change, Matrix
 from compression.inside.saliency import Method
-from compression.retraining.recipe import MOST_EPOCHS, Optimizer, Quantizers, SparsitySchedule
+from compression.retraining.recipe import (
+    MOST_EPOCHS,
+    Optimizer,
+    Quantizers,
+    RateSchedule,
+    SparsitySchedule,
+    WeightPenalty,
+)
 from compression.spec import (
     AUTOMATIC_SCHEMES,
     GROUP_SIZES,
@@ -32,6 +39,8 @@ from pages.ui.state.readers import Read
 from pages.ui.state.value import ALL, DROP, FILE_SIZE, FLOAT, SPARSITY, THRESHOLD, Settings
 
 DEFAULTS = Settings()
+BITS_FIRST = ("", "32", "8,4,3", "32,8,4,3")
+
 CHARTS = ("Overall", "Per class", "Confusion")
 SWEEP_BITS = (FLOAT, *(str(bits) for bits in range(MAX_BITS, 0, -1)))
 SWEEP_SPARSITIES = tuple(each / 20 for each in range(20))
@@ -118,10 +127,13 @@ READERS: dict[str, Read] = {
     "epochs": readers.number(0.01, MOST_EPOCHS),
     "scales": readers.one_of(Quantizers),
     "gradual": readers.one_of(SparsitySchedule),
+    "bits_first": readers.one_of(BITS_FIRST),
     "distillation": readers.number(0, 1),
     "teacher": readers.name,
     "bit_penalty": readers.number(0, 10),
     "optimizer": readers.one_of(Optimizer),
+    "rate_schedule": readers.one_of(RateSchedule),
+    "weight_penalty": readers.one_of(WeightPenalty),
     "learning_rate": readers.number(1e-6, 1),
     "training_seed": readers.whole(0, 1_000_000),
     "layers": lambda text: to_link(from_link(text)),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from compression.inside.flips import Change, Matrix
 from compression.inside.saliency import Method
-from compression.retraining.recipe import Optimizer, Quantizers, SparsitySchedule
+from compression.retraining.recipe import Optimizer, Quantizers, RateSchedule, SparsitySchedule, WeightPenalty
 from compression.spec import (
     DEFAULT_CLIP_AT,
     GROUP_SIZE,
@@ -87,10 +87,13 @@ class Settings:
     epochs: float = 1.0
     scales: Quantizers = Quantizers.LEARNED
     gradual: SparsitySchedule = SparsitySchedule.ONE_SHOT
+    bits_first: str = ""
     distillation: float = 0.0
     teacher: str = ""
     bit_penalty: float = 0.0
     optimizer: Optimizer = Optimizer.SGD
+    rate_schedule: RateSchedule = RateSchedule.LINEAR
+    weight_penalty: WeightPenalty = WeightPenalty.L2
     learning_rate: float | None = None
     training_seed: int = 0
 
