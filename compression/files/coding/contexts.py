@@ -64,11 +64,13 @@ def encode_in_contexts(symbols: Array, shape: tuple[int, ...], frequencies: Arra
         contexts, mirrored = model.predict(places)
         actual = of_weight[places]
         coded = classes.mirror(actual, mirrored)
-        blocks += [(coded[those].astype(np.int32), model.weights(context)) for context, those in _groups(contexts)]
+        weights, narrow_coded = model.weights(), coded.astype(np.int32)
+        blocks += [(narrow_coded[those], weights[context]) for context, those in _groups(contexts)]
+        in_pass = narrow[places]
         for number, those in _groups(actual):
-            first, weights = classes.members(number)
-            if len(weights) > 1:
-                blocks.append((narrow[places[those]] - np.int32(first), weights))
+            first, of_class = classes.members(number)
+            if len(of_class) > 1:
+                blocks.append((in_pass[those] - np.int32(first), of_class))
         model.learn(places, contexts, coded, symbols[places])
     coder = constriction.stream.stack.AnsCoder()
     for block, weights in reversed(blocks):
@@ -88,13 +90,13 @@ def decode_in_contexts(content: bytes, shape: tuple[int, ...], frequencies: Arra
     coder = constriction.stream.stack.AnsCoder(np.frombuffer(content, "<u4").astype(np.uint32))
     for places in model.passes():
         contexts, mirrored = model.predict(places)
-        coded = np.zeros(len(places), np.int64)
+        weights, coded = model.weights(), np.zeros(len(places), np.int64)
         for context, those in _groups(contexts):
-            coded[those] = coder.decode(categorical(model.weights(context)), len(those))
+            coded[those] = coder.decode(categorical(weights[context]), len(those))
         decoded = np.zeros(len(places), np.int64)
         for number, those in _groups(classes.mirror(coded, mirrored)):
-            first, weights = classes.members(number)
-            decoded[those] = first + (coder.decode(categorical(weights), len(those)) if len(weights) > 1 else 0)
+            first, of_class = classes.members(number)
+            decoded[those] = first + (coder.decode(categorical(of_class), len(those)) if len(of_class) > 1 else 0)
         symbols[places] = decoded
         model.learn(places, contexts, coded, decoded)
     if not coder.is_empty():
@@ -105,7 +107,7 @@ def decode_in_contexts(content: bytes, shape: tuple[int, ...], frequencies: Arra
 def _groups(numbers: Array) -> Iterator[tuple[int, Array]]:
     """Yields each number that occurs in `numbers` (n,), from the smallest up, and where it does, in order."""
     order = np.argsort(numbers.astype(np.uint8), kind="stable")
-    ends = np.cumsum(np.bincount(numbers))
+    ends = np.cumsum(np.bincount(numbers)).tolist()
     for number, (start, end) in enumerate(pairwise((0, *ends))):
         if start < end:
             yield number, order[start:end]
@@ -164,8 +166,13 @@ class Classes:
 
     def members(self, number: int) -> tuple[int, Array]:
         """Returns the first symbol of a class, and the frequencies of all of its symbols, which are neighbours."""
-        first, last = np.searchsorted(self.of_symbol, [number, number + 1])
-        return int(first), self.frequencies[first:last]
+        first, last = self._ends[number], self._ends[number + 1]
+        return first, self.frequencies[first:last]
+
+    @cached_property
+    def _ends(self) -> list[int]:
+        """Where the symbols of each class begin, and where the last ones end."""
+        return np.searchsorted(self.of_symbol, np.arange(self.count + 1)).tolist()
 
 
 class ContextModel:
@@ -219,12 +226,13 @@ class ContextModel:
         contexts = (sizes * (len(TENDENCIES) + 1) + level) * (self.classes.most + 1) + self._least[filters] - 1
         return contexts, (level > 0) & (tendency < 0)
 
-    def weights(self, context: int) -> Array:
-        """Returns weights (classes,) that are proportional to the probabilities of the classes in a context."""
-        shares, size = self.classes.shares, self.classes.most + 1
-        alike = self._occurrences[context // size * size : (context // size + 1) * size].sum(0)
-        expected = alike * shares.sum() + PRIOR * shares
-        return self._occurrences[context] * expected.sum() + PRIOR * expected
+    def weights(self) -> Array:
+        """Returns weights (contexts, classes) that are proportional to the probabilities of the classes in each."""
+        shares = self.classes.shares
+        by_alike = self._occurrences.reshape(-1, self.classes.most + 1, self.classes.count)
+        expected = by_alike.sum(1, keepdims=True) * shares.sum() + PRIOR * shares
+        weights = by_alike * expected.sum(2, keepdims=True) + PRIOR * expected
+        return weights.reshape(self._occurrences.shape)
 
     def learn(self, places: Array, contexts: Array, coded: Array, symbols: Array) -> None:
         """Takes into account the classes that were `coded` (n,) at `places`, and the `symbols` (n,) there."""
