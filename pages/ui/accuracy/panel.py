@@ -28,6 +28,7 @@ from pages.ui.charts import show
 from pages.ui.compute import accuracy as compute
 from pages.ui.compute import images, networks
 from pages.ui.frame import frame
+from pages.ui.frame.look import SENTENCE
 from pages.ui.frame.warnings import show_constant_answer, show_notice, show_warnings, without_folders
 from pages.ui.settings import selection, widgets
 from pages.ui.state import session
@@ -38,7 +39,6 @@ There are no test images here, and these settings were not measured beforehand. 
 their measured neighbours: those with the next bits and the next sparsities. The accuracy of these settings may lie
 outside it."""
 SpecOf = Callable[[str], CompressionSpec]
-SENTENCE_PIXELS = 64  # three lines, or one line and a bar; a fixed height keeps what is below from jumping
 
 
 def metric(model: str, spec_of: SpecOf = selection.spec) -> None:
@@ -71,7 +71,7 @@ def sentence(model: str, spec_of: SpecOf = selection.spec) -> None:
     """Shows what the accuracy is based on, live, and a button that stops or resumes the count."""
 
     def draw(reading: AccuracyState) -> None:
-        with st.container(horizontal=True, height=SENTENCE_PIXELS, border=False, vertical_alignment="center"):
+        with st.container(horizontal=True, key=SENTENCE, vertical_alignment="center"):
             if isinstance(reading, Reading):
                 with st.container():
                     show_state(reading, is_stopped(reading.spec))

@@ -7,6 +7,8 @@ from pages.ui.charts import style
 # Keys of containers: the settings beside the answer, and the numbers of the answer. More may follow the second word.
 PAGE, ANSWER = "page", "answer"
 
+SENTENCE = "sentence"  # key of the container of the sentence on the accuracy
+
 BASE_PIXELS = 15  # of the root's text, as .streamlit/config.toml says
 
 # Labels of disabled widgets keep the colour of text: Streamlit's grey has a contrast of 2.3, and 4.5 is legible (WCAG).
@@ -15,6 +17,9 @@ LEGIBLE = """
 [data-testid="stWidgetLabel"], [data-testid="stWidgetLabel"] p { color: inherit; }
 .katex-display { overflow: visible !important; }
 """
+# The sentence on the accuracy has room for three lines, so that what is below does not jump while images are counted.
+STEADY = f".st-key-{SENTENCE} {{ min-height: 4.3rem; }}"
+
 # While a slider moves, metrics show estimates: in grey, and without the colour and the arrow of the last exact change.
 ESTIMATED = """
 [data-testid="stMetric"][data-estimate] [data-testid="stMetricValue"] { opacity: 0.75; }
@@ -40,9 +45,12 @@ NARROW = f"""
 
 
 # For a projector, all that Streamlit draws grows with the root's text; charts grow in `charts/show.py`.
-LARGE = f"html {{ font-size: {style.LARGER * BASE_PIXELS:g}px !important; }}"
+LARGE = f"""
+html {{ font-size: {style.LARGER * BASE_PIXELS:g}px !important; }}
+[data-testid="stButtonGroup"] button {{ padding-inline: 0.55rem; }}
+"""
 
 
 def apply(large: bool) -> None:
     """Adds the rules to the page, with `large` text for a projector. They take no room."""
-    st.html(f"<style>{LEGIBLE}{ESTIMATED}{NARROW}{LARGE * large}</style>")
+    st.html(f"<style>{LEGIBLE}{STEADY}{ESTIMATED}{NARROW}{LARGE * large}</style>")

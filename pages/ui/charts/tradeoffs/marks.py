@@ -33,7 +33,7 @@ def elsewhere(ink: str) -> dict[str, Any]:
         "x": [each.file_bytes for each in PUBLISHED],
         "y": [each.accuracy for each in PUBLISHED],
         "text": [each.method for each in PUBLISHED],
-        "textposition": "bottom center",
+        "textposition": "bottom right",
         "textfont": {"size": 13, "color": ink},
         "hovertext": [
             f"<b>{each.method}</b>, {each.network}: {wording.percent(each.accuracy)}, "
