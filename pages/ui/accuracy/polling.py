@@ -15,7 +15,7 @@ from pages.ui.compute import accuracy, images, recovery
 from pages.ui.frame import frame
 
 PAINT_SECONDS = 0.1
-PATIENCE_SECONDS = 0.3
+PATIENCE_SECONDS = 0.6
 LOOKS = 16  # in the time of one, while the first images are counted
 STOPPED = "stopped"
 AccuracyState = Reading | Neighbours | DataError

@@ -4,7 +4,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from compression.spec import CompressionSpec, Scope, Structure
 from pages.ui import wording
-from pages.ui.compute import compressed
+from pages.ui.compute import accuracy, compressed
 
 ESTIMATE = (
     "Counting the file exactly takes longer than a slider may wait; the exact number is shown when the page is drawn "
@@ -15,10 +15,11 @@ ESTIMATE = (
 def size_metric(place: DeltaGenerator, answer: compressed.Answer, border: bool = True, side: str = "") -> None:
     """Shows the size of the packed file, the factor against float32, and what the bytes are for.
 
-    Lets workers count what is an estimate; the exact size is shown when the metric is drawn again. `side`: which one of
-    the networks of a page it is.
+    Workers count what is an estimate, after the first images (see `accuracy.look`); the exact size is shown when the
+    metric is drawn again. `side`: which one of the networks of a page it is.
     """
-    compressed.count_exactly(answer, side)
+    if not answer.file_is_exact and not accuracy.is_waiting(answer.spec, side):
+        compressed.count_exactly(answer, side)
     size, float32 = answer.file_bytes, answer.file.float32
     show_metric(
         place,
