@@ -1,7 +1,11 @@
-"""Gives memory back while nobody is there: sessions of closed tabs, uploads that are too old, what workers keep."""
+"""What a server does besides its pages: it starts the workers before somebody waits for them, and gives memory back
+while nobody is there, of sessions of closed tabs, of uploads that are too old, and what workers keep.
+"""
 
+import logging
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from typing import Any
@@ -13,24 +17,36 @@ from compression.engine.lru_cache import give_memory_back
 from compression.errors import DataError
 from pages.ui.compute import accuracy, compressed, uploads
 
+WARM_UP_SECONDS = 3.0  # after the first page was asked for, which should be drawn first
+
 EVERY_SECONDS = 20.0
 IDLE_SECONDS = 60.0
 
 
 @cache
 def start() -> threading.Thread | None:
-    """Starts the thread of this server that tidies up now and then; nothing outside of a server."""
+    """Starts the thread of this server that does all this; nothing outside of a server."""
     if not runtime.exists() or not isinstance(server := runtime.get_instance(), runtime.Runtime):
         return None
-    thread = threading.Thread(target=_tidy_for_ever, args=(server,), name="housekeeping", daemon=True)
+    thread = threading.Thread(target=_keep_house, args=(server,), name="housekeeping", daemon=True)
     thread.start()
     return thread
 
 
-def _tidy_for_ever(server: runtime.Runtime) -> None:
+def _keep_house(server: runtime.Runtime) -> None:
+    time.sleep(WARM_UP_SECONDS)
+    _try(engine().tend)
     while True:
         time.sleep(EVERY_SECONDS)
-        tidy(server)
+        _try(lambda: tidy(server))
+
+
+def _try(duty: Callable[[], object]) -> None:
+    """Does its duty; an error is logged, and the next one is done all the same."""
+    try:
+        duty()
+    except Exception:
+        logging.getLogger(__name__).exception("The server could not tidy up, and tries again later")
 
 
 def tidy(server: runtime.Runtime) -> None:

@@ -65,6 +65,28 @@ def test_another_streamlit_without_such_a_list_is_left_alone(monkeypatch: pytest
     housekeeping.tidy(SimpleNamespace())
 
 
+def test_workers_are_started_first_and_an_error_ends_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    done: list[str] = []
+
+    def fail(_: object) -> None:
+        done.append("tidy")
+        if len(done) == 3:
+            raise SystemExit
+        raise RuntimeError("a full disk")
+
+    monkeypatch.setattr(housekeeping, "WARM_UP_SECONDS", 0)
+    monkeypatch.setattr(housekeeping, "EVERY_SECONDS", 0)
+    monkeypatch.setattr(cluster.Engine, "tend", lambda self: done.append("tend"))
+    monkeypatch.setattr(housekeeping, "tidy", fail)
+    with pytest.raises(SystemExit):
+        housekeeping._keep_house(SimpleNamespace())
+    assert done == ["tend", "tidy", "tidy"]
+    assert "tries again later" in caplog.text
+    assert "a full disk" in caplog.text
+
+
 def test_outside_of_a_server_no_thread_is_started() -> None:
     housekeeping.start.cache_clear()
     assert housekeeping.start() is None
