@@ -726,7 +726,8 @@ main(["models", "--fetch", "nothing"])
 print(sorted(name for name in sys.modules if name.startswith("compression.commands.")), "optuna" in sys.modules)
 """
     process = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True)
-    names = ("models", "shared", "shared.arguments", "shared.json_text", "shared.progress", "shared.spec_options")
+    shared = ("arguments", "json_text", "progress", "recipe_options", "spec_options")
+    names = ("models", "shared", *(f"shared.{name}" for name in shared))
     assert process.stdout == f"{[f'compression.commands.{name}' for name in names]} False\n"
 
 
