@@ -90,8 +90,8 @@ class Engine:
     def __init__(self, address: str | None = None, workers: int = 1, preload: Sequence[str] = ()) -> None:
         """Uses the cluster at `address` (default: DASK_SCHEDULER_ADDRESS), or this machine if the address is empty.
 
-        On this machine it starts `workers` processes that import the modules `preload` first, as soon as there is a
-        task. If the cluster cannot be reached, `notice` says so, and this machine works in its place.
+        On this machine it starts `workers` processes that import the modules `preload` first, at the first `take` or
+        `tend`. If the cluster cannot be reached, `notice` says so, and this machine works in its place.
         """
         self.address = os.environ.get(ADDRESS, "") if address is None else address
         self._count, self._preload = workers, preload

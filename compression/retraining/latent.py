@@ -147,7 +147,7 @@ class Latent:
             groups = {record.name: record.transposed_groups for record in self.start.layers}
             for name, quantizer in self.quantizers.items():
                 key = self.keys[name]
-                weight = parameters[key].detach() * self.held[key] if key in self.held else parameters[key].detach()
+                weight = parameters[key] * self.held.get(key, 1)
                 self.gains[name].copy_(least_error_gain(swap_channels(weight, groups[name]), quantizer))
 
     def state(self) -> dict[str, Any]:

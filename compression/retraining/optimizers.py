@@ -8,10 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from compression.quantization.quantizers import SMALLEST_SCALE
 from compression.retraining.latent import Latent
 from compression.retraining.recipe import FIXED_VALUES, Optimizer, Quantizers, Recipe, WeightPenalty
-
-SMALLEST = torch.finfo(torch.float32).tiny
 
 LEAST_GAIN = 0.02  # of a learned scale, which must stay positive; they begin between 0.2 and 1
 
@@ -96,4 +95,4 @@ def shrink_(weight: Tensor, penalty: WeightPenalty, step: float) -> None:
     if penalty is WeightPenalty.L1:
         weight.copy_(F.softshrink(weight, step))
     else:
-        weight.sub_((weight / weight.square().mean().sqrt().clamp_min(SMALLEST)).clamp_(-1, 1), alpha=step)
+        weight.sub_((weight / weight.square().mean().sqrt().clamp_min(SMALLEST_SCALE)).clamp_(-1, 1), alpha=step)

@@ -28,7 +28,7 @@ from pages.ui.charts import show
 from pages.ui.compute import accuracy as compute
 from pages.ui.compute import images, networks
 from pages.ui.frame import frame
-from pages.ui.frame.look import SENTENCE
+from pages.ui.frame.look import STEADY
 from pages.ui.frame.warnings import show_constant_answer, show_notice, show_warnings, without_folders
 from pages.ui.settings import selection, widgets
 from pages.ui.state import session
@@ -71,7 +71,7 @@ def sentence(model: str, spec_of: SpecOf = selection.spec) -> None:
     """Shows what the accuracy is based on, live, and a button that stops or resumes the count."""
 
     def draw(reading: AccuracyState) -> None:
-        with st.container(horizontal=True, key=SENTENCE, vertical_alignment="center"):
+        with st.container(horizontal=True, key=STEADY, vertical_alignment="center"):
             if isinstance(reading, Reading):
                 with st.container():
                     show_state(reading, is_stopped(reading.spec))

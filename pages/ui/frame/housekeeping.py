@@ -35,7 +35,7 @@ def start() -> threading.Thread | None:
 
 def _keep_house(server: runtime.Runtime) -> None:
     time.sleep(WARM_UP_SECONDS)
-    _try(engine().tend)
+    _try(lambda: engine().tend())
     while True:
         time.sleep(EVERY_SECONDS)
         _try(lambda: tidy(server))

@@ -7,7 +7,7 @@ from pages.ui.charts import style
 # Keys of containers: the settings beside the answer, and the numbers of the answer. More may follow the second word.
 PAGE, ANSWER = "page", "answer"
 
-SENTENCE = "sentence"  # key of the container of the sentence on the accuracy
+STEADY = "steady"  # key of a container that has room for three lines, so that what is below does not jump
 
 BASE_PIXELS = 15  # of the root's text, as .streamlit/config.toml says
 
@@ -17,9 +17,7 @@ LEGIBLE = """
 [data-testid="stWidgetLabel"], [data-testid="stWidgetLabel"] p { color: inherit; }
 .katex-display { overflow: visible !important; }
 """
-# The sentence on the accuracy has room for three lines, so that what is below does not jump while images are counted.
-STEADY = f".st-key-{SENTENCE} {{ min-height: 4.3rem; }}"
-
+ROOM = f".st-key-{STEADY} {{ min-height: 4.3rem; }}"
 # While a slider moves, metrics show estimates: in grey, and without the colour and the arrow of the last exact change.
 ESTIMATED = """
 [data-testid="stMetric"][data-estimate] [data-testid="stMetricValue"] { opacity: 0.75; }
@@ -53,4 +51,4 @@ html {{ font-size: {style.LARGER * BASE_PIXELS:g}px !important; }}
 
 def apply(large: bool) -> None:
     """Adds the rules to the page, with `large` text for a projector. They take no room."""
-    st.html(f"<style>{LEGIBLE}{STEADY}{ESTIMATED}{NARROW}{LARGE * large}</style>")
+    st.html(f"<style>{LEGIBLE}{ROOM}{ESTIMATED}{NARROW}{LARGE * large}</style>")

@@ -12,7 +12,7 @@ from pages.ui.accuracy import missing_images, panel, polling
 from pages.ui.accuracy.polling import AccuracyState
 from pages.ui.compute import accuracy as compute
 from pages.ui.frame import frame
-from pages.ui.frame.look import SENTENCE
+from pages.ui.frame.look import STEADY
 from pages.ui.quantization import controls
 from pages.ui.quantization.controls import COMPARISON, NUMBER, Side
 
@@ -41,7 +41,7 @@ def comparison(model: str) -> None:
         if isinstance(slower, DataError):
             missing_images.explain(slower, compute.landscape_notice(model))
             return
-        with st.container(key=SENTENCE):
+        with st.container(key=STEADY):
             left, right = (_look(model, side) for side in Side)
             if not (isinstance(left, Reading) and isinstance(right, Reading)):
                 st.caption(
