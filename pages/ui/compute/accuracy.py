@@ -38,14 +38,14 @@ def look(spec: CompressionSpec, go: bool = True, side: str = "") -> Reading:
     """Returns what is known about the accuracy of `spec` now; with `go`, workers go on counting.
 
     A session looks at one spec at a time, or at one on each `side` of a page. A network that takes seconds is made once
-    for all sessions and workers, and its images are counted as soon as it is there. The bytes of its file are counted
-    after the first images, for which a reader waits.
+    for all sessions and workers, and its images are counted as soon as it is there. If the page shows the bytes of its
+    file, they are counted after the first images, for which a reader waits.
     """
     source = partial(_network, spec, side) if spec.takes_seconds else None
     model = networks.float_model(spec.model)
     reading = evaluator().look(jobs.session_name() + side, model, spec, go, compressed=source)
     if go and reading.images and reading.whole is None:
-        compressed.count_exactly(compressed.answer(spec), side)
+        compressed.count_if_shown(spec, side)
     if go and not side:
         jobs.look(JobKind.COUNT, reading.whole is None and reading.error is None, reading.images / reading.total)
     return reading

@@ -23,6 +23,8 @@ from pages.ui.compute import images, networks, recovery
 from pages.ui.compute.caching import shared
 from pages.ui.compute.jobs import session_name
 
+SIZE_SHOWN = "spec whose estimated size is shown"
+
 
 @dataclass(frozen=True)
 class Answer(LayerTotals):
@@ -98,6 +100,17 @@ def count_exactly(shown: Answer, side: str = "") -> None:
     if not shown.file_is_exact:
         network = model(shown.spec) if shown.spec.recovers else None
         file_counter().look(session_name() + side, networks.float_model(shown.spec.model), shown.spec, network)
+
+
+def count_exactly_later(shown: Answer, side: str = "") -> None:
+    """Lets `count_if_shown` know that the page shows an estimate of these bytes until workers may count them."""
+    st.session_state[SIZE_SHOWN + side] = shown.spec
+
+
+def count_if_shown(spec: CompressionSpec, side: str = "") -> None:
+    """Lets workers count the bytes of the packed file if the page shows an estimate of them."""
+    if st.session_state.get(SIZE_SHOWN + side) == spec:
+        count_exactly(answer(spec), side)
 
 
 def remember_file(spec: CompressionSpec, file: FileLedger) -> None:

@@ -11,7 +11,7 @@ from compression.spec.title import title
 from pages.ui import wording
 from pages.ui.accuracy.polling import AccuracyState, look, poll
 from pages.ui.compute import compressed, networks
-from pages.ui.frame.metrics import size_of
+from pages.ui.frame.metrics import count_size, size_of
 from pages.ui.settings import selection
 from pages.ui.state import link, session, specs
 from pages.ui.state.value import Settings
@@ -60,6 +60,7 @@ def _line(reading: AccuracyState) -> None:
     if frozen is None:
         return
     answer = compressed.answer(frozen)
+    count_size(answer, SIDE)
     network = "" if frozen.model == session.now().model else f"{frozen.model}, "
     st.caption(
         f"**A**, {network}{title(frozen)}: {_accuracy(reading)} accuracy, {size_of(answer)}, "

@@ -15,11 +15,10 @@ ESTIMATE = (
 def size_metric(place: DeltaGenerator, answer: compressed.Answer, border: bool = True, side: str = "") -> None:
     """Shows the size of the packed file, the factor against float32, and what the bytes are for.
 
-    Workers count what is an estimate, after the first images (see `accuracy.look`); the exact size is shown when the
-    metric is drawn again. `side`: which one of the networks of a page it is.
+    The exact size is shown when the metric is drawn again, see `count_size`. `side`: which one of the networks of a page
+    it is.
     """
-    if not answer.file_is_exact and not accuracy.is_waiting(answer.spec, side):
-        compressed.count_exactly(answer, side)
+    count_size(answer, side)
     size, float32 = answer.file_bytes, answer.file.float32
     show_metric(
         place,
@@ -29,6 +28,14 @@ def size_metric(place: DeltaGenerator, answer: compressed.Answer, border: bool =
         size_in_words(answer),
         border,
     )
+
+
+def count_size(answer: compressed.Answer, side: str = "") -> None:
+    """Lets workers count the bytes of a file whose estimate is shown: after the first images, see `accuracy.look`."""
+    if not answer.file_is_exact and accuracy.is_waiting(answer.spec, side):
+        compressed.count_exactly_later(answer, side)
+    else:
+        compressed.count_exactly(answer, side)
 
 
 def size_of(answer: compressed.Answer) -> str:

@@ -1,5 +1,6 @@
-"""The bytes of a file are counted exactly once a reader has the first number of the accuracy, and not before."""
+"""The bytes of a file that a page shows are counted exactly once a reader has the first number of the accuracy."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -28,6 +29,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[CompressionSpec, str]]:
     """What workers were asked to count."""
     counted: list[tuple[CompressionSpec, str]] = []
     monkeypatch.setattr(compressed, "count_exactly", lambda shown, side="": counted.append((shown.spec, side)))
+    monkeypatch.setattr(compressed.st, "session_state", {})
     monkeypatch.setattr(accuracy.images, "test_images", lambda: "ten thousand images")
     monkeypatch.setattr(accuracy.jobs, "look", lambda *_: None)
     monkeypatch.setattr(accuracy.jobs, "session_name", lambda: "me")
@@ -42,9 +44,23 @@ def read(monkeypatch: pytest.MonkeyPatch, reading: SimpleNamespace) -> None:
 def test_a_look_at_the_accuracy_has_the_file_counted_after_the_first_images(
     reading: SimpleNamespace, is_asked: bool, asked: list, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    read(monkeypatch, NOTHING)
+    size_metric(Shown(), compressed.answer(SPEC), side="left")  # type: ignore[arg-type]
     read(monkeypatch, reading)
     accuracy.look(SPEC, side="left")
     assert asked == ([(SPEC, "left")] if is_asked else [])
+
+
+def test_a_look_at_the_accuracy_on_a_page_without_this_size_has_nothing_counted(
+    asked: list, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read(monkeypatch, SOME)
+    accuracy.look(SPEC)
+    read(monkeypatch, NOTHING)
+    size_metric(Shown(), compressed.answer(replace(SPEC, weights=QuantSpec(6))))  # type: ignore[arg-type]
+    read(monkeypatch, SOME)
+    accuracy.look(SPEC)
+    assert not asked
 
 
 @pytest.mark.parametrize(("reading", "is_asked"), [(NOTHING, False), (SOME, True), (ALL, True), (FAILED, True)])
