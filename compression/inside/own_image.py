@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from pi_heif import register_heif_opener
 from PIL import Image
 from torch import Tensor
 
@@ -16,9 +17,8 @@ MOST_BYTES = 20_000_000
 
 MOST_PIXELS = 25_000_000
 
-FORMATS = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp"}  # of Pillow -> the usual end of a file's name
-
-HEIC = {b"ftyp" + brand for brand in (b"heic", b"heix", b"hevc", b"mif1", b"msf1")}  # from the fourth byte on
+FORMATS = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp", "HEIF": "heic"}  # of Pillow -> the usual end of a file's name
+register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
 
 ORIENTATION = 0x0112  # the number of the EXIF entry
 TURNS = {
@@ -30,7 +30,10 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-DAMAGE = (OSError, ValueError, SyntaxError, TypeError, LookupError, EOFError, OverflowError, struct.error, zlib.error)
+DAMAGE = (
+    *(OSError, ValueError, SyntaxError, TypeError, LookupError, EOFError, OverflowError, struct.error, zlib.error),
+    RuntimeError,  # of pi_heif, if the picture is larger than the file says
+)
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ MIDDLE = Crop()
 
 
 def read_image(content: bytes, height: int, width: int, crop: Crop = MIDDLE) -> Tensor:
-    """content: a PNG, JPEG or WebP file -> pixels (3, height, width) uint8, RGB.
+    """content: a PNG, JPEG, WebP or HEIC file -> pixels (3, height, width) uint8, RGB.
 
     The part `crop` is resized (Lanczos). The orientation in EXIF is honoured, transparent places become white, 16 bits
     per channel become 8, and of an animation the first image counts. Raises DataError for other files, damaged ones,
@@ -70,9 +73,7 @@ def read_image(content: bytes, height: int, width: int, crop: Crop = MIDDLE) -> 
             box = _box(image.size, size, crop.size, *_before_turn(turn, crop.across, crop.down))
             small = _eight_bits(image).resize(size, Image.Resampling.LANCZOS, box)
     except Image.UnidentifiedImageError:
-        if content[4:12] in HEIC:
-            raise DataError("HEIC files are not read here: save the photograph as JPEG") from None
-        raise DataError("the file is not a PNG, JPEG or WebP image: save it as one of these") from None
+        raise DataError("the file is not a PNG, JPEG, WebP or HEIC image: save it as one of these") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise _too_large("too many pixels") from None
     except DAMAGE as error:

@@ -1,6 +1,5 @@
 """Sixty hostile image files: each is shown right or refused in words, in less than 300 MB of memory."""
 
-import io
 import struct
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from PIL import Image, PngImagePlugin
 from compression.errors import DataError
 from compression.inside.own_image import MOST_BYTES, ORIENTATION, read_image
 from compression.paths import PROJECT
+from tests.inside.test_own_image import file, heic, heic_that_says
 from tests.support.image_memory import STATUS
 
 MOST_MEMORY = 300_000_000
@@ -25,12 +25,6 @@ RED = (255, 0, 0)
 REFUSED = None  # in place of a colour
 
 Case = tuple[str, bytes, tuple[int, int, int] | None]
-
-
-def file(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
-    content = io.BytesIO()
-    image.save(content, kind, **options)
-    return content.getvalue()
 
 
 def plain(mode: str = "RGB", colour: Any = RED, size: tuple[int, int] = (48, 48)) -> Image.Image:
@@ -116,6 +110,20 @@ def bombs() -> Iterator[Case]:
     yield "more bytes than are read", bytes(MOST_BYTES + 1), REFUSED
 
 
+def photographs() -> Iterator[Case]:
+    yield "HEIC", heic(plain()), RED
+    yield "grey HEIC", heic(plain("L", 255)), (255, 255, 255)
+    yield "transparent HEIC", heic(plain("RGBA", (*RED, 0))), (255, 255, 255)
+    yield "HEIC with two pictures", heic(plain(), plain(colour="blue")), RED
+    yield "HEIC of 2000 x 2000", heic(plain(size=(2000, 2000))), RED
+    yield "HEIC that says 20,000 x 20,000", heic_that_says(20_000, 20_000, heic(plain())), REFUSED
+    yield "HEIC that says 5000 x 5000", heic_that_says(5000, 5000, heic(plain())), REFUSED
+    yield "HEIC with more pixels than it says", heic_that_says(64, 64, heic(plain(size=(600, 600)))), REFUSED
+    content = heic(Image.effect_noise((200, 200), 60).convert("RGB"))
+    for share in (0.005, 0.3, 0.9):
+        yield f"HEIC, {share:.1%} of it", cut(content, share), REFUSED
+
+
 def damaged() -> Iterator[Case]:
     for kind in ("PNG", "JPEG", "WEBP"):
         content = file(Image.effect_noise((200, 200), 60).convert("RGB"), kind)
@@ -134,7 +142,7 @@ def others() -> Iterator[Case]:
     yield "zeros", bytes(5000), REFUSED
     yield "text", b"not an image " * 50, REFUSED
     yield "SVG", b'<svg xmlns="http://www.w3.org/2000/svg"/>', REFUSED
-    yield "HEIC", b"\0\0\0\x18ftypheic" + bytes(200), REFUSED
+    yield "only the start of a HEIC", b"\0\0\0\x18ftypheic" + bytes(200), REFUSED
     yield "only a signature", b"\x89PNG\r\n\x1a\n", REFUSED
     yield "only the start of a JPEG", b"\xff\xd8\xff\xe0", REFUSED
     for kind in ("GIF", "BMP", "TIFF", "ICO"):
@@ -142,7 +150,9 @@ def others() -> Iterator[Case]:
     yield "a program", b"\x7fELF" + bytes(300), REFUSED
 
 
-CASES: list[Case] = [each for group in (modes, shapes, several, bombs, damaged, others) for each in group()]
+CASES: list[Case] = [
+    each for group in (modes, shapes, several, bombs, photographs, damaged, others) for each in group()
+]
 
 
 def test_there_are_sixty_cases() -> None:

@@ -3,9 +3,11 @@
 import io
 import struct
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pillow_heif
 import pytest
 import torch
 from PIL import Image
@@ -21,6 +23,22 @@ def file(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
     content = io.BytesIO()
     image.save(content, kind, **options)
     return content.getvalue()
+
+
+def heic(image: Image.Image, *others: Image.Image, exif: Image.Exif | None = None) -> bytes:
+    """Returns a HEIC file without loss, with `others` after the image that counts."""
+    pictures = pillow_heif.from_pillow(image)
+    for each in others:
+        pictures.add_from_pillow(each)
+    content = io.BytesIO()
+    pictures.save(content, quality=-1, chroma=444, exif=exif.tobytes() if exif else None)
+    return content.getvalue()
+
+
+def heic_that_says(width: int, height: int, content: bytes) -> bytes:
+    """Returns the HEIC file with other numbers of pixels in its header."""
+    header = content.index(b"ispe") + 8
+    return content[:header] + struct.pack(">II", width, height) + content[header + 8 :]
 
 
 def read(content: bytes) -> Tensor:
@@ -52,13 +70,20 @@ def test_the_orientation_in_exif_is_honoured(orientation: int) -> None:
     assert corners(read(photographed(orientation))) == [RED, GREEN, BLUE, WHITE]
 
 
-def photographed(orientation: int) -> bytes:
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_orientation_of_a_photograph_in_heic_is_honoured_once(orientation: int) -> None:
+    shown = read(photographed(orientation, heic))
+    for corner, expected in zip(corners(shown), [RED, GREEN, BLUE, WHITE], strict=True):
+        assert max(abs(value - other) for value, other in zip(corner, expected, strict=True)) <= 3
+
+
+def photographed(orientation: int, write: Callable[..., bytes] = file) -> bytes:
     """Returns `quarters` as a camera in this orientation stores it."""
     inverse = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # what the camera did, as transpositions of Pillow
     stored = quarters().transpose(Image.Transpose(inverse[orientation])) if orientation > 1 else quarters()
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
-    return file(stored, exif=exif)
+    return write(stored, exif=exif)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -132,18 +157,20 @@ def test_files_that_are_too_large_or_of_another_kind_are_refused() -> None:
     with pytest.raises(DataError, match="at most 20,000,000 are read"):
         read(bytes(MOST_BYTES + 1))
     for content in (b"", b"GIF89a", b"<svg></svg>", file(quarters(), "GIF"), file(quarters(), "TIFF")):
-        with pytest.raises(DataError, match="not a PNG, JPEG or WebP image"):
+        with pytest.raises(DataError, match="not a PNG, JPEG, WebP or HEIC image"):
             read(content)
 
 
-def test_photographs_of_a_telephone_in_heic_have_a_sentence_of_their_own() -> None:
-    with pytest.raises(DataError, match="HEIC files are not read here: save the photograph as JPEG"):
-        read(b"\0\0\0\x18ftypheic" + bytes(100))
+def test_a_photograph_in_heic_of_more_pixels_than_are_read_or_than_it_says_is_refused() -> None:
+    with pytest.raises(DataError, match="at most 25,000,000 are read"):
+        read(heic_that_says(20_000, 20_000, heic(quarters())))
+    with pytest.raises(DataError, match="the image is damaged"):
+        read(heic_that_says(64, 64, heic(Image.new("RGB", (600, 600)))))
 
 
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "HEIC"])
 def test_a_file_that_was_cut_anywhere_is_shown_or_refused_in_words(kind: str) -> None:
-    content = file(quarters(), kind)
+    content = heic(quarters()) if kind == "HEIC" else file(quarters(), kind)
     for end in range(0, len(content) - 1, max(1, len(content) // 40)):
         assert outcome(content[:end]) in {"shown", "refused"}
 

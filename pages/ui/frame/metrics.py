@@ -15,8 +15,7 @@ ESTIMATE = (
 def size_metric(place: DeltaGenerator, answer: compressed.Answer, border: bool = True, side: str = "") -> None:
     """Shows the size of the packed file, the factor against float32, and what the bytes are for.
 
-    The exact size is shown when the metric is drawn again, see `count_size`. `side`: which one of the networks of a page
-    it is.
+    The exact size is shown when the metric is drawn again, see `count_size`. `side`: which network of a page it is.
     """
     count_size(answer, side)
     size, float32 = answer.file_bytes, answer.file.float32

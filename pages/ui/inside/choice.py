@@ -14,7 +14,7 @@ from pages.ui.compute import images
 from pages.ui.compute.saliency import Picture
 from pages.ui.state import session
 
-OWN_HELP = "PNG, JPEG or WebP. The file is read in memory and not kept."
+OWN_HELP = "PNG, JPEG, WebP or HEIC. The file is read in memory and not kept."
 CROP_HELP = "100 % is the largest part with the proportions of what the network sees, 32 x 32 pixels."
 
 
@@ -67,7 +67,7 @@ def _pick_test_image() -> Picture | None:
 def _own_file() -> UploadedFile | None:
     return st.file_uploader(
         "Your own image",
-        type=[*FORMATS.values(), "jpeg"],
+        type=[*FORMATS.values(), "jpeg", "heif"],
         max_upload_size=MOST_BYTES // 1_000_000,
         key="own image",
         help=OWN_HELP,
