@@ -1,5 +1,7 @@
 """The page Inside: which images a compressed network loses, and why."""
 
+from functools import partial
+
 import streamlit as st
 
 import pages.ui.supported  # noqa: F401
@@ -20,6 +22,15 @@ DRAWS = {
     "Bit flips": bit_flips.draw,
 }
 
+FRAGMENTS = (frame.CURRENT, frame.METRICS, frame.SECTION, frame.IMPLIED, frame.ACCURACY, frame.SENTENCE, frame.LINKS)
+
+
+@st.fragment(key=frame.SECTION)
+def draw_section(model: str) -> None:
+    """Draws the section that is selected. Its own widgets run the page again, with their `after`."""
+    DRAWS[session.now().section](model)
+
+
 frame.open_page("Inside")
 model = frame.pick_network()
 st.subheader("Which images does the compressed network lose, and why?", anchor=False)
@@ -33,16 +44,23 @@ with side:
 with main:
     controls.stop_where_impossible(model)
     with st.container(key=look.ANSWER):
-        accuracy_place, *places = st.columns(4)
-    with accuracy_place:
-        panel.metric(model)
-    metrics.draw(model, places)
-    panel.sentence(model)
-    section = st.segmented_control(
+        accuracy_place, metrics_place = st.columns([1, 3])
+    sentence_place = st.container()
+    st.segmented_control(
         "Section",
         SECTIONS,
         required=True,
         label_visibility="collapsed",
         **session.bound("section", session.now().section),
     )
-    DRAWS[section](model)
+    section_place = st.container()
+
+with metrics_place:
+    metrics.draw(model)
+with section_place:
+    draw_section(model)
+with accuracy_place:
+    panel.metric(model)
+with sentence_place:
+    panel.sentence(model)
+frame.close_page(partial(panel.fragment_order, model, FRAGMENTS))

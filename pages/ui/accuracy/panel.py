@@ -1,6 +1,6 @@
 """The accuracy of a spec, live: at once an estimate, which narrows and is exact when all images are counted."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import streamlit as st
@@ -60,10 +60,10 @@ def _number(model: str, spec_of: SpecOf) -> None:
     poll(lambda: look_patiently(spec_of(model)), draw)
 
 
-def fragment_order(model: str) -> list[str]:
+def fragment_order(model: str, fragments: Sequence[str] = frame.ANSWER) -> list[str]:
     """Returns the fragments that a slider redraws: the accuracy first if it is known, else after the other panels."""
     known = not is_counting(look(selection.spec(model), go=False))
-    return sorted(frame.ANSWER, key=lambda part: known and part != frame.ACCURACY)
+    return sorted(fragments, key=lambda part: known and part != frame.ACCURACY)
 
 
 @st.fragment(key=frame.SENTENCE)

@@ -36,10 +36,10 @@ def file_bytes(name: str) -> int | None:
     return model.nbytes if isinstance(model, StoredNetwork) else None
 
 
-def label(name: str) -> str:
-    """Returns what a picker calls a network: of a recovered one, what it is."""
-    each = recovered.find_recovered(name)
-    return f"{each.title} · {name[-6:]}" if each else name
+def labels() -> dict[str, str]:
+    """Returns what a picker calls each of `names`: a recovered network is called what it is."""
+    of_recovered = {each.name: f"{each.title} · {each.name[-6:]}" for each in recovered.all_recovered()}
+    return {name: of_recovered.get(name, name) for name in names()}
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)

@@ -14,10 +14,10 @@ from pages.ui.state.link import Rejected
 
 SIDEBAR_PIXELS = 240
 MOST_TOASTS = 3
-METRICS, WEIGHTS, LAYERS, IMPLIED = "metrics", "weights", "layers", "grey"
+METRICS, WEIGHTS, LAYERS, SECTION, IMPLIED = "metrics", "weights", "layers", "section", "grey"
 CURRENT, ACCURACY, SENTENCE, CHART = "current", "accuracy", "sentence", "chart"
 LINKS = "links"
-# The fragments that a slider redraws, in this order.
+# The fragments that a slider redraws, in this order, on a page that does not name others.
 ANSWER = (CURRENT, METRICS, WEIGHTS, LAYERS, IMPLIED, ACCURACY, SENTENCE, CHART, LINKS)
 MENU = (
     ("app.py", "Explore", ":material/tune:"),
@@ -86,7 +86,10 @@ def pick_network() -> str:
     """Draws the network picker and the state of the data in the sidebar; returns the name of the network."""
     with st.sidebar:
         st.selectbox(
-            "Network", networks.names(), format_func=networks.label, **session.bound("model", session.now().model)
+            "Network",
+            labels := networks.labels(),
+            format_func=labels.__getitem__,
+            **session.bound("model", session.now().model),
         )
         name = session.now().model
         parameters = wording.quantity(networks.float_model(name).parameters)

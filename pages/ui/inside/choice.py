@@ -59,7 +59,11 @@ def _pick_test_image() -> Picture | None:
         missing_images.explain(dataset)
         return None
     st.number_input(
-        "Number of the test image", 0, TEST.images - 1, width=220, **session.bound("picture", session.now().picture)
+        "Number of the test image",
+        0,
+        TEST.images - 1,
+        width=220,
+        **session.bound("picture", session.now().picture, st.rerun),
     )
     return Picture(number=session.now().picture)
 

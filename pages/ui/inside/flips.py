@@ -1,7 +1,7 @@
 """The section Flips: a confusion matrix, and a gallery of the images that change sides."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import streamlit as st
 
@@ -60,7 +60,7 @@ def cell_of(text: str, classes: int) -> tuple[int, int] | None:
 
 def _matrix(comparison: Comparison) -> None:
     now = session.now()
-    st.selectbox("Confusion matrix", list(Matrix), help=MATRIX_HELP, **session.bound("matrix", now.matrix))
+    st.selectbox("Confusion matrix", list(Matrix), help=MATRIX_HELP, **session.bound("matrix", now.matrix, st.rerun))
     show.chart(
         charts.matrix(
             confusion(comparison, now.matrix),
@@ -80,6 +80,7 @@ def _click() -> None:
     """Shows the images of the cell that was clicked."""
     for each in st.session_state[MATRIX].selection.points:
         session.change(cell=each["customdata"][0], gallery=1)
+    st.rerun()
 
 
 def _gallery(spec: CompressionSpec, comparison: Comparison) -> None:
@@ -90,11 +91,13 @@ def _gallery(spec: CompressionSpec, comparison: Comparison) -> None:
             st.button("All images", key="clear cell", icon=":material/close:", on_click=_clear)
     else:
         now = session.now()
-        st.segmented_control("Images", FLIPS, required=True, help=FLIPS_HELP, **session.bound("flips", now.flips))
+        st.segmented_control(
+            "Images", FLIPS, required=True, help=FLIPS_HELP, **session.bound("flips", now.flips, st.rerun)
+        )
     place = st.container(horizontal=True, vertical_alignment="bottom")
     if not cell and session.now().flips != OFTEN_LOST:
         place.selectbox(
-            "True class", [ALL, *comparison.classes], **session.bound("true_class", _true_class(comparison))
+            "True class", [ALL, *comparison.classes], **session.bound("true_class", _true_class(comparison), st.rerun)
         )
     chosen = select(spec.model, comparison, cell)
     pages = max(1, math.ceil(len(chosen.rows) / gallery.TILES))
@@ -106,24 +109,28 @@ def _gallery(spec: CompressionSpec, comparison: Comparison) -> None:
             pages,
             disabled=pages == 1,
             width=130,
-            **session.bound("gallery", page, range_of=pages),
+            **session.bound("gallery", page, st.rerun, range_of=pages),
         )
     st.caption(chosen.words)
     rows = chosen.rows[(page - 1) * gallery.TILES : page * gallery.TILES]
     if rows:
-        st.html(gallery.html(_tiles(spec, comparison, rows, chosen.often)))
+        tiles, shown = _tiles(comparison, rows, chosen.often), st.empty()
+        shown.html(gallery.html(tiles))
         if inside.pictures(rows[:1]):
             st.pills("Open in the section Image", rows, format_func=str, key=OPENED, on_change=_open)
+            shown.html(gallery.html(_with_probabilities(spec, tiles)))
 
 
 def _open() -> None:
     """Shows the image that was chosen in the section Image."""
     if (number := st.session_state[OPENED]) is not None:
         session.change(section="Image", picture=number)
+    st.rerun()
 
 
 def _clear() -> None:
     session.change(cell="", gallery=1)
+    st.rerun()
 
 
 def _true_class(comparison: Comparison) -> str:
@@ -168,23 +175,24 @@ def _often(model: str) -> Selection:
     )
 
 
-def _tiles(
-    spec: CompressionSpec, comparison: Comparison, rows: tuple[int, ...], often: OftenLost | None
-) -> list[gallery.Tile]:
-    pictures = inside.pictures(rows)
-    unknown = [None] * len(rows)
-    before = inside.answers_to(CompressionSpec(spec.model), rows) if pictures else unknown
-    after = inside.answers_to(spec, rows) if pictures and not inside.is_pending(spec) else unknown
+def _tiles(comparison: Comparison, rows: tuple[int, ...], often: OftenLost | None) -> list[gallery.Tile]:
+    """Returns the images with the classes that both networks predict, which are known at once."""
     names = comparison.classes
     return [
         gallery.Tile(
             number=row,
             truth=names[comparison.labels[row]],
             classes=(names[comparison.before[row]], names[comparison.after[row]]),
-            before=first,
-            after=second,
             picture=picture,
             note=f"lost by {wording.percent(int(often.losses[row]) / often.networks, 0)} of networks" if often else "",
         )
-        for row, first, second, picture in zip(rows, before, after, pictures or unknown, strict=True)
+        for row, picture in zip(rows, inside.pictures(rows) or [None] * len(rows), strict=True)
     ]
+
+
+def _with_probabilities(spec: CompressionSpec, tiles: list[gallery.Tile]) -> list[gallery.Tile]:
+    """Returns the images with the probabilities, too, for which both networks see them."""
+    rows = tuple(each.number for each in tiles)
+    before = inside.answers_to(CompressionSpec(spec.model), rows)
+    after = [None] * len(rows) if inside.is_pending(spec) else inside.answers_to(spec, rows)
+    return [replace(tile, before=first, after=second) for tile, first, second in zip(tiles, before, after, strict=True)]

@@ -18,6 +18,7 @@ STYLE = """
 .inside-gallery .no-picture { border: 1px dashed #808080; display: grid; place-content: center; }
 .inside-gallery .bar { height: 0.35rem; margin: 0.1rem 0 0.25rem; background: rgba(128, 128, 128, 0.25); }
 .inside-gallery .bar div { height: 100%; }
+.inside-gallery .no-picture ~ .bar { display: none; }
 </style>
 """
 
@@ -26,16 +27,16 @@ STYLE = """
 class Tile:
     """One image: its number, its true class, the classes that both networks predict, and a picture if there is one.
 
-    `before` and `after` have the probabilities, or are None where they are not known. `note` is a further line.
+    `note` is a further line. `before` and `after` have the probabilities, or are None where they are not known.
     """
 
     number: int
     truth: str
     classes: tuple[str, str]
-    before: Answer | None
-    after: Answer | None
     picture: str | None
     note: str = ""
+    before: Answer | None = None
+    after: Answer | None = None
 
     @property
     def alt(self) -> str:
@@ -66,7 +67,7 @@ def _tile(tile: Tile) -> str:
 def _bar(network: str, name: str, answer: Answer | None, colour: str) -> str:
     words = f"{network}: {escape(name)}"
     if answer is None:
-        return f"<div>{words}</div>"
+        return f'<div>{words}</div><div class="bar"></div>'
     share = wording.percent(answer.probability, 0)
     bar = f'<div style="width: {100 * answer.probability:.0f}%; background: {colour}"></div>'
     return f'<div>{words} {share}</div><div class="bar">{bar}</div>'

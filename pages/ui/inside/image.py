@@ -62,7 +62,7 @@ def draw(model: str) -> None:
 
 
 def _pick_method() -> None:
-    st.selectbox("Explanation", list(Method), **session.bound("explanation", session.now().explanation))
+    st.selectbox("Explanation", list(Method), **session.bound("explanation", session.now().explanation, st.rerun))
 
 
 def _draw_report(spec: CompressionSpec, picture: Picture) -> None:

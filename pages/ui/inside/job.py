@@ -80,6 +80,6 @@ def draw_counted(name: str, spec: CompressionSpec, look: Look[R], show: Show[R],
         format_func="{:,}".format,
         required=True,
         help=IMAGES_HELP,
-        **session.bound("images", session.now().images),
+        **session.bound("images", session.now().images, st.rerun),
     )
     draw(name, (spec, count), partial(look, spec, count), partial(show, spec, count), words)

@@ -62,7 +62,7 @@ def _layer(spec: CompressionSpec) -> str:
 
 
 def _pick_layer(spec: CompressionSpec) -> None:
-    st.selectbox("Layer", saliency.layer_names(spec), **session.bound("layer", _layer(spec)))
+    st.selectbox("Layer", saliency.layer_names(spec), **session.bound("layer", _layer(spec), st.rerun))
 
 
 def _draw_channels(spec: CompressionSpec, picture: saliency.Picture) -> None:

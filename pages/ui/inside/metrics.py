@@ -1,12 +1,11 @@
 """The numbers above all sections of the page Inside: how many images change sides."""
 
-from collections.abc import Sequence
-
-from streamlit.delta_generator import DeltaGenerator
+import streamlit as st
 
 from compression.inside.flips import Change
 from pages.ui import wording
 from pages.ui.compute import inside
+from pages.ui.frame import frame
 from pages.ui.settings import selection
 
 HELP = {
@@ -16,7 +15,8 @@ HELP = {
 }
 
 
-def draw(model: str, places: Sequence[DeltaGenerator]) -> None:
+@st.fragment(key=frame.METRICS)
+def draw(model: str) -> None:
     """Shows the lost images, the won ones, and those that both networks classify wrongly but differently."""
     comparison = inside.comparison(selection.spec(model))
     counts = comparison.counts if comparison else {}
@@ -26,7 +26,7 @@ def draw(model: str, places: Sequence[DeltaGenerator]) -> None:
             Change.LOST: f"{wording.percent(counts[Change.LOST] / sum(counts.values()), 2)} of all",
             Change.WON: f"McNemar {wording.p_value(comparison.flips.p)}",
         }
-    for place, (change, explanation) in zip(places, HELP.items(), strict=True):
+    for place, (change, explanation) in zip(st.columns(3), HELP.items(), strict=True):
         place.metric(
             change.value,
             f"{counts[change]:,}" if counts else "…",

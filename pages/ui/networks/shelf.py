@@ -16,8 +16,8 @@ def pick() -> str:
     """Shows all networks that this session can use; returns the picked one."""
     st.selectbox(
         "Network",
-        networks.names(),
-        format_func=networks.label,
+        labels := networks.labels(),
+        format_func=labels.__getitem__,
         width=560,
         **session.bound("model", session.now().model),
     )

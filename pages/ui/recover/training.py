@@ -168,7 +168,7 @@ def _result(untrained: CompressionSpec, reading: TrainingReading) -> None:
     with st.container(border=True):
         name, accuracy_place, won, seconds, use = st.columns([2.2, 1.2, 1.1, 1.2, 0.9], vertical_alignment="center")
         so_far = "" if reading.stage is Stage.DONE else ", the best so far"
-        name.markdown(f"**Training{so_far}**  \n{networks.label(reading.network)}, {wording.size(size)}")
+        name.markdown(f"**Training{so_far}**  \n{networks.labels()[reading.network]}, {wording.size(size)}")
         if counted and counted.estimate:
             shown = counted.estimate
             exact = wording.percent(shown.accuracy, 2)
