@@ -6,9 +6,11 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from pages.ui.state.link import SECTIONS
 from tests.browser.test_links_journey import PATHS
 
 LINK = "model=resnet20&bits=4&sparsity=0.5"
+MAIN = "[data-testid=stMain]"
 SMALLEST_PIXELS = 12
 LARGE_PIXELS, LARGEST_PIXELS = 16, 20  # of text in charts and of numbers, in a presentation
 # Streamlit's own upload area has a role and a label that exclude each other. Nothing of it is hidden from anybody.
@@ -24,13 +26,28 @@ SMALL_TEXT = """[...document.querySelectorAll('.js-plotly-plot text')]
 def test_axe_finds_nothing_and_charts_can_be_read_from_afar(page: Page, bare_server: str, path: str) -> None:
     page.goto(f"{bare_server}/{path}?{LINK}")
     expect(page.get_by_role("link", name="What the numbers mean")).to_be_visible()
+    assert violations_in_both_themes(page) == []
+    assert page.evaluate(SMALL_TEXT % SMALLEST_PIXELS) == []
+
+
+@pytest.mark.parametrize("section", SECTIONS[1:])  # the first one is what the page opens with
+def test_axe_finds_nothing_in_the_sections_of_inside(page: Page, server: str, section: str) -> None:
+    page.goto(f"{server}/inside?{LINK}&section={section}")
+    expect(page.get_by_role("radio", name=section, exact=True)).to_be_checked()
+    assert violations_in_both_themes(page, MAIN) == []
+    assert page.evaluate(SMALL_TEXT % SMALLEST_PIXELS) == []
+
+
+def violations_in_both_themes(page: Page, part: str | None = None) -> list[tuple[str, str]]:
+    """Returns the rules that elements of the page, or of a part of it, break, with their HTML."""
+    broken = []
     for theme, options in (("light", VIOLATIONS), ("dark", OF_COLOURS)):
         page.emulate_media(color_scheme=theme)
         expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
         page.wait_for_timeout(500)  # colours fade from one theme to the other
-        found = [each for each in Axe().run(page, options=options).response["violations"] if each["id"] not in NOT_OURS]
-        assert [(each["id"], node["html"]) for each in found for node in each["nodes"]] == []
-    assert page.evaluate(SMALL_TEXT % SMALLEST_PIXELS) == []
+        found = Axe().run(page, part, options).response["violations"]
+        broken += [(each["id"], node["html"]) for each in found if each["id"] not in NOT_OURS for node in each["nodes"]]
+    return broken
 
 
 @pytest.mark.parametrize(
