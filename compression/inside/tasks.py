@@ -8,16 +8,16 @@ import torch
 from torch import nn
 
 from compression.core.batch_norm import has_statistics
-from compression.core.compress import compress
 from compression.core.evidence import Sample
 from compression.core.record import CompressedModel
-from compression.core.training_evidence import evidence_for, training_sample
+from compression.core.training_evidence import training_sample
 from compression.data.images import ImageSet
 from compression.engine.lru_cache import LruCache
 from compression.engine.tasks import CACHE_BYTES, images_for
 from compression.errors import DataError
 from compression.evaluation.evaluation import BATCH, as_evaluated
 from compression.files.packed_file import assemble, pack_layers
+from compression.files.stored import compress_network
 from compression.inside.bits.packed import FileFlips, flip_file
 from compression.inside.bits.words import Trial, count_right, draw, flip_bits
 from compression.inside.bits.worst import GRADIENT_IMAGES, WorstBit, worst_candidates, worst_of
@@ -117,7 +117,7 @@ def measure_signal(
 
 def compress_here(model: FloatModel, spec: CompressionSpec) -> CompressedModel:
     """Returns `model` compressed as `spec` says, with the evidence that it needs; the worker keeps the last ones."""
-    return _compressed.use((model.digest, spec), lambda: compress(model.module, spec, evidence_for(model, spec)))
+    return _compressed.use((model.digest, spec), lambda: compress_network(model, spec))
 
 
 def measure_reestimated(

@@ -13,6 +13,7 @@ from compression.core.record import CompressedModel
 from compression.core.training_evidence import evidence_for
 from compression.data.images import ImageSet
 from compression.engine.cluster import Engine
+from compression.files.exported import load_exported
 from compression.files.packed_file import assemble, pack_layers
 from compression.inside.bits.packed import BODY_BITS, FILE_BITS, flip_file
 from compression.inside.bits.report import AT_ONE_POSITION, COUNTS, Storage, report_storage, storages, trials
@@ -166,15 +167,33 @@ def test_every_flipped_bit_of_a_packed_file_is_refused(simple_cnn: FloatModel, n
     assert each.detections or each.largest_change
 
 
-def test_the_settings_of_now_are_a_storage_of_their_own_if_they_differ() -> None:
-    assert [each.name for each in storages(SPECS["8 bits"], 8)] == ["float32", "8-bit codes", "4-bit codes"]
-    assert storages(SPECS["4 bits"], 4)[-1] == Storage("settings of now", SPECS["4 bits"], 4)
+def test_the_settings_of_now_are_a_storage_of_their_own_if_they_differ(simple_cnn: FloatModel) -> None:
+    usual = [each.name for each in storages(simple_cnn, SPECS["8 bits"], 8)]
+    assert usual == ["float32", "8-bit codes", "4-bit codes"]
+    assert storages(simple_cnn, SPECS["4 bits"], 4)[-1] == Storage("settings of now", SPECS["4 bits"], 4)
+
+
+def test_of_a_network_that_is_compressed_already_the_codes_of_its_file_are_flipped(
+    here: Engine, simple_cnn: FloatModel, test_images: ImageSet
+) -> None:
+    network = load_exported(
+        assemble(pack_layers(compressed_as(simple_cnn, SPECS["4 bits"])), simple_cnn), "own.safetensors", "own"
+    )
+    as_stored = CompressionSpec("own")
+    first, *others = storages(network, as_stored, 4)
+    assert first == Storage("codes of its file", as_stored, 4)
+    assert [each.name for each in others] == ["8-bit codes", "4-bit codes"]
+    *_, last = Inspector(here).follow(bit_flip_calls(here, network, as_stored, 4, test_images, 60))
+    report = report_storage(first, 60, last.results)
+    assert len(report.by_position) == 4
+    assert report.worst.flip.bit == 3  # the sign of a code, and not the exponent of a float
+    assert report.file == flip_file(network.content, network.compressed)
 
 
 def test_workers_flip_the_same_bits_as_this_process(
     here: Engine, simple_cnn: FloatModel, test_images: ImageSet
 ) -> None:
-    storage = storages(SPECS["4 bits"], 4)[-1]
+    storage = storages(simple_cnn, SPECS["4 bits"], 4)[-1]
     calls = bit_flip_calls(here, simple_cnn, storage.spec, storage.bits, test_images, 60)
     assert len(calls) == len(trials(4)) + 2
     *_, last = Inspector(here).follow(calls)

@@ -15,10 +15,13 @@ from compression.spec import CompressionSpec
 
 
 def run(options: argparse.Namespace) -> None:
-    """Prints the accuracy after flips in float32, 8-bit and 4-bit codes, and in the settings that the options say."""
+    """Prints the accuracy after flips in float32, 8-bit and 4-bit codes, and in the settings that the options say.
+
+    Of a network that is compressed already, the codes of its file take the place of float32.
+    """
     count = image_count(options.images, IMAGES)
     model, compressed = compressed_network(options)
-    images, ways = load(), storages(compressed.spec, max(layer.bits for layer in compressed.layers))
+    images, ways = load(), storages(model, compressed.spec, max(layer.bits for layer in compressed.layers))
     ready = {compressed.spec: compressed} if compressed.spec.takes_seconds else {}
     results = look(
         "bit flips",

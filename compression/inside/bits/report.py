@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from compression.files.stored import StoredNetwork
 from compression.inside.bits.packed import FileFlips
 from compression.inside.bits.words import Trial
 from compression.inside.bits.worst import WorstBit
+from compression.networks.model import FloatModel
 from compression.spec import FLOAT_BITS, CompressionSpec, QuantSpec
 
 COUNTS = (1, 8, 64, 512, 4096)  # flipped bits of a network
@@ -34,13 +36,18 @@ class Storage:
     bits: int
 
 
-def storages(spec: CompressionSpec, bits: int) -> tuple[Storage, ...]:
-    """Returns float32, 8-bit and 4-bit codes of the network of `spec`, and `spec` itself, whose words have `bits` bits.
+def storages(model: FloatModel, spec: CompressionSpec, bits: int) -> tuple[Storage, ...]:
+    """Returns float32, 8-bit and 4-bit codes of `model`, and `spec` itself, whose words have `bits` bits.
 
-    Codes are symmetric with a scale per channel.
+    Codes are symmetric with a scale per channel. Of a network that is compressed already, the codes of its file take
+    the place of float32.
     """
+    as_it_is = Storage("float32", CompressionSpec(spec.model), FLOAT_BITS)
+    if isinstance(model, StoredNetwork):
+        longest = max(layer.bits for layer in model.compressed.layers)
+        as_it_is = Storage("codes of its file", CompressionSpec(spec.model), longest)
     usual = (
-        Storage("float32", CompressionSpec(spec.model), FLOAT_BITS),
+        as_it_is,
         *(Storage(f"{each}-bit codes", CompressionSpec(spec.model, weights=QuantSpec(each)), each) for each in (8, 4)),
     )
     return usual if spec in {each.spec for each in usual} else (*usual, Storage("settings of now", spec, bits))
