@@ -141,8 +141,8 @@ class Codes:
     exact: Array
 
 
-def codes_of(record: LayerRecord) -> Codes:
-    """Returns the codes of the weight of a layer.
+def codes_of(record: LayerRecord, quick: bool = False) -> Codes:
+    """Returns the codes of the weight of a layer; `quick` trusts a quantizer with a level at zero to be exact.
 
     If quantizing and dequantizing the weight does not give it back exactly, its nonzero values are stored as float32:
     where values of neighbouring codes differ in the last bit of a float32, quantizing may yield the other code.
@@ -151,7 +151,10 @@ def codes_of(record: LayerRecord) -> Codes:
     nonzero = weight.numpy() != 0
     if record.qparams is not None:
         codes = quantize(weight, record.qparams)
-        exact = (dequantize(codes, record.qparams) == weight).numpy()
+        if quick and isinstance(record.qparams, QParams) and record.qparams.zero_is_exact:
+            exact = np.broadcast_to(np.True_, nonzero.shape)
+        else:
+            exact = (dequantize(codes, record.qparams) == weight).numpy()
         if exact.all() or exact[nonzero].all():
             low = record.qparams.low if isinstance(record.qparams, QParams) else 0
             numbers = _without_unused(as_numbers(record.qparams), nonzero)
@@ -162,11 +165,11 @@ def codes_of(record: LayerRecord) -> Codes:
 
 
 def pack_weight(record: LayerRecord, quick: bool = False) -> PackedWeight:
-    """Packs the weight of a layer into the fewest bytes; `quick`: see `codings.encode`.
+    """Packs the weight of a layer into the fewest bytes; `quick`: see `codings.encode` and `codes_of`.
 
     Of all ways to encode the places, the shortest is taken, and of equally short ones the simplest.
     """
-    weight, bound, candidates = codes_of(record), 0.0, []
+    weight, bound, candidates = codes_of(record, quick), 0.0, []
     for places in _possible_places(weight.nonzero, record.pattern):
         mask: Array | slice = places.mask if places.encoding else slice(None)  # a mask takes a copy
         rows = _shape_of(places.mask, places.structure)

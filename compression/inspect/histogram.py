@@ -1,7 +1,7 @@
 """Histograms of weights. They are binned here, so that a page receives hundreds of numbers and not millions."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,7 @@ Pair = tuple[Floats, Floats]  # weights before and after compression
 
 MOST_LEVELS = 511
 BINS = 128
+BLOCK = 1 << 15  # weights that are counted at a time
 
 
 @dataclass(frozen=True)
@@ -139,14 +140,22 @@ def _edges(bins: int, reach: float) -> tuple[float, ...]:
 
 def _bins_of(weights: Floats, bins: int, reach: float) -> NDArray[np.intp]:
     """Returns the bin, 0..bins - 1, of each of the `weights`, which lie within the reach."""
-    return np.minimum(((weights.ravel() + reach) * (bins / (2 * reach))).astype(np.intp), bins - 1)
+    return np.minimum(((weights + reach) * (bins / (2 * reach))).astype(np.intp), bins - 1)
+
+
+def _blocks(pairs: Sequence[Pair]) -> Iterator[Pair]:
+    """Yields all weights in pieces that a processor keeps in its cache while they are counted."""
+    for pair in pairs:
+        before, after = (each.ravel() for each in pair)
+        for start in range(0, len(before), BLOCK):
+            yield before[start : start + BLOCK], after[start : start + BLOCK]
 
 
 def _bin_floats(pairs: Sequence[Pair], bins: int, reach: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Returns how many float weights stay nonzero and how many become zero, (bins,) each."""
     counts = sum(
-        np.bincount(_bins_of(before, bins, reach) + bins * (after.ravel() == 0), minlength=2 * bins)
-        for before, after in pairs
+        np.bincount(_bins_of(before, bins, reach) + bins * (after == 0), minlength=2 * bins)
+        for before, after in _blocks(pairs)
     )
     assert isinstance(counts, np.ndarray)
     return counts[:bins], counts[bins:]
@@ -161,8 +170,11 @@ def _bin_nonzero(pairs: Sequence[Pair], bins: int, reach: float) -> NDArray[np.i
 
 def _hold(pairs: Sequence[Pair], positions: Floats) -> NDArray[np.intp]:
     """Returns how many nonzero compressed weights are nearest to each of the ascending `positions` (L,)."""
-    counts = sum(np.bincount(_nearest(after[after != 0], positions), minlength=len(positions)) for _, after in pairs)
+    counts = sum(np.bincount(_nearest(after, positions), minlength=len(positions)) for _, after in _blocks(pairs))
     assert isinstance(counts, np.ndarray)
+    counts[_nearest(np.zeros(1, np.float32), positions)] -= sum(
+        after.size - np.count_nonzero(after) for _, after in pairs
+    )
     return counts
 
 

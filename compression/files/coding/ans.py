@@ -10,6 +10,7 @@ The model's bytes: one byte `run`, then the frequencies as variable-length integ
 bytes: the 32-bit little-endian words of constriction's `AnsCoder`, whose model is `Categorical(perfect=False)`.
 """
 
+import math
 from typing import Any
 
 import constriction
@@ -38,6 +39,17 @@ def encode_symbols(symbols: Array, counts: Array) -> tuple[bytes, bytes]:
     coder = constriction.stream.stack.AnsCoder()
     coder.encode_reverse(symbols.astype(np.int32, copy=False), categorical(frequencies / frequencies.sum()))
     return coder.get_compressed().astype("<u4").tobytes(), model
+
+
+def count_bytes(counts: Array) -> tuple[int, bytes]:
+    """Returns at least how many bytes `encode_symbols` makes of symbols with these counts, and the model's bytes.
+
+    It is at most eight bytes too much: symbol i takes log2(sum f / f_i) bits, and the coder ends with whole words.
+    """
+    frequencies, model = choose_model(counts)
+    some = counts > 0
+    bits = float((counts[some] * np.log2(frequencies.sum() / frequencies[some])).sum())
+    return 4 * (math.ceil(bits / 32) + 1), model
 
 
 def choose_model(counts: Array) -> tuple[Array, bytes]:

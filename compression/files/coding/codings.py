@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from compression.cached_property import cached_property
-from compression.files.coding.ans import choose_model, decode_symbols, encode_symbols, read_model
+from compression.files.coding.ans import choose_model, count_bytes, decode_symbols, encode_symbols, read_model
 from compression.files.coding.bits import Array, DamagedStream, Reader, pack, unpack, varint, whole_bytes, width
 from compression.files.coding.contexts import decode_in_contexts, encode_in_contexts
 
@@ -102,10 +102,10 @@ def encode(weights: CodedWeights, zeros_have_codes: bool, quick: bool = False) -
     """Returns the shortest of the five streams; of equally short ones, the first in the order of `Coding`.
 
     `zeros_have_codes`: the codes of the zero weights decode to zero, so that DENSE, which stores no positions, is
-    possible. `quick`: CONTEXTS, which takes several times as long as all others, is left out. Streams that cannot be
-    the shortest are not made.
+    possible. Streams that cannot be the shortest are not made. `quick` is for a count of bytes: CONTEXTS, which takes
+    several times as long as all others, is left out, and an ENTROPY stream has about its length, but no content.
     """
-    streams = (_entropy(weights), None if quick else _contexts(weights))
+    streams = (_entropy_length(weights) if quick else _entropy(weights), None if quick else _contexts(weights))
     best = min(filter(None, streams), key=lambda each: each.nbytes, default=None)
     for coding in (Coding.DENSE, Coding.BITMAP, Coding.GAPS)[not zeros_have_codes :]:
         if best is None or LEAST_BYTES[coding](weights) <= best.nbytes:
@@ -209,6 +209,14 @@ def _entropy(weights: CodedWeights) -> Stream | None:
         return None
     content, model = encode_symbols(weights.symbols, weights.counts)
     return Stream(Coding.ENTROPY, content, model=model)
+
+
+def _entropy_length(weights: CodedWeights) -> Stream | None:
+    """Returns a stream of zeros that is as long as that of `_entropy`, or up to eight bytes longer."""
+    if weights.alphabet >= MOST_SYMBOLS or not len(weights.codes):
+        return None
+    length, model = count_bytes(weights.counts)
+    return Stream(Coding.ENTROPY, bytes(length), model=model)
 
 
 def _from_entropy(stream: Stream, shape: tuple[int, ...], alphabet: int) -> CodesAndNonzero:

@@ -9,12 +9,16 @@ The bytes: how many bits of a mantissa are stored (one byte), the model and the 
 (`bits.block`), one bit for each symbol that occurs, 1 if it has mantissas, and the mantissas.
 """
 
+from functools import lru_cache
+
 import numpy as np
 
 from compression.files.coding.ans import decode_symbols, encode_symbols
 from compression.files.coding.bits import Array, DamagedStream, Reader, block, pack, unpack, whole_bytes
 
 MANTISSA_BITS = 23
+
+MOST_KEPT_BYTES = 1 << 16
 
 SYMBOLS = 2 ** (32 - MANTISSA_BITS)
 
@@ -30,7 +34,13 @@ def encode_floats(values: Array) -> bytes:
     """Encodes the numbers (n,) float32. -0 becomes 0, and no numbers take no bytes."""
     if not len(values):
         return b""
-    numbers = (values.astype("<f4") + np.float32(0)).view("<u4").astype(np.int64)
+    content = (values.astype("<f4") + np.float32(0)).tobytes()
+    return _encode_again(content) if len(content) <= MOST_KEPT_BYTES else _encode(content)
+
+
+def _encode(content: bytes) -> bytes:
+    """content: the numbers, little-endian -> what `encode_floats` returns."""
+    numbers = np.frombuffer(content, "<u4").astype(np.int64)
     symbols, mantissas = np.divmod(numbers, 2**MANTISSA_BITS)
     dropped = next(bits for bits in reversed(range(MANTISSA_BITS + 1)) if not (mantissas % 2**bits).any())
     kept, counts = MANTISSA_BITS - dropped, np.bincount(symbols, minlength=SYMBOLS + 1)
@@ -39,6 +49,9 @@ def encode_floats(values: Array) -> bytes:
     flags = pack(has_mantissas[counts > 0], 1)
     stored = pack(mantissas[has_mantissas[symbols]] >> dropped, kept)
     return bytes([kept]) + block(model) + block(codes) + flags + stored
+
+
+_encode_again = lru_cache(maxsize=128)(_encode)  # batch norm is the same at each move of a slider
 
 
 def decode_floats(content: bytes, count: int) -> Array:
