@@ -1,11 +1,15 @@
 """`inspect`: the numbers of the package, as JSON and as words."""
 
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from compression.__main__ import main
+from compression.commands.inspect import bitflips, calibration, corruptions, layers
+from compression.commands.inspect.work import look
 from compression.commands.shared.arguments import INSPECTIONS
 from compression.data.images import ImageSet
 from compression.engine.cluster import Engine
@@ -16,6 +20,20 @@ from compression.results.landscape import read_landscape
 from compression.spec import CompressionSpec, QuantSpec
 from tests.commands.test_cli import Captured, json_of
 from tests.support.session import command_session
+
+
+@pytest.fixture
+def computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A report in words is made from what the workers computed for the same report as JSON."""
+    results: dict[str, Any] = {}
+
+    def look_once(name: str, parts_for: Callable[[Engine], Any]) -> Any:
+        if name not in results:
+            results[name] = look(name, parts_for)
+        return results[name]
+
+    for each in (bitflips, calibration, corruptions, layers):
+        monkeypatch.setattr(each, "look", look_once)
 
 
 @pytest.mark.parametrize("name", INSPECTIONS)
@@ -59,7 +77,7 @@ def test_calibration_reports_both_networks(capsys: Captured, here: Engine, test_
 
 
 def test_the_calibration_curve_has_bits_and_sparsities(
-    capsys: Captured, here: Engine, test_images: ImageSet, training_images: ImageSet
+    capsys: Captured, here: Engine, test_images: ImageSet, training_images: ImageSet, computed_once: None
 ) -> None:
     options = "inspect", "calibration", "--curve", "--model", "simple_cnn", "--bits", "4", "--images", "200"
     points = json_of(capsys, *options)["points"]
@@ -90,7 +108,9 @@ def test_image_prints_the_same_as_words(capsys: Captured, test_images: ImageSet)
     assert all(method in words for method in Method)
 
 
-def test_corruptions_report_every_condition(capsys: Captured, here: Engine, test_images: ImageSet) -> None:
+def test_corruptions_report_every_condition(
+    capsys: Captured, here: Engine, test_images: ImageSet, computed_once: None
+) -> None:
     options = "inspect", "corruptions", "--model", "simple_cnn", "--bits", "3", "--images", "100"
     values = json_of(capsys, *options)
     assert len(values["conditions"]) == 36
@@ -103,7 +123,7 @@ def test_corruptions_report_every_condition(capsys: Captured, here: Engine, test
     assert "Rotation" in capsys.readouterr().out
 
 
-def test_layers_report_each_layer(capsys: Captured, here: Engine, test_images: ImageSet) -> None:
+def test_layers_report_each_layer(capsys: Captured, here: Engine, test_images: ImageSet, computed_once: None) -> None:
     options = "inspect", "layers", "--model", "simple_cnn", "--bits", "3", "--images", "20"
     values = json_of(capsys, *options)
     assert [each["name"] for each in values["layers"]] == ["conv1", "conv2", "fc1", "fc2"]
@@ -115,7 +135,9 @@ def test_layers_report_each_layer(capsys: Captured, here: Engine, test_images: I
     assert "fc2" in capsys.readouterr().out
 
 
-def test_bitflips_report_each_storage(capsys: Captured, here: Engine, test_images: ImageSet) -> None:
+def test_bitflips_report_each_storage(
+    capsys: Captured, here: Engine, test_images: ImageSet, computed_once: None
+) -> None:
     options = "inspect", "bitflips", "--model", "simple_cnn", "--images", "20"
     values = json_of(capsys, *options)
     assert [each["name"] for each in values["storages"]] == ["float32", "8-bit codes", "4-bit codes"]
