@@ -80,11 +80,15 @@ def idle_tabs() -> list[Page]:
 
 @pytest.fixture
 def page_of(context: BrowserContext, idle_tabs: list[Page]) -> Iterator[Callable[[], Page]]:
-    """Opens tabs, each a person of its own, as if they were new."""
+    """Opens tabs, each a person of its own, as if they were new.
+
+    Each comes to the front: chromium draws a tab behind another one once a second, for which every click would wait.
+    """
     pages = []
 
     def open_page() -> Page:
         pages.append(idle_tabs.pop() if idle_tabs else context.new_page())
+        pages[-1].bring_to_front()
         return pages[-1]
 
     yield open_page
