@@ -71,7 +71,7 @@ def encode_in_contexts(symbols: Array, shape: tuple[int, ...], frequencies: Arra
             first, of_class = classes.members(number)
             if len(of_class) > 1:
                 blocks.append((in_pass[those] - np.int32(first), of_class))
-        model.learn(places, contexts, coded, symbols[places])
+        model.learn(contexts, coded, symbols[places])
     coder = constriction.stream.stack.AnsCoder()
     for block, weights in reversed(blocks):
         coder.encode_reverse(block, categorical(weights))
@@ -98,7 +98,7 @@ def decode_in_contexts(content: bytes, shape: tuple[int, ...], frequencies: Arra
             first, of_class = classes.members(number)
             decoded[those] = first + (coder.decode(categorical(of_class), len(those)) if len(of_class) > 1 else 0)
         symbols[places] = decoded
-        model.learn(places, contexts, coded, decoded)
+        model.learn(contexts, coded, decoded)
     if not coder.is_empty():
         raise DamagedStream
     return symbols
@@ -198,24 +198,27 @@ class ContextModel:
         self._by_filter, self._by_channel, self._by_place = map(_Average, (filters, self._channels, self._places))
         self._by_kernel = _Average(filters * self._channels)
         self._tendency = np.zeros(filters * self._channels)
+        self._pass: tuple[Array, ...] = ()
 
     def passes(self) -> Iterator[Array]:
         """Yields the places (n,) of the flat weight that each pass codes, in order; some passes may be empty."""
         filters, steps = len(self._by_filter.sums), self._places if self._places > 1 else POINTWISE_PASSES
         diagonals = np.add.outer(np.arange(filters), np.arange(self._channels)).ravel()
+        if self._places == 1:
+            numbers = 2 * (diagonals % steps) + diagonals // steps % 2
+            ends = np.cumsum(np.bincount(numbers, minlength=2 * steps))[:-1]
+            yield from np.split(np.argsort(numbers, kind="stable"), ends)
+            return
         halves = [np.flatnonzero(diagonals // steps % 2 == half) for half in (0, 1)]
         for step in range(steps):
             for kernels in halves:
-                if self._places > 1:
-                    yield kernels * self._places + (step - diagonals[kernels]) % steps
-                else:
-                    yield kernels[diagonals[kernels] % steps == step]
+                yield kernels * steps + (step - diagonals[kernels]) % steps
 
     def predict(self, places: Array) -> tuple[Array, Array]:
-        """Returns the context of each place (n,), and whether it is mirrored (n,)."""
-        kernels, at = np.divmod(places, self._places)
+        """Returns the context of each place (n,) of a pass, and whether it is mirrored (n,)."""
+        kernels, at = np.divmod(places, self._places) if self._places > 1 else (places, np.zeros_like(places))
         filters, channels = np.divmod(kernels, self._channels)
-        mean = self._mean
+        self._pass, mean = (filters, channels, at, kernels), self._mean
         expected = self._by_filter.shrunk(mean)[filters] * self._by_channel.shrunk(mean)[channels]
         expected *= self._by_place.shrunk(mean)[at]
         sums, numbers = self._by_kernel.sums[kernels], self._by_kernel.numbers[kernels]
@@ -234,19 +237,18 @@ class ContextModel:
         weights = by_alike * expected.sum(2, keepdims=True) + PRIOR * expected
         return weights.reshape(self._occurrences.shape)
 
-    def learn(self, places: Array, contexts: Array, coded: Array, symbols: Array) -> None:
-        """Takes into account the classes that were `coded` (n,) at `places`, and the `symbols` (n,) there."""
-        kernels, at = np.divmod(places, self._places)
-        filters, channels = np.divmod(kernels, self._channels)
+    def learn(self, contexts: Array, coded: Array, symbols: Array) -> None:
+        """Takes into account the pass predicted last: the classes that were `coded` (n,), and the `symbols` (n,)."""
+        filters, channels, at, kernels = self._pass
         values = self.classes.values[symbols]
-        for average, of in zip(
-            (self._by_filter, self._by_channel, self._by_place, self._by_kernel),
-            (filters, channels, at, kernels),
-            strict=True,
-        ):
-            average.add(of, np.abs(values))
+        magnitudes = np.abs(values)
+        averages = self._by_filter, self._by_channel, self._by_place
+        for average, of in zip(averages, (filters, channels, at), strict=True):
+            average.add(of, magnitudes)
+        self._by_kernel.sums[kernels] += magnitudes  # a pass has at most one weight of a kernel
+        self._by_kernel.numbers[kernels] += 1
+        self._tendency[kernels] += values
         np.minimum.at(self._least, filters, self.classes.magnitude[symbols])
-        self._tendency += np.bincount(kernels, values, minlength=len(self._tendency))
         both = contexts * self.classes.count + coded
         self._occurrences += np.bincount(both, minlength=self._occurrences.size).reshape(self._occurrences.shape)
 
