@@ -52,6 +52,8 @@ LEAST_SECONDS = 1.0  # between two starts of one process, so that one that ends 
 
 FAILED_STARTS = 3  # in a row, until they are reported if a signal ended each: fewer may be somebody's doing
 
+ORDINARY = " - INFO - "  # in a line of Dask's log that explains nothing
+
 SLOW_SECONDS = 8.0  # a start that takes longer is reported; on an idle machine it takes two seconds
 
 # The process that starts others, which it tells them: they may look at their parent only after it has ended already.
@@ -181,7 +183,9 @@ class _Process:
             return f"cannot start on this machine: {self.last_words}"
         seconds = time.monotonic() - self.started_at
         if self.is_alive and seconds > SLOW_SECONDS:
-            return f"have not started after {seconds:.0f} seconds: {self._log_end() or 'they say nothing'}"
+            words = self._log_end()
+            reason = "the machine may be busy" if not words or ORDINARY in words else words
+            return f"have not started after {seconds:.0f} seconds: {reason}"
         return None
 
     def tend(self) -> None:

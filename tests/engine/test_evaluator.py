@@ -279,6 +279,22 @@ def test_one_start_that_a_signal_ends_is_not_reported(tmp_path):
     process.kill()
 
 
+def test_a_slow_start_is_reported_with_what_the_process_complains_of_and_nothing_else(tmp_path):
+    process = workers._Process([sys.executable, "-c", "import time; time.sleep(1e6)"], tmp_path / "worker")
+    process.tend()
+    process.started_at -= workers.SLOW_SECONDS
+    for line, reason in (
+        ("", "the machine may be busy"),
+        ("2026-11-30 02:22:53,358 - distributed.preloading - INFO - Import preload module", "the machine may be busy"),
+        ("2026-11-30 02:22:53,358 - distributed.worker - ERROR - no room", "ERROR - no room"),
+    ):
+        process.log.write_text(line)
+        assert process.problem.startswith("have not started after 8 seconds: ")
+        assert process.problem.endswith(reason)
+        assert "INFO" not in process.problem
+    process.kill()
+
+
 def test_a_reading_reports_a_missing_folder_for_workers(evaluator, simple_cnn, monkeypatch, tmp_path):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
     engine = Engine(address="", workers=1)
