@@ -105,7 +105,7 @@ def encode(weights: CodedWeights, zeros_have_codes: bool, quick: bool = False) -
     possible. Streams that cannot be the shortest are not made. `quick` is for a count of bytes: CONTEXTS, which takes
     several times as long as all others, is left out, and an ENTROPY stream has about its length, but no content.
     """
-    streams = (_entropy_length(weights) if quick else _entropy(weights), None if quick else _contexts(weights))
+    streams = (_entropy(weights, quick), None if quick else _contexts(weights))
     best = min(filter(None, streams), key=lambda each: each.nbytes, default=None)
     for coding in (Coding.DENSE, Coding.BITMAP, Coding.GAPS)[not zeros_have_codes :]:
         if best is None or LEAST_BYTES[coding](weights) <= best.nbytes:
@@ -203,20 +203,18 @@ def _unpack_at(nonzero: Array, content: bytes, alphabet: int) -> CodesAndNonzero
     return codes, nonzero
 
 
-def _entropy(weights: CodedWeights) -> Stream | None:
-    """Returns None for an alphabet that is too large, or if there are no codes. A zero weight is one more symbol."""
+def _entropy(weights: CodedWeights, quick: bool = False) -> Stream | None:
+    """Returns None for an alphabet that is too large, or if there are no codes. A zero weight is one more symbol.
+
+    If `quick`, its codes are zeros, as many as there would be or up to eight more.
+    """
     if weights.alphabet >= MOST_SYMBOLS or not len(weights.codes):
         return None
+    if quick:
+        length, model = count_bytes(weights.counts)
+        return Stream(Coding.ENTROPY, bytes(length), model=model)
     content, model = encode_symbols(weights.symbols, weights.counts)
     return Stream(Coding.ENTROPY, content, model=model)
-
-
-def _entropy_length(weights: CodedWeights) -> Stream | None:
-    """Returns a stream of zeros that is as long as that of `_entropy`, or up to eight bytes longer."""
-    if weights.alphabet >= MOST_SYMBOLS or not len(weights.codes):
-        return None
-    length, model = count_bytes(weights.counts)
-    return Stream(Coding.ENTROPY, bytes(length), model=model)
 
 
 def _from_entropy(stream: Stream, shape: tuple[int, ...], alphabet: int) -> CodesAndNonzero:

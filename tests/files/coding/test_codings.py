@@ -17,6 +17,7 @@ from compression.files.coding.codings import (
     CodedWeights,
     Coding,
     Stream,
+    _entropy,
     decode,
     encode,
 )
@@ -71,6 +72,29 @@ def test_a_stream_that_is_not_made_could_not_have_been_shorter(case: tuple[Array
         assert stream
         assert least(weights) == stream.nbytes if coding is not Coding.GAPS else least(weights) <= stream.nbytes
     assert encode(weights, zeros_have_codes=True) == min((s for s in streams if s), key=lambda each: each.nbytes)
+
+
+@given(case=codes_to_encode())
+@settings(max_examples=150, deadline=None)
+def test_a_quick_entropy_stream_is_as_long_or_up_to_eight_bytes_longer(case: tuple[Array, int, Array]) -> None:
+    assert_quick_length_is_right(CodedWeights(*case))
+
+
+@pytest.mark.parametrize("sparsity", [0.0, 0.5, 0.9, 1.0])
+@pytest.mark.parametrize("alphabet", [2, 3, 15, 255])
+@pytest.mark.parametrize("count", [1, 100, 2_000, 100_000])
+def test_so_is_that_of_many_codes(count: int, alphabet: int, sparsity: float) -> None:
+    codes, nonzero = bell(count, alphabet, sparsity)
+    assert_quick_length_is_right(CodedWeights(codes, alphabet, nonzero))
+
+
+def assert_quick_length_is_right(weights: CodedWeights) -> None:
+    stream, quick = _entropy(weights), _entropy(weights, quick=True)
+    if stream is None or quick is None:
+        assert stream is quick
+        return
+    assert quick.model == stream.model
+    assert 0 <= len(quick.codes) - len(stream.codes) <= 8
 
 
 @pytest.mark.parametrize("sparsity", [0.0, 0.5, 0.9, 1.0])
