@@ -118,18 +118,24 @@ def bombs() -> Iterator[Case]:
     yield "more bytes than are read", bytes(MOST_BYTES + 1), REFUSED
 
 
+def lying_heic(says: int, is_of: int) -> bytes:
+    return heic_that_says(says, says, heic(plain(size=(is_of, is_of))))
+
+
+def cut_heic(share: float) -> bytes:
+    return cut(heic(Image.effect_noise((200, 200), 60).convert("RGB")), share)
+
+
 def photographs() -> Iterator[Case]:
-    yield "HEIC", heic(plain()), RED
-    yield "grey HEIC", heic(plain("L", 255)), (255, 255, 255)
-    yield "transparent HEIC", heic(plain("RGBA", (*RED, 0))), (255, 255, 255)
-    yield "HEIC with two pictures", heic(plain(), plain(colour="blue")), RED
-    yield "HEIC of 2000 x 2000", heic(plain(size=(2000, 2000))), RED
-    yield "HEIC that says 20,000 x 20,000", heic_that_says(20_000, 20_000, heic(plain())), REFUSED
-    yield "HEIC that says 5000 x 5000", heic_that_says(5000, 5000, heic(plain())), REFUSED
-    yield "HEIC with more pixels than it says", heic_that_says(64, 64, heic(plain(size=(600, 600)))), REFUSED
-    content = heic(Image.effect_noise((200, 200), 60).convert("RGB"))
+    yield "HEIC", partial(heic, plain()), RED
+    yield "grey HEIC", partial(heic, plain("L", 255)), (255, 255, 255)
+    yield "transparent HEIC", partial(heic, plain("RGBA", (*RED, 0))), (255, 255, 255)
+    yield "HEIC with two pictures", partial(heic, plain(), plain(colour="blue")), RED
+    yield "HEIC of 1000 x 1000", partial(heic, plain(size=(1000, 1000))), RED
+    for says, is_of in ((20_000, 48), (5000, 48), (64, 600)):
+        yield f"HEIC of {is_of} x {is_of} that says {says} x {says}", partial(lying_heic, says, is_of), REFUSED
     for share in (0.005, 0.3, 0.9):
-        yield f"HEIC, {share:.1%} of it", cut(content, share), REFUSED
+        yield f"HEIC, {share:.1%} of it", partial(cut_heic, share), REFUSED
 
 
 def damaged() -> Iterator[Case]:
