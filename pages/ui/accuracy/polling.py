@@ -16,6 +16,7 @@ from pages.ui.frame import frame
 
 PAINT_SECONDS = 0.1
 PATIENCE_SECONDS = 0.6
+PATIENCE_SHARE = 1 / 3  # of the time between two polls, if that is longer
 LOOKS = 16  # in the time of one, while the first images are counted
 STOPPED = "stopped"
 AccuracyState = Reading | Neighbours | DataError
@@ -85,9 +86,12 @@ def look_patiently(spec: CompressionSpec) -> AccuracyState:
     The next poll comes only after a while. Each look reads the session state, which is where Streamlit ends this run
     if a slider has been moved in the meantime.
     """
-    patient_until = time.monotonic() + (PATIENCE_SECONDS if frame.is_complete() else 0)
-    while is_counting(reading := look(spec)) and not reading.images and time.monotonic() < patient_until:
-        time.sleep(accuracy.poll_seconds() / LOOKS)
+    began = time.monotonic()
+    while is_counting(reading := look(spec)) and not reading.images and frame.is_complete():
+        seconds = accuracy.poll_seconds()
+        if time.monotonic() - began > max(PATIENCE_SECONDS, PATIENCE_SHARE * seconds):
+            break
+        time.sleep(seconds / LOOKS)
     return reading
 
 

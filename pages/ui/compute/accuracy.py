@@ -19,7 +19,7 @@ from compression.spec import CompressionSpec
 from pages.ui.compute import compressed, images, jobs, networks, recovery
 
 LEAST_POLL_SECONDS = 0.25  # more often, and painting takes the browser more than counting takes the server
-SECONDS_PER_LOOKER = 0.06
+CROWD = 130  # the square of how many lookers it takes until each waits a second between two looks
 
 
 @st.cache_resource(show_spinner=False)
@@ -104,5 +104,8 @@ def float_accuracy(name: str) -> tuple[float | None, str]:
 
 
 def poll_seconds() -> float:
-    """Returns how long to wait between two looks: the more sessions look, the longer."""
-    return max(LEAST_POLL_SECONDS, SECONDS_PER_LOOKER * evaluator().active_watchers)
+    """Returns how long to wait between two looks: the more sessions look, the longer, and the fewer looks in all.
+
+    Thirty students who look as often as the server can answer would leave no time for their sliders.
+    """
+    return max(LEAST_POLL_SECONDS, evaluator().active_watchers ** 2 / CROWD)
