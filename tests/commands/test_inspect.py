@@ -14,7 +14,9 @@ from compression.commands.shared.arguments import INSPECTIONS
 from compression.data.images import ImageSet
 from compression.engine.cluster import Engine
 from compression.evaluation.evaluation import flips
+from compression.inside.bits.report import storages
 from compression.inside.saliency import Method
+from compression.library.recovered import recovered_names
 from compression.networks.bundled import load_bundled
 from compression.results.landscape import read_landscape
 from compression.spec import CompressionSpec, QuantSpec
@@ -147,3 +149,17 @@ def test_bitflips_report_each_storage(
         assert each["file"]["refusals"] == each["file"]["bits"]
     assert main([*options]) == 0
     assert "worst bit found: bit 30" in capsys.readouterr().out
+
+
+def test_bitflips_flip_a_network_that_is_compressed_already_once_as_it_is_stored(
+    monkeypatch: pytest.MonkeyPatch, test_images: ImageSet
+) -> None:
+    names: list[str] = []
+
+    def note_names(*arguments: Any) -> None:
+        names.extend(each.name for each in storages(*arguments))
+        raise ValueError("that is enough")
+
+    monkeypatch.setattr(bitflips, "storages", note_names)
+    assert main(["inspect", "bitflips", "--model", recovered_names()[0]]) == 2
+    assert names == ["codes of its file", "8-bit codes", "4-bit codes"]

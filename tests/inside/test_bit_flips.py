@@ -168,9 +168,10 @@ def test_every_flipped_bit_of_a_packed_file_is_refused(simple_cnn: FloatModel, n
 
 
 def test_the_settings_of_now_are_a_storage_of_their_own_if_they_differ(simple_cnn: FloatModel) -> None:
-    usual = [each.name for each in storages(simple_cnn, SPECS["8 bits"], 8)]
+    usual = [each.name for each in storages(simple_cnn, SPECS["8 bits"], compressed_as(simple_cnn, SPECS["8 bits"]))]
     assert usual == ["float32", "8-bit codes", "4-bit codes"]
-    assert storages(simple_cnn, SPECS["4 bits"], 4)[-1] == Storage("settings of now", SPECS["4 bits"], 4)
+    four_bits = compressed_as(simple_cnn, SPECS["4 bits"])
+    assert storages(simple_cnn, SPECS["4 bits"], four_bits)[-1] == Storage("settings of now", SPECS["4 bits"], 4)
 
 
 def test_of_a_network_that_is_compressed_already_the_codes_of_its_file_are_flipped(
@@ -180,7 +181,7 @@ def test_of_a_network_that_is_compressed_already_the_codes_of_its_file_are_flipp
         assemble(pack_layers(compressed_as(simple_cnn, SPECS["4 bits"])), simple_cnn), "own.safetensors", "own"
     )
     as_stored = CompressionSpec("own")
-    first, *others = storages(network, as_stored, 4)
+    first, *others = storages(network, as_stored, network.compressed)
     assert first == Storage("codes of its file", as_stored, 4)
     assert [each.name for each in others] == ["8-bit codes", "4-bit codes"]
     *_, last = Inspector(here).follow(bit_flip_calls(here, network, as_stored, 4, test_images, 60))
@@ -193,12 +194,12 @@ def test_of_a_network_that_is_compressed_already_the_codes_of_its_file_are_flipp
 def test_workers_flip_the_same_bits_as_this_process(
     here: Engine, simple_cnn: FloatModel, test_images: ImageSet
 ) -> None:
-    storage = storages(simple_cnn, SPECS["4 bits"], 4)[-1]
+    compressed, images = compressed_as(simple_cnn, SPECS["4 bits"]), test_images[:60]
+    storage = storages(simple_cnn, SPECS["4 bits"], compressed)[-1]
     calls = bit_flip_calls(here, simple_cnn, storage.spec, storage.bits, test_images, 60)
     assert len(calls) == len(trials(4)) + 2
     *_, last = Inspector(here).follow(calls)
     report = report_storage(storage, 60, last.results)
-    compressed, images = compressed_as(simple_cnn, storage.spec), test_images[:60]
 
     def count(trial: Trial) -> int:
         module = flip_bits(compressed, draw(compressed.layers, trial))

@@ -5,9 +5,10 @@ from dataclasses import asdict
 from typing import Any
 
 from compression.commands.inspect.work import look
-from compression.commands.shared.inputs import compressed_network, image_count
+from compression.commands.shared.inputs import image_count, network_and_spec
 from compression.commands.shared.json_text import to_json
 from compression.data.images import load
+from compression.files.stored import compress_network
 from compression.inside.bits.report import AT_ONE_POSITION, SEEDS, StorageReport, report_storage, storages
 from compression.inside.calls import bit_flip_calls
 from compression.inside.robustness import IMAGES
@@ -20,9 +21,10 @@ def run(options: argparse.Namespace) -> None:
     Of a network that is compressed already, the codes of its file take the place of float32.
     """
     count = image_count(options.images, IMAGES)
-    model, compressed = compressed_network(options)
-    images, ways = load(), storages(model, compressed.spec, max(layer.bits for layer in compressed.layers))
-    ready = {compressed.spec: compressed} if compressed.spec.takes_seconds else {}
+    model, spec = network_and_spec(options)
+    compressed = compress_network(model, spec)
+    images, ways = load(), storages(model, spec, compressed)
+    ready = {spec: compressed} if spec.takes_seconds else {}
     results = look(
         "bit flips",
         lambda engine: [
@@ -30,7 +32,7 @@ def run(options: argparse.Namespace) -> None:
         ],
     )
     reports = [report_storage(each, count, parts) for each, parts in zip(ways, results, strict=True)]
-    print(to_json(json_values(compressed.spec, reports)) if options.json else in_words(reports))
+    print(to_json(json_values(spec, reports)) if options.json else in_words(reports))
 
 
 def json_values(spec: CompressionSpec, reports: list[StorageReport]) -> dict[str, Any]:

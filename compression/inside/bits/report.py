@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from compression.core.record import CompressedModel
 from compression.files.stored import StoredNetwork
 from compression.inside.bits.packed import FileFlips
 from compression.inside.bits.words import Trial
@@ -36,21 +37,26 @@ class Storage:
     bits: int
 
 
-def storages(model: FloatModel, spec: CompressionSpec, bits: int) -> tuple[Storage, ...]:
-    """Returns float32, 8-bit and 4-bit codes of `model`, and `spec` itself, whose words have `bits` bits.
+def storages(model: FloatModel, spec: CompressionSpec, compressed: CompressedModel) -> tuple[Storage, ...]:
+    """Returns float32, 8-bit and 4-bit codes of `model`, and `spec` itself, which makes the network `compressed`.
 
     Codes are symmetric with a scale per channel. Of a network that is compressed already, the codes of its file take
     the place of float32.
     """
     as_it_is = Storage("float32", CompressionSpec(spec.model), FLOAT_BITS)
     if isinstance(model, StoredNetwork):
-        longest = max(layer.bits for layer in model.compressed.layers)
-        as_it_is = Storage("codes of its file", CompressionSpec(spec.model), longest)
+        as_it_is = Storage("codes of its file", CompressionSpec(spec.model), _longest_word(model.compressed))
     usual = (
         as_it_is,
         *(Storage(f"{each}-bit codes", CompressionSpec(spec.model, weights=QuantSpec(each)), each) for each in (8, 4)),
     )
-    return usual if spec in {each.spec for each in usual} else (*usual, Storage("settings of now", spec, bits))
+    if spec in {each.spec for each in usual}:
+        return usual
+    return *usual, Storage("settings of now", spec, _longest_word(compressed))
+
+
+def _longest_word(compressed: CompressedModel) -> int:
+    return max(layer.bits for layer in compressed.layers)
 
 
 @dataclass(frozen=True)

@@ -128,8 +128,7 @@ def layer_signals(spec: CompressionSpec, go: bool) -> InspectionReading:
 
 def bit_flip_storages(spec: CompressionSpec) -> tuple[Storage, ...]:
     """Returns the ways to store the weights in which bits are flipped."""
-    longest = max(layer.bits for layer in compressed.model(spec).layers)
-    return storages(networks.float_model(spec.model), spec, longest)
+    return storages(networks.float_model(spec.model), spec, compressed.model(spec))
 
 
 def bit_flips(spec: CompressionSpec, count: int, go: bool) -> InspectionReading:
