@@ -19,9 +19,8 @@ import argparse
 import os
 import random
 import shutil
-import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count, islice, product
 from pathlib import Path
 from typing import Any
@@ -46,7 +45,7 @@ from pages.ui import wording
 from pages.ui.charts import explore, style
 from pages.ui.settings.controls import BITS
 from pages.ui.settings.widgets import MOST_SPARSE
-from tests.support.serving import browsing, chromium, serving
+from tests.support.serving import browsing, chromium_or_exit, serving
 
 WARM_UP = 3
 LITTLE = 5  # points of accuracy lost
@@ -237,9 +236,17 @@ def time_known_moves(browser: Browser, url: str, name: str, moves: int) -> Itera
     """Yields, per move to a spec of the committed landscape, the milliseconds until its accuracy is painted."""
     bits, sparsity = START
     page = open_page(browser, f"{url}/?model={name}&bits={bits}&sparsity={sparsity}")
+    yield from release_known(page, name, moves, lambda *_, words: {"metrics": {"Accuracy": words}, "charts": []})
+
+
+def release_known(page: Page, name: str, moves: int, expected: Callable[..., dict[str, Any]]) -> Iterator[float]:
+    """Yields, per move to a spec of the committed landscape, the milliseconds until what is `expected` is painted.
+
+    `expected` gets the bits, the sparsity and, as `words`, the accuracy. At the end the page is closed.
+    """
     specs_and_words = list(islice(known_specs(network(name, random=False)), WARM_UP + moves))
     for number, (turn, bits, sparsity, words) in enumerate(tqdm(specs_and_words, f"{name}, known", leave=False)):
-        time = release(page, *slider(turn, bits, sparsity), {"metrics": {"Accuracy": words}, "charts": []})
+        time = release(page, *slider(turn, bits, sparsity), expected(bits, sparsity, words=words))
         if number >= WARM_UP:
             yield time
     page.close()
@@ -280,10 +287,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=["resnet20", "vgg"])
     parser.add_argument("--moves", type=int, default=40)
     options = parser.parse_args()
-    executable = chromium()
-    if not executable:
-        sys.exit("there is no chromium")
-    with browsing(executable) as browser, tempfile.TemporaryDirectory() as folder:
+    with browsing(chromium_or_exit()) as browser, tempfile.TemporaryDirectory() as folder:
         rows = [("an empty page", *figures(floor(browser, options.moves)[WARM_UP:]))]
         nothing_known = os.environ | {"SQUEEZELAB_RESULTS": str(Path(folder) / "results.sqlite")}
         with serving(PROJECT, nothing_known) as server:

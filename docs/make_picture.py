@@ -16,7 +16,7 @@ from playwright.sync_api import Page
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from tests.support.serving import browsing, chromium, serving  # noqa: E402
+from tests.support.serving import browsing, chromium_or_exit, serving  # noqa: E402
 
 SIZE = {"width": 1280, "height": 760}
 SHOWN = (960, 570)  # pixels
@@ -46,10 +46,7 @@ def shot(page: Page) -> Image.Image:
 
 
 def main() -> None:
-    executable = chromium()
-    if not executable:
-        sys.exit("there is no chromium")
-    with serving(PROJECT) as server, browsing(executable) as browser:
+    with serving(PROJECT) as server, browsing(chromium_or_exit()) as browser:
         shots, durations = zip(*frames(browser.new_page(viewport=SIZE), server.url), strict=True)
     path = PROJECT / "docs" / "explore.png"
     shots[0].save(path, save_all=True, append_images=shots[1:], duration=list(durations), loop=0, optimize=True)

@@ -11,7 +11,6 @@ workers count images on all cores meanwhile. Needs Debian's chromium.
 
 import argparse
 import math
-import sys
 import time
 
 import numpy as np
@@ -20,7 +19,7 @@ from playwright.sync_api import Browser, Page
 from benchmarks.journey import open_page
 from benchmarks.setting import conditions, table
 from compression.paths import PROJECT
-from tests.support.serving import browsing, chromium, serving
+from tests.support.serving import browsing, chromium_or_exit, serving
 
 SLIDERS = ("Bits per weight", "Sparsity")
 SWING_SECONDS = 2.0
@@ -93,10 +92,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--link", default="")
     options = parser.parse_args()
-    executable = chromium()
-    if not executable:
-        sys.exit("there is no chromium")
-    with browsing(executable) as browser, serving(PROJECT) as server:
+    with browsing(chromium_or_exit()) as browser, serving(PROJECT) as server:
         rows = [
             row for name in options.models for row in measure(browser, server.url, name, options.link, options.seconds)
         ]

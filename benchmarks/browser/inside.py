@@ -12,18 +12,15 @@ page. Needs Debian's chromium.
 import argparse
 import os
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser
-from tqdm import tqdm
 
-from benchmarks.journey import START, WARM_UP, figures, known_specs, open_page, release, slider
+from benchmarks.journey import START, figures, open_page, release_known
 from benchmarks.setting import conditions, network, table
 from compression.core.compress import compress
 from compression.data.images import load
@@ -36,7 +33,7 @@ from compression.spec import CompressionSpec, PruneSpec, QuantSpec
 from pages.ui.charts import style
 from pages.ui.charts.inside import flips as charts
 from pages.ui.inside.gallery import TILES
-from tests.support.serving import browsing, chromium, serving
+from tests.support.serving import browsing, chromium_or_exit, serving
 
 SECTIONS = ("Flips", "Classes")
 MAPS = 5
@@ -78,15 +75,13 @@ def time_moves(browser: Browser, url: str, model: FloatModel, section: str, move
     landscape = read_landscape(model)
     before = landscape.get(CompressionSpec(model.name))
     assert before
-    specs = list(islice(known_specs(model), WARM_UP + moves))
-    for number, (turn, bits, sparsity, _) in enumerate(tqdm(specs, f"{model.name}, {section}", leave=False)):
+
+    def expected(bits: int, sparsity: float, **_: str) -> dict[str, Any]:
         after = landscape.get(CompressionSpec(model.name, PruneSpec(sparsity=sparsity), QuantSpec(bits)))
         assert after
-        expected = answer(compare(before.evaluation, after.evaluation), section)
-        milliseconds = release(page, *slider(turn, bits, sparsity), expected)
-        if number >= WARM_UP:
-            yield milliseconds
-    page.close()
+        return answer(compare(before.evaluation, after.evaluation), section)
+
+    yield from release_known(page, model.name, moves, expected)
 
 
 def time_map(model: FloatModel, method: Method) -> float:
@@ -105,11 +100,8 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=["resnet20", "vgg"])
     parser.add_argument("--moves", type=int, default=20)
     options = parser.parse_args()
-    executable = chromium()
-    if not executable:
-        sys.exit("there is no chromium")
     models = [network(name, random=False) for name in options.models]
-    with browsing(executable) as browser, tempfile.TemporaryDirectory() as folder:
+    with browsing(chromium_or_exit()) as browser, tempfile.TemporaryDirectory() as folder:
         nothing_known = os.environ | {"SQUEEZELAB_RESULTS": str(Path(folder) / "results.sqlite")}
         with serving(PROJECT, nothing_known) as server:
             rows = [

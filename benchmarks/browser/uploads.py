@@ -9,7 +9,6 @@ sessions of closed tabs. Each file holds another network: simple_cnn with a wide
 
 import argparse
 import re
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -23,7 +22,7 @@ from benchmarks.classroom import load
 from benchmarks.setting import conditions, table
 from compression.networks.bundled import load_bundled
 from compression.paths import PROJECT
-from tests.support.serving import browsing, chromium, serving
+from tests.support.serving import browsing, chromium_or_exit, serving
 
 UNITS = 7_300  # more in the hidden layer: 15 million weights
 SETTLE_SECONDS = 180
@@ -68,10 +67,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--uploads", type=int, default=50)
     options = parser.parse_args()
-    executable = chromium()
-    if not executable:
-        sys.exit("there is no chromium")
-    with tempfile.TemporaryDirectory() as folder, browsing(executable) as browser, serving(PROJECT) as server:
+    with tempfile.TemporaryDirectory() as folder, browsing(chromium_or_exit()) as browser, serving(PROJECT) as server:
         file = Path(folder) / "wide.safetensors"
         look(browser, server.url, None)
         rows = [("before the first upload", load(server.pid).memory_mb)]

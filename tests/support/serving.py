@@ -72,6 +72,11 @@ def chromium() -> str | None:
     return shutil.which("chromium")
 
 
+def chromium_or_exit() -> str:
+    """The path of an installed chromium. Ends the program with a sentence if there is none."""
+    return chromium() or sys.exit("there is no chromium")
+
+
 @contextmanager
 def browsing(executable: str) -> Iterator[Browser]:
     """A headless browser."""
