@@ -19,7 +19,7 @@ from compression.spec import CompressionSpec
 from pages.ui.compute import compressed, images, jobs, networks, recovery
 
 LEAST_POLL_SECONDS = 0.25  # more often, and painting takes the browser more than counting takes the server
-CROWD = 130  # the square of how many lookers it takes until each waits a second between two looks
+CROWD = 130  # n sessions that look wait n² / CROWD seconds each between two looks
 
 
 @st.cache_resource(show_spinner=False)

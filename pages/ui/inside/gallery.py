@@ -65,9 +65,8 @@ def _tile(tile: Tile) -> str:
 
 
 def _bar(network: str, name: str, answer: Answer | None, colour: str) -> str:
-    words = f"{network}: {escape(name)}"
-    if answer is None:
-        return f'<div>{words}</div><div class="bar"></div>'
-    share = wording.percent(answer.probability, 0)
-    bar = f'<div style="width: {100 * answer.probability:.0f}%; background: {colour}"></div>'
-    return f'<div>{words} {share}</div><div class="bar">{bar}</div>'
+    words, bar = f"{network}: {escape(name)}", ""
+    if answer:
+        words += f" {wording.percent(answer.probability, 0)}"
+        bar = f'<div style="width: {100 * answer.probability:.0f}%; background: {colour}"></div>'
+    return f'<div>{words}</div><div class="bar">{bar}</div>'

@@ -83,7 +83,9 @@ def test_a_quick_entropy_stream_is_as_long_or_up_to_eight_bytes_longer(case: tup
 @pytest.mark.parametrize("sparsity", [0.0, 0.5, 0.9, 1.0])
 @pytest.mark.parametrize("alphabet", [2, 3, 15, 255])
 @pytest.mark.parametrize("count", [1, 100, 2_000, 100_000])
-def test_so_is_that_of_many_codes(count: int, alphabet: int, sparsity: float) -> None:
+def test_a_quick_entropy_stream_of_many_codes_has_the_same_length_within_eight_bytes(
+    count: int, alphabet: int, sparsity: float
+) -> None:
     codes, nonzero = bell(count, alphabet, sparsity)
     assert_quick_length_is_right(CodedWeights(codes, alphabet, nonzero))
 
