@@ -123,7 +123,7 @@ journey.expect = expected => {
             });
         });
         observer.observe(document.body, options);
-        if (expected.weights) observer.observe(journey.weights(), options);
+        all("*").filter(each => each.shadowRoot).forEach(each => observer.observe(each.shadowRoot, options));
     });
 };
 

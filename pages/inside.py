@@ -7,7 +7,8 @@ import streamlit as st
 import pages.ui.supported  # noqa: F401
 from pages.ui.accuracy import panel
 from pages.ui.frame import frame, look
-from pages.ui.inside import bit_flips, classes, confidence, corruptions, flips, image, layers, metrics
+from pages.ui.inside import bit_flips, classes, confidence, corruptions, image, layers, metrics
+from pages.ui.inside.flips import section as flips
 from pages.ui.settings import controls, own_layers
 from pages.ui.state import session
 from pages.ui.state.link import SECTIONS

@@ -31,8 +31,8 @@ from compression.paths import PROJECT
 from compression.results.landscape import read_landscape
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec
 from pages.ui.charts import style
-from pages.ui.charts.inside import flips as charts
-from pages.ui.inside.gallery import TILES
+from pages.ui.charts.inside import classes as charts
+from pages.ui.inside.flips.gallery import TILES
 from tests.support.serving import browsing, chromium_or_exit, serving
 
 SECTIONS = ("Flips", "Classes")
@@ -40,10 +40,12 @@ MAPS = 5
 WATCH = """
 const others = journey.shows;
 const elements = selector => [...document.querySelectorAll(selector)];
-const drawnValues = chart => chart._fullLayout && JSON.stringify(chart.data[0].z ?? chart.data[0].x);
+const bars = chart => chart._fullLayout && chart.data[0].x;
+const cells = () => elements(".flips-matrix tbody td").map(each => Number(each.textContent));
 journey.shows = ({values, tiles, ...rest}) => {
     const pictures = elements(".inside-gallery img");
-    return others(rest) && elements(".js-plotly-plot").map(drawnValues).includes(JSON.stringify(values))
+    const drawn = [cells(), ...elements(".js-plotly-plot").map(bars)];
+    return others(rest) && drawn.map(each => JSON.stringify(each)).includes(JSON.stringify(values))
         && JSON.stringify(pictures.map(each => Number(each.alt.match(/image ([0-9]+)/)[1]))) === JSON.stringify(tiles)
         && pictures.every(each => each.complete);
 };
@@ -55,14 +57,11 @@ def answer(comparison: Comparison, section: str) -> dict[str, Any]:
     """Returns what the section must show: the values of its chart, the numbers of its images, a metric."""
     lost = comparison.changes[Change.LOST]
     expected = {"metrics": {"Lost": f"{int(lost.sum()):,}"}, "charts": [], "tiles": []}
-    ink = style.ink("light")
     if section == "Classes":
-        drawing = charts.classes(class_changes(comparison), 0, ink)
+        drawing = charts.classes(class_changes(comparison), 0, style.ink("light"))
         return expected | {"values": drawing.to_dict()["data"][0]["x"]}
-    counts = confusion(comparison, Matrix.CHANGE)
-    drawing = charts.matrix(counts, comparison.classes, Matrix.CHANGE, None, ink)
     return expected | {
-        "values": drawing.to_dict()["data"][0]["z"],
+        "values": [count for row in confusion(comparison, Matrix.CHANGE) for count in row],
         "tiles": list(sort_surest_first(comparison, lost)[:TILES]),
     }
 

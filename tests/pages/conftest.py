@@ -1,16 +1,20 @@
 """What the tests of all pages share."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from functools import cache
 
 import pytest
 from streamlit.components.v2 import manifest_scanner
 from streamlit.runtime.pages_manager import PagesManager
-from streamlit.testing.v1 import app_test
+from streamlit.testing.v1 import AppTest, app_test
 
 from compression.engine.cluster import Engine
 from compression.engine.evaluator import Evaluator
 from compression.engine.recoverer import Recoverer, RecoveryReading
+
+PATIENCE_SECONDS = 300.0
+PAUSE_SECONDS = 0.3  # pages are drawn on the cores that count
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -50,3 +54,13 @@ def workers_on_request(request: pytest.FixtureRequest, monkeypatch: pytest.Monke
 def nothing_recovers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keeps pages from recovering networks, which would go on in a thread beside the tests that follow."""
     monkeypatch.setattr(Recoverer, "look", lambda *_: RecoveryReading(1, 4, 2.0))
+
+
+def until(page: AppTest, condition: Callable[[], bool]) -> None:
+    """Runs the page again and again until the condition holds."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(PAUSE_SECONDS)
+        page.run()
+        assert not page.exception

@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 from dataclasses import replace
 
 import plotly.graph_objects as go
@@ -25,6 +24,7 @@ from pages.ui.charts import deploy as deploy_charts
 from pages.ui.charts import style
 from pages.ui.compute import deploy, images, networks
 from pages.ui.deploy import answer
+from tests.pages.conftest import until
 from tests.support.sizes import file_bytes, size_texts
 
 MODEL = "simple_cnn"
@@ -116,10 +116,7 @@ def test_a_click_has_files_made_and_timed(here, monkeypatch):
     monkeypatch.setattr(deploy, "_stopwatch", lambda: quick)
     page = opened(bits="8")
     page.button(key="deploy").click().run()
-    while "Time again" not in [button.label for button in page.button]:
-        assert not page.exception
-        time.sleep(1)
-        page.run()
+    until(page, lambda: "Time again" in [button.label for button in page.button])
     table = page.dataframe[-1].value.set_index("File")
     assert list(table.index) == [name for kind, name in answer.FILES.items() if kind is not VariantKind.SMALLER]
     assert table["In int8"]["Int8"] == "2 of 2"

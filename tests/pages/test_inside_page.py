@@ -3,8 +3,6 @@
 import io
 import json
 import re
-import time
-from collections.abc import Callable
 
 import pytest
 from PIL import Image
@@ -28,9 +26,10 @@ from compression.results.landscape import read_landscape
 from compression.spec import CompressionSpec, QuantSpec
 from pages.ui import wording
 from pages.ui.compute import images
-from pages.ui.inside import flips
-from pages.ui.inside.gallery import TILES
+from pages.ui.inside.flips import section
+from pages.ui.inside.flips.gallery import TILES
 from pages.ui.state.link import FLIPS, SECTIONS
+from tests.pages.conftest import until
 
 SPEC = CompressionSpec("simple_cnn", weights=QuantSpec(3))
 
@@ -100,8 +99,8 @@ def test_every_kind_of_flip_has_a_gallery(kind: str, test_images: ImageSet) -> N
 
 def test_links_of_cells_and_classes_that_do_not_exist_show_all_images(test_images: ImageSet) -> None:
     assert numbers(opened(cell="12-3", true_class="unicorn", gallery="999"))
-    assert flips.cell_of("3-12", 10) is None
-    assert flips.cell_of("3-9", 10) == (3, 9)
+    assert section.cell_of("3-12", 10) is None
+    assert section.cell_of("3-9", 10) == (3, 9)
 
 
 def test_the_classes_are_those_that_lose_most(test_images: ImageSet) -> None:
@@ -282,13 +281,3 @@ def png() -> bytes:
     file = io.BytesIO()
     Image.linear_gradient("L").convert("RGB").save(file, "PNG")
     return file.getvalue()
-
-
-def until(page: AppTest, condition: Callable[[], bool]) -> None:
-    """Runs the page again and again until the condition holds."""
-    end = time.monotonic() + 300
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.3)
-        page.run()
-        assert not page.exception

@@ -1,7 +1,6 @@
 """The page of layers, driven without a browser: what it shows is what `compression` computes."""
 
 import json
-import time
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -13,6 +12,7 @@ from compression.spec import CompressionSpec, LayerSpec, PruneSpec, QuantSpec
 from compression.spec.recipe import from_json, to_link
 from pages.ui.compute import experiments
 from pages.ui.layers import editor, scan
+from tests.pages.conftest import until
 from tests.pages.test_app import damaged_data
 from tests.pages.test_more_settings import link_of
 from tests.support.sizes import size_texts
@@ -154,11 +154,7 @@ def test_a_scan_fills_the_heat_map_and_bits_are_assigned_within_the_budget(test_
     page.button(key="stop").click().run()  # the count, which goes before the scan
     page.button(key="scan start").click().run()
     specs = scan.columns(CompressionSpec(MODEL, weights=QuantSpec(8)), scan.BY_BITS)
-    for _ in range(120):
-        if not page.button(key="assign").disabled:
-            break
-        time.sleep(0.5)
-        page.run()
+    until(page, lambda: not page.button(key="assign").disabled)
     reading = experiments.scan(specs, go=False)
     assert reading.done
     figure = json.loads(page.get("plotly_chart")[0].proto.spec)

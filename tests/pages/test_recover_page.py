@@ -1,7 +1,6 @@
 """The page Recover: the ladder of the settings of now, and rungs that become settings of all pages."""
 
 import itertools
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,9 +30,10 @@ from pages.ui import wording
 from pages.ui.accuracy import polling
 from pages.ui.charts import accuracy as accuracy_charts
 from pages.ui.charts.recover.training import curve
-from pages.ui.compute import accuracy, compressed, experiments, images, recovery
+from pages.ui.compute import accuracy, compressed, experiments, images, networks, recovery
 from pages.ui.recover import family, recipe, runs
 from pages.ui.state.value import Settings
+from tests.pages.conftest import until
 from tests.pages.test_more_settings import link_of
 
 QUANTIZED = CompressionSpec("simple_cnn", weights=QuantSpec(3))
@@ -294,19 +294,20 @@ def test_a_network_is_trained_found_again_by_its_link_used_trained_on_and_delete
     page.button("training start").click().run()
     assert buttons(page)["training stop"] == "Stop"
     again = opened(sparsity="0.9", epochs="2")  # another tab, by the same link
-    deadline = time.monotonic() + 120
-    while "training stop" in buttons(again) or not any(each.label == "Points won" for each in again.metric):
-        assert time.monotonic() < deadline
-        again.run()
-        assert not again.exception
+
+    def is_shown() -> bool:
+        return "training stop" not in buttons(again) and any(each.label == "Points won" for each in again.metric)
+
+    until(again, is_shown)
     shown = {metric.label: metric.value for metric in again.metric if metric.label in ("Points won", "Time")}
     assert float(shown["Points won"]) > 0
     [name] = recovered.recovered_names()
-    while not experiments.sweep((CompressionSpec(name),), go=False).done:  # the page lets workers count its costs
-        assert time.monotonic() < deadline
-        again.run()
+    spec, network = CompressionSpec(name), networks.float_model(name)
+    until(
+        again, lambda: accuracy.evaluator().known_costs(network, spec) is not None
+    )  # the page lets workers count them
     assert recovered.find_recovered(name).lineage.accuracy  # type: ignore[union-attr]
-    [result] = experiments.sweep((CompressionSpec(name),), go=False).results
+    [result] = experiments.sweep((spec,), go=False).results
     assert result.costs.file == recovered.find_recovered(name).nbytes  # type: ignore[union-attr]
     again.button("use trained").click().run()
     assert not again.exception

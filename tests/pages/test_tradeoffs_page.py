@@ -1,7 +1,6 @@
 """The page of trade-offs, driven without a browser: what it names is what `compression` finds."""
 
 import json
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from types import SimpleNamespace
@@ -30,6 +29,7 @@ from pages.ui.charts.tradeoffs.front import RECOVERED, Limits
 from pages.ui.charts.tradeoffs.marks import ELSEWHERE
 from pages.ui.compute import accuracy, experiments
 from pages.ui.tradeoffs import answers, comparison_tables, front, pins
+from tests.pages.conftest import until
 from tests.pages.test_app import damaged_data
 from tests.pages.test_more_settings import link_of
 
@@ -225,11 +225,7 @@ def test_a_sweep_says_how_many_and_what_it_measures_appears(simple_cnn, test_ima
     assert f"{len(specs)} specs" in said(page)
     assert "on this machine" in said(page)
     page.button(key="sweep").click().run()
-    for _ in range(120):
-        page.run()
-        if {point.spec for point in points()} >= set(specs):
-            break
-        time.sleep(0.5)
+    until(page, lambda: {point.spec for point in points()} >= set(specs))
     page.run()
     assert "all measured" in said(page)
     assert "sweep stop" not in {button.key for button in page.button}

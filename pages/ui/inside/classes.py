@@ -5,7 +5,7 @@ import streamlit as st
 from compression.inside.flips import class_changes
 from pages.ui import wording
 from pages.ui.charts import show
-from pages.ui.charts.inside import flips as charts
+from pages.ui.charts.inside import classes as charts
 from pages.ui.compute import inside
 from pages.ui.inside import missing
 from pages.ui.settings import selection

@@ -1,6 +1,7 @@
 """The section Flips: a confusion matrix, and a gallery of the images that change sides."""
 
 import math
+import time
 from dataclasses import dataclass, replace
 
 import streamlit as st
@@ -8,16 +9,17 @@ import streamlit as st
 from compression.inside.flips import Change, Comparison, Matrix, OftenLost, confusion, in_cell, sort_surest_first
 from compression.spec import CompressionSpec
 from pages.ui import wording
-from pages.ui.charts import show
-from pages.ui.charts.inside import flips as charts
+from pages.ui.accuracy.polling import PAINT_SECONDS
 from pages.ui.compute import inside
-from pages.ui.inside import gallery, missing
+from pages.ui.frame import frame
+from pages.ui.inside import missing
+from pages.ui.inside.flips import gallery, matrix
 from pages.ui.settings import selection
 from pages.ui.state import session
 from pages.ui.state.link import FLIPS, OFTEN_LOST
 from pages.ui.state.value import ALL
 
-MATRIX, OPENED = "flips matrix", "open image"
+OPENED = "open image"
 MATRIX_HELP = """\
 Float to compressed: rows are the predictions of the float network, columns those of the compressed one. Float,
 Compressed: rows are true classes, columns are predictions. Click a cell to see its images."""
@@ -61,25 +63,13 @@ def cell_of(text: str, classes: int) -> tuple[int, int] | None:
 def _matrix(comparison: Comparison) -> None:
     now = session.now()
     st.selectbox("Confusion matrix", list(Matrix), help=MATRIX_HELP, **session.bound("matrix", now.matrix, st.rerun))
-    show.chart(
-        charts.matrix(
-            confusion(comparison, now.matrix),
-            comparison.classes,
-            now.matrix,
-            cell_of(now.cell, len(comparison.classes)),
-            show.ink(),
-        ),
-        MATRIX,
-        f"Confusion matrix: {now.matrix}",
-        on_select=_click,
-        selection_mode="points",
-    )
+    counts, cell = confusion(comparison, now.matrix), cell_of(now.cell, len(comparison.classes))
+    matrix.draw(counts, comparison.classes, now.matrix, cell, _show_cell)
 
 
-def _click() -> None:
-    """Shows the images of the cell that was clicked."""
-    for each in st.session_state[MATRIX].selection.points:
-        session.change(cell=each["customdata"][0], gallery=1)
+def _show_cell(cell: str) -> None:
+    """Shows the images of the cell that the reader picks, "3-5"."""
+    session.change(cell=cell, gallery=1)
     st.rerun()
 
 
@@ -118,6 +108,8 @@ def _gallery(spec: CompressionSpec, comparison: Comparison) -> None:
         shown.html(gallery.html(tiles))
         if inside.pictures(rows[:1]):
             st.pills("Open in the section Image", rows, format_func=str, key=OPENED, on_change=_open)
+            if frame.is_complete():
+                time.sleep(PAINT_SECONDS)
             shown.html(gallery.html(_with_probabilities(spec, tiles)))
 
 
