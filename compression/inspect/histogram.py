@@ -92,7 +92,7 @@ def build_weight_view(compressed: CompressedModel, layer: str | None = None, bin
         zeroed=tuple(zeroed.tolist()),
         after=() if len(positions) else tuple(_bin_nonzero(pairs, bins, reach).tolist()),
         levels=tuple(positions.tolist()),
-        held=tuple(_hold(pairs, positions).tolist()) if len(positions) else (),
+        held=tuple(_hold(pairs, positions, int(zeroed.sum())).tolist()) if len(positions) else (),
         zeros=sum(record.weights - record.nonzero for record in records),
         clipped=sum(_clipped(record, compressed.spec) for record in records),
         weights=sum(record.weights for record in records),
@@ -146,7 +146,8 @@ def _bins_of(weights: Floats, bins: int, reach: float) -> NDArray[np.intp]:
 def _blocks(pairs: Sequence[Pair]) -> Iterator[Pair]:
     """Yields all weights in pieces that a processor keeps in its cache while they are counted."""
     for pair in pairs:
-        before, after = (each.ravel() for each in pair)
+        alike = pair[0].strides == pair[1].strides
+        before, after = (each.ravel("K" if alike else "C") for each in pair)  # in the order of memory without a copy
         for start in range(0, len(before), BLOCK):
             yield before[start : start + BLOCK], after[start : start + BLOCK]
 
@@ -168,13 +169,14 @@ def _bin_nonzero(pairs: Sequence[Pair], bins: int, reach: float) -> NDArray[np.i
     return counts
 
 
-def _hold(pairs: Sequence[Pair], positions: Floats) -> NDArray[np.intp]:
-    """Returns how many nonzero compressed weights are nearest to each of the ascending `positions` (L,)."""
+def _hold(pairs: Sequence[Pair], positions: Floats, zeros: int) -> NDArray[np.intp]:
+    """Returns how many nonzero compressed weights are nearest to each of the ascending `positions` (L,).
+
+    `zeros`: how many compressed weights are zero.
+    """
     counts = sum(np.bincount(_nearest(after, positions), minlength=len(positions)) for _, after in _blocks(pairs))
     assert isinstance(counts, np.ndarray)
-    counts[_nearest(np.zeros(1, np.float32), positions)] -= sum(
-        after.size - np.count_nonzero(after) for _, after in pairs
-    )
+    counts[_nearest(np.zeros(1, np.float32), positions)] -= zeros
     return counts
 
 

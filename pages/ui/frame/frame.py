@@ -18,7 +18,7 @@ METRICS, WEIGHTS, LAYERS, SECTION, IMPLIED = "metrics", "weights", "layers", "se
 CURRENT, ACCURACY, SENTENCE, CHART = "current", "accuracy", "sentence", "chart"
 LINKS = "links"
 # The fragments that a slider redraws, in this order, on a page that does not name others.
-ANSWER = (CURRENT, METRICS, WEIGHTS, LAYERS, IMPLIED, ACCURACY, SENTENCE, CHART, LINKS)
+ANSWER = (CURRENT, METRICS, LAYERS, WEIGHTS, IMPLIED, ACCURACY, SENTENCE, CHART, LINKS)
 MENU = (
     ("app.py", "Explore", ":material/tune:"),
     ("pages/quantization.py", "Quantization", ":material/stairs:"),
