@@ -6,6 +6,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from pages.ui import wording
+from pages.ui.accuracy.panel import LEAST_HALF_WIDTH
 from pages.ui.state.link import SECTIONS
 from tests.browser.test_links_journey import PATHS
 
@@ -48,6 +50,27 @@ def violations_in_both_themes(page: Page, part: str | None = None) -> list[tuple
         found = Axe().run(page, part, options).response["violations"]
         broken += [(each["id"], node["html"]) for each in found if each["id"] not in NOT_OURS for node in each["nodes"]]
     return broken
+
+
+@pytest.mark.parametrize("mode", ["", "&present=true"])
+def test_the_longest_accuracy_fits_into_its_tile(page: Page, bare_server: str, mode: str) -> None:
+    page.goto(f"{bare_server}/?{LINK}{mode}")
+    accuracy = page.get_by_test_id("stMetric").filter(has_text="Accuracy").get_by_test_id("stMetricValue").first
+    expect(accuracy).to_have_text(re.compile("%"))
+    for words in (wording.plus_minus(0.9077, LEAST_HALF_WIDTH), wording.plus_minus(0.9077, 0.02)):
+        hidden = accuracy.evaluate(
+            """(value, words) => {
+                const inner = [...value.querySelectorAll("*")].find((each) => !each.children.length) ?? value;
+                inner.textContent = words;
+                const cut = [value, ...value.querySelectorAll("*")].map((each) => each.scrollWidth - each.clientWidth);
+                return Math.max(...cut);
+            }""",
+            words,
+        )
+        assert hidden <= 0, words
+    words = "[class*=st-key-answer] :is([data-testid=stMetricLabel], [data-testid=stMetricDelta]) *"
+    cut = "(all) => all.filter((each) => each.scrollWidth > each.clientWidth + 1).map((each) => each.textContent)"
+    assert page.locator(words).evaluate_all(cut) == []
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ from pages.ui.settings import selection, widgets
 from pages.ui.state import session
 
 CHART_SECONDS = 1.0
+LEAST_HALF_WIDTH = 0.0005  # that a metric says; a narrower interval would need more digits than fit into it
 NEIGHBOURS = """\
 There are no test images here, and these settings were not measured beforehand. The interval holds the accuracies of
 their measured neighbours: those with the next bits and the next sparsities. The accuracy of these settings may lie
@@ -142,7 +143,7 @@ def show_number(reading: AccuracyState, border: bool = True) -> None:
         "Accuracy",
         wording.percent(estimate.accuracy, 2)
         if reading.exact
-        else wording.plus_minus(estimate.accuracy, estimate.half_width),
+        else wording.plus_minus(estimate.accuracy, max(estimate.half_width, LEAST_HALF_WIDTH)),
         "same as float" if same else change or (origin if reading.is_float else "float unknown"),
         delta_color="off" if plain else "normal",
         delta_arrow="off" if plain else "auto",

@@ -24,6 +24,13 @@ ESTIMATED = """
 [data-estimate] [data-testid="stMetricDelta"] { color: inherit; background: transparent; }
 [data-estimate] [data-testid="stMetricDelta"] svg { display: none; }
 """
+# The longest number, an accuracy with its interval such as "90.8 ± 0.1 %", and the words around it fit into a tile.
+FITTING = f"""
+[class*="st-key-{ANSWER}"] [data-testid="stMetric"] {{ container-type: inline-size; }}
+[class*="st-key-{ANSWER}"] [data-testid="stMetricValue"] {{ font-size: min(1.5rem, 17cqi); }}
+[class*="st-key-{ANSWER}"] :is([data-testid="stMetricLabel"] p, [data-testid="stMetricDelta"] *) {{
+  font-size: min(0.875rem, 11.5cqi); }}
+"""
 # On a phone the numbers of the answer stay above the settings while these scroll, four in a row.
 NARROW = f"""
 @media (max-width: 640px) {{
@@ -51,4 +58,4 @@ html {{ font-size: {style.LARGER * BASE_PIXELS:g}px !important; }}
 
 def apply(large: bool) -> None:
     """Adds the rules to the page, with `large` text for a projector. They take no room."""
-    st.html(f"<style>{LEGIBLE}{ROOM}{ESTIMATED}{NARROW}{LARGE * large}</style>")
+    st.html(f"<style>{LEGIBLE}{ROOM}{ESTIMATED}{FITTING}{NARROW}{LARGE * large}</style>")

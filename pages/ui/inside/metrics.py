@@ -10,7 +10,8 @@ from pages.ui.settings import selection
 
 HELP = {
     Change.LOST: "Images that the float network classifies correctly and the compressed network does not.",
-    Change.WON: "Images that the compressed network classifies correctly and the float network does not.",
+    Change.WON: "Images that the compressed network classifies correctly and the float network does not. With the "
+    "p-value of the McNemar test: how likely chance alone makes lost and won differ as much.",
     Change.BOTH_WRONG: "Images that both networks classify wrongly, each as another class.",
 }
 
@@ -24,7 +25,7 @@ def draw(model: str) -> None:
     if comparison:
         notes |= {
             Change.LOST: f"{wording.percent(counts[Change.LOST] / sum(counts.values()), 2)} of all",
-            Change.WON: f"McNemar {wording.p_value(comparison.flips.p)}",
+            Change.WON: wording.p_value(comparison.flips.p),
         }
     for place, (change, explanation) in zip(st.columns(3), HELP.items(), strict=True):
         place.metric(
