@@ -36,6 +36,9 @@ def test_every_setting_survives_clicks_in_the_menu_and_every_press_of_back(page,
     way = [*PATHS, PATHS[0]]
     page.goto(f"{bare_server}/{way[0]}?{urlencode(link.parameters(CHANGED))}")
     expect_all(page, way[0])
+    folded = page.get_by_test_id("stExpandSidebarButton")  # in a presentation, unless somebody had opened the menu
+    if folded.is_visible():
+        folded.click()
     menu, entries = page.get_by_test_id("stSidebar"), page.evaluate("history.length")
     for path in way[1:]:
         menu.get_by_role("link", name=LABELS[path], exact=True).click()
