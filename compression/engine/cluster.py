@@ -34,6 +34,7 @@ ADDRESS = "DASK_SCHEDULER_ADDRESS"
 
 CONNECT_SECONDS = 3
 
+TRAVEL_SECONDS = 0.5  # that a look waits for results that are on their way
 
 MOST_SHARED_VALUES, MOST_SHARED_BYTES = 8, 128_000_000
 
@@ -73,8 +74,7 @@ class _SharedValue:
 class _Task:
     """What was asked for; `future` is None as long as there is no scheduler that knows it.
 
-    `travel` brings the result here as soon as the task is finished, so that no look waits for it: a list of it, or of
-    nothing if it is lost on the way.
+    `travel` brings the result here once the task is finished: a list of it, or of nothing if it is lost on the way.
     """
 
     function: Callable[..., Any]
@@ -249,7 +249,6 @@ class Engine:
         task.future = self._client.submit(task.function, *arguments, key=key, priority=task.priority)
         if task.future.status == "error":  # Dask still remembers that an earlier task of this key failed
             task.future.retry()
-        task.travel = self._bring(task.future)
 
     def _share(self, shared: Shared) -> Future:
         """Returns the value as the result of a task, so that it can be made again if a worker dies with it."""
@@ -265,23 +264,26 @@ class Engine:
         return _SharedValue(future, len(content))
 
     def _fetch(self, keys: list[TaskKey]) -> dict[TaskKey, Any]:
-        """Returns the results of finished tasks that are here. A worker that has just died, or stands still, sends
-        none: the others stay on their way, or are computed anew."""
-        results: dict[TaskKey, Any] = {}
-        for task, key in ((self._tasks[key], key) for key in keys):
-            task.travel = task.travel or self._bring(task.future)
-            if task.travel.done():
-                travel, task.travel = task.travel, None
+        """Returns the results that are here within TRAVEL_SECONDS. A worker that has just died, or stands still, sends
+        none: the others stay on their way, or are computed anew, while the next look goes on."""
+        travels = {key: self._travel(self._tasks[key]) for key in keys}
+        done, _ = concurrent.futures.wait(travels.values(), TRAVEL_SECONDS)
+        results = {}
+        for key, travel in travels.items():
+            if travel in done:
+                self._tasks[key].travel = None
                 with suppress(OSError, concurrent.futures.CancelledError):  # the scheduler has just died
-                    results.update(zip([key], travel.result(), strict=False))
+                    for result in travel.result():
+                        results[key] = result
         return results
 
-    def _bring(self, future: Future | None) -> concurrent.futures.Future[list[Any]]:
-        """Begins to wait for the result of a task, and to bring it here."""
-        assert self._client is not None
-        assert isinstance(self._client.loop, BaseAsyncIOLoop)
-        coming = self._client.gather([future], errors="skip", direct=False, asynchronous=True)
-        return asyncio.run_coroutine_threadsafe(coming, self._client.loop.asyncio_loop)
+    def _travel(self, task: _Task) -> concurrent.futures.Future[list[Any]]:
+        if task.travel is None:
+            assert self._client is not None
+            assert isinstance(self._client.loop, BaseAsyncIOLoop)
+            coming = self._client.gather([task.future], errors="skip", direct=False, asynchronous=True)
+            task.travel = asyncio.run_coroutine_threadsafe(coming, self._client.loop.asyncio_loop)
+        return task.travel
 
 
 @cache
