@@ -109,7 +109,7 @@ def _gallery(spec: CompressionSpec, comparison: Comparison) -> None:
         if inside.pictures(rows[:1]):
             st.pills("Open in the section Image", rows, format_func=str, key=OPENED, on_change=_open)
             if frame.is_complete():
-                time.sleep(PAINT_SECONDS)
+                time.sleep(PAINT_SECONDS)  # probabilities take the core that the browser paints the pictures with
             shown.html(gallery.html(_with_probabilities(spec, tiles)))
 
 
