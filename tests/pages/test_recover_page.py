@@ -303,9 +303,8 @@ def test_a_network_is_trained_found_again_by_its_link_used_trained_on_and_delete
     assert float(shown["Points won"]) > 0
     [name] = recovered.recovered_names()
     spec, network = CompressionSpec(name), networks.float_model(name)
-    until(
-        again, lambda: accuracy.evaluator().known_costs(network, spec) is not None
-    )  # the page lets workers count them
+    counted = lambda: accuracy.evaluator().known_costs(network, spec) is not None  # the page lets workers count them
+    until(again, counted)
     assert recovered.find_recovered(name).lineage.accuracy  # type: ignore[union-attr]
     [result] = experiments.sweep((spec,), go=False).results
     assert result.costs.file == recovered.find_recovered(name).nbytes  # type: ignore[union-attr]

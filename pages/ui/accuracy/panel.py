@@ -21,7 +21,7 @@ from pages.ui.accuracy.polling import (
     look,
     look_patiently,
     poll,
-    wait_for_painting,
+    wait_before_counting,
 )
 from pages.ui.charts import accuracy as accuracy_charts
 from pages.ui.charts import show
@@ -57,7 +57,7 @@ def _number(model: str, spec_of: SpecOf) -> None:
         with outdated.container(spec_of(model)):
             show_number(reading)
 
-    wait_for_painting(look(spec_of(model), go=False))
+    wait_before_counting(look(spec_of(model), go=False))
     poll(lambda: look_patiently(spec_of(model)), draw)
 
 

@@ -22,10 +22,16 @@ STOPPED = "stopped"
 AccuracyState = Reading | Neighbours | DataError
 
 
-def wait_for_painting(reading: AccuracyState) -> None:
-    """Gives the browser time to paint the rest of the page before images are counted, which takes the same cores."""
-    if frame.is_complete() and is_counting(reading):
+def wait_for_painting() -> None:
+    """Gives the browser time to paint what a move has changed so far, before something else takes the same cores."""
+    if frame.is_complete():
         time.sleep(PAINT_SECONDS)
+
+
+def wait_before_counting(reading: AccuracyState) -> None:
+    """Gives the browser time to paint the rest of the page if images are counted next."""
+    if is_counting(reading):
+        wait_for_painting()
 
 
 def poll(

@@ -80,6 +80,25 @@ def live_layout(title: str, x: dict[str, Any], y: dict[str, Any], below: int, in
     )
 
 
+def change_layout(title: str, names: Sequence[str], height: int, left: int, ink: str, **more: Any) -> dict[str, Any]:
+    """Returns the layout of a chart of changes in percentage points, with a row for each name, the first one on top.
+
+    `left`: the pixels for the names.
+    """
+    layout = live_layout(
+        title,
+        {"title": "percentage points", "zeroline": True, "zerolinecolor": ink},
+        {"type": "category", "categoryorder": "array", "categoryarray": [*names][::-1], "ticksuffix": " "},
+        below=44,
+        ink=ink,
+        height=height,
+        showlegend=False,
+        **more,
+    )
+    layout["margin"] |= {"l": left}
+    return layout
+
+
 def ink(theme: str | None) -> str:
     """Returns the colour of text for a theme of Streamlit, "light" or "dark"; None means light."""
     return INK[theme or "light"]

@@ -56,7 +56,7 @@ def comparison(model: str) -> None:
                 counted = f"{left.images:,} images evaluated on the left, {right.images:,} on the right"
                 st.progress(images / total, f"{counted}, of {left.total:,}. Both are compared when all are evaluated")
 
-    polling.wait_for_painting(look(go=False))
+    polling.wait_before_counting(look(go=False))
     polling.poll(look, draw)
 
 

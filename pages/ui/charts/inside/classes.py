@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from compression.inside.flips import ClassChange
 from pages.ui import wording
-from pages.ui.charts.style import GAIN, LOSS, REMOVED, SMALL, Drawing, live_layout
+from pages.ui.charts.style import GAIN, LOSS, REMOVED, SMALL, Drawing, change_layout
 
 PIXELS = 360
 
@@ -12,14 +12,12 @@ PIXELS = 360
 def classes(changes: Sequence[ClassChange], mean: float, ink: str) -> Drawing:
     """Returns a bar for the change of each class, the greatest loss on top, and a line at the mean of all images."""
     names = [each.name for each in changes]
-    layout = live_layout(
+    layout = change_layout(
         "Change of accuracy by class",
-        {"title": "percentage points", "zeroline": True, "zerolinecolor": ink},
-        {"type": "category", "categoryorder": "array", "categoryarray": names[::-1], "ticksuffix": " "},
-        below=44,
-        ink=ink,
-        height=PIXELS,
-        showlegend=False,
+        names,
+        PIXELS,
+        84,
+        ink,
         shapes=[
             {
                 "type": "line",
@@ -43,7 +41,6 @@ def classes(changes: Sequence[ClassChange], mean: float, ink: str) -> Drawing:
             }
         ],
     )
-    layout["margin"] |= {"l": 84}
     bars = {
         "type": "bar",
         "orientation": "h",

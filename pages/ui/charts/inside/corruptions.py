@@ -6,7 +6,7 @@ from typing import Any
 from compression.inside.corruptions import Corruption
 from compression.inside.robustness import ConditionCost, CorruptionReport
 from pages.ui import wording
-from pages.ui.charts.style import COMPRESSED, FLOAT, LOSS, SMALL, Drawing, live_layout
+from pages.ui.charts.style import COMPRESSED, FLOAT, LOSS, SMALL, Drawing, change_layout, live_layout
 
 HEIGHT = 400
 CHANGES_HEIGHT = 330
@@ -73,16 +73,7 @@ def changes(report: CorruptionReport, ink: str) -> Drawing:
     """Returns the change by compression under each corruption with its interval, and on the clean images."""
     rows = {"Clean images": report.clean.change} | {str(kind): each for kind, each in report.by_corruption.items()}
     names = list(rows)
-    layout = live_layout(
-        "Change of accuracy by compression",
-        {"title": "percentage points", "zeroline": True, "zerolinecolor": ink},
-        {"type": "category", "categoryorder": "array", "categoryarray": names[::-1], "ticksuffix": " "},
-        below=44,
-        ink=ink,
-        height=CHANGES_HEIGHT,
-        showlegend=False,
-    )
-    layout["margin"] |= {"l": 96}
+    layout = change_layout("Change of accuracy by compression", names, CHANGES_HEIGHT, 96, ink)
     values = rows.values()
     points = {
         "type": "scatter",

@@ -1,7 +1,6 @@
 """The section Flips: a confusion matrix, and a gallery of the images that change sides."""
 
 import math
-import time
 from dataclasses import dataclass, replace
 
 import streamlit as st
@@ -9,9 +8,8 @@ import streamlit as st
 from compression.inside.flips import Change, Comparison, Matrix, OftenLost, confusion, in_cell, sort_surest_first
 from compression.spec import CompressionSpec
 from pages.ui import wording
-from pages.ui.accuracy.polling import PAINT_SECONDS
+from pages.ui.accuracy.polling import wait_for_painting
 from pages.ui.compute import inside
-from pages.ui.frame import frame
 from pages.ui.inside import missing
 from pages.ui.inside.flips import gallery, matrix
 from pages.ui.settings import selection
@@ -108,8 +106,7 @@ def _gallery(spec: CompressionSpec, comparison: Comparison) -> None:
         shown.html(gallery.html(tiles))
         if inside.pictures(rows[:1]):
             st.pills("Open in the section Image", rows, format_func=str, key=OPENED, on_change=_open)
-            if frame.is_complete():
-                time.sleep(PAINT_SECONDS)  # probabilities take the core that the browser paints the pictures with
+            wait_for_painting()  # the pictures, before the probabilities are computed
             shown.html(gallery.html(_with_probabilities(spec, tiles)))
 
 
