@@ -25,6 +25,7 @@ def test_a_click_or_keys_open_the_images_of_a_cell_and_a_slider_keeps_the_focus(
     page.goto(f"{bare_server}/inside?model={MODEL}&bits=3")
     cell = page.locator(f".flips-matrix td[data-cell='{CAT}-{DOG}']")
     expect(cell).to_have_text(str(counts(3)[CAT][DOG]), timeout=SECONDS_90)
+    expect(cell).to_have_css("cursor", "pointer")  # the table comes before the script that hears clicks
     cell.click()
     expect(page.get_by_text("Float predicts cat, compressed predicts dog")).to_be_visible()
     expect(page.get_by_text(f"{counts(3)[CAT][DOG]:,} images, those first")).to_be_visible()

@@ -50,6 +50,23 @@ def test_every_setting_survives_clicks_in_the_menu_and_every_press_of_back(page,
         expect_all(page, path)
 
 
+def test_a_setting_of_a_link_waits_for_a_slider_that_a_slow_network_brings_late(page, bare_server):
+    held = []
+    page.route("**/Slider.*.js", lambda route: held.append(route))
+    page.goto(f"{bare_server}/?model=simple_cnn&bits=3")
+    undo = page.get_by_role("button", name="Undo")
+    page.get_by_text("Presentation", exact=True).click()  # and the page runs again, before it has a slider
+    expect(undo).to_be_enabled()
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
+    assert held
+    for route in held:
+        route.continue_()
+    page.unroute("**/Slider.*.js")
+    expect(page.get_by_test_id("stSliderThumbValue").first).to_have_text("3")
+    press(page, "Bits per weight", "ArrowLeft", 1)
+    expect(page).to_have_url(re.compile(r"bits=4&|bits=4$"))
+
+
 @pytest.mark.parametrize("path", PATHS, ids=[path or "explore" for path in PATHS])
 def test_a_link_with_every_setting_opens_in_a_fresh_browser(page, bare_server, path):
     page.goto(f"{bare_server}/{path}?{urlencode(link.parameters(CHANGED))}")

@@ -10,13 +10,14 @@ from enum import Enum
 from typing import Any
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from compression.spec import CompressionSpec
 from pages.ui.compute import networks
 from pages.ui.state import link, specs
 from pages.ui.state.value import Settings
 
-HISTORY, PAGE = "history", "page"
+HISTORY, PAGE, MOUNTED = "history", "page", "mounted"
 MOST_STEPS = 200
 ONE_STEP_SECONDS = 1.0  # changes of one setting that follow each other faster are one step, as when a key is held
 
@@ -65,6 +66,7 @@ def of_network(settings: Settings, model: str) -> Settings:
 
 def step(settings: Settings) -> None:
     """Makes `settings` those of now. Does nothing if they are."""
+    _note_mounted()
     here, moment = history(), time.monotonic()
     changed = frozenset(
         each.name for each in fields(Settings) if getattr(settings, each.name) != getattr(here.now, each.name)
@@ -119,14 +121,29 @@ def bound(key: str, value: Any, after: Callable[[], None] | None = None, range_o
     """Returns the options that make a widget a view of the setting `key`: it shows `value` and changes the setting.
 
     `after` is called after a change. `range_of` is what the range of a slider depends on. Streamlit takes a widget on
-    another page, and a slider with another range, for a new one, which does not have the value of the old one.
+    another page, and a slider with another range, for a new one, which does not have the value of the old one. And it
+    says a value only once, which a browser that is still loading the widget forgets with the next run.
     """
     state, identities = st.session_state, st.session_state.setdefault("identities", {})
     identity = state.get(PAGE), range_of
-    if key not in state or state[key] != value or identities.get(key) != identity:
+    if key not in state or state[key] != value or identities.get(key) != identity or not _is_mounted(key):
         state[key] = value
         identities[key] = identity
     return {"key": key, "on_change": _changed, "args": (key, after)}
+
+
+def _is_mounted(key: str) -> bool:
+    """Returns whether the browser has shown the widget: then it has sent its value."""
+    if key not in st.session_state.get(MOUNTED, ()):
+        _note_mounted()
+    return key in st.session_state[MOUNTED]
+
+
+def _note_mounted() -> None:
+    """Notes the widgets that the browser has sent, as a callback and the run after a message find them."""
+    context, state = get_script_run_ctx(), st.session_state
+    sent = context.session_state.get_widget_states() if context else []
+    state[MOUNTED] = state.get(MOUNTED, frozenset()) | {each.id.split("-", 2)[-1] for each in sent}
 
 
 def _changed(key: str, after: Callable[[], None] | None) -> None:

@@ -40,7 +40,9 @@ export default function ({ setTriggerValue }) {
   Object.entries(listeners).forEach(([name, listener]) => place.addEventListener(name, listener));
   watcher.observe(place, { childList: true, subtree: true });
   restore();
+  place.dataset.listening = "";  // until now, a click had no effect
   return () => {
+    delete place.dataset.listening;
     watcher.disconnect();
     Object.entries(listeners).forEach(([name, listener]) => place.removeEventListener(name, listener));
   };

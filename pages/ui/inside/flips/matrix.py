@@ -30,7 +30,7 @@ STYLE = """
 .flips-matrix th.column { writing-mode: vertical-rl; transform: rotate(180deg); text-align: left; height: 6rem;
   width: auto; padding: 0.4rem 0; }
 .flips-matrix tbody td { height: 1.9rem; padding: 0; text-align: center; border: 1px solid rgba(128, 128, 128, 0.4); }
-.flips-matrix tbody td.full { cursor: pointer; }
+[data-listening] .flips-matrix tbody td.full { cursor: pointer; }
 .flips-matrix tbody td[aria-selected=true] { outline: 2px solid currentColor; outline-offset: -2px; }
 </style>
 """
