@@ -1,5 +1,8 @@
 """What a server does besides its pages: it starts the workers before somebody waits for them, and gives memory back
 while nobody is there, of sessions of closed tabs, of uploads that are too old, and what workers keep.
+
+It computes with one thread. The work of a move is too small for more, and where browsers and workers keep the cores
+busy, threads that wait for each other take twice as long as one.
 """
 
 import logging
@@ -10,6 +13,7 @@ from contextlib import suppress
 from functools import cache
 from typing import Any
 
+import torch
 from streamlit import runtime
 
 from compression.engine.cluster import engine
@@ -28,6 +32,7 @@ def start() -> threading.Thread | None:
     """Starts the thread of this server that does all this; nothing outside of a server."""
     if not runtime.exists() or not isinstance(server := runtime.get_instance(), runtime.Runtime):
         return None
+    torch.set_num_threads(1)
     thread = threading.Thread(target=_keep_house, args=(server,), name="housekeeping", daemon=True)
     thread.start()
     return thread
