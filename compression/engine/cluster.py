@@ -50,6 +50,7 @@ def task_name(kind: str, *work: object) -> str:
 
 
 dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 GB"})  # CIFAR-10 has 30 MB and travels once
+dask.config.set({"distributed.admin.low-level-log-length": 10})  # as in workers.SETTINGS
 
 logging.getLogger("distributed").handlers = [logging.NullHandler()]  # `notice` tells of broken connections
 

@@ -44,6 +44,11 @@ def interval(low: float, high: float) -> str:
     return f"{100 * low:.1f} to {percent(high)}"
 
 
+def short_interval(low: float, high: float) -> str:
+    """(0.9, 0.92) -> "90.0 to 92.0 %" with a dash for "to", where there is little room."""
+    return f"{100 * low:.1f}\N{EN DASH}{percent(high)}"
+
+
 def around(low: float, high: float) -> str:
     """(0.8548, 0.9032) -> "85 to 91 %": whole percents that hold the interval."""
     return f"{math.floor(100 * low)} to {math.ceil(100 * high)}\N{NO-BREAK SPACE}%"

@@ -1,5 +1,6 @@
 """The engine: results come back whatever dies, each task runs once, urgent ones first; only this machine connects."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -133,6 +134,21 @@ def test_an_engine_at_rest_lets_go_of_what_was_shared_and_kept(engine: Engine) -
     assert kept(6) == 1
     engine.ask(("rest", 1), shared_length, Shared("a value", bytes(1000)))
     assert collect(engine, [("rest", 1)]) == {("rest", 1): 1000}
+
+
+def test_the_scheduler_forgets_tasks_whose_results_were_taken(engine: Engine) -> None:
+    def groups_of_tasks(dask_scheduler: object) -> int:
+        return sum(type(each).__name__ == "TaskGroup" for each in gc.get_objects())
+
+    keys = [(f"forgotten-{number}", 0) for number in range(20)]
+    for key in keys:
+        engine.ask(key, square, 1)
+    collect(engine, keys)
+    client, deadline = engine._client, time.monotonic() + SECONDS
+    assert client is not None
+    while client.run_on_scheduler(groups_of_tasks) >= len(keys):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def test_a_failure_is_reported_in_its_own_words_and_can_be_asked_again(engine: Engine, tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ def show_number(reading: AccuracyState, border: bool = True) -> None:
         st.metric("Accuracy", "no images", "not evaluated", delta_color="off", delta_arrow="off", border=border)
         return
     if isinstance(reading, Neighbours):
-        interval = wording.interval(reading.low, reading.high)
+        interval = wording.short_interval(reading.low, reading.high)
         st.metric(
             "Accuracy", interval, "of neighbours", delta_color="off", delta_arrow="off", border=border, help=NEIGHBOURS
         )

@@ -41,6 +41,7 @@ def test_a_change_has_a_sign_unless_it_rounds_to_nothing(difference, words):
 
 def test_an_interval_and_a_half_width_are_percent():
     assert wording.interval(0.9, 0.92) == "90.0 to 92.0\N{NARROW NO-BREAK SPACE}%"
+    assert wording.short_interval(0.9, 0.92) == "90.0\N{EN DASH}92.0\N{NARROW NO-BREAK SPACE}%"
     assert wording.plus_minus(0.917, 0.017) == "91.7 \N{PLUS-MINUS SIGN} 1.7\N{NARROW NO-BREAK SPACE}%"
 
 
