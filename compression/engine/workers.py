@@ -76,6 +76,17 @@ def niceness(text: str) -> int:
     return int(text) if text else NICENESS
 
 
+def use_one_thread() -> None:
+    """Lets torch compute with one thread in this process, as in workers.
+
+    The work of a slider's move is too small for more, and where browsers and workers keep the cores busy, threads that
+    wait for each other take twice as long as one.
+    """
+    import torch  # the scheduler imports this module, and needs no torch
+
+    torch.set_num_threads(1)
+
+
 def dask_setup(server: Any) -> None:
     """Dask calls this in each scheduler and worker when it starts. Workers give up some priority.
 

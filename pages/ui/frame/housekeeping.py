@@ -1,8 +1,5 @@
 """What a server does besides its pages: it starts the workers before somebody waits for them, and gives memory back
 while nobody is there, of sessions of closed tabs, of uploads that are too old, and what workers keep.
-
-It computes with one thread. The work of a move is too small for more, and where browsers and workers keep the cores
-busy, threads that wait for each other take twice as long as one.
 """
 
 import logging
@@ -13,11 +10,11 @@ from contextlib import suppress
 from functools import cache
 from typing import Any
 
-import torch
 from streamlit import runtime
 
 from compression.engine.cluster import engine
 from compression.engine.lru_cache import give_memory_back
+from compression.engine.workers import use_one_thread
 from compression.errors import DataError
 from pages.ui.compute import accuracy, compressed, uploads
 
@@ -32,7 +29,7 @@ def start() -> threading.Thread | None:
     """Starts the thread of this server that does all this; nothing outside of a server."""
     if not runtime.exists() or not isinstance(server := runtime.get_instance(), runtime.Runtime):
         return None
-    torch.set_num_threads(1)
+    use_one_thread()
     thread = threading.Thread(target=_keep_house, args=(server,), name="housekeeping", daemon=True)
     thread.start()
     return thread
