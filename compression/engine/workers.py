@@ -90,7 +90,8 @@ def use_one_thread() -> None:
 def dask_setup(server: Any) -> None:
     """Dask calls this in each scheduler and worker when it starts. Workers give up some priority.
 
-    Schedulers go without Dask's statistics of spans, which never forget a group of tasks: 6 MB a minute in a class.
+    Both go without Dask's statistics of spans, of which the scheduler never forgets a group of tasks. A worker that had
+    them would report them to a scheduler that has not.
     """
     server.extensions.pop("spans", None)
     me = psutil.Process()
