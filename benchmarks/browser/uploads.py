@@ -60,6 +60,7 @@ def look(browser: Browser, url: str, file: Path | None) -> None:
     expect(page.get_by_test_id("stMetric").filter(has_text="Accuracy")).to_have_text(
         re.compile(r"\d"), timeout=PATIENCE_MS
     )
+    page.goto("about:blank")  # Chromium may keep the connection of a page that is closed
     context.close()
 
 

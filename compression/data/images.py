@@ -6,6 +6,7 @@ every start verifies it again.
 
 import hashlib
 import json
+import mmap
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -100,7 +101,7 @@ def load(split: Split = TEST, data: Path = DATA) -> ImageSet:
         _write_cache(records, source, data)
     except OSError as error:
         return image_set(records, f"{source.words} (not cached: {error.strerror})", split)
-    return image_set(records, source.words, split)
+    return _read_cache(split, source, data) or image_set(records, source.words, split)
 
 
 def _cache_files(split: Split, data: Path) -> tuple[Path, Path]:
@@ -115,12 +116,16 @@ def _read_cache(split: Split, source: Source | None, data: Path) -> ImageSet | N
         words, signature = origin["source"], origin["signature"]
         if source and source.signature != signature:
             return None
-        records = np.memmap(array, np.uint8, "c", shape=(split.images, split.record_bytes))
+        with array.open("rb") as file:
+            memory = mmap.mmap(file.fileno(), split.nbytes, access=mmap.ACCESS_COPY)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    if array.stat().st_size != split.nbytes or hashlib.sha256(records.data).hexdigest() != split.fingerprint:
+    if array.stat().st_size != split.nbytes or hashlib.sha256(memory).hexdigest() != split.fingerprint:
         return None
-    return image_set(records, words, split)
+    images = image_set(np.frombuffer(memory, np.uint8).reshape(-1, split.record_bytes), words, split)
+    if hasattr(mmap, "MADV_DONTNEED"):  # all of it is in memory now, because of its hash and labels; few need all soon
+        memory.madvise(mmap.MADV_DONTNEED)
+    return images
 
 
 def _write_cache(records: Records, source: Source, data: Path) -> None:

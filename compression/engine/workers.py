@@ -14,8 +14,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +39,13 @@ SETTINGS = {
     "DASK_DISTRIBUTED__ADMIN__TICK__CYCLE": "5s",
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
-    "MALLOC_ARENA_MAX": "1",  # with the next two settings glibc keeps freed memory for the output of the next layer;
-    "MALLOC_MMAP_MAX_": "0",  # giving it back and fetching it page by page would take a quarter of all time
+}
+
+# For workers, glibc keeps freed memory for the output of the next layer: giving it back and fetching it page by page
+# would take a quarter of all time. Blocks of more than 32 MiB, such as weights of large networks, are given back.
+WORKER_SETTINGS = {
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_MMAP_THRESHOLD_": "33554432",
     "MALLOC_TRIM_THRESHOLD_": "268435456",
 }
 
@@ -129,7 +134,7 @@ class Workers:
         scheduler = [*dask, "distributed.cli.dask_scheduler", *common, "--port", "0", *modules[:2]]
         worker = [*dask, "distributed.cli.dask_worker", *common, *alone, *modules]
         self._scheduler = _Process(scheduler, self._folder / "scheduler")
-        self._workers = [_Process(worker, self._folder / f"worker{number}") for number in range(count)]
+        self._workers = [_Process(worker, self._folder / f"worker{number}", WORKER_SETTINGS) for number in range(count)]
         self.tend()
 
     @property
@@ -175,11 +180,12 @@ class _Process:
         starting -- it ends, which counts as a failed start -->   absent
         ready    -- it ends -->                                   absent
 
-    `log` is the file that its errors go to.
+    `log` is the file that its errors go to, `settings` are variables of its environment, beside SETTINGS.
     """
 
     command: list[str]
     log: Path
+    settings: Mapping[str, str] = field(default_factory=dict)
     running: subprocess.Popen[bytes] | None = None
     started_at: float = -math.inf
     failed_starts: int = 0
@@ -249,7 +255,7 @@ class _Process:
         with self.log.open("wb") as log:
             self.running = subprocess.Popen(
                 self.command,
-                env=os.environ | SETTINGS | own,
+                env={**os.environ, **SETTINGS, **self.settings, **own},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=log,

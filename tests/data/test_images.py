@@ -8,6 +8,7 @@ import hashlib
 import io
 import os
 import pickle
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -469,3 +470,24 @@ def test_the_real_parquet_is_decoded_once(test_images: ImageSet, root: Path, cac
     assert torch.equal(first.pixels, test_images.pixels)
     assert torch.equal(second.pixels, test_images.pixels)
     assert array.stat().st_mtime_ns == written_at
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc says what is in memory on Linux only")
+def test_images_are_in_memory_only_where_somebody_looks(test_images: ImageSet) -> None:
+    images = load()
+    assert resident_bytes(images.pixels) < 0.1 * images.pixels.nbytes
+    assert images.pixels[::2].equal(test_images.pixels[::2])
+    assert resident_bytes(images.pixels) > 0.4 * images.pixels.nbytes
+
+
+def resident_bytes(tensor: torch.Tensor) -> int:
+    """Returns how much of the memory map that holds a tensor is in memory."""
+    in_map = False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        first, second = line.split()[:2]
+        if "-" in first:
+            start, end = (int(address, 16) for address in first.split("-"))
+            in_map = start <= tensor.data_ptr() < end
+        elif in_map and first == "Rss:":
+            return 1024 * int(second)
+    raise AssertionError("no map holds the tensor")
