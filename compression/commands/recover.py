@@ -24,9 +24,9 @@ from compression.networks.model import FloatModel
 from compression.paths import DATA
 from compression.results.store import Store
 from compression.retraining.lineage import Lineage
-from compression.retraining.recipe import Recipe, check_fits
+from compression.retraining.recipe import Recipe
 from compression.retraining.run import recover
-from compression.retraining.start import whole_spec
+from compression.retraining.start import teacher_of, whole_spec
 from compression.retraining.training import Training
 from compression.spec import CompressionSpec
 
@@ -48,12 +48,12 @@ def run(options: argparse.Namespace) -> None:
         raise ValueError(f"the name of --out must end in {PACKED} and not in {STATE}, got {path.name!r}")
     model, spec = network_and_spec(options)
     recipe = recipe_of(options)
-    check_fits(recipe, whole_spec(model, spec))
     if options.teacher and not recipe.distillation:
         raise ValueError("--teacher is the network to distil from: add --distillation")
     count = image_count(options.training_images, split=TRAIN, option="--training-images")
-    test, images = load(TEST), load(TRAIN)[:count]
     teacher = load_network(options.teacher) if options.teacher else None
+    teacher_of(model, whole_spec(model, spec), recipe, teacher)
+    test, images = load(TEST), load(TRAIN)[:count]
     checkpoint = _checkpoint(model, spec, recipe, len(images), teacher)
     network, lineage = _train(model, spec, recipe, images, checkpoint, teacher)
     packed = write_packed(network, model, path)

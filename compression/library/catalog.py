@@ -1,4 +1,4 @@
-"""All networks that can be used by name: the bundled ones, public ones that were fetched, and recovered ones."""
+"""All networks that can be used by name: bundled, public ones that were fetched, recovered, and untrained ones."""
 
 from pathlib import Path
 
@@ -6,16 +6,17 @@ from compression.library.recovered import find_recovered, load_recovered, recove
 from compression.networks.bundled import bundled_names, load_bundled
 from compression.networks.model import FloatModel
 from compression.networks.public import PUBLIC, fetched_names, load_public
+from compression.networks.untrained import is_untrained, load_untrained
 from compression.paths import DATA
 
 
 def network_names(data: Path = DATA) -> list[str]:
-    """Returns the names that `load_network` accepts: bundled networks, fetched ones, then recovered ones."""
+    """Returns the names of all trained networks: bundled networks, fetched ones, then recovered ones."""
     return [*bundled_names(), *fetched_names(data), *recovered_names(data)]
 
 
 def load_network(name: str, data: Path = DATA) -> FloatModel:
-    """Returns the network `name`.
+    """Returns the network `name`, one of `network_names` or an untrained one.
 
     Raises ValueError if it is unknown or not fetched; the message lists the names or gives the command that fetches it.
     Raises what `load_public` and `load_recovered` raise if its file is damaged.
@@ -26,6 +27,8 @@ def load_network(name: str, data: Path = DATA) -> FloatModel:
         return load_bundled(name)
     if find_recovered(name, data):
         return load_recovered(name, data)
+    if is_untrained(name):
+        return load_untrained(name)
     raise ValueError(
         f"there is no network {name!r}; there are {', '.join(network_names(data))}, "
         "and `python -m compression models` lists public networks to fetch"

@@ -204,8 +204,6 @@ def bit_schedule_problem(schedule: tuple[int, ...], spec: CompressionSpec) -> st
 
 def check_fits(recipe: Recipe, spec: CompressionSpec) -> None:
     """Raises ValueError if a network compressed as `spec` says cannot be trained by `recipe`."""
-    if not (spec.prunes or spec.quantizes_weights or spec.activations):
-        raise ValueError("there is nothing to recover from: the spec neither prunes nor quantizes")
     if recipe.bit_penalty and (problem := bit_penalty_problem(spec)):
         raise ValueError(problem)
     if recipe.bit_schedule and (problem := bit_schedule_problem(recipe.bit_schedule, spec)):

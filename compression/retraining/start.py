@@ -8,8 +8,10 @@ from compression.core.evidence import NO_EVIDENCE, Evidence
 from compression.core.record import CompressedModel
 from compression.files.stored import StoredNetwork
 from compression.networks.model import FloatModel
+from compression.networks.untrained import is_untrained
 from compression.pruning.masks import LayerMask
 from compression.retraining.latent import masks_of, plans_on_folded
+from compression.retraining.recipe import Recipe, check_fits
 from compression.spec import CompressionSpec
 
 
@@ -57,3 +59,20 @@ def whole_spec(model: FloatModel, spec: CompressionSpec) -> CompressionSpec:
         fold_bn=spec.fold_bn or own.fold_bn,
         also=spec.also or own.also,
     )
+
+
+def teacher_of(
+    model: FloatModel, spec: CompressionSpec, recipe: Recipe, teacher: FloatModel | None
+) -> FloatModel | None:
+    """Returns the network that `model` is distilled from, or None: `teacher`, or by default `model` before compression.
+
+    Raises ValueError if `model`, compressed as `spec` says, cannot be trained by `recipe`, or has nothing to learn.
+    """
+    check_fits(recipe, spec)
+    if not (spec.prunes or spec.quantizes_weights or spec.activations or is_untrained(model.name)):
+        raise ValueError("there is nothing to recover from: the spec neither prunes nor quantizes")
+    if not recipe.distillation:
+        return None
+    if teacher is None and is_untrained(model.name):
+        raise ValueError("an untrained network cannot be its own teacher: name another one")
+    return teacher or model

@@ -27,9 +27,9 @@ from compression.quantization.activations import InputQuantizer, input_quantizer
 from compression.retraining.latent import Latent, latent_network, masks_of
 from compression.retraining.lineage import Lineage, Point
 from compression.retraining.optimizers import Optimizers
-from compression.retraining.recipe import Quantizers, Recipe, SparsitySchedule, check_fits
+from compression.retraining.recipe import Quantizers, Recipe, SparsitySchedule
 from compression.retraining.schedules import bits_at, point_steps, rate_share, sparsity_at
-from compression.retraining.start import Start
+from compression.retraining.start import Start, teacher_of
 from compression.spec import Calibration, CompressionSpec
 from compression.training.train import pad_crop_flip
 
@@ -43,16 +43,15 @@ class Training:
     """
 
     def __init__(self, start: Start, recipe: Recipe, images: ImageSet, teacher: FloatModel | None = None) -> None:
-        """`images`: the training images. Without a `teacher`, a recipe that distils takes the float network.
+        """`images`: the training images. Without a `teacher`, a recipe that distils takes `start.model`.
 
         Raises ValueError if recipe, spec and images do not fit, and for test images.
         """
         if images.fingerprint == TEST.fingerprint:
             raise ValueError("test images measure a network and never train it: give training images")
-        check_fits(recipe, start.compressed.spec)
+        self.teacher = teacher_of(start.model, start.compressed.spec, recipe, teacher)
         self.start, self.recipe, self.images = start, recipe, images
         self.total, self.steps_per_epoch = recipe.total_steps(len(images)), recipe.steps_per_epoch(len(images))
-        self.teacher = (teacher or start.model) if recipe.distillation else None
         self.step, self.seconds, self.problem = 0, 0.0, ""
         self.points: list[Point] = []
         self._point_steps = point_steps(recipe, self.total)

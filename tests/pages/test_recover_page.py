@@ -240,6 +240,10 @@ def test_the_teacher_is_by_default_the_float_network_also_of_a_recovered_one(
     assert recipe.teacher_of(replace(distilled, teacher="cnn3"), "a") == "cnn3"
     assert recipe.teacher_of(replace(distilled, teacher="deleted"), "a") is None
     assert recipe.teacher_of(Settings(teacher="cnn3"), "a") is None
+    monkeypatch.setattr(
+        recovered, "all_recovered", lambda data=None: [Recovered("a", lineage("untrained:resnet8"), tmp_path, 1, False)]
+    )
+    assert recipe.teacher_of(distilled, "a") is None
 
 
 def test_without_training_images_the_page_says_so_and_offers_them(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,6 +257,20 @@ def test_without_training_images_the_page_says_so_and_offers_them(monkeypatch: p
 def test_nothing_can_be_trained_where_nothing_is_compressed() -> None:
     page = opened()
     assert "By training" not in [each.value for each in page.subheader]
+
+
+def test_an_untrained_network_is_a_student_that_another_network_teaches(training_images: ImageSet) -> None:
+    page = opened(model="untrained:resnet8")
+    picker = next(each for each in page.selectbox if each.label == "Network")
+    assert "resnet8, untrained" in picker.options
+    assert any("it is a student" in info.value for info in page.info)
+    assert buttons(page)["training start"] == "Train"
+    page = opened(model="untrained:resnet8", distillation="0.5")
+    assert any("cannot be its own teacher" in info.value for info in page.info)
+    assert "training start" not in buttons(page)
+    page = opened(model="untrained:resnet8", distillation="0.5", teacher="resnet20")
+    assert buttons(page)["training start"] == "Train"
+    assert not page.exception
 
 
 def test_the_curve_has_both_lines_over_epochs() -> None:
@@ -286,6 +304,19 @@ def small_trainer(here: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
 
 def buttons(page: AppTest) -> dict[str, str]:
     return {button.key: button.label for button in page.button}
+
+
+def test_a_student_is_trained_and_used(small_trainer: Trainer) -> None:
+    page = opened(model="untrained:resnet8", epochs="1", distillation="0.5", teacher="simple_cnn")
+    page.button("training start").click().run()
+    until(page, lambda: "training stop" not in buttons(page) and bool(recovered.recovered_names()))
+    [each] = recovered.all_recovered()
+    assert each.name.startswith("untrained-resnet8-float-1-epoch")
+    assert (each.lineage.parent, each.lineage.teacher) == ("untrained:resnet8", "simple_cnn")
+    page.button("use trained").click().run()
+    assert not page.exception
+    assert page.query_params["model"] == each.name
+    assert any("compressed already" in info.value for info in page.info)
 
 
 def test_a_network_is_trained_found_again_by_its_link_used_trained_on_and_deleted(small_trainer: Trainer) -> None:

@@ -7,8 +7,8 @@ from compression.engine.cluster import TaskKey, task_name
 from compression.engine.progress import Pace
 from compression.networks.model import FloatModel
 from compression.retraining.lineage import Lineage, Point
-from compression.retraining.recipe import Recipe, check_fits
-from compression.retraining.start import whole_spec
+from compression.retraining.recipe import Recipe
+from compression.retraining.start import teacher_of, whole_spec
 from compression.spec import CompressionSpec
 
 
@@ -54,8 +54,7 @@ def run_of(
     Raises ValueError where spec and recipe do not fit.
     """
     spec = whole_spec(model, spec)
-    check_fits(recipe, spec)
-    other = (teacher or model) if recipe.distillation else None
+    other = teacher_of(model, spec, recipe, teacher)
     name = task_name(
         "training", model.digest, spec.to_json(), recipe.to_json(), other and other.digest, images, fingerprint
     )

@@ -10,6 +10,7 @@ from compression.library import catalog, recovered
 from compression.networks import macs, public
 from compression.networks.folding import fold_batch_norm
 from compression.networks.model import FloatModel
+from compression.networks.untrained import PREFIX, STUDENTS
 from compression.networks.weights import compressible_weights, weighted_layers
 from pages.ui.compute import uploads
 from pages.ui.compute.caching import shared
@@ -17,7 +18,7 @@ from pages.ui.compute.caching import shared
 
 def names() -> list[str]:
     """Returns the names of all networks that this session can pick."""
-    return [*catalog.network_names(), *uploads.own()]
+    return [*catalog.network_names(), *STUDENTS, *uploads.own()]
 
 
 def float_model(name: str) -> FloatModel:
@@ -37,9 +38,10 @@ def file_bytes(name: str) -> int | None:
 
 
 def labels() -> dict[str, str]:
-    """Returns what a picker calls each of `names`: a recovered network is called what it is."""
-    of_recovered = {each.name: f"{each.title} · {each.name[-6:]}" for each in recovered.all_recovered()}
-    return {name: of_recovered.get(name, name) for name in names()}
+    """Returns what a picker calls each of `names`: a recovered or an untrained network is called what it is."""
+    special = {each.name: f"{each.title} · {each.name[-6:]}" for each in recovered.all_recovered()}
+    special |= {name: f"{name.removeprefix(PREFIX)}, untrained" for name in STUDENTS}
+    return {name: special.get(name, name) for name in names()}
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)

@@ -6,6 +6,7 @@ from compression.deploy.deployment import Check, Deployment
 from compression.deploy.pytorch_files import script
 from compression.deploy.variants import VariantKind
 from compression.library import catalog
+from compression.networks.untrained import is_untrained
 from pages.ui import wording
 from pages.ui.compute import deploy, recovery
 from pages.ui.deploy import run
@@ -43,7 +44,7 @@ def draw(model: str) -> None:
         _button("Recipe", recipe.encode(), f"{model}.json", "application/json")
         st.caption("All settings as JSON. The page Layers opens this file.")
     with next(rest):
-        if model in catalog.network_names():
+        if model in catalog.network_names() or is_untrained(model):
             _button("Script", script(spec).encode(), f"{model}.py", "text/x-python")
             st.caption("Makes the same network again with the package `compression`, and prints its accuracy.")
 

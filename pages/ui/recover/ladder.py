@@ -7,6 +7,7 @@ import streamlit as st
 from compression.engine.jobs import JobKind, Place
 from compression.errors import DataError
 from compression.experiments.ladder import Rung, rungs
+from compression.networks.untrained import is_untrained
 from pages.ui import wording
 from pages.ui.accuracy import missing_images
 from pages.ui.charts import accuracy as accuracy_charts
@@ -23,6 +24,9 @@ COLUMNS = [1.4, 3, 1.2, 1.2, 0.9, 1]
 HEADS = ("Step", "What it does", "Accuracy", "Points won", "Seconds", "")
 NOTHING = "These settings compress nothing, so there is nothing to give back. Lower the bits or prune weights."
 ALREADY = "This network is compressed already, so no step without training gives more back. You can train on from it."
+UNTRAINED = """\
+This network has random weights: it is a student. Train it from the labels alone, or, with *Distillation* under *More*,
+also from the outputs of a teacher. How much does the teacher help?"""
 FOLDED_LAST = "Where batch norm is folded after quantization, nothing can be given back. Fold it first, or not at all."
 WORDS = """\
 Every step keeps those above it. None looks at a label, and none trains: each uses 1,000 training images, and the
@@ -36,6 +40,9 @@ def draw(model: str) -> None:
     dataset = images.test_images()
     if isinstance(dataset, DataError):
         missing_images.explain(dataset)
+        return
+    if is_untrained(model):
+        st.info(UNTRAINED, icon=":material/school:")
         return
     ladder = rungs(selection.spec(model), networks.has_batch_norm(model))
     if len(ladder) == 1:

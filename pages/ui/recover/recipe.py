@@ -1,6 +1,7 @@
 """How a compressed network is trained: the recipe that the settings select."""
 
 from compression.library.recovered import ancestor
+from compression.networks.untrained import is_untrained
 from compression.retraining.recipe import (
     Quantizers,
     RateSchedule,
@@ -59,7 +60,9 @@ def can_be_gradual(spec: CompressionSpec) -> bool:
 def teacher_of(now: Settings, model: str) -> str | None:
     """Returns the name of the teacher, if there is distillation from another network than `model`.
 
-    By default it is the float network, also for a network that was compressed and trained already.
+    By default it is the float network, also for a network that was compressed and trained already. An untrained one
+    has nothing to teach.
     """
     name = now.teacher or ancestor(model)
-    return name if now.distillation and name != model and name in networks.names() else None
+    is_possible = name != model and name in networks.names() and not is_untrained(name)
+    return name if now.distillation and is_possible else None

@@ -5,6 +5,7 @@ from dataclasses import replace
 import streamlit as st
 
 from compression.networks.bundled import bundled_names
+from compression.networks.untrained import is_untrained
 from compression.retraining.recipe import (
     RATES,
     Optimizer,
@@ -20,7 +21,7 @@ from pages.ui.state import session
 from pages.ui.state.link import BITS_FIRST
 from pages.ui.state.value import Settings
 
-EPOCHS = [0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0]
+EPOCHS = [0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0]
 LEARNED = "Learned: the scale of each group of weights, and of the inputs of each layer, is trained with the weights. "
 SCHEDULES = (
     "One-shot: all weights are pruned at the start. Cubic: more and more of them in the first half of the steps, fast "
@@ -104,7 +105,7 @@ def _loss(now: Settings, spec: CompressionSpec) -> None:
     st.selectbox(
         "Teacher",
         own if now.teacher in own else [*own, now.teacher],
-        format_func=lambda name: name or "the float network",
+        format_func=lambda name: name or ("none yet" if is_untrained(now.model) else "the float network"),
         disabled=not now.distillation,
         **session.bound("teacher", now.teacher),
     )

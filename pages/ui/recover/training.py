@@ -7,6 +7,8 @@ from compression.errors import DataError, DataMissing
 from compression.evaluation.reading import Reading
 from compression.experiments.training.run_state import Run, Stage, TrainingReading
 from compression.library.recovered import epochs_in_words
+from compression.networks.bundled import bundled_names
+from compression.networks.untrained import is_untrained
 from compression.spec import CompressionSpec
 from pages.ui import wording
 from pages.ui.accuracy import missing_images
@@ -32,7 +34,7 @@ def draw(model: str) -> None:
     """Draws the section for the settings of now."""
     untrained = selection.spec(model)
     spec = recipe.spec_to_train(untrained)
-    if not (spec.prunes or spec.quantizes_weights or spec.activations):
+    if not (spec.prunes or spec.quantizes_weights or spec.activations or is_untrained(model)):
         return
     st.subheader("By training", anchor=False)
     problem = images.missing_training_images()
@@ -180,5 +182,5 @@ def _result(untrained: CompressionSpec, reading: TrainingReading) -> None:
         if use.button("Use", key="use trained", width="stretch", help="Picks this network on all pages"):
             session.change(model=reading.network)
             st.rerun()
-    if not untrained.quantizes_weights and not networks.is_compressed(untrained.model):
+    if not untrained.quantizes_weights and untrained.model in bundled_names():
         st.caption(FLOAT32)
