@@ -6,8 +6,8 @@ import pytest
 
 from compression.data.images import ImageSet
 from compression.evaluation.evaluation import evaluate
+from compression.library.catalog import load_network
 from compression.library.recovered import GALLERY, Recovered, all_recovered, load_recovered
-from compression.networks.bundled import load_bundled
 
 BUNDLED = [each for each in all_recovered() if each.is_bundled]
 IMAGES = 1000
@@ -27,7 +27,7 @@ def test_its_accuracy_is_the_one_that_its_lineage_says(each: Recovered, test_ima
 @pytest.mark.parametrize("each", BUNDLED, ids=lambda each: each.name)
 def test_it_comes_from_a_network_of_the_project_and_was_worth_its_training(each: Recovered) -> None:
     """The held-out images were seen by the float network, so near its accuracy on them nothing more can be won."""
-    assert each.lineage.digest == load_bundled(each.lineage.parent).digest
+    assert each.lineage.digest == load_network(each.lineage.parent).digest
     before, after = each.lineage.before.accuracy, each.lineage.after.accuracy
     chance = 2 * math.sqrt(before * (1 - before) / each.lineage.before.total)
     assert after > (before - chance if before > 0.95 else before)
