@@ -1,12 +1,13 @@
 """A class at work: students without browsers, who move a slider every two to four seconds at one server.
 
-    python -m benchmarks.classroom [--students 30] [--seconds 120] [--model resnet20] [--greedy]
+    python -m benchmarks.classroom [--students 30] [--seconds 120] [--model resnet20] [--greedy | --training]
 
 Each student is a websocket client that speaks Streamlit's own protocol, so that the real server does all of its work:
 it opens the page, keeps the elements that it is sent, sends the states of its sliders, and reruns the fragments that
 ask to be rerun at intervals. Every second student follows the teacher: the same moves, each at its own pace. The
 others move on their own, at random, the same way each time. With --greedy, one person more starts the longest work that
-the pages have, all of it one after the other: a sweep of all networks, a search, a scan, an export and a training.
+the pages have, all of it one after the other: a sweep of all networks, a search, a scan, an export and a training. With
+--training, that person starts the training alone.
 
 Prints three markdown tables. Times: from sending a move until three metrics say what `compression` computes for it and
 a chart has come after it; and until accuracy shows its first number for it. Where an estimate of the size is expected,
@@ -45,7 +46,8 @@ from tests.support.serving import serving
 
 PAUSE_SECONDS = 2.0, 4.0
 SETTLE_SECONDS = 10.0
-GREED: tuple[tuple[str, dict[str, str], str], ...] = (  # what a greedy person starts: page, its link, key of the button
+Work = tuple[tuple[str, dict[str, str], str], ...]
+GREED: Work = (  # what a greedy person starts: page, its link, key of the button
     (
         "tradeoffs",
         {
@@ -293,17 +295,20 @@ class Student:
                 self._timers.pop(fragment)[1].cancel()
 
 
+@dataclass
 class Greedy(Student):
-    """One session that starts all of GREED and stays. Its own times do not count."""
+    """One session that starts all of its `work` and stays. Its own times do not count."""
+
+    work: Work = GREED
 
     async def attend(self, start: asyncio.Event, until: asyncio.Event) -> None:
         address = f"{self.url.replace('http', 'ws', 1)}/_stcore/stream"
         async with websockets.connect(address, subprotocols=["streamlit"], max_size=None) as self._socket:
             listener = asyncio.create_task(self._listen())
-            for page, settings, key in GREED:
+            for page, settings, key in self.work:
                 self._begin(settings)
                 await self._rerun(page_name=page)
-                if page == GREED[0][0] and not start.is_set():
+                if page == self.work[0][0] and not start.is_set():
                     await asyncio.wait_for(self.opened.wait(), OPEN_SECONDS)
                     await start.wait()
                 await asyncio.wait_for(self._press(key), OPEN_SECONDS)
@@ -465,12 +470,15 @@ def main() -> None:
     parser.add_argument("--students", type=int, default=30)
     parser.add_argument("--seconds", type=float, default=120)
     parser.add_argument("--model", default="resnet20")
-    parser.add_argument("--greedy", action="store_true", help="one person more starts all long work that there is")
+    one_more = parser.add_mutually_exclusive_group()
+    one_more.add_argument("--greedy", action="store_true", help="one person more starts all long work that there is")
+    one_more.add_argument("--training", action="store_true", help="one person more starts a training")
     options = parser.parse_args()
     with serving(PROJECT) as server:
         students = classroom(server.url, options.model, options.students, options.seconds)
         os.nice(5)
-        greedy = [Greedy(server.url, {}, [], {})] if options.greedy else []
+        work = GREED if options.greedy else GREED[-1:] if options.training else ()
+        greedy = [Greedy(server.url, {}, [], {}, work=work)] if work else []
         loads = asyncio.run(lesson([*students, *greedy], server.pid, options.seconds))
     print(f"{options.students} students, {options.model}, {options.seconds:.0f} s; {conditions()}\n")
     report(students, loads, options.seconds)
