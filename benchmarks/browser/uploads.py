@@ -8,6 +8,7 @@ sessions of closed tabs. Each file holds another network: simple_cnn with a wide
 """
 
 import argparse
+import os
 import re
 import tempfile
 import time
@@ -27,6 +28,7 @@ from tests.support.serving import browsing, chromium_or_exit, serving
 UNITS = 7_300  # more in the hidden layer: 15 million weights
 SETTLE_SECONDS = 180
 PATIENCE_MS = 120_000
+AS_MAKE = os.environ | {"MALLOC_ARENA_MAX": "1"}  # as the Makefile starts the server
 
 
 def content(seed: int) -> bytes:
@@ -68,7 +70,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--uploads", type=int, default=50)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, browsing(chromium_or_exit()) as browser, serving(PROJECT) as server:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        browsing(chromium_or_exit()) as browser,
+        serving(PROJECT, AS_MAKE) as server,
+    ):
         file = Path(folder) / "wide.safetensors"
         look(browser, server.url, None)
         rows = [("before the first upload", load(server.pid).memory_mb)]

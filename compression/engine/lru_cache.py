@@ -8,8 +8,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
-M_ARENA_MAX = -8  # in malloc.h
-
 K = TypeVar("K", bound=Hashable)
 
 V = TypeVar("V")
@@ -98,12 +96,3 @@ def give_memory_back() -> None:
     gc.collect()
     with contextlib.suppress(OSError, AttributeError):  # a system without glibc
         ctypes.CDLL("libc.so.6").malloc_trim(0)
-
-
-def use_one_heap() -> None:
-    """Lets the threads of this process that start from now on allocate from one heap.
-
-    glibc gives each a heap of its own, of which `give_memory_back` leaves up to 64 MB at the end.
-    """
-    with contextlib.suppress(OSError, AttributeError):  # a system without glibc
-        ctypes.CDLL("libc.so.6").mallopt(M_ARENA_MAX, 1)

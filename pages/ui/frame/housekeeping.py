@@ -13,7 +13,7 @@ from typing import Any
 from streamlit import runtime
 
 from compression.engine.cluster import engine
-from compression.engine.lru_cache import give_memory_back, use_one_heap
+from compression.engine.lru_cache import give_memory_back
 from compression.engine.workers import use_one_thread
 from compression.errors import DataError
 from pages.ui.compute import accuracy, compressed, uploads
@@ -30,7 +30,6 @@ def start() -> threading.Thread | None:
     if not runtime.exists() or not isinstance(server := runtime.get_instance(), runtime.Runtime):
         return None
     use_one_thread()
-    use_one_heap()
     thread = threading.Thread(target=_keep_house, args=(server,), name="housekeeping", daemon=True)
     thread.start()
     return thread
