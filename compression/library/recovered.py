@@ -17,6 +17,7 @@ from compression.files.exported import load_exported
 from compression.files.stored import StoredNetwork
 from compression.networks.bundled import bundled_names
 from compression.networks.public import PUBLIC
+from compression.networks.untrained import PREFIX, is_untrained
 from compression.paths import ASSETS, DATA, write_whole
 from compression.retraining.lineage import Lineage, lineage_from_json
 from compression.spec.title import title
@@ -41,7 +42,11 @@ class Recovered:
     @property
     def title(self) -> str:
         """What it is: "resnet20: 2 bits, trained 1 epoch"."""
-        return f"{self.lineage.parent}: {title(self.lineage.spec)}, trained {epochs_in_words(self.lineage.epochs)}"
+        lineage = self.lineage
+        start = " from random weights" if is_untrained(lineage.parent) else ""
+        others = f", distilled from {lineage.teacher}" if lineage.teacher not in (None, lineage.parent) else ""
+        network = lineage.parent.removeprefix(PREFIX)
+        return f"{network}: {title(lineage.spec)}, trained {epochs_in_words(lineage.epochs)}{start}{others}"
 
 
 def epochs_in_words(epochs: float) -> str:
@@ -127,7 +132,7 @@ def name_of(ancestor: str, lineage: Lineage, content: bytes) -> str:
     can stand in links, commands and names of files. Another file has another name, also after the network was deleted,
     so that a link never leads to another network.
     """
-    words = f"{ancestor} {title(lineage.spec)} {epochs_in_words(lineage.epochs)}"
+    words = f"{ancestor.removeprefix(PREFIX)} {title(lineage.spec)} {epochs_in_words(lineage.epochs)}"
     name = re.sub(r"[^A-Za-z0-9_]+", "-", words).strip("-")[:MOST_CHARACTERS]
     return f"{name}-{hashlib.sha256(content).hexdigest()[:6]}"
 

@@ -311,7 +311,7 @@ def test_a_student_is_trained_and_used(small_trainer: Trainer) -> None:
     page.button("training start").click().run()
     until(page, lambda: "training stop" not in buttons(page) and bool(recovered.recovered_names()))
     [each] = recovered.all_recovered()
-    assert each.name.startswith("untrained-resnet8-float-1-epoch")
+    assert each.name.startswith("resnet8-float-1-epoch")
     assert (each.lineage.parent, each.lineage.teacher) == ("untrained:resnet8", "simple_cnn")
     page.button("use trained").click().run()
     assert not page.exception

@@ -7,6 +7,7 @@ import streamlit as st
 from compression.library.recovered import Recovered, epochs_in_words
 from compression.spec.title import title
 from pages.ui import wording
+from pages.ui.compute import networks
 from pages.ui.frame.warnings import without_folders
 from pages.ui.recover import runs
 from pages.ui.state import session
@@ -31,7 +32,7 @@ def draw() -> None:
     for depth, each in tree(here):
         if not depth and each.lineage.parent != parent:
             parent = each.lineage.parent
-            st.markdown(f"from **{parent}**")
+            st.markdown(f"from **{networks.labels().get(parent, parent)}**")
         _row(depth, each)
     st.caption(WORDS)
 
