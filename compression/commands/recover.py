@@ -26,7 +26,7 @@ from compression.results.store import Store
 from compression.retraining.lineage import Lineage
 from compression.retraining.recipe import Recipe
 from compression.retraining.run import recover
-from compression.retraining.start import teacher_of, whole_spec
+from compression.retraining.start import choose_teacher, whole_spec
 from compression.retraining.training import Training
 from compression.spec import CompressionSpec
 
@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> None:
         raise ValueError("--teacher is the network to distil from: add --distillation")
     count = image_count(options.training_images, split=TRAIN, option="--training-images")
     teacher = load_network(options.teacher) if options.teacher else None
-    teacher_of(model, whole_spec(model, spec), recipe, teacher)
+    choose_teacher(model, whole_spec(model, spec), recipe, teacher)
     test, images = load(TEST), load(TRAIN)[:count]
     checkpoint = _checkpoint(model, spec, recipe, len(images), teacher)
     network, lineage = _train(model, spec, recipe, images, checkpoint, teacher)

@@ -61,7 +61,12 @@ def whole_spec(model: FloatModel, spec: CompressionSpec) -> CompressionSpec:
     )
 
 
-def teacher_of(
+def has_to_learn(model: FloatModel, spec: CompressionSpec) -> bool:
+    """Returns whether training has something to give: what `spec` has cost `model`, or what it has not learned yet."""
+    return bool(spec.prunes or spec.quantizes_weights or spec.activations or is_untrained(model.name))
+
+
+def choose_teacher(
     model: FloatModel, spec: CompressionSpec, recipe: Recipe, teacher: FloatModel | None
 ) -> FloatModel | None:
     """Returns the network that `model` is distilled from, or None: `teacher`, or by default `model` before compression.
@@ -69,7 +74,7 @@ def teacher_of(
     Raises ValueError if `model`, compressed as `spec` says, cannot be trained by `recipe`, or has nothing to learn.
     """
     check_fits(recipe, spec)
-    if not (spec.prunes or spec.quantizes_weights or spec.activations or is_untrained(model.name)):
+    if not has_to_learn(model, spec):
         raise ValueError("there is nothing to recover from: the spec neither prunes nor quantizes")
     if not recipe.distillation:
         return None

@@ -29,7 +29,7 @@ from compression.retraining.lineage import Lineage, Point
 from compression.retraining.optimizers import Optimizers
 from compression.retraining.recipe import Quantizers, Recipe, SparsitySchedule
 from compression.retraining.schedules import bits_at, point_steps, rate_share, sparsity_at
-from compression.retraining.start import Start, teacher_of
+from compression.retraining.start import Start, choose_teacher
 from compression.spec import Calibration, CompressionSpec
 from compression.training.train import pad_crop_flip
 
@@ -49,7 +49,7 @@ class Training:
         """
         if images.fingerprint == TEST.fingerprint:
             raise ValueError("test images measure a network and never train it: give training images")
-        self.teacher = teacher_of(start.model, start.compressed.spec, recipe, teacher)
+        self.teacher = choose_teacher(start.model, start.compressed.spec, recipe, teacher)
         self.start, self.recipe, self.images = start, recipe, images
         self.total, self.steps_per_epoch = recipe.total_steps(len(images)), recipe.steps_per_epoch(len(images))
         self.step, self.seconds, self.problem = 0, 0.0, ""

@@ -6,7 +6,7 @@ import torch
 from compression.library.catalog import load_network
 from compression.networks.untrained import STUDENTS, is_untrained, load_untrained
 from compression.retraining.recipe import Recipe
-from compression.retraining.start import teacher_of
+from compression.retraining.start import choose_teacher
 from compression.spec import CompressionSpec, PruneSpec
 
 
@@ -44,15 +44,15 @@ def test_no_other_network_counts_as_untrained() -> None:
 def test_an_untrained_network_learns_from_labels_or_from_another_network() -> None:
     student, other = load_untrained("untrained:resnet8"), load_untrained("untrained:lenet5")
     spec = CompressionSpec(student.name)
-    assert teacher_of(student, spec, Recipe(), None) is None
-    assert teacher_of(student, spec, Recipe(distillation=0.5), other) is other
+    assert choose_teacher(student, spec, Recipe(), None) is None
+    assert choose_teacher(student, spec, Recipe(distillation=0.5), other) is other
     with pytest.raises(ValueError, match="cannot be its own teacher"):
-        teacher_of(student, spec, Recipe(distillation=0.5), None)
+        choose_teacher(student, spec, Recipe(distillation=0.5), None)
 
 
 def test_a_trained_network_is_its_own_teacher_and_needs_something_to_recover_from() -> None:
     network = load_network("cnn3")
     pruned = CompressionSpec("cnn3", PruneSpec(sparsity=0.5))
-    assert teacher_of(network, pruned, Recipe(distillation=0.5), None) is network
+    assert choose_teacher(network, pruned, Recipe(distillation=0.5), None) is network
     with pytest.raises(ValueError, match="nothing to recover from"):
-        teacher_of(network, CompressionSpec("cnn3"), Recipe(), None)
+        choose_teacher(network, CompressionSpec("cnn3"), Recipe(), None)

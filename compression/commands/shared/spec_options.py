@@ -67,9 +67,9 @@ def add_spec_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_network_arguments(parser: argparse.ArgumentParser, network: Any, models: str = "NAME") -> None:
     """Adds the options that name a network: one of them to the group `network`, and what a checkpoint may need."""
-    several = "names of networks, separated by commas" if "," in models else "name of a bundled or fetched network"
-    untrained = ", or untrained:ARCHITECTURE" if "," not in models else ""
-    network.add_argument("--model", metavar=models, help=f"{several}; `models` lists them{untrained}")
+    one = "name of a bundled or fetched network, which `models` lists, or untrained:ARCHITECTURE"
+    several = "names of networks, separated by commas; `models` lists them"
+    network.add_argument("--model", metavar=models, help=several if "," in models else one)
     network.add_argument("--checkpoint", metavar="FILE", type=Path, help="a checkpoint file (PyTorch or safetensors)")
     parser.add_argument(
         "--arch", metavar="NAME", help="architecture of the checkpoint (default: recognized from its tensors)"

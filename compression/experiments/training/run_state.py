@@ -8,7 +8,7 @@ from compression.engine.progress import Pace
 from compression.networks.model import FloatModel
 from compression.retraining.lineage import Lineage, Point
 from compression.retraining.recipe import Recipe
-from compression.retraining.start import teacher_of, whole_spec
+from compression.retraining.start import choose_teacher, whole_spec
 from compression.spec import CompressionSpec
 
 
@@ -54,7 +54,7 @@ def run_of(
     Raises ValueError where spec and recipe do not fit.
     """
     spec = whole_spec(model, spec)
-    other = teacher_of(model, spec, recipe, teacher)
+    other = choose_teacher(model, spec, recipe, teacher)
     name = task_name(
         "training", model.digest, spec.to_json(), recipe.to_json(), other and other.digest, images, fingerprint
     )

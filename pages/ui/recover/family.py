@@ -28,11 +28,11 @@ def draw() -> None:
     st.subheader("Recovered networks", anchor=False)
     for place, head in zip(st.columns(COLUMNS), HEADS, strict=True):
         place.caption(head)
-    parent = ""
+    parent, labels = "", networks.labels()
     for depth, each in tree(here):
         if not depth and each.lineage.parent != parent:
             parent = each.lineage.parent
-            st.markdown(f"from **{networks.labels().get(parent, parent)}**")
+            st.markdown(f"from **{labels.get(parent, parent)}**")
         _row(depth, each)
     st.caption(WORDS)
 

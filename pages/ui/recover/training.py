@@ -8,7 +8,7 @@ from compression.evaluation.reading import Reading
 from compression.experiments.training.run_state import Run, Stage, TrainingReading
 from compression.library.recovered import epochs_in_words
 from compression.networks.bundled import bundled_names
-from compression.networks.untrained import is_untrained
+from compression.retraining.start import has_to_learn
 from compression.spec import CompressionSpec
 from pages.ui import wording
 from pages.ui.accuracy import missing_images
@@ -34,7 +34,7 @@ def draw(model: str) -> None:
     """Draws the section for the settings of now."""
     untrained = selection.spec(model)
     spec = recipe.spec_to_train(untrained)
-    if not (spec.prunes or spec.quantizes_weights or spec.activations or is_untrained(model)):
+    if not has_to_learn(networks.float_model(model), spec):
         return
     st.subheader("By training", anchor=False)
     problem = images.missing_training_images()
