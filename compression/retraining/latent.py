@@ -39,6 +39,7 @@ from compression.retraining.recipe import FIXED_VALUES
 from compression.spec import FLOAT_BITS, CompressionSpec, Order, Scheme
 
 Masks = Mapping[str, LayerMask]
+LARGEST = 1e15
 
 
 @dataclass(eq=False)
@@ -90,6 +91,10 @@ class Latent:
             key: value for key, value in state.items() if key not in own and key.rpartition(".")[2] not in COUNTERS
         }
         return CompressedModel(self.start.spec, self.start.original, layers, None, vectors)
+
+    def is_bounded(self) -> bool:
+        """Returns whether the squares of all parameters can be summed as float32."""
+        return all(float(each.detach().abs().max()) < LARGEST for each in self.module.parameters())
 
     def pruned(self, masks: Masks) -> "Latent":
         """Returns the network as `masks` prune it, with the same latent weights, which stay as they are."""

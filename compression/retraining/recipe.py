@@ -12,6 +12,8 @@ from compression.spec.checks import member
 
 MOST_EPOCHS = 1000
 
+MOST_RATE = 1e30  # what is much larger does not fit into a float32
+
 RATES = {"sgd": 0.02, "adam": 0.001}
 
 CODEBOOKS = (Scheme.POWER_OF_TWO, Scheme.K_MEANS, Scheme.TERNARY, Scheme.BINARY)  # their steps are not even
@@ -120,8 +122,8 @@ class Recipe:
         if not 0 < self.epochs <= MOST_EPOCHS:
             raise ValueError(f"epochs must be above 0 and at most {MOST_EPOCHS}, got {self.epochs}")
         for name in ("learning_rate", "gain_rate", "temperature"):
-            if not (0 < getattr(self, name) < math.inf):
-                raise ValueError(f"{name} must be a finite number above 0, got {getattr(self, name)}")
+            if not 0 < getattr(self, name) <= MOST_RATE:
+                raise ValueError(f"{name} must be above 0 and at most {MOST_RATE}, got {getattr(self, name)}")
         for name in ("distillation", "pruned_by"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be in 0..1, got {getattr(self, name)}")

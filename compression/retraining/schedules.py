@@ -57,6 +57,12 @@ def bits_at(recipe: Recipe, step: int, total: int) -> int | None:
     return recipe.bit_schedule[number] if number < len(recipe.bit_schedule) else None
 
 
+def is_settled(recipe: Recipe, target: float | None, step: int, total: int) -> bool:
+    """Returns whether `step` is trained with the sparsity `target`, if there is one, and with the bits of the spec."""
+    is_pruned = target is None or sparsity_at(recipe, target, step, total) == target
+    return is_pruned and bits_at(recipe, step, total) is None
+
+
 def point_steps(recipe: Recipe, total: int) -> tuple[int, ...]:
     """Returns after how many steps the held-out images are counted: 0, then `points` times, at last at the end."""
     return tuple(sorted({round(number * total / recipe.points) for number in range(recipe.points + 1)} | {total}))

@@ -5,14 +5,15 @@ from dataclasses import dataclass, replace
 
 from compression.core.compress import compress
 from compression.core.evidence import NO_EVIDENCE, Evidence
-from compression.core.record import CompressedModel
+from compression.core.record import CompressedModel, LayerRecord
 from compression.files.stored import StoredNetwork
 from compression.networks.model import FloatModel
 from compression.networks.untrained import is_untrained
 from compression.pruning.masks import LayerMask
+from compression.quantization.activations import InputQuantizer, input_quantizer
 from compression.retraining.latent import masks_of, plans_on_folded
 from compression.retraining.recipe import Recipe, check_fits
-from compression.spec import CompressionSpec
+from compression.spec import Calibration, CompressionSpec, Criterion
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +40,36 @@ def prepare(model: FloatModel, spec: CompressionSpec, evidence: Evidence) -> Sta
     continues = stored is not None and spec == whole_spec(model, CompressionSpec(spec.model))
     compressed = replace(stored, spec=spec) if stored and continues else compress(module, spec, evidence)
     planned_on = compressed.original if plans_on_folded(spec) else module
-    return Start(model, compressed, masks_of(planned_on, spec, evidence), evidence, continues)
+    masks = masks_of(planned_on, spec, evidence)
+    if continues:
+        masks = {
+            layer.name: _keep_nonzero(masks[layer.name], layer, spec)
+            for layer in compressed.layers
+            if layer.name in masks
+        }
+    return Start(model, compressed, masks, evidence, continues)
+
+
+def _keep_nonzero(planned: LayerMask, layer: LayerRecord, spec: CompressionSpec) -> LayerMask:
+    """Returns a mask with which no weight is pruned that the file of a trained network has kept.
+
+    Training may have moved such a weight below the threshold. By value, and not by magnitude, zero is not what is
+    pruned first; then all zeros of the file are pruned.
+    """
+    nonzero = layer.channels_first != 0
+    by_value = spec.prune is not None and spec.prune.criterion is Criterion.SIGNED
+    mask = nonzero if by_value else planned.mask | nonzero
+    filters = None if planned.filters is None else mask.flatten(1).any(1)
+    return planned._replace(mask=mask, filters=filters)
+
+
+def least_error_inputs(start: Start) -> dict[str, InputQuantizer]:
+    """Returns layer name -> the quantizer of its inputs with the least squared error, if inputs are quantized."""
+    activations, calibration = start.compressed.spec.activations, start.evidence.calibration
+    if not activations or not calibration:
+        return {}
+    spec = replace(activations, calibration=Calibration.LEAST_ERROR)
+    return {name: input_quantizer(stats, spec) for name, stats in calibration.items()}
 
 
 def whole_spec(model: FloatModel, spec: CompressionSpec) -> CompressionSpec:
@@ -50,20 +80,25 @@ def whole_spec(model: FloatModel, spec: CompressionSpec) -> CompressionSpec:
     if not isinstance(model, StoredNetwork):
         return spec
     own = model.spec
+    named = {layer.name for layer in spec.layers}
     return replace(
         spec,
         prune=spec.prune or own.prune,
         weights=spec.weights or own.weights,
         activations=spec.activations or own.activations,
-        layers=spec.layers or own.layers,
+        layers=(*spec.layers, *(layer for layer in own.layers if layer.name not in named)),
         fold_bn=spec.fold_bn or own.fold_bn,
         also=spec.also or own.also,
     )
 
 
 def has_to_learn(model: FloatModel, spec: CompressionSpec) -> bool:
-    """Returns whether training has something to give: what `spec` has cost `model`, or what it has not learned yet."""
-    return bool(spec.prunes or spec.quantizes_weights or spec.activations or is_untrained(model.name))
+    """Returns whether training has something to give: what `spec` has cost `model`, or what it has not learned yet.
+
+    A network that was trained here, a student too, can be trained on.
+    """
+    compresses = spec.prunes or spec.quantizes_weights or spec.activations
+    return bool(compresses or is_untrained(model.name) or isinstance(model, StoredNetwork))
 
 
 def choose_teacher(
@@ -78,6 +113,7 @@ def choose_teacher(
         raise ValueError("there is nothing to recover from: the spec neither prunes nor quantizes")
     if not recipe.distillation:
         return None
-    if teacher is None and is_untrained(model.name):
-        raise ValueError("an untrained network cannot be its own teacher: name another one")
+    if teacher is None and (is_untrained(model.name) or isinstance(model, StoredNetwork)):
+        what = "a network of a packed file" if isinstance(model, StoredNetwork) else "an untrained network"
+        raise ValueError(f"{what} cannot be its own teacher: name another one")
     return teacher or model

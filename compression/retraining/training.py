@@ -23,17 +23,17 @@ from compression.data.cifar10 import TEST
 from compression.data.images import ImageSet
 from compression.evaluation.evaluation import evaluate
 from compression.networks.model import FloatModel
-from compression.quantization.activations import InputQuantizer, input_quantizer
 from compression.retraining.latent import Latent, latent_network, masks_of
 from compression.retraining.lineage import Lineage, Point
 from compression.retraining.optimizers import Optimizers
 from compression.retraining.recipe import Quantizers, Recipe, SparsitySchedule
-from compression.retraining.schedules import bits_at, point_steps, rate_share, sparsity_at
-from compression.retraining.start import Start, choose_teacher
-from compression.spec import Calibration, CompressionSpec
+from compression.retraining.schedules import bits_at, is_settled, point_steps, rate_share, sparsity_at
+from compression.retraining.start import Start, choose_teacher, least_error_inputs
+from compression.spec import CompressionSpec
 from compression.training.train import pad_crop_flip
 
 State = dict[str, Any]
+RISE = 1.2
 
 
 class Training:
@@ -60,6 +60,8 @@ class Training:
         self._best = self._latent.state() | {"step": 0}
         self._sparsity = -1.0
         self._loss_sum, self._losses = 0.0, 0
+        self._entropy_sum = 0.0  # of the cross-entropy alone
+        self._first_entropy: float | None = None
 
     @property
     def spec(self) -> CompressionSpec:
@@ -91,10 +93,13 @@ class Training:
     def network(self) -> CompressedModel:
         """Returns the network that came out, as its packed file holds it, bit for bit.
 
-        It is the one after all steps. If the run has ended early, it is the best of those that were counted.
+        It is the one after all steps, once it is counted. Before that, and if the run has ended early, it is the best
+        of those that were counted.
         """
         if self._is_whole:
             return self._finished(self._latent, self.step).network()
+        if not self._best["step"]:
+            return self.start.compressed
         latent = self._new_latent()
         latent.load_(self._best)
         return self._finished(latent, self._best["step"]).network()
@@ -125,6 +130,7 @@ class Training:
             "best": self._best,
             "points": [asdict(point) for point in self.points],
             "numbers": [self.step, self._sparsity, self._loss_sum, self._losses, self.seconds, self.problem],
+            "entropy": [self._entropy_sum, self._first_entropy],
         }
 
     def load(self, state: State) -> None:
@@ -139,6 +145,7 @@ class Training:
         self._best = state["best"]
         self.points = [Point(**point) for point in state["points"]]
         self.step, self._sparsity, self._loss_sum, self._losses, self.seconds, self.problem = state["numbers"]
+        self._entropy_sum, self._first_entropy = state.get("entropy", (0.0, None))  # not there in older states
         self._latent.use_bits_(self._bits_before(self.step))
 
     @cached_property
@@ -155,7 +162,7 @@ class Training:
 
     @property
     def _is_whole(self) -> bool:
-        return self.step == self.total and not self.problem
+        return self.step == self.total and self._is_counted and not self.problem
 
     @property
     def _is_gradual(self) -> bool:
@@ -182,14 +189,14 @@ class Training:
         if self._is_gradual:
             self._prune()
         if self.step == 0 and self.recipe.quantizers is Quantizers.LEARNED and not self.start.continues:
-            self._latent.start_gains_(_least_error_inputs(self.start))
+            self._latent.start_gains_(least_error_inputs(self.start))
         bits = bits_at(self.recipe, self.step, self.total)
         if bits != self._bits_before(self.step):
             self._latent.change_bits_(bits)
         pixels, labels = self._batch()
         with torch.enable_grad(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(_seed(self.recipe.seed, "layers", self.step))  # of dropout
-            loss = self._loss(pixels, labels)
+            loss, entropy = self._loss(pixels, labels)
             value = float(loss.detach())
             if not math.isfinite(value):
                 self.problem = f"training ended after step {self.step:,}: the loss is {value}; lower the learning rate"
@@ -197,6 +204,7 @@ class Training:
             self._optimizers.step_(loss, rate_share(self.recipe, self.step, self.total))
         self.step += 1
         self._loss_sum, self._losses = self._loss_sum + value, self._losses + 1
+        self._entropy_sum += float(entropy.detach())
 
     def _batch(self) -> tuple[Tensor, Tensor]:
         """Returns the pixels and the labels of this step."""
@@ -207,23 +215,24 @@ class Training:
         pixels = pad_crop_flip(self.images.pixels[rows], self.recipe.crop_pad_pixels, generator)
         return pixels, self.images.labels[rows]
 
-    def _loss(self, pixels: Tensor, labels: Tensor) -> Tensor:
-        """Returns the cross-entropy or, with a teacher, its mean with the divergence from the teacher's outputs.
+    def _loss(self, pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the loss, and the cross-entropy alone.
 
-        The recipe's penalty on the bits of the codes is added.
+        The loss is the cross-entropy or, with a teacher, its mean with the divergence from the teacher's outputs. The
+        recipe's penalty on the bits of the codes is added.
         Source: Hinton et al. 2015 (arXiv:1503.02531), section 2; the divergence is multiplied by temperature^2.
         """
         logits = self._latent(self.start.model.normalization(pixels))
-        loss = F.cross_entropy(logits, labels)
+        entropy = F.cross_entropy(logits, labels)
         bits = self.recipe.bit_penalty * self._latent.mean_bits() if self.recipe.bit_penalty else 0.0
         if self.teacher is None:
-            return loss + bits
+            return entropy + bits, entropy
         with torch.no_grad():
             outputs_of_teacher = self.teacher.module(self.teacher.normalization(pixels))
             targets = (outputs_of_teacher / self.recipe.temperature).log_softmax(1)
         outputs = (logits / self.recipe.temperature).log_softmax(1)
         divergence = F.kl_div(outputs, targets, reduction="batchmean", log_target=True) * self.recipe.temperature**2
-        return (1 - self.recipe.distillation) * loss + self.recipe.distillation * divergence + bits
+        return (1 - self.recipe.distillation) * entropy + self.recipe.distillation * divergence + bits, entropy
 
     def _prune(self) -> None:
         """Prunes as many weights as the schedule says for this step."""
@@ -238,21 +247,37 @@ class Training:
             self._sparsity = sparsity
 
     def _count(self, began: float) -> None:
-        """Counts the held-out images, and ends the run if the loss has risen above that of guessing."""
+        """Counts the held-out images, and ends the run if it diverges."""
+        if not self._latent.is_bounded():
+            self.problem = f"training ended after step {self.step:,}: weights grow without end; lower the learning rate"
+            return
         held_out = self.images[len(self.images) - self.recipe.held_out :]
-        network = self._finished(self._latent, self.step).network()
+        network = self._finished(self._latent, self.step).network() if self.step else self.start.compressed
         evaluation = evaluate(network.module, held_out, self.start.model.normalization)
         loss = self._loss_sum / self._losses if self._losses else None
         seconds = self.seconds + time.monotonic() - began
+        self._check_entropy()
         self.points.append(Point(self.step, loss, evaluation.correct, evaluation.total, seconds))
-        self._loss_sum, self._losses = 0.0, 0
+        self._loss_sum, self._losses, self._entropy_sum = 0.0, 0, 0.0
         if evaluation.correct >= max(point.correct for point in self.points):
             self._best = self._latent.state() | {"step": self.step}
-        first = next((point.loss for point in self.points if point.loss is not None), None)
-        if loss and first and loss > max(first, math.log(len(self.images.classes))):
+
+    def _check_entropy(self) -> None:
+        """Ends the run if the cross-entropy since the last point is RISE times that of guessing, and of the beginning.
+
+        A network that has learned nothing yet guesses. Steps before the pruning and the bits of the spec are reached do
+        not count: in these a network gets worse.
+        """
+        target = self.spec.prune.sparsity if self._is_gradual and self.spec.prune else None
+        if not self._losses or not is_settled(self.recipe, target, self.points[-1].step, self.total):
+            return
+        entropy = self._entropy_sum / self._losses
+        if self._first_entropy is None:
+            self._first_entropy = entropy
+        elif entropy > RISE * max(self._first_entropy, math.log(len(self.images.classes))):
             self.problem = (
-                f"training ended after step {self.step:,}: the loss has risen from {first:.2f} to {loss:.2f}; lower "
-                "the learning rate"
+                f"training ended after step {self.step:,}: the cross-entropy has risen from {self._first_entropy:.2f} "
+                f"to {entropy:.2f}; lower the learning rate"
             )
 
 
@@ -264,15 +289,6 @@ def with_share_of_pruning(spec: CompressionSpec, share: float) -> CompressionSpe
         layer if layer.sparsity is None else replace(layer, sparsity=layer.sparsity * share) for layer in spec.layers
     )
     return replace(spec, prune=replace(spec.prune, sparsity=spec.prune.sparsity * share), layers=layers)
-
-
-def _least_error_inputs(start: Start) -> dict[str, InputQuantizer]:
-    """Layer name -> the quantizer of its inputs with the least squared error, if inputs are quantized."""
-    activations, calibration = start.compressed.spec.activations, start.evidence.calibration
-    if not activations or not calibration:
-        return {}
-    spec = replace(activations, calibration=Calibration.LEAST_ERROR)
-    return {name: input_quantizer(stats, spec) for name, stats in calibration.items()}
 
 
 @lru_cache(maxsize=2)

@@ -16,10 +16,10 @@ from compression.engine.cluster import Engine
 from compression.experiments.training import trainer as trainers
 from compression.experiments.training.run_state import Run, Stage, TrainingReading
 from compression.experiments.training.trainer import Trainer
-from compression.files.packed_file import fingerprint
+from compression.files.packed_file import fingerprint, to_bytes
 from compression.files.stored import compress_network
 from compression.library import recovered
-from compression.library.recovered import all_recovered, delete_recovered, load_recovered
+from compression.library.recovered import all_recovered, delete_recovered, load_recovered, save_recovered
 from compression.networks.model import FloatModel
 from compression.retraining.recipe import Recipe
 from compression.retraining.run import recover
@@ -108,6 +108,18 @@ def test_a_run_that_is_done_is_found_again_until_its_network_is_deleted(
     delete_recovered(each.name, tmp_path)
     for either in (trainer, again):
         assert either.look(run).stage is Stage.ABSENT
+
+
+def test_a_run_that_ended_early_is_found_again_with_its_reason(
+    here: Engine, simple_cnn: FloatModel, tmp_path: Path
+) -> None:
+    network, lineage = recover(simple_cnn, SPEC, SHORT, images())
+    early = replace(lineage, steps=4, problem="the loss is nan")
+    save_recovered("early", to_bytes(network, simple_cnn), early, tmp_path)
+    trainer = Trainer(here, tmp_path, images())
+    reading = trainer.look(trainer.run(simple_cnn, SPEC, SHORT))
+    assert (reading.stage, reading.problem, reading.network) == (Stage.DONE, "the loss is nan", "early")
+    assert (reading.step, reading.points) == (8, lineage.points)
 
 
 def test_runs_wait_for_their_turn_and_a_session_has_one(here: Engine, simple_cnn: FloatModel, tmp_path: Path) -> None:

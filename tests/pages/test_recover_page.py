@@ -238,7 +238,10 @@ def test_the_teacher_is_by_default_the_float_network_also_of_a_recovered_one(
     assert recipe.teacher_of(distilled, "vgg") is None
     assert recipe.teacher_of(distilled, "a") == "vgg"
     assert recipe.teacher_of(replace(distilled, teacher="cnn3"), "a") == "cnn3"
-    assert recipe.teacher_of(replace(distilled, teacher="deleted"), "a") is None
+    with pytest.raises(ValueError, match="the teacher 'deleted' is not here"):
+        recipe.teacher_of(replace(distilled, teacher="deleted"), "a")
+    with pytest.raises(ValueError, match="an untrained network has nothing to teach"):
+        recipe.teacher_of(replace(distilled, teacher="untrained:resnet8"), "a")
     assert recipe.teacher_of(Settings(teacher="cnn3"), "a") is None
     monkeypatch.setattr(
         recovered, "all_recovered", lambda data=None: [Recovered("a", lineage("untrained:resnet8"), tmp_path, 1, False)]
@@ -316,7 +319,8 @@ def test_a_student_is_trained_and_used(small_trainer: Trainer) -> None:
     page.button("use trained").click().run()
     assert not page.exception
     assert page.query_params["model"] == each.name
-    assert any("compressed already" in info.value for info in page.info)
+    assert any("You can train on from\nit." in info.value for info in page.info)
+    assert buttons(page)["training start"] == "Train"
 
 
 def test_a_network_is_trained_found_again_by_its_link_used_trained_on_and_deleted(small_trainer: Trainer) -> None:
@@ -345,7 +349,7 @@ def test_a_network_is_trained_found_again_by_its_link_used_trained_on_and_delete
     size = next(metric.value for metric in again.metric if metric.label == "File size")
     assert size == wording.size(recovered.find_recovered(name).nbytes)  # type: ignore[union-attr]
     assert buttons(again)["training start"] == "Train"  # on from it
-    assert any("compressed already" in info.value for info in again.info)
+    assert any("You can train on from\nit." in info.value for info in again.info)
     again.button(f"delete {name}").click().run()
     assert not again.exception
     assert recovered.recovered_names() == []

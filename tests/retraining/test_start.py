@@ -5,14 +5,15 @@ from dataclasses import replace
 import pytest
 import torch
 
-from compression.core.evidence import Evidence
+from compression.core.evidence import NO_EVIDENCE, Evidence
 from compression.core.observe import observe
 from compression.files.exported import load_exported
 from compression.files.packed_file import fingerprint, to_bytes
 from compression.files.stored import StoredNetwork
-from compression.retraining.start import prepare, whole_spec
+from compression.networks.untrained import load_untrained
+from compression.retraining.start import choose_teacher, prepare, whole_spec
 from compression.retraining.training import Training
-from compression.spec import ActivationSpec, CompressionSpec, PruneSpec, QuantSpec
+from compression.spec import ActivationSpec, CompressionSpec, LayerSpec, PruneSpec, QuantSpec
 from tests.retraining.test_training import RECIPE, finish, images, model
 
 PRUNED = CompressionSpec("resnet8", PruneSpec(sparsity=0.8))
@@ -77,6 +78,49 @@ def test_a_network_is_pruned_and_quantized_in_either_order(one: CompressionSpec,
     if one is PRUNED:  # its zeros are the ones that stay
         for before, after in zip(first.compressed.layers, both.layers, strict=True):
             assert not after.weight[before.weight == 0].any()
+
+
+@pytest.mark.parametrize(
+    "prune",
+    [
+        PruneSpec(threshold=0.05),
+        PruneSpec(threshold=1.0, unit="stds"),  # type: ignore[arg-type]
+        PruneSpec(threshold=0.05, criterion="signed"),  # type: ignore[arg-type]
+        PruneSpec(sparsity=0.3, criterion="signed"),  # type: ignore[arg-type]
+        PruneSpec(threshold=0.1, structure="filter"),  # type: ignore[arg-type]
+        PruneSpec(sparsity=0.8, criterion="random"),  # type: ignore[arg-type]
+    ],
+    ids=lambda prune: f"{prune.criterion} {prune.structure} {prune.threshold} {prune.sparsity}",
+)
+def test_weights_that_training_has_moved_below_the_threshold_are_not_pruned_again(prune: PruneSpec) -> None:
+    first = trained(CompressionSpec("resnet8", prune))
+    run = Training(prepare(first, whole_spec(first, CompressionSpec("first")), evidence()), RECIPE, images())
+    run.advance(1)
+    run.advance(1)
+    again = run._latent.network()
+    for before, after in zip(first.compressed.layers, again.layers, strict=True):
+        assert torch.equal(before.weight != 0, after.weight != 0), before.name
+
+
+def test_own_settings_of_layers_are_added_to_those_that_the_network_has() -> None:
+    own = (LayerSpec("conv1", sparsity=0.5), LayerSpec("fc", sparsity=0.2))
+    first = trained(replace(PRUNED, layers=own))
+    added = (LayerSpec("fc", sparsity=0.1), LayerSpec("layer1.0.conv1", sparsity=0.3))
+    assert set(whole_spec(first, CompressionSpec("first", layers=added)).layers) == {own[0], *added}
+
+
+def test_a_student_that_was_trained_is_trained_on_and_is_not_its_own_teacher() -> None:
+    student = load_untrained("untrained:resnet8")
+    run = finish(Training(prepare(student, CompressionSpec(student.name), NO_EVIDENCE), RECIPE, images()))
+    first = load_exported(to_bytes(run.network(), student), "first.safetensors", "first")
+    spec = whole_spec(first, CompressionSpec("first"))
+    start = prepare(first, spec, evidence())
+    assert start.continues
+    again = finish(Training(start, RECIPE, images())).network()
+    assert fingerprint(again.module) != fingerprint(first.module)
+    assert choose_teacher(first, spec, replace(RECIPE, distillation=0.5), model())
+    with pytest.raises(ValueError, match="a network of a packed file cannot be its own teacher"):
+        choose_teacher(first, spec, replace(RECIPE, distillation=0.5), None)
 
 
 def test_a_network_with_quantized_inputs_keeps_one_quantizer_for_each() -> None:

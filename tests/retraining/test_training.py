@@ -1,23 +1,27 @@
 """Trained compressed networks: zeros stay, files hold the result, the seed decides, gradients are those of torch."""
 
 import copy
+import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from compression.core.evidence import NO_EVIDENCE
+from compression.core.evidence import NO_EVIDENCE, Evidence, Sample
 from compression.core.network import with_source
 from compression.data.cifar10 import TEST, TRAIN
 from compression.data.images import ImageSet
+from compression.evaluation.evaluation import Evaluation, evaluate
 from compression.files.packed_file import fingerprint, to_bytes
 from compression.files.packed_reader import verify_file
 from compression.networks.model import FloatModel, freeze_
 from compression.networks.normalization import NORMALIZATIONS
 from compression.quantization.quantizers import QParams
 from compression.quantization.straight_through import least_error_gain, round_weight
+from compression.retraining import training as trainings
 from compression.retraining.latent import latent_network
 from compression.retraining.lineage import lineage_from_json
 from compression.retraining.optimizers import shrink_
@@ -173,11 +177,63 @@ def test_an_l1_penalty_makes_weights_exactly_zero(optimizer: str) -> None:
     assert zeros["l2"] == zeros["huber"] == 0
 
 
-def test_training_that_diverges_ends_with_a_sentence_and_keeps_the_best_so_far() -> None:
-    run = finish(training(CompressionSpec(weights=QuantSpec(2)), replace(RECIPE, steps=40, learning_rate=1e30)))
+@pytest.mark.parametrize("rate", [1e18, 1e30])
+def test_training_that_diverges_ends_with_a_sentence_and_keeps_the_best_so_far(rate: float) -> None:
+    recipe = replace(RECIPE, steps=40, points=20, held_out=8, learning_rate=rate)
+    run = finish(training(CompressionSpec(weights=QuantSpec(2)), recipe))
     assert "lower the learning rate" in run.problem
-    assert run.lineage().steps == 0
+    assert run.lineage().after.correct == max(point.correct for point in run.points)
     assert all(layer.weight.isfinite().all() for layer in run.network().layers)
+
+
+@pytest.mark.parametrize(
+    "schedule", [{}, {"sparsity_schedule": "cubic"}, {"bit_schedule": (6,)}], ids=["one-shot", "cubic", "bits first"]
+)
+def test_a_run_starts_at_the_compressed_network_with_all_of_its_steps(schedule: dict) -> None:
+    """Whatever is trained first: float weights if pruning is gradual."""
+    spec = CompressionSpec("resnet8", PruneSpec(sparsity=0.8), QuantSpec(4), reconstruct=True)
+    start = prepare(model(), spec, Evidence(Sample(model().normalization(images().pixels), images().labels)))
+    run = Training(start, replace(RECIPE, steps=12, held_out=96 - 16, **schedule), images())
+    run.advance(1)
+    held_out = images()[16:]
+    assert run.points[0].correct == evaluate(start.compressed.module, held_out, start.model.normalization).correct
+    assert fingerprint(run.network().module) == fingerprint(start.compressed.module)
+
+
+def test_a_run_ends_if_it_diverges_and_not_because_gradual_pruning_makes_it_worse_at_first(
+    simple_cnn: FloatModel,
+) -> None:
+    """With a teacher, the loss is far above that of guessing, log 10, before the network has recovered."""
+    inputs = simple_cnn.normalization(images().pixels)
+    answers = replace(images(), labels=simple_cnn.module(inputs).argmax(1))
+    spec = CompressionSpec("simple_cnn", PruneSpec(sparsity=0.98))
+    recipe = replace(RECIPE, steps=40, points=20, learning_rate=0.01, distillation=0.9, sparsity_schedule="cubic")
+    start = prepare(simple_cnn, spec, NO_EVIDENCE)
+    run = finish(Training(start, recipe, answers))
+    assert (run.problem, run.step) == ("", 40)
+    losses = [point.loss for point in run.points if point.loss is not None]
+    assert max(losses) > max(losses[0], math.log(10))
+    run = finish(Training(start, replace(recipe, learning_rate=1.0), answers))
+    assert "weights grow without end" in run.problem
+    spec = CompressionSpec("simple_cnn", PruneSpec(sparsity=0.5))
+    one_shot = replace(recipe, learning_rate=0.05, distillation=0.0, sparsity_schedule="one-shot")
+    run = finish(Training(prepare(simple_cnn, spec, NO_EVIDENCE), one_shot, answers))
+    assert "the cross-entropy has risen from" in run.problem
+
+
+def test_ctrl_c_in_the_last_count_gives_the_best_network_that_was_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts: list[object] = []
+
+    def count(*arguments: Any) -> Evaluation:
+        counts.append(arguments)
+        if len(counts) > RECIPE.points:
+            raise KeyboardInterrupt
+        return evaluate(*arguments)
+
+    monkeypatch.setattr(trainings, "evaluate", count)
+    lineage = recover(model(), CompressionSpec("resnet8", weights=QuantSpec(4)), RECIPE, images())[1]
+    assert lineage.steps < RECIPE.total_steps(96)
+    assert lineage.after.step == lineage.steps
 
 
 def test_a_run_saved_to_a_file_is_not_repeated_and_its_lineage_is_text(tmp_path: Path) -> None:

@@ -34,16 +34,10 @@ class Run:
         return self.recipe.total_steps(self.images)
 
     def is_of(self, lineage: Lineage) -> bool:
-        """Returns whether a network with `lineage` came out of this run, after all of its steps."""
-        own = (self.digest, self.spec, self.recipe, self.teacher, self.fingerprint, self.total)
-        return own == (
-            lineage.digest,
-            lineage.spec,
-            lineage.recipe,
-            lineage.teacher,
-            lineage.images,
-            lineage.steps,
-        )
+        """Returns whether a network with `lineage` came out of this run, after all of its steps or an early end."""
+        own = (self.digest, self.spec, self.recipe, self.teacher, self.fingerprint)
+        is_own = own == (lineage.digest, lineage.spec, lineage.recipe, lineage.teacher, lineage.images)
+        return is_own and (lineage.steps == self.total or bool(lineage.problem))
 
 
 def run_of(

@@ -123,8 +123,8 @@ class Trainer:
     def _on_disk(self, run: Run) -> RunState:
         for each in all_recovered(self._data):
             if run.is_of(each.lineage):
-                after = each.lineage
-                return RunState(run, Stage.DONE, after.steps, after.points, after.seconds, network=each.name)
+                points, seconds, problem = each.lineage.points, each.lineage.seconds, each.lineage.problem
+                return RunState(run, Stage.DONE, points[-1].step, points, seconds, problem, network=each.name)
         state = RunState(run)
         try:
             if saved := self._saved(run):

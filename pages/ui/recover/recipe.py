@@ -60,9 +60,16 @@ def can_be_gradual(spec: CompressionSpec) -> bool:
 def teacher_of(now: Settings, model: str) -> str | None:
     """Returns the name of the teacher, if there is distillation from another network than `model`.
 
-    By default it is the float network, also for a network that was compressed and trained already. An untrained one
-    has nothing to teach.
+    By default it is the float network, also for a network that was compressed and trained already, if it is here and
+    was not untrained. Raises ValueError for a network that has nothing to teach or is not here.
     """
-    name = now.teacher or ancestor(model)
-    is_possible = name != model and name in networks.names() and not is_untrained(name)
-    return name if now.distillation and is_possible else None
+    if not now.distillation:
+        return None
+    name, has = now.teacher or ancestor(model), networks.names()
+    if name == model or (not now.teacher and (is_untrained(name) or name not in has)):
+        return None
+    if name not in has:
+        raise ValueError(f"the teacher {name!r} is not here: name another one")
+    if is_untrained(name):
+        raise ValueError("an untrained network has nothing to teach: name another teacher")
+    return name

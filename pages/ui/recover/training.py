@@ -8,6 +8,7 @@ from compression.evaluation.reading import Reading
 from compression.experiments.training.run_state import Run, Stage, TrainingReading
 from compression.library.recovered import epochs_in_words
 from compression.networks.bundled import bundled_names
+from compression.networks.untrained import is_untrained
 from compression.retraining.start import has_to_learn
 from compression.spec import CompressionSpec
 from pages.ui import wording
@@ -26,8 +27,10 @@ FLOAT32 = """\
 Trained weights fill a float32, and those of the bundled networks were stored as float16. So the file of a network that
 is only pruned grows by training; quantize its weights as well, before or after, and it shrinks."""
 HELD_OUT = """\
-The curve counts 1,000 training images that are held out from this training. The float network has seen them when it was
-trained, so they are easier than the test images, which are counted once, at the end."""
+The curve counts 1,000 training images that are held out from this training. The test images are counted once, at the
+end."""
+SEEN = """ The network may have seen the held-out images when it was trained before; then they are easier than the test
+images."""
 
 
 def draw(model: str) -> None:
@@ -43,8 +46,8 @@ def draw(model: str) -> None:
         return
     now = session.now()
     recipe_controls.draw(spec)
-    teacher = recipe.teacher_of(now, model)
     try:
+        teacher = recipe.teacher_of(now, model)
         run = runs.run_of(spec, recipe.recipe_of(now, spec), teacher)
     except ValueError as error:
         st.info(f"{wording.capital(str(error))}.", icon=":material/info:")
@@ -80,7 +83,7 @@ def _watch(run: Run, untrained: CompressionSpec, teacher: str | None) -> None:
             epochs = run.total / run.recipe.steps_per_epoch(run.images)
             figure = training_charts.curve(now.points, run.total, epochs, show.ink())
             show.chart(figure, "training", "Training loss, and accuracy on held-out training images, by epochs")
-            st.caption(HELD_OUT)
+            st.caption(HELD_OUT if is_untrained(run.parent) else HELD_OUT + SEEN)
         _result(untrained, now)
         if (now.is_active, now.network, _is_counting(now)) != (reading.is_active, reading.network, is_counting):
             st.rerun()
@@ -102,7 +105,8 @@ def _progress(run: Run, reading: TrainingReading, teacher: str | None) -> None:
             st.button("Stop", key="training stop", icon=":material/stop:", on_click=runs.stop, args=(run,))
         elif reading.stage is Stage.DONE:
             seconds = wording.duration(reading.seconds)
-            st.caption(f"Trained for {epochs_in_words(run.recipe.epochs)}, {reading.step:,} steps, in {seconds}.")
+            epochs = epochs_in_words(reading.step / run.recipe.steps_per_epoch(run.images))
+            st.caption(f"Trained for {epochs}, {reading.step:,} steps, in {seconds}.")
         else:
             is_begun = reading.stage is Stage.STOPPED
             left = runs.estimate(run) * (1 - reading.share)
