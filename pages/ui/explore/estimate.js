@@ -96,15 +96,18 @@ function spread(bins, low, high, count) {
   }
 }
 
-// The magnitude below which weights are pruned, for a layer of the sketch. `setting.sparsity` may lie between percents.
+// The magnitude below which weights are pruned, for a layer of the sketch; 0 if none is. `setting.sparsity` may lie
+// between percents. Between the last two, of which 100 % has no finite threshold, that of 99 % is taken.
 function thresholdOf(sketch, layer, setting) {
   if (setting.threshold !== null) return setting.threshold;
-  const known = setting.scope === "layer" ? layer.thresholds : sketch.thresholds;
+  const { thresholds: known, weights } = setting.scope === "layer" ? layer : sketch;
+  if (setting.sparsity * weights < 1) return 0;
   const place = Math.min(1, setting.sparsity) * (known.length - 1);
   const below = Math.floor(place + 1e-9);
   const above = Math.min(known.length - 1, below + 1);
   const share = Math.max(0, place - below);
-  return share < 1e-9 ? known[below] : known[below] + share * (known[above] - known[below]);
+  const isBetween = share > 1e-9 && Number.isFinite(known[above]);
+  return isBetween ? known[below] + share * (known[above] - known[below]) : known[below];
 }
 
 // The mean of x^2 for x spread evenly from a to b.
