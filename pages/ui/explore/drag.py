@@ -36,12 +36,13 @@ def follow(answer: Answer, layer: str | None) -> dict[str, Any] | None:
     """Returns what the browser follows the sliders with, or None where the sketch does not say what they do.
 
     `answer` is shown now. The sketch knows symmetric quantizers with the full range, and pruning of single weights by
-    magnitude. All else is shown when the server has answered.
+    magnitude. All else is shown when the server has answered, also what has no effect before a slider moves.
     """
     spec = answer.spec
-    dormant = specs.quantizer_of(replace(selection.settings(spec.model), bits="4"))  # what a move from float brings
-    quantizer, prune = spec.weights or dormant, spec.prune or PruneSpec(sparsity=0.0)
-    if not (_is_sketched(quantizer) and _is_by_magnitude(prune) and _is_plain(spec)):
+    settings = selection.settings(spec.model)
+    quantizer, rule = specs.quantizer_of(settings), specs.pruning_of(settings)
+    family = specs.spec_of(replace(settings, bits=str(FAMILY_BITS)), ANY_SPARSITY)  # what the sliders lead to
+    if not (_is_sketched(quantizer) and _is_by_magnitude(rule) and _is_plain(family)):
         return None
     pruned = sum(each.pruned for each in answer.layers) / answer.weights
     now = GridPoint(spec.weights.bits if spec.weights else None, pruned, answer.file_bytes, None)
@@ -51,21 +52,15 @@ def follow(answer: Answer, layer: str | None) -> dict[str, Any] | None:
         "setting": {
             "bits": now.bits,
             "granularity": quantizer.granularity,
-            "sparsity": prune.sparsity or 0.0,
-            "threshold": prune.threshold,
-            "scope": prune.scope,
+            "sparsity": rule.sparsity or 0.0,
+            "threshold": rule.threshold,
+            "scope": rule.scope,
             "activationBits": spec.activations.bits if spec.activations else FLOAT_BITS,
         },
-        "anchors": [point._asdict() for point in (now, *_measured(_family(spec, quantizer, prune)))],
+        "anchors": [point._asdict() for point in (now, *_measured(family))],
         "fixed": answer.file.rest + answer.file.container + answer.file.steps["scales"],
         "float32": answer.file.float32,
     }
-
-
-def _family(spec: CompressionSpec, quantizer: QuantSpec, prune: PruneSpec) -> CompressionSpec:
-    """Returns one spec for all that differ from `spec` in bits and in the value of the target only."""
-    target = PruneSpec(sparsity=ANY_SPARSITY, scope=prune.scope)
-    return replace(spec, weights=replace(quantizer, bits=FAMILY_BITS), prune=target)
 
 
 @shared(128, quick=True)
