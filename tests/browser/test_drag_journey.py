@@ -116,6 +116,23 @@ def test_a_link_to_a_place_between_the_steps_of_a_slider_is_exact(page: Page, ba
     expect(comparison(page, "Sparsity")).to_have_text(f"{wording.percent(0.125)} pruned")
 
 
+def test_a_slider_at_bits_that_the_scheme_lacks_is_exact_and_the_first_threshold_is_followed(
+    page: Page, bare_server: str
+) -> None:
+    page.goto(f"{bare_server}/?model={MODEL}&bits=1&by=threshold")
+    page.wait_for_function("window.squeezelabSketches?.size === 1")
+    page.wait_for_timeout(200)
+    expect(weights(page)).to_have_attribute("data-state", "exact")
+    grab(page, "Threshold on |w|")
+    box = handle(page, "Threshold on |w|").bounding_box()
+    assert box
+    page.mouse.move(box["x"] + 80, box["y"] + 5, steps=4)
+    expect(weights(page)).to_have_attribute("data-state", "sketch")
+    expect(comparison(page, "Sparsity")).to_contain_text("pruned")
+    expect(weights(page).get_by_role("img")).to_have_attribute("aria-label", re.compile("on 3 levels"))
+    page.mouse.up()
+
+
 def test_where_the_sketch_does_not_say_what_happens_nothing_is_estimated(page: Page, bare_server: str) -> None:
     page.goto(f"{bare_server}/?model={MODEL}&bits=4&scheme=k-means")
     expect(weights(page)).to_have_attribute("data-state", "exact")
