@@ -93,7 +93,7 @@ function numbers(sketch, setting, network, { anchors, fixed, float32, labels }) 
   const fewer = (sketch.macs * FLOAT_BITS * FLOAT_BITS) / bitOperations;
   const texts = {
     [labels.sparsity]: [percent(sparsity), pruned > 0 ? `${percent(pruned)} pruned` : `${grouped(kept)} nonzero`],
-    [labels.operations]: [quantity(bitOperations), fewer > 1 ? `${times(fewer)} fewer` : "same as float32"],
+    [labels.operations]: [quantity(bitOperations), fewer > 1 ? `${times(fewer)} fewer` : "not fewer"],
     [labels.accuracy]: accuracyInWords(accuracyBand(setting, pruned, anchors), anchors),
   };
   if (size !== null) {

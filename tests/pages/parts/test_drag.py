@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from compression.spec import Criterion, Order, Rounding, Scope
-from pages.ui.compute import compressed
+from compression.spec import CompressionSpec, Criterion, Order, Rounding, Scope
+from pages.ui.compute import compressed, networks
 from pages.ui.explore.drag import follow
 from pages.ui.settings import selection
 from pages.ui.state import session
@@ -50,3 +50,15 @@ def test_what_a_move_would_wake_is_part_of_the_setting(following: Any) -> None:
     assert all(point["sparsity"] == 0 for point in in_layers["anchors"])
     below = following(by=THRESHOLD)["setting"]
     assert (below["bits"], below["threshold"]) == (None, 0.0)
+
+
+@pytest.mark.parametrize("fold", [False, True])
+def test_the_file_of_the_float_network_is_among_what_is_known(following: Any, fold: bool) -> None:
+    size = compressed.answer(CompressionSpec(MODEL, fold_bn=fold)).file_bytes
+    known = following(bits="4", fold=fold, inputs="6")["anchors"]
+    assert {"bits": None, "sparsity": 0.0, "bytes": size, "accuracy": None} in known
+
+
+def test_a_network_that_is_compressed_already_is_not_followed(following: Any) -> None:
+    name = next(filter(networks.is_compressed, networks.names()))
+    assert following(model=name) is None
