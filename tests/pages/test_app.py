@@ -224,6 +224,15 @@ def test_images_that_appear_are_counted_from_the_next_move_on(
     assert found == wording.percent(counted.accuracy, 2)
 
 
+def test_a_second_click_on_resume_changes_nothing(page, test_images):
+    page.slider(key="sparsity").set_value(0.33).run()
+    page.button(key="stop").click().run()
+    del page.session_state["stopped"]  # as the first click does
+    page.button(key="on").click().run()
+    assert not page.exception
+    assert page.button(key="stop")
+
+
 def test_a_python_that_is_too_old_is_refused_in_a_sentence_each_time(monkeypatch):
     monkeypatch.setattr(sys, "version_info", (3, 10, 0, "final", 0))
     monkeypatch.delitem(sys.modules, "pages.ui.supported", raising=False)
