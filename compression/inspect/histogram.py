@@ -102,9 +102,16 @@ def build_weight_view(compressed: CompressedModel, layer: str | None = None, bin
 
 
 def find_largest_threshold(model: nn.Module) -> float:
-    """Returns the magnitude below which 99 % of the weights are. A larger threshold would prune almost all weights."""
-    weights = [weight.detach().flatten() for weight in weighted_layers(model).values()]
-    return float(torch.cat(weights).abs().quantile(0.99))
+    """Returns the magnitude below which 99 % of the weights are. A larger threshold would prune almost all weights.
+
+    It is above 0: if 99 % of the weights are zero, it is the largest magnitude, and 1 if all weights are zero.
+    """
+    magnitudes = np.concatenate([weight.detach().abs().flatten().numpy() for weight in weighted_layers(model).values()])
+    place = 0.99 * (len(magnitudes) - 1)  # torch.quantile, which interpolates alike, takes at most 16 million values
+    below, above = math.floor(place), math.ceil(place)
+    ordered = np.partition(magnitudes, (below, above))
+    reach = float(ordered[below] + (place - below) * (ordered[above] - ordered[below]))
+    return reach or float(magnitudes.max()) or 1.0
 
 
 def _has_units(record: LayerRecord, spec: CompressionSpec) -> bool:

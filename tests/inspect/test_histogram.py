@@ -10,6 +10,7 @@ from torch import nn
 from compression.core.compress import compress
 from compression.core.record import sqnr_db
 from compression.inspect.histogram import Histogram, build_histogram, build_weight_view, find_largest_threshold
+from compression.networks.weights import weighted_layers
 from compression.quantization.quantizers import levels
 from compression.spec import CompressionSpec, Granularity, LayerSpec, PruneSpec, QuantSpec, Scheme
 
@@ -167,3 +168,21 @@ def test_a_threshold_is_given_only_if_it_holds_for_all_weights(
 def test_the_largest_useful_threshold_keeps_one_weight_in_a_hundred(random_resnet: nn.Module) -> None:
     top = find_largest_threshold(random_resnet)
     assert compress(random_resnet, spec(PruneSpec(threshold=top))).sparsity == pytest.approx(0.99, abs=1e-4)
+
+
+def test_the_largest_useful_threshold_is_the_quantile_of_torch(random_resnet: nn.Module) -> None:
+    magnitudes = torch.cat([weight.detach().abs().flatten() for weight in weighted_layers(random_resnet).values()])
+    assert find_largest_threshold(random_resnet) == pytest.approx(float(magnitudes.quantile(0.99)), rel=1e-5)
+
+
+def test_the_largest_useful_threshold_of_more_weights_than_torch_takes() -> None:
+    layer = nn.Linear(4097, 4096, bias=False)
+    layer.weight.data = torch.arange(4096.0).repeat_interleave(4097).view(4096, 4097)
+    assert find_largest_threshold(nn.Sequential(layer)) == 4055
+
+
+@pytest.mark.parametrize(("nonzero", "reach"), [([0.5, -2.0], 2.0), ([], 1.0)])
+def test_the_largest_useful_threshold_of_zeros_is_above_zero(nonzero: list[float], reach: float) -> None:
+    layer = nn.Linear(1000, 1, bias=False)
+    layer.weight.data = torch.tensor([[*nonzero, *[0.0] * (1000 - len(nonzero))]])
+    assert find_largest_threshold(nn.Sequential(layer)) == reach

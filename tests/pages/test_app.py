@@ -18,7 +18,7 @@ from compression.lessons.methods import METHODS, explanation
 from compression.networks.bundled import bundled_names, load_bundled
 from compression.paths import PROJECT
 from compression.results import landscape
-from compression.spec import CompressionSpec, PruneSpec, QuantSpec, Scheme
+from compression.spec import CompressionSpec, LayerSpec, PruneSpec, QuantSpec, Scheme
 from pages.ui import wording
 from pages.ui.compute import accuracy, images
 from tests.support.pairs import Pairs
@@ -68,6 +68,24 @@ def test_a_sparsity_shows_the_threshold_that_it_comes_to(page):
     (grey,) = [slider for slider in page.slider if slider.label.startswith("Threshold")]
     assert grey.disabled
     assert grey.value == pytest.approx(min(layer.threshold for layer in compressed.layers), abs=grey.step)
+
+
+@pytest.mark.parametrize("scope", ["global", "layer"])
+def test_the_implied_threshold_leaves_out_layers_with_a_sparsity_of_their_own(scope):
+    page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=120)
+    page.query_params.update({"model": "simple_cnn", "sparsity": "0.5", "scope": scope, "layers": "conv1:/0"})
+    page.run()
+    own = (LayerSpec("conv1", sparsity=0.0),)
+    spec = CompressionSpec("simple_cnn", PruneSpec(sparsity=0.5, scope=scope), layers=own)
+    layers = compress(load_bundled("simple_cnn").module, spec).layers
+    low, high = (end(layer.threshold for layer in layers if layer.name != "conv1") for end in (min, max))
+    assert low > 0
+    if scope == "global":
+        (grey,) = [slider for slider in page.slider if slider.label.startswith("Threshold")]
+        assert grey.value == pytest.approx(low, abs=grey.step)
+        assert grey.value > 0
+    else:
+        assert f"Threshold on |w|: {low:.4f} to {high:.4f}, by layer" in [caption.value for caption in page.caption]
 
 
 def test_what_float_does_not_need_turns_grey_and_comes_alive_again(page):
@@ -204,6 +222,15 @@ def test_images_that_appear_are_counted_from_the_next_move_on(
     model, spec = load_bundled("simple_cnn"), CompressionSpec("simple_cnn", PruneSpec(sparsity=0.5))
     counted = evaluate(compress(model.module, spec).module, a_thousand_images, model.normalization)
     assert found == wording.percent(counted.accuracy, 2)
+
+
+def test_a_second_click_on_resume_changes_nothing(page, test_images):
+    page.slider(key="sparsity").set_value(0.33).run()
+    page.button(key="stop").click().run()
+    del page.session_state["stopped"]  # as the first click does
+    page.button(key="on").click().run()
+    assert not page.exception
+    assert page.button(key="stop")
 
 
 def test_a_python_that_is_too_old_is_refused_in_a_sentence_each_time(monkeypatch):

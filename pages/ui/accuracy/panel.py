@@ -101,7 +101,8 @@ def _button(reading: Reading) -> None:
     if reading.error:
         st.button("Try again", key="again", icon=":material/refresh:")
     elif is_stopped(reading.spec):
-        st.button("Resume", key="on", icon=":material/play_arrow:", on_click=lambda: st.session_state.pop(STOPPED))
+        forget = (STOPPED, None)  # None, because a second click finds nothing to forget
+        st.button("Resume", key="on", icon=":material/play_arrow:", on_click=st.session_state.pop, args=forget)
     elif not reading.exact:
         stop = {STOPPED: reading.spec}
         st.button("Stop", key="stop", icon=":material/stop:", on_click=lambda: st.session_state.update(stop))

@@ -16,7 +16,7 @@ from compression.spec import (
     Structure,
     Unit,
 )
-from pages.ui.compute import networks
+from pages.ui.compute import compressed, networks
 from pages.ui.compute.caching import shared
 from pages.ui.compute.compressed import Answer
 from pages.ui.settings import selection
@@ -36,12 +36,15 @@ def follow(answer: Answer, layer: str | None) -> dict[str, Any] | None:
     """Returns what the browser follows the sliders with, or None where the sketch does not say what they do.
 
     `answer` is shown now. The sketch knows symmetric quantizers with the full range, and pruning of single weights by
-    magnitude. All else is shown when the server has answered.
+    magnitude. All else is shown when the server has answered, also what has no effect before a slider moves, and all
+    of a network that is compressed already.
     """
     spec = answer.spec
-    dormant = specs.quantizer_of(replace(selection.settings(spec.model), bits="4"))  # what a move from float brings
-    quantizer, prune = spec.weights or dormant, spec.prune or PruneSpec(sparsity=0.0)
-    if not (_is_sketched(quantizer) and _is_by_magnitude(prune) and _is_plain(spec)):
+    settings = selection.settings(spec.model)
+    quantizer, rule = specs.quantizer_of(settings), specs.pruning_of(settings)
+    family = specs.spec_of(replace(settings, bits=str(FAMILY_BITS)), ANY_SPARSITY)  # what the sliders lead to
+    is_known = _is_sketched(quantizer) and _is_by_magnitude(rule) and _is_plain(family)
+    if networks.is_compressed(spec.model) or not is_known:
         return None
     pruned = sum(each.pruned for each in answer.layers) / answer.weights
     now = GridPoint(spec.weights.bits if spec.weights else None, pruned, answer.file_bytes, None)
@@ -51,21 +54,20 @@ def follow(answer: Answer, layer: str | None) -> dict[str, Any] | None:
         "setting": {
             "bits": now.bits,
             "granularity": quantizer.granularity,
-            "sparsity": prune.sparsity or 0.0,
-            "threshold": prune.threshold,
-            "scope": prune.scope,
+            "sparsity": rule.sparsity or 0.0,
+            "threshold": rule.threshold,
+            "scope": rule.scope,
             "activationBits": spec.activations.bits if spec.activations else FLOAT_BITS,
         },
-        "anchors": [point._asdict() for point in (now, *_measured(_family(spec, quantizer, prune)))],
-        "fixed": answer.file.rest + answer.file.container + answer.file.steps["scales"],
+        "anchors": [point._asdict() for point in (now, *_measured(family), _as_float(spec))],
+        "fixed": answer.file.rest + answer.file.container,
         "float32": answer.file.float32,
     }
 
 
-def _family(spec: CompressionSpec, quantizer: QuantSpec, prune: PruneSpec) -> CompressionSpec:
-    """Returns one spec for all that differ from `spec` in bits and in the value of the target only."""
-    target = PruneSpec(sparsity=ANY_SPARSITY, scope=prune.scope)
-    return replace(spec, weights=replace(quantizer, bits=FAMILY_BITS), prune=target)
+def _as_float(spec: CompressionSpec) -> GridPoint:
+    """Returns the file of the float network, which is counted once, for no slider changes it."""
+    return GridPoint(None, 0.0, compressed.answer(CompressionSpec(spec.model, fold_bn=spec.fold_bn)).file_bytes, None)
 
 
 @shared(128, quick=True)

@@ -4,6 +4,7 @@
 // are taken to be spread evenly. All results are therefore exact up to the width of a bin.
 
 const FLOAT_BITS = 32;
+const SCALE_BYTES = FLOAT_BITS / 8;
 const MOST_CODED_BITS = 8; // with more, each further bit of a code is taken to be random
 const PICTURE_BINS = 64; // for each sign
 const TENSOR_BINS = 1024; // for each sign, of a histogram that is no longer divided into channels
@@ -39,7 +40,7 @@ async function readSketch(message) {
     weights: sum(layers, (layer) => layer.weights),
     tensor: inOneRow(layers.map((layer) => layer.channels)),
     thresholds: thresholds.subarray(0, percents),
-    entropies: new Map(),
+    anchors: new Map(),
   };
 }
 
@@ -96,15 +97,18 @@ function spread(bins, low, high, count) {
   }
 }
 
-// The magnitude below which weights are pruned, for a layer of the sketch. `setting.sparsity` may lie between percents.
+// The magnitude below which weights are pruned, for a layer of the sketch; 0 if none is. `setting.sparsity` may lie
+// between percents. Between the last two, of which 100 % has no finite threshold, that of 99 % is taken.
 function thresholdOf(sketch, layer, setting) {
   if (setting.threshold !== null) return setting.threshold;
-  const known = setting.scope === "layer" ? layer.thresholds : sketch.thresholds;
+  const { thresholds: known, weights } = setting.scope === "layer" ? layer : sketch;
+  if (setting.sparsity * weights < 1) return 0;
   const place = Math.min(1, setting.sparsity) * (known.length - 1);
   const below = Math.floor(place + 1e-9);
   const above = Math.min(known.length - 1, below + 1);
   const share = Math.max(0, place - below);
-  return share < 1e-9 ? known[below] : known[below] + share * (known[above] - known[below]);
+  const isBetween = share > 1e-9 && Number.isFinite(known[above]);
+  return isBetween ? known[below] + share * (known[above] - known[below]) : known[below];
 }
 
 // The mean of x^2 for x spread evenly from a to b.
@@ -210,12 +214,12 @@ function compressForm(form, bits, threshold) {
   return { ...result, zeroed: gone };
 }
 
-// Returns the network under `setting`: {sparsity, pruned (shares), kept, entropy, bitOperations, view}.
+// Returns the network under `setting`: {sparsity, pruned (shares), kept, entropy, scales, bitOperations, view}.
 // setting = {bits: 2..16 or null, granularity: "channel" or "tensor", sparsity, threshold or null, scope,
 // activationBits}. The view is what `compression/inspect/histogram.py` makes, of the layer `name` or of all.
 function compressNetwork(sketch, setting, name = null) {
   const bits = setting.bits > MOST_CODED_BITS ? MOST_CODED_BITS : setting.bits;
-  const totals = { kept: 0, pruned: 0, entropy: 0 };
+  const totals = { kept: 0, pruned: 0, entropy: 0, scales: 0 };
   const view = newView(sketch, setting, name);
   for (const layer of sketch.layers) {
     const form = setting.bits && setting.granularity === "channel" ? layer.channels : layer.tensor;
@@ -226,11 +230,13 @@ function compressNetwork(sketch, setting, name = null) {
     totals.kept += result.kept;
     totals.pruned += result.pruned + (threshold > 0 ? layer.unbinned : 0);
     totals.entropy += entropyBytes(layer, result, setting.bits ?? FLOAT_BITS);
+    if (setting.bits) totals.scales += form.peaks.filter((peak) => peak > 0 && peak >= threshold).length;
     if (shown) addToView(view, layer, form, result, threshold);
   }
   return {
     kept: totals.kept,
     entropy: totals.entropy,
+    scales: totals.scales,
     sparsity: 1 - totals.kept / sketch.weights,
     pruned: setting.threshold === null ? setting.sparsity : totals.pruned / sketch.weights,
     bitOperations: sketch.macs * (setting.bits ?? FLOAT_BITS) * setting.activationBits,
@@ -321,27 +327,35 @@ function surprise(count, total) {
   return count > 0 ? count * Math.log2(total / count) : 0;
 }
 
-// The size of the packed file in bytes: `fixed` bytes, and the entropy under `setting` times what measured files take of
-// theirs. anchors = [{bits, sparsity, bytes, accuracy}], of the same other settings. Returns null without any.
+// The size of the packed file in bytes: `fixed` bytes, the scales, and the entropy under `setting` times what measured
+// files take of theirs. anchors = [{bits, sparsity, bytes, accuracy}], of the same other settings. Returns null without
+// any. What floats take in a file says nothing about codes; these take about their entropy.
 function fileBytes(sketch, setting, network, anchors, fixed) {
   const distance = (anchor) => Math.abs((anchor.bits ?? FLOAT_BITS) - (setting.bits ?? FLOAT_BITS));
-  const nearest = Math.min(...anchors.map(distance));
-  const alike = anchors.filter((anchor) => distance(anchor) === nearest);
+  const informative = anchors.filter(({ sparsity }) => sparsity < 1); // a file without weights says nothing of others
+  const nearest = Math.min(...informative.map(distance));
+  const alike = informative.filter((anchor) => distance(anchor) === nearest);
   if (alike.length === 0) return null;
+  const withoutWeights = ({ scales }) => fixed + SCALE_BYTES * scales;
   const shares = alike.map((anchor) => anchor.sparsity);
   const sides = around(shares, Math.min(Math.max(network.pruned, Math.min(...shares)), Math.max(...shares)));
   const ratios = sides.map((share) => {
     const anchor = alike.find((each) => each.sparsity === share);
-    return [share, (anchor.bytes - fixed) / anchorEntropy(sketch, setting, anchor)];
+    if (anchor.bits === null && setting.bits !== null) return [share, 1];
+    const there = networkAt(sketch, setting, anchor);
+    return [share, (anchor.bytes - withoutWeights(there)) / there.entropy];
   });
-  return Math.round(fixed + network.entropy * between(ratios, network.pruned));
+  return Math.round(withoutWeights(network) + network.entropy * between(ratios, network.pruned));
 }
 
-function anchorEntropy(sketch, setting, { bits, sparsity }) {
-  const there = { ...setting, bits, sparsity, threshold: null };
+// The network of an anchor, computed once.
+function networkAt(sketch, setting, { bits, sparsity }) {
   const key = [bits, sparsity, setting.granularity, setting.scope].join();
-  if (!sketch.entropies.has(key)) sketch.entropies.set(key, compressNetwork(sketch, there).entropy);
-  return sketch.entropies.get(key);
+  if (!sketch.anchors.has(key)) {
+    const { entropy, scales } = compressNetwork(sketch, { ...setting, bits, sparsity, threshold: null });
+    sketch.anchors.set(key, { entropy, scales });
+  }
+  return sketch.anchors.get(key);
 }
 
 // The value at `x` on the line through `points` [[x, y], ...]; beyond the ends, that of the end.

@@ -3,6 +3,7 @@
 // input elements say where they are, whether a mouse, a finger or a key moves them.
 
 const SLIDERS = { bits: ".st-key-bits", sparsity: ".st-key-sparsity", threshold: ".st-key-threshold" };
+const LEAST_BITS = 2; // of the scheme symmetric, also where a link or another scheme put the slider at 1
 
 export default function ({ data, parentElement, setTriggerValue }) {
   const figure = parentElement.querySelector("figure");
@@ -92,7 +93,7 @@ function numbers(sketch, setting, network, { anchors, fixed, float32, labels }) 
   const fewer = (sketch.macs * FLOAT_BITS * FLOAT_BITS) / bitOperations;
   const texts = {
     [labels.sparsity]: [percent(sparsity), pruned > 0 ? `${percent(pruned)} pruned` : `${grouped(kept)} nonzero`],
-    [labels.operations]: [quantity(bitOperations), fewer > 1 ? `${times(fewer)} fewer` : "same as float32"],
+    [labels.operations]: [quantity(bitOperations), fewer > 1 ? `${times(fewer)} fewer` : "not fewer"],
     [labels.accuracy]: accuracyInWords(accuracyBand(setting, pruned, anchors), anchors),
   };
   if (size !== null) {
@@ -105,7 +106,7 @@ function numbers(sketch, setting, network, { anchors, fixed, float32, labels }) 
 function movedSetting(shown) {
   const setting = { ...shown };
   const bits = document.querySelector(`${SLIDERS.bits} input[type=range]`)?.getAttribute("aria-valuetext");
-  if (bits) setting.bits = bits === "float" ? null : Number(bits);
+  if (bits) setting.bits = bits === "float" ? null : Math.max(LEAST_BITS, Number(bits));
   const target = setting.threshold === null ? "sparsity" : "threshold";
   const slider = document.querySelector(`${SLIDERS[target]} input[type=range]`);
   if (slider) setting[target] = Number(slider.getAttribute("value")); // its property is rounded to a step

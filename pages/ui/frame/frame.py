@@ -14,6 +14,7 @@ from pages.ui.state.link import Rejected
 
 SIDEBAR_PIXELS = 240
 MOST_TOASTS = 3
+MOST_OF_PARAMETER, MOST_OF_REASON = 40, 160  # characters in a toast
 METRICS, WEIGHTS, LAYERS, SECTION, IMPLIED = "metrics", "weights", "layers", "section", "grey"
 CURRENT, ACCURACY, SENTENCE, CHART = "current", "accuracy", "sentence", "chart"
 LINKS = "links"
@@ -126,11 +127,11 @@ def report_rejected(rejected: Sequence[Rejected]) -> None:
     """Shows which parameters of a link are not used."""
     for each in rejected[:MOST_TOASTS]:
         what = "cannot be used" if each.known else "is not a setting"
-        reason = f" {wording.capital(each.reason)}." if each.reason else ""
-        words = f"{_code(f'{each.key}={each.text}')} in the link {what}.{reason}"
+        reason = f" {_code(f'{wording.capital(each.reason)}.', MOST_OF_REASON)}" if each.reason else ""
+        words = f"{_code(f'{each.key}={each.text}', MOST_OF_PARAMETER)} in the link {what}.{reason}"
         st.toast(words, icon=":material/link_off:", duration="long")
 
 
-def _code(text: str) -> str:
-    """Returns text from outside as code, so that it is shown and not rendered."""
-    return f"`{text.replace('`', '')[:40]}`"
+def _code(text: str, most: int) -> str:
+    """Returns at most `most` characters of text from outside as code in one line, so that none of it is rendered."""
+    return f"`{' '.join(text.replace('`', '').split())[:most]}`"

@@ -151,7 +151,8 @@ def _implied(model: str) -> None:
         return
     answer = compressed.answer(spec)
     share = sum(layer.pruned for layer in answer.layers) / answer.weights
-    thresholds = [layer.threshold for layer in answer.layers]
+    own = {layer.name for layer in spec.layers if layer.sparsity is not None}  # the target does not reach them
+    thresholds = [layer.threshold for layer in answer.layers if layer.name not in own] or [0.0]
     now = specs.fitting(session.now())
     if now.by == THRESHOLD:
         sparsity_slider(min(MOST_SPARSE, round(share, 2)), disabled=True)

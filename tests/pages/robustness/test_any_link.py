@@ -56,6 +56,19 @@ def test_a_link_of_empty_texts_opens_every_page_and_each_is_reported(path):
     assert page.toast
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["[win](http://evil.example)", "\n\n![](http://evil.example/a.png)", "`**b**`" * 99],
+    ids=("link", "image", "long"),
+)
+def test_text_from_a_link_is_shown_as_code_and_cut(text):
+    (toast,) = opened("app.py", sparsity=text).toast
+    around = toast.value.split("`")[::2]
+    assert around == ["", " in the link cannot be used. ", ""]
+    assert len(toast.value) < 250
+    assert "\n" not in toast.value
+
+
 def test_a_link_that_prunes_all_weights_shows_the_end_of_the_threshold():
     page = opened("app.py", sparsity="1", structure="weight")
     assert not page.exception
