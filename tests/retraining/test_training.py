@@ -19,8 +19,9 @@ from compression.files.packed_file import fingerprint, to_bytes
 from compression.files.packed_reader import verify_file
 from compression.networks.model import FloatModel, freeze_
 from compression.networks.normalization import NORMALIZATIONS
+from compression.quantization.activations import InputQuantizer
 from compression.quantization.quantizers import QParams
-from compression.quantization.straight_through import least_error_gain, round_weight
+from compression.quantization.straight_through import TrainedInput, least_error_gain, round_weight
 from compression.retraining import training as trainings
 from compression.retraining.latent import latent_network
 from compression.retraining.lineage import lineage_from_json
@@ -267,6 +268,18 @@ def test_the_gradient_of_a_learned_scale_is_that_of_torch() -> None:
     theirs = torch._fake_quantize_learnable_per_tensor_affine(weight, scale, torch.zeros(1), -3, 3, 1.0)
     gain = torch.ones((), requires_grad=True)
     ours = round_weight(weight, QParams(torch.tensor(0.5), torch.zeros((), dtype=torch.int32), -3, 3), gain)
+    assert float(gradient(ours, gain)) == pytest.approx(0.5 * float(gradient(theirs, scale)), rel=1e-4)
+
+
+def test_the_gradients_of_inputs_and_of_their_learned_scale_are_those_of_torch() -> None:
+    """Outside of the clip, that of the scale is PACT's, which learns where the clip is."""
+    inputs = (2 * torch.randn(40, generator=torch.Generator().manual_seed(0))).requires_grad_()
+    scale, gain = torch.tensor([0.5], requires_grad=True), torch.ones((), requires_grad=True)
+    theirs = torch._fake_quantize_learnable_per_tensor_affine(inputs, scale, torch.ones(1), 0, 7, 1.0)
+    [ours] = TrainedInput(InputQuantizer(3, 0.5, 1), gain)(torch.nn.Identity(), (inputs,))
+    assert torch.equal(ours, theirs)
+    assert torch.equal(gradient(ours, inputs), gradient(theirs, inputs))
+    assert 0 < (gradient(ours, inputs) == 0).sum() < 40
     assert float(gradient(ours, gain)) == pytest.approx(0.5 * float(gradient(theirs, scale)), rel=1e-4)
 
 
