@@ -53,8 +53,8 @@ def prepare(model: FloatModel, spec: CompressionSpec, evidence: Evidence) -> Sta
 def _keep_nonzero(planned: LayerMask, layer: LayerRecord, spec: CompressionSpec) -> LayerMask:
     """Returns a mask with which no weight is pruned that the file of a trained network has kept.
 
-    Training may have moved such a weight below the threshold. By value, and not by magnitude, zero is not what is
-    pruned first; then all zeros of the file are pruned.
+    Training may have moved such a weight below the threshold. The criterion `signed` may prune negative weights before
+    zeros; with it, the zeros of the file are what is pruned.
     """
     nonzero = layer.channels_first != 0
     by_value = spec.prune is not None and spec.prune.criterion is Criterion.SIGNED

@@ -319,7 +319,7 @@ def test_a_student_is_trained_and_used(small_trainer: Trainer) -> None:
     page.button("use trained").click().run()
     assert not page.exception
     assert page.query_params["model"] == each.name
-    assert any("You can train on from\nit." in info.value for info in page.info)
+    assert any("You can train on from it." in info.value for info in page.info)
     assert buttons(page)["training start"] == "Train"
 
 
@@ -349,7 +349,7 @@ def test_a_network_is_trained_found_again_by_its_link_used_trained_on_and_delete
     size = next(metric.value for metric in again.metric if metric.label == "File size")
     assert size == wording.size(recovered.find_recovered(name).nbytes)  # type: ignore[union-attr]
     assert buttons(again)["training start"] == "Train"  # on from it
-    assert any("You can train on from\nit." in info.value for info in again.info)
+    assert any("You can train on from it." in info.value for info in again.info)
     again.button(f"delete {name}").click().run()
     assert not again.exception
     assert recovered.recovered_names() == []

@@ -180,9 +180,9 @@ def test_an_l1_penalty_makes_weights_exactly_zero(optimizer: str) -> None:
 
 @pytest.mark.parametrize("rate", [1e18, 1e30])
 def test_training_that_diverges_ends_with_a_sentence_and_keeps_the_best_so_far(rate: float) -> None:
-    recipe = replace(RECIPE, steps=40, points=20, held_out=8, learning_rate=rate)
-    run = finish(training(CompressionSpec(weights=QuantSpec(2)), recipe))
+    run = finish(training(CompressionSpec(weights=QuantSpec(2)), replace(RECIPE, steps=40, learning_rate=rate)))
     assert "lower the learning rate" in run.problem
+    assert run.lineage().steps == 0
     assert run.lineage().after.correct == max(point.correct for point in run.points)
     assert all(layer.weight.isfinite().all() for layer in run.network().layers)
 

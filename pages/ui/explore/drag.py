@@ -1,5 +1,6 @@
 """What the browser needs to follow the sliders of Explore: the setting of now, and what was measured around it."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -47,6 +48,7 @@ def follow(answer: Answer, layer: str | None) -> dict[str, Any] | None:
     if networks.is_compressed(spec.model) or not is_known:
         return None
     pruned = sum(each.pruned for each in answer.layers) / answer.weights
+    measured = _measured(family)
     now = GridPoint(spec.weights.bits if spec.weights else None, pruned, answer.file_bytes, None)
     return {
         "sketch": sketch_name(spec),
@@ -59,15 +61,18 @@ def follow(answer: Answer, layer: str | None) -> dict[str, Any] | None:
             "scope": rule.scope,
             "activationBits": spec.activations.bits if spec.activations else FLOAT_BITS,
         },
-        "anchors": [point._asdict() for point in (now, *_measured(family), _as_float(spec))],
+        "anchors": [point._asdict() for point in (now, *measured, *_as_float(spec, measured))],
         "fixed": answer.file.rest + answer.file.container,
         "float32": answer.file.float32,
     }
 
 
-def _as_float(spec: CompressionSpec) -> GridPoint:
-    """Returns the file of the float network, which is counted once, for no slider changes it."""
-    return GridPoint(None, 0.0, compressed.answer(CompressionSpec(spec.model, fold_bn=spec.fold_bn)).file_bytes, None)
+def _as_float(spec: CompressionSpec, measured: Sequence[GridPoint]) -> tuple[GridPoint, ...]:
+    """Returns the file of the float network, unless it was measured. It is counted once, for no slider changes it."""
+    if any(point.bits is None and point.sparsity == 0 for point in measured):
+        return ()
+    as_float = compressed.answer(CompressionSpec(spec.model, fold_bn=spec.fold_bn))
+    return (GridPoint(None, 0.0, as_float.file_bytes, None),)
 
 
 @shared(128, quick=True)

@@ -24,8 +24,8 @@ COLUMNS = [1.4, 3, 1.2, 1.2, 0.9, 1]
 HEADS = ("Step", "What it does", "Accuracy", "Points won", "Seconds", "")
 NOTHING = "These settings compress nothing, so there is nothing to give back. Lower the bits or prune weights."
 ALREADY = """\
-This network came out of training or a packed file, so no step without training gives more back. You can train on from
-it."""
+This network was trained here, or read from a packed file, so no step without training gives more back.
+You can train on from it."""
 UNTRAINED = """\
 This network has random weights: it is a student. Train it from the labels alone, or, with *Distillation* under *More*,
 also from the outputs of a teacher. How much does the teacher help?"""

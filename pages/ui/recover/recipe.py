@@ -65,10 +65,12 @@ def teacher_of(now: Settings, model: str) -> str | None:
     """
     if not now.distillation:
         return None
-    name, has = now.teacher or ancestor(model), networks.names()
-    if name == model or (not now.teacher and (is_untrained(name) or name not in has)):
+    here, name = networks.names(), now.teacher or ancestor(model)
+    if name == model:
         return None
-    if name not in has:
+    if not now.teacher:
+        return name if name in here and not is_untrained(name) else None
+    if name not in here:
         raise ValueError(f"the teacher {name!r} is not here: name another one")
     if is_untrained(name):
         raise ValueError("an untrained network has nothing to teach: name another teacher")

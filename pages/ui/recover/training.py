@@ -29,8 +29,8 @@ is only pruned grows by training; quantize its weights as well, before or after,
 HELD_OUT = """\
 The curve counts 1,000 training images that are held out from this training. The test images are counted once, at the
 end."""
-SEEN = """ The network may have seen the held-out images when it was trained before; then they are easier than the test
-images."""
+SEEN = """\
+The network may have seen the held-out images when it was trained before; then they are easier than the test images."""
 
 
 def draw(model: str) -> None:
@@ -83,7 +83,7 @@ def _watch(run: Run, untrained: CompressionSpec, teacher: str | None) -> None:
             epochs = run.total / run.recipe.steps_per_epoch(run.images)
             figure = training_charts.curve(now.points, run.total, epochs, show.ink())
             show.chart(figure, "training", "Training loss, and accuracy on held-out training images, by epochs")
-            st.caption(HELD_OUT if is_untrained(run.parent) else HELD_OUT + SEEN)
+            st.caption(HELD_OUT if is_untrained(run.parent) else f"{HELD_OUT} {SEEN}")
         _result(untrained, now)
         if (now.is_active, now.network, _is_counting(now)) != (reading.is_active, reading.network, is_counting):
             st.rerun()
