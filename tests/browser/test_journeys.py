@@ -88,6 +88,7 @@ def test_an_accuracy_is_dimmed_as_soon_as_the_settings_change(page, server, test
     """When the sparsity is that of the new settings, the accuracy is too, or it is dimmed."""
     page.goto(f"{server}/?model={LARGE}")
     expect(metric(page, "Accuracy")).to_have_text(re.compile(r"^\d\d\.\d\d"), timeout=SECONDS_90)
+    expect(metric(page, "Sparsity")).to_have_text(re.compile("%$"))
     page.evaluate(
         """() => {
             const tile = name => [...document.querySelectorAll('[data-testid=stMetric]')]

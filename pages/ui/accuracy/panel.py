@@ -138,7 +138,7 @@ def show_number(reading: AccuracyState, border: bool = True) -> None:
         return
     change = "" if before is None or reading.is_float else wording.points(estimate.accuracy - before.accuracy)
     plain = change in ("", wording.points(0.0))
-    origin = "compressed already" if networks.is_compressed(reading.spec.model) else "the float network"
+    origin = networks.origin(reading.spec.model)
     same = reading.exact and before is not None and not reading.is_float and estimate.accuracy == before.accuracy
     st.metric(
         "Accuracy",

@@ -12,6 +12,7 @@ from compression.networks.folding import fold_batch_norm
 from compression.networks.model import FloatModel
 from compression.networks.untrained import PREFIX, STUDENTS
 from compression.networks.weights import compressible_weights, weighted_layers
+from compression.spec import CompressionSpec
 from pages.ui.compute import uploads
 from pages.ui.compute.caching import shared
 
@@ -29,6 +30,15 @@ def float_model(name: str) -> FloatModel:
 def is_compressed(name: str) -> bool:
     """Returns whether the network is compressed already: recovered by training, or uploaded as a packed file."""
     return isinstance(float_model(name), StoredNetwork)
+
+
+def origin(name: str) -> str:
+    """Returns what the network is before any settings: the float network, or what was read from a packed file."""
+    model = float_model(name)
+    if not isinstance(model, StoredNetwork):
+        return "the float network"
+    is_whole = replace(model.spec, fold_bn=False) == CompressionSpec(model.spec.model)
+    return "in float" if is_whole else "compressed already"
 
 
 def file_bytes(name: str) -> int | None:

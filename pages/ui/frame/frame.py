@@ -99,7 +99,7 @@ def pick_network() -> str:
         st.caption(
             f"{parameters} parameters  \n"
             f"{wording.quantity(sum(networks.layer_macs(name).values()))} multiply-accumulates per image  \n"
-            + (f"compressed already: its packed file has {wording.size(packed)}  \n" if packed else "")
+            + (f"{networks.origin(name)}: its packed file has {wording.size(packed)}  \n" if packed else "")
             + (
                 f"{wording.percent(float_accuracy, 2)} accuracy{'' if packed else ' in float'}, {origin}"
                 if float_accuracy

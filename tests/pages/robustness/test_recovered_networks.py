@@ -81,3 +81,15 @@ def test_picking_it_shows_it_as_it_is_whatever_was_set_for_another_network() -> 
     assert page.query_params["bits"] == "float"
     assert "sparsity" not in page.query_params or page.query_params["sparsity"] == "0"
     assert {metric.label: metric.value for metric in page.metric}["Sparsity"] != "0.0\N{NARROW NO-BREAK SPACE}%"
+
+
+def test_a_student_is_in_float_and_not_called_compressed(simple_cnn: FloatModel) -> None:
+    spec = CompressionSpec("untrained:simple_cnn")
+    content = to_bytes(compress(simple_cnn.module, spec), simple_cnn)
+    lineage = Lineage(spec.model, simple_cnn.digest, spec, Recipe(), None, 8, 1.0, TRAIN.fingerprint, 2.0, POINTS)
+    save_recovered("simple_cnn-float", content, lineage)
+    page = opened("app.py", model="simple_cnn-float")
+    captions = " ".join(caption.value for caption in page.caption)
+    assert f"in float: its packed file has {wording.size(len(content))}" in captions
+    assert "compressed already" not in captions
+    assert all(metric.delta != "compressed already" for metric in page.metric)
