@@ -4,9 +4,10 @@ The forward pass uses the quantizer of the spec itself. In the backward pass rou
 gradient is zero for values outside the clip: those whose error is more than half a step beyond the last value (Bengio
 et al. 2013, arXiv:1308.3432; torch's fake_quantize has the same gradient). The gain of a quantizer, a factor of all its
 values, has the gradient of learned steps: sum of (rounded - value) inside, of the last value outside (LSQ, Esser et
-al. 2020, arXiv:1902.08153, equation 3).
+al. 2020, arXiv:1902.08153, equation 3). With PACT's clip only what lies outside moves the gain.
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +18,8 @@ from torch import Tensor, nn
 from compression.quantization.activations import InputQuantizer
 from compression.quantization.codebooks import Codebook
 from compression.quantization.groups import from_groups, to_groups
-from compression.quantization.quantizers import QParams, fake_quantize
+from compression.quantization.quantizers import SMALLEST_SCALE, QParams, fake_quantize
+from compression.quantization.ranges import masked_mean
 
 Quantizer = QParams | Codebook
 
@@ -82,6 +84,39 @@ class _RoundedWeight(torch.autograd.Function):
         return passed, _sum_groups(product, ctx.qparams, gain) / gain, None
 
 
+def centred(qparams: QParams) -> QParams:
+    """Returns the quantizer with as many codes whose range is symmetric and reaches as far as that of `qparams`."""
+    reach = torch.maximum(qparams.zero_point - qparams.low, qparams.high - qparams.zero_point) * qparams.scale
+    middle = (qparams.low + qparams.high) / 2
+    zero_point = torch.full_like(qparams.zero_point, math.ceil(middle) if qparams.zero_is_exact else middle)
+    return replace(qparams, scale=2 * reach / (qparams.codes - 1), zero_point=zero_point)
+
+
+def dorefa_weight(weight: Tensor, qparams: Quantizer) -> tuple[Tensor, Tensor]:
+    r"""Rounds weights that fill the range of their quantizer, however large they are; gradients pass to all of them.
+
+    Formula: \hat w = Q\left(m\,\frac{\tanh w}{\max \lvert\tanh w\rvert}\right), \quad
+        \mathrm{1\ bit:}\; \hat w = \mathrm{sign}(w)\,\overline{\lvert w \rvert}
+    Source: DoReFa-Net, Zhou et al. 2016 (arXiv:1606.06160), equations 7 and 9, there with one group per layer and the
+        range m = 1.
+    Fails: where a single large weight of a group sets the range, and the others get few codes.
+
+    weight (C_out, ...), `qparams`: even steps in a symmetric range of -m to m, or the codebook of binary weights.
+    Returns the rounded weight and the gain that `qparams` has by now, in the shape of the gains.
+    """
+    gain = gains_of(qparams)
+    if isinstance(qparams, Codebook):
+        rows = to_groups(weight.detach(), qparams.group_size) if qparams.group_size else weight.detach()
+        magnitude = rows.reshape(len(gain), -1).abs()
+        gain = masked_mean(magnitude, magnitude > 0) / qparams.values[:, 1:].clamp_min(SMALLEST_SCALE)
+        return fake_quantize(weight.detach(), scaled(qparams, gain)) + (weight - weight.detach()), gain
+    bounded = weight.tanh()
+    groups = to_groups(bounded, qparams.group_size) if qparams.group_size else bounded.reshape(gain.numel(), -1)
+    peak = groups.abs().amax(1).view(gain.shape).clamp_min(SMALLEST_SCALE)
+    reach = qparams.scale * ((qparams.codes - 1) / 2) / peak
+    return round_weight(bounded * spread_groups(reach, weight, qparams), qparams, gain), gain
+
+
 def spread_groups(numbers: Tensor, weight: Tensor, qparams: Quantizer) -> Tensor:
     """Returns `numbers`, one per group, as a tensor that broadcasts with `weight` (C_out, ...)."""
     if qparams.group_size:
@@ -100,14 +135,18 @@ def _sum_groups(values: Tensor, qparams: Quantizer, gain: Tensor) -> Tensor:
 
 @dataclass(eq=False)
 class TrainedInput:
-    """Quantizes the inputs of a layer as `quantizer` with `gain` () does, and lets gradients pass; a pre-hook."""
+    """Quantizes the inputs of a layer as `quantizer` with `gain` () does, and lets gradients pass; a pre-hook.
+
+    `clips`: whether the gain learns from values outside of the clip alone (PACT, Choi et al. 2018, arXiv:1805.06085).
+    """
 
     quantizer: InputQuantizer
     gain: Tensor
+    clips: bool = False
 
     def __call__(self, layer: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         x, *others = inputs
-        return _RoundedInput.apply(x, self.gain, self.quantizer), *others
+        return _RoundedInput.apply(x, self.gain, self.quantizer, self.clips), *others
 
 
 def grown_input(quantizer: InputQuantizer, gain: Tensor) -> InputQuantizer:
@@ -117,23 +156,25 @@ def grown_input(quantizer: InputQuantizer, gain: Tensor) -> InputQuantizer:
 
 class _RoundedInput(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, gain: Tensor, quantizer: InputQuantizer) -> Tensor:
+    def forward(ctx: Any, x: Tensor, gain: Tensor, quantizer: InputQuantizer, clips: bool) -> Tensor:
         grown = grown_input(quantizer, gain)
         ctx.ends = tuple(
             (end - quantizer.zero_point) * grown.scale for end in (-0.5, 2**quantizer.bits - 0.5)
         )  # of the clip
         [rounded] = grown(_NO_LAYER, (x.detach(),))
         ctx.save_for_backward(x, gain, rounded if gain.requires_grad else None)
+        ctx.clips = clips
         return rounded
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, Tensor | None, None]:
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, Tensor | None, None, None]:
         x, gain, rounded = ctx.saved_tensors
         passed = torch.ops.aten.hardtanh_backward(gradients[0], x, *ctx.ends)
         if rounded is None:
-            return passed, None, None
-        product = torch.dot(_flat(gradients[0], x), _flat(rounded, x)) - torch.dot(_flat(passed, x), _flat(x, x))
-        return passed, product.view(gain.shape) / gain, None
+            return passed, None, None, None
+        inside = rounded if ctx.clips else x
+        product = torch.dot(_flat(gradients[0], x), _flat(rounded, x)) - torch.dot(_flat(passed, x), _flat(inside, x))
+        return passed, product.view(gain.shape) / gain, None, None
 
 
 _NO_LAYER = nn.Identity()  # the hook does not look at its layer

@@ -27,6 +27,8 @@ from compression.quantization.quantizers import QPARAMS, QParams
 from compression.quantization.straight_through import (
     Quantizer,
     TrainedInput,
+    centred,
+    dorefa_weight,
     gains_of,
     grown_input,
     least_error_gain,
@@ -35,7 +37,7 @@ from compression.quantization.straight_through import (
 )
 from compression.reconstruction.reconstruct import write_vectors_
 from compression.retraining.rate import mean_bits
-from compression.retraining.recipe import FIXED_VALUES
+from compression.retraining.recipe import FIXED_VALUES, Quantizers
 from compression.spec import FLOAT_BITS, CompressionSpec, Order, Scheme
 
 Masks = Mapping[str, LayerMask]
@@ -50,7 +52,7 @@ class Latent:
     name of its weight there. `masks`: layer name -> which of its weights are pruned now. `held`: names of parameters ->
     where they are not zero (bool). `quantizers`: layer name -> what rounds its weights now; those of `start`, but for a
     bit schedule. `gains`: layer name -> the factor of the scale of each group. `input_gains`: layer name -> the factor
-    of the scale of its inputs.
+    of the scale of its inputs. `is_dorefa`: whether weights fill the range of their quantizers, as in DoReFa-Net.
     """
 
     start: CompressedModel
@@ -61,6 +63,7 @@ class Latent:
     quantizers: dict[str, Quantizer]
     gains: dict[str, Tensor]
     input_gains: dict[str, Tensor]
+    is_dorefa: bool = False
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """inputs (N, ...) -> the logits (N, classes) of the compressed network; gradients reach the latent weights."""
@@ -114,7 +117,7 @@ class Latent:
         Those of layer inputs take the scale of `inputs` (layer name -> quantizer) if it has the same zero point.
         """
         quant = self.start.spec.weights
-        if quant is None or quant.scheme not in FIXED_VALUES:
+        if not self.is_dorefa and (quant is None or quant.scheme not in FIXED_VALUES):
             self._fit_gains_()
         with torch.no_grad():
             for record in self.start.layers:
@@ -184,9 +187,15 @@ class Latent:
                 continue
             key, groups = self.keys[record.name], record.transposed_groups
             values = swap_channels(used.get(key, parameters[key]), groups)
-            rounded = swap_channels(round_weight(values, quantizer, self.gains[record.name]), groups)
+            rounded = swap_channels(self._rounded(values, record.name, quantizer), groups)
             used[key] = rounded if quantizer.zero_is_exact or key not in self.held else rounded * self.held[key]
         return used
+
+    def _rounded(self, weight: Tensor, name: str, quantizer: Quantizer) -> Tensor:
+        if not self.is_dorefa:
+            return round_weight(weight, quantizer, self.gains[name])
+        rounded, self.gains[name] = dorefa_weight(weight, quantizer)
+        return rounded
 
     def _record(self, record: LayerRecord, weight: Tensor) -> LayerRecord:
         mask, gain = self.masks.get(record.name), self.gains.get(record.name)
@@ -204,11 +213,17 @@ class Latent:
         )
 
 
-def latent_network(start: CompressedModel, masks: Masks, from_rounded: bool) -> Latent:
+def latent_network(
+    start: CompressedModel, masks: Masks, from_rounded: bool, scales: Quantizers = Quantizers.LEARNED
+) -> Latent:
     """Returns `start`, with all weights pruned that `masks` prune, ready for training.
 
     The latent weights are the float weights; with `from_rounded` the weights of `start`, where rounding has moved them.
+    `scales`: how those of weights and of layer inputs are found.
     """
+    clips = scales is Quantizers.PACT
+    if clips:
+        start = replace(start, layers=tuple(_with_symmetric_range(record) for record in start.layers))
     module = copy.deepcopy(start.original).train().requires_grad_(True)
     write_vectors_(module, start.vectors)
     names = {id(parameter): key for key, parameter in start.original.named_parameters()}
@@ -219,10 +234,10 @@ def latent_network(start: CompressedModel, masks: Masks, from_rounded: bool) -> 
     input_gains = {record.name: torch.ones(()) for record in start.layers if record.inputs}
     for record in start.layers:
         if record.inputs:
-            hook = TrainedInput(record.inputs, input_gains[record.name])
+            hook = TrainedInput(record.inputs, input_gains[record.name], clips)
             module.get_submodule(record.name).register_forward_pre_hook(hook)
     quantizers = {record.name: record.qparams for record in start.layers if record.qparams}
-    latent = Latent(start, module, keys, masks, {}, quantizers, gains, input_gains)
+    latent = Latent(start, module, keys, masks, {}, quantizers, gains, input_gains, is_dorefa=clips)
     latent.prune_(masks)
     return latent
 
@@ -236,6 +251,10 @@ def masks_of(network: nn.Module, spec: CompressionSpec, evidence: Evidence) -> M
 def plans_on_folded(spec: CompressionSpec) -> bool:
     """Whether the weights that are scored for pruning are those that are trained: not if they are folded later."""
     return not (spec.fold_bn and spec.order is Order.QUANTIZE_FIRST)
+
+
+def _with_symmetric_range(record: LayerRecord) -> LayerRecord:
+    return replace(record, qparams=centred(record.qparams)) if isinstance(record.qparams, QParams) else record
 
 
 def _with_bits(quantizer: Quantizer, scheme: Scheme, bits: int | None) -> Quantizer:

@@ -36,12 +36,17 @@ class Optimizers:
             self._main = torch.optim.SGD(groups, lr=recipe.rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0)
         self._gains: torch.optim.Optimizer | None = None
         self._learned: list[Tensor] = []
-        if recipe.quantizers is Quantizers.LEARNED:
+        if recipe.quantizers is not Quantizers.FROZEN:
+            clips = recipe.quantizers is Quantizers.PACT
             weights_of_spec = latent.start.spec.weights
-            is_fixed = weights_of_spec is not None and weights_of_spec.scheme in FIXED_VALUES
+            is_fixed = clips or (weights_of_spec is not None and weights_of_spec.scheme in FIXED_VALUES)
             learned = [*([] if is_fixed else latent.gains.values()), *latent.input_gains.values()]
             self._learned = [each.requires_grad_() for each in learned]
-            self._gains = torch.optim.Adam(self._learned, lr=recipe.gain_rate) if learned else None
+            self._gains = (
+                torch.optim.Adam(self._learned, lr=recipe.gain_rate, weight_decay=recipe.weight_decay if clips else 0.0)
+                if learned
+                else None
+            )
         self._recipe = recipe
 
     def step_(self, loss: Tensor, share: float) -> None:

@@ -43,10 +43,14 @@ class RateSchedule(StrEnum):
 
 
 class Quantizers(StrEnum):
-    """Whether the scales and codebooks of the start stay, or the scale of each group is learned with the weights."""
+    """Whether the scales and codebooks of the start stay, or the scale of each group is learned with the weights (LSQ).
+
+    PACT: weights fill their range as in DoReFa-Net, and the clip of layer inputs is learned from what lies beyond it.
+    """
 
     FROZEN = "frozen"
     LEARNED = "learned"
+    PACT = "pact"
 
 
 class SparsitySchedule(StrEnum):
@@ -186,8 +190,13 @@ def recipe_from_json(text: str) -> Recipe:
         raise ValueError(f"not a training recipe: {error}") from None
 
 
-def bit_penalty_problem(spec: CompressionSpec) -> str | None:
-    """Returns why a network compressed as `spec` says cannot be trained with a bit penalty, or None if it can."""
+def bit_penalty_problem(spec: CompressionSpec, scales: Quantizers = Quantizers.LEARNED) -> str | None:
+    """Returns why a network compressed as `spec` says cannot be trained with a bit penalty, or None if it can.
+
+    `scales`: how those of its weights are found.
+    """
+    if scales is Quantizers.PACT:
+        return "with pact weights fill the range of their codes, so they cannot shrink by a bit penalty"
     if not spec.quantizes_weights:
         return "a bit penalty is on the codes of weights, and no weights are quantized"
     if spec.weights and spec.weights.scheme in CODEBOOKS:
@@ -204,13 +213,22 @@ def bit_schedule_problem(schedule: tuple[int, ...], spec: CompressionSpec) -> st
     return None
 
 
+def pact_problem(spec: CompressionSpec) -> str | None:
+    """Returns why a network compressed as `spec` says cannot be trained with Quantizers.PACT, or None if it can."""
+    if spec.weights and spec.weights.scheme not in (*GROWING, Scheme.BINARY):
+        return f"pact is for weights with even steps or of one bit: {', '.join((*GROWING, Scheme.BINARY))}"
+    return None
+
+
 def check_fits(recipe: Recipe, spec: CompressionSpec) -> None:
     """Raises ValueError if a network compressed as `spec` says cannot be trained by `recipe`."""
-    if recipe.bit_penalty and (problem := bit_penalty_problem(spec)):
+    if recipe.bit_penalty and (problem := bit_penalty_problem(spec, recipe.quantizers)):
         raise ValueError(problem)
     if recipe.bit_schedule and (problem := bit_schedule_problem(recipe.bit_schedule, spec)):
         raise ValueError(problem)
-    if recipe.bit_schedule and recipe.quantizers is Quantizers.FROZEN:
+    if recipe.quantizers is Quantizers.PACT and (problem := pact_problem(spec)):
+        raise ValueError(problem)
+    if recipe.bit_schedule and recipe.quantizers is not Quantizers.LEARNED:
         raise ValueError("with fewer bits the scales are other ones, so a bit schedule needs learned scales")
     if recipe.rate_schedule is RateSchedule.REWOUND and recipe.sparsity_schedule is not SparsitySchedule.ITERATIVE:
         raise ValueError(

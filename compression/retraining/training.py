@@ -170,9 +170,9 @@ class Training:
 
     def _new_latent(self) -> Latent:
         if self._is_gradual:
-            return latent_network(self.start.compressed, {}, from_rounded=False)
+            return latent_network(self.start.compressed, {}, False, self.recipe.quantizers)
         from_rounded = self.spec.recovers and not self.recipe.bit_schedule
-        return latent_network(self.start.compressed, self.start.masks, from_rounded)
+        return latent_network(self.start.compressed, self.start.masks, from_rounded, self.recipe.quantizers)
 
     def _bits_before(self, step: int) -> int | None:
         """Returns the bits per weight that were trained last before `step`, or None for those of the spec."""
@@ -188,7 +188,7 @@ class Training:
         """Takes one optimizer step, unless the loss is not a number."""
         if self._is_gradual:
             self._prune()
-        if self.step == 0 and self.recipe.quantizers is Quantizers.LEARNED and not self.start.continues:
+        if self.step == 0 and self.recipe.quantizers is not Quantizers.FROZEN and not self.start.continues:
             self._latent.start_gains_(least_error_inputs(self.start))
         bits = bits_at(self.recipe, self.step, self.total)
         if bits != self._bits_before(self.step):

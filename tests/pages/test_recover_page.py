@@ -224,6 +224,11 @@ def test_a_recipe_has_only_what_concerns_the_network() -> None:
     assert recipe.recipe_of(more_bits, QUANTIZED).bit_schedule == (32, 8, 4)
     four_bits = replace(QUANTIZED, weights=QuantSpec(4))
     assert recipe.recipe_of(more_bits, four_bits).bit_schedule == (32, 8)
+    pact = replace(more_bits, scales=Quantizers.PACT, bit_penalty=0.1)
+    taken = recipe.recipe_of(pact, QUANTIZED)
+    assert (taken.quantizers, taken.bit_schedule, taken.bit_penalty) == (Quantizers.PACT, (), 0.0)
+    ternary = replace(QUANTIZED, weights=QuantSpec(2, "ternary"))  # type: ignore[arg-type]
+    assert recipe.recipe_of(pact, ternary).quantizers is Quantizers.LEARNED
     two_of_four = replace(SPARSE, prune=PruneSpec(structure="n:m"))  # type: ignore[arg-type]
     assert not recipe.can_be_gradual(two_of_four)
 

@@ -20,7 +20,8 @@ def add_training_arguments(options: argparse.ArgumentParser) -> None:
     options.add_argument(
         "--quantizers",
         metavar="Q",
-        help=f"whether scales are {' or '.join(Quantizers)} (default: {Quantizers.LEARNED})",
+        help=f"how scales are found: {', '.join(Quantizers)} (default: {Quantizers.LEARNED}). Pact: weights fill their "
+        "range as in DoReFa-Net, and the clip of layer inputs is learned",
     )
     options.add_argument(
         "--sparsity-schedule",

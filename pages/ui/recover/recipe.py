@@ -9,6 +9,7 @@ from compression.retraining.recipe import (
     SparsitySchedule,
     bit_penalty_problem,
     bit_schedule_problem,
+    pact_problem,
 )
 from compression.retraining.start import whole_spec
 from compression.spec import CompressionSpec, Structure
@@ -23,14 +24,14 @@ def spec_to_train(spec: CompressionSpec) -> CompressionSpec:
 
 def recipe_of(now: Settings, spec: CompressionSpec) -> Recipe:
     """Returns the recipe that the settings select, as far as it concerns `spec`."""
-    quantizes = spec.quantizes_weights or spec.activations
+    scales = scales_of(now, spec)
     gradual = now.gradual if can_be_gradual(spec) else SparsitySchedule.ONE_SHOT
     is_rewound = now.rate_schedule is RateSchedule.REWOUND
     return Recipe(
         epochs=now.epochs,
         optimizer=now.optimizer,
         learning_rate=now.learning_rate,
-        quantizers=now.scales if quantizes else Quantizers.LEARNED,
+        quantizers=scales,
         rate_schedule=(
             RateSchedule.LINEAR if is_rewound and gradual is not SparsitySchedule.ITERATIVE else now.rate_schedule
         ),
@@ -38,16 +39,25 @@ def recipe_of(now: Settings, spec: CompressionSpec) -> Recipe:
         sparsity_schedule=gradual,
         bit_schedule=bits_first(now, spec),
         distillation=now.distillation,
-        bit_penalty=0.0 if bit_penalty_problem(spec) else now.bit_penalty,
+        bit_penalty=0.0 if bit_penalty_problem(spec, scales) else now.bit_penalty,
         seed=now.training_seed,
     )
+
+
+def scales_of(now: Settings, spec: CompressionSpec) -> Quantizers:
+    """Returns how scales are found; they are learned where the selected way is not for `spec`."""
+    quantizes = spec.quantizes_weights or spec.activations
+    is_possible = quantizes and not (now.scales is Quantizers.PACT and pact_problem(spec))
+    return now.scales if is_possible else Quantizers.LEARNED
 
 
 def bits_first(now: Settings, spec: CompressionSpec) -> tuple[int, ...]:
     """Returns the bits per weight that are trained first, as far as they are more than those of `spec`."""
     most = spec.weights.bits if spec.weights else 0
     schedule = tuple(bits for bits in map(int, filter(None, now.bits_first.split(","))) if bits > most)
-    is_possible = schedule and now.scales is Quantizers.LEARNED and bit_schedule_problem(schedule, spec) is None
+    is_possible = (
+        schedule and scales_of(now, spec) is Quantizers.LEARNED and bit_schedule_problem(schedule, spec) is None
+    )
     return schedule if is_possible else ()
 
 

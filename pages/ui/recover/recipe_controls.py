@@ -16,13 +16,19 @@ from compression.retraining.recipe import (
     bit_penalty_problem,
 )
 from compression.spec import CompressionSpec
-from pages.ui.recover.recipe import bits_first, can_be_gradual
+from pages.ui.recover.recipe import bits_first, can_be_gradual, scales_of
 from pages.ui.state import session
 from pages.ui.state.link import BITS_FIRST
 from pages.ui.state.value import Settings
 
 EPOCHS = [0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0]
-LEARNED = "Learned: the scale of each group of weights, and of the inputs of each layer, is trained with the weights. "
+SCALES = {Quantizers.LEARNED: "Learned", Quantizers.FROZEN: "Frozen", Quantizers.PACT: "PACT"}
+SCALES_HELP = (
+    "Learned: the scale of each group of weights, and of the inputs of each layer, is trained with the weights (LSQ, "
+    "Esser et al. 2020). Frozen: scales and codebooks stay as they are. PACT: weights pass a hyperbolic tangent and "
+    "fill their range, as in DoReFa-Net, and the clip of the inputs is trained (Choi et al. 2018). It is for schemes "
+    "with even steps and for binary weights; with others the scales are learned."
+)
 SCHEDULES = (
     "One-shot: all weights are pruned at the start. Cubic: more and more of them in the first half of the steps, fast "
     "at first (Zhu and Gupta 2017). Iterative: in five equal stages."
@@ -34,7 +40,7 @@ DISTILLATION = (
 BIT_PENALTIES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 BITS = (
     "The loss that one bit per weight adds, by the entropy of the codes: with more, training makes the packed file "
-    "smaller, and accuracy falls. Not for schemes with a codebook."
+    "smaller, and accuracy falls. Not for schemes with a codebook and not with PACT."
 )
 BITS_FIRST_HELP = (
     "The first half of the steps is trained with more bits, from many to few, as far as they are more than those of "
@@ -67,9 +73,9 @@ def draw(spec: CompressionSpec) -> None:
         if spec.quantizes_weights or spec.activations:
             st.selectbox(
                 "Scales",
-                list(Quantizers),
-                format_func=str.capitalize,
-                help=f"{LEARNED}Frozen: scales and codebooks stay as they are.",
+                list(SCALES),
+                format_func=lambda scales: SCALES[scales],
+                help=SCALES_HELP,
                 width=130,
                 **session.bound("scales", now.scales),
             )
@@ -113,7 +119,7 @@ def _loss(now: Settings, spec: CompressionSpec) -> None:
         "Accuracy against bytes (bit penalty)",
         sorted({*BIT_PENALTIES, now.bit_penalty}),
         help=BITS,
-        disabled=bit_penalty_problem(spec) is not None,
+        disabled=bit_penalty_problem(spec, scales_of(now, spec)) is not None,
         **session.bound("bit_penalty", now.bit_penalty),
     )
     st.selectbox(
