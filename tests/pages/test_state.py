@@ -14,7 +14,7 @@ from compression.paths import PROJECT
 from compression.spec import ActivationSpec, CompressionSpec, LayerSpec, PruneSpec, QuantSpec
 from compression.spec.grid import GRID_BITS, grid, prune_specs
 from pages.ui.frame.frame import MENU
-from pages.ui.state import link, specs
+from pages.ui.state import link, session, specs
 from pages.ui.state.value import Settings
 
 # One value for each setting that is not its default. Together they are what the longest link can say.
@@ -226,6 +226,21 @@ def test_layers_of_a_network_come_back_with_it():
     assert page.query_params == {"model": "cnn3"}
     page.selectbox(key="model").set_value("simple_cnn").run()
     assert page.query_params == {"model": "simple_cnn", "layers": "conv1:8,fc1:4"}
+
+
+@pytest.mark.parametrize("behind", ["8", "6", "5"])
+def test_a_link_of_the_menu_that_is_behind_a_drag_does_not_take_it_back(behind, monkeypatch):
+    monkeypatch.setattr(session, "ONE_STEP_SECONDS", 60.0)
+    page = explore(bits="8")
+    for bits in ("6", "5", "4"):
+        page.select_slider(key="bits").set_value(bits).run()
+        page.run()  # after a slider, AppTest knows no more than what the slider has redrawn
+    page.query_params["bits"] = behind
+    page.switch_page("pages/layers.py").run()
+    assert page.query_params == {"model": "simple_cnn", "bits": "4"}
+    page.query_params["scheme"] = "affine"  # which the drag has not changed
+    page.switch_page("app.py").run()
+    assert page.query_params == {"model": "simple_cnn", "bits": "4", "scheme": "affine"}
 
 
 def tour() -> list[str]:

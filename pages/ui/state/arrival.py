@@ -42,11 +42,11 @@ def arrive(page: str) -> tuple[Rejected, ...]:
 
 
 def _is_behind(said: Mapping[str, Sequence[str]]) -> bool:
-    """Returns whether a link of the menu was clicked before it had the last change."""
+    """Returns whether a link of the menu was clicked before it had the last change, of which a drag makes many."""
     here = session.history()
-    before = here.past[-1] if here.past else None
     soon = time.monotonic() - here.changed_at < session.ONE_STEP_SECONDS
-    return before is not None and soon and link.read(said)[0] == before
+    changed = {name: getattr(here.now, name) for name in here.changed}
+    return soon and bool(changed) and replace(link.read(said)[0], **changed) == here.now
 
 
 def _available(settings: Settings) -> tuple[Settings, tuple[Rejected, ...]]:
