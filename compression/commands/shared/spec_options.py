@@ -101,7 +101,7 @@ def _add_quantization(parser: argparse.ArgumentParser) -> None:
     clips = ", ".join(f"{clip} (default: {at:g})" for clip, at in DEFAULT_CLIP_AT.items())
     add("--clip-at", metavar="X", type=float, help=f"where the clipping range ends, for {clips}")
     add("--only", metavar="KIND", help=f"quantize only layers of this kind: {' or '.join(Only)}")
-    add("--skip-ends", action="store_true", help="keep the first and the last layer in float")
+    add("--skip-ends", action="store_true", help="keep the weights of the first and the last layer in float")
     add("--activation-bits", metavar="B", type=int, help="bits of the inputs of layers, 2 to 16")
     add(
         "--calibration",
@@ -132,7 +132,7 @@ def _add_others(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=bits:4,sparsity:0.5",
         action="append",
         default=[],
-        help="settings of one layer (bits:32 keeps it in float); may be repeated for other layers",
+        help="settings of one layer (bits:32 keeps it and its inputs in float); may be repeated for other layers",
     )
     add("--fold-bn", action="store_true", help=FOLD_BN)
     add("--order", metavar="O", help=f"order of folding and quantizing: {' or '.join(Order)} (default: fold-first)")

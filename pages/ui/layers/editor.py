@@ -24,7 +24,8 @@ COLUMNS = {
         options=BITS,
         required=True,
         width=66,
-        help="Default: the bits that are set on the left for the whole network",
+        help="Default: the bits that are set on the left for the whole network. Float: the inputs of the layer stay in "
+        "float too",
     ),
     SPARSITY_COLUMN: st.column_config.NumberColumn(
         min_value=0.0,

@@ -26,6 +26,10 @@ MOST_MERGED = 0.9
 UNITS = {Clip.PERCENTILE: "per cent of the weights", Clip.STDS: "standard deviations", Clip.MEANS: "mean |w|"}
 # Smallest value, largest value and step of the widget that sets where the range is cut.
 CLIP_INPUTS = {Clip.PERCENTILE: (90.0, 100.0, 0.1), Clip.STDS: (0.5, 10.0, 0.5), Clip.MEANS: (0.5, 20.0, 0.5)}
+ENDS = (
+    "Their weights are not quantized. With activation bits, their inputs are. Publications often leave both in float: "
+    "give the two layers float as their own bits, on the page Layers."
+)
 GROUPS = [16, 32, 64, 128, 256, 512]
 
 
@@ -75,7 +79,7 @@ def _weights() -> None:
             "Layers to quantize", [ALL, *Only], required=True, disabled=off, **session.bound("only", now.only)
         )
     with ends:
-        st.toggle("Keep first and last layer in float", disabled=off, **session.bound("ends", now.ends))
+        st.toggle("Keep first and last layer in float", disabled=off, help=ENDS, **session.bound("ends", now.ends))
     methods.explain(now.clip)
 
 
