@@ -1,14 +1,17 @@
 """A short title for a spec, for a legend, a row or a sentence. Default settings are left out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from compression.spec.compression import SAMPLE_IMAGES, CompressionSpec, Order
+from compression.spec.checks import FLOAT_BITS
+from compression.spec.compression import SAMPLE_IMAGES, CompressionSpec, LayerSpec, Order
 from compression.spec.prune import Criterion, PruneSpec, Scope, Structure, Unit
 from compression.spec.quantize import Clip, Granularity, QuantSpec, Scheme
 from compression.spec.rounding import RATE_PENALTY, Rounding
 from compression.spec.vectors import VectorFormat
 
 FLOAT = "float"
+
+MOST_NAMES = 2  # of layers in float, so that the title stays short
 
 RECOVERY = {
     "reconstruct": "survivors moved",
@@ -27,8 +30,7 @@ def title(spec: CompressionSpec) -> str:
             parts[0] = f"up to {parts[0]}"
     if spec.prune:
         parts += _prune(spec.prune)
-    if spec.layers:
-        parts.append(f"own settings for {len(spec.layers)} layer{'s' * (len(spec.layers) > 1)}")
+    parts += _layers(spec.layers)
     if spec.activations:
         parts.append(f"{spec.activations.bits}-bit activations")
     if spec.fold_bn:
@@ -72,6 +74,14 @@ def _weights(quant: QuantSpec) -> list[str]:
     if quant.skip_ends:
         parts.append("first and last layer float")
     return parts
+
+
+def _layers(layers: Sequence[LayerSpec]) -> list[str]:
+    floats = [layer.name for layer in layers if layer.bits == FLOAT_BITS and layer.sparsity is None]
+    others = len(layers) - len(floats)
+    names = " and ".join(floats) if len(floats) <= MOST_NAMES else f"{len(floats)} layers"
+    parts = [f"{names} float"] if floats else []
+    return [*parts, f"own settings for {others} layer{'s' * (others > 1)}"] if others else parts
 
 
 def _prune(prune: PruneSpec) -> list[str]:

@@ -49,6 +49,17 @@ from compression.spec.title import title
         ),
         (CompressionSpec("net", layers=(LayerSpec("fc", 4),)), "own settings for 1 layer"),
         (
+            CompressionSpec(
+                "net", weights=QuantSpec(4), layers=(LayerSpec("a", 32), LayerSpec("b", 32), LayerSpec("c", 6))
+            ),
+            "4 bits, a and b float, own settings for 1 layer",
+        ),
+        (
+            CompressionSpec("net", weights=QuantSpec(4), layers=tuple(LayerSpec(name, 32) for name in "abc")),
+            "4 bits, 3 layers float",
+        ),
+        (CompressionSpec("net", layers=(LayerSpec("a", 32, 0.5),)), "own settings for 1 layer"),
+        (
             CompressionSpec("net", weights=QuantSpec(8), activations=ActivationSpec(8), fold_bn=True),
             "8 bits, 8-bit activations, batch norm folded",
         ),
