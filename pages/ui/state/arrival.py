@@ -45,8 +45,7 @@ def _is_behind(said: Mapping[str, Sequence[str]]) -> bool:
     """Returns whether a link of the menu was clicked before it had the last change, of which a drag makes many."""
     here = session.history()
     soon = time.monotonic() - here.changed_at < session.ONE_STEP_SECONDS
-    changed = {name: getattr(here.now, name) for name in here.changed}
-    return soon and bool(changed) and replace(link.read(said)[0], **changed) == here.now
+    return soon and link.read(said)[0] in here.left
 
 
 def _available(settings: Settings) -> tuple[Settings, tuple[Rejected, ...]]:

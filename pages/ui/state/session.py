@@ -31,6 +31,7 @@ class History:
     future: list[Settings] = field(default_factory=list)
     changed: frozenset[str] = frozenset()  # the settings that the last step changed
     changed_at: float = -1.0
+    left: list[Settings] = field(default_factory=list)  # what the last step has passed, from where it began
     layers_of: dict[str, str] = field(default_factory=dict)  # of networks that were left, by name
 
 
@@ -74,7 +75,8 @@ def step(settings: Settings) -> None:
     if not changed:
         return
     if not (changed == here.changed and len(changed) == 1 and moment - here.changed_at < ONE_STEP_SECONDS):
-        here.past = [*here.past, here.now][-MOST_STEPS:]
+        here.past, here.left = [*here.past, here.now][-MOST_STEPS:], []
+    here.left.append(here.now)
     here.now, here.future, here.changed, here.changed_at = settings, [], changed, moment
 
 
