@@ -109,9 +109,18 @@ function movedSetting(shown) {
   if (bits) setting.bits = bits === "float" ? null : Math.max(LEAST_BITS, Number(bits));
   const target = setting.threshold === null ? "sparsity" : "threshold";
   const slider = document.querySelector(`${SLIDERS[target]} input[type=range]`);
-  if (slider) setting[target] = Number(slider.getAttribute("value")); // its property is rounded to a step
+  if (slider) setting[target] = placeOf(slider, shown[target]);
   const same = setting.bits === shown.bits && Math.abs(setting[target] - shown[target]) < 1e-9;
   return same ? null : setting;
+}
+
+// Returns where a slider is. Its property is rounded to a step, and on a busy machine its attribute too; its text is
+// not, but it has few digits. So `shown` is where it is if the text is nearer to that.
+function placeOf(slider, shown) {
+  const value = Number(slider.getAttribute("value"));
+  const text = slider.getAttribute("aria-valuetext") ?? "";
+  const said = parseFloat(text) / (text.endsWith("%") ? 100 : 1);
+  return Math.abs(said - shown) < Math.abs(said - value) ? shown : value;
 }
 
 function accuracyInWords(band, anchors) {
