@@ -106,13 +106,11 @@ def dorefa_weight(weight: Tensor, qparams: Quantizer) -> tuple[Tensor, Tensor]:
     """
     gain = gains_of(qparams)
     if isinstance(qparams, Codebook):
-        rows = to_groups(weight.detach(), qparams.group_size) if qparams.group_size else weight.detach()
-        magnitude = rows.reshape(len(gain), -1).abs()
+        magnitude = _in_groups(weight.detach(), qparams, gain).abs()
         gain = masked_mean(magnitude, magnitude > 0) / qparams.values[:, 1:].clamp_min(SMALLEST_SCALE)
         return fake_quantize(weight.detach(), scaled(qparams, gain)) + (weight - weight.detach()), gain
     bounded = weight.tanh()
-    groups = to_groups(bounded, qparams.group_size) if qparams.group_size else bounded.reshape(gain.numel(), -1)
-    peak = groups.abs().amax(1).view(gain.shape).clamp_min(SMALLEST_SCALE)
+    peak = _in_groups(bounded, qparams, gain).abs().amax(1).view(gain.shape).clamp_min(SMALLEST_SCALE)
     reach = qparams.scale * ((qparams.codes - 1) / 2) / peak
     return round_weight(bounded * spread_groups(reach, weight, qparams), qparams, gain), gain
 
@@ -128,9 +126,12 @@ def spread_groups(numbers: Tensor, weight: Tensor, qparams: Quantizer) -> Tensor
 
 def _sum_groups(values: Tensor, qparams: Quantizer, gain: Tensor) -> Tensor:
     """values (C_out, ...) -> their sums in each group, in the shape of `gain`."""
-    if qparams.group_size:
-        return to_groups(values, qparams.group_size).sum(1, keepdim=True)
-    return values.reshape(gain.numel(), -1).sum(1).view(gain.shape)
+    return _in_groups(values, qparams, gain).sum(1).view(gain.shape)
+
+
+def _in_groups(values: Tensor, qparams: Quantizer, gain: Tensor) -> Tensor:
+    """values (C_out, ...) -> (groups, n), with a row for each number of `gain`."""
+    return to_groups(values, qparams.group_size) if qparams.group_size else values.reshape(gain.numel(), -1)
 
 
 @dataclass(eq=False)

@@ -37,7 +37,7 @@ from compression.quantization.straight_through import (
 )
 from compression.reconstruction.reconstruct import write_vectors_
 from compression.retraining.rate import mean_bits
-from compression.retraining.recipe import FIXED_VALUES, Quantizers
+from compression.retraining.recipe import FIXED_VALUES
 from compression.spec import FLOAT_BITS, CompressionSpec, Order, Scheme
 
 Masks = Mapping[str, LayerMask]
@@ -52,7 +52,8 @@ class Latent:
     name of its weight there. `masks`: layer name -> which of its weights are pruned now. `held`: names of parameters ->
     where they are not zero (bool). `quantizers`: layer name -> what rounds its weights now; those of `start`, but for a
     bit schedule. `gains`: layer name -> the factor of the scale of each group. `input_gains`: layer name -> the factor
-    of the scale of its inputs. `is_dorefa`: whether weights fill the range of their quantizers, as in DoReFa-Net.
+    of the scale of its inputs. `is_pact`: whether weights fill the range of their quantizers, as in DoReFa-Net,
+    and the scale of inputs learns from values beyond the clip alone, as in PACT.
     """
 
     start: CompressedModel
@@ -63,7 +64,7 @@ class Latent:
     quantizers: dict[str, Quantizer]
     gains: dict[str, Tensor]
     input_gains: dict[str, Tensor]
-    is_dorefa: bool = False
+    is_pact: bool = False
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """inputs (N, ...) -> the logits (N, classes) of the compressed network; gradients reach the latent weights."""
@@ -95,6 +96,12 @@ class Latent:
         }
         return CompressedModel(self.start.spec, self.start.original, layers, None, vectors)
 
+    @property
+    def has_fixed_scales(self) -> bool:
+        """Whether the scales of weights are not learned: their range is given, or their values are."""
+        quant = self.start.spec.weights
+        return self.is_pact or (quant is not None and quant.scheme in FIXED_VALUES)
+
     def is_bounded(self) -> bool:
         """Returns whether the squares of all parameters can be summed as float32."""
         return all(float(each.detach().abs().max()) < LARGEST for each in self.module.parameters())
@@ -116,8 +123,7 @@ class Latent:
 
         Those of layer inputs take the scale of `inputs` (layer name -> quantizer) if it has the same zero point.
         """
-        quant = self.start.spec.weights
-        if not self.is_dorefa and (quant is None or quant.scheme not in FIXED_VALUES):
+        if not self.has_fixed_scales:
             self._fit_gains_()
         with torch.no_grad():
             for record in self.start.layers:
@@ -192,7 +198,7 @@ class Latent:
         return used
 
     def _rounded(self, weight: Tensor, name: str, quantizer: Quantizer) -> Tensor:
-        if not self.is_dorefa:
+        if not self.is_pact:
             return round_weight(weight, quantizer, self.gains[name])
         rounded, self.gains[name] = dorefa_weight(weight, quantizer)
         return rounded
@@ -213,16 +219,13 @@ class Latent:
         )
 
 
-def latent_network(
-    start: CompressedModel, masks: Masks, from_rounded: bool, scales: Quantizers = Quantizers.LEARNED
-) -> Latent:
+def latent_network(start: CompressedModel, masks: Masks, from_rounded: bool, is_pact: bool = False) -> Latent:
     """Returns `start`, with all weights pruned that `masks` prune, ready for training.
 
     The latent weights are the float weights; with `from_rounded` the weights of `start`, where rounding has moved them.
-    `scales`: how those of weights and of layer inputs are found.
+    `is_pact`: as of the result.
     """
-    clips = scales is Quantizers.PACT
-    if clips:
+    if is_pact:
         start = replace(start, layers=tuple(_with_symmetric_range(record) for record in start.layers))
     module = copy.deepcopy(start.original).train().requires_grad_(True)
     write_vectors_(module, start.vectors)
@@ -234,10 +237,10 @@ def latent_network(
     input_gains = {record.name: torch.ones(()) for record in start.layers if record.inputs}
     for record in start.layers:
         if record.inputs:
-            hook = TrainedInput(record.inputs, input_gains[record.name], clips)
+            hook = TrainedInput(record.inputs, input_gains[record.name], is_pact)
             module.get_submodule(record.name).register_forward_pre_hook(hook)
     quantizers = {record.name: record.qparams for record in start.layers if record.qparams}
-    latent = Latent(start, module, keys, masks, {}, quantizers, gains, input_gains, is_dorefa=clips)
+    latent = Latent(start, module, keys, masks, {}, quantizers, gains, input_gains, is_pact)
     latent.prune_(masks)
     return latent
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from compression.quantization.quantizers import SMALLEST_SCALE
 from compression.retraining.latent import Latent
-from compression.retraining.recipe import FIXED_VALUES, Optimizer, Quantizers, Recipe, WeightPenalty
+from compression.retraining.recipe import Optimizer, Quantizers, Recipe, WeightPenalty
 
 LEAST_GAIN = 0.02  # of a learned scale, which must stay positive; they begin between 0.2 and 1
 
@@ -19,7 +19,7 @@ class Optimizers:
     """The optimizers of a network in training.
 
     Learned scales have Adam of their own, whose steps do not depend on the size of the gradient; so LSQ's factor of the
-    gradient is not needed.
+    gradient is not needed. With PACT they have its L2 penalty, with the weight decay of the recipe.
     """
 
     def __init__(self, latent: Latent, recipe: Recipe) -> None:
@@ -37,16 +37,11 @@ class Optimizers:
         self._gains: torch.optim.Optimizer | None = None
         self._learned: list[Tensor] = []
         if recipe.quantizers is not Quantizers.FROZEN:
-            clips = recipe.quantizers is Quantizers.PACT
-            weights_of_spec = latent.start.spec.weights
-            is_fixed = clips or (weights_of_spec is not None and weights_of_spec.scheme in FIXED_VALUES)
-            learned = [*([] if is_fixed else latent.gains.values()), *latent.input_gains.values()]
-            self._learned = [each.requires_grad_() for each in learned]
-            self._gains = (
-                torch.optim.Adam(self._learned, lr=recipe.gain_rate, weight_decay=recipe.weight_decay if clips else 0.0)
-                if learned
-                else None
-            )
+            gains = [] if latent.has_fixed_scales else latent.gains.values()
+            self._learned = [each.requires_grad_() for each in (*gains, *latent.input_gains.values())]
+        if self._learned:
+            gain_decay = recipe.weight_decay if latent.is_pact else 0.0
+            self._gains = torch.optim.Adam(self._learned, lr=recipe.gain_rate, weight_decay=gain_decay)
         self._recipe = recipe
 
     def step_(self, loss: Tensor, share: float) -> None:

@@ -169,10 +169,10 @@ class Training:
         return self.recipe.sparsity_schedule is not SparsitySchedule.ONE_SHOT
 
     def _new_latent(self) -> Latent:
-        if self._is_gradual:
-            return latent_network(self.start.compressed, {}, False, self.recipe.quantizers)
-        from_rounded = self.spec.recovers and not self.recipe.bit_schedule
-        return latent_network(self.start.compressed, self.start.masks, from_rounded, self.recipe.quantizers)
+        is_pact = self.recipe.quantizers is Quantizers.PACT
+        masks = {} if self._is_gradual else self.start.masks
+        from_rounded = self.spec.recovers and not self._is_gradual and not self.recipe.bit_schedule
+        return latent_network(self.start.compressed, masks, from_rounded, is_pact)
 
     def _bits_before(self, step: int) -> int | None:
         """Returns the bits per weight that were trained last before `step`, or None for those of the spec."""

@@ -76,7 +76,7 @@ def step(settings: Settings) -> None:
         return
     if not (changed == here.changed and len(changed) == 1 and moment - here.changed_at < ONE_STEP_SECONDS):
         here.past, here.left = [*here.past, here.now][-MOST_STEPS:], []
-    here.left.append(here.now)
+    here.left = [*here.left, here.now][-MOST_STEPS:]
     here.now, here.future, here.changed, here.changed_at = settings, [], changed, moment
 
 
