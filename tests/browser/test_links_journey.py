@@ -104,7 +104,7 @@ def test_settings_of_layers_are_deployed_and_shown_on_every_page(page, bare_serv
         page.get_by_test_id("stSidebar").get_by_role("link", name=label, exact=True).click()
         expect(page).to_have_title(f"{label} · Squeezelab")
         expect(metric(page, "File size")).to_have_text(size)
-    expect(page.get_by_text("2 layers have settings of their own")).to_be_visible()
+    expect(page.get_by_text("2 layers have own settings")).to_be_visible()
 
 
 def test_the_link_is_copied(page, bare_server):

@@ -12,7 +12,7 @@ def draw() -> None:
     if not count:
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        label = f"{count} layer{'s have' if count > 1 else ' has'} settings of {'their' if count > 1 else 'its'} own"
+        label = f"{count} layer{'s have' if count > 1 else ' has'} own settings"
         st.page_link(
             "pages/layers.py", label=label, icon=":material/layers:", query_params=link.parameters(session.now())
         )
