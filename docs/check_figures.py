@@ -26,6 +26,7 @@ from compression.data.images import load
 from compression.evaluation.evaluation import evaluate
 from compression.files.ledger import count_file
 from compression.files.size import count_bytes
+from compression.library.recovered import gallery_names
 from compression.networks.bundled import bundled_names, load_bundled
 from compression.networks.macs import layer_macs
 from compression.paths import PROJECT
@@ -99,7 +100,7 @@ def files() -> list[Figure]:
 def landscape_bytes() -> list[Figure]:
     specs = {len(landscape.read_landscape(load_bundled(name)).rows) for name in bundled_names()}
     nbytes = sum(path.stat().st_size for path in landscape.FOLDER.glob("*.parquet"))
-    return [*map(Figure, specs), Figure(nbytes / 1e6, 1)]
+    return [*map(Figure, specs), Figure(len(gallery_names())), Figure(nbytes / 1e6, 1)]
 
 
 def points_lost() -> list[Figure]:

@@ -14,7 +14,8 @@ frame.open_page("Trade-offs")
 model = frame.pick_network()
 with st.sidebar:
     also = [name for name in session.now().also if name in networks.names()]
-    st.multiselect("Also show", networks.names(), **session.bound("also", also))
+    labels = networks.labels()
+    st.multiselect("Also show", labels, format_func=labels.__getitem__, **session.bound("also", also))
     with st.expander("Your settings", icon=":material/tune:"):
         controls.settings(model)
         own_layers.draw()

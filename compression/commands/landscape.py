@@ -7,7 +7,9 @@ import torch
 from compression.commands.shared.json_text import to_json
 from compression.commands.sweep import sweep
 from compression.data.cifar10 import TEST
-from compression.networks.bundled import bundled_names, load_bundled
+from compression.library.catalog import load_network
+from compression.library.recovered import gallery_names
+from compression.networks.bundled import bundled_names
 from compression.networks.model import FloatModel
 from compression.results.landscape import read_landscape, write_landscape
 from compression.results.result import Result
@@ -17,11 +19,11 @@ from compression.spec.grid import landscape_specs
 
 def run(options: argparse.Namespace) -> None:
     """Writes one file per network. Stopped, it resumes where it was. Raises ValueError for an unknown network."""
-    names = bundled_names()
+    names = [*bundled_names(), *gallery_names()]
     if options.model not in (None, *names):
         raise ValueError(f"--model must be one of {', '.join(names)}, got {options.model!r}")
     for name in [options.model] if options.model else names:
-        model, specs = load_bundled(name), landscape_specs(name)
+        model, specs = load_network(name), specs_of(name)
         results = {} if options.again else usable_results(model)
         missing = [spec for spec in specs if spec not in results]
         if missing:
@@ -34,6 +36,11 @@ def run(options: argparse.Namespace) -> None:
         row["bytes"] = path.stat().st_size
         words = f"{name}: {len(specs)} specs, {len(missing)} of them measured now, {row['bytes']:,} bytes"
         print(to_json(row) if options.json else words)
+
+
+def specs_of(name: str) -> tuple[CompressionSpec, ...]:
+    """Returns the specs to measure: a grid for a float network; a recovered network is measured as it is."""
+    return landscape_specs(name) if name in bundled_names() else (CompressionSpec(name),)
 
 
 def usable_results(model: FloatModel) -> dict[CompressionSpec, Result]:

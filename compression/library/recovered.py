@@ -6,7 +6,7 @@ can be read is not listed.
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -42,11 +42,15 @@ class Recovered:
     @property
     def title(self) -> str:
         """What it is: "resnet20: 2 bits, trained 1 epoch"."""
+        return f"{self.lineage.parent.removeprefix(PREFIX)}: {self.steps}"
+
+    @property
+    def steps(self) -> str:
+        """What was done with its parent: "2 bits, trained 1 epoch"."""
         lineage = self.lineage
         start = " from random weights" if is_untrained(lineage.parent) else ""
         others = f", distilled from {lineage.teacher}" if lineage.teacher not in (None, lineage.parent) else ""
-        network = lineage.parent.removeprefix(PREFIX)
-        return f"{network}: {title(lineage.spec)}, trained {epochs_in_words(lineage.epochs)}{start}{others}"
+        return f"{title(lineage.spec)}, trained {epochs_in_words(lineage.epochs)}{start}{others}"
 
 
 def epochs_in_words(epochs: float) -> str:
@@ -78,6 +82,11 @@ def all_recovered(data: Path = DATA) -> list[Recovered]:
 def recovered_names(data: Path = DATA) -> list[str]:
     """Returns the names of all recovered networks."""
     return [each.name for each in all_recovered(data)]
+
+
+def gallery_names() -> list[str]:
+    """Returns the names of the recovered networks that come with the project."""
+    return [each.name for each in _in_folder(GALLERY)]
 
 
 def find_recovered(name: str, data: Path = DATA) -> Recovered | None:
@@ -139,10 +148,19 @@ def name_of(ancestor: str, lineage: Lineage, content: bytes) -> str:
 
 def ancestor(name: str, data: Path = DATA) -> str:
     """Returns the name of the float network that the network `name` comes from; it itself if it is one."""
-    by_name = {each.name: each.lineage.parent for each in all_recovered(data)}
-    for _ in by_name:
-        name = by_name.get(name, name)
-    return name
+    return line_of(name, {each.name: each for each in all_recovered(data)})[0]
+
+
+def line_of(name: str, here: Mapping[str, Recovered]) -> tuple[str, list[Recovered]]:
+    """Returns the float network that the network `name` comes from, and the recovered ones of `here` from there to it.
+
+    Lineages that lead in a circle, as only damaged files can, end anywhere in it.
+    """
+    line: list[Recovered] = []
+    while name in here and here[name] not in line:
+        line.insert(0, here[name])
+        name = here[name].lineage.parent
+    return name, line
 
 
 def _in_folder(folder: Path) -> Iterator[Recovered]:

@@ -42,9 +42,10 @@ def known_results(model: FloatModel, store: Store, images: ImageSet | None, fold
     committed = {result.spec: result for result in landscape.results}
     own = {} if images is None else {result.spec: result for result in store.results(model, images)}
     results = committed | own
-    points = tuple(_point(result, spec not in own) for spec, result in results.items())
+    points = tuple(point_of(result, spec not in own) for spec, result in results.items())
     return KnownResults(points, results, landscape.stale)
 
 
-def _point(result: Result, precomputed: bool) -> Point:
+def point_of(result: Result, precomputed: bool) -> Point:
+    """Returns the point of a result, which is `precomputed` if it comes from the committed landscape."""
     return Point(result.spec, result.costs, result.evaluation.correct, result.evaluation.total, precomputed)

@@ -6,6 +6,7 @@ It also names the version of torch: another version or processor may round diffe
 ten thousand differs.
 """
 
+import hashlib
 import io
 import json
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,7 @@ from torch import Tensor
 from compression.data.cifar10 import TEST
 from compression.evaluation.evaluation import Evaluation
 from compression.evaluation.predictions import pack_predictions, unpack_predictions
+from compression.files.stored import StoredNetwork
 from compression.networks.model import FloatModel
 from compression.paths import ASSETS, write_whole
 from compression.results.costs import Costs
@@ -87,13 +89,21 @@ class Landscape:
 
 
 def provenance(model: FloatModel) -> dict[str, str]:
-    """Returns the digests that predictions depend on: of the weights, the images and the code."""
-    return {"weights": model.digest, "data": TEST.fingerprint, "arithmetic": arithmetic(torch_version="")}
+    """Returns the digests that predictions depend on: of the weights, the images and the code.
+
+    Of a network that is compressed already, it is the digest of its packed file.
+    """
+    return _provenance(_digest(model.content) if isinstance(model, StoredNetwork) else model.digest)
 
 
 def read_landscape(model: FloatModel, folder: Path | None = None) -> Landscape:
     """Returns the landscape of `model` from `folder`, by default the committed one."""
     return _read(model.name, folder or FOLDER, tuple(provenance(model).items()))
+
+
+def read_landscape_of_file(name: str, content: bytes, folder: Path | None = None) -> Landscape:
+    """Returns the landscape of the network called `name` that a packed file holds, without decoding the file."""
+    return _read(name, folder or FOLDER, tuple(_provenance(_digest(content)).items()))
 
 
 def write_landscape(model: FloatModel, results: Sequence[Result], folder: Path | None = None) -> Path:
@@ -111,20 +121,29 @@ def write_landscape(model: FloatModel, results: Sequence[Result], folder: Path |
         "predictions": [pack_predictions(each.evaluation.predictions, len(before.classes)) for each in results],
     }
     about = provenance(model) | {"torch": torch.__version__, "images": before.total}
-    table = pa.table(rows).replace_schema_metadata(
-        {
-            ABOUT: json.dumps(about).encode(),
-            LABELS: pack_predictions(before.labels.to(torch.uint8), len(before.classes)),
-            MARGINS: before.margins.half().numpy().tobytes(),
-        }
-    )
-    file = io.BytesIO()
-    pq.write_table(table, file, compression="zstd", compression_level=19)
+    table, file = pa.table(rows), io.BytesIO()
+    with pq.ParquetWriter(file, table.schema, compression="zstd", compression_level=19, store_schema=False) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata(  # the schema, if it were stored, would hold all of this once more
+            {
+                ABOUT: json.dumps(about).encode(),
+                LABELS: pack_predictions(before.labels.to(torch.uint8), len(before.classes)),
+                MARGINS: before.margins.half().numpy().tobytes(),
+            }
+        )
     folder = folder or FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{model.name}.parquet"
     write_whole(path, file.getvalue())
     return path
+
+
+def _provenance(weights: str) -> dict[str, str]:
+    return {"weights": weights, "data": TEST.fingerprint, "arithmetic": arithmetic(torch_version="")}
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 @lru_cache(maxsize=64)

@@ -2,8 +2,9 @@
 
 import hashlib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from compression.cached_property import cached_property
 from compression.evaluation.statistics import Proportion
@@ -44,12 +45,25 @@ def pareto_front(points: Iterable[Point]) -> list[Point]:
     return front
 
 
-def recovered_pairs(points: Iterable[Point]) -> list[tuple[Point, Point]]:
-    """Returns each point whose spec gives accuracy back, after the one of the same spec without, if that is there."""
+def recovered_pairs(
+    points: Iterable[Point], trained: Mapping[str, CompressionSpec] = MappingProxyType({})
+) -> list[tuple[Point, Point]]:
+    """Returns each point that gave accuracy back, after the one of the same spec without that, if it is there.
+
+    Accuracy is given back by a spec, or by training: `trained` has the specs of the networks that were trained, by the
+    name of what came out.
+    """
     points = list(points)
     by_spec = {point.spec: point for point in points}
-    bases = [(by_spec.get(point.spec.without_recovery), point) for point in points]
-    return [(before, point) for before, point in bases if before is not None and before is not point]
+
+    def before(spec: CompressionSpec) -> Point | None:
+        origin = trained.get(spec.model) if spec == CompressionSpec(spec.model) else None
+        return by_spec.get(origin or spec.without_recovery) or (
+            by_spec.get(origin.without_recovery) if origin else None
+        )
+
+    bases = [(before(point.spec), point) for point in points]
+    return [(base, point) for base, point in bases if base is not None and base is not point]
 
 
 def least_correct(before: Point, drop: float) -> int:

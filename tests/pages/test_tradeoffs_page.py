@@ -1,6 +1,7 @@
 """The page of trade-offs, driven without a browser: what it names is what `compression` finds."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from types import SimpleNamespace
@@ -13,6 +14,8 @@ from streamlit.testing.v1 import AppTest
 from compression.core.compress import compress
 from compression.data.images import ImageSet
 from compression.evaluation.evaluation import Evaluation, evaluate
+from compression.library import recovered
+from compression.library.recovered import Recovered, all_recovered
 from compression.networks.model import FloatModel
 from compression.paths import PROJECT
 from compression.results import landscape
@@ -25,7 +28,7 @@ from compression.spec import CompressionSpec, PruneSpec, QuantSpec
 from compression.spec.grid import GRID_BITS, grid, prune_specs
 from compression.spec.title import full_title, title
 from pages.ui import wording
-from pages.ui.charts.tradeoffs.front import RECOVERED, Limits
+from pages.ui.charts.tradeoffs.front import OUTLINE_PIXELS, RECOVERED, Limits
 from pages.ui.charts.tradeoffs.marks import ELSEWHERE
 from pages.ui.compute import accuracy, experiments
 from pages.ui.tradeoffs import answers, comparison_tables, front, pins
@@ -35,7 +38,11 @@ from tests.pages.test_more_settings import link_of
 
 MODEL = "simple_cnn"
 SPARSITIES = (0.0, 0.5, 0.8)
-KEPT = (accuracy.store, accuracy.evaluator, experiments._scanner, experiments._sweeper, experiments._measured)
+COSTS = Costs(10, 5, 40, 40, 40, 40, 40, 1, 1)
+KEPT = (
+    *(accuracy.store, accuracy.evaluator, experiments._scanner, experiments._sweeper),
+    *(experiments._measured, experiments._recovered_point),
+)
 
 
 @pytest.fixture(autouse=True)
@@ -138,6 +145,59 @@ def test_what_recovery_wins_is_an_arrow_and_a_number(swept, simple_cnn, test_ima
     assert arrows["x"] == [before.file_bytes, 20_000, None]
     assert arrows["y"] == [before.accuracy, 0.9, None]
     assert f"{wording.points(0.9 - before.accuracy)} by recovery" in said(page)  # it is the answer to both budgets
+
+
+@pytest.fixture
+def trained(own_store: None, monkeypatch: pytest.MonkeyPatch) -> list[Recovered]:
+    """The networks of the gallery that were trained from MODEL; what was measured beforehand is there."""
+    monkeypatch.setattr(landscape, "FOLDER", landscape.ASSETS / "landscape")
+    return [each for each in all_recovered() if each.lineage.parent == MODEL]
+
+
+def test_networks_that_were_trained_from_it_are_points_with_an_outline(trained):
+    page, one = opened(), trained[0]
+    name = Point(CompressionSpec(one.name), COSTS, 1, 1).name
+    (cloud,) = [trace for trace in traces(page) if [name] in trace.get("customdata", ())]
+    place = cloud["customdata"].index([name])
+    assert cloud["name"] == "float weights"  # it is sparse, and not quantized
+    assert (cloud["x"][place], cloud["y"][place]) == (one.nbytes, one.lineage.accuracy)
+    assert f"<b>{MODEL}, {one.steps}</b>" in cloud["text"][place]
+    assert cloud["marker"]["line"]["width"].count(OUTLINE_PIXELS) == len(trained)
+    (arrows,) = [trace for trace in traces(page) if trace["name"] == RECOVERED]
+    assert (one.nbytes, one.lineage.accuracy) in zip(arrows["x"], arrows["y"], strict=True)
+    assert f"{len(points())} specs and {len(trained)} networks recovered by training, each measured" in said(page)
+
+
+def test_a_network_that_was_trained_is_pinned_and_compared_with_float(trained):
+    one = trained[0]
+    name = Point(CompressionSpec(one.name), COSTS, 1, 1).name
+    page = opened(view="Compare", pins=name)
+    shown = page.dataframe[0].value.iloc[0]
+    before = next(point for point in points() if point.spec == CompressionSpec(MODEL))
+    assert (shown["Network"], shown["Spec"]) == (MODEL, one.steps)
+    assert shown["Against float"] == wording.points(one.lineage.accuracy - before.accuracy)
+
+
+@pytest.mark.parametrize("content", [None, b"broken"], ids=["deleted", "damaged"])
+def test_a_trained_network_whose_file_is_gone_or_damaged_is_no_point(trained, monkeypatch, tmp_path, content):
+    shutil.copytree(recovered.GALLERY, tmp_path / "gallery")
+    file = tmp_path / "gallery" / trained[0].path.name
+    monkeypatch.setattr(recovered, "GALLERY", tmp_path / "gallery")
+    here = all_recovered()
+    monkeypatch.setattr(experiments, "all_recovered", lambda: here)
+    file.unlink() if content is None else file.write_bytes(content)
+    names = {point.spec.model for point in experiments.recovered_points([MODEL])}
+    assert names == {each.name for each in trained[1:]}
+
+
+def test_of_a_trained_network_itself_the_axis_has_ticks_and_nothing_is_called_float(trained):
+    page = opened(model=trained[0].name)
+    assert "within 1 point of the recovered network" in said(page)
+    assert "1 network recovered by training, each measured" in said(page)
+    layout = json.loads(page.get("plotly_chart")[0].proto.spec)["layout"]
+    low, high = (10**end for end in layout["xaxis"]["range"])
+    assert sum(low <= tick <= high for tick in layout["xaxis"]["tickvals"]) >= 2
+    assert layout["annotations"] == []
 
 
 def test_published_results_stand_beside_ours_and_have_no_details(swept, monkeypatch):

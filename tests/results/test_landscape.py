@@ -10,16 +10,20 @@ import torch
 
 from compression.__main__ import main
 from compression.commands import landscape as command
+from compression.core.compress import compress
 from compression.data.cifar10 import TEST
 from compression.engine.evaluator import Evaluator
 from compression.evaluation.evaluation import Evaluation
 from compression.evaluation.reading import Reading
 from compression.evaluation.sampling import plain_order
+from compression.files.exported import load_exported
+from compression.files.packed_file import to_bytes
+from compression.library.recovered import gallery_names
 from compression.networks.bundled import bundled_names, load_bundled
 from compression.networks.model import FloatModel
 from compression.results import landscape
 from compression.results.costs import Costs, costs
-from compression.results.landscape import FOLDER, read_landscape, write_landscape
+from compression.results.landscape import FOLDER, read_landscape, read_landscape_of_file, write_landscape
 from compression.results.neighbours import Neighbours, committed_reading
 from compression.results.result import Result
 from compression.results.store import Store
@@ -184,6 +188,23 @@ def test_a_spec_that_differs_otherwise_from_the_grid_has_no_neighbours(in_place,
     )
 
 
+# ---- a network that is compressed already
+
+
+def test_a_packed_file_has_results_until_it_is_another_file(tmp_path: Path, simple_cnn: FloatModel) -> None:
+    content = to_bytes(compress(simple_cnn.module, CompressionSpec(NAME, weights=QuantSpec(4))), simple_cnn)
+    stored = load_exported(content, "some.safetensors", "some")
+    alone = replace(made_up(FLOAT, 0), spec=CompressionSpec("some"))
+    write_landscape(stored, [alone], tmp_path)
+    for result in (read_landscape(stored, tmp_path), read_landscape_of_file("some", content, tmp_path)):
+        assert [each.spec for each in result.results] == [alone.spec]
+        assert torch.equal(result.results[0].evaluation.predictions, alone.evaluation.predictions)
+        assert torch.equal(result.results[0].evaluation.margins, alone.evaluation.margins)
+    other = read_landscape_of_file("some", content + b"0", tmp_path)
+    assert "other weights" in other.stale
+    assert not other.results
+
+
 # ---- with images
 
 
@@ -219,6 +240,11 @@ def test_only_missing_results_are_measured(monkeypatch: pytest.MonkeyPatch, tmp_
     for spec, result in committed.items():
         assert written[spec].costs == result.costs
         assert torch.equal(written[spec].evaluation.predictions, result.evaluation.predictions)
+
+
+def test_a_recovered_network_is_measured_as_it_is() -> None:
+    name = gallery_names()[0]
+    assert command.specs_of(name) == (CompressionSpec(name),)
 
 
 def test_results_of_another_torch_are_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:

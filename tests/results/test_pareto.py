@@ -1,12 +1,13 @@
 """The Pareto front and the budgets, checked against all pairs of points."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
 from compression.results.costs import Costs
-from compression.results.pareto import Point, least_correct, most_accurate, pareto_front, smallest
-from compression.spec import CompressionSpec, PruneSpec
+from compression.results.pareto import Point, least_correct, most_accurate, pareto_front, recovered_pairs, smallest
+from compression.spec import CompressionSpec, PruneSpec, QuantSpec
 
 
 def point(file: int, correct: int, total: int = 100) -> Point:
@@ -63,3 +64,18 @@ def test_a_name_states_the_network_and_all_settings():
     assert one.name.startswith("net:")
     assert one.name == point(1, 2).name
     assert one.name != point(1, 3).name
+
+
+def of(spec: CompressionSpec, file: int) -> Point:
+    return Point(spec, Costs(10, 5, 40, 40, 40, 40, file, 1, 1), 50, 100)
+
+
+def test_training_gives_accuracy_back_to_the_network_that_it_began_with_or_to_the_same_without_recovery():
+    plain = CompressionSpec("net", weights=QuantSpec(2))
+    rounded = replace(plain, rounding="compensated")
+    before, better, after = of(plain, 3), of(rounded, 2), of(CompressionSpec("trained"), 1)
+    further = of(CompressionSpec("trained", PruneSpec(sparsity=0.5)), 4)
+    assert recovered_pairs([before, better, after, further]) == [(before, better)]
+    trained = {"trained": rounded}
+    assert recovered_pairs([before, after, further], trained) == [(before, after)]
+    assert recovered_pairs([before, better, after, further], trained) == [(before, better), (better, after)]

@@ -209,7 +209,7 @@ def _calibrate(options: argparse.ArgumentParser) -> None:
 
 
 def _landscape(options: argparse.ArgumentParser) -> None:
-    options.add_argument("--model", metavar="NAME", help="one bundled network (default: all)")
+    options.add_argument("--model", metavar="NAME", help="one network that comes with the project (default: all)")
     options.add_argument(
         "--again",
         action="store_true",
@@ -236,6 +236,6 @@ COMMANDS = {
     ),
     "calibrate": Command("measure the input ranges of layers of the bundled networks on training images", _calibrate),
     "landscape": Command(
-        "measure the bundled networks on a grid of settings, where results are missing or out of date", _landscape
+        "measure the networks that come with the project, where results are missing or out of date", _landscape
     ),
 }

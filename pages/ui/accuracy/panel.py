@@ -115,7 +115,8 @@ def show_state(reading: Reading, stopped: bool = False) -> None:
     elif isinstance(reading, StandIn):
         st.caption(words.stand_in_in_words(reading))
     elif reading.whole:
-        st.caption(words.result_in_words(reading.whole, reading.before) + words.origin_in_words(reading))
+        base = networks.base(reading.spec.model)
+        st.caption(words.result_in_words(reading.whole, reading.before, base) + words.origin_in_words(reading))
     else:
         st.progress(reading.images / reading.total, words.progress_in_words(reading, stopped))
     show_notice(reading.notice)
@@ -138,19 +139,19 @@ def show_number(reading: AccuracyState, border: bool = True) -> None:
         return
     change = "" if before is None or reading.is_float else wording.points(estimate.accuracy - before.accuracy)
     plain = change in ("", wording.points(0.0))
-    origin = networks.origin(reading.spec.model)
+    origin, base = networks.origin(reading.spec.model), networks.base(reading.spec.model)
     same = reading.exact and before is not None and not reading.is_float and estimate.accuracy == before.accuracy
     st.metric(
         "Accuracy",
         wording.percent(estimate.accuracy, 2)
         if reading.exact
         else wording.plus_minus(estimate.accuracy, max(estimate.half_width, LEAST_HALF_WIDTH)),
-        "same as float" if same else change or (origin if reading.is_float else "float unknown"),
+        f"same as {base}" if same else change or (origin if reading.is_float else f"{base} unknown"),
         delta_color="off" if plain else "normal",
         delta_arrow="off" if plain else "auto",
         border=border,
         help=f"The share of all {reading.total:,} test images that are classified correctly, and the change "
-        "against the float network in percentage points. With ±: an estimate from the images so far, with its 95 % "
+        f"against the {base} network in percentage points. With ±: an estimate from the images so far, with its 95 % "
         "confidence interval at this moment. While you watch it narrow, it may leave out the final value for a while.",
     )
 
@@ -168,5 +169,5 @@ def _chart(model: str, reading: AccuracyState) -> None:
         figure = accuracy_charts.confusion_matrix(before, reading.whole, show.ink())
     else:
         unknown = Estimate(0.0, 0.0, 1.0, 0, reading.total)
-        figure = accuracy_charts.overall(before, reading.estimate or unknown, show.ink())
+        figure = accuracy_charts.overall(before, reading.estimate or unknown, show.ink(), networks.base(model))
     show.chart(figure, "accuracy", "Accuracy of the float and the compressed network")

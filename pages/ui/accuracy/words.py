@@ -7,18 +7,18 @@ from compression.spec.title import title
 from pages.ui import wording
 
 
-def result_in_words(after: Evaluation, before: Evaluation | None) -> str:
-    """Returns the number of correct images, and whether the change against the float network is significant."""
+def result_in_words(after: Evaluation, before: Evaluation | None, base: str = "float") -> str:
+    """Returns the number of correct images, and whether the change against the `base` network is significant."""
     counted = f"{after.correct:,} of {after.total:,} test images classified correctly"
     if before is None or before is after:
         return f"{counted}."
     change = flips(before, after)
     if change.lost == change.won == 0:
-        return f"{counted}, the same images as by the float network."
+        return f"{counted}, the same images as by the {base} network."
     direction = "drop" if change.lost > change.won else "gain"
     meaning = f"a significant {direction}" if change.p < wording.SIGNIFICANCE else "the change may be chance"
     return (
-        f"{counted}. Against the float network, {change.lost:,} images were lost and {change.won:,} gained: "
+        f"{counted}. Against the {base} network, {change.lost:,} images were lost and {change.won:,} gained: "
         f"**{meaning}** (McNemar test, {wording.p_value(change.p)})."
     )
 

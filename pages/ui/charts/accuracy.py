@@ -52,19 +52,19 @@ def confusion_matrix(before: Evaluation, after: Evaluation, ink: str) -> Drawing
     )
 
 
-def overall(before: Evaluation | None, estimate: Estimate, ink: str) -> Drawing:
-    """Returns the accuracy of both networks; an estimate has its 95 % confidence interval."""
+def overall(before: Evaluation | None, estimate: Estimate, ink: str, base: str = "float") -> Drawing:
+    """Returns the accuracy of both networks, the first called `base`; an estimate has its 95 % confidence interval."""
     basis = "counted on" if estimate.exact else "estimated from"
     hover = {"hovertemplate": f"{basis} {estimate.images:,} of {estimate.total:,} images"}
     error = {} if estimate.exact else {"error_x": _error([estimate])}
     bars = [_bar("compressed", estimate.accuracy, COMPRESSED, 2 if estimate.exact else 1) | error | hover]
     if before:
         hover = {"hovertemplate": f"{before.correct:,} of {before.total:,} classified correctly"}
-        bars.append(_bar("float", before.accuracy, FLOAT, 2) | hover)
+        bars.append(_bar(base, before.accuracy, FLOAT, 2) | hover)
     layout = live_layout(
         f"Accuracy on all {estimate.total:,} test images",
         {"title": "share classified correctly", **SHARE, "range": [0, 1.02], "dtick": 0.25},
-        {"type": "category", "categoryorder": "array", "categoryarray": ["compressed", "float"], "ticksuffix": " "},
+        {"type": "category", "categoryorder": "array", "categoryarray": ["compressed", base], "ticksuffix": " "},
         below=40,
         ink=ink,
         showlegend=False,

@@ -1,13 +1,13 @@
 """Many evaluations for one question: scans, sweeps, searches, and tables of all that was measured."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
 from compression.data.cifar10 import TEST
 from compression.engine.cluster import engine
 from compression.engine.workers import cores
-from compression.errors import DataError
+from compression.errors import CheckpointError, DataError
 from compression.experiments.duration import seconds_per_image, seconds_per_training_image
 from compression.experiments.scan import ScanReading
 from compression.experiments.scanner import Scanner
@@ -17,7 +17,11 @@ from compression.experiments.search.searcher import Searcher
 from compression.experiments.sweep import SweepReading
 from compression.experiments.sweeper import Sweeper
 from compression.experiments.training.trainer import Trainer
+from compression.library import catalog
+from compression.library.recovered import Recovered, all_recovered
 from compression.results import known
+from compression.results.landscape import read_landscape_of_file
+from compression.results.pareto import Point
 from compression.results.table import results_table, table_bytes
 from compression.spec import CompressionSpec
 from pages.ui.compute import accuracy, images, networks
@@ -44,6 +48,30 @@ def _measured(name: str, rows: int, counts: bool) -> known.KnownResults:
     """The number of `rows` in the store is part of the key, so that a new row is read."""
     test_images = images.load_once() if counts else None
     return known.known_results(networks.float_model(name), accuracy.store(), test_images)
+
+
+def recovered_points(names: Sequence[str]) -> list[Point]:
+    """Returns the networks that were trained from one of `names` and counted on all test images, each as it is."""
+    from_names = {name for name, each in networks.descents().items() if each.network in names and name not in names}
+    counts = not isinstance(images.test_images(), DataError)
+    points = [_recovered_point(each, counts) for each in all_recovered() if each.name in from_names]
+    return [point for point in points if point]
+
+
+@st.cache_resource(max_entries=256, show_spinner=False, hash_funcs={Recovered: repr})
+def _recovered_point(recovered: Recovered, counts: bool) -> Point | None:
+    """Reads what was measured beforehand, or else the network once, and again when its accuracy is in its lineage."""
+    try:
+        beforehand = read_landscape_of_file(recovered.name, recovered.path.read_bytes()).results
+        if beforehand:
+            return known.point_of(beforehand[0], precomputed=True)
+        if recovered.lineage.accuracy is None:
+            return None
+        model = catalog.load_network(recovered.name)
+    except (OSError, ValueError, CheckpointError):  # its file was deleted or damaged
+        return None
+    measured = known.known_results(model, accuracy.store(), images.load_once() if counts else None)
+    return next((point for point in measured.points if point.spec == CompressionSpec(recovered.name)), None)
 
 
 def results_file(results_by_network: Mapping[str, known.KnownResults], suffix: str) -> bytes:

@@ -6,7 +6,7 @@ import streamlit as st
 
 from compression.files.stored import StoredNetwork
 from compression.inspect import card, histogram, sketch
-from compression.library import catalog, recovered
+from compression.library import catalog, descent, recovered
 from compression.networks import macs, public
 from compression.networks.folding import fold_batch_norm
 from compression.networks.model import FloatModel
@@ -34,11 +34,17 @@ def is_compressed(name: str) -> bool:
 
 def origin(name: str) -> str:
     """Returns what the network is before any settings: the float network, or what was read from a packed file."""
+    if not is_compressed(name):
+        return "the float network"
+    return "in float" if base(name) == "float" else "compressed already"
+
+
+def base(name: str) -> str:
+    """Returns what the network before any settings is called beside the compressed one: "float" or "stored"."""
     model = float_model(name)
     if not isinstance(model, StoredNetwork):
-        return "the float network"
-    is_whole = replace(model.spec, fold_bn=False) == CompressionSpec(model.spec.model)
-    return "in float" if is_whole else "compressed already"
+        return "float"
+    return "float" if replace(model.spec, fold_bn=False) == CompressionSpec(model.spec.model) else "stored"
 
 
 def file_bytes(name: str) -> int | None:
@@ -52,6 +58,16 @@ def labels() -> dict[str, str]:
     special = {each.name: f"{each.title} · {each.name[-6:]}" for each in recovered.all_recovered()}
     special |= {name: f"{name.removeprefix(PREFIX)}, untrained" for name in STUDENTS}
     return {name: special.get(name, name) for name in names()}
+
+
+def descents() -> dict[str, descent.Descent]:
+    """Returns where each recovered network comes from, by name."""
+    return descent.descents(recovered.all_recovered())
+
+
+def described(spec: CompressionSpec) -> tuple[str, str]:
+    """Returns the name of the float network, and what is done with it in the end, training included."""
+    return descent.describe(spec, descents())
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)

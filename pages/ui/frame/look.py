@@ -18,6 +18,12 @@ LEGIBLE = """
 .katex-display { overflow: visible !important; }
 """
 ROOM = f".st-key-{STEADY} {{ min-height: 4.3rem; }}"
+# A list of networks has room for the names of recovered ones, which are long. The keys are those of its widgets.
+WIDE = """
+:root:has(:is(.st-key-model, .st-key-also) [aria-expanded="true"])
+:is([data-testid="stSelectboxVirtualDropdown"], [data-testid="stMultiSelectDropdown"]) {
+  width: max(var(--trigger-width), min(38rem, 100vw - 3rem)) !important; }
+"""
 # While a slider moves, metrics show estimates: in grey, and without the colour and the arrow of the last exact change.
 ESTIMATED = """
 [data-testid="stMetric"][data-estimate] [data-testid="stMetricValue"] { opacity: 0.75; }
@@ -58,4 +64,4 @@ html {{ font-size: {style.LARGER * BASE_PIXELS:g}px !important; }}
 
 def apply(large: bool) -> None:
     """Adds the rules to the page, with `large` text for a projector. They take no room."""
-    st.html(f"<style>{LEGIBLE}{ROOM}{ESTIMATED}{FITTING}{NARROW}{LARGE * large}</style>")
+    st.html(f"<style>{LEGIBLE}{ROOM}{WIDE}{ESTIMATED}{FITTING}{NARROW}{LARGE * large}</style>")

@@ -3,18 +3,23 @@
 from collections.abc import Sequence
 
 from compression.results.pareto import Point
-from compression.spec.title import full_title, title
+from compression.spec import CompressionSpec
 from pages.ui import wording
 from pages.ui.charts.tradeoffs.front import Limits
+from pages.ui.compute import networks
 
 
 def stands_on(points: Sequence[Point]) -> str:
     """Returns what the points stand on: "110 specs, each measured on all 10,000 test images: 98 beforehand, …"."""
+    known = networks.descents()
+    trained = sum(point.spec.model in known and point.spec == CompressionSpec(point.spec.model) for point in points)
+    kinds = [f"{len(points) - trained:,} specs"] if trained < len(points) else []
+    kinds += [f"{trained:,} network{'s' * (trained > 1)} recovered by training"] if trained else []
     beforehand = sum(point.precomputed for point in points)
     parts = [f"{beforehand:,} beforehand"] if beforehand else []
     parts += [f"{len(points) - beforehand:,} on this machine"] if beforehand < len(points) else []
     return (
-        f"{len(points):,} specs, each measured on all {points[0].total:,} test images: {', '.join(parts)}. "
+        f"{' and '.join(kinds)}, each measured on all {points[0].total:,} test images: {', '.join(parts)}. "
         "The best of many on the same images looks slightly better than it is, by chance."
     )
 
@@ -22,6 +27,8 @@ def stands_on(points: Sequence[Point]) -> str:
 def smallest_in_words(point: Point | None, drop: float, limits: Limits, model: str, several: bool) -> str:
     """Returns the answer to the first budget: the smallest file within an accuracy drop."""
     float_network = f"{model} in float" if several else "float"
+    if model in networks.descents():
+        float_network = "the recovered network"
     within = f"within {100 * drop:g} point{'s' * (drop != 0.01)} of {float_network}"
     if point is None:
         return f"No measured spec is {within}."
@@ -40,5 +47,6 @@ def best_in_words(point: Point | None, points: Sequence[Point], limits: Limits, 
 
 
 def _in_words(point: Point, several: bool) -> str:
-    name = full_title(point.spec) if several else title(point.spec)
+    network, what = networks.described(point.spec)
+    name = f"{network}, {what}" if several else what
     return f"**{name}**, {wording.size(point.file_bytes)}, {wording.percent(point.accuracy, 2)}"

@@ -8,8 +8,8 @@ from compression.evaluation.evaluation import Evaluation
 from compression.results.comparison import comparison_table
 from compression.results.result import Result
 from compression.results.table import table_bytes
-from compression.spec.title import full_title
 from pages.ui import wording
+from pages.ui.compute import networks
 from pages.ui.tradeoffs import pins, report
 from pages.ui.tradeoffs.comparison_tables import chance_in_words, classes, matrix, numbers
 
@@ -56,7 +56,7 @@ def _buttons(results: Sequence[Result], before: Mapping[str, Evaluation]) -> Non
             on_click="ignore",
         )
         for number, (name, point) in enumerate(pins.points().items(), 1):
-            label = "" if point is None else full_title(point.spec)
+            label = "" if point is None else ", ".join(networks.described(point.spec))
             unpin, icon = pins.unpin, ":material/keep_off:"
             st.button(
                 str(number), key=f"unpin {number}", icon=icon, help=f"Unpin {label}", on_click=unpin, args=(name,)

@@ -7,17 +7,18 @@ import pandas as pd
 from compression.evaluation.evaluation import Evaluation
 from compression.results.comparison import class_changes, p_values
 from compression.results.result import Result
-from compression.spec.title import title
 from pages.ui import wording
+from pages.ui.compute import networks
 
 
 def numbers(results: Sequence[Result], before: Mapping[str, Evaluation]) -> pd.DataFrame:
     """Returns the numbers as text, one row per spec."""
+    names, specs = zip(*(networks.described(each.spec) for each in results), strict=True)
     return pd.DataFrame(
         {
             "": [str(number) for number in range(1, len(results) + 1)],
-            "Network": [each.spec.model for each in results],
-            "Spec": [title(each.spec) for each in results],
+            "Network": names,
+            "Spec": specs,
             "Accuracy": [wording.percent(each.evaluation.accuracy, 2) for each in results],
             "95 % interval": [wording.interval(*each.evaluation.interval) for each in results],
             "Against float": [change(each, before) for each in results],

@@ -7,12 +7,11 @@ import streamlit as st
 
 from compression.results.pareto import Point, most_accurate, recovered_pairs, smallest
 from compression.spec import CompressionSpec, QuantSpec
-from compression.spec.title import full_title
 from pages.ui import wording
 from pages.ui.charts import show
 from pages.ui.charts.tradeoffs.front import Limits, scatter
 from pages.ui.charts.tradeoffs.marks import BEST, CHOSEN, SETTINGS, SMALLEST
-from pages.ui.compute import compressed, experiments
+from pages.ui.compute import compressed, experiments, networks
 from pages.ui.frame import frame
 from pages.ui.frame.warnings import show_notice
 from pages.ui.settings import selection
@@ -35,6 +34,7 @@ class Best(NamedTuple):
 def draw(model: str, names: Sequence[str]) -> None:
     """Shows two budgets with their answers, the chart, and details of one point. `names`: the networks to show."""
     points = [point for name in names for point in experiments.known_results(name).points]
+    points += experiments.recovered_points(names)
     if not points:
         explain_no_points(model)
         return
@@ -47,7 +47,7 @@ def draw(model: str, names: Sequence[str]) -> None:
         best_here = st.empty()
     limits = budgets.limits(model, points, drop, most_bytes)
     best = Best(smallest(points, limits.least_accuracy), most_accurate(points, limits.most_bytes))
-    several = len(names) > 1
+    several = len({networks.described(CompressionSpec(name))[0] for name in names}) > 1
     smallest_here.markdown(answers.smallest_in_words(best.smallest, drop, limits, model, several))
     best_here.markdown(answers.best_in_words(best.most_accurate, points, limits, several))
     chart(model, points, limits, best)
@@ -74,6 +74,7 @@ def chart(model: str, points: Sequence[Point], limits: Limits, best: Best) -> No
         SETTINGS: next((point for point in points if point.spec == here), None),
         CHOSEN: clicked,
     }
+    known = networks.descents()
     place = st.container()
     with st.container(horizontal=True, vertical_alignment="center"):
         whole = session.now().axis_from_zero
@@ -89,6 +90,7 @@ def chart(model: str, points: Sequence[Point], limits: Limits, best: Best) -> No
                 limits,
                 floor,
                 show.ink(),
+                known,
             ),
             POINTS,
             "Accuracy against file size, one point per spec",
@@ -97,7 +99,8 @@ def chart(model: str, points: Sequence[Point], limits: Limits, best: Best) -> No
         )
         if chosen := clicked or best.smallest or best.most_accurate:
             why = "The point that you clicked" if clicked else "The answer; click a point for its details"
-            details(chosen, why, next((before for before, after in recovered_pairs(points) if after is chosen), None))
+            pairs = recovered_pairs(points, {name: each.spec for name, each in known.items()})
+            details(chosen, why, next((before for before, after in pairs if after is chosen), None))
 
 
 def picture(names: Sequence[str]) -> None:
@@ -131,12 +134,13 @@ def _click() -> None:
 
 
 def landmarks(points: Sequence[Point]) -> dict[str, Point]:
-    """Returns the float network and the uniform 8-bit network of each network, if they are measured, by label."""
-    networks = list(dict.fromkeys(point.spec.model for point in points))
+    """Returns the float network and its uniform 8-bit network, if they are measured, by label."""
+    known = networks.descents()
+    names = list(dict.fromkeys(point.spec.model for point in points if point.spec.model not in known))
     landmarks: dict[str, Point] = {}
-    for name in networks:
+    for name in names:
         own = [point for point in points if point.spec.model == name]
-        prefix = f"{name} " if len(networks) > 1 else ""
+        prefix = f"{name} " if len(names) > 1 else ""
         for label, spec in (("float", CompressionSpec(name)), ("int8", CompressionSpec(name, weights=INT8))):
             landmarks |= {f"{prefix}{label}": point for point in own if point.spec == spec}
     return landmarks
@@ -148,7 +152,7 @@ def details(point: Point, why: str, before: Point | None) -> None:
     won = f"; {wording.points(point.accuracy - before.accuracy)} by recovery" if before else ""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(
-            f"**{full_title(point.spec)}**: {wording.percent(point.accuracy, 2)} "
+            f"**{', '.join(networks.described(point.spec))}**: {wording.percent(point.accuracy, 2)} "
             f"({wording.interval(*point.interval)}), {point.file_bytes:,} bytes{won}",
             help=f"{why}. Measured on all {point.total:,} test images, "
             f"{'beforehand' if point.precomputed else 'on this machine'}, with the 95 % confidence interval.",

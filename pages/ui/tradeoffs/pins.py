@@ -46,8 +46,10 @@ def results() -> list[Result]:
 
 
 def before() -> dict[str, Evaluation]:
-    """Returns the evaluations of the float networks of the pinned specs, by name."""
-    known = {
-        point.spec.model: experiments.known_results(point.spec.model).before for point in points().values() if point
-    }
-    return {model: evaluation for model, evaluation in known.items() if evaluation}
+    """Returns the evaluations of the float networks that the pinned specs come from, by the networks of the specs."""
+    descents, here = networks.descents(), set(networks.names())
+    known = {}
+    for name in {point.spec.model for point in points().values() if point}:
+        float_network = descents[name].network if name in descents else name
+        known[name] = experiments.known_results(float_network).before if float_network in here else None
+    return {name: evaluation for name, evaluation in known.items() if evaluation}

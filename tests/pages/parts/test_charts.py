@@ -44,3 +44,5 @@ def test_accuracy_has_an_interval_as_long_as_it_is_an_estimate(images):
         assert (name in traces["compressed"]) == (images < 2000)
         assert name not in traces["float"]
     assert accuracy_charts.overall(None, now, style.ink(None)).to_dict()["data"][0]["x"] == [now.accuracy]
+    stored = accuracy_charts.overall(before, now, style.ink("dark"), "stored").to_dict()
+    assert "stored" in [trace["name"] for trace in stored["data"]]

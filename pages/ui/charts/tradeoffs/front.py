@@ -5,15 +5,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from compression.library.descent import NONE, Descent, describe
 from compression.results.pareto import Point, pareto_front, recovered_pairs
-from compression.spec.title import full_title
 from pages.ui import wording
 from pages.ui.charts.style import FLOAT_WEIGHTS, GAIN, SCHEMES, SHARE, SYMBOLS, Drawing, live_layout
 from pages.ui.charts.tradeoffs import marks
 
-RECOVERED = "won by recovery"
+RECOVERED, TRAINED = "won by recovery", "recovered by training"
+OUTLINE_PIXELS = 2
 HEIGHT, LOWER_HEIGHT = 400, 320
 TICKS = [each * 10**k for k in range(2, 10) for each in (1, 2, 5)]
+LEAST_RATIO = 3  # of the largest and the smallest size on the axis, so that it has ticks
 LEGEND_PIXELS = 140
 MOST_AS_SVG = 3_000  # beyond, WebGL paints faster; up to there it is slower, and not every browser has it
 
@@ -33,22 +35,25 @@ def scatter(
     limits: Limits | None,
     floor: float,
     ink: str,
+    known: Mapping[str, Descent] = NONE,
 ) -> Drawing:
     """Returns the chart of all points. `landmarks` get a label, and `rings` (by the names in RINGS) a ring.
 
-    `floor` (0..1) is the lowest accuracy on the axis.
+    `floor` (0..1) is the lowest accuracy on the axis. Points of the recovered networks `known` have an outline.
     """
     layout = size_layout(points, floor, ink, HEIGHT)
     layout["shapes"] = _limits(limits, layout) if limits else []
     layout["annotations"] = [marks.label(text, point, ink) for text, point in landmarks.items()]
-    networks = list(dict.fromkeys(point.spec.model for point in points))
+    networks = list(dict.fromkeys(describe(point.spec, known)[0] for point in points))
     symbols = {name: SYMBOLS[number % len(SYMBOLS)] for number, name in enumerate(networks)}
     if len(networks) == 1:  # then shapes and colours both tell schemes apart, for readers who see few colours
         symbols = dict(zip(SCHEMES, SYMBOLS, strict=True))
     kind = "scatter" if len(points) <= MOST_AS_SVG else "scattergl"
-    traces = [_front(points, ink), *_recovered(points), *_clouds(points, symbols, kind)]
+    traces = [_front(points, ink), *_recovered(points, known), *_clouds(points, symbols, kind, ink, known)]
     if len(networks) > 1:
         traces += [marks.key(name, symbol) for name, symbol in symbols.items()]
+    if any(point.spec.model in known for point in points):
+        traces.append(marks.outlined(TRAINED, OUTLINE_PIXELS, ink))
     traces += [marks.ring(text, point, ink) for text, point in rings.items()]
     return Drawing(layout, *traces, marks.elsewhere(ink))
 
@@ -57,7 +62,8 @@ def size_layout(points: Sequence[Point], floor: float, ink: str, height: int) ->
     """Returns a layout whose axes hold all points above `floor`, with bytes on a log axis."""
     shown = [point for point in points if point.accuracy >= floor]
     top = max(point.accuracy for point in points)
-    first, last = min(point.file_bytes for point in shown), max(point.file_bytes for point in shown)
+    least, most = min(point.file_bytes for point in shown), max(point.file_bytes for point in shown)
+    first, last = min(least, most / LEAST_RATIO), max(most, least * LEAST_RATIO)
     ticks = [size for size in TICKS if first / 2 <= size <= 2 * last]
     layout = live_layout(
         "",
@@ -117,9 +123,9 @@ def _front(points: Sequence[Point], ink: str) -> dict[str, Any]:
     }
 
 
-def _recovered(points: Sequence[Point]) -> list[dict[str, Any]]:
+def _recovered(points: Sequence[Point], known: Mapping[str, Descent]) -> list[dict[str, Any]]:
     """Returns an arrow from each network to the one that recovery makes of it, or nothing."""
-    pairs = recovered_pairs(points)
+    pairs = recovered_pairs(points, {name: each.spec for name, each in known.items()})
     standoff = [pixels for _, after in pairs for pixels in (0, 2 + _size(after) / 2, 0)]  # outside of the mark
     trace = {
         "type": "scatter",
@@ -139,14 +145,17 @@ def _size(point: Point) -> float:
     return round(7 + 10 * point.costs.sparsity, 1)
 
 
-def _clouds(points: Sequence[Point], symbols: Mapping[str, str], kind: str) -> list[dict[str, Any]]:
+def _clouds(
+    points: Sequence[Point], symbols: Mapping[str, str], kind: str, ink: str, known: Mapping[str, Descent]
+) -> list[dict[str, Any]]:
     """Returns one trace per scheme. Each point carries the name that it has in a link.
 
     `symbols`: the shape of the marks, by scheme or by network.
     """
     clouds: dict[str, list[Point]] = {name: [] for name in SCHEMES}
     for point in points:
-        clouds[point.spec.weights.scheme if point.spec.weights else FLOAT_WEIGHTS].append(point)
+        weights = point.spec.weights or (known[point.spec.model].spec.weights if point.spec.model in known else None)
+        clouds[weights.scheme if weights else FLOAT_WEIGHTS].append(point)
     opacity = 0.85
     return [
         {
@@ -156,14 +165,17 @@ def _clouds(points: Sequence[Point], symbols: Mapping[str, str], kind: str) -> l
             "x": [point.file_bytes for point in own],
             "y": [point.accuracy for point in own],
             "customdata": [[point.name] for point in own],
-            "text": [words(point) for point in own],
+            "text": [words(point, known) for point in own],
             "hovertemplate": "%{text}<extra></extra>",
             "marker": {
                 "color": SCHEMES[name],
                 "size": [_size(point) for point in own],
-                "symbol": [symbols.get(name) or symbols[point.spec.model] for point in own],
+                "symbol": [symbols.get(name) or symbols[describe(point.spec, known)[0]] for point in own],
                 "opacity": opacity,
-                "line": {"width": 0.5, "color": "rgba(60, 60, 60, 0.6)"},
+                "line": {
+                    "width": [OUTLINE_PIXELS if point.spec.model in known else 0.5 for point in own],
+                    "color": [ink if point.spec.model in known else "rgba(60, 60, 60, 0.6)" for point in own],
+                },
             },
             "selected": {"marker": {"opacity": opacity}},
             "unselected": {"marker": {"opacity": opacity}},
@@ -173,7 +185,7 @@ def _clouds(points: Sequence[Point], symbols: Mapping[str, str], kind: str) -> l
     ]
 
 
-def words(point: Point) -> str:
+def words(point: Point, known: Mapping[str, Descent] = NONE) -> str:
     """Returns the text of a point under the pointer."""
     accuracy = f"{wording.percent(point.accuracy, 2)} ({wording.interval(*point.interval)})"
-    return f"<b>{full_title(point.spec)}</b><br>{accuracy}<br>{point.file_bytes:,} bytes"
+    return f"<b>{', '.join(describe(point.spec, known))}</b><br>{accuracy}<br>{point.file_bytes:,} bytes"

@@ -24,6 +24,11 @@ def key(name: str, symbol: str) -> dict[str, Any]:
     return {"type": "scatter", "x": [None], "y": [None], "mode": "markers", "name": name, "marker": marker}
 
 
+def outlined(name: str, pixels: float, ink: str) -> dict[str, Any]:
+    marker = {"symbol": "circle-open", "color": ink, "size": 10, "line": {"width": pixels}}
+    return {"type": "scatter", "x": [None], "y": [None], "mode": "markers", "name": name, "marker": marker}
+
+
 def elsewhere(ink: str) -> dict[str, Any]:
     """Returns crosses for what others have published; nothing of it was measured here."""
     return {
