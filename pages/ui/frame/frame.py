@@ -1,6 +1,6 @@
 """What every page begins and ends with: title, menu, network picker, and state of the data."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import streamlit as st
@@ -93,21 +93,26 @@ def pick_network() -> str:
             **session.bound("model", session.now().model),
         )
         name = session.now().model
-        parameters = wording.quantity(networks.float_model(name).parameters)
-        float_accuracy, origin = accuracy.float_accuracy(name)
-        packed = networks.file_bytes(name)
-        st.caption(
-            f"{parameters} parameters  \n"
-            f"{wording.quantity(sum(networks.layer_macs(name).values()))} multiply-accumulates per image  \n"
-            + (f"{networks.origin(name)}: its packed file has {wording.size(packed)}  \n" if packed else "")
-            + (
-                f"{wording.percent(float_accuracy, 2)} accuracy{'' if packed else ' in float'}, {origin}"
-                if float_accuracy
-                else ""
-            )
-        )
+        st.caption("  \n".join(_facts(name)))
     show_data_status(name)
     return name
+
+
+def _facts(name: str) -> Iterator[str]:
+    """Yields the lines below the picker: what the network costs, and how accurate it is before any settings."""
+    yield f"{wording.quantity(networks.float_model(name).parameters)} parameters"
+    yield f"{wording.quantity(sum(networks.layer_macs(name).values()))} multiply-accumulates per image"
+    packed = networks.file_bytes(name)
+    if packed:
+        yield f"{networks.origin(name)}: its packed file has {wording.size(packed)}"
+    own, basis = accuracy.float_accuracy(name)
+    if own:
+        yield f"{wording.percent(own, 2)} accuracy{'' if packed else ' in float'}, {basis}"
+    descent = networks.descents().get(name)
+    if descent and descent.network in networks.names():
+        before = accuracy.float_accuracy(descent.network)[0]
+        if before:
+            yield f"{wording.percent(before, 2)} in float, before it was compressed"
 
 
 def show_data_status(name: str | None = None) -> None:

@@ -11,6 +11,7 @@ from compression.data.cifar10 import TRAIN
 from compression.files.packed_file import to_bytes
 from compression.library import recovered
 from compression.library.recovered import save_recovered
+from compression.networks.bundled import load_bundled
 from compression.networks.model import FloatModel
 from compression.paths import PROJECT
 from compression.retraining.lineage import Lineage, Point
@@ -57,6 +58,9 @@ def test_every_page_shows_it(path: str, size: int) -> None:
     captions = " ".join(caption.value for caption in page.caption)
     if any(box.key == "model" for box in page.sidebar.selectbox):
         assert f"compressed already: its packed file has {wording.size(size)}" in captions
+        assert (
+            f"{wording.percent(load_bundled('simple_cnn').accuracy, 2)} in float, before it was compressed" in captions
+        )
 
 
 def test_its_layers_have_their_bits_and_its_activations_are_counted_once() -> None:
