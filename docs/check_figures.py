@@ -26,7 +26,7 @@ from compression.data.images import load
 from compression.evaluation.evaluation import evaluate
 from compression.files.ledger import count_file
 from compression.files.size import count_bytes
-from compression.library.recovered import gallery_names
+from compression.library.recovered import all_recovered, gallery_names
 from compression.networks.bundled import bundled_names, load_bundled
 from compression.networks.macs import layer_macs
 from compression.paths import PROJECT
@@ -34,6 +34,16 @@ from compression.results import landscape
 from compression.spec import CompressionSpec, Granularity, PruneSpec, QuantSpec
 
 README, MEASURED = "README.md", "docs/measured.md"
+
+RECOVERED = {  # the row of a recovered network, and the beginning of its title
+    "4-bit weights and activations": "4 bits, conv1 and fc float, 4-bit activations",
+    "3-bit weights and activations": "3 bits, conv1 and fc float, 3-bit activations",
+    "2-bit weights and activations": "2 bits, conv1 and fc float, 2-bit activations",
+    "ternary weights": "ternary",
+    "binary weights": "binary",
+    "90 % sparse": "8 bits, 90 % sparse",
+    "half of the multiply-accumulates": "8 bits, 50 % of filters pruned",
+}
 
 IMAGE_PERCENT = 0.01  # one of ten thousand
 
@@ -103,6 +113,12 @@ def landscape_bytes() -> list[Figure]:
     return [*map(Figure, specs), Figure(len(gallery_names())), Figure(nbytes / 1e6, 1)]
 
 
+def recovered_accuracy(beginning: str) -> list[Figure]:
+    """Of the network of the gallery whose title begins so."""
+    (only,) = [each for each in all_recovered() if each.is_bundled and each.title.startswith(beginning)]
+    return [Figure(100 * (only.lineage.accuracy or 0), 2)]
+
+
 def points_lost() -> list[Figure]:
     """Of vgg with 70 % of its weights pruned and of resnet20 with 60 %, from the results that are committed."""
     figures = []
@@ -150,6 +166,10 @@ def claims() -> list[Claim]:
         Claim(MEASURED, "| resnet20 at 4 bits per channel: in-memory size", in_memory),
         Claim(MEASURED, "| the file of resnet20 at 4 bits, batch norm folded", files),
         Claim(MEASURED, "| the landscape: five networks", landscape_bytes),
+        *(
+            Claim(MEASURED, f"| resnet20, {row} |", partial(recovered_accuracy, f"resnet20: {beginning}"))
+            for row, beginning in RECOVERED.items()
+        ),
     ]
     slow = [
         *(Claim(README, f"| {name} |", partial(counted_accuracy, name), slow=True) for name in bundled_names()),
