@@ -190,15 +190,19 @@ def lineage(parent: str, **changes: Any) -> Lineage:
     return replace(Lineage(parent, "d", SPARSE, Recipe(), None, 8, 1.0, "i", 1.0, points), **changes)
 
 
-def family_of(*pairs: tuple[str, str]) -> list[tuple[int, str]]:
+def family_of(*pairs: tuple[str, str], first: str = "") -> list[tuple[int, str]]:
     here = [Recovered(name, lineage(parent), Path(name), 1, False) for name, parent in pairs]
-    return [(depth, each.name) for depth, each in family.tree(here)]
+    return [(depth, each.name) for depth, each in family.tree(here, first)]
 
 
 def test_the_tree_has_children_below_their_parents_and_orphans_at_the_root() -> None:
     assert family_of(("c", "b"), ("b", "resnet20"), ("a", "vgg"), ("d", "deleted")) == [
         *((0, "d"), (0, "b"), (1, "c"), (0, "a")),
     ]
+
+
+def test_the_tree_begins_with_the_network_of_now() -> None:
+    assert family_of(("b", "resnet20"), ("a", "vgg"), first="vgg") == [(0, "a"), (0, "b")]
 
 
 def test_a_recipe_has_only_what_concerns_the_network() -> None:

@@ -34,7 +34,8 @@ def weights(model: str) -> None:
     answer, layer = compressed.answer(selection.spec(model)), selection.layer(model)
     view = compressed.weight_view(answer.spec, layer)
     names = [WHOLE, *networks.layer_macs(model)]
-    picture.draw(view, frozen.view(layer), names, layer or WHOLE, drag.follow(answer, layer), _show_layer)
+    base = networks.base(model)
+    picture.draw(view, frozen.view(layer), names, layer or WHOLE, base, drag.follow(answer, layer), _show_layer)
 
 
 def sketch(model: str) -> None:

@@ -62,7 +62,7 @@ class Picture {
     this.figure.dataset.state = moved ? "sketch" : "exact";
     this.plot = drawWeights(this.canvas, this.view, this.data.frozen, this.look());
     this.canvas.setAttribute("aria-label", this.inWords());
-    this.figure.querySelector("p").innerHTML = legend(this.view, this.data.frozen, this.data.colours);
+    this.figure.querySelector("p").innerHTML = legend(this.view, this.data.frozen, this.data.colours, this.data.base);
   }
 
   inWords() {
@@ -131,9 +131,9 @@ function accuracyInWords(band, anchors) {
   return [percent(low, 2), float ? points(low - float.accuracy) : "measured"];
 }
 
-function legend(view, frozen, colours) {
+function legend(view, frozen, colours, base) {
   const entry = (colour, text) => `<span><i style="background: ${colour}"></i>${text}</span>`;
-  const parts = [entry(colours.float, "float"), entry(colours.compressed, `compressed, SQNR ${decibels(view.sqnr)}`)];
+  const parts = [entry(colours.float, base), entry(colours.compressed, `compressed, SQNR ${decibels(view.sqnr)}`)];
   if (view.zeros > 0) parts.push(entry(colours.removed, `zero: ${percent(view.zeros / view.weights)}`));
   if (view.clipped > 0) parts.push(entry(colours.clipped, `clipped: ${percent(view.clipped / view.weights, 2)}`));
   if (view.threshold) parts.push(`<span><b>¦</b>threshold ${view.threshold.toPrecision(3)}</span>`);
@@ -147,11 +147,11 @@ function inWords(view) {
     + `Signal-to-quantization-noise ratio ${decibels(view.sqnr)}.`;
 }
 
-// Returns what the view has at a position: the bin of the float weights and the nearest level.
+// Returns what the view has at a position: the bin of the weights before compression and the nearest level.
 function whatIsAt(view, position) {
   const bins = view.before.length;
   const bin = Math.min(bins - 1, Math.max(0, Math.floor(((position / view.reach + 1) / 2) * bins)));
-  const parts = [`${grouped(view.before[bin])} float weights near ${position.toPrecision(2)}`];
+  const parts = [`${grouped(view.before[bin])} weights before, near ${position.toPrecision(2)}`];
   if (view.zeroed[bin] > 0.5) parts.push(`${grouped(view.zeroed[bin])} of them become zero`);
   if (view.levels.length) {
     const level = view.levels.reduce((best, each, index) =>

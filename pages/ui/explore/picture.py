@@ -67,13 +67,14 @@ def draw(
     frozen: WeightView | None,
     names: Sequence[str],
     shown: str,
+    base: str,
     drag: dict[str, Any] | None,
     pick: Callable[[str], None],
 ) -> None:
     """Draws the weights of what is `shown`, one of `names`, and calls `pick` with the name that the reader picks.
 
-    `frozen`: the weights of the state A, which are drawn as marks. `drag` is what the browser needs to follow the
-    sliders, see `drag.follow`.
+    `base`: what the network before compression is called. `frozen`: the weights of the state A, which are drawn as
+    marks. `drag` is what the browser needs to follow the sliders, see `drag.follow`.
     """
     scale = show.text_scale()
     _picture(
@@ -83,6 +84,7 @@ def draw(
             "frozen": frozen and _values(frozen),
             "names": list(names),
             "shown": shown,
+            "base": base,
             "colours": COLOURS,
             "pixels": SMALL * scale,
             "height": HEIGHT * scale,

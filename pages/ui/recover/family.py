@@ -28,8 +28,9 @@ def draw() -> None:
     st.subheader("Recovered networks", anchor=False)
     for place, head in zip(st.columns(COLUMNS), HEADS, strict=True):
         place.caption(head)
-    parent, labels = "", networks.labels()
-    for depth, each in tree(here):
+    parent, labels, model = "", networks.labels(), session.now().model
+    descent = networks.descents().get(model)
+    for depth, each in tree(here, descent.network if descent else model):
         if not depth and each.lineage.parent != parent:
             parent = each.lineage.parent
             st.markdown(f"from **{labels.get(parent, parent)}**")
@@ -37,8 +38,11 @@ def draw() -> None:
     st.caption(WORDS)
 
 
-def tree(here: Sequence[Recovered]) -> Iterator[tuple[int, Recovered]]:
-    """Yields each network with its depth: those that come from float networks first, each followed by its children."""
+def tree(here: Sequence[Recovered], first: str = "") -> Iterator[tuple[int, Recovered]]:
+    """Yields each network with its depth: those that come from float networks, each followed by its children.
+
+    Those that come from the network `first` begin.
+    """
     names = {each.name for each in here}
 
     def family(parent: str, depth: int) -> Iterator[tuple[int, Recovered]]:
@@ -47,7 +51,7 @@ def tree(here: Sequence[Recovered]) -> Iterator[tuple[int, Recovered]]:
                 yield depth, each
                 yield from family(each.name, depth + 1)
 
-    for root in sorted({each.lineage.parent for each in here} - names):
+    for root in sorted({each.lineage.parent for each in here} - names, key=lambda root: (root != first, root)):
         yield from family(root, 0)
 
 
