@@ -4,14 +4,15 @@
 
 Prints a markdown table: for each setting the median seconds of a step of `retraining.Training`, with its images, crops
 and seeds; its ratio to a bare loop of the same forward and backward pass and the same optimizer, on a batch that is
-ready; and its ratio to the usual loop of the float network. Steps take turns, so that all see the same machine. One
-thread, as in a worker. Needs the training images.
+ready; its ratio to the usual loop of the float network; and the ratio of a step in bfloat16 to it. Steps take turns, so
+that all see the same machine. One thread, as in a worker. Needs the training images.
 """
 
 import argparse
 import copy
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -25,7 +26,7 @@ from compression.data.images import ImageSet, load
 from compression.networks.model import FloatModel
 from compression.retraining.latent import latent_network
 from compression.retraining.optimizers import Optimizers
-from compression.retraining.recipe import Recipe
+from compression.retraining.recipe import Precision, Recipe
 from compression.retraining.start import Start, prepare
 from compression.retraining.training import Training
 from compression.spec import ActivationSpec, CompressionSpec, PruneSpec, QuantSpec
@@ -72,16 +73,26 @@ def seconds_of(step: Step) -> float:
 
 
 def measure(model: FloatModel, spec: CompressionSpec, images: ImageSet, steps: int) -> tuple[str, ...]:
-    """Returns the median seconds of a step, and the medians of its ratios to the two loops."""
+    """Returns the median seconds of a step, the medians of its ratios to the two loops, and that of bfloat16 to it."""
     recipe = Recipe(steps=100 * (steps + WARM_UP), points=1)
     start = prepare(model, spec, evidence_for(model, spec))
-    training = Training(start, recipe, images)
-    training.advance(0)  # counts the held-out images
+    training, rounded = (
+        Training(start, replace(recipe, precision=precision), images)
+        for precision in (Precision.FLOAT32, Precision.BFLOAT16)
+    )
+    for each in (training, rounded):
+        each.advance(0)  # counts the held-out images
     batch = images[: recipe.batch_size]
-    turns = (lambda: training.advance(1), bare_step(start, recipe, batch), usual_step(model, recipe, batch))
+    turns = (
+        lambda: training.advance(1),
+        bare_step(start, recipe, batch),
+        usual_step(model, recipe, batch),
+        lambda: rounded.advance(1),
+    )
     times = np.array([[seconds_of(step) for step in turns] for _ in trange(steps + WARM_UP, leave=False)])[WARM_UP:]
-    ours, bare, usual = times.T
-    return f"{np.median(ours):.3f}", f"{np.median(ours / bare):.2f}", f"{np.median(ours / usual):.2f}"
+    ours, bare, usual, in_bfloat16 = times.T
+    ratios = (ours / bare, ours / usual, in_bfloat16 / ours)
+    return f"{np.median(ours):.3f}", *(f"{np.median(ratio):.2f}" for ratio in ratios)
 
 
 def main() -> None:
@@ -93,7 +104,14 @@ def main() -> None:
     model, images = network(options.model, random=False), load(TRAIN)
     rows = [(name, *measure(model, spec, images, options.steps)) for name, spec in settings(model.name).items()]
     print(f"{model.name}, batches of {Recipe().batch_size}; {conditions()}\n")
-    print(table(("trained", "seconds of a step", "by a bare loop of the same", "by a loop of the float network"), rows))
+    heads = (
+        "trained",
+        "seconds of a step",
+        "by a bare loop of the same",
+        "by a loop of the float network",
+        "in bfloat16",
+    )
+    print(table(heads, rows))
 
 
 if __name__ == "__main__":

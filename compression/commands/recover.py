@@ -32,7 +32,7 @@ from compression.spec import CompressionSpec
 
 RECIPE = (
     *("epochs", "optimizer", "learning_rate", "rate_schedule", "weight_penalty", "weight_decay"),
-    *("quantizers", "sparsity_schedule", "distillation", "bit_penalty"),
+    *("quantizers", "sparsity_schedule", "distillation", "bit_penalty", "precision"),
 )
 
 PACKED, STATE = ".safetensors", ".state.safetensors"

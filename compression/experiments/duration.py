@@ -9,6 +9,8 @@ from torch import nn
 from torch.nn import functional
 
 from compression.networks.model import FloatModel
+from compression.retraining.loss import autocast
+from compression.retraining.recipe import Precision
 
 NOISE_IMAGES, RUNS = 25, 2
 
@@ -30,8 +32,8 @@ def _seconds(model: FloatModel, images: torch.Tensor) -> float:
     return time.perf_counter() - start
 
 
-def seconds_per_training_image(model: FloatModel) -> float:
-    """Times a step of training on one core, as workers compute it, on noise.
+def seconds_per_training_image(model: FloatModel, precision: Precision = Precision.FLOAT32) -> float:
+    """Times a step of training on one core, as workers compute it, in `precision`, on noise.
 
     It is the fastest of TRAINING_RUNS, or of fewer if those take MOST_SECONDS.
     """
@@ -45,15 +47,17 @@ def seconds_per_training_image(model: FloatModel) -> float:
         inputs = model.normalization(images)
         times: list[float] = []
         while not times or (len(times) < TRAINING_RUNS and sum(times) < MOST_SECONDS):
-            times.append(_training_seconds(module, inputs, labels))
+            times.append(_training_seconds(module, inputs, labels, precision))
         return min(times) / TRAINING_IMAGES
     finally:
         torch.set_num_threads(threads)
         sys.setswitchinterval(interval)
 
 
-def _training_seconds(module: nn.Module, inputs: torch.Tensor, labels: torch.Tensor) -> float:
+def _training_seconds(module: nn.Module, inputs: torch.Tensor, labels: torch.Tensor, precision: Precision) -> float:
     start = time.perf_counter()
     with torch.enable_grad(), torch.random.fork_rng(devices=[]):
-        functional.cross_entropy(module(inputs), labels).backward()
+        with autocast(precision):
+            outputs = module(inputs)
+        functional.cross_entropy(outputs.float(), labels).backward()
     return time.perf_counter() - start

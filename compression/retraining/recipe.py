@@ -18,7 +18,7 @@ RATES = {"sgd": 0.02, "adam": 0.001}
 
 CODEBOOKS = (Scheme.POWER_OF_TWO, Scheme.K_MEANS, Scheme.TERNARY, Scheme.BINARY)  # their steps are not even
 
-LATER = ("bit_penalty", "weight_penalty", "bit_schedule")  # fields that recipes of the first version lack
+LATER = ("bit_penalty", "weight_penalty", "bit_schedule", "precision")  # fields that recipes of the first version lack
 
 FIXED_VALUES = (Scheme.POWER_OF_TWO, Scheme.STEP)  # scaled, they would be no powers of two, or have another step
 
@@ -70,6 +70,16 @@ class WeightPenalty(StrEnum):
     HUBER = "huber"
 
 
+class Precision(StrEnum):
+    """What the forward and backward pass of a step compute in; weights and their updates are float32 in both.
+
+    With bfloat16 a step takes 0.6 to 0.8 of the time where the processor multiplies in it, and longer elsewhere.
+    """
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How a compressed network is trained. Raises ValueError for numbers out of range.
@@ -108,6 +118,7 @@ class Recipe:
     bit_penalty: float = 0.0
     weight_penalty: WeightPenalty = WeightPenalty.L2
     bit_schedule: tuple[int, ...] = ()
+    precision: Precision = Precision.FLOAT32
 
     def __post_init__(self) -> None:
         for name, enum in (
@@ -116,6 +127,7 @@ class Recipe:
             ("quantizers", Quantizers),
             ("sparsity_schedule", SparsitySchedule),
             ("weight_penalty", WeightPenalty),
+            ("precision", Precision),
         ):
             object.__setattr__(self, name, member(enum, getattr(self, name)))
         if self.learning_rate is None:

@@ -14,7 +14,6 @@ from functools import lru_cache
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from compression.cached_property import cached_property
@@ -25,6 +24,7 @@ from compression.evaluation.evaluation import evaluate
 from compression.networks.model import FloatModel
 from compression.retraining.latent import Latent, latent_network, masks_of
 from compression.retraining.lineage import Lineage, Point
+from compression.retraining.loss import loss_of
 from compression.retraining.optimizers import Optimizers
 from compression.retraining.recipe import Quantizers, Recipe, SparsitySchedule
 from compression.retraining.schedules import bits_at, is_settled, point_steps, rate_share, sparsity_at
@@ -196,7 +196,7 @@ class Training:
         pixels, labels = self._batch()
         with torch.enable_grad(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(_seed(self.recipe.seed, "layers", self.step))  # of dropout
-            loss, entropy = self._loss(pixels, labels)
+            loss, entropy = loss_of(self._latent, self.start.model, self.teacher, self.recipe, pixels, labels)
             value = float(loss.detach())
             if not math.isfinite(value):
                 self.problem = f"training ended after step {self.step:,}: the loss is {value}; lower the learning rate"
@@ -214,25 +214,6 @@ class Training:
         generator = torch.Generator().manual_seed(_seed(self.recipe.seed, "crops", self.step))
         pixels = pad_crop_flip(self.images.pixels[rows], self.recipe.crop_pad_pixels, generator)
         return pixels, self.images.labels[rows]
-
-    def _loss(self, pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the loss, and the cross-entropy alone.
-
-        The loss is the cross-entropy or, with a teacher, its mean with the divergence from the teacher's outputs. The
-        recipe's penalty on the bits of the codes is added.
-        Source: Hinton et al. 2015 (arXiv:1503.02531), section 2; the divergence is multiplied by temperature^2.
-        """
-        logits = self._latent(self.start.model.normalization(pixels))
-        entropy = F.cross_entropy(logits, labels)
-        bits = self.recipe.bit_penalty * self._latent.mean_bits() if self.recipe.bit_penalty else 0.0
-        if self.teacher is None:
-            return entropy + bits, entropy
-        with torch.no_grad():
-            outputs_of_teacher = self.teacher.module(self.teacher.normalization(pixels))
-            targets = (outputs_of_teacher / self.recipe.temperature).log_softmax(1)
-        outputs = (logits / self.recipe.temperature).log_softmax(1)
-        divergence = F.kl_div(outputs, targets, reduction="batchmean", log_target=True) * self.recipe.temperature**2
-        return (1 - self.recipe.distillation) * entropy + self.recipe.distillation * divergence + bits, entropy
 
     def _prune(self) -> None:
         """Prunes as many weights as the schedule says for this step."""

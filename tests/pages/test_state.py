@@ -63,6 +63,7 @@ CHANGED = Settings(
     rate_schedule=link.RateSchedule.COSINE,
     weight_penalty=link.WeightPenalty.L1,
     learning_rate=0.005,
+    precision=link.Precision.BFLOAT16,
     training_seed=7,
     layers="conv1:8,fc1:2/0.5",
     scan="sparsity",

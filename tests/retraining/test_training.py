@@ -100,6 +100,7 @@ def test_gradual_pruning_ends_at_the_target(schedule: str, optimizer: str) -> No
         {"sparsity_schedule": "cubic"},
         {"sparsity_schedule": "iterative", "rate_schedule": "rewound", "weight_penalty": "huber"},
         {"bit_schedule": (32, 4), "bit_penalty": 0.1, "weight_penalty": "l1"},
+        {"precision": "bfloat16", "distillation": 0.5},
     ],
     ids=lambda changes: next(iter(changes)),
 )

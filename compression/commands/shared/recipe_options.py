@@ -2,7 +2,15 @@
 
 import argparse
 
-from compression.retraining.recipe import RATES, Optimizer, Quantizers, RateSchedule, SparsitySchedule, WeightPenalty
+from compression.retraining.recipe import (
+    RATES,
+    Optimizer,
+    Precision,
+    Quantizers,
+    RateSchedule,
+    SparsitySchedule,
+    WeightPenalty,
+)
 
 
 def add_training_arguments(options: argparse.ArgumentParser) -> None:
@@ -33,6 +41,12 @@ def add_training_arguments(options: argparse.ArgumentParser) -> None:
         metavar="B,B",
         default="",
         help="bits per weight that the first half of training has before those of the spec, such as 32,4,3",
+    )
+    options.add_argument(
+        "--precision",
+        metavar="P",
+        help=f"what a step computes in: {' or '.join(Precision)} (default: {Precision.FLOAT32}). Bfloat16 is faster on "
+        "processors that multiply in it, and slower on others",
     )
 
 

@@ -23,6 +23,7 @@ from compression.results import known
 from compression.results.landscape import read_landscape_of_file
 from compression.results.pareto import Point
 from compression.results.table import results_table, table_bytes
+from compression.retraining.recipe import Precision
 from compression.spec import CompressionSpec
 from pages.ui.compute import accuracy, images, networks
 
@@ -120,6 +121,6 @@ def trainer() -> Trainer:
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def seconds_to_train_on_an_image(name: str) -> float:
+def seconds_to_train_on_an_image(name: str, precision: Precision) -> float:
     """Returns about how long a worker trains on one image here. Takes a moment."""
-    return seconds_per_training_image(networks.float_model(name))
+    return seconds_per_training_image(networks.float_model(name), precision)

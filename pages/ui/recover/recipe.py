@@ -40,6 +40,7 @@ def recipe_of(now: Settings, spec: CompressionSpec) -> Recipe:
         bit_schedule=bits_first(now, spec),
         distillation=now.distillation,
         bit_penalty=0.0 if bit_penalty_problem(spec, scales) else now.bit_penalty,
+        precision=now.precision,
         seed=now.training_seed,
     )
 

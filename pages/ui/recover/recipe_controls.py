@@ -9,6 +9,7 @@ from compression.networks.untrained import is_untrained
 from compression.retraining.recipe import (
     RATES,
     Optimizer,
+    Precision,
     Quantizers,
     RateSchedule,
     SparsitySchedule,
@@ -55,6 +56,10 @@ SCHEDULE = "Rewound: high again at each stage of iterative pruning (Renda et al.
 RATE = (
     "It starts high again and falls in a line to zero: with few epochs that gives back more than the low rate at which "
     "training ended (Le and Hua 2021)."
+)
+PRECISION = (
+    "What the forward and backward pass compute in. Bfloat16 is faster on processors that multiply in it, and slower "
+    "on others: compare the estimates beside *Train*. The weights, and the network that is measured, stay float32."
 )
 
 
@@ -163,5 +168,11 @@ def _steps(now: Settings, spec: CompressionSpec) -> None:
         help=BITS_FIRST_HELP,
         disabled=not bits_first(replace(now, bits_first="32"), spec),
         **session.bound("bits_first", now.bits_first),
+    )
+    st.selectbox(
+        "Precision of a step",
+        list(Precision),
+        help=PRECISION,
+        **session.bound("precision", now.precision),
     )
     st.number_input("Seed", 0, 1_000_000, step=1, **session.bound("training_seed", now.training_seed))

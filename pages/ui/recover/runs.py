@@ -56,10 +56,12 @@ def estimate(run: Run) -> float:
             (lineage.digest == run.digest or each.name == run.parent)
             and not each.is_bundled
             and lineage.steps > LEAST_STEPS
+            and lineage.recipe.precision is recipe.precision
         ):
             return lineage.seconds / (lineage.steps * lineage.recipe.batch_size) * run.total * recipe.batch_size
     counted = (recipe.points + 1) * recipe.held_out * COUNTING
-    return experiments.seconds_to_train_on_an_image(run.parent) * OVERHEAD * (run.total * recipe.batch_size + counted)
+    seconds = experiments.seconds_to_train_on_an_image(run.parent, recipe.precision)
+    return seconds * OVERHEAD * (run.total * recipe.batch_size + counted)
 
 
 def all_recovered() -> list[Recovered]:

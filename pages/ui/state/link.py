@@ -10,6 +10,7 @@ from compression.inside.saliency import Method
 from compression.retraining.recipe import (
     MOST_EPOCHS,
     Optimizer,
+    Precision,
     Quantizers,
     RateSchedule,
     SparsitySchedule,
@@ -135,6 +136,7 @@ READERS: dict[str, Read] = {
     "rate_schedule": readers.one_of(RateSchedule),
     "weight_penalty": readers.one_of(WeightPenalty),
     "learning_rate": readers.number(1e-6, 1),
+    "precision": readers.one_of(Precision),
     "training_seed": readers.whole(0, 1_000_000),
     "layers": lambda text: to_link(from_link(text)),
     "scan": readers.one_of(("bits", SPARSITY)),

@@ -4,7 +4,14 @@ from dataclasses import dataclass
 
 from compression.inside.flips import Change, Matrix
 from compression.inside.saliency import Method
-from compression.retraining.recipe import Optimizer, Quantizers, RateSchedule, SparsitySchedule, WeightPenalty
+from compression.retraining.recipe import (
+    Optimizer,
+    Precision,
+    Quantizers,
+    RateSchedule,
+    SparsitySchedule,
+    WeightPenalty,
+)
 from compression.spec import (
     DEFAULT_CLIP_AT,
     GROUP_SIZE,
@@ -95,6 +102,7 @@ class Settings:
     rate_schedule: RateSchedule = RateSchedule.LINEAR
     weight_penalty: WeightPenalty = WeightPenalty.L2
     learning_rate: float | None = None
+    precision: Precision = Precision.FLOAT32
     training_seed: int = 0
 
     layers: str = ""
