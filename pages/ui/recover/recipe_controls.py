@@ -97,6 +97,7 @@ def draw(spec: CompressionSpec) -> None:
             left, right = st.columns(2, gap="medium")
             with left:
                 _loss(now, spec)
+                st.number_input("Seed", 0, 1_000_000, step=1, **session.bound("training_seed", now.training_seed))
             with right:
                 _steps(now, spec)
 
@@ -175,4 +176,3 @@ def _steps(now: Settings, spec: CompressionSpec) -> None:
         help=PRECISION,
         **session.bound("precision", now.precision),
     )
-    st.number_input("Seed", 0, 1_000_000, step=1, **session.bound("training_seed", now.training_seed))
