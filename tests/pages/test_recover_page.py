@@ -24,7 +24,7 @@ from compression.library import recovered
 from compression.library.recovered import Recovered
 from compression.paths import PROJECT
 from compression.retraining.lineage import Lineage, Point
-from compression.retraining.recipe import Quantizers, RateSchedule, Recipe, SparsitySchedule
+from compression.retraining.recipe import Precision, Quantizers, RateSchedule, Recipe, SparsitySchedule
 from compression.spec import ActivationSpec, CompressionSpec, Order, PruneSpec, QuantSpec, Rounding
 from pages.ui import wording
 from pages.ui.accuracy import polling
@@ -294,13 +294,16 @@ def test_the_curve_has_both_lines_over_epochs() -> None:
 
 
 def test_the_time_of_a_run_follows_from_one_that_was_done_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(experiments, "seconds_to_train_on_an_image", lambda name: 0.001)
+    rates = {Precision.FLOAT32: 0.001, Precision.BFLOAT16: 0.0006}
+    monkeypatch.setattr(experiments, "seconds_to_train_on_an_image", lambda _, precision: rates[precision])
     run = Run("r", "simple_cnn", "d", SPARSE, Recipe(epochs=1.0), None, 50_000, "i")
     monkeypatch.setattr(runs, "all_recovered", list)
     assert runs.estimate(run) == pytest.approx(1.2e-3 * (382 * 128 + 9 * 1000 * 0.35), rel=0.01)
     before = lineage("simple_cnn", steps=100, seconds=50.0)
     monkeypatch.setattr(runs, "all_recovered", lambda: [Recovered("a", before, Path("a"), 1, False)])
     assert runs.estimate(run) == pytest.approx(run.total * 0.5)
+    rounded = replace(run, recipe=Recipe(epochs=1.0, precision="bfloat16"))  # what was done in float32 does not say
+    assert runs.estimate(rounded) == pytest.approx(0.6 * 1.2e-3 * (382 * 128 + 9 * 1000 * 0.35), rel=0.01)
 
 
 @pytest.fixture
@@ -308,7 +311,7 @@ def small_trainer(here: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
     """Trains on the first training images, and keeps all files in the folder of the test."""
     trainer = Trainer(here, tmp_path, training_images[:1500])
     monkeypatch.setattr(experiments, "trainer", lambda: trainer)
-    monkeypatch.setattr(experiments, "seconds_to_train_on_an_image", lambda name: 0.001)
+    monkeypatch.setattr(experiments, "seconds_to_train_on_an_image", lambda *_: 0.001)
     monkeypatch.setattr(recovered, "folder_of", lambda data=None: tmp_path / "recovered")
     monkeypatch.setattr(recovered, "GALLERY", tmp_path / "gallery")
     return trainer

@@ -165,7 +165,7 @@ def _steps(now: Settings, spec: CompressionSpec) -> None:
     st.selectbox(
         "More bits first",
         BITS_FIRST,
-        format_func=lambda bits: bits.replace(",", ", ").replace("32", "Float") or "No",
+        format_func=lambda bits: bits.replace(",", " → ").replace("32", "Float") or "No",
         help=BITS_FIRST_HELP,
         disabled=not bits_first(replace(now, bits_first="32"), spec),
         **session.bound("bits_first", now.bits_first),
