@@ -115,8 +115,8 @@ def show_state(reading: Reading, stopped: bool = False) -> None:
     elif isinstance(reading, StandIn):
         st.caption(words.stand_in_in_words(reading))
     elif reading.whole:
-        base = networks.base(reading.spec.model)
-        st.caption(words.result_in_words(reading.whole, reading.before, base) + words.origin_in_words(reading))
+        base, before = networks.base(reading.spec.model), None if reading.is_float else reading.before
+        st.caption(words.result_in_words(reading.whole, before, base) + words.origin_in_words(reading))
     else:
         st.progress(reading.images / reading.total, words.progress_in_words(reading, stopped))
     show_notice(reading.notice)
