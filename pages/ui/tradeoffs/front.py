@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from compression.results.pareto import Point, most_accurate, recovered_pairs, smallest
+from compression.results.pareto import Point, most_accurate, smallest
 from compression.spec import CompressionSpec, QuantSpec
 from pages.ui import wording
 from pages.ui.charts import show
-from pages.ui.charts.tradeoffs.front import Limits, scatter
+from pages.ui.charts.tradeoffs.front import Limits, scatter, won_pairs
 from pages.ui.charts.tradeoffs.marks import BEST, CHOSEN, SETTINGS, SMALLEST
 from pages.ui.compute import compressed, experiments, networks
 from pages.ui.frame import frame
@@ -99,8 +99,8 @@ def chart(model: str, points: Sequence[Point], limits: Limits, best: Best) -> No
         )
         if chosen := clicked or best.smallest or best.most_accurate:
             why = "The point that you clicked" if clicked else "The answer; click a point for its details"
-            pairs = recovered_pairs(points, {name: each.spec for name, each in known.items()})
-            details(chosen, why, next((before for before, after in pairs if after is chosen), None))
+            before = next((before for before, after in won_pairs(points, known) if after is chosen), None)
+            details(chosen, why, before)
 
 
 def picture(names: Sequence[str]) -> None:

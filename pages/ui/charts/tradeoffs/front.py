@@ -53,7 +53,7 @@ def scatter(
     if len(networks) > 1:
         traces += [marks.key(name, symbol) for name, symbol in symbols.items()]
     if any(point.spec.model in known for point in points):
-        traces.append(marks.outlined(TRAINED, OUTLINE_PIXELS, ink))
+        traces.append(marks.key(TRAINED, "circle-open", ink, line={"width": OUTLINE_PIXELS}))
     traces += [marks.ring(text, point, ink) for text, point in rings.items()]
     return Drawing(layout, *traces, marks.elsewhere(ink))
 
@@ -125,7 +125,7 @@ def _front(points: Sequence[Point], ink: str) -> dict[str, Any]:
 
 def _recovered(points: Sequence[Point], known: Mapping[str, Descent]) -> list[dict[str, Any]]:
     """Returns an arrow from each network to the one that recovery makes of it, or nothing."""
-    pairs = recovered_pairs(points, {name: each.spec for name, each in known.items()})
+    pairs = won_pairs(points, known)
     standoff = [pixels for _, after in pairs for pixels in (0, 2 + _size(after) / 2, 0)]  # outside of the mark
     trace = {
         "type": "scatter",
@@ -138,6 +138,11 @@ def _recovered(points: Sequence[Point], known: Mapping[str, Descent]) -> list[di
         "hoverinfo": "skip",
     }
     return [trace] if pairs else []
+
+
+def won_pairs(points: Sequence[Point], known: Mapping[str, Descent]) -> list[tuple[Point, Point]]:
+    """Returns each point that recovery has won, by a spec or by the training of one of `known`, after what it was."""
+    return recovered_pairs(points, {name: each.spec for name, each in known.items()})
 
 
 def _size(point: Point) -> float:

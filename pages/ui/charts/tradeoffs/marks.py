@@ -19,13 +19,8 @@ def label(text: str, point: Point, ink: str) -> dict[str, Any]:
     return {"text": f"<b>{text}</b>", "font": {"size": 13, "color": ink}, **place, **arrow}
 
 
-def key(name: str, symbol: str) -> dict[str, Any]:
-    marker = {"symbol": symbol, "color": REMOVED, "size": 10}
-    return {"type": "scatter", "x": [None], "y": [None], "mode": "markers", "name": name, "marker": marker}
-
-
-def outlined(name: str, pixels: float, ink: str) -> dict[str, Any]:
-    marker = {"symbol": "circle-open", "color": ink, "size": 10, "line": {"width": pixels}}
+def key(name: str, symbol: str, color: str = REMOVED, **marker: Any) -> dict[str, Any]:
+    marker = {"symbol": symbol, "color": color, "size": 10, **marker}
     return {"type": "scatter", "x": [None], "y": [None], "mode": "markers", "name": name, "marker": marker}
 
 
