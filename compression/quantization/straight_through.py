@@ -138,14 +138,17 @@ def _in_groups(values: Tensor, qparams: Quantizer, gain: Tensor) -> Tensor:
 class TrainedInput:
     """Quantizes the inputs of a layer as `quantizer` with `gain` () does, and lets gradients pass; a pre-hook.
 
-    `clips`: whether the gain learns from values outside of the clip alone (PACT, Choi et al. 2018, arXiv:1805.06085).
+    Without a quantizer they stay as they are. `clips`: whether the gain learns from values outside of the clip alone
+    (PACT, Choi et al. 2018, arXiv:1805.06085).
     """
 
-    quantizer: InputQuantizer
+    quantizer: InputQuantizer | None
     gain: Tensor
     clips: bool = False
 
     def __call__(self, layer: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        if self.quantizer is None:
+            return inputs
         x, *others = inputs
         return _RoundedInput.apply(x, self.gain, self.quantizer, self.clips), *others
 

@@ -6,7 +6,7 @@ and weight decay leave them at zero.
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,8 +22,7 @@ from compression.networks.checkpoints.names import COUNTERS
 from compression.networks.folding import norms_after
 from compression.networks.weights import compressible_weights, swap_channels
 from compression.pruning.masks import LayerMask
-from compression.quantization.activations import InputQuantizer
-from compression.quantization.quantizers import QPARAMS, QParams
+from compression.quantization.quantizers import QParams
 from compression.quantization.straight_through import (
     Quantizer,
     TrainedInput,
@@ -36,9 +35,10 @@ from compression.quantization.straight_through import (
     scaled,
 )
 from compression.reconstruction.reconstruct import write_vectors_
+from compression.retraining.more_bits import inputs_with_bits, weights_with_bits
 from compression.retraining.rate import mean_bits
 from compression.retraining.recipe import FIXED_VALUES
-from compression.spec import FLOAT_BITS, CompressionSpec, Order, Scheme
+from compression.spec import CompressionSpec, Order, Scheme
 
 Masks = Mapping[str, LayerMask]
 LARGEST = 1e15
@@ -51,9 +51,9 @@ class Latent:
     `module`: a copy of its float network in train mode, whose parameters are the latent ones. `keys`: layer name -> the
     name of its weight there. `masks`: layer name -> which of its weights are pruned now. `held`: names of parameters ->
     where they are not zero (bool). `quantizers`: layer name -> what rounds its weights now; those of `start`, but for a
-    bit schedule. `gains`: layer name -> the factor of the scale of each group. `input_gains`: layer name -> the factor
-    of the scale of its inputs. `is_pact`: whether weights fill the range of their quantizers, as in DoReFa-Net,
-    and the scale of inputs learns from values beyond the clip alone, as in PACT.
+    bit schedule. `gains`: layer name -> the factor of the scale of each group. `inputs`: layer name -> what rounds its
+    inputs now, with the factor of their scale. `is_pact`: whether weights fill the range of their quantizers, as in
+    DoReFa-Net, and the scale of inputs learns from values beyond the clip alone, as in PACT.
     """
 
     start: CompressedModel
@@ -63,7 +63,7 @@ class Latent:
     held: dict[str, Tensor]
     quantizers: dict[str, Quantizer]
     gains: dict[str, Tensor]
-    input_gains: dict[str, Tensor]
+    inputs: dict[str, TrainedInput]
     is_pact: bool = False
 
     def __call__(self, inputs: Tensor) -> Tensor:
@@ -118,58 +118,71 @@ class Latent:
             for key, keep in self.held.items():
                 parameters[key].mul_(keep)
 
-    def start_gains_(self, inputs: Mapping[str, InputQuantizer]) -> None:
+    def start_gains_(self, inputs: Mapping[str, float]) -> None:
         """Sets all gains to where learning begins: the least squared error of the latent weights.
 
-        Those of layer inputs take the scale of `inputs` (layer name -> quantizer) if it has the same zero point.
+        Those of layer inputs become those of `inputs` (layer name -> gain).
         """
-        if not self.has_fixed_scales:
-            self._fit_gains_()
-        with torch.no_grad():
-            for record in self.start.layers:
-                other = inputs.get(record.name)
-                if record.inputs and other and other.zero_point == record.inputs.zero_point:
-                    self.input_gains[record.name].fill_(other.scale / record.inputs.scale)
+        self._fit_gains_(self.quantizers)
+        for name, gain in inputs.items():
+            self.inputs[name].gain.data.fill_(gain)
 
     def use_bits_(self, bits: int | None) -> None:
-        """Rounds weights to `bits` from now on, in the range of the start; FLOAT_BITS: not at all; None: as the start.
+        """Rounds weights and inputs to `bits` from now on, in the range of the start; None: as the start.
 
-        Layers that have as many bits or more stay as they are. The gains stay those of before.
+        With FLOAT_BITS nothing is rounded. Layers that have as many bits or more stay as they are. The gains stay those
+        of before.
         """
         scheme = self.start.spec.weights.scheme if self.start.spec.weights else Scheme.SYMMETRIC
         self.quantizers = {
-            record.name: _with_bits(record.qparams, scheme, bits)
+            record.name: quantizer
             for record in self.start.layers
-            if record.qparams and bits != FLOAT_BITS
+            if record.qparams and (quantizer := weights_with_bits(record.qparams, scheme, bits))
         }
+        for record in self.start.layers:
+            if record.inputs:
+                self.inputs[record.name].quantizer = inputs_with_bits(record.inputs, bits)
 
-    def change_bits_(self, bits: int | None) -> None:
-        """As `use_bits_`, with gains of the least squared error of the latent weights."""
+    def change_bits_(self, bits: int | None, input_shares: Mapping[str, float]) -> None:
+        """As `use_bits_`, with gains of the least squared error of the latent weights where their quantizer changes.
+
+        Those of layer inputs are multiplied by `input_shares` (layer name -> factor).
+        """
+        before = self.quantizers
         self.use_bits_(bits)
-        self._fit_gains_()
+        self._fit_gains_(name for name, each in self.quantizers.items() if each is not before.get(name))
+        for name, share in input_shares.items():
+            self.inputs[name].gain.data.mul_(share)
 
-    def with_last_bits(self) -> "Latent":
-        """Returns the network rounded as the spec says, with the same latent weights and gains of its own."""
-        latent = replace(self, gains={name: gain.detach().clone() for name, gain in self.gains.items()})
-        latent.change_bits_(None)
+    def with_last_bits(self, input_shares: Mapping[str, float]) -> "Latent":
+        """Returns the network rounded as the spec says, with the same latent weights and gains of its own.
+
+        `input_shares`: as of `change_bits_`.
+        """
+        gains = {name: gain.detach().clone() for name, gain in self.gains.items()}
+        inputs = {name: replace(each, gain=each.gain.detach().clone()) for name, each in self.inputs.items()}
+        latent = replace(self, gains=gains, inputs=inputs)
+        latent.change_bits_(None, input_shares)
         return latent
 
-    def _fit_gains_(self) -> None:
-        """Sets the gains of weights to the least squared error of the latent weights."""
+    def _fit_gains_(self, layers: Iterable[str]) -> None:
+        """Sets the gains of the weights of `layers` to the least squared error of the latent ones, if they learn."""
+        if self.has_fixed_scales:
+            return
         with torch.no_grad():
             parameters = dict(self.module.named_parameters())
             groups = {record.name: record.transposed_groups for record in self.start.layers}
-            for name, quantizer in self.quantizers.items():
+            for name in layers:
                 key = self.keys[name]
-                weight = parameters[key] * self.held.get(key, 1)
-                self.gains[name].copy_(least_error_gain(swap_channels(weight, groups[name]), quantizer))
+                weight = swap_channels(parameters[key] * self.held.get(key, 1), groups[name])
+                self.gains[name].copy_(least_error_gain(weight, self.quantizers[name]))
 
     def state(self) -> dict[str, Any]:
         """Returns a copy of all that training changes, as `load_` takes it."""
         return {
             "module": {key: value.clone() for key, value in self.module.state_dict().items()},
             "gains": {name: gain.detach().clone() for name, gain in self.gains.items()},
-            "input_gains": {name: gain.detach().clone() for name, gain in self.input_gains.items()},
+            "input_gains": {name: each.gain.detach().clone() for name, each in self.inputs.items()},
             "masks": {name: tuple(mask) for name, mask in self.masks.items()},
         }
 
@@ -179,8 +192,8 @@ class Latent:
         with torch.no_grad():
             for name, gain in self.gains.items():
                 gain.copy_(state["gains"][name])
-            for name, gain in self.input_gains.items():
-                gain.copy_(state["input_gains"][name])
+            for name, each in self.inputs.items():
+                each.gain.copy_(state["input_gains"][name])
         self.prune_({name: LayerMask(*mask) for name, mask in state["masks"].items()})
 
     def _used(self) -> dict[str, Tensor]:
@@ -215,7 +228,7 @@ class Latent:
             sqnr_db=sqnr_db(record.original.detach(), weight),
             filters=mask.filters if mask else None,
             pattern=mask.pattern if mask else None,
-            inputs=grown_input(record.inputs, self.input_gains[record.name].detach()) if record.inputs else None,
+            inputs=grown_input(record.inputs, self.inputs[record.name].gain.detach()) if record.inputs else None,
         )
 
 
@@ -234,13 +247,13 @@ def latent_network(start: CompressedModel, masks: Masks, from_rounded: bool, is_
     if from_rounded:
         write_vectors_(module, {keys[record.name]: record.weight for record in start.layers})
     gains = {record.name: gains_of(record.qparams) for record in start.layers if record.qparams}
-    input_gains = {record.name: torch.ones(()) for record in start.layers if record.inputs}
-    for record in start.layers:
-        if record.inputs:
-            hook = TrainedInput(record.inputs, input_gains[record.name], is_pact)
-            module.get_submodule(record.name).register_forward_pre_hook(hook)
+    inputs = {
+        record.name: TrainedInput(record.inputs, torch.ones(()), is_pact) for record in start.layers if record.inputs
+    }
+    for name, hook in inputs.items():
+        module.get_submodule(name).register_forward_pre_hook(hook)
     quantizers = {record.name: record.qparams for record in start.layers if record.qparams}
-    latent = Latent(start, module, keys, masks, {}, quantizers, gains, input_gains, is_pact)
+    latent = Latent(start, module, keys, masks, {}, quantizers, gains, inputs, is_pact)
     latent.prune_(masks)
     return latent
 
@@ -258,14 +271,6 @@ def plans_on_folded(spec: CompressionSpec) -> bool:
 
 def _with_symmetric_range(record: LayerRecord) -> LayerRecord:
     return replace(record, qparams=centred(record.qparams)) if isinstance(record.qparams, QParams) else record
-
-
-def _with_bits(quantizer: Quantizer, scheme: Scheme, bits: int | None) -> Quantizer:
-    """Returns a quantizer of the same range with `bits`, or `quantizer` if it has as many or `bits` is None."""
-    if bits is None or not isinstance(quantizer, QParams) or 2**bits <= quantizer.codes:
-        return quantizer
-    low, high = ((end - quantizer.zero_point) * quantizer.scale for end in (quantizer.low, quantizer.high))
-    return replace(QPARAMS[scheme](low, high, bits), group_size=quantizer.group_size)
 
 
 def _held(

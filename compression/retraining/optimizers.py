@@ -38,7 +38,8 @@ class Optimizers:
         self._learned: list[Tensor] = []
         if recipe.quantizers is not Quantizers.FROZEN:
             gains = [] if latent.has_fixed_scales else latent.gains.values()
-            self._learned = [each.requires_grad_() for each in (*gains, *latent.input_gains.values())]
+            inputs = (each.gain for each in latent.inputs.values())
+            self._learned = [each.requires_grad_() for each in (*gains, *inputs)]
         if self._learned:
             gain_decay = recipe.weight_decay if latent.is_pact else 0.0
             self._gains = torch.optim.Adam(self._learned, lr=recipe.gain_rate, weight_decay=gain_decay)

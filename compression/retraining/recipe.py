@@ -93,8 +93,9 @@ class Recipe:
     `distillation`: the share (0..1) of the loss that compares with the outputs of a teacher at `temperature`.
     `held_out`: how many training images are not trained on but counted for the curve, `points` times and at the start.
     `bit_penalty`: the loss, in nats, that a bit per weight of the codes' entropy adds; 0 for none (`retraining.rate`).
-    `bit_schedule`: descending bits per weight, FLOAT_BITS for float, with which the first half of the steps is trained,
-    in equal parts, before the bits of the spec; training then begins with weights that are not rounded.
+    `bit_schedule`: descending bits of weights and of layer inputs that are quantized, FLOAT_BITS for float, with which
+    the first half of the steps is trained, in equal parts, before those of the spec; training then begins with weights
+    that are not rounded.
     """
 
     epochs: float = 1.0
@@ -216,12 +217,19 @@ def bit_penalty_problem(spec: CompressionSpec, scales: Quantizers = Quantizers.L
     return None
 
 
+def fewest_bits(spec: CompressionSpec) -> int | None:
+    """Returns the fewest bits of weights or layer inputs that can have more bits first, or None if there are none."""
+    weights = [spec.weights.bits] if spec.weights and spec.weights.scheme in GROWING else []
+    return min([*weights, *([spec.activations.bits] if spec.activations else [])], default=None)
+
+
 def bit_schedule_problem(schedule: tuple[int, ...], spec: CompressionSpec) -> str | None:
     """Returns why a network compressed as `spec` says cannot be trained with more bits first, or None if it can."""
-    if spec.weights is None or spec.weights.scheme not in GROWING:
-        return f"more bits first need weights with a scheme that has bits: {', '.join(GROWING)}"
-    if schedule[-1] <= spec.weights.bits:
-        return f"the bits that are trained first must be more than the {spec.weights.bits} of the spec"
+    fewest = fewest_bits(spec)
+    if fewest is None:
+        return f"more bits first need layer inputs or weights of a scheme that has bits: {', '.join(GROWING)}"
+    if schedule[-1] <= fewest:
+        return f"the bits that are trained first must be more than the {fewest} of the spec"
     return None
 
 

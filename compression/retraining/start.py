@@ -10,8 +10,9 @@ from compression.files.stored import StoredNetwork
 from compression.networks.model import FloatModel
 from compression.networks.untrained import is_untrained
 from compression.pruning.masks import LayerMask
-from compression.quantization.activations import InputQuantizer, input_quantizer
+from compression.quantization.activations import input_quantizer
 from compression.retraining.latent import masks_of, plans_on_folded
+from compression.retraining.more_bits import inputs_with_bits
 from compression.retraining.recipe import Recipe, check_fits
 from compression.spec import Calibration, CompressionSpec, Criterion
 
@@ -63,13 +64,31 @@ def _keep_nonzero(planned: LayerMask, layer: LayerRecord, spec: CompressionSpec)
     return planned._replace(mask=mask, filters=filters)
 
 
-def least_error_inputs(start: Start) -> dict[str, InputQuantizer]:
-    """Returns layer name -> the quantizer of its inputs with the least squared error, if inputs are quantized."""
+def least_error_gains(start: Start, bits: int | None = None) -> dict[str, float]:
+    """Returns layer name -> the factor of the scale of its inputs that has the least squared error.
+
+    `bits`: those of the inputs, in the range of the start; None for those of the spec. The factor is 1 where nothing is
+    rounded, or zero would be another code.
+    """
     activations, calibration = start.compressed.spec.activations, start.evidence.calibration
     if not activations or not calibration:
         return {}
-    spec = replace(activations, calibration=Calibration.LEAST_ERROR)
-    return {name: input_quantizer(stats, spec) for name, stats in calibration.items()}
+    gains = {}
+    for layer in start.compressed.layers:
+        if layer.inputs:
+            now, gains[layer.name] = inputs_with_bits(layer.inputs, bits), 1.0
+            if now:
+                spec = replace(activations, bits=now.bits, calibration=Calibration.LEAST_ERROR)
+                best = input_quantizer(calibration[layer.name], spec)
+                if best.zero_point == now.zero_point:
+                    gains[layer.name] = best.scale / now.scale
+    return gains
+
+
+def input_shares(start: Start, before: int | None, after: int | None) -> dict[str, float]:
+    """Returns layer name -> the factor of the gain of its inputs where their bits change; None: those of the spec."""
+    old, new = least_error_gains(start, before), least_error_gains(start, after)
+    return {name: gain / old[name] for name, gain in new.items()}
 
 
 def whole_spec(model: FloatModel, spec: CompressionSpec) -> CompressionSpec:

@@ -28,7 +28,7 @@ from compression.retraining.loss import loss_of
 from compression.retraining.optimizers import Optimizers
 from compression.retraining.recipe import Quantizers, Recipe, SparsitySchedule
 from compression.retraining.schedules import bits_at, is_settled, point_steps, rate_share, sparsity_at
-from compression.retraining.start import Start, choose_teacher, least_error_inputs
+from compression.retraining.start import Start, choose_teacher, input_shares, least_error_gains
 from compression.spec import CompressionSpec
 from compression.training.train import pad_crop_flip
 
@@ -102,6 +102,7 @@ class Training:
             return self.start.compressed
         latent = self._new_latent()
         latent.load_(self._best)
+        latent.use_bits_(self._bits_before(self._best["step"]))
         return self._finished(latent, self._best["step"]).network()
 
     def lineage(self) -> Lineage:
@@ -182,17 +183,18 @@ class Training:
         """Returns `latent`, as it was after `step` steps, pruned and rounded as the whole spec says."""
         if self._is_gradual:
             latent = latent.pruned(masks_of(latent.module, self.spec, self.start.evidence))
-        return latent if self._bits_before(step) is None else latent.with_last_bits()
+        bits = self._bits_before(step)
+        return latent if bits is None else latent.with_last_bits(input_shares(self.start, bits, None))
 
     def _train_step(self) -> None:
         """Takes one optimizer step, unless the loss is not a number."""
         if self._is_gradual:
             self._prune()
         if self.step == 0 and self.recipe.quantizers is not Quantizers.FROZEN and not self.start.continues:
-            self._latent.start_gains_(least_error_inputs(self.start))
-        bits = bits_at(self.recipe, self.step, self.total)
-        if bits != self._bits_before(self.step):
-            self._latent.change_bits_(bits)
+            self._latent.start_gains_(least_error_gains(self.start))
+        before, bits = self._bits_before(self.step), bits_at(self.recipe, self.step, self.total)
+        if bits != before:
+            self._latent.change_bits_(bits, input_shares(self.start, before, bits))
         pixels, labels = self._batch()
         with torch.enable_grad(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(_seed(self.recipe.seed, "layers", self.step))  # of dropout

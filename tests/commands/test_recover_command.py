@@ -77,7 +77,7 @@ def test_all_options_of_training_reach_the_recipe() -> None:
         ((*SPARSE, "--epochs", "-1", "--out", "net.safetensors"), "epochs must be above 0"),
         ((*SPARSE, "--teacher", "cnn3", "--out", "net.safetensors"), "add --distillation"),
         ((*SPARSE, "--optimizer", "lamb", "--out", "net.safetensors"), "optimizer must be one of"),
-        ((*SPARSE, "--bit-schedule", "4", "--out", "net.safetensors"), "more bits first need weights with a scheme"),
+        ((*SPARSE, "--bit-schedule", "4", "--out", "net.safetensors"), "more bits first need layer inputs or weights"),
         ((*SPARSE, "--bit-schedule", "four", "--out", "net.safetensors"), "must be whole numbers with commas"),
         ((*SPARSE, "--rate-schedule", "rewound", "--out", "net.safetensors"), "an iterative sparsity schedule"),
     ],

@@ -21,9 +21,8 @@ from compression.networks.model import FloatModel, freeze_
 from compression.networks.normalization import NORMALIZATIONS
 from compression.quantization.activations import InputQuantizer
 from compression.quantization.quantizers import QParams
-from compression.quantization.straight_through import TrainedInput, least_error_gain, round_weight
+from compression.quantization.straight_through import TrainedInput, round_weight
 from compression.retraining import training as trainings
-from compression.retraining.latent import latent_network
 from compression.retraining.lineage import lineage_from_json
 from compression.retraining.optimizers import shrink_
 from compression.retraining.recipe import Recipe, WeightPenalty, recipe_from_json
@@ -119,41 +118,6 @@ def test_a_run_that_is_killed_after_any_step_ends_with_the_same_bits(changes: di
     assert fingerprint(other.network().module) != fingerprint(whole.network().module)
     with pytest.raises(ValueError, match="another network, spec or recipe"):
         training(spec, RECIPE).load(state)
-
-
-def test_more_bits_first_have_finer_steps_in_the_same_range() -> None:
-    start = training(CompressionSpec(weights=QuantSpec(2, "affine", "channel"))).start
-    latent = latent_network(start.compressed, {}, from_rounded=False)
-    coarse = latent.quantizers["conv1"]
-    latent.change_bits_(4)
-    fine = latent.quantizers["conv1"]
-    assert (coarse.codes, fine.codes) == (4, 16)
-    assert torch.allclose(fine.scale * 15, coarse.scale * 3)
-    weight = latent.module.conv1.weight
-    assert torch.equal(latent.gains["conv1"], least_error_gain(weight, fine))
-    latent.use_bits_(32)
-    assert latent.quantizers == {}
-    assert torch.equal(latent.with_last_bits().gains["conv1"], least_error_gain(weight, coarse))
-
-
-def test_weights_are_trained_with_the_bits_of_the_schedule() -> None:
-    recipe = replace(RECIPE, steps=12, points=1, bit_schedule=(32, 4, 3))
-    run, codes = training(CompressionSpec("resnet8", weights=QuantSpec(2)), recipe), []
-    run.advance(1)
-    while not run.is_done:
-        run.advance(1)
-        codes.append({quantizer.codes for quantizer in run._latent.quantizers.values()})
-        assert {layer.qparams.codes for layer in run.network().layers} == {3}
-    assert codes[:11] == [set(), set(), {15}, {15}, {7}, {7}, *[{3}] * 5]
-
-
-def test_a_run_that_ends_early_is_rounded_to_the_bits_of_the_spec() -> None:
-    recipe = replace(RECIPE, steps=12, bit_schedule=(4,))
-    run = training(CompressionSpec("resnet8", weights=QuantSpec(2)), recipe)
-    for _ in range(5):
-        run.advance(1)
-    run.problem = "ended"
-    assert {layer.qparams.codes for layer in run.network().layers} == {3}
 
 
 def test_penalties_move_weights_as_on_paper() -> None:

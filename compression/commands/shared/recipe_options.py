@@ -40,7 +40,8 @@ def add_training_arguments(options: argparse.ArgumentParser) -> None:
         "--bit-schedule",
         metavar="B,B",
         default="",
-        help="bits per weight that the first half of training has before those of the spec, such as 32,4,3",
+        help="bits of weights and of quantized layer inputs in the first half of training, before those of the spec, "
+        "such as 32,4,3",
     )
     options.add_argument(
         "--precision",

@@ -9,6 +9,7 @@ from compression.retraining.recipe import (
     SparsitySchedule,
     bit_penalty_problem,
     bit_schedule_problem,
+    fewest_bits,
     pact_problem,
 )
 from compression.retraining.start import whole_spec
@@ -53,9 +54,9 @@ def scales_of(now: Settings, spec: CompressionSpec) -> Quantizers:
 
 
 def bits_first(now: Settings, spec: CompressionSpec) -> tuple[int, ...]:
-    """Returns the bits per weight that are trained first, as far as they are more than those of `spec`."""
-    most = spec.weights.bits if spec.weights else 0
-    schedule = tuple(bits for bits in map(int, filter(None, now.bits_first.split(","))) if bits > most)
+    """Returns the bits that are trained first, as far as they are more than the fewest of `spec`."""
+    fewest = fewest_bits(spec) or 0
+    schedule = tuple(bits for bits in map(int, filter(None, now.bits_first.split(","))) if bits > fewest)
     is_possible = (
         schedule and scales_of(now, spec) is Quantizers.LEARNED and bit_schedule_problem(schedule, spec) is None
     )

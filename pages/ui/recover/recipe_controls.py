@@ -44,8 +44,9 @@ BITS = (
     "smaller, and accuracy falls. Not for schemes with a codebook and not with PACT."
 )
 BITS_FIRST_HELP = (
-    "The first half of the steps is trained with more bits, from many to few, as far as they are more than those of "
-    "the network; training then begins with weights that are not rounded. It needs learned scales."
+    "In the first half of the steps, weights and quantized layer inputs have more bits, from many to few, as far as "
+    "they are more than those of the network; training then begins with weights that are not rounded. It needs learned "
+    "scales."
 )
 PENALTIES = {WeightPenalty.L2: "L2 (weight decay)", WeightPenalty.L1: "L1", WeightPenalty.HUBER: "Huber"}
 PENALTY = (

@@ -40,7 +40,7 @@ from pages.ui.state.readers import Read
 from pages.ui.state.value import ALL, DROP, FILE_SIZE, FLOAT, SPARSITY, THRESHOLD, Settings
 
 DEFAULTS = Settings()
-BITS_FIRST = ("", "32", "8,4,3", "32,8,4,3")
+BITS_FIRST = ("", "32", "4,3", "8,4,3", "32,8,4,3")
 
 CHARTS = ("Overall", "Per class", "Confusion")
 SWEEP_BITS = (FLOAT, *(str(bits) for bits in range(MAX_BITS, 0, -1)))
