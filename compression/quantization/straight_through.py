@@ -185,7 +185,10 @@ _NO_LAYER = nn.Identity()  # the hook does not look at its layer
 
 
 def _flat(values: Tensor, like: Tensor) -> Tensor:
-    """Returns `values` as one row in the order in which `like` lies in memory, without a copy where they agree."""
+    """Returns `values` as one row of float32 in the order in which `like` lies in memory, without a copy if it is one.
+
+    On a CPU the dot product of two rows of bfloat16 takes five times as long as that of their copies.
+    """
     if like.dim() == 4 and like.is_contiguous(memory_format=torch.channels_last):
         values = values.permute(0, 2, 3, 1)
-    return values.reshape(-1)
+    return values.reshape(-1).float()

@@ -9,6 +9,8 @@ from torch import Tensor
 from compression.core.evidence import Evidence
 from compression.core.observe import observe
 from compression.experiments.duration import seconds_per_training_image
+from compression.quantization.activations import InputQuantizer
+from compression.quantization.straight_through import TrainedInput
 from compression.retraining.loss import loss_of
 from compression.retraining.recipe import Precision, Recipe, recipe_from_json
 from compression.retraining.start import prepare
@@ -48,6 +50,19 @@ def test_the_loss_and_its_gradient_are_nearly_those_of_float32(spec: Compression
     assert rounded != exact  # it was not computed in float32
     assert rounded == pytest.approx(exact, rel=0.02)
     assert torch.cosine_similarity(gradient, other, dim=0) > 0.95
+
+
+def test_the_gradient_of_a_learned_scale_is_summed_in_float32() -> None:
+    """In bfloat16 a sum has three digits, and this one is the difference of two."""
+    generator = torch.Generator().manual_seed(0)
+    inputs, weights = (torch.randn(20_000, generator=generator).bfloat16() for _ in range(2))
+    gradients = []
+    for dtype in (torch.bfloat16, torch.float64):
+        gain = torch.ones((), requires_grad=True)
+        [rounded] = TrainedInput(InputQuantizer(2, 0.5, 0), gain)(torch.nn.Identity(), (inputs.to(dtype),))
+        rounded.backward(weights.to(dtype))
+        gradients.append(float(gain.grad))
+    assert gradients[0] == pytest.approx(gradients[1], rel=1e-4)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
