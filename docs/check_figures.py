@@ -26,7 +26,7 @@ from compression.data.images import load
 from compression.evaluation.evaluation import evaluate
 from compression.files.ledger import count_file
 from compression.files.size import count_bytes
-from compression.library.recovered import all_recovered, gallery_names
+from compression.library.recovered import by_name, gallery_names
 from compression.networks.bundled import bundled_names, load_bundled
 from compression.networks.macs import layer_macs
 from compression.paths import PROJECT
@@ -115,7 +115,8 @@ def landscape_bytes() -> list[Figure]:
 
 def recovered_accuracy(beginning: str) -> list[Figure]:
     """Of the network of the gallery whose title begins so."""
-    (only,) = [each for each in all_recovered() if each.is_bundled and each.title.startswith(beginning)]
+    here = by_name()
+    (only,) = [each for each in here.values() if each.is_bundled and each.title(here).startswith(beginning)]
     return [Figure(100 * (only.lineage.accuracy or 0), 2)]
 
 

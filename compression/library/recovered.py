@@ -28,6 +28,8 @@ PACKED, LINEAGE = ".safetensors", ".lineage.json"
 
 MOST_CHARACTERS = 100  # of a name, which becomes a file's
 
+DIGITS = 6  # of the digest of its file, at the end of a name
+
 
 @dataclass(frozen=True)
 class Recovered:
@@ -40,15 +42,21 @@ class Recovered:
     is_bundled: bool
 
     @property
-    def title(self) -> str:
-        """What it is: "resnet20: 2 bits, trained 1 epoch"."""
-        return f"{self.lineage.parent.removeprefix(PREFIX)}: {self.steps}"
-
-    @property
     def steps(self) -> str:
         """What was done with its parent: "2 bits, trained 1 epoch"."""
+        return self._steps(" from random weights" if is_untrained(self.lineage.parent) else "")
+
+    def title(self, here: Mapping[str, "Recovered"]) -> str:
+        """Returns what it is: "resnet20: 2 bits, trained 1 epoch".
+
+        If it comes from another of the recovered networks `here`, by their names, it is "trained 1 epoch from 3fa2c1".
+        """
+        parent = self.lineage.parent
+        steps = self._steps(f" from {parent[-DIGITS:]}") if parent in here else self.steps
+        return f"{line_of(self.name, here)[0].removeprefix(PREFIX)}: {steps}"
+
+    def _steps(self, start: str) -> str:
         lineage = self.lineage
-        start = " from random weights" if is_untrained(lineage.parent) else ""
         others = f", distilled from {lineage.teacher}" if lineage.teacher not in (None, lineage.parent) else ""
         return f"{title(lineage.spec)}, trained {epochs_in_words(lineage.epochs)}{start}{others}"
 
@@ -79,6 +87,11 @@ def all_recovered(data: Path = DATA) -> list[Recovered]:
     return here
 
 
+def by_name(data: Path = DATA) -> dict[str, Recovered]:
+    """Returns all recovered networks by their names."""
+    return {each.name: each for each in all_recovered(data)}
+
+
 def recovered_names(data: Path = DATA) -> list[str]:
     """Returns the names of all recovered networks."""
     return [each.name for each in all_recovered(data)]
@@ -91,7 +104,7 @@ def gallery_names() -> list[str]:
 
 def find_recovered(name: str, data: Path = DATA) -> Recovered | None:
     """Returns the recovered network called `name`, or None."""
-    return next((each for each in all_recovered(data) if each.name == name), None)
+    return by_name(data).get(name)
 
 
 def load_recovered(name: str, data: Path = DATA) -> StoredNetwork:
@@ -99,16 +112,16 @@ def load_recovered(name: str, data: Path = DATA) -> StoredNetwork:
 
     Raises ValueError if there is none, CheckpointError if its file is damaged or cannot be read.
     """
-    each = find_recovered(name, data)
+    here = by_name(data)
+    each = here.get(name)
     if each is None:
         raise ValueError(f"there is no recovered network {name!r}")
     try:
         model = load_exported(each.path.read_bytes(), each.path.name, name)
     except OSError as error:
         raise CheckpointError(f"{each.path} cannot be read: {error.strerror}") from error
-    return replace(
-        model, accuracy=each.lineage.accuracy, about=model.about | {"origin": f"recovered from {each.title}"}
-    )
+    about = model.about | {"origin": f"recovered from {each.title(here)}"}
+    return replace(model, accuracy=each.lineage.accuracy, about=about)
 
 
 def save_recovered(name: str, content: bytes, lineage: Lineage, data: Path = DATA) -> Path:
@@ -143,12 +156,12 @@ def name_of(ancestor: str, lineage: Lineage, content: bytes) -> str:
     """
     words = f"{ancestor.removeprefix(PREFIX)} {title(lineage.spec)} {epochs_in_words(lineage.epochs)}"
     name = re.sub(r"[^A-Za-z0-9_]+", "-", words).strip("-")[:MOST_CHARACTERS]
-    return f"{name}-{hashlib.sha256(content).hexdigest()[:6]}"
+    return f"{name}-{hashlib.sha256(content).hexdigest()[:DIGITS]}"
 
 
 def ancestor(name: str, data: Path = DATA) -> str:
     """Returns the name of the float network that the network `name` comes from; it itself if it is one."""
-    return line_of(name, {each.name: each for each in all_recovered(data)})[0]
+    return line_of(name, by_name(data))[0]
 
 
 def line_of(name: str, here: Mapping[str, Recovered]) -> tuple[str, list[Recovered]]:

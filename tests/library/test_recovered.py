@@ -14,6 +14,7 @@ from compression.files.stored import StoredNetwork, compress_network
 from compression.library import catalog, recovered
 from compression.library.recovered import (
     all_recovered,
+    by_name,
     delete_recovered,
     find_recovered,
     folder_of,
@@ -72,11 +73,21 @@ def test_what_is_saved_stands_beside_the_other_networks_until_it_is_deleted(tmp_
     assert (model.name, model.nbytes, model.accuracy) == (name, path.stat().st_size, 0.79)
     [each] = all_recovered(tmp_path)
     assert (each.lineage, each.nbytes, each.is_bundled) == (LINEAGE, len(content), False)
-    assert each.title == "simple_cnn: 4 bits, 90 % sparse, trained 1 epoch"
-    assert model.about["origin"] == f"recovered from {each.title}"
+    title = each.title({name: each})
+    assert title == "simple_cnn: 4 bits, 90 % sparse, trained 1 epoch"
+    assert model.about["origin"] == f"recovered from {title}"
     delete_recovered(name, tmp_path)
     assert all_recovered(tmp_path) == []
     assert not list(folder_of(tmp_path).iterdir())
+
+
+def test_one_that_was_trained_on_from_another_is_called_after_the_float_network(tmp_path: Path, content: bytes) -> None:
+    parent = name_of("simple_cnn", LINEAGE, content)
+    save_recovered(parent, content, LINEAGE, tmp_path)
+    save_recovered("child", content, replace(LINEAGE, parent=parent), tmp_path)
+    here = by_name(tmp_path)
+    assert here["child"].title(here) == f"simple_cnn: 4 bits, 90 % sparse, trained 1 epoch from {parent[-6:]}"
+    assert load_recovered("child", tmp_path).about["origin"] == f"recovered from {here['child'].title(here)}"
 
 
 def test_its_size_is_that_of_its_file_and_not_of_float32(tmp_path: Path, content: bytes) -> None:

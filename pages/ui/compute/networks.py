@@ -55,7 +55,8 @@ def file_bytes(name: str) -> int | None:
 
 def labels() -> dict[str, str]:
     """Returns what a picker calls each of `names`: a recovered or an untrained network is called what it is."""
-    special = {each.name: f"{each.title} · {each.name[-6:]}" for each in recovered.all_recovered()}
+    here = recovered.by_name()
+    special = {name: f"{each.title(here)} · {name[-recovered.DIGITS :]}" for name, each in here.items()}
     special |= {name: f"{name.removeprefix(PREFIX)}, untrained" for name in STUDENTS}
     return {name: special.get(name, name) for name in names()}
 
