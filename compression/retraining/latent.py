@@ -35,6 +35,7 @@ from compression.quantization.straight_through import (
     scaled,
 )
 from compression.reconstruction.reconstruct import write_vectors_
+from compression.retraining.float_start import float_start
 from compression.retraining.more_bits import inputs_with_bits, weights_with_bits
 from compression.retraining.rate import mean_bits
 from compression.retraining.recipe import FIXED_VALUES
@@ -232,20 +233,20 @@ class Latent:
         )
 
 
-def latent_network(start: CompressedModel, masks: Masks, from_rounded: bool, is_pact: bool = False) -> Latent:
+def latent_network(start: CompressedModel, masks: Masks, keeps_codes: bool, is_pact: bool = False) -> Latent:
     """Returns `start`, with all weights pruned that `masks` prune, ready for training.
 
-    The latent weights are the float weights; with `from_rounded` the weights of `start`, where rounding has moved them.
+    The latent weights are the float weights; with `keeps_codes` those that are rounded to the weights of `start`.
     `is_pact`: as of the result.
     """
-    if is_pact:
-        start = replace(start, layers=tuple(_with_symmetric_range(record) for record in start.layers))
     module = copy.deepcopy(start.original).train().requires_grad_(True)
     write_vectors_(module, start.vectors)
     names = {id(parameter): key for key, parameter in start.original.named_parameters()}
     keys = {record.name: names[id(record.original)] for record in start.layers}
-    if from_rounded:
-        write_vectors_(module, {keys[record.name]: record.weight for record in start.layers})
+    if keeps_codes:
+        write_vectors_(module, {keys[record.name]: float_start(record) for record in start.layers})
+    if is_pact:
+        start = replace(start, layers=tuple(_with_symmetric_range(record) for record in start.layers))
     gains = {record.name: gains_of(record.qparams) for record in start.layers if record.qparams}
     inputs = {
         record.name: TrainedInput(record.inputs, torch.ones(()), is_pact) for record in start.layers if record.inputs

@@ -172,8 +172,8 @@ class Training:
     def _new_latent(self) -> Latent:
         is_pact = self.recipe.quantizers is Quantizers.PACT
         masks = {} if self._is_gradual else self.start.masks
-        from_rounded = self.spec.recovers and not self._is_gradual and not self.recipe.bit_schedule
-        return latent_network(self.start.compressed, masks, from_rounded, is_pact)
+        keeps_codes = self.spec.recovers and not self._is_gradual and not self.recipe.bit_schedule
+        return latent_network(self.start.compressed, masks, keeps_codes, is_pact)
 
     def _bits_before(self, step: int) -> int | None:
         """Returns the bits per weight that were trained last before `step`, or None for those of the spec."""

@@ -28,7 +28,7 @@ def start_of(spec: CompressionSpec) -> Start:
 
 def test_more_bits_first_have_finer_steps_in_the_same_range() -> None:
     start = training(CompressionSpec(weights=QuantSpec(2, "affine", "channel"))).start
-    latent = latent_network(start.compressed, {}, from_rounded=False)
+    latent = latent_network(start.compressed, {}, keeps_codes=False)
     coarse = latent.quantizers["conv1"]
     latent.change_bits_(4, {})
     fine = latent.quantizers["conv1"]
