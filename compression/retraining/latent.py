@@ -39,7 +39,7 @@ from compression.retraining.float_start import float_start
 from compression.retraining.more_bits import inputs_with_bits, weights_with_bits
 from compression.retraining.rate import mean_bits
 from compression.retraining.recipe import FIXED_VALUES
-from compression.spec import CompressionSpec, Order, Scheme
+from compression.spec import CompressionSpec, Order, Rounding, Scheme
 
 Masks = Mapping[str, LayerMask]
 LARGEST = 1e15
@@ -122,9 +122,11 @@ class Latent:
     def start_gains_(self, inputs: Mapping[str, float]) -> None:
         """Sets all gains to where learning begins: the least squared error of the latent weights.
 
-        Those of layer inputs become those of `inputs` (layer name -> gain).
+        Rate-aware rounding has chosen its steps for few bytes, and they stay: finer ones always have a smaller error.
+        The gains of layer inputs become those of `inputs` (layer name -> gain).
         """
-        self._fit_gains_(self.quantizers)
+        if self.start.spec.rounding is not Rounding.RATE_AWARE:
+            self._fit_gains_(self.quantizers)
         for name, gain in inputs.items():
             self.inputs[name].gain.data.fill_(gain)
 

@@ -64,3 +64,16 @@ def test_training_begins_with_the_codes_of_the_compressed_network_and_close_to_t
         same = fake_quantize(by_channel[0], layer.qparams) == by_channel[2]
         assert torch.equal(by_channel[0][same], by_channel[1][same])
         assert same.float().mean() > 0.3
+
+
+@pytest.mark.parametrize("rounding", ["compensated", "rate-aware"])
+def test_steps_that_were_chosen_for_few_bytes_are_where_training_begins(rounding: str) -> None:
+    spec = CompressionSpec("resnet8", weights=QuantSpec(2 if rounding == "compensated" else 8), rounding=rounding)
+    start = prepare(model(), spec, evidence())
+    latent = latent_network(start.compressed, start.masks, keeps_codes=True)
+    latent.start_gains_({})
+    stays = [bool((gain == 1).all()) for gain in latent.gains.values()]
+    assert all(stays) if rounding == "rate-aware" else not any(stays)
+    used = latent.network()
+    kept = [torch.equal(a.weight, b.weight) for a, b in zip(used.layers, start.compressed.layers, strict=True)]
+    assert all(kept) is (rounding == "rate-aware")
