@@ -1,13 +1,24 @@
-"""The float weights with which training begins, where a network was not rounded to nearest."""
+"""The weights with which training begins, where a network was not rounded to nearest."""
 
 import torch
 from torch import Tensor
 
-from compression.core.record import LayerRecord
+from compression.core.record import CompressedModel, LayerRecord
 from compression.networks.weights import swap_channels
 from compression.quantization.quantizers import fake_quantize
+from compression.spec import Rounding
 
 SHARES = tuple(tenths / 10 for tenths in range(10, 0, -1))
+
+
+def start_weights(start: CompressedModel) -> dict[str, Tensor]:
+    """Returns layer name -> weights that are rounded to those of `start`: those of `float_start`.
+
+    After rate-aware rounding they are the rounded ones, which have cheap codes and keep them longest: from the others
+    many weights leave zero in the first steps, and the file grows by more than the accuracy is worth.
+    """
+    is_cheap = start.spec.rounding is Rounding.RATE_AWARE
+    return {record.name: record.weight if is_cheap else float_start(record) for record in start.layers}
 
 
 def float_start(record: LayerRecord) -> Tensor:

@@ -35,7 +35,7 @@ from compression.quantization.straight_through import (
     scaled,
 )
 from compression.reconstruction.reconstruct import write_vectors_
-from compression.retraining.float_start import float_start
+from compression.retraining.float_start import start_weights
 from compression.retraining.more_bits import inputs_with_bits, weights_with_bits
 from compression.retraining.rate import mean_bits
 from compression.retraining.recipe import FIXED_VALUES
@@ -246,7 +246,7 @@ def latent_network(start: CompressedModel, masks: Masks, keeps_codes: bool, is_p
     names = {id(parameter): key for key, parameter in start.original.named_parameters()}
     keys = {record.name: names[id(record.original)] for record in start.layers}
     if keeps_codes:
-        write_vectors_(module, {keys[record.name]: float_start(record) for record in start.layers})
+        write_vectors_(module, {keys[name]: weight for name, weight in start_weights(start).items()})
     if is_pact:
         start = replace(start, layers=tuple(_with_symmetric_range(record) for record in start.layers))
     gains = {record.name: gains_of(record.qparams) for record in start.layers if record.qparams}
