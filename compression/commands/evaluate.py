@@ -21,6 +21,7 @@ from compression.evaluation.stated import compare_stated, stated_in_words
 from compression.files.ledger import FileLedger, count_file, explain_size
 from compression.files.size import Size, count_bytes
 from compression.inspect.warnings import constant_answer, find_warnings
+from compression.library.catalog import base_word
 from compression.networks.model import FloatModel
 from compression.results.store import Store
 from compression.spec import CompressionSpec
@@ -67,7 +68,7 @@ def as_words(
         f"{_recognition(model, reading)}"
         f"{cautions}"
         f"images    {model.normalization.name} normalization\n"
-        f"accuracy  {_accuracy(reading)}\n"
+        f"accuracy  {_accuracy(reading, base_word(model))}\n"
         f"weights   {compressed.nonzero:,} of {compressed.weights:,} are nonzero: {compressed.sparsity:.2%} sparsity\n"
         f"size      {file.total:,} bytes in the packed file, float32 {file.float32:,} bytes. {explain_size(file)}\n"
         f"in memory {memory.best.total:,} bytes ({memory.best_name}), before entropy coding and without a header\n"
@@ -75,13 +76,13 @@ def as_words(
     ).rstrip()
 
 
-def _accuracy(reading: Reading) -> str:
-    """Returns the accuracy, the number of images it stands on, and the change from the float network."""
+def _accuracy(reading: Reading, base: str) -> str:
+    """Returns the accuracy, the number of images it stands on, and the change from the network `base`."""
     visited, before, estimate = reading.visited, reading.before, reading.estimate
     if visited is None or estimate is None:
         return "stopped before the first images were evaluated"
     if not reading.exact:
-        network = "of the float network alone" if before is None else f"float {before.accuracy:.2%}"
+        network = f"of the {base} network alone" if before is None else f"{base} {before.accuracy:.2%}"
         return f"{plus_minus(estimate)}, an estimate: stopped after {visited.total:,} test images, {network}"
     low, high = visited.interval
     exact = (
@@ -91,7 +92,7 @@ def _accuracy(reading: Reading) -> str:
         return exact
     change = flips(before, visited)
     flipped = f"{change.lost:,} images lost, {change.won:,} won, McNemar test p = {change.p:.2g}"
-    return f"{exact}, float {before.accuracy:.2%}\nchange    {flipped}"
+    return f"{exact}, {base} {before.accuracy:.2%}\nchange    {flipped}"
 
 
 def as_json(

@@ -19,7 +19,7 @@ from compression.data.images import ImageSet, load
 from compression.engine.cluster import engine
 from compression.engine.evaluator import Evaluator
 from compression.files.packed_reader import load_compressed
-from compression.library.catalog import load_network
+from compression.library.catalog import base_word, load_network
 from compression.networks.model import FloatModel
 from compression.paths import DATA
 from compression.results.store import Store
@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> None:
         "images": len(test),
         "exact": after.exact,
     }
-    print(to_json(values) if options.json else _in_words(values))
+    print(to_json(values) if options.json else _in_words(values, base_word(model)))
     end(after.notice, before.exact and after.exact)
 
 
@@ -127,11 +127,11 @@ def _train(
         return recover(model, spec, recipe, images, checkpoint, show, teacher)
 
 
-def _in_words(values: dict[str, Any]) -> str:
-    """Returns what `recover` prints."""
+def _in_words(values: dict[str, Any], base: str) -> str:
+    """Returns what `recover` prints. `base`: what the network before any settings is called."""
     held_out = values["held_out"]
     problem = f"problem   {values['problem']}\n" if values["problem"] else ""
-    names = {"float": "float_accuracy", "before": "accuracy_before", "trained": "accuracy"}
+    names = {base: "float_accuracy", "before": "accuracy_before", "trained": "accuracy"}
     known = ", ".join(f"{name} {values[key]:.2%}" for name, key in names.items() if values[key] is not None)
     return (
         f"{values['file']}\n"
@@ -139,7 +139,7 @@ def _in_words(values: dict[str, Any]) -> str:
         f"trained   {values['steps']:,} steps, {values['epochs']:.2f} epochs, {values['seconds']:.0f} s\n"
         f"{problem}"
         f"held out  {held_out['before']:.2%} before, {held_out['after']:.2%} trained, of {held_out['images']:,}\n"
-        "          training images, which the float network may have been trained on\n"
+        f"          training images, which the {base} network may have been trained on\n"
         f"accuracy  {known or 'stopped before all images were evaluated'}, on {values['images']:,} test images\n"
         f"lineage   {values['lineage']}"
     )

@@ -12,6 +12,7 @@ from compression.engine.cluster import engine
 from compression.experiments.assignment import assign
 from compression.experiments.scan import IMAGES, ScanReading
 from compression.experiments.scanner import Scanner
+from compression.library.catalog import base_word
 from compression.networks.weights import weighted_layers
 from compression.results.store import Store
 from compression.spec import CompressionSpec, PruneSpec, QuantSpec, Scope
@@ -29,7 +30,8 @@ def run(options: argparse.Namespace) -> None:
     recipe = None
     if options.budget is not None and reading.done:
         recipe = to_link(assign(reading, weights, options.budget))
-    print((as_json if options.json else as_words)(reading, weights, recipe))
+    words = as_json(reading, weights, recipe) if options.json else as_words(reading, weights, recipe, base_word(model))
+    print(words)
     end(reading.notice, reading.done)
 
 
@@ -65,14 +67,14 @@ def label(spec: CompressionSpec) -> str:
     return f"{spec.prune.sparsity if spec.prune else 0:.0%}"
 
 
-def as_words(reading: ScanReading, weights: Mapping[str, int], recipe: str | None) -> str:
+def as_words(reading: ScanReading, weights: Mapping[str, int], recipe: str | None, base: str) -> str:
     """Returns a table with a row per layer: the change of accuracy in percentage points, a dot where it is unknown."""
     scan, before = reading.scan, reading.before
     if before is None:
-        return "stopped before the float network was evaluated"
+        return f"stopped before the {base} network was evaluated"
     width = max(map(len, scan.layers))
     lines = [
-        f"float {before.accuracy:.2%} on the first {before.total:,} test images; change in percentage points, "
+        f"{base} {before.accuracy:.2%} on the first {before.total:,} test images; change in percentage points, "
         "each layer compressed alone",
         " ".join([f"{'layer':{width}} {'weights':>9}", *(f"{label(spec):>7}" for spec in scan.specs)]),
     ]

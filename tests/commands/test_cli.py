@@ -814,6 +814,18 @@ def test_our_own_exports_are_checkpoints(capsys: Captured, test_images: ImageSet
     assert "--normalization does not apply to a packed file" in capsys.readouterr().err
 
 
+def test_a_network_that_is_compressed_already_is_not_called_float(
+    capsys: Captured, test_images: ImageSet, tmp_path: Path
+) -> None:
+    file = str(tmp_path / "mine.safetensors")
+    json_of(capsys, "export", "--model", "simple_cnn", "--bits", "4", "--out", file)
+    for network, word in ((["--checkpoint", file], "stored"), (["--model", "simple_cnn"], "float")):
+        assert main(["evaluate", *network, "--sparsity", "0.5", "--images", "125"]) == 0
+        assert re.search(rf"^accuracy .*\), {word} \d", capsys.readouterr().out, re.MULTILINE)
+        assert main(["sensitivity", *network, "--sparsity", "0.5", "--images", "125"]) == 0
+        assert re.search(rf"^{word} \d.* on the first 125 test images", capsys.readouterr().out, re.MULTILINE)
+
+
 def test_sensitivity_and_sweep_take_a_checkpoint(
     capsys: Captured, test_images: ImageSet, state_file: Path, tmp_path: Path
 ) -> None:

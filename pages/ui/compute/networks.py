@@ -41,10 +41,7 @@ def origin(name: str) -> str:
 
 def base(name: str) -> str:
     """Returns what the network before any settings is called beside the compressed one: "float" or "stored"."""
-    model = float_model(name)
-    if not isinstance(model, StoredNetwork):
-        return "float"
-    return "float" if replace(model.spec, fold_bn=False) == CompressionSpec(model.spec.model) else "stored"
+    return catalog.base_word(float_model(name))
 
 
 def file_bytes(name: str) -> int | None:
