@@ -7,7 +7,7 @@ from pages.ui.accuracy import panel
 from pages.ui.compute import compressed
 from pages.ui.frame import frame, look
 from pages.ui.frame.metrics import size_metric, sparsity_metric
-from pages.ui.recover import family, ladder, training
+from pages.ui.recover import cliff, family, ladder, training
 from pages.ui.settings import controls, own_layers, selection
 
 frame.open_page("Recover")
@@ -32,4 +32,5 @@ with main:
     panel.sentence(model)
     ladder.draw(model)
     training.draw(model)
+    cliff.draw(model)
     family.draw()

@@ -1,6 +1,7 @@
 """The page Recover: the ladder of the settings of now, and rungs that become settings of all pages."""
 
 import itertools
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -272,6 +273,32 @@ def test_without_training_images_the_page_says_so_and_offers_them(monkeypatch: p
 def test_nothing_can_be_trained_where_nothing_is_compressed() -> None:
     page = opened()
     assert "By training" not in [each.value for each in page.subheader]
+
+
+def cliff_lines(page: AppTest) -> dict[str, Any]:
+    """Returns the lines of the chart of the cliff by name; empty if it is not there."""
+    charts = [json.loads(each.proto.spec) for each in page.get("plotly_chart")]
+    titles = [chart["layout"].get("title", {}).get("text", "") for chart in charts]
+    found = [chart for chart, title in zip(charts, titles, strict=True) if "Accuracy by" in title]
+    return {trace["name"]: trace for trace in found[0]["data"]} if found else {}
+
+
+def test_the_cliff_has_what_was_measured_beforehand_and_what_was_trained() -> None:
+    lines = cliff_lines(opened(sparsity="0.9"))
+    here = [each for each in recovered.all_recovered() if each.name.startswith("simple_cnn-90-sparse")]
+    accuracies = sorted(each.lineage.accuracy or 0 for each in here)
+    assert [*lines["trained, not the best"]["y"], *lines["trained"]["y"]] == accuracies
+    assert {*lines["trained"]["x"], *lines["trained, not the best"]["x"]} == {0.9}
+    fall = dict(zip(lines["compressed"]["x"], lines["compressed"]["y"], strict=True))
+    assert fall[0.0] == lines["float"]["y"][0]
+    assert fall[0.0] > fall[0.6] > fall[0.9]
+    assert lines["trained"]["y"][0] > lines["recovered without training"]["y"][-1] > fall[0.9]
+
+
+def test_settings_without_a_cliff_and_networks_that_are_trained_already_have_no_chart_of_one() -> None:
+    assert not cliff_lines(opened(scheme="binary", bits="1"))
+    assert not cliff_lines(opened(model=recovered.gallery_names()[0], bits="4"))
+    assert not cliff_lines(opened(model="untrained:resnet8", bits="4"))
 
 
 def test_an_untrained_network_is_a_student_that_another_network_teaches(training_images: ImageSet) -> None:
