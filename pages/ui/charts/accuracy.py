@@ -7,7 +7,7 @@ from typing import Any
 from compression.evaluation.evaluation import Evaluation, confusion
 from compression.evaluation.sampling import Estimate
 from pages.ui import wording
-from pages.ui.charts.style import COMPRESSED, FLOAT, GAIN, LOSS, NO_LOSS, SHARE, SMALL, Drawing, live_layout
+from pages.ui.charts.style import COMPRESSED, FLOAT, GAIN, LOSS, NO_LOSS, PERCENT, SHARE, SMALL, Drawing, live_layout
 
 ROOM = 0.1  # of the axis above the highest and below the lowest column of the ladder
 LEAST_SPAN = 0.02  # of that axis, so that differences of single images do not fill the chart
@@ -167,7 +167,7 @@ def ladder(names: Sequence[str], before: float, accuracies: Sequence[float], ink
     x = {"tickvals": list(range(len(labels))), "ticktext": labels, "tickangle": 0, "range": [-0.5, len(labels) - 0.5]}
     y = {
         "title": "accuracy",
-        "tickformat": ".0%",
+        "tickformat": PERCENT,
         "range": [bottom, min(1.0 + ROOM, high + 2 * ROOM * span)],
         "nticks": 6,
     }

@@ -9,6 +9,7 @@ from pages.ui.charts.style import (
     COMPRESSED,
     COMPRESSED_OTHERWISE,
     FLOAT,
+    PERCENT,
     REMOVED,
     SMALL,
     TWO_ROWS,
@@ -43,7 +44,7 @@ def mosaic(view: Mosaic, of: str, layers: Sequence[str], ink: str) -> Drawing:
         "zmin": 0,
         "zmax": 1,
         "colorscale": [[0, REMOVED], [1, COMPRESSED]],
-        "colorbar": {"thickness": 8, "tickformat": ".0%", "dtick": 0.5, "title": {"text": "kept"}, "outlinewidth": 0},
+        "colorbar": {"thickness": 8, "tickformat": PERCENT, "dtick": 0.5, "title": {"text": "kept"}, "outlinewidth": 0},
         "hoverongaps": False,
         "hovertemplate": "%{z:.0%} of the weights kept<extra></extra>",
     }

@@ -10,6 +10,7 @@ from pages.ui.charts.style import (
     FLOAT,
     LAYERS_HEIGHT,
     LOWEST,
+    PERCENT,
     REMOVED,
     TWO_ROWS,
     Drawing,
@@ -115,7 +116,7 @@ def _staircase_layout(low: float, high: float, most_noise: float, ink: str) -> d
         "range": [0, 1.05 * most_noise],
         "domain": [0, 0.26],
         "nticks": 3,
-        "tickformat": ".0%",
+        "tickformat": PERCENT,
     }
     return layout
 

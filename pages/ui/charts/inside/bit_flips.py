@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from compression.inside.bits.report import AT_ONE_POSITION, StorageReport
 from pages.ui import wording
-from pages.ui.charts.style import COMPRESSED, COMPRESSED_OTHERWISE, FLOAT, GAIN, TWO_ROWS, Drawing, live_layout
+from pages.ui.charts.style import COMPRESSED, COMPRESSED_OTHERWISE, FLOAT, GAIN, PERCENT, TWO_ROWS, Drawing, live_layout
 
 HEIGHT = 350
 COLOURS = (FLOAT, COMPRESSED, COMPRESSED_OTHERWISE, GAIN)  # float32, 8-bit codes, 4-bit codes, settings of now
-ACCURACY = {"title": "accuracy", "range": [0, 1], "tickformat": ".0%"}
+ACCURACY = {"title": "accuracy", "range": [0, 1], "tickformat": PERCENT}
 
 
 def by_count(reports: Sequence[StorageReport], ink: str) -> Drawing:

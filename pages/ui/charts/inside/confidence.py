@@ -7,7 +7,7 @@ from compression.inside.calibration import Calibration, CurvePoint, Reliability,
 from compression.inside.flips import Change, Comparison
 from compression.spec import FLOAT_BITS
 from pages.ui import wording
-from pages.ui.charts.style import COMPRESSED, FLOAT, GAIN, LOSS, REMOVED, TWO_ROWS, Drawing, live_layout
+from pages.ui.charts.style import COMPRESSED, FLOAT, GAIN, LOSS, PERCENT, REMOVED, TWO_ROWS, Drawing, live_layout
 
 HEIGHT = 330
 CHANGES = {Change.SAME: REMOVED, Change.WON: GAIN, Change.LOST: LOSS}
@@ -18,7 +18,7 @@ def margins(comparison: Comparison, ink: str) -> Drawing:
     layout = live_layout(
         "How sure float is of the images",
         {"title": "margin of the float network (logits)"},
-        {"title": "share of these images", "tickformat": ".0%", "rangemode": "tozero"},
+        {"title": "share of these images", "tickformat": PERCENT, "rangemode": "tozero"},
         below=44,
         ink=ink,
         height=HEIGHT,
@@ -45,8 +45,8 @@ def reliability(before: Calibration, after: Calibration, ink: str) -> Drawing:
     """Returns the reliability diagram of both networks, dashed after temperature scaling."""
     layout = live_layout(
         "Reliability on the held-out half",
-        {"title": "probability of the predicted class", "range": [0, 1.02], "tickformat": ".0%"},
-        {"title": "accuracy", "range": [0, 1.02], "tickformat": ".0%"},
+        {"title": "probability of the predicted class", "range": [0, 1.02], "tickformat": PERCENT},
+        {"title": "accuracy", "range": [0, 1.02], "tickformat": PERCENT},
         below=44,
         ink=ink,
         height=HEIGHT,
@@ -96,8 +96,8 @@ def curve(points: Sequence[CurvePoint], ink: str) -> Drawing:
     bits = ["float" if each.at.bits == FLOAT_BITS else str(each.at.bits) for each in points]
     layout = live_layout(
         f"Calibration error by {'bits per weight' if by_bits else 'sparsity'}",
-        {"title": "bits per weight", "type": "category"} if by_bits else {"title": "sparsity", "tickformat": ".0%"},
-        {"title": "expected calibration error", "tickformat": ".0%", "rangemode": "tozero"},
+        {"title": "bits per weight", "type": "category"} if by_bits else {"title": "sparsity", "tickformat": PERCENT},
+        {"title": "expected calibration error", "tickformat": PERCENT, "rangemode": "tozero"},
         below=44,
         ink=ink,
         height=HEIGHT,

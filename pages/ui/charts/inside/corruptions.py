@@ -6,7 +6,7 @@ from typing import Any
 from compression.inside.corruptions import Corruption
 from compression.inside.robustness import ConditionCost, CorruptionReport
 from pages.ui import wording
-from pages.ui.charts.style import COMPRESSED, FLOAT, LOSS, SMALL, Drawing, change_layout, live_layout
+from pages.ui.charts.style import COMPRESSED, FLOAT, LOSS, PERCENT, SMALL, Drawing, change_layout, live_layout
 
 HEIGHT = 400
 CHANGES_HEIGHT = 330
@@ -34,7 +34,7 @@ def severities(report: CorruptionReport, ink: str) -> Drawing:
             "anchor": f"x{suffix}",
             "range": [0, 1],
             "tickvals": [0, 0.5, 1],
-            "tickformat": ".0%",
+            "tickformat": PERCENT,
             "showticklabels": column == 0,
         }
         layout["annotations"].append(_title(corruption, left, top - 0.06, ink))

@@ -6,7 +6,7 @@ from typing import Any
 from compression.experiments.cliff import Axis, Cliff, Step
 from compression.spec.title import title
 from pages.ui import wording
-from pages.ui.charts.style import COMPRESSED, FLOAT, GAIN, REMOVED, SHARE, TWO_ROWS, Drawing, live_layout
+from pages.ui.charts.style import COMPRESSED, FLOAT, GAIN, PERCENT, REMOVED, SHARE, TWO_ROWS, Drawing, live_layout
 
 HEIGHT = 300
 ROOM = {Axis.BITS: 0.4, Axis.SPARSITY: 0.03}  # of the axis beside the first and the last network
@@ -54,7 +54,7 @@ def _axis(cliff: Cliff, ends: tuple[float, float]) -> dict[str, Any]:
     """Returns the x axis, on which compression grows to the right."""
     room = ROOM[cliff.axis]
     if cliff.axis is Axis.SPARSITY:
-        return {"title": "sparsity", "tickformat": ".0%", "range": [ends[0] - room, min(ends[1], 1) + room]}
+        return {"title": "sparsity", "tickformat": PERCENT, "range": [ends[0] - room, min(ends[1], 1) + room]}
     bits = sorted({step.x for step in cliff.compressed})
     return {"title": "bits per weight", "tickvals": bits, "range": [ends[1] + room, ends[0] - room]}
 

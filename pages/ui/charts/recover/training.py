@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from compression.retraining.lineage import Point
 from pages.ui import wording
-from pages.ui.charts.style import COMPRESSED, GAIN, SMALL, TWO_ROWS, Drawing, live_layout
+from pages.ui.charts.style import COMPRESSED, GAIN, PERCENT, SMALL, TWO_ROWS, Drawing, live_layout
 
 HEIGHT = 270
 
@@ -14,7 +14,7 @@ def curve(points: Sequence[Point], total: int, epochs: float, ink: str) -> Drawi
     layout = live_layout(
         "Loss, and accuracy on held-out training images",
         {"title": "epochs", "range": [0, epochs * 1.02]},
-        {"title": "accuracy", "tickformat": ".0%", "side": "left"},
+        {"title": "accuracy", "tickformat": PERCENT, "side": "left"},
         below=44,
         ink=ink,
         height=HEIGHT,

@@ -7,7 +7,7 @@ from typing import Any
 from compression.experiments.search.goal import Goal, Trial
 from compression.experiments.search.reading import SearchReading
 from compression.spec.title import title
-from pages.ui.charts.style import COMPRESSED, FLOAT, REMOVED, Drawing, live_layout
+from pages.ui.charts.style import COMPRESSED, FLOAT, PERCENT, REMOVED, Drawing, live_layout
 
 HEIGHT = 320
 NEAR = 0.25  # of accuracy below float, that is drawn: what falls deeper is of no use
@@ -23,7 +23,7 @@ def tried(reading: SearchReading, ink: str) -> Drawing:
         live_layout(
             "Specs tried so far",
             {"title": "file size in bytes (log)", "type": "log", "dtick": "D2", "tickformat": "~s", **_bytes(reading)},
-            {"title": "accuracy on the search half", "tickformat": ".0%", **_range(reading)},
+            {"title": "accuracy on the search half", "tickformat": PERCENT, **_range(reading)},
             44,
             ink,
             height=HEIGHT,
