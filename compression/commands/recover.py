@@ -12,13 +12,15 @@ from tqdm import tqdm
 from compression.commands.shared.file_formats import write, write_packed
 from compression.commands.shared.inputs import image_count, network_and_spec
 from compression.commands.shared.json_text import to_json
-from compression.commands.shared.progress import end, follow_images, show_steps
+from compression.commands.shared.progress import end, follow_images, follow_share, show_steps
 from compression.core.record import CompressedModel
 from compression.data.cifar10 import TEST, TRAIN
 from compression.data.images import ImageSet, load
 from compression.engine.cluster import engine
 from compression.engine.evaluator import Evaluator
-from compression.files.packed_reader import load_compressed
+from compression.evaluation.reading import Reading
+from compression.experiments.sweeper import Sweeper
+from compression.files.exported import load_exported
 from compression.library.catalog import base_word, load_network
 from compression.networks.model import FloatModel
 from compression.paths import DATA
@@ -57,14 +59,12 @@ def run(options: argparse.Namespace) -> None:
     checkpoint = _checkpoint(model, spec, recipe, len(images), teacher)
     network, lineage = _train(model, spec, recipe, images, checkpoint, teacher)
     packed = write_packed(network, model, path)
-    beside = path.with_name(path.name.removesuffix(PACKED) + ".lineage.json")
+    name = path.name.removesuffix(PACKED)
+    beside = path.with_name(f"{name}.lineage.json")
     write(beside, lineage.to_json().encode())
     if lineage.steps == recipe.total_steps(len(images)):
         checkpoint.unlink(missing_ok=True)
-    evaluator = Evaluator(engine(), Store(), test, use_landscape=True)
-    before = follow_images(evaluator.follow(model, spec), len(test), "before training")
-    trained = load_compressed(path)
-    after = follow_images(evaluator.follow(trained, CompressionSpec(trained.name)), len(test), "trained")
+    before, after = _evaluate(model, spec, load_exported(path.read_bytes(), path.name, name), test)
     if after.whole and len(test) == TEST.images:
         write(beside, replace(lineage, accuracy=after.whole.accuracy).to_json().encode())
     values = {
@@ -125,6 +125,20 @@ def _train(
             show_steps(bar, training.step, f"{training.points[-1].accuracy:.1%} of held-out training images")
 
         return recover(model, spec, recipe, images, checkpoint, show, teacher)
+
+
+def _evaluate(model: FloatModel, spec: CompressionSpec, trained: FloatModel, test: ImageSet) -> tuple[Reading, Reading]:
+    """Returns what is known of the network before training and of the trained one, with bars.
+
+    The costs of the trained network are counted and stored as well, with which it is a point of Trade-offs.
+    """
+    store, as_it_is = Store(), CompressionSpec(trained.name)
+    evaluator = Evaluator(engine(), store, test, use_landscape=True)
+    before = follow_images(evaluator.follow(model, spec), len(test), "before training")
+    after = follow_images(evaluator.follow(trained, as_it_is), len(test), "trained")
+    if after.exact:
+        follow_share(Sweeper(engine(), store, evaluator).follow({trained.name: trained}, [as_it_is]), "costs")
+    return before, after
 
 
 def _in_words(values: dict[str, Any], base: str) -> str:

@@ -12,8 +12,11 @@ from compression.commands.shared.arguments import parser
 from compression.data.images import ImageSet
 from compression.engine.cluster import Engine
 from compression.evaluation.evaluation import evaluate
+from compression.files.exported import load_exported
 from compression.files.packed_reader import load_compressed
 from compression.networks.weights import weighted_layers
+from compression.results.known import known_results
+from compression.results.store import Store
 from compression.retraining.lineage import lineage_from_json
 from compression.retraining.recipe import Recipe
 from compression.spec import CompressionSpec, PruneSpec
@@ -39,6 +42,9 @@ def test_a_network_is_trained_and_its_file_has_the_accuracy_that_is_printed(
     assert lineage.recipe == Recipe(epochs=2.0)
     assert lineage.steps == values["steps"] == 2 * ((3000 - 1000) // 128)
     assert json.loads(lineage.spec.to_json()) == values["spec"]
+    stored = load_exported(path.read_bytes(), path.name, "sparse")
+    [point] = known_results(stored, Store(), test_images).points  # of Trade-offs
+    assert (point.accuracy, point.file_bytes) == (values["accuracy"], values["bytes"])
 
 
 def test_another_network_can_be_the_teacher(
