@@ -11,7 +11,7 @@ from pages.ui.settings import selection
 
 LEAST = 2  # networks that make a line
 WORDS = """\
-The other settings are those of now, which the dashed line marks. Every point was counted on all 10,000 test images.
+All other settings are those of now, which the upright line marks. Every point was counted on all 10,000 test images.
 Train a network at another place of the axis, and it appears here."""
 FINE = " What was recovered or trained has float weights or 8 bits or more."
 
