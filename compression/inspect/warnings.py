@@ -9,6 +9,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from compression.core.constant import is_constant
 from compression.core.record import CompressedModel, LayerRecord
 from compression.evaluation.evaluation import Evaluation
 from compression.networks.weights import swap_channels
@@ -18,8 +19,6 @@ from compression.spec import Clip, QuantSpec
 LEAST_IMAGES = 100  # fewer images may have the same answer by chance
 
 INPUTS = 8  # of noise, on which outputs are compared
-
-ROUNDING = 1e-5  # outputs of a batch may differ by this although the network does not depend on its input
 
 MOST_NAMES = 3  # of layers in one sentence
 
@@ -48,21 +47,14 @@ def _zero_layers(compressed: CompressedModel, example: Tensor) -> list[str]:
     if not names:
         return []
     others = f" and of {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    noise = torch.Generator().manual_seed(0)
     where = f"layer{'s' * (len(names) > 1)} {', '.join(names[:MOST_NAMES])}{others}"
     effect = (
         "so the network gives every image the same answer"
-        if _is_constant(compressed, example)
+        if is_constant(compressed.module, torch.randn(INPUTS, *example.shape[1:], generator=noise))
         else f"but other layers bypass {'it' if len(names) == 1 else 'them'}, and the answers still depend on the image"
     )
     return [f"All weights of {where} are zero, {effect}."]
-
-
-def _is_constant(compressed: CompressedModel, example: Tensor) -> bool:
-    """Returns whether the output is the same for different inputs."""
-    noise = torch.Generator().manual_seed(0)
-    with torch.inference_mode():
-        outputs = compressed.module(torch.randn(INPUTS, *example.shape[1:], generator=noise))
-    return bool(torch.allclose(outputs, outputs[:1].expand_as(outputs), rtol=0, atol=ROUNDING))
 
 
 def _clipping(compressed: CompressedModel) -> list[str]:

@@ -22,6 +22,7 @@ from compression.data.cifar10 import TEST
 from compression.data.images import ImageSet
 from compression.evaluation.evaluation import evaluate
 from compression.networks.model import FloatModel
+from compression.retraining.collapse import INPUTS, collapsed_layers
 from compression.retraining.latent import Latent, latent_network, masks_of
 from compression.retraining.lineage import Lineage, Point
 from compression.retraining.loss import loss_of
@@ -240,10 +241,27 @@ class Training:
         loss = self._loss_sum / self._losses if self._losses else None
         seconds = self.seconds + time.monotonic() - began
         self._check_entropy()
+        self._check_layers(network, held_out)
         self.points.append(Point(self.step, loss, evaluation.correct, evaluation.total, seconds))
         self._loss_sum, self._losses, self._entropy_sum = 0.0, 0, 0.0
         if evaluation.correct >= max(point.correct for point in self.points):
             self._best = self._latent.state() | {"step": self.step}
+
+    def _is_settled(self, step: int) -> bool:
+        """Returns whether `step` is trained with the pruning and the bits of the spec."""
+        target = self.spec.prune.sparsity if self._is_gradual and self.spec.prune else None
+        return is_settled(self.recipe, target, step, self.total)
+
+    def _check_layers(self, network: CompressedModel, held_out: ImageSet) -> None:
+        """Ends the run if the pruning of the spec has left nothing that could learn."""
+        if not self.step or not self._is_settled(self.step):
+            return
+        layers = collapsed_layers(network, self.start.model.normalization(held_out.pixels[:INPUTS]))
+        if layers and not self.problem:
+            self.problem = (
+                f"training ended after step {self.step:,}: no weight of {' and '.join(layers)} is left, so every image "
+                "gets the same answer; prune less, or the same share of each layer, or lower the learning rate"
+            )
 
     def _check_entropy(self) -> None:
         """Ends the run if the cross-entropy since the last point is RISE times that of guessing, and of the beginning.
@@ -251,8 +269,7 @@ class Training:
         A network that has learned nothing yet guesses. Steps before the pruning and the bits of the spec are reached do
         not count: in these a network gets worse.
         """
-        target = self.spec.prune.sparsity if self._is_gradual and self.spec.prune else None
-        if not self._losses or not is_settled(self.recipe, target, self.points[-1].step, self.total):
+        if not self._losses or not self._is_settled(self.points[-1].step):
             return
         entropy = self._entropy_sum / self._losses
         if self._first_entropy is None:

@@ -187,6 +187,24 @@ def test_a_run_ends_if_it_diverges_and_not_because_gradual_pruning_makes_it_wors
     assert "the cross-entropy has risen from" in run.problem
 
 
+def test_a_run_ends_if_pruning_leaves_no_weight_in_a_layer_that_nothing_bypasses(simple_cnn: FloatModel) -> None:
+    """Of simple_cnn a layer with small weights loses all; of resnet8 a layer that its shortcut bypasses does."""
+    spec, recipe = CompressionSpec("simple_cnn", PruneSpec(sparsity=0.9)), replace(RECIPE, steps=20, points=5)
+    small = copy.deepcopy(simple_cnn.module)
+    with torch.no_grad():
+        small.get_parameter("conv2.weight").mul_(1e-3)
+    recipe = replace(recipe, sparsity_schedule="cubic", learning_rate=1e-4)
+    run = finish(Training(prepare(replace(simple_cnn, module=small), spec, NO_EVIDENCE), recipe, images()))
+    assert run.problem.startswith("training ended after step 12: no weight of conv2 is left")
+    assert run.network().layers
+    bypassed = model()
+    with torch.no_grad():
+        bypassed.module.get_parameter("layer2.0.conv1.weight").mul_(1e-3)
+    run = finish(Training(prepare(bypassed, replace(spec, model="resnet8"), NO_EVIDENCE), recipe, images()))
+    assert (run.problem, run.step) == ("", 20)
+    assert not next(layer for layer in run.network().layers if layer.name == "layer2.0.conv1").nonzero
+
+
 def test_ctrl_c_in_the_last_count_gives_the_best_network_that_was_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     counts: list[object] = []
 
