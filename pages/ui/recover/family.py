@@ -14,7 +14,7 @@ from pages.ui.state import session
 
 COLUMNS = [4, 1.1, 1.1, 0.9, 1.1]
 HEADS = ("Recovered network", "Accuracy", "File", "", "")
-INDENT = "\N{EM SPACE}"
+INDENT, BRANCH = "&emsp;", "\N{DOWNWARDS ARROW WITH TIP RIGHTWARDS} "  # markdown drops spaces at the beginning
 WORDS = """\
 Each was trained from the network above it. Use picks one on all pages; then *By training* trains on from it, and other
 settings compress it further."""
@@ -60,7 +60,7 @@ def _row(depth: int, each: Recovered) -> None:
     lineage = each.lineage
     origin = " · comes with the project" if each.is_bundled else ""
     name.markdown(
-        f"{INDENT * 2 * depth}**{title(lineage.spec)}**, {epochs_in_words(lineage.epochs)}"
+        f"{INDENT * (depth - 1)}{BRANCH * (depth > 0)}**{title(lineage.spec)}**, {epochs_in_words(lineage.epochs)}"
         f"{f', distilled from {lineage.teacher}' if lineage.teacher else ''}{origin}",
         help=f"`{each.name}`, seed {lineage.recipe.seed}, {wording.duration(lineage.seconds)}; on the command line "
         f"`--model {each.name}`",
