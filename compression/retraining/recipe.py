@@ -73,7 +73,7 @@ class WeightPenalty(StrEnum):
 class Precision(StrEnum):
     """What the forward and backward pass of a step compute in; weights and their updates are float32 in both.
 
-    With bfloat16 a step takes 0.6 to 0.9 of the time where the processor multiplies in it, and longer elsewhere.
+    With bfloat16 a step takes 0.5 to 0.9 of the time where the processor multiplies in it, and longer elsewhere.
     """
 
     FLOAT32 = "float32"
