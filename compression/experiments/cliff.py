@@ -45,6 +45,11 @@ class Cliff:
         """The best trained network at each x."""
         return _best(self.trained)
 
+    @property
+    def beaten(self) -> tuple[Step, ...]:
+        """The trained networks that another one with the same x beats."""
+        return tuple(step for step in self.trained if step not in self.best_trained)
+
 
 def cliff_of(
     spec: CompressionSpec, points: Iterable[Point], trained: Iterable[tuple[Point, CompressionSpec]]

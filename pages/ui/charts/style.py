@@ -37,7 +37,7 @@ MOST_TICKS = 40
 SMALL = 12  # pixels of the smallest text in a chart; what is smaller cannot be read on a projector
 LARGER = 4 / 3  # how much larger text is in a presentation
 LOWEST = -0.4  # where a log axis begins, so that a bin that holds one weight is visible
-PERCENT = ".1~%"  # of ticks: 92.5 % and 93 %, so that no two of them have the same label
+PERCENT = ".1~%"  # of ticks, with a digit only where it is needed: 92.5 % and 93 %
 SHARE = {"range": [0, 1], "tickformat": PERCENT}
 # Of Plotly's buttons, the one that enlarges a chart remains, which Streamlit adds.
 UNUSED_BUTTONS = ("zoom", "pan", "select", "lasso", "zoomIn", "zoomOut", "autoScale", "resetScale", "toImage")

@@ -29,9 +29,6 @@ def chart(cliff: Cliff, before: float, trained: Mapping[str, str], ink: str) -> 
         shapes=[_now(cliff.x)],
     )
     layout["margin"] |= {"t": TWO_ROWS}
-    best = {id(step) for step in cliff.best_trained}
-    others = [step for step in cliff.trained if id(step) not in best]
-    untold: Mapping[str, str] = {}
     return Drawing(
         layout,
         {
@@ -43,10 +40,10 @@ def chart(cliff: Cliff, before: float, trained: Mapping[str, str], ink: str) -> 
             "line": {"color": FLOAT, "width": 2, "dash": "dash"},
             "hovertemplate": f"float: {wording.percent(before, 2)}<extra></extra>",
         },
-        _line("compressed", cliff.compressed, untold, {"color": COMPRESSED, "width": 2.5}),
-        _line("recovered without training", cliff.recovered, untold, {"color": GAIN, "width": 2, "dash": "dot"}),
+        _line("compressed", cliff.compressed, trained, {"color": COMPRESSED, "width": 2.5}),
+        _line("recovered without training", cliff.recovered, trained, {"color": GAIN, "width": 2, "dash": "dot"}),
         _line("trained", cliff.best_trained, trained, {"color": GAIN, "width": 2.5}, size=10),
-        *([_marks(others, trained)] if others else []),
+        *([_marks(cliff.beaten, trained)] if cliff.beaten else []),
     )
 
 
